@@ -1,0 +1,27 @@
+# make run | test | ui | setup | lint; PROFILE=quick (default), gpu or cluster; PYTHON: 3.11 or later
+PROFILE ?= quick
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+LOCK := requirements/$(if $(filter gpu cluster,$(PROFILE)),gpu,cpu).lock
+STAMP := .venv/.$(notdir $(LOCK)).done
+
+.PHONY: run test ui setup lint
+
+run: $(STAMP)
+	@.venv/bin/orchard run --profile $(PROFILE)
+
+test: $(STAMP)
+	@.venv/bin/python -m pytest
+
+ui: $(STAMP)
+	@.venv/bin/orchard ui --profile $(PROFILE)
+
+lint: $(STAMP)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+setup: $(STAMP)
+
+$(STAMP): $(LOCK) pyproject.toml
+	@sh requirements/setup.sh "$(PYTHON)" "$(LOCK)"
+	@touch $@

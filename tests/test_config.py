@@ -1,0 +1,43 @@
+"""Profiles: every shipped one loads, and a wrong one says what is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import config
+from pipeline.errors import OrchardError
+
+
+def test_every_shipped_profile_loads() -> None:
+    assert {"quick", "gpu", "cluster"} <= set(config.profiles())
+    for name in config.profiles():
+        assert config.load(name).profile == name
+
+
+def test_an_unknown_profile_lists_the_known_ones() -> None:
+    with pytest.raises(OrchardError, match="unknown profile 'quik': use one of .*quick"):
+        config.load("quik")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("pools: [{name: a}]\ntrees: {childs: 3}", "trees.childs: Extra inputs are not permitted"),
+        ("pools: [{name: a}]\ntrees: {children: 0}", "trees.children: .*greater than or equal to 1"),
+        ("pools: [{name: a}", "not valid YAML"),
+        ("seed: 1", "pools: Field required"),
+    ],
+)
+def test_a_wrong_file_names_the_setting(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(OrchardError, match=f"mine.yaml: {says}") as caught:
+        config.load(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_home_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORCHARD_HOME", str(tmp_path))
+    assert config.home() == tmp_path
+    monkeypatch.delenv("ORCHARD_HOME")
+    assert config.home() == config.ROOT / "data"
