@@ -1,0 +1,104 @@
+"""The engine's protocol: what a method may ask of a language model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypedDict
+
+from pipeline.errors import OrchardError
+
+
+class Turn(TypedDict):
+    """One chat turn."""
+
+    role: str
+    content: str
+
+
+class RequestFailed(OrchardError):
+    """One request cannot be answered (its prompt is too long, say): its row is rejected, and the others go on."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Chat turns, and the start of the assistant's turn that the model is to continue."""
+
+    messages: tuple[Turn, ...]
+    prefix: str = ""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Sampling parameters. `stop` strings end a completion and are not part of its text."""
+
+    max_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One sampled continuation."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]  # of the sampled tokens, nats
+    finish_reason: str  # stop: ended by itself or by a stop string; length: cut off
+    stopped_by: str | None  # the stop string; null when the model ended its turn
+    prompt_tokens: int
+
+
+@dataclass
+class Usage:
+    """What was asked and what it cost; `sampled_tokens` counts what the model really computed."""
+
+    requests: int = 0
+    cache_hits: int = 0
+    prompt_tokens: int = 0
+    cached_prompt_tokens: int = 0  # read from the prefix cache
+    sampled_tokens: int = 0
+    hit_tokens: int = 0  # tokens that the completion cache saved
+    seconds: float = 0.0  # spent in the model, loading left out
+    load_seconds: float = 0.0
+
+    def since(self, start: "Usage") -> "Usage":
+        """The difference to an earlier reading."""
+        return Usage(**{name: value - getattr(start, name) for name, value in vars(self).items()})
+
+
+class Engine(Protocol):
+    """A language model behind an asynchronous interface; any number of coroutines may share it."""
+
+    policy_id: str
+    usage: Usage
+
+    async def sample(self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]) -> list[Completion]:
+        """One continuation per seed, in the seeds' order.
+
+        Raises:
+            RequestFailed: the prompt leaves no room for `max_tokens` more tokens.
+        """
+        ...
+
+    async def verdict(self, prompt: Prompt, words: Sequence[str]) -> list[float]:
+        """Probabilities of single-token words as the next token, scaled to sum to 1.
+
+        Raises:
+            RequestFailed: a word is not one token, or the prompt is too long.
+        """
+        ...
+
+    def close(self) -> None:
+        """Gives back the memory. The engine loads again when it is next asked."""
+        ...
+
+
+@dataclass
+class Reject:
+    """A row that failed, on its way to the `rejects` table."""
+
+    table: str
+    step: str
+    row_id: str | None
+    reason: str
+    row: dict[str, object] = field(default_factory=dict)

@@ -1,0 +1,47 @@
+"""From chat turns to token ids, by the tokenizer's own template."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pipeline.engine.base import Prompt, RequestFailed
+from pipeline.errors import OrchardError
+
+
+class Renderer:
+    """The tokenizer of a model folder, loaded at first use."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._contexts: dict[tuple[tuple[str, str], ...], str] = {}
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(self.path)
+        if tokenizer.chat_template is None:
+            raise OrchardError(f"model folder {self.path}: its tokenizer has no chat template: use a chat model")
+        return tokenizer
+
+    def tokens(self, prompt: Prompt) -> list[int]:
+        """Token ids of the rendered turns and the prefix.
+
+        The whole text is tokenised at once, as it would be had the model written the prefix itself.
+        """
+        key = tuple((turn["role"], turn["content"]) for turn in prompt.messages)
+        if key not in self._contexts:
+            self._contexts[key] = self.tokenizer.apply_chat_template(
+                [dict(turn) for turn in prompt.messages], add_generation_prompt=True, tokenize=False
+            )
+        ids: list[int] = self.tokenizer.encode(self._contexts[key] + prompt.prefix, add_special_tokens=False)
+        return ids
+
+    def single_tokens(self, words: Sequence[str]) -> list[int]:
+        """The one token of each word; raises RequestFailed when a word has several."""
+        found = [self.tokenizer.encode(word, add_special_tokens=False) for word in words]
+        for word, ids in zip(words, found, strict=True):
+            if len(ids) != 1:
+                raise RequestFailed(f"verdict word {word!r} is {len(ids)} tokens: choose words of one token")
+        return [ids[0] for ids in found]

@@ -1,0 +1,40 @@
+"""One engine for a whole run: opened at first use, shared by every step, closed before training."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pipeline.config import Settings
+from pipeline.engine.base import Engine
+from pipeline.engine.cache import CachedEngine
+from pipeline.engine.model import Model
+from pipeline.engine.vllm import VllmEngine
+
+T = TypeVar("T")
+
+
+def open_engine(model: Model, settings: Settings, home: Path) -> Engine:
+    """The engine of the settings for one model, with the completion cache in front of it unless that is off."""
+    inner = VllmEngine(model, settings.engine, settings.model)
+    return CachedEngine(inner, home / "cache" / "completions.sqlite") if settings.engine.cache else inner
+
+
+def run_all(
+    coroutines: Iterable[Coroutine[Any, Any, T]], progress: Callable[[int, int], None] | None = None
+) -> list[T]:
+    """Runs one coroutine per prompt, all at once, and returns their results in order.
+
+    The engine batches whatever they ask for. The first exception ends the run; results already sampled stay cached.
+    `progress(done, all)` is called after each.
+    """
+
+    async def main() -> list[T]:
+        tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+        for done, finished in enumerate(asyncio.as_completed(tasks), start=1):
+            await finished
+            if progress:
+                progress(done, len(tasks))
+        return [task.result() for task in tasks]
+
+    return asyncio.run(main())

@@ -1,0 +1,122 @@
+"""The completion cache: each ingredient of the key changes it, and nothing else does."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.engine.base import Completion, Prompt, Sampling
+from pipeline.engine.cache import CachedEngine
+from pipeline.errors import OrchardError
+from tests.scripted import ScriptedEngine
+
+PROMPT = Prompt(({"role": "user", "content": "3 + 4"},), "so ")
+SAMPLING = Sampling(8, 0.8, 0.9, ("\n",))
+
+
+class Renderer:
+    def tokens(self, prompt: Prompt) -> list[int]:
+        return [ord(c) for turn in prompt.messages for c in turn["content"]] + [0] + [ord(c) for c in prompt.prefix]
+
+
+class Backend(ScriptedEngine):
+    def __init__(self, policy: str = "m@1", version: str = "1", dtype: str = "bfloat16") -> None:
+        super().__init__(lambda prefix, sampling, n: f"{len(self.calls)}")
+        self.policy_id = policy
+        self.renderer = Renderer()
+        self._identity = {"kind": "scripted", "version": version, "dtype": dtype}
+
+    def identity(self) -> dict[str, str]:
+        return self._identity
+
+
+def ask(path: Path, backend: Backend, prompt: Prompt = PROMPT, sampling: Sampling = SAMPLING, seed: int = 5) -> Completion:
+    engine = CachedEngine(backend, path)
+    try:
+        return asyncio.run(engine.sample(prompt, sampling, [seed]))[0]
+    finally:
+        engine.close()
+
+
+def test_nothing_changed_is_a_hit_and_gives_the_same_completion(tmp_path: Path) -> None:
+    first = ask(tmp_path / "c.sqlite", Backend())
+    backend = Backend()
+    assert ask(tmp_path / "c.sqlite", backend) == first
+    assert not backend.calls and backend.usage.cache_hits == 1
+
+
+CHANGES = {
+    "weights, tokenizer or template": {"backend": {"policy": "m@2"}},
+    "engine version": {"backend": {"version": "2"}},
+    "number format": {"backend": {"dtype": "float32"}},
+    "prompt": {"prompt": replace(PROMPT, messages=({"role": "user", "content": "3 + 5"},))},
+    "prefix": {"prompt": replace(PROMPT, prefix="so")},
+    "max_tokens": {"sampling": replace(SAMPLING, max_tokens=9)},
+    "temperature": {"sampling": replace(SAMPLING, temperature=0.7)},
+    "top_p": {"sampling": replace(SAMPLING, top_p=1.0)},
+    "stop": {"sampling": replace(SAMPLING, stop=())},
+    "seed": {"seed": 6},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_each_ingredient_changed_is_a_miss(tmp_path: Path, change: str) -> None:
+    ask(tmp_path / "c.sqlite", Backend())
+    changed = dict(CHANGES[change])
+    backend = Backend(**changed.pop("backend", {}))
+    ask(tmp_path / "c.sqlite", backend, **changed)
+    assert len(backend.calls) == 1 and backend.usage.cache_hits == 0
+
+
+def test_the_same_request_twice_at_once_is_sampled_once(tmp_path: Path) -> None:
+    backend = Backend()
+    engine = CachedEngine(backend, tmp_path / "c.sqlite")
+    one, two = asyncio.run(engine.sample(PROMPT, SAMPLING, [5, 5]))
+    assert one == two and len(backend.calls) == 1
+
+
+def test_a_verdict_is_cached(tmp_path: Path) -> None:
+    engine = CachedEngine(Backend(), tmp_path / "c.sqlite")
+    assert asyncio.run(engine.verdict(PROMPT, ["A", "B"])) == [0.5, 0.5]
+    engine.inner.verdict = None  # type: ignore[assignment,method-assign]  # a second ask must not reach the model
+    assert asyncio.run(engine.verdict(PROMPT, ["A", "B"])) == [0.5, 0.5]
+
+
+def test_a_file_that_is_no_cache_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "c.sqlite").write_bytes(b"not a database, but long enough to be read as one" * 50)
+    with pytest.raises(OrchardError, match=r"completion cache .*c\.sqlite.*delete the file"):
+        CachedEngine(Backend(), tmp_path / "c.sqlite")
+
+
+CHILD = """
+import asyncio, sys, time
+from pathlib import Path
+from pipeline.engine.cache import CachedEngine
+from tests.engine.test_cache import Backend, PROMPT, SAMPLING
+engine = CachedEngine(Backend(), Path(sys.argv[1]))
+for seed in range(10_000):
+    asyncio.run(engine.sample(PROMPT, SAMPLING, [seed]))
+    print(seed, flush=True)
+    time.sleep(0.01)
+"""
+
+
+def test_what_was_sampled_a_second_before_a_kill_is_kept(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path / "c.sqlite")], stdout=subprocess.PIPE, cwd=root)
+    assert child.stdout is not None
+    seen: list[tuple[float, int]] = []
+    while not seen or seen[-1][0] - seen[0][0] < 2.5:
+        seen.append((time.monotonic(), int(child.stdout.readline())))
+    child.kill()
+    child.wait()
+    killed = seen[-1][0]
+    durable = [seed for at, seed in seen if at < killed - 1]
+    backend = Backend()
+    engine = CachedEngine(backend, tmp_path / "c.sqlite")
+    asyncio.run(engine.sample(PROMPT, SAMPLING, durable))
+    assert len(durable) > 20 and not backend.calls
