@@ -1,0 +1,1 @@
+"""Reasoning trees: Tree-PLV best-first search with step rewards from rollouts."""

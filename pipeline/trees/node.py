@@ -1,0 +1,74 @@
+"""A tree's node, and the problem that it belongs to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.engine.base import Turn
+from pipeline.ids import content_id
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A prompt with the functions that judge its responses.
+
+    `judge(response)` gives the final answer found in a whole response and whether it is right; `is_final(response)` tells
+    whether an unfinished response already states its final answer. `tree_id` names prompt, policy and search settings.
+    """
+
+    prompt_id: str
+    messages: tuple[Turn, ...]
+    tree_id: str
+    judge: Callable[[str], tuple[str | None, bool | None]]
+    is_final: Callable[[str], bool]
+
+
+@dataclass(eq=False)
+class Node:
+    """A row of `tree_nodes` in the making."""
+
+    node_id: str
+    tree_id: str
+    prompt_id: str
+    policy_id: str
+    kind: str
+    parent_id: str | None
+    depth: int
+    draw: int
+    prefix: str
+    text: str
+    terminal: bool
+    tokens: int
+    method: str = "best_first"
+    answer: str | None = None
+    correct: bool | None = None
+    value: float | None = None
+    n_rollouts: int = 0
+    n_correct: int = 0
+    expanded_order: int | None = None
+    merged: int = 1
+
+    @classmethod
+    def root(cls, problem: Problem, policy_id: str) -> "Node":
+        """The node of the bare question."""
+        node_id = content_id(problem.tree_id, None, "")
+        return cls(node_id, problem.tree_id, problem.prompt_id, policy_id, "root", None, 0, 0, "", "", False, 0)
+
+    @property
+    def whole(self) -> str:
+        """The response up to and including this node."""
+        return self.prefix + self.text
+
+    def child(self, kind: str, draw: int, text: str, terminal: bool, tokens: int) -> "Node":
+        """A node below this one: a step one level deeper, or a rollout at this node's own depth."""
+        # Two rollouts may be word for word the same and are still two draws; identical steps were merged before.
+        node_id = content_id(self.tree_id, self.node_id, kind, text, draw if kind == "rollout" else None)
+        depth = self.depth + (kind == "step")
+        return Node(
+            node_id, self.tree_id, self.prompt_id, self.policy_id, kind, self.node_id, depth, draw, self.whole, text,
+            terminal, tokens,
+        )  # fmt: skip
+
+    def row(self) -> dict[str, Any]:
+        """The row of `tree_nodes`."""
+        return vars(self)
