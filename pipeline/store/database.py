@@ -1,0 +1,165 @@
+"""The connection: packaged extensions, the attached catalog, transactions, and errors in one line."""
+
+import errno
+import os
+import random
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeVar
+
+import duckdb
+import polars as pl
+
+from pipeline.errors import OrchardError
+from pipeline.store.lock import locked
+
+Parameters = Mapping[str, Any] | Sequence[Any] | None
+T = TypeVar("T")
+
+_FULL = re.compile("no space left|disk is full|file too large|quota exceeded", re.IGNORECASE)
+_FULL_CODES = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+_ATTEMPTS = 20  # of a transaction on a catalog without our lock
+
+
+class Database:
+    """A DuckDB connection with the lake attached as `lake` and in use, so that bare names are the lake's tables."""
+
+    def __init__(self, home: Path, catalog: str | None = None) -> None:
+        """Open, and make the folders where they are missing; `catalog` is what follows `ducklake:` in an ATTACH."""
+        self.folder = home / "lake"
+        given = catalog or os.environ.get("ORCHARD_CATALOG") or f"sqlite:{self.folder / 'catalog.sqlite'}"
+        self.catalog = given.removeprefix("ducklake:")
+        self.embedded = self.catalog.startswith("sqlite:")
+        with self.one_line():
+            for name in ("files", "tmp"):
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
+            self.connection = self._connect()
+
+    def attach(self) -> None:
+        """Attach the catalog, which makes it at first; the caller holds the lock."""
+        options = [f"DATA_PATH {quoted(str(self.folder / 'files'))}"]
+        if self.embedded:
+            # The catalog remembers an absolute path: without the override a moved home would not open. A shared
+            # catalog gets none, so that a second host with another path is an error and not a second set of files.
+            options += ["OVERRIDE_DATA_PATH true", "META_JOURNAL_MODE 'WAL'", "META_BUSY_TIMEOUT 30000"]
+        self.connection.execute(f"ATTACH {quoted('ducklake:' + self.catalog)} AS lake ({', '.join(options)})")
+        self.connection.execute("USE lake")
+        self.connection.execute("SET ducklake_max_retry_count = 100")
+
+    def lock(self) -> AbstractContextManager[None]:
+        """The writers' lock; PostgreSQL needs none, its conflicts are retried."""
+        return locked(self.folder / "lock") if self.embedded else nullcontext()
+
+    def rows(self, query: str, parameters: Parameters = None) -> pl.DataFrame:
+        """The rows that a query answers."""
+        return self.connection.execute(query, parameters).pl()
+
+    def transact(self, body: Callable[[], T]) -> tuple[T, int]:
+        """Run `body` in one transaction under the lock: (its value, the version that the commit made).
+
+        Where there is no lock, a conflict runs it again; so it must not change anything but the lake.
+
+        Raises:
+            OrchardError: the database or the disk refused; nothing was written.
+        """
+        with self.one_line(), self.lock():
+            for attempt in range(_ATTEMPTS):
+                try:
+                    return self._once(body)
+                except duckdb.TransactionException:
+                    if self.embedded or attempt == _ATTEMPTS - 1:
+                        raise
+                    time.sleep(random.uniform(0, 0.1 * 2 ** min(attempt, 5)))  # apart from the writer we met
+        raise AssertionError("unreachable")
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """A transaction that sees one version throughout, cannot write, and leaves nothing behind."""
+        with self.one_line():
+            self.connection.execute("BEGIN TRANSACTION READ ONLY")
+            try:
+                yield
+            finally:
+                with suppress(duckdb.Error):  # the error that ended it is the one to show
+                    self.connection.execute("ROLLBACK")
+
+    @contextmanager
+    def frames(self, frames: Mapping[str, pl.DataFrame]) -> Iterator[None]:
+        """Frames as views for a while; they hide tables of the same name."""
+        try:
+            for name, frame in frames.items():
+                self.connection.register(name, frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
+            yield
+        finally:
+            for name in frames:
+                with suppress(duckdb.Error):
+                    self.connection.unregister(name)
+
+    @contextmanager
+    def one_line(self) -> Iterator[None]:
+        """Turn errors of the database and the disk into one line that names what to do."""
+        try:
+            yield
+        except (duckdb.Error, OSError) as error:
+            raise OrchardError(self._message(error)) from error
+
+    def close(self) -> None:
+        """Close the connection; a second call does nothing."""
+        self.connection.close()
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect(
+            config={
+                "autoinstall_known_extensions": "false",  # a missing extension is an error and not a download
+                "autoload_known_extensions": "false",
+                # Two processes that spill into one folder would overwrite each other's files.
+                "temp_directory": str(self.folder / "tmp" / uuid.uuid4().hex[:12]),
+            }
+        )
+        scanner = "postgres_scanner" if self.catalog.startswith("postgres") else "sqlite_scanner"
+        for name in (scanner, "ducklake"):
+            connection.execute(f"LOAD {quoted(str(_extension(name)))}")
+        connection.execute("SET TimeZone = 'UTC'")
+        return connection
+
+    def _once(self, body: Callable[[], T]) -> tuple[T, int]:
+        self.connection.execute("BEGIN")
+        try:
+            value = body()
+            self.connection.execute("COMMIT")
+        except BaseException:
+            with suppress(duckdb.Error):  # a failed COMMIT has rolled back already
+                self.connection.execute("ROLLBACK")
+            raise
+        row = self.connection.execute("SELECT id FROM lake.last_committed_snapshot()").fetchone()
+        return value, int(row[0]) if row and row[0] is not None else -1
+
+    def _message(self, error: Exception) -> str:
+        text = " ".join(str(error).split("\n\nLINE")[0].split())
+        if _FULL.search(text) or getattr(error, "errno", None) in _FULL_CODES:
+            return f"no space left for the lake in {self.folder}: free some and run again; the last version is safe"
+        missing = re.search(r"No snapshot found at version (\d+)", text)
+        if missing:
+            return f"version {missing[1]} is not in the lake: it expired, or was never made"
+        return f"lake in {self.folder}: {text}" if isinstance(error, OSError) else text
+
+
+def quoted(text: str) -> str:
+    """A SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _extension(name: str) -> Path:
+    """The extension's file in site-packages, loaded in place: DuckDB's own loader copies it into HOME first."""
+    package = f"duckdb_extension_{name}"
+    spec = find_spec(package)
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for path in Path(folder).glob(f"extensions/v{duckdb.__version__}/{name}.duckdb_extension"):
+            return path
+    wanted = f"{package.replace('_', '-')}=={duckdb.__version__}"
+    raise OrchardError(f"DuckDB's extension {name} is not installed: pip install {wanted}")
