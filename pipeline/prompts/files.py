@@ -1,0 +1,80 @@
+"""Pools in a file: JSONL (plain or gzip), Parquet or CSV."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipeline.config import PoolSettings
+from pipeline.errors import OrchardError
+from pipeline.prompts.record import Record, check_columns, from_rows, location, one_line
+
+Row = tuple[int, dict[str, Any]]
+_ENDINGS = ".jsonl, .ndjson, .jsonl.gz, .parquet or .csv"
+
+
+def records(pool: PoolSettings) -> Iterator[Record]:
+    """One record per row. Rows count from 1: a JSONL file's lines, and a table's rows without its header.
+
+    Raises:
+        OrchardError: no such file, an unknown ending, a file that is not what its name says, or a missing column.
+    """
+    path = Path(location(pool)).expanduser()
+    if not path.is_file():
+        raise OrchardError(f"pool {pool.name!r}: no file {path} (looked for {path.resolve()}): mend the pool's path")
+    rows, columns = _jsonl(path) if _kind(path) in ("jsonl", "ndjson") else _table(path)
+    if not rows:
+        raise OrchardError(f"pool {pool.name!r}: {path} has no rows")
+    check_columns(pool, str(path), columns)
+    return from_rows(pool, path.name, iter(rows))
+
+
+def _kind(path: Path) -> str:
+    kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
+    zipped = path.name.lower().endswith(".gz")
+    if kind in ("jsonl", "ndjson") or (kind in ("parquet", "csv") and not zipped):
+        return kind
+    raise OrchardError(f"{path}: unknown kind of file: its name must end in {_ENDINGS}")
+
+
+def _jsonl(path: Path) -> tuple[list[Row], list[str]]:
+    rows: list[Row] = []
+    for number, line in enumerate(_lines(path), start=1):
+        if line.strip():
+            rows.append((number, _object(path, number, line)))
+    return rows, list(dict.fromkeys(column for _, row in rows for column in row))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.name.lower().endswith(".gz") else path.read_bytes()
+        return data.decode("utf-8-sig").split("\n")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise OrchardError(f"{path} is not a JSONL file in UTF-8: {one_line(error)}") from error
+
+
+def _object(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise OrchardError(f"{path} row {number} is not JSON: {one_line(error)}: mend or remove that line") from error
+    if not isinstance(value, dict):
+        raise OrchardError(f"{path} row {number} is not a JSON object with columns: mend or remove that line")
+    return value
+
+
+def _table(path: Path) -> tuple[list[Row], list[str]]:
+    kind = _kind(path)
+    if kind == "csv" and path.stat().st_size == 0:
+        return [], []
+    try:
+        if kind == "csv" and b"\0" in path.read_bytes():
+            raise ValueError("it holds zero bytes")
+        frame = pl.read_parquet(path) if kind == "parquet" else pl.read_csv(path, infer_schema=False)
+    except (pl.exceptions.PolarsError, ValueError, OSError) as error:
+        name = "Parquet" if kind == "parquet" else "CSV"
+        raise OrchardError(f"{path} is not a {name} file: {one_line(error)}: convert it, or mend its name") from error
+    return list(enumerate(frame.iter_rows(named=True), start=1)), frame.columns

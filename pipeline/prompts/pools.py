@@ -1,0 +1,159 @@
+"""From pools to the prompts table: templates, normalised answers, splits, and a reason for every row left out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import polars as pl
+
+from pipeline import tables
+from pipeline.config import PoolSettings, Settings, SplitSettings
+from pipeline.errors import OrchardError
+from pipeline.ids import content_id, unit_for
+from pipeline.prompts import files, gym, hub
+from pipeline.prompts.record import Record, to_json
+from pipeline.prompts.turns import Flaw, messages_of
+from pipeline.verify import canonical, check
+
+_SOURCES = {"reasoning_gym": gym.records, "file": files.records, "datasets": hub.records}
+Row = dict[str, Any]
+
+
+@dataclass
+class _Loaded:
+    prompts: list[Row] = field(default_factory=list)
+    rejects: list[Row] = field(default_factory=list)
+    seen: dict[str, tuple[str, Row]] = field(default_factory=dict)  # messages -> (where, prompt)
+
+
+def load_pools(settings: Settings) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """All pools of the settings as rows of the tables prompts and rejects, in order; of equal prompts the first stays.
+
+    Raises:
+        OrchardError: a pool that cannot be read, or without a usable row; splits that leave no train prompts.
+    """
+    if settings.splits.validation + settings.splits.test >= 1:
+        raise OrchardError("splits: validation and test together must stay below 1: they leave no train prompts")
+    loaded = _Loaded()
+    for pool in settings.pools:
+        _load(pool, settings.splits, loaded)
+    if not loaded.prompts:
+        raise OrchardError(f"profile {settings.profile!r} has no pools: add one under pools")
+    return _frame("prompts", loaded.prompts), _frame("rejects", loaded.rejects)
+
+
+def split_of(messages: list[dict[str, str]], splits: SplitSettings) -> tables.Split:
+    """A prompt's split: by hash of its messages alone, so that it never moves when its pool grows or others join."""
+    unit = unit_for("split", messages)
+    if unit < splits.test:
+        return "test"
+    return "validation" if unit < splits.test + splits.validation else "train"
+
+
+def _load(pool: PoolSettings, splits: SplitSettings, loaded: _Loaded) -> None:
+    verifier = _verifier(pool)
+    before, dropped = len(loaded.prompts), len(loaded.rejects)
+    for record in _records(pool):
+        try:
+            prompt = _prompt(pool, record, verifier, splits)
+            _refuse_repeats(prompt, record, loaded)
+        except Flaw as flaw:
+            loaded.rejects.append(_reject(pool, record, str(flaw)))
+        else:
+            loaded.prompts.append(prompt)
+    if len(loaded.prompts) == before:
+        reasons = loaded.rejects[dropped:]
+        raise OrchardError(
+            f"pool {pool.name!r}: none of its {len(reasons)} rows can be used; the first: {reasons[0]['reason']}"
+            if reasons
+            else f"pool {pool.name!r}: it has no rows"
+        )
+
+
+def _records(pool: PoolSettings) -> Iterator[Record]:
+    return islice(_SOURCES[pool.source](pool), pool.size)
+
+
+def _verifier(pool: PoolSettings) -> str | None:
+    """The pool's verifier; the setting 'none' stands for prompts that nothing checks."""
+    if pool.verifier == "none":
+        return None
+    if pool.verifier is None and pool.source == "reasoning_gym":
+        return gym.verifier(pool)  # whose task the source checks, with a better message
+    name = pool.verifier or "number"
+    try:
+        check(name)
+    except OrchardError as error:
+        raise OrchardError(f"pool {pool.name!r}: {error}") from error
+    return name
+
+
+def _prompt(pool: PoolSettings, record: Record, verifier: str | None, splits: SplitSettings) -> Row:
+    if record.flaw:
+        raise Flaw(record.flaw)
+    messages = messages_of(pool, _cell(record.question, pool.prompt_column))
+    answer = None if verifier is None else _answer(_cell(record.answer, pool.answer_column), pool, verifier)
+    return {
+        "prompt_id": content_id(messages, answer, verifier),
+        "pool": pool.name,
+        "task": pool.task if pool.source == "reasoning_gym" or "task" in pool.model_fields_set else pool.name,
+        "split": split_of(messages, splits),
+        "messages": messages,
+        "answer": answer,
+        "verifier": verifier,
+        "metadata": record.metadata if verifier is not None else None,
+        "source": f"{pool.source}: {_origin(pool, record)}",
+        "licence": pool.licence,
+    }
+
+
+def _origin(pool: PoolSettings, record: Record) -> str:
+    if pool.source == "reasoning_gym":
+        return f"{pool.task} seed {pool.seed} row {record.where.rpartition(' ')[2]}"
+    return record.where
+
+
+def _cell(value: Any, column: str) -> str:
+    """A cell's text, stripped: the one place where text is."""
+    if value is None:
+        raise Flaw(f"column {column!r} is missing")
+    if not isinstance(value, str | int | float):
+        raise Flaw(f"column {column!r} holds a {type(value).__name__}, not text")
+    text = str(value).strip()
+    if not text:
+        raise Flaw(f"column {column!r} is empty")
+    return text
+
+
+def _answer(text: str, pool: PoolSettings, verifier: str) -> str:
+    try:
+        return canonical(text, verifier)
+    except OrchardError as error:
+        raise Flaw(f"column {pool.answer_column!r}: {error}") from error
+
+
+def _refuse_repeats(prompt: Row, record: Record, loaded: _Loaded) -> None:
+    where, first = loaded.seen.setdefault(content_id(prompt["messages"]), (record.where, prompt))
+    if first is prompt:
+        return
+    same = (first["answer"], first["verifier"]) == (prompt["answer"], prompt["verifier"])
+    other = "" if same else f", with another answer or verifier ({first['answer']}, here {prompt['answer']})"
+    raise Flaw(f"duplicate of {where}{other}")
+
+
+def _reject(pool: PoolSettings, record: Record, reason: str) -> Row:
+    reason = f"{record.where}: {reason}"
+    row = to_json({"pool": pool.name, "question": record.question, "answer": record.answer})
+    return {
+        "reject_id": content_id("prompts", pool.name, record.where, reason, row),
+        "table": "prompts",
+        "step": "prompts",
+        "row_id": None,
+        "reason": reason,
+        "row": row,
+    }
+
+
+def _frame(table: str, rows: list[Row]) -> pl.DataFrame:
+    return tables.TABLES[table].validate(pl.DataFrame(rows, schema=tables.empty(table).schema))

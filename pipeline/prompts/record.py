@@ -1,0 +1,81 @@
+"""What every source yields: one record per row, good or not."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import PoolSettings
+from pipeline.errors import OrchardError
+
+
+@dataclass(frozen=True)
+class Record:
+    """A row of a source, as it came: nothing is checked or stripped yet.
+
+    where names the row for people ('sums.csv row 3'); metadata is the JSON that the verifier needs.
+    """
+
+    where: str
+    question: Any
+    answer: Any
+    metadata: str | None = None
+    flaw: str | None = None  # why the row cannot be used, where the source knows
+
+
+def answer_is_needed(pool: PoolSettings) -> bool:
+    """False only for a pool whose verifier is 'none'."""
+    return pool.verifier != "none"
+
+
+def from_rows(pool: PoolSettings, name: str, rows: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[Record]:
+    """Records of numbered rows with named columns."""
+    for number, row in rows:
+        answer = row.get(pool.answer_column) if answer_is_needed(pool) else None
+        yield Record(f"{name} row {number}", row.get(pool.prompt_column), answer)
+
+
+def check_columns(pool: PoolSettings, name: str, present: list[str]) -> None:
+    """Raises OrchardError where the prompt's or the answer's column is missing."""
+    wanted = {"prompt_column": pool.prompt_column}
+    if answer_is_needed(pool):
+        wanted["answer_column"] = pool.answer_column
+    for setting, column in wanted.items():
+        if column not in present:
+            has = ", ".join(present) or "none"
+            raise OrchardError(f"pool {pool.name!r}: {name} has no column {column!r}; it has {has}: set {setting}")
+
+
+def location(pool: PoolSettings) -> str:
+    """The pool's path.
+
+    Raises:
+        OrchardError: it has none.
+    """
+    if not pool.path:
+        what = "a JSONL, Parquet or CSV file" if pool.source == "file" else "a hub id or a local folder"
+        raise OrchardError(f"pool {pool.name!r}: source {pool.source!r} needs a path: set path to {what}")
+    return pool.path
+
+
+def short(path: str) -> str:
+    """A file's name without its folders, which differ between machines."""
+    return Path(path).name or path
+
+
+def one_line(error: BaseException | str) -> str:
+    """An error's message in one line of at most 200 characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+def to_json(value: Any) -> str:
+    """JSON of anything; what JSON cannot hold becomes its text."""
+    return json.dumps(value, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=str)
+    return value.item() if hasattr(value, "item") else str(value)

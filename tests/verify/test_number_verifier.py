@@ -1,0 +1,186 @@
+"""Numbers: what is extracted, what is equal, what is ambiguous. Every expected value was worked out by hand."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import OrchardError
+from pipeline.verify import Verdict, canonical, has_final_answer, verify
+
+EXTRACTED = [
+    ("The final answer is 7.", "7"),
+    ("4 + 3 = 7", "7"),
+    ("7", "7"),
+    ("The final answer to the arithmetic problem is:\n\n4 + 3 = 7", "7"),
+    ("3 - 5 = -2", "-2"),
+    ("3 - 7 = -4\n-4 + 6 = 2\nThe answer is 2.", "2"),
+    ("3 - 7 = -4\n-4 + 6 = 2", "2"),
+    ("-3", "-3"),
+    ("\u22123", "-3"),
+    ("The answer is - 2", "-2"),
+    ("x=-2", "-2"),
+    ("12.", "12"),
+    ("$1,200.50", "1200.5"),
+    ("-$5", "-5"),
+    ("$-5", "-5"),
+    ("\u20ac3.10", "3.1"),
+    ("It costs 18 dollars.", "18"),
+    ("The answer is $18$ dollars.", "18"),
+    ("50%", "50"),
+    ("0.50", "0.5"),
+    (".5", "0.5"),
+    ("1/2", "0.5"),
+    ("6/4", "1.5"),
+    ("2/3", "2/3"),
+    ("-2/6", "-1/3"),
+    ("1 1/2", "1.5"),
+    ("1e3", "1000"),
+    ("007", "7"),
+    ("1,000,000", "1000000"),
+    ("so 12 eggs + 3 eggs\n#### 15", "15"),
+    ("#### 1,234", "1234"),
+    (r"\boxed{42}", "42"),
+    (r"so $\boxed{\frac{1}{2}}$", "0.5"),
+    (r"\boxed{1{,}200}", "1200"),
+    (r"\boxed{\$18}", "18"),
+    (r"\boxed{18\text{ dollars}}", "18"),
+    (r"\boxed{7} and again \boxed{7.0}", "7"),
+    ("**Answer:** 7", "7"),
+    ("Answer: 7 apples", "7"),
+    ("The answer is **7**.", "7"),
+    ("<answer>7</answer>", "7"),
+    ("The answer is 8 (since 4 + 3 = 7).", "8"),
+    ("The answer is 4 + 3 = 7.", "7"),
+    ("The answer is x = 7.", "7"),
+    ("Answer: 4 - 7 = -3. Check: 4", "-3"),
+    ("The answer is 7. Then 8 more.", "7"),
+    ("To find the final answer: 3 - 7 = -4\n-4 + 6 = 2", "2"),
+    ("We get the answer: add 3 to 4\nThe answer is 7.", "7"),
+    ("The answer is not 5. It is 6", "6"),
+    ("The answer is unclear. Perhaps 5", "5"),
+    ("He has 3 boxes of 4, so 12 in all.", "12"),
+]
+MISSING = [
+    "",
+    "no idea",
+    "4 + 3 =",
+    "4 + 3",
+    "the answer is 4 + 3",
+    "The answer is 3 or 4",
+    "The answer is 3, 4",
+    "Answer: 3 and 4.",
+    r"\boxed{3} \boxed{4}",
+    "The answer is 3. The answer is 4.",
+    "1/0",
+    "10^5",
+    "2x",
+    "1.2.3",
+    "\u00b2",
+    "\u0663",
+    "9" * 5000,
+    "1" + ",111" * 2000,
+]
+
+
+@pytest.mark.parametrize(("text", "answer"), EXTRACTED)
+def test_the_final_number_is_found(text: str, answer: str) -> None:
+    assert verify(text, answer, "number") == Verdict(answer, True)
+
+
+@pytest.mark.parametrize("text", MISSING)
+def test_a_missing_or_ambiguous_number_is_no_answer(text: str) -> None:
+    assert verify(text, "3", "number") == Verdict(None, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "reference", "right"),
+    [
+        ("12", "1", False),
+        ("1", "12", False),
+        ("12", "12.0", True),
+        ("50%", "50", True),  # our choice: the percent sign is a unit
+        ("50", "50%", True),
+        ("50%", "0.5", False),
+        ("0.5", "50%", False),
+        ("0.333", "1/3", False),
+        ("2", "-2", False),
+        ("$1,200.50", "1200.5", True),
+    ],
+)
+def test_numbers_are_compared_exactly(text: str, reference: str, right: bool) -> None:
+    assert verify(text, reference, "number").correct is right
+
+
+@pytest.mark.parametrize(
+    ("text", "final"),
+    [
+        ("The final answer is 7.", True),
+        ("Answer: 7", True),
+        ("#### 7", True),
+        (r"\boxed{7}", True),
+        ("3 + 4 = 7\nSo the answer is 7", True),
+        ("The answer is 3 or 4", True),  # stated, though ambiguous: the response is over
+        ("4 + 3 = 7", False),
+        ("7", False),
+        ("The final answer is:", False),
+        ("The answer is", False),
+        ("To find the answer: 3 - 7 = -4", False),
+        ("", False),
+    ],
+)
+def test_an_explicit_answer_ends_a_response(text: str, final: bool) -> None:
+    assert has_final_answer(text, "number") is final
+    assert has_final_answer(text, None) is False
+
+
+@pytest.mark.parametrize(
+    ("reference", "stored"),
+    [("She sold 48/2 = <<48/2=24>>24 clips.\n#### 72", "72"), ("8.0", "8"), ("1,200", "1200"), ("5 apples", "5")],
+)
+def test_a_reference_is_normalised(reference: str, stored: str) -> None:
+    assert canonical(reference, "number") == stored
+
+
+@pytest.mark.parametrize("reference", ["three", "3 or 4", ""])
+def test_a_reference_that_is_no_number_is_an_error(reference: str) -> None:
+    with pytest.raises(OrchardError, match=r"is not an answer that the verifier 'number' can read"):
+        canonical(reference, "number")
+
+
+def _ways(value: int) -> list[str]:
+    return [
+        str(value),
+        f"{value:,}",
+        f"{value}.0",
+        f"{value}.",
+        f"${value}$",
+        f"The answer is {value}.",
+        f"1 + 1 = {value}",
+        f"#### {value}",
+        rf"\boxed{{{value}}}",
+        f"{str(value).replace('-', chr(0x2212))}",
+        f"{2 * value}/2",
+        f"Answer: **{value}** apples",
+    ]
+
+
+@given(st.integers(-(10**20), 10**20))
+def test_an_integer_matches_itself_and_not_the_next(value: int) -> None:
+    for text in _ways(value):
+        assert verify(text, str(value), "number").correct, text
+        assert not verify(text, str(value + 1), "number").correct, text
+
+
+@given(st.decimals(-(10**9), 10**9, places=3))
+def test_a_decimal_matches_itself_whatever_its_zeros(value: object) -> None:
+    assert verify(f"The answer is {value}", f"{value}000", "number").correct
+
+
+def test_it_is_fast() -> None:
+    texts = [f"The final answer to the arithmetic problem is:\n\n4 + 3 = {number}" for number in range(5000)]
+    start = time.process_time()
+    for text in texts:
+        verify(text, "7", "number")
+    assert len(texts) / (time.process_time() - start) > 5000  # 40,000/s and more on an idle machine

@@ -1,0 +1,69 @@
+"""All verifiers: names, and that no response makes them raise."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import OrchardError
+from pipeline.verify import Verdict, canonical, has_final_answer, verifiers, verify
+
+REFERENCES = {"number": "7", "math": "7", "choice": "B", "yesno": "yes", "exact": "x", "reasoning_gym:chain_sum": "7"}
+PIECES = [
+    "The answer is ",
+    "\\boxed{",
+    "}",
+    "#### ",
+    "=",
+    "7",
+    "-",
+    "1/0",
+    "10**100000",
+    "1e999",
+    " or ",
+    "$",
+    "\\frac{",
+    "\n",
+]
+texts = st.one_of(st.text(), st.lists(st.sampled_from(PIECES)).map("".join))
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts)
+def test_no_response_makes_a_verifier_raise(text: str) -> None:
+    for verifier, reference in REFERENCES.items():
+        if verifier == "math" and len(text) > 60:
+            continue  # each may take the worker's whole time
+        assert verify(text, reference, verifier).correct in (True, False)
+        assert has_final_answer(text, verifier) in (True, False)
+
+
+@pytest.mark.parametrize(
+    "text", ["9" * 10**5, "1/0", "\u0661\u0662", "\\boxed{" * 10**4, "answer " * 10**4, "1," * 10**4]
+)
+@pytest.mark.parametrize("verifier", REFERENCES)
+def test_hostile_texts(verifier: str, text: str) -> None:
+    assert verify(text, REFERENCES[verifier], verifier).correct is False
+
+
+def test_without_a_verifier_or_an_answer_there_is_no_verdict() -> None:
+    assert verify("7", None, None, None) == Verdict(None, None)
+    assert verify("7", None, "number", None) == Verdict("7", None)
+    assert verify("7", None, "reasoning_gym:chain_sum", None) == Verdict("7", None)
+
+
+def test_every_verifier_has_a_name() -> None:
+    assert {"number", "math", "choice", "yesno", "exact", "reasoning_gym:chain_sum"} <= set(verifiers())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nunber", r"^unknown verifier 'nunber': did you mean number\? use one of number, math, choice, yesno, exact,"),
+        ("reasoning_gym:chain_sun", r"did you mean reasoning_gym:chain_sum"),
+        ("???", r"^unknown verifier '\?\?\?': use one of number, "),
+    ],
+)
+def test_an_unknown_verifier_is_an_error(name: str, message: str) -> None:
+    for call in (lambda: verify("7", "7", name), lambda: canonical("7", name), lambda: has_final_answer("7", name)):
+        with pytest.raises(OrchardError, match=message):
+            call()
