@@ -1,0 +1,50 @@
+"""Does the policy prefer what was preferred? The implicit reward on held-out pairs."""
+
+from pathlib import Path
+
+import polars as pl
+
+from pipeline.config import TrainingSettings
+from pipeline.training.policy import Precision, load
+from pipeline.training.reference import lookup, text_logps
+from pipeline.training.tokens import tokenize
+
+
+def log_ratios(
+    model_dir: Path,
+    pairs: pl.DataFrame,
+    reference: pl.DataFrame,
+    settings: TrainingSettings,
+    *,
+    precision: Precision = "auto",
+) -> pl.DataFrame:
+    """(pair_id, chosen, rejected): log pi(text) - log pi_ref(text) in nats under the model of a folder.
+
+    A pair with a text that is too long for max_length is left out, as it is in training.
+    """
+    policy = load(model_dir, precision)
+    examples = tokenize(pairs, policy.tokenizer, settings.max_length).examples
+    logps = text_logps(policy, [side for e in examples for side in e.sides], settings.micro_tokens)
+    known = lookup(examples, reference).tolist()
+    rows = [
+        {"pair_id": e.pair_id, "chosen": logps[2 * i] - known[i][0], "rejected": logps[2 * i + 1] - known[i][1]}
+        for i, e in enumerate(examples)
+    ]
+    return pl.DataFrame(rows, schema={"pair_id": pl.String, "chosen": pl.Float64, "rejected": pl.Float64})
+
+
+def reward_accuracy(
+    model_dir: Path,
+    pairs: pl.DataFrame,
+    reference: pl.DataFrame,
+    settings: TrainingSettings,
+    *,
+    precision: Precision = "auto",
+) -> pl.DataFrame:
+    """(pair_id, value): 1 where the implicit reward of the chosen text is higher, 0.5 where equal, 0 otherwise.
+
+    The implicit reward is beta * log(pi / pi_ref), Rafailov et al. 2023, section 5.1.
+    """
+    ratios = log_ratios(model_dir, pairs, reference, settings, precision=precision)
+    margin = pl.col("chosen") - pl.col("rejected")
+    return ratios.select("pair_id", ((margin.sign() + 1) / 2).alias("value"))

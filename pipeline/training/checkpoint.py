@@ -1,0 +1,63 @@
+"""The state of an unfinished training, on disk: written whole or not at all."""
+
+import contextlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.training.policy import Policy
+
+CurvePoint = tuple[int, float, float, float]  # step from 1, loss, accuracy, reward margin
+
+
+@dataclass
+class Progress:
+    """What training needs to go on, besides weights and optimiser; all else follows from seed and step."""
+
+    step: int = 0  # steps done
+    micro_tokens: int = 0
+    seconds: float = 0.0  # spent before this start
+    curve: list[CurvePoint] = field(default_factory=list)
+
+
+def path_for(out: Path) -> Path:
+    return out.with_name(f"{out.name}.ckpt")
+
+
+def save(path: Path, fingerprint: str, policy: Policy, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+    state = {
+        "fingerprint": fingerprint,
+        "weights": {name: p.detach() for name, p in policy.trainable().items()},
+        "optimizer": optimizer.state_dict(),
+        "progress": progress.__dict__,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        torch.save(state, draft)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def restore(path: Path, fingerprint: str, policy: Policy, optimizer: torch.optim.Optimizer) -> Progress | None:
+    """Sets weights and optimiser to a checkpoint of this very training; None where there is none that fits."""
+    state = _read(path, policy.device)
+    if state is None or state["fingerprint"] != fingerprint:
+        return None
+    with torch.no_grad():
+        for name, parameter in policy.trainable().items():
+            parameter.copy_(state["weights"][name])
+    optimizer.load_state_dict(state["optimizer"])
+    return Progress(**state["progress"])
+
+
+def _read(path: Path, device: torch.device) -> dict[str, Any] | None:
+    with contextlib.suppress(Exception):  # a file that is no checkpoint is as good as none: start from step 0
+        state = torch.load(path, map_location=device, weights_only=True)
+        if isinstance(state, dict) and {"fingerprint", "weights", "optimizer", "progress"} <= set(state):
+            return state
+    return None

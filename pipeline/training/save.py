@@ -1,0 +1,42 @@
+"""A trained policy as a folder in the hub's format, as vLLM loads it."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.training.policy import Policy
+
+ADAPTER = "adapter"
+
+
+def save(policy: Policy, out: Path) -> None:
+    """Writes model (bfloat16) and tokenizer to `out`, for LoRA also `out/adapter`; whole or not at all.
+
+    Ends the policy's life: its LoRA layers are merged and its weights rounded.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft = out.with_name(f"{out.name}.{os.getpid()}.tmp")
+    old = out.with_name(f"{out.name}.{os.getpid()}.old")
+    try:
+        if policy.adapter is not None:
+            policy.adapter.save_pretrained(draft / ADAPTER, save_embedding_layers=False)
+        merged(policy).to(torch.bfloat16).save_pretrained(draft)
+        policy.tokenizer.save_pretrained(draft)
+        if out.exists():
+            out.rename(old)
+        draft.rename(out)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def merged(policy: Policy) -> Any:
+    """The policy as a plain model: LoRA layers added to the weights, in fp32 so that only the sum is rounded."""
+    if policy.adapter is None:
+        return policy.causal
+    model = policy.adapter.float().merge_and_unload()
+    policy.causal, policy.adapter = model, None
+    return model

@@ -1,0 +1,72 @@
+"""TRL's DPOTrainer as the oracle: the same loss and gradient on the same batch."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+from datasets import Dataset
+from transformers import AutoModelForCausalLM
+from trl import DPOConfig, DPOTrainer
+
+from pipeline.config import TrainingSettings
+from pipeline.training import losses
+from pipeline.training.policy import load
+from pipeline.training.reference import lookup, reference_logps
+from pipeline.training.step import Data, backward
+from pipeline.training.tokens import Example, tokenize
+from tests.training.toy import frame, pair
+
+BETA = 0.3
+
+
+@pytest.fixture
+def pairs() -> pl.DataFrame:
+    return frame([pair("what" * i, "yes" * (i + 1), "no, " + "not" * (5 - i), prefix="So: ") for i in range(5)])
+
+
+def trainer_of(policy_dir: Path, reference_dir: Path, rows: list[dict[str, str]], out: Path) -> DPOTrainer:
+    model, reference = (AutoModelForCausalLM.from_pretrained(p, dtype="float32") for p in (policy_dir, reference_dir))
+    args = DPOConfig(
+        str(out), beta=BETA, loss_type="sigmoid", report_to="none", use_cpu=True, bf16=False, max_length=None,
+        gradient_checkpointing=False, per_device_train_batch_size=len(rows),
+    )  # fmt: skip
+    tokenizer = load(policy_dir, "fp32").tokenizer
+    return DPOTrainer(model, reference, args=args, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
+
+
+def text_rows(examples: list[Example], tokenizer: object) -> list[dict[str, str]]:
+    return [
+        {name: tokenizer.decode(ids) for name, ids in zip(("prompt", "chosen", "rejected"), parts, strict=True)}
+        for parts in ((e.context, e.chosen, e.rejected) for e in examples)
+    ]
+
+
+def test_loss_and_gradient_are_trls(
+    tiny: Path, other: Path, pairs: pl.DataFrame, settings: TrainingSettings, tmp_path: Path
+) -> None:
+    policy = load(other, "fp32")
+    policy.causal.requires_grad_(True)
+    examples = tokenize(pairs, policy.tokenizer, 128).examples
+    trainer = trainer_of(other, tiny, text_rows(examples, policy.tokenizer), tmp_path)
+    tokenized = list(trainer.train_dataset)
+    for theirs, ours in zip(tokenized, examples, strict=True):
+        assert tuple(theirs["prompt_ids"]) == ours.context
+        assert tuple(theirs["chosen_ids"]) == ours.chosen
+        assert tuple(theirs["rejected_ids"]) == ours.rejected
+    their_loss = trainer.compute_loss(trainer.model, trainer.data_collator(tokenized))
+    their_loss.backward()
+
+    reference = reference_logps(tiny, pairs, settings, policy_id="tiny", precision="fp32")
+    data = Data.of(examples, lookup(examples, reference), losses.get("sigmoid"))
+    loss, accuracy, margin = backward(policy, data, range(len(examples)), len(examples), BETA).tolist()
+
+    metrics = trainer._metrics["train"] or trainer._metrics["eval"]
+    assert loss == pytest.approx(their_loss.item(), abs=1e-4)
+    assert accuracy == pytest.approx(metrics["rewards/accuracies"][-1])
+    assert margin == pytest.approx(metrics["rewards/margins"][-1], abs=1e-4)
+    their_grads = dict(trainer.model.named_parameters())
+    ours = torch.cat([p.grad.flatten() for p in policy.trainable().values()])
+    theirs = torch.cat([their_grads[name].grad.flatten() for name in policy.trainable()])
+    assert torch.cosine_similarity(ours, theirs, dim=0) > 0.9999
+    torch.testing.assert_close(ours.norm(), theirs.norm(), rtol=1e-3, atol=0)

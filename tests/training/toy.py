@@ -1,0 +1,58 @@
+"""A tiny random Llama with a byte tokenizer, and toy pairs: training takes seconds."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from pipeline import tables
+from pipeline.ids import content_id
+
+TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def save_tokenizer(path: Path) -> None:
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<|im_start|>", "<|im_end|>"])
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|im_end|>")
+    fast.chat_template = TEMPLATE
+    fast.save_pretrained(path)
+
+
+def save_llama(path: Path, seed: int) -> Path:
+    config = LlamaConfig(
+        vocab_size=260, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=512, eos_token_id=257, bos_token_id=256, pad_token_id=257,
+        initializer_range=0.1,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        LlamaForCausalLM(config).save_pretrained(path)
+    save_tokenizer(path)
+    return path
+
+
+def pair(question: str, chosen: str = "yes", rejected: str = "no, not", **values: Any) -> dict[str, Any]:
+    row = {
+        "pair_id": content_id(question, chosen, rejected, values), "variant": "toy", "level": "response",
+        "prompt_id": content_id(question), "split": "train", "depth": 0,
+        "messages": [{"role": "user", "content": question}], "prefix": "", "chosen": chosen, "rejected": rejected,
+        "chosen_ends": True, "rejected_ends": True, "rejected_messages": None, "rejected_prefix": None,
+        "chosen_id": content_id(chosen), "rejected_id": content_id(rejected), "strength": None, "margin": None,
+        "weight": 1.0, "noise_score": None, "flipped": False, "stage": None, "rationale_id": None,
+        "policy_id": "toy", "method": "toy",
+    }  # fmt: skip
+    return {**row, **values}
+
+
+def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    return tables.Preferences.validate(pl.DataFrame(rows, schema=tables.empty("preferences").schema))
