@@ -38,6 +38,13 @@ class EngineSettings(_Settings):
     cache: bool = True  # keep every completion, so that none is sampled twice
 
 
+class ExampleSettings(_Settings):
+    """A question and its answer, shown before the prompt as turns of the chat (few-shot)."""
+
+    question: str
+    answer: str
+
+
 class PoolSettings(_Settings):
     """One prompt pool."""
 
@@ -53,6 +60,7 @@ class PoolSettings(_Settings):
     verifier: str | None = None  # default: reasoning_gym for its pools, number for others
     template: str = "{question}"  # what the user turn says; {question} is the pool's text
     system: str | None = None
+    examples: tuple[ExampleSettings, ...] = ()  # few-shot turns, through the same template
     size: int | None = Field(None, ge=1)  # rows to take; null: all (reasoning_gym needs one)
     seed: int = 0
     licence: str = "unknown"
@@ -75,7 +83,7 @@ class SamplingSettings(_Settings):
 
 
 class TreeSettings(_Settings):
-    """Tree-PLV best-first search. Paper: 8 rollouts, margin 3/8; k, depth and sampling are not published: our choice."""
+    """Tree-PLV best-first search. Paper, second-hand: 8 rollouts. k, depth and sampling are our choice."""
 
     strategy: Literal["greedy", "frontier"] = "greedy"
     children: int = Field(4, ge=1)  # k, our choice
@@ -117,13 +125,13 @@ class TrainingSettings(_Settings):
     lora_alpha: int = Field(32, ge=1)
     gradient_checkpointing: bool = False
     checkpoint_every: int = Field(20, ge=1)  # optimiser steps
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
 
 
 class ValidationSettings(_Settings):
     """What is compared, and how."""
 
-    variants: tuple[str, ...] = ("outcome", "tree_plv", "tree_plv_shuffled")
+    variants: tuple[str, ...] = Field(("outcome", "tree_plv", "tree_plv_shuffled"), min_length=1)
     max_pairs: int = Field(96, ge=1)  # per variant: the same number for all
     draws: int = Field(4, ge=1)  # sampled answers per test prompt
     bootstrap: int = Field(10_000, ge=100)  # resamples

@@ -113,7 +113,9 @@ class TreeNodes(dy.Schema):
     text = _text("this node's text: one step, or a rollout's rest")
     answer = _text("final answer of a terminal step or a rollout; null otherwise", nullable=True)
     correct = _flag("verdict on that answer; null for inner steps", nullable=True)
-    value = _share("share of right rollouts; 0 or 1 at a terminal step; null at the root and where none were made", nullable=True)
+    value = _share(
+        "share of right rollouts; 0 or 1 at a terminal step; null at the root and where none were made", nullable=True
+    )
     n_rollouts = _count("rollouts that valued this node")
     n_correct = _count("how many of them were right")
     terminal = _flag("true where the response ends here")
@@ -131,7 +133,7 @@ class TreeNodes(dy.Schema):
 
 
 class Preferences(dy.Schema):
-    """One row per preference: (messages, prefix, chosen) is preferred to (rejected_messages, rejected_prefix, rejected)."""
+    """One row per preference: (messages, prefix, chosen) over (rejected_messages, rejected_prefix, rejected)."""
 
     pair_id = _id("hash of variant, both contexts and both texts", key=True)
     variant = _text("data variant: outcome, tree_plv, ...")
@@ -151,7 +153,9 @@ class Preferences(dy.Schema):
     rejected_id = _id("response or node of the rejected side")
     strength = _share("P(chosen is better); null where unknown", nullable=True)
     margin = _number("difference of the sides' values; null where unknown", nullable=True)
-    weight = dy.Float64(min=0, allow_inf=False, allow_nan=False, metadata=_doc("weight of the pair in the loss; 1 by default"))
+    weight = dy.Float64(
+        min=0, allow_inf=False, allow_nan=False, metadata=_doc("weight of the pair in the loss; 1 by default")
+    )
     noise_score = _share("P(the label is wrong); null where nothing voted", nullable=True)
     flipped = _flag("true where chosen and rejected were exchanged after labelling")
     stage = _count("stage of a curriculum, from 0; null outside of one", nullable=True)
@@ -174,7 +178,9 @@ class ReferenceLogps(dy.Schema):
 
     text_id = _id("hash of the context, the text and whether it ends the turn", key=True)
     policy_id = _id("the reference model", key=True)
-    logp = dy.Float64(max=1e-3, allow_inf=False, allow_nan=False, metadata=_doc("sum of log-probabilities of the text's tokens, nats"))
+    logp = dy.Float64(
+        max=1e-3, allow_inf=False, allow_nan=False, metadata=_doc("sum of log-probabilities of the text's tokens, nats")
+    )
     tokens = dy.Int64(min=1, metadata=_doc("tokens of the text, the end-of-turn token included"))
 
 
@@ -225,7 +231,9 @@ class Leaderboard(dy.Schema):
     gain_low = _number("lower end of the paired bootstrap interval of the gain")
     gain_high = _number("upper end of that interval")
     verdict = _choice(["better", "worse", "not distinguishable", "baseline"], "what the interval says")
-    reward_accuracy = _share("share of held-out pairs whose chosen side the policy prefers more than its reference does", nullable=True)
+    reward_accuracy = _share(
+        "share of held-out pairs whose chosen side the policy prefers more than its reference does", nullable=True
+    )
     reward_pairs = _count("held-out pairs behind it")
     n_pairs = _count("training pairs")
     n_tokens = _count("trained tokens")
@@ -263,7 +271,9 @@ TABLES: dict[str, type[dy.Schema]] = {
 def columns(table: str) -> list[tuple[str, str, str]]:
     """(name, type, meaning) of every column of a table, for documentation and the web UI."""
     schema = TABLES[table]
-    return [(name, str(column.dtype), (column.metadata or {}).get("doc", "")) for name, column in schema.columns().items()]
+    return [
+        (name, str(column.dtype), (column.metadata or {}).get("doc", "")) for name, column in schema.columns().items()
+    ]
 
 
 def empty(table: str) -> pl.DataFrame:

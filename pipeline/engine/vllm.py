@@ -5,6 +5,7 @@ import gc
 import math
 import os
 import time
+import warnings
 from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
@@ -140,9 +141,11 @@ class VllmEngine:
         if self._engine is None:
             start = time.perf_counter()
             _environment(self._settings)
-            from vllm import EngineArgs, LLMEngine
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # of vLLM's own imports
+                from vllm import EngineArgs, LLMEngine
 
-            self._engine = LLMEngine.from_engine_args(EngineArgs(**self._arguments()))
+                self._engine = LLMEngine.from_engine_args(EngineArgs(**self._arguments()))
             self.usage.load_seconds += time.perf_counter() - start
         return self._engine
 
@@ -161,6 +164,7 @@ class VllmEngine:
             "gpu_memory_utilization": settings.gpu_memory_utilization,
             "generation_config": "vllm",  # never sampling defaults that our parameters do not name
             "disable_log_stats": True,
+            "use_tqdm_on_load": False,
         }
 
 

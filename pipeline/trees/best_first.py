@@ -1,8 +1,8 @@
 """Tree-PLV: best-first search whose step rewards are the share of rollouts that reach the right answer.
 
 Paper: "Advancing Process Verification for Large Language Models via Tree-Based Preference Learning" (EMNLP 2024). From
-summaries of it: k candidate steps per expansion, 8 rollouts per step, reward = share of right rollouts, expansion of the
-child with the highest reward until it ends the reasoning. Our choices, because the paper's values are not published: k,
+summaries of it: k candidate steps per expansion, 8 rollouts per step, reward = share of right rollouts, expansion of
+the child with the highest reward until it ends the reasoning. Our choices, because the paper's values are not published: k,
 the step delimiter, depth and sampling settings, merging identical siblings, ties (the earlier draw), and a limit on
 tokens. "Highest current reward" can be read as a global frontier too: `strategy: frontier` searches that way.
 """
@@ -15,6 +15,7 @@ from pipeline.engine.base import Completion, Engine, Prompt, Sampling
 from pipeline.ids import seed_for
 from pipeline.trees.node import Node, Problem
 from pipeline.trees.steps import Step, split_step
+
 
 async def grow(engine: Engine, problem: Problem, settings: TreeSettings, run_seed: int) -> list[Node]:
     """The whole tree of one problem: root first, then every step and rollout in the order they were made.
@@ -86,13 +87,13 @@ class _Search:
         return made
 
     def _child(self, parent: Node, draw: int, step: Step, tokens: int) -> Node:
-        """A child that states the final answer ends there, without the delimiter (our choice): the rest would be talk."""
+        """A child that states the final answer ends there, without the delimiter: our choice, the rest is talk."""
         if step.ends or not self.problem.is_final(parent.whole + step.text):
             return parent.child("step", draw, step.text, step.ends, tokens)
         return parent.child("step", draw, step.text.removesuffix(self.settings.delimiter), True, tokens)
 
     async def _value(self, node: Node) -> list[Node]:
-        """Sets the node's value: a terminal step is judged as it stands, any other by the rollouts that are returned."""
+        """Sets the node's value: a terminal step is judged as it stands, any other by rollouts, which are returned."""
         if node.terminal:
             node.answer, node.correct = self.problem.judge(node.whole)
             node.value = float(bool(node.correct))
@@ -110,7 +111,7 @@ class _Search:
         return rollouts
 
     async def _sample(self, node: Node, purpose: str, sampling: Sampling, n: int) -> list[Completion]:
-        # From the text so far and not from the node's id, so that other search settings find the same completions again.
+        # From the text so far and not the node's id, so that other search settings find the same completions again.
         seeds = [seed_for(self.run_seed, self.problem.prompt_id, node.whole, purpose, draw) for draw in range(n)]
         drawn = await self.engine.sample(Prompt(self.problem.messages, node.whole), sampling, seeds)
         self.tokens += sum(len(completion.token_ids) for completion in drawn)

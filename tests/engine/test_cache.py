@@ -34,7 +34,9 @@ class Backend(ScriptedEngine):
         return self._identity
 
 
-def ask(path: Path, backend: Backend, prompt: Prompt = PROMPT, sampling: Sampling = SAMPLING, seed: int = 5) -> Completion:
+def ask(
+    path: Path, backend: Backend, prompt: Prompt = PROMPT, sampling: Sampling = SAMPLING, seed: int = 5
+) -> Completion:
     engine = CachedEngine(backend, path)
     try:
         return asyncio.run(engine.sample(prompt, sampling, [seed]))[0]
@@ -107,7 +109,9 @@ for seed in range(10_000):
 
 def test_what_was_sampled_a_second_before_a_kill_is_kept(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
-    child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path / "c.sqlite")], stdout=subprocess.PIPE, cwd=root)
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(tmp_path / "c.sqlite")], stdout=subprocess.PIPE, cwd=root
+    )
     assert child.stdout is not None
     seen: list[tuple[float, int]] = []
     while not seen or seen[-1][0] - seen[0][0] < 2.5:

@@ -26,7 +26,10 @@ PROBLEM = Problem("p1", ({"role": "user", "content": "3 + 4"},), "tree", judge, 
 
 
 def maze(prefix: str, sampling: Sampling, n: int) -> str:
-    """From the root: 'a' (3 of 4 rollouts right), 'b' (1 of 4), 'a' again. After 'a': 'a1' ends right, 'a2' (2 of 4), 'a3' (0)."""
+    """From the root: 'a' (3 of 4 rollouts right), 'b' (1 of 4), 'a' again.
+
+    After 'a': '#### 7' ends right, 'a2' (2 of 4), 'a3' (0 of 4).
+    """
     rollout = not sampling.stop
     if prefix == "":
         return ["a\nrest", "b\nrest", "a\nrest"][n]
@@ -126,7 +129,7 @@ def test_seeds_depend_on_run_prompt_text_and_draw_but_not_on_search_settings() -
 
 
 def test_rollout_shares_are_unbiased() -> None:
-    """A step whose rollouts are right with probability 0.3: the mean value of 400 of them lies within 4 standard errors."""
+    """Rollouts that are right with probability 0.3: the mean value of 400 steps is within 4 standard errors of it."""
     import random
 
     rng = random.Random(0)

@@ -1,0 +1,45 @@
+"""What Dagster loads: the assets, the nightly job and its schedule, checks, and the resource that they share."""
+
+import dagster as dg
+
+from assets.checks import CHECKS
+from assets.preferences import preferences
+from assets.sampling import prompts, responses, tree_nodes
+from assets.training import TRAINED, reference_logps_asset, training_runs
+from assets.validation import evaluations, leaderboard, report
+from assets.workshop import Workshop
+from pipeline import config
+
+KEYS = TRAINED.get_partition_keys()
+# One run for all variants: a range over the partitions of the training asset, so that one engine serves the whole run.
+RANGE = {"dagster/asset_partition_range_start": KEYS[0], "dagster/asset_partition_range_end": KEYS[-1]}
+
+everything = dg.define_asset_job(
+    "everything", selection="*", tags=RANGE, description="All assets, in one run; what is up to date costs nothing."
+)
+nightly = dg.ScheduleDefinition(
+    name="nightly",
+    job=everything,
+    cron_schedule="0 2 * * *",
+    execution_timezone=config.load().timezone,
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="Every night at 02:00, once it is switched on.",
+)
+defs = dg.Definitions(
+    assets=[
+        prompts,
+        responses,
+        tree_nodes,
+        preferences,
+        reference_logps_asset,
+        training_runs,
+        evaluations,
+        leaderboard,
+        report,
+    ],
+    asset_checks=CHECKS,
+    jobs=[everything],
+    schedules=[nightly],
+    resources={"shop": Workshop()},
+    executor=dg.in_process_executor,  # one process a run, so that the engine is loaded once
+)

@@ -1,0 +1,146 @@
+"""Reference log-probabilities, and one trained policy per variant and seed."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import polars as pl
+
+from assets import plots
+from assets.preferences import preferences
+from assets.produce import Made, Metadata, Recipe, Result, column_schema, produce
+from assets.sampling import OWNERS
+from assets.workshop import Workshop
+from pipeline import config
+from pipeline.code import code_version
+from pipeline.engine.model import fingerprint
+from pipeline.ids import content_id
+from pipeline.preferences.build import VARIANTS
+from pipeline.progress import bar
+from pipeline.validation.select import equal_budget, held_out
+
+if TYPE_CHECKING:
+    from pipeline.training.loop import TrainResult
+
+CODE = code_version("pipeline/training", "pipeline/validation/select.py", "pipeline/tables.py")
+TRAINED = dg.StaticPartitionsDefinition(list(VARIANTS))
+
+
+def budget(shop: Workshop) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
+    """Training pairs of each variant, equally many, and held-out pairs of the variants that are no controls."""
+    settings = shop.settings.validation
+    pairs = shop.lake.read("preferences")
+    each = {name: pairs.filter(pl.col("variant") == name) for name in settings.variants}
+    real = {name: frame for name, frame in each.items() if not VARIANTS[name].control}
+    return equal_budget(each, settings.max_pairs), held_out(real, settings.max_pairs)
+
+
+@dg.asset(
+    name="reference_logps",
+    group_name="training",
+    kinds={"torch", "parquet"},
+    owners=OWNERS,
+    deps=[preferences],
+    code_version=CODE,
+    metadata={"dagster/column_schema": column_schema("reference_logps")},
+    description="Log-probability of every text of every pair under the base model: computed once for all variants.",
+)
+def reference_logps_asset(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
+    settings = shop.settings
+
+    def compute() -> Made:
+        from pipeline.training.reference import reference_logps  # torch only where a step needs it
+
+        shop.room.close()  # the engine's memory, before torch takes its own
+        train_pairs, test_pairs = budget(shop)
+        texts = pl.concat([*train_pairs.values(), test_pairs]).unique("pair_id", maintain_order=True)
+        return Made(reference_logps(shop.base.path, texts, settings.training, policy_id=shop.base.policy_id))
+
+    section = [settings.training.max_length, settings.validation.variants, settings.validation.max_pairs]
+    recipe = Recipe("reference_logps", "reference", CODE, [section, shop.base.policy_id], parents=("preferences",))
+    return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
+
+
+@dg.asset(
+    group_name="training",
+    kinds={"torch", "huggingface"},
+    owners=OWNERS,
+    deps=[reference_logps_asset],
+    partitions_def=TRAINED,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    code_version=CODE,
+    metadata={"dagster/column_schema": column_schema("training_runs")},
+    description="One policy per variant and seed, trained by DPO on equally many pairs.",
+)
+def training_runs(context: dg.AssetExecutionContext, shop: Workshop) -> None:
+    wanted = [name for name in context.partition_keys if name in shop.settings.validation.variants]
+    for variant in wanted:
+        metadata = _variant(context, shop, variant)
+        context.add_asset_metadata(metadata, asset_key=context.asset_key, partition_key=variant)
+
+
+def _variant(context: dg.AssetExecutionContext, shop: Workshop, variant: str) -> Metadata:
+    settings = shop.settings
+
+    def compute() -> Made:
+        shop.room.close()
+        pairs = budget(shop)[0][variant]
+        reference = shop.lake.read("reference_logps")
+        done = [_train(shop, variant, pairs, reference, seed) for seed in settings.training.seeds]
+        rows = pl.DataFrame([row for row, _ in done], schema=shop.lake.read("training_runs").schema)
+        lines = {f"seed {row['seed']}": [(p[0], p[1]) for p in result.curve] for row, result in done}
+        rejects = pl.concat([result.rejects for _, result in done])
+        return Made(rows, rejects, {"loss": plots.curves(lines, "step", "loss")})
+
+    recipe = Recipe(
+        "training_runs",
+        f"train {variant}",
+        CODE,
+        [settings.seed, settings.training.model_dump(), settings.validation.max_pairs, shop.base.policy_id],
+        parents=("preferences", "reference_logps"),
+        partition={"variant": variant},
+    )
+    return produce(context, shop, recipe, compute)
+
+
+def _train(
+    shop: Workshop, variant: str, pairs: pl.DataFrame, reference: pl.DataFrame, seed: int
+) -> "tuple[dict[str, object], TrainResult]":
+    from pipeline.training.loop import train
+
+    settings = shop.settings.training
+    data = content_id(pairs["pair_id"].to_list(), settings.model_dump(exclude={"seeds"}), shop.base.policy_id)
+    run_id = content_id(variant, data, seed)
+    out = Path("policies") / f"{variant}-s{seed}-{run_id[:8]}"
+    with bar(f"train {variant}") as advance:
+        result = train(
+            shop.base.path,
+            pairs,
+            reference,
+            settings,
+            seed=seed,
+            out=config.home() / out,
+            progress=lambda step, steps, _: advance(step, steps),
+        )
+    row: dict[str, object] = {
+        "run_id": run_id,
+        "variant": variant,
+        "seed": seed,
+        "policy_id": f"{variant}-s{seed}@{fingerprint(result.path)}",
+        "reference_id": shop.base.policy_id,
+        "checkpoint": str(out),
+        "loss": settings.loss,
+        "method": settings.method,
+        "settings": settings.model_dump_json(),
+        "n_pairs": result.n_pairs,
+        "n_steps": result.n_steps,
+        "n_tokens": result.n_tokens,
+        "loss_first": result.loss_first,
+        "loss_last": result.loss_last,
+        "accuracy_last": result.accuracy_last,
+        "curve": json.dumps(result.curve),
+        "length_ratio": result.length_ratio,
+        "seconds": result.seconds,
+    }
+    return row, result

@@ -1,0 +1,58 @@
+"""What every asset needs in a run: settings, the lake, the engine room, the model."""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from pipeline import config
+from pipeline.engine.model import Model, resolve
+from pipeline.engine.room import EngineRoom
+from pipeline.store import Lake
+
+
+class Workshop(dg.ConfigurableResource[Any]):
+    """One per run. `profile` is a shipped profile's name or a YAML file; empty: ORCHARD_PROFILE, then quick."""
+
+    profile: str = ""
+
+    _lake: Lake | None = PrivateAttr(default=None)
+    _room: EngineRoom | None = PrivateAttr(default=None)
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["Workshop", None, None]:
+        """Opens the lake; closes lake and engine at the end of the run, whatever happened."""
+        os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+        home = config.home()
+        with Lake(home) as lake:
+            self._lake, self._room = lake, EngineRoom(self.settings, home)
+            try:
+                yield self
+            finally:
+                self._room.close()
+
+    @cached_property
+    def settings(self) -> config.Settings:
+        """The profile's settings."""
+        return config.load(self.profile or None)
+
+    @property
+    def lake(self) -> Lake:
+        """The open lake."""
+        assert self._lake is not None, "only inside a run"
+        return self._lake
+
+    @property
+    def room(self) -> EngineRoom:
+        """The open engine room."""
+        assert self._room is not None, "only inside a run"
+        return self._room
+
+    @cached_property
+    def base(self) -> Model:
+        """The model that samples, and that training starts from."""
+        return resolve(self.settings.model, config.home())

@@ -1,0 +1,1 @@
+"""From trees and responses to pairs."""

@@ -1,0 +1,105 @@
+"""Variants of preference data, each from one SQL file, and controls made from them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import polars as pl
+
+from pipeline import tables
+from pipeline.config import PreferenceSettings
+from pipeline.errors import OrchardError
+from pipeline.ids import content_id, unit_for
+from pipeline.store import Lake
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How a data variant is made: a source table and a builder, or another variant and a change to its labels."""
+
+    name: str
+    level: str
+    method: str
+    table: str  # the table that its cost is counted in
+    build: Callable[[Lake, PreferenceSettings], pl.DataFrame]
+    control: bool = False
+
+
+def outcome(lake: Lake, settings: PreferenceSettings) -> pl.DataFrame:
+    """Right against wrong responses: the plain baseline."""
+    return lake.query_file("pairs_outcome", per_prompt=settings.max_pairs_per_prompt)
+
+
+def tree_plv(lake: Lake, settings: PreferenceSettings) -> pl.DataFrame:
+    """Sibling steps at least `margin` apart (Tree-PLV)."""
+    return lake.query_file("pairs_siblings", margin=settings.margin, continuation=settings.continuation)
+
+
+def shuffled(
+    source: Callable[[Lake, PreferenceSettings], pl.DataFrame],
+) -> Callable[[Lake, PreferenceSettings], pl.DataFrame]:
+    """The control of a variant: the sides of exactly half of its pairs exchanged, chosen by hash."""
+
+    def build(lake: Lake, settings: PreferenceSettings) -> pl.DataFrame:
+        return flip_half(source(lake, settings))
+
+    return build
+
+
+VARIANTS: dict[str, Variant] = {
+    variant.name: variant
+    for variant in (
+        Variant("outcome", "response", "outcome pairs", "responses", outcome),
+        Variant("tree_plv", "step", "sibling margin", "tree_nodes", tree_plv),
+        Variant(
+            "tree_plv_shuffled", "step", "sibling margin, labels shuffled", "tree_nodes", shuffled(tree_plv), True
+        ),
+    )
+}  # fmt: skip
+
+
+def variant(name: str) -> Variant:
+    """The variant of that name; raises OrchardError that lists the known ones."""
+    if name not in VARIANTS:
+        raise OrchardError(f"unknown variant {name!r}: use one of {', '.join(VARIANTS)}")
+    return VARIANTS[name]
+
+
+def build(name: str, lake: Lake, settings: PreferenceSettings) -> pl.DataFrame:
+    """The rows of `preferences` of one variant."""
+    chosen = variant(name)
+    pairs = chosen.build(lake, settings)
+    if pairs.is_empty():
+        return tables.empty("preferences")
+    if "flipped" not in pairs.columns:
+        pairs = pairs.with_columns(flipped=pl.lit(False))
+    ids = [content_id(name, *row) for row in pairs.select("chosen_id", "rejected_id", "chosen", "rejected").iter_rows()]
+    schema = tables.empty("preferences").schema
+    filled = pairs.with_columns(
+        pair_id=pl.Series(ids, dtype=pl.String),
+        variant=pl.lit(name),
+        level=pl.lit(chosen.level),
+        method=pl.lit(chosen.method),
+        weight=pl.lit(1.0),
+    )
+    missing = [
+        pl.lit(None, dtype=kind).alias(column) for column, kind in schema.items() if column not in filled.columns
+    ]
+    return filled.with_columns(missing).select(pl.col(column).cast(kind) for column, kind in schema.items())
+
+
+def flip_half(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Exchanges the sides of half of the pairs of each split: the half whose hashes are smallest (rounded down)."""
+    ids = pairs.select("chosen_id", "rejected_id").rows()
+    order = pl.Series("order", [unit_for("shuffle", *row) for row in ids], dtype=pl.Float64)
+    half = pl.col("order").rank("ordinal").over("split") <= pl.len().over("split") // 2
+    marked = pairs.with_columns(order).with_columns(flipped=half)
+    swap = [
+        pl.when("flipped").then(other).otherwise(side).alias(side)
+        for a, b in (("chosen", "rejected"), ("chosen_ends", "rejected_ends"), ("chosen_id", "rejected_id"))
+        for side, other in ((a, b), (b, a))
+    ]
+    signs = [
+        pl.when("flipped").then(1 - pl.col("strength")).otherwise("strength").alias("strength"),
+        pl.when("flipped").then(-pl.col("margin")).otherwise("margin").alias("margin"),
+    ]
+    return marked.with_columns(*swap, *signs).drop("order")

@@ -1,0 +1,49 @@
+"""A bar with counts, speed and time left for long steps; plain lines where there is no terminal."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+PLAIN_SECONDS = 15.0  # between two lines without a terminal
+
+console = Console(stderr=True)
+Advance = Callable[[int, int], None]
+
+
+@contextmanager
+def bar(label: str, note: Callable[[], str] = lambda: "") -> Iterator[Advance]:
+    """Yields advance(done, all); `note` gives what else to show, such as tokens per second."""
+    if not console.is_terminal:
+        yield _plain(label, note)
+        return
+    columns = (
+        TextColumn("{task.description:<28}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(label, total=None, note="")
+        yield lambda done, total: progress.update(task, completed=done, total=total, note=note())
+
+
+def _plain(label: str, note: Callable[[], str]) -> Advance:
+    started = time.monotonic()
+    last = started
+
+    def advance(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= PLAIN_SECONDS or done == total:
+            last = now
+            spent = now - started
+            left = spent / done * (total - done) if done else 0
+            console.print(f"{label}: {done}/{total} {note()} {spent:.0f} s, {left:.0f} s left", highlight=False)
+
+    return advance

@@ -1,0 +1,63 @@
+"""Sampled responses: n draws per prompt from the policy itself, each judged by the prompt's verifier."""
+
+from collections.abc import Callable
+
+import polars as pl
+
+from pipeline import tables
+from pipeline.config import SamplingSettings
+from pipeline.engine.base import Completion, Engine, Prompt, Reject, RequestFailed, Sampling
+from pipeline.engine.session import run_all
+from pipeline.ids import content_id, seed_for
+from pipeline.verify import verify
+
+Row = dict[str, object]
+
+
+def draw(
+    engine: Engine,
+    prompts: pl.DataFrame,
+    settings: SamplingSettings,
+    run_seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[pl.DataFrame, list[Reject]]:
+    """`settings.n` responses per prompt as rows of `responses`, and what was rejected (too long, empty)."""
+
+    async def one(prompt: Row) -> list[Row | Reject]:
+        sampling = Sampling(settings.max_tokens, settings.temperature, settings.top_p)
+        seeds = [seed_for(run_seed, prompt["prompt_id"], "response", number) for number in range(settings.n)]
+        try:
+            drawn = await engine.sample(Prompt(tuple(prompt["messages"])), sampling, seeds)  # type: ignore[arg-type]
+        except RequestFailed as error:
+            return [Reject("responses", "responses", str(prompt["prompt_id"]), str(error))]
+        return [_row(prompt, engine.policy_id, settings, number, c) for number, c in enumerate(drawn)]
+
+    results = run_all([one(prompt) for prompt in prompts.iter_rows(named=True)], progress)
+    flat = [item for items in results for item in items]
+    rows = [item for item in flat if not isinstance(item, Reject)]
+    schema = tables.empty("responses").schema
+    return pl.DataFrame(rows, schema=schema), [item for item in flat if isinstance(item, Reject)]
+
+
+def _row(prompt: Row, policy_id: str, settings: SamplingSettings, number: int, completion: Completion) -> Row | Reject:
+    sampling = settings.model_dump_json(exclude={"n"})
+    response_id = content_id(prompt["prompt_id"], policy_id, sampling, number)
+    text = completion.text.strip()
+    if not text:
+        return Reject("responses", "responses", response_id, "empty generation", {"prompt_id": prompt["prompt_id"]})
+    verdict = verify(text, prompt["answer"], prompt["verifier"], prompt["metadata"])  # type: ignore[arg-type]
+    return {
+        "response_id": response_id,
+        "prompt_id": prompt["prompt_id"],
+        "policy_id": policy_id,
+        "on_policy": True,
+        "draw": number,
+        "sampling": sampling,
+        "text": text,
+        "tokens": len(completion.token_ids),
+        "prompt_tokens": completion.prompt_tokens,
+        "logprob_mean": sum(completion.logprobs) / len(completion.logprobs),
+        "finish_reason": completion.finish_reason,
+        "answer": verdict.answer,
+        "correct": verdict.correct,
+    }

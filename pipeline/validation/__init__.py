@@ -1,0 +1,1 @@
+"""Every data variant earns its place: equal budgets, controls, paired intervals."""

@@ -1,0 +1,126 @@
+"""Pairs worked out by hand from a small tree and a few responses."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipeline import tables
+from pipeline.config import PreferenceSettings
+from pipeline.errors import OrchardError
+from pipeline.preferences.build import build, flip_half
+from pipeline.store import Commit, Lake
+
+SETTINGS = PreferenceSettings(margin=0.375)
+
+
+def frame(table: str, rows: list[dict[str, object]], **common: object) -> pl.DataFrame:
+    return pl.DataFrame([{**common, **row} for row in rows], schema=tables.empty(table).schema)
+
+
+def node(node_id: str, value: float | None, text: str = "", **more: object) -> dict[str, object]:
+    n_correct = round((value or 0) * 8)
+    return {"node_id": node_id, "value": value, "text": text or node_id, "n_correct": n_correct, **more}
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    lake = Lake(tmp_path)
+    prompts = [
+        {"prompt_id": f"p{i}", "split": "train", "messages": [{"role": "user", "content": f"question {i}"}]}
+        for i in (1, 2)
+    ]
+    pool = {"pool": "x", "task": "x", "answer": "7", "verifier": "number", "source": "test", "licence": "none"}
+    step = {
+        "tree_id": "t", "prompt_id": "p1", "policy_id": "m", "method": "best_first", "kind": "step",
+        "parent_id": "root", "depth": 1, "draw": 0, "prefix": "", "n_rollouts": 8, "terminal": False, "merged": 1,
+        "tokens": 1,
+    }  # fmt: skip
+    nodes = [
+        node("root", None, kind="root", parent_id=None, depth=0, n_rollouts=0),
+        node("a", 1.0),
+        node("b", 0.625),  # exactly 3/8 below a
+        node("c", 0.25),  # exactly 3/8 below b
+        node("d", 0.25),  # equal to c: no pair
+        node("e", None),  # never valued: no pair
+        node("a1", 0.5, parent_id="a", depth=2, prefix="a"),
+        node("b1", 0.0, parent_id="b", depth=2, prefix="b"),  # another parent: no pair with a1
+        node("a+", None, " right", kind="rollout", parent_id="a", correct=True, terminal=True),
+        node("c-", None, " wrong", kind="rollout", parent_id="c", correct=False, terminal=False),
+    ]
+    lake.write("prompts", frame("prompts", prompts, **pool), Commit("test"))
+    lake.write("tree_nodes", frame("tree_nodes", nodes, **step), Commit("test"))
+    response = {
+        "policy_id": "m", "on_policy": True, "draw": 0, "sampling": "{}", "tokens": 1, "prompt_tokens": 1,
+        "logprob_mean": -1.0, "finish_reason": "stop",
+    }  # fmt: skip
+    responses = [
+        {"response_id": "r1", "prompt_id": "p1", "text": "7", "correct": True},
+        {"response_id": "r2", "prompt_id": "p1", "text": "8", "correct": False},
+        {"response_id": "r3", "prompt_id": "p1", "text": "8", "correct": False},  # the same text again: counts once
+        {"response_id": "r4", "prompt_id": "p1", "text": "it is 7", "correct": True},
+        {"response_id": "r5", "prompt_id": "p2", "text": "7", "correct": True},  # no wrong partner of its own prompt
+    ]
+    lake.write("responses", frame("responses", responses, **response), Commit("test"))
+    return lake
+
+
+def test_siblings_at_least_the_margin_apart_make_pairs_and_nothing_else_does(lake: Lake) -> None:
+    pairs = build("tree_plv", lake, SETTINGS)
+    found = {(r["chosen_id"], r["rejected_id"]): (r["margin"], round(r["strength"], 4)) for r in pairs.to_dicts()}
+    # strength: v+ (1 - v-) / (v+ (1 - v-) + v- (1 - v+)); for b over c: 0.625 * 0.75 / (0.46875 + 0.25 * 0.375)
+    assert found == {
+        ("a", "b"): (0.375, 1.0),
+        ("a", "c"): (0.75, 1.0),
+        ("a", "d"): (0.75, 1.0),
+        ("b", "c"): (0.375, 0.8333),
+        ("b", "d"): (0.375, 0.8333),
+    }
+    assert set(pairs["depth"]) == {0} and set(pairs["level"]) == {"step"}
+    good, bad = tables.Preferences.filter(pairs)
+    assert good.height == 5 and not bad.counts()
+
+
+def test_a_continuation_takes_the_winners_right_and_the_losers_wrong_rollout(lake: Lake) -> None:
+    pairs = build("tree_plv", lake, SETTINGS.model_copy(update={"continuation": "rollout"}))
+    row = pairs.filter((pl.col("chosen_id") == "a") & (pl.col("rejected_id") == "c")).to_dicts()[0]
+    assert (row["chosen"], row["rejected"], row["chosen_ends"], row["rejected_ends"]) == (
+        "a right",
+        "c wrong",
+        True,
+        False,
+    )
+    other = pairs.filter((pl.col("chosen_id") == "b") & (pl.col("rejected_id") == "d")).to_dicts()[0]
+    assert (other["chosen"], other["rejected"]) == ("b", "d")  # no rollout of the wanted verdict: the step alone
+
+
+def test_outcome_pairs_stay_within_a_prompt_and_count_equal_texts_once(lake: Lake) -> None:
+    pairs = build("outcome", lake, SETTINGS)
+    assert pairs.select("prompt_id", "chosen", "rejected").rows() == [("p1", "7", "8")]
+    assert pairs["chosen_ends"].to_list() == [True]
+
+
+def test_the_control_exchanges_exactly_half_and_keeps_the_same_sides(lake: Lake) -> None:
+    real, control = build("tree_plv", lake, SETTINGS), build("tree_plv_shuffled", lake, SETTINGS)
+    assert control["flipped"].sum() == real.height // 2
+    sides = {frozenset(row) for row in real.select("chosen", "rejected").rows()}
+    assert {frozenset(row) for row in control.select("chosen", "rejected").rows()} == sides
+    for row in control.to_dicts():
+        assert (row["margin"] < 0) == row["flipped"] == (row["strength"] < 0.5)
+
+
+def test_which_half_is_exchanged_does_not_depend_on_the_order_of_rows(lake: Lake) -> None:
+    real = build("tree_plv", lake, SETTINGS)
+    flipped = [set(flip_half(rows).filter("flipped")["pair_id"]) for rows in (real, real.reverse())]
+    assert flipped[0] == flipped[1]
+
+
+def test_an_unknown_variant_lists_the_known_ones(lake: Lake) -> None:
+    with pytest.raises(OrchardError, match="unknown variant 'tree': use one of outcome, tree_plv, tree_plv_shuffled"):
+        build("tree", lake, SETTINGS)
+
+
+def test_no_trees_and_no_responses_give_no_pairs(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    for name in ("outcome", "tree_plv", "tree_plv_shuffled"):
+        assert build(name, lake, SETTINGS).is_empty()

@@ -1,0 +1,97 @@
+"""The real vLLM with the real small model."""
+
+import asyncio
+import math
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from pipeline.config import EngineSettings, ModelSettings
+from pipeline.engine.base import Prompt, RequestFailed, Sampling
+from pipeline.engine.model import Model
+from pipeline.engine.vllm import VllmEngine
+
+PROMPT = Prompt(({"role": "user", "content": "What is 4 + 3?"},))
+
+
+@pytest.fixture(scope="module")
+def engine(model: Model) -> Iterator[VllmEngine]:
+    engine = VllmEngine(model, EngineSettings(kv_cache_gib=1), ModelSettings(max_model_len=256))
+    yield engine
+    engine.close()
+
+
+def test_greedy_text_and_log_probabilities_equal_those_of_transformers(engine: VllmEngine, model: Model) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    (found,) = asyncio.run(engine.sample(PROMPT, Sampling(12, temperature=0), [0]))
+    twin = AutoModelForCausalLM.from_pretrained(model.path, dtype=torch.float32)
+    ids = engine.renderer.tokens(PROMPT)
+    whole = torch.tensor([ids + list(found.token_ids)])
+    with torch.no_grad():
+        logps = twin(whole).logits.log_softmax(-1)[0, len(ids) - 1 : -1]
+    own = logps.gather(1, whole[0, len(ids) :, None])[:, 0]
+    # Greedy picks the twin's best token, up to a tie within bf16's rounding.
+    assert (logps.max(-1).values - own).max() < 0.1
+    assert found.logprobs == pytest.approx(own.tolist(), abs=0.1)
+
+
+def test_stop_strings_cut_the_text_and_are_named(engine: VllmEngine) -> None:
+    counting = Prompt(({"role": "user", "content": "Count from 1 to 9, with commas."},), "1, 2, 3, 4,")
+    (found,) = asyncio.run(engine.sample(counting, Sampling(20, temperature=0, stop=("6",)), [0]))
+    assert found.stopped_by == "6" and "6" not in found.text and found.finish_reason == "stop"
+    (cut,) = asyncio.run(engine.sample(counting, Sampling(2, temperature=0), [0]))
+    assert cut.finish_reason == "length" and len(cut.token_ids) == 2 and cut.stopped_by is None
+
+
+def test_a_seed_repeats_its_draw_and_others_differ(engine: VllmEngine) -> None:
+    draws = asyncio.run(engine.sample(PROMPT, Sampling(16, temperature=1.0), [1, 2, 3, 4, 1]))
+    assert draws[0] == draws[4]
+    assert len({draw.text for draw in draws}) > 1
+
+
+def test_many_coroutines_share_one_batch_and_long_prompts_are_not_split(engine: VllmEngine) -> None:
+    """Prompts that together pass the token budget of a step: a split one would end in an error with seeds on a CPU."""
+    prompts = [Prompt(({"role": "user", "content": f"{n} " + "word " * 150},)) for n in range(40)]
+
+    async def all_of_them() -> list[int]:
+        found = await asyncio.gather(*(engine.sample(prompt, Sampling(4), [1, 2]) for prompt in prompts))
+        return [len(completions) for completions in found]
+
+    assert asyncio.run(all_of_them()) == [2] * 40
+
+
+def test_verdicts_are_the_probabilities_of_the_words(engine: VllmEngine) -> None:
+    yes = Prompt(({"role": "user", "content": "Say A."},), "A A A A A A")
+    shares = asyncio.run(engine.verdict(yes, [" A", " B"]))
+    assert sum(shares) == pytest.approx(1) and shares[0] > 0.9
+    with pytest.raises(RequestFailed, match="verdict word .* tokens: choose words of one token"):
+        asyncio.run(engine.verdict(yes, ["A", "incomprehensibilities"]))
+
+
+def test_a_prompt_that_leaves_no_room_is_a_failed_request_and_the_engine_goes_on(engine: VllmEngine) -> None:
+    long = Prompt(({"role": "user", "content": "word " * 400},))
+    with pytest.raises(RequestFailed, match=r"prompt of \d+ tokens leaves 0 of the 8 tokens"):
+        asyncio.run(engine.sample(long, Sampling(8), [0]))
+    assert len(asyncio.run(engine.sample(PROMPT, Sampling(2), [0]))) == 1
+
+
+def test_usage_counts_tokens_and_prefix_reads(engine: VllmEngine) -> None:
+    before = engine.usage.since(type(engine.usage)())
+    shared = Prompt(({"role": "user", "content": "A long shared beginning. " * 20},))
+    asyncio.run(engine.sample(shared, Sampling(3, temperature=0), [0]))
+    drawn = asyncio.run(engine.sample(shared, Sampling(3), [1, 2]))
+    used = engine.usage.since(before)
+    assert used.requests == 3 and used.sampled_tokens >= sum(len(draw.token_ids) for draw in drawn)
+    assert used.cached_prompt_tokens > 100 and used.seconds > 0
+    assert all(math.isfinite(logp) and logp <= 0 for draw in drawn for logp in draw.logprobs)
+
+
+def test_closing_gives_the_memory_back_and_the_engine_loads_again(engine: VllmEngine) -> None:
+    asyncio.run(engine.sample(PROMPT, Sampling(2), [0]))
+    loaded = psutil.Process().memory_info().rss
+    engine.close()
+    assert loaded - psutil.Process().memory_info().rss > 1 << 30  # the key-value cache of one GiB at least
+    assert len(asyncio.run(engine.sample(PROMPT, Sampling(2), [0]))) == 1

@@ -1,0 +1,100 @@
+"""The web UI with its real daemon, seen through a real Chromium."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from tests.conftest import ORCHARD, TINY, Home
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+@pytest.fixture(scope="module")
+def url(finished: Home) -> Iterator[str]:
+    """A running `orchard ui` on the finished data folder."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(ORCHARD), "ui", "--profile", str(TINY), "--port", str(port)]
+    server = subprocess.Popen(
+        command,
+        env=finished.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        _wait(f"http://127.0.0.1:{port}/server_info", server)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(server.pid, signal.SIGINT)
+        try:
+            server.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+
+
+def _wait(address: str, server: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        assert server.poll() is None, "the web server ended"
+        try:
+            urllib.request.urlopen(address, timeout=2).read()
+            return
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError("the web server did not answer within 90 s")
+
+
+def ask(url: str, query: str) -> dict[str, object]:
+    body = json.dumps({"query": query}).encode()
+    request = urllib.request.Request(f"{url}/graphql", body, {"Content-Type": "application/json"})
+    answer = json.load(urllib.request.urlopen(request, timeout=60))
+    assert "errors" not in answer, answer
+    data: dict[str, object] = answer["data"]
+    return data
+
+
+def test_the_daemon_loads_every_asset_the_schedule_and_the_run_of_the_command_line(url: str) -> None:
+    data = ask(url, "{ assetNodes { assetKey { path } groupName description hasMaterializePermission } }")
+    nodes = {node["assetKey"]["path"][0]: node for node in data["assetNodes"]}  # type: ignore[index,attr-defined]
+    assert set(nodes) == {
+        "prompts", "responses", "tree_nodes", "preferences", "reference_logps", "training_runs", "evaluations",
+        "leaderboard", "report",
+    }  # fmt: skip
+    assert all(node["description"] and node["groupName"] != "default" for node in nodes.values())
+    schedules = ask(
+        url,
+        '{ schedulesOrError(repositorySelector: {repositoryName: "__repository__", repositoryLocationName: '
+        '"assets.definitions"}) { ... on Schedules { results { name cronSchedule scheduleState { status } } } } }',
+    )
+    (nightly,) = schedules["schedulesOrError"]["results"]  # type: ignore[index]
+    assert (nightly["cronSchedule"], nightly["scheduleState"]["status"]) == ("0 2 * * *", "STOPPED")
+    runs = ask(url, "{ runsOrError { ... on Runs { results { status } } } }")["runsOrError"]
+    assert "SUCCESS" in {run["status"] for run in runs["results"]}  # type: ignore[index]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine (Debian: apt-get install chromium)")
+def test_the_asset_graph_shows_in_a_browser(url: str, finished: Home) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1600, "height": 900})
+        page.goto(f"{url}/asset-groups")
+        for group in ("sampling", "preferences", "training", "validation"):
+            page.get_by_text(group, exact=True).first.wait_for(timeout=60_000)
+        page.goto(f"{url}/assets/leaderboard")
+        page.get_by_text("One row per variant").first.wait_for(timeout=60_000)
+        page.screenshot(path=finished.path / "leaderboard.png")
+        browser.close()
