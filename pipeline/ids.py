@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 
-def _digest(parts: tuple[Any, ...], size: int) -> "hashlib._Hash":
+def _digest(parts: tuple[Any, ...], size: int) -> hashlib.blake2b:
     canonical = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.blake2b(canonical.encode(), digest_size=size)
 

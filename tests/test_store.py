@@ -15,11 +15,11 @@ from typing import Any
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from store_child import reference
 
 from pipeline import tables
 from pipeline.errors import OrchardError
 from pipeline.store import Commit, Lake, layout, lock, releases
-from tests.store_child import reference
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,7 +39,9 @@ def prompts(*ids: str, **changes: Any) -> pl.DataFrame:
 
 def child(home: Path, policy: str, commits: int) -> "subprocess.Popen[str]":
     """A writer in another process, without HOME."""
-    environment = {k: v for k, v in os.environ.items() if k not in ("HOME", "ORCHARD_CATALOG")} | {"PYTHONPATH": str(ROOT)}
+    environment = {k: v for k, v in os.environ.items() if k not in ("HOME", "ORCHARD_CATALOG")} | {
+        "PYTHONPATH": str(ROOT)
+    }
     command = [sys.executable, str(ROOT / "tests/store_child.py"), str(home), policy, str(commits)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
@@ -52,6 +54,12 @@ def test_nested_and_null_values_come_back(lake: Lake) -> None:
     assert_frame_equal(lake.read("prompts"), rows)
     assert lake.arrow("prompts").to_pylist() == rows.to_dicts()
     assert lake.read("prompts", where="answer IS NULL")["prompt_id"].to_list() == ["b"]
+
+
+def test_rows_keep_their_order(lake: Lake) -> None:
+    rows = pl.concat([reference(20_000, str(i)) for i in range(4)], rechunk=False)
+    lake.write("reference_logps", rows, Commit("s"))
+    assert_frame_equal(lake.read("reference_logps"), rows)
 
 
 def test_every_table_can_be_read_before_it_is_written(lake: Lake) -> None:
@@ -71,7 +79,9 @@ def test_old_versions_stay_readable(lake: Lake) -> None:
     history = lake.history("prompts")
     assert history["version"].to_list() == [first, second] == history["snapshot"].to_list()
     assert json.loads(history["parents"][0]) == {"x": 3}
-    message = lake.sql("SELECT author, commit_message, commit_extra_info FROM lake.snapshots() WHERE snapshot_id = ?", [first])
+    message = lake.sql(
+        "SELECT author, commit_message, commit_extra_info FROM lake.snapshots() WHERE snapshot_id = ?", [first]
+    )
     assert message.row(0)[:2] == ("orchard", "load: prompts")
     assert json.loads(message.row(0)[2])["run_id"] == "r1"
     for wrong in (99, -1):
@@ -125,7 +135,10 @@ def test_a_partition_is_replaced_alone(lake: Lake) -> None:
     bad = reference(3, "1").with_columns(tokens=pl.Series([3, 3, 0]))
     first = lake.write("reference_logps", bad, Commit("s", fingerprint="f1"), partition=one).version
     second = lake.write("reference_logps", reference(1, "2"), Commit("s", fingerprint="f2"), partition=two).version
-    assert lake.sql("SELECT policy_id, count(*) FROM reference_logps GROUP BY 1 ORDER BY 1").rows() == [("1", 2), ("2", 1)]
+    assert lake.sql("SELECT policy_id, count(*) FROM reference_logps GROUP BY 1 ORDER BY 1").rows() == [
+        ("1", 2),
+        ("2", 1),
+    ]
     assert lake.read("rejects").height == 1, "another partition's rejects stay"
     assert lake.fresh("reference_logps", "f1", one) == first
     assert lake.fresh("reference_logps", "f2", two) == second
@@ -155,13 +168,28 @@ def test_writing_the_same_rows_makes_no_new_data(lake: Lake) -> None:
 
 
 def test_mistakes_are_one_line(lake: Lake) -> None:
+    def write(rows: pl.DataFrame, **partition: str) -> Any:
+        return lambda: lake.write("prompts", rows, Commit("s"), partition=partition)
+
     cases: list[tuple[str, Any]] = [
         ("no table 'nope': the tables are prompts", lambda: lake.read("nope")),
         ("no table 'nope'", lambda: lake.write("nope", reference(1), Commit("s"))),
-        ("table prompts: column 'pool' is missing", lambda: lake.write("prompts", prompts("a").drop("pool"), Commit("s"))),
-        ("table prompts: unknown column 'x'", lambda: lake.write("prompts", prompts("a").with_columns(x=1), Commit("s"))),
-        ("column 'messages' .*should be", lambda: lake.write("prompts", prompts("a").with_columns(messages=1), Commit("s"))),
-        ("unknown partition column 'x'", lambda: lake.write("prompts", prompts("a"), Commit("s"), partition={"x": "1"})),
+        (
+            "table prompts: column 'pool' is missing",
+            write(prompts("a").drop("pool")),
+        ),
+        (
+            "table prompts: unknown column 'x'",
+            write(prompts("a").with_columns(x=1)),
+        ),
+        (
+            "column 'messages' .*should be",
+            write(prompts("a").with_columns(messages=1)),
+        ),
+        (
+            "unknown partition column 'x'",
+            write(prompts("a"), x="1"),
+        ),
         ("rejects is not written", lambda: lake.write("rejects", tables.empty("rejects"), Commit("s"))),
         ('"nope" not found', lambda: lake.sql("SELECT nope FROM prompts")),
         ("nope does not exist", lambda: lake.sql("SELECT 1 FROM nope")),
@@ -177,7 +205,12 @@ def test_mistakes_are_one_line(lake: Lake) -> None:
 
 def test_sql_does_not_write(lake: Lake) -> None:
     lake.write("prompts", prompts("a"), Commit("load"))
-    statements = ["DELETE FROM prompts", "CREATE TABLE x AS SELECT 1", "SELECT 1; DROP TABLE prompts", "COPY prompts TO 'x'"]
+    statements = [
+        "DELETE FROM prompts",
+        "CREATE TABLE x AS SELECT 1",
+        "SELECT 1; DROP TABLE prompts",
+        "COPY prompts TO 'x'",
+    ]
     statements += ["COMMIT; SELECT 1", "CREATE TABLE x AS SELECT 1; SELECT 1", "INSTALL httpfs", ""]
     for statement in statements:
         with pytest.raises(OrchardError):
@@ -191,7 +224,9 @@ def test_sql_does_not_write(lake: Lake) -> None:
 def test_sql_takes_parameters_and_frames(lake: Lake) -> None:
     lake.write("prompts", prompts("a", "b"), Commit("load"))
     extra = pl.DataFrame({"prompt_id": ["b", "c"], "n": [1, 2]})
-    joined = lake.sql("SELECT n FROM prompts JOIN extra USING (prompt_id) WHERE n < $most", {"most": 9}, frames={"extra": extra})
+    joined = lake.sql(
+        "SELECT n FROM prompts JOIN extra USING (prompt_id) WHERE n < $most", {"most": 9}, frames={"extra": extra}
+    )
     assert joined["n"].to_list() == [1]
     with pytest.raises(OrchardError, match="extra does not exist"):
         lake.sql("FROM extra")
@@ -255,7 +290,11 @@ def test_tables_and_columns_declared_later_are_added(tmp_path: Path, monkeypatch
     monkeypatch.setitem(tables.TABLES, "prompts", later)
     monkeypatch.setitem(tables.TABLES, "more", tables.TABLES["reference_logps"])
     with Lake(tmp_path) as lake:
-        assert lake.read("prompts")["extra"].to_list() == [None] == lake.read("prompts", version=version)["extra"].to_list()
+        assert (
+            lake.read("prompts")["extra"].to_list()
+            == [None]
+            == lake.read("prompts", version=version)["extra"].to_list()
+        )
         assert lake.read("more", version=version).is_empty()
         lake.write("prompts", prompts("a").with_columns(extra=1.5), Commit("load"))
         assert lake.read("prompts")["extra"].to_list() == [1.5]

@@ -2,9 +2,9 @@
 
 A completion is addressed by everything that determines it: the policy's id (a hash of weights, configuration,
 tokenizer and chat template), the token ids, the sampling parameters and the seed, the back end's kind, version and
-number format, and the version of this key. Left out, because it only changes speed: batch size, block size, memory limits, the number of
-devices. What the key cannot see: rounding that differs with the batch a request happens to run in; the cache keeps the
-first result, so that a later run reads what the first one saw.
+number format, and the version of this key. Left out, because it only changes speed: batch size, block size, memory
+limits, the number of devices. What the key cannot see: rounding that differs with the batch a request happens to
+run in; the cache keeps the first result, so that a later run reads what the first one saw.
 """
 
 import asyncio

@@ -93,7 +93,8 @@ class Database:
         """Frames as views for a while; they hide tables of the same name."""
         try:
             for name, frame in frames.items():
-                self.connection.register(name, frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
+                # One chunk: DuckDB's threads take a chunk each, and DuckLake writes them in the order of arrival.
+                self.connection.register(name, frame.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()))
             yield
         finally:
             for name in frames:

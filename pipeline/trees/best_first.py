@@ -1,10 +1,11 @@
 """Tree-PLV: best-first search whose step rewards are the share of rollouts that reach the right answer.
 
-Paper: "Advancing Process Verification for Large Language Models via Tree-Based Preference Learning" (EMNLP 2024). From
-summaries of it: k candidate steps per expansion, 8 rollouts per step, reward = share of right rollouts, expansion of
-the child with the highest reward until it ends the reasoning. Our choices, because the paper's values are not published: k,
-the step delimiter, depth and sampling settings, merging identical siblings, ties (the earlier draw), and a limit on
-tokens. "Highest current reward" can be read as a global frontier too: `strategy: frontier` searches that way.
+Paper: "Advancing Process Verification for Large Language Models via Tree-Based Preference Learning" (EMNLP 2024).
+From summaries of it: k candidate steps per expansion, 8 rollouts per step, reward = share of right rollouts,
+expansion of the child with the highest reward until it ends the reasoning. Our choices, because the paper's values
+are not published: k, the step delimiter, depth and sampling settings, merging identical siblings, ties (the earlier
+draw), and a limit on tokens. "Highest current reward" can be read as a global frontier too: `strategy: frontier`
+searches that way.
 """
 
 import asyncio

@@ -13,7 +13,8 @@ class Problem:
     """A prompt with the functions that judge its responses.
 
     `judge(response)` gives the final answer found in a whole response and whether it is right; `is_final(response)`
-    tells whether an unfinished response already states its final answer. `tree_id` names prompt, policy and search settings.
+    tells whether an unfinished response already states its final answer. `tree_id` names prompt, policy and search
+    settings.
     """
 
     prompt_id: str
