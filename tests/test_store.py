@@ -15,18 +15,26 @@ from typing import Any
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from store_child import reference
 
 from pipeline import tables
 from pipeline.errors import OrchardError
 from pipeline.store import Commit, Lake, layout, lock, releases
+from tests.store_child import reference
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.fixture(scope="module")
+def new(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new lake's home: copied, because to open a lake costs a quarter of making one."""
+    home = tmp_path_factory.mktemp("lake") / "home"
+    Lake(home).close()
+    return home
+
+
 @pytest.fixture
-def lake(tmp_path: Path) -> Iterator[Lake]:
-    with Lake(tmp_path / "home") as opened:
+def lake(tmp_path: Path, new: Path) -> Iterator[Lake]:
+    with Lake(shutil.copytree(new, tmp_path / "home")) as opened:
         yield opened
 
 
