@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -18,7 +19,7 @@ from pipeline import config
 from pipeline.errors import OrchardError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 160, soft_wrap=True)  # nothing is cut in a pipe or a log
 Profile = Annotated[str, typer.Option(envvar="ORCHARD_PROFILE", help="A shipped profile's name, or a YAML file.")]
 
 
@@ -47,7 +48,7 @@ def run(profile: Profile = "quick") -> None:
     materialise()
     show_leaderboard()
     home = config.home()
-    console.print(f"\nDone in {time.perf_counter() - start:.0f} s. Report: {home / 'report.html'}", soft_wrap=True)
+    console.print(f"\nDone in {time.perf_counter() - start:.0f} s. Report: {home / 'report.html'}")
     console.print("Next:")
     console.print("  make ui                          the web UI: assets, runs, plots, the nightly schedule")
     console.print("  .venv/bin/orchard tables         every table with its rows and version")
@@ -122,7 +123,7 @@ def show_leaderboard() -> None:
 
 def show(columns: list[str], rows: list[tuple[Any, ...]]) -> None:
     """A table on standard output."""
-    table = Table(*columns)
+    table = Table(*columns, box=box.SIMPLE, pad_edge=False)
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row))
     console.print(table)

@@ -49,10 +49,11 @@ def _cause(result: dg.ExecuteInProcessResult) -> str:
     failures = [event for event in result.all_events if event.is_step_failure]
     if not failures:
         return "the run failed before its first step: look at it with `make ui`"
-    data = failures[0].step_failure_data
-    error = data.error
+    error = failures[0].step_failure_data.error
     while error is not None and error.cause is not None:
         error = error.cause
+    if error is not None and error.cls_name == "DagsterExecutionInterruptedError":
+        return "the run was interrupted: start it again, it goes on where it was"
     message = error.message if error is not None else "unknown error"
     lines = [line for line in message.strip().splitlines() if line.strip()] or ["unknown error"]
     name = lines[0].removeprefix("pipeline.errors.OrchardError: ").removeprefix("pipeline.engine.base.RequestFailed: ")

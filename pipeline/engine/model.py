@@ -119,7 +119,9 @@ def _from_package(package: str, models: Path) -> Path:
 def _convert(gguf: Path, target: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     draft = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
         model = AutoModelForCausalLM.from_pretrained(

@@ -68,8 +68,11 @@ def load(model_dir: Path, precision: Precision = "auto") -> Policy:
         OrchardError: the folder lacks configuration, weights or tokenizer, or they cannot be read.
     """
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
     from pipeline.training.logps import packs
+
+    logging.disable_progress_bar()  # ours is the only bar
 
     tokenizer = load_tokenizer(model_dir)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
