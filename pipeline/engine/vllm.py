@@ -126,12 +126,20 @@ class VllmEngine:
                 self.usage.seconds += time.perf_counter() - start
                 for _ in range(YIELDS):
                     await asyncio.sleep(0)
-        except Exception as error:
-            for future in self._waiting.values():
-                if not future.done():
-                    future.set_exception(OrchardError(f"vLLM failed while sampling: {error}"))
-            self._waiting.clear()
+        except BaseException as error:  # an interrupt too: else everyone would wait for ever
+            self._fail(error)
             raise
+
+    def _fail(self, error: BaseException) -> None:
+        """Tells everyone who waits; with requests unfinished the engine's state is unknown, so it is dropped."""
+        if not self._waiting:
+            return  # the event loop ended between two batches
+        reason = OrchardError(f"vLLM failed while sampling: {error}") if isinstance(error, Exception) else error
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(reason)
+        self._waiting.clear()
+        self._engine = None
 
     @staticmethod
     def _settle(future: "asyncio.Future[Any] | None", output: Any) -> None:

@@ -94,6 +94,16 @@ def test_a_killed_run_loses_nothing_and_the_next_one_finishes(finished: Home, ne
     assert rows(home, "responses")["response_id"].sort().equals(rows(finished, "responses")["response_id"].sort())
 
 
+def test_an_interrupted_run_ends_soon_and_says_how_to_go_on(new_home: Callable[[], Home]) -> None:
+    home = new_home()
+    run = home.start("run", "--profile", str(TINY))
+    _wait_for_completions(home.path / "cache" / "completions.sqlite", 20)
+    run.terminate()
+    _, shown = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert shown.strip().splitlines()[-1].endswith("the run was interrupted: start it again, it goes on where it was")
+
+
 def _wait_for_completions(cache: object, n: int) -> int:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
