@@ -2,16 +2,19 @@
 
 import asyncio
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 from pipeline.config import EngineSettings, ModelSettings
 from pipeline.engine.base import Prompt, RequestFailed, Sampling
 from pipeline.engine.model import Model
 from pipeline.engine.vllm import VllmEngine
 
+Twin = Callable[[list[int]], torch.Tensor]
 PROMPT = Prompt(({"role": "user", "content": "What is 4 + 3?"},))
 
 
@@ -22,16 +25,23 @@ def engine(model: Model) -> Iterator[VllmEngine]:
     engine.close()
 
 
-def test_greedy_text_and_log_probabilities_equal_those_of_transformers(engine: VllmEngine, model: Model) -> None:
-    import torch
-    from transformers import AutoModelForCausalLM
+@pytest.fixture(scope="module")
+def twin(model: Model) -> Callable[[list[int]], torch.Tensor]:
+    """Log-probabilities of every next token, (tokens, vocabulary), by transformers in fp32."""
+    causal = AutoModelForCausalLM.from_pretrained(model.path, dtype=torch.float32)
 
+    def logps(ids: list[int]) -> torch.Tensor:
+        with torch.no_grad():
+            return causal(torch.tensor([ids])).logits.log_softmax(-1)[0]
+
+    return logps
+
+
+def test_greedy_text_and_log_probabilities_equal_those_of_transformers(engine: VllmEngine, twin: Twin) -> None:
     (found,) = asyncio.run(engine.sample(PROMPT, Sampling(12, temperature=0), [0]))
-    twin = AutoModelForCausalLM.from_pretrained(model.path, dtype=torch.float32)
     ids = engine.renderer.tokens(PROMPT)
     whole = torch.tensor([ids + list(found.token_ids)])
-    with torch.no_grad():
-        logps = twin(whole).logits.log_softmax(-1)[0, len(ids) - 1 : -1]
+    logps = twin(whole[0].tolist())[len(ids) - 1 : -1]
     own = logps.gather(1, whole[0, len(ids) :, None])[:, 0]
     # Greedy picks the twin's best token, up to a tie within bf16's rounding.
     assert (logps.max(-1).values - own).max() < 0.1
@@ -63,10 +73,12 @@ def test_many_coroutines_share_one_batch_and_long_prompts_are_not_split(engine: 
     assert asyncio.run(all_of_them()) == [2] * 40
 
 
-def test_verdicts_are_the_probabilities_of_the_words(engine: VllmEngine) -> None:
+def test_verdicts_are_the_probabilities_of_the_words(engine: VllmEngine, twin: Twin) -> None:
     yes = Prompt(({"role": "user", "content": "Say A."},), "A A A A A A")
     shares = asyncio.run(engine.verdict(yes, [" A", " B"]))
-    assert sum(shares) == pytest.approx(1) and shares[0] > 0.9
+    last = twin(engine.renderer.tokens(yes))[-1]
+    expected = last[engine.renderer.single_tokens([" A", " B"])].softmax(0)
+    assert shares == pytest.approx(expected.tolist(), abs=0.03)  # bf16 against fp32
     with pytest.raises(RequestFailed, match="verdict word .* tokens: choose words of one token"):
         asyncio.run(engine.verdict(yes, ["A", "incomprehensibilities"]))
 
