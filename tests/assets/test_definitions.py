@@ -1,0 +1,60 @@
+"""What Dagster loads, and what a failed or killed run says."""
+
+import os
+
+import dagster as dg
+import polars as pl
+import psutil
+
+from assets.definitions import defs, nightly
+from assets.produce import preview, reject_rows
+from assets.running import PID, close_dead_runs
+from pipeline.engine.base import Reject
+from pipeline.preferences.build import VARIANTS
+
+
+def test_every_asset_is_grouped_owned_described_and_versioned() -> None:
+    specs = [spec for asset in defs.assets or [] for spec in asset.specs]  # type: ignore[union-attr]
+    assert len(specs) == 9
+    for spec in specs:
+        assert spec.group_name != "default" and spec.owners and spec.description and spec.code_version, spec.key
+        assert spec.kinds, spec.key
+
+
+def test_the_job_covers_all_variants_in_one_run_and_the_schedule_is_off() -> None:
+    job = defs.resolve_job_def("everything")
+    keys = list(VARIANTS)
+    assert job.tags["dagster/asset_partition_range_start"] == keys[0]
+    assert job.tags["dagster/asset_partition_range_end"] == keys[-1]
+    assert nightly.cron_schedule == "0 2 * * *"
+    assert nightly.default_status == dg.DefaultScheduleStatus.STOPPED
+
+
+def test_runs_of_dead_processes_are_closed_and_others_are_left() -> None:
+    alive = f"{os.getpid()}:{int(psutil.Process().create_time())}"
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def started(**tags: str) -> str:
+            run = instance.create_run_for_job(
+                defs.resolve_job_def("everything"), status=dg.DagsterRunStatus.STARTED, tags=tags
+            )
+            return run.run_id
+
+        dead, own, other = started(**{PID: "1:1"}), started(**{PID: alive}), started()
+        close_dead_runs(instance)
+        statuses = {run.run_id: run.status for run in instance.get_runs()}
+    assert statuses[dead] == dg.DagsterRunStatus.FAILURE
+    assert statuses[own] == statuses[other] == dg.DagsterRunStatus.STARTED
+
+
+def test_previews_cut_long_cells_and_keep_the_table_whole() -> None:
+    shown = preview(pl.DataFrame({"a": ["x|y\nz", "w" * 100]}), width=10)
+    assert shown.splitlines() == ["| a |", "| --- |", "| x\\|y z |", "| wwwwwwwww… |"]
+    assert preview(pl.DataFrame({"a": []})) == "(no rows)"
+
+
+def test_rejects_keep_their_reason_and_row() -> None:
+    rows = reject_rows([Reject("responses", "sample", "p1", "empty generation", {"prompt_id": "p1"})])
+    assert rows.select("table", "row_id", "reason", "row").rows() == [
+        ("responses", "p1", "empty generation", '{"prompt_id": "p1"}')
+    ]

@@ -1,0 +1,56 @@
+"""Sampled responses over a scripted engine: every draw is a row or a reject."""
+
+import json
+
+import polars as pl
+
+from pipeline import responses, tables
+from pipeline.config import SamplingSettings
+from tests.scripted import ScriptedEngine
+
+SETTINGS = SamplingSettings(n=3, max_tokens=8)
+
+
+def prompts(*contents: str, verifier: str | None = "number") -> pl.DataFrame:
+    common = {"pool": "p", "task": "t", "split": "train", "answer": "7", "source": "test", "licence": "none"}
+    rows = [
+        {**common, "prompt_id": c, "messages": [{"role": "user", "content": c}], "verifier": verifier} for c in contents
+    ]
+    return pl.DataFrame(rows, schema=tables.empty("prompts").schema)
+
+
+def test_right_wrong_and_empty_draws_are_told_apart() -> None:
+    engine = ScriptedEngine(lambda prefix, sampling, n: [" The answer is 7. ", "The answer is 17.", "  "][n])
+    rows, rejects = responses.draw(engine, prompts("3 + 4"), SETTINGS, run_seed=1)
+    assert rows.select("text", "answer", "correct").rows() == [
+        ("The answer is 7.", "7", True),
+        ("The answer is 17.", "17", False),
+    ]
+    assert [reject.reason for reject in rejects] == ["empty generation"]
+    assert not tables.Responses.filter(rows)[1].counts()
+    assert json.loads(rows["sampling"][0])["temperature"] == 0.8
+
+
+def test_a_prompt_that_is_too_long_is_one_reject_and_the_others_go_on() -> None:
+    rows, rejects = responses.draw(
+        ScriptedEngine(lambda prefix, sampling, n: "7"), prompts("too long", "3 + 4"), SETTINGS, run_seed=1
+    )
+    assert set(rows["prompt_id"]) == {"3 + 4"} and rows.height == 3
+    assert [(reject.row_id, reject.reason[:13]) for reject in rejects] == [("too long", "prompt of 999")]
+
+
+def test_without_a_verifier_the_verdict_is_null() -> None:
+    rows, _ = responses.draw(
+        ScriptedEngine(lambda prefix, sampling, n: "7"), prompts("hi", verifier=None), SETTINGS, run_seed=1
+    )
+    assert rows["correct"].null_count() == 3
+
+
+def test_seeds_differ_by_run_prompt_and_draw() -> None:
+    def seeds(run_seed: int) -> list[int]:
+        engine = ScriptedEngine(lambda prefix, sampling, n: "7")
+        responses.draw(engine, prompts("a", "b"), SETTINGS, run_seed)
+        return [seed for _, _, drawn in engine.calls for seed in drawn]
+
+    assert len(set(seeds(1) + seeds(2))) == 12
+    assert seeds(1) == seeds(1)
