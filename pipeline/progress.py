@@ -36,14 +36,15 @@ def bar(label: str, note: Callable[[], str] = lambda: "") -> Iterator[Advance]:
 def _plain(label: str, note: Callable[[], str]) -> Advance:
     started = time.monotonic()
     last = started
+    first: int | None = None
 
     def advance(done: int, total: int) -> None:
-        nonlocal last
+        nonlocal last, first
+        first = done - 1 if first is None else first  # a resumed step starts in the middle
         now = time.monotonic()
         if now - last >= PLAIN_SECONDS or done == total:
-            last = now
-            spent = now - started
-            left = spent / done * (total - done) if done else 0
+            last, spent = now, now - started
+            left = spent / (done - first) * (total - done) if done > first else 0
             console.print(f"{label}: {done}/{total} {note()} {spent:.0f} s, {left:.0f} s left", highlight=False)
 
     return advance
