@@ -12,7 +12,8 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -94,16 +95,22 @@ class CachedEngine:
         return None if row is None else json.loads(row[0])
 
     def _put(self, key: bytes, value: Any) -> None:
-        try:
+        with self._plain_errors():
             self._db.execute("INSERT OR IGNORE INTO completions VALUES (?, ?)", (key, json.dumps(value)))
-            if time.monotonic() - self._committed > COMMIT_SECONDS:
-                self._commit()
-        except sqlite3.OperationalError as error:
-            raise OrchardError(f"completion cache {self._path}: {error}: free space, then start again") from error
+        if time.monotonic() - self._committed > COMMIT_SECONDS:
+            self._commit()
 
     def _commit(self) -> None:
-        self._db.commit()
+        with self._plain_errors():
+            self._db.commit()
         self._committed = time.monotonic()
+
+    @contextmanager
+    def _plain_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise OrchardError(f"completion cache {self._path}: {error}: free space, then start again") from error
 
 
 def _open(path: Path) -> sqlite3.Connection:
