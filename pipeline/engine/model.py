@@ -74,12 +74,9 @@ def _file_hash(file: Path) -> bytes:
         return hashlib.blake2b(file.read_bytes(), digest_size=16).digest()
     note = file.with_name(f".{file.name}.hash")
     stamp = [stat.st_size, stat.st_mtime_ns]
-    try:
-        known = json.loads(note.read_text())
-        if known["stamp"] == stamp:
-            return bytes.fromhex(known["hash"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # no note, or one that cannot be read: the file itself is the truth
+    known = _remembered(note, stamp)
+    if known is not None:
+        return known
     with file.open("rb") as handle:
         digest = hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16))
     try:
@@ -87,6 +84,15 @@ def _file_hash(file: Path) -> bytes:
     except OSError:
         return digest.digest()  # a read-only folder: hash it again next time
     return digest.digest()
+
+
+def _remembered(note: Path, stamp: list[int]) -> bytes | None:
+    """The hash in a note with this stamp; null where there is no such note, or none that can be read."""
+    try:
+        known = json.loads(note.read_text())
+        return bytes.fromhex(known["hash"]) if known["stamp"] == stamp else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # the file itself is the truth
 
 
 def _label(name: str, path: Path) -> str:

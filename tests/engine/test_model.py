@@ -36,6 +36,21 @@ def test_the_id_changes_with_every_file_that_matters(tmp_path: Path, file: str) 
     assert fingerprint(folder(tmp_path / "m", **{file: json.dumps("changed")})) != before
 
 
+def test_the_hash_of_a_large_file_is_remembered_until_the_file_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.engine.model.LARGE", 1)
+    path = folder(tmp_path / "m")
+    before = fingerprint(path)
+    notes = list(path.glob(".*.hash"))
+    assert len(notes) == 3
+    assert fingerprint(path) == before
+    notes[0].write_text("rubbish")
+    assert fingerprint(path) == before
+    folder(path, **{"model.safetensors": "other weights"})
+    assert fingerprint(path) != before
+
+
 def test_unknown_names_are_clear_errors(tmp_path: Path) -> None:
     with pytest.raises(OrchardError, match="no such folder"):
         resolve(ModelSettings(name=str(tmp_path / "nowhere")), tmp_path)

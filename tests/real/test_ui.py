@@ -96,5 +96,6 @@ def test_the_asset_graph_shows_in_a_browser(url: str, finished: Home) -> None:
             page.get_by_text(group, exact=True).first.wait_for(timeout=60_000)
         page.goto(f"{url}/assets/leaderboard")
         page.get_by_text("One row per variant").first.wait_for(timeout=60_000)
+        assert page.get_by_text("gain_per_million_tokens").count() > 0  # a column of the declared schema
         page.screenshot(path=finished.path / "leaderboard.png")
         browser.close()
