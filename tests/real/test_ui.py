@@ -13,6 +13,7 @@ from contextlib import closing
 
 import pytest
 
+from pipeline.store import Lake
 from tests.conftest import ORCHARD, TINY, Home
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -82,6 +83,27 @@ def test_the_daemon_loads_every_asset_the_schedule_and_the_run_of_the_command_li
     assert (nightly["cronSchedule"], nightly["scheduleState"]["status"]) == ("0 2 * * *", "STOPPED")
     runs = ask(url, "{ runsOrError { ... on Runs { results { status } } } }")["runsOrError"]
     assert "SUCCESS" in {run["status"] for run in runs["results"]}  # type: ignore[index]
+
+
+LAUNCH = """mutation { launchPipelineExecution(executionParams: {selector: {repositoryName: "__repository__",
+    repositoryLocationName: "assets.definitions", jobName: "everything"}, runConfigData: {}}) {
+    __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+
+
+def test_the_daemon_runs_the_nightly_job_and_finds_everything_up_to_date(url: str, finished: Home) -> None:
+    launched = ask(url, LAUNCH)["launchPipelineExecution"]
+    assert launched["__typename"] == "LaunchRunSuccess", launched  # type: ignore[index]
+    run_id = launched["run"]["runId"]  # type: ignore[index]
+    query = f'{{ runOrError(runId: "{run_id}") {{ ... on Run {{ status }} }} }}'
+    deadline = time.monotonic() + 150
+    status = ""
+    while time.monotonic() < deadline and status not in ("SUCCESS", "FAILURE"):
+        time.sleep(1)
+        status = ask(url, query)["runOrError"]["status"]  # type: ignore[index]
+    assert status == "SUCCESS"
+    with Lake(finished.path) as lake:
+        newest = lake.sql("SELECT count(*) AS n FROM commits WHERE run_id = $run", {"run": run_id})
+    assert newest["n"].to_list() == [0]  # nothing was written
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine (Debian: apt-get install chromium)")
