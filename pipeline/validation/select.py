@@ -34,7 +34,13 @@ def equal_budget(pairs: Mapping[str, pl.DataFrame], max_pairs: int) -> dict[str,
 
 
 def held_out(pairs: Mapping[str, pl.DataFrame], max_pairs: int) -> pl.DataFrame:
-    """Pairs of validation prompts, the same number of each variant given: for reward accuracy."""
+    """Pairs of validation prompts, the same number of each variant given: for reward accuracy.
+
+    Raises:
+        OrchardError: no variant is given, that is, the profile compares controls only.
+    """
+    if not pairs:
+        raise OrchardError("only controls are compared: add the variants they belong to (validation.variants)")
     frames = [by_hash(frame.filter(pl.col("split") == "validation")) for frame in pairs.values()]
     n = min([max_pairs, *(frame.height for frame in frames)])
     return pl.concat([frame.head(n) for frame in frames])

@@ -45,3 +45,8 @@ def test_held_out_pairs_are_validation_pairs_only() -> None:
     mixed = pl.concat([pairs(3), pairs(5, "validation")])
     assert held_out({"a": mixed, "b": pairs(2, "validation")}, 8).height == 4
     assert held_out({"a": pairs(3)}, 8).is_empty()
+
+
+def test_controls_alone_are_one_clear_error() -> None:
+    with pytest.raises(OrchardError, match="only controls are compared"):
+        held_out({}, 8)
