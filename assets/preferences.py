@@ -26,7 +26,7 @@ def preferences(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
     settings = shop.settings
 
     def compute() -> Made:
-        frames = [build(name, shop.lake, settings.preferences) for name in settings.validation.variants]
+        frames = [build(name, shop.lake, settings) for name in settings.validation.variants]
         rows = pl.concat(frames)
         counts = {f"pairs_{name}": n for name, n in rows.group_by("variant").len().sort("variant").iter_rows()}
         strengths = rows["strength"].drop_nulls().to_list()

@@ -32,7 +32,7 @@ def budget(shop: Workshop) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
     settings = shop.settings.validation
     pairs = shop.lake.read("preferences")
     each = {name: pairs.filter(pl.col("variant") == name) for name in settings.variants}
-    real = {name: frame for name, frame in each.items() if not VARIANTS[name].control}
+    real = {name: frame for name, frame in each.items() if VARIANTS[name].control_of is None}
     return equal_budget(each, settings.max_pairs), held_out(real, settings.max_pairs)
 
 
@@ -109,7 +109,8 @@ def _train(
 ) -> "tuple[dict[str, object], TrainResult]":
     from pipeline.training.loop import train
 
-    settings = shop.settings.training
+    chosen = shop.settings.training
+    settings = chosen.model_copy(update={"loss": VARIANTS[variant].loss or chosen.loss})
     data = content_id(pairs["pair_id"].to_list(), settings.model_dump(exclude={"seeds"}), shop.base.policy_id)
     run_id = content_id(variant, data, seed)
     out = Path("policies") / f"{variant}-s{seed}-{run_id[:8]}"

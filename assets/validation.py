@@ -109,7 +109,7 @@ def leaderboard(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         cost = dict(shop.lake.query_file("data_tokens").select("source", "tokens").iter_rows())
         wanted = ["base", *settings.validation.variants]
         measured = shop.lake.read("evaluations").filter(pl.col("variant").is_in(wanted))
-        tokens = {name: cost[VARIANTS[name].table] for name in settings.validation.variants}
+        tokens = {name: sum(cost[table] for table in VARIANTS[name].tables) for name in settings.validation.variants}
         board = rank(measured, shop.lake.read("training_runs"), tokens, settings.validation, settings.seed)
         return Made(board, (), {"board": dg.MetadataValue.md(preview(board, board.height))})
 

@@ -12,6 +12,7 @@ from pydantic import PrivateAttr
 from pipeline import config
 from pipeline.engine.model import Model, resolve
 from pipeline.engine.room import EngineRoom
+from pipeline.preferences.build import variant
 from pipeline.store import Lake
 
 
@@ -51,6 +52,10 @@ class Workshop(dg.ConfigurableResource[Any]):
         """The open engine room."""
         assert self._room is not None, "only inside a run"
         return self._room
+
+    def wants(self, table: str) -> bool:
+        """Whether a variant of the profile is made from this table: what nobody asks for is not made."""
+        return any(table in variant(name).tables for name in self.settings.validation.variants)
 
     @cached_property
     def base(self) -> Model:

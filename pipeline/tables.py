@@ -173,6 +173,52 @@ class Preferences(dy.Schema):
         return (pl.col("chosen").str.len_chars() > 0) & (pl.col("rejected").str.len_chars() > 0)
 
 
+class PreferenceLists(dy.Schema):
+    """One row per ranked list of responses or paths to one prompt (TPO)."""
+
+    list_id = _id("hash of variant, prompt and items", key=True)
+    variant = _text("data variant")
+    prompt_id = _id("its prompt; its split is the prompt's split")
+    split = _choice(SPLITS, "the prompt's split")
+    messages = _messages("chat turns before every item")
+    items = dy.List(
+        dy.Struct(
+            {
+                "item_id": dy.String(),  # response, or leaf node of a path
+                "text": dy.String(),
+                "ends": dy.Bool(),  # true where the text ends the turn
+                "value": dy.Float64(),  # in [0, 1], higher is better; equal values are not ordered
+                "rank": dy.Int64(),  # 0 is the best; equal values share a rank
+                "reward": dy.Float64(nullable=True),  # TPO's adaptive step reward; null where not computed
+            }
+        ),
+        metadata=_doc("items, the best first: item_id, text, ends, value in [0, 1], rank from 0, reward"),
+    )
+    policy_id = _id("the model that wrote the items")
+    method = _text("how the list was made")
+
+    @dy.rule()
+    def has_two_items(cls) -> pl.Expr:
+        return pl.col("items").list.len() >= 2
+
+
+class Rationales(dy.Schema):
+    """One row per reason why a pair's chosen side is better."""
+
+    rationale_id = _id("hash of pair, kind, judge and text", key=True)
+    prompt_id = _id("its prompt")
+    chosen_id = _id("response of the pair's chosen side")
+    rejected_id = _id("response of the pair's rejected side")
+    kind = _choice(["general", "detailed"], "how much was asked for")
+    messages = _messages("chat turns that the rationale answers, as the model saw them")
+    text = _text("the rationale, stripped")
+    chosen_first = _flag("true where the chosen side was shown first")
+    p_chosen = _share("P(chosen is better) judged from the rationale alone; null where not asked", nullable=True)
+    agrees = _flag("true where the rationale argues for the chosen side; null where not asked", nullable=True)
+    judge_id = _id("the model that wrote it")
+    tokens = _count("sampled tokens")
+
+
 class ReferenceLogps(dy.Schema):
     """One row per text and reference model: its log-probability, computed once and shared by all variants."""
 
@@ -260,6 +306,8 @@ TABLES: dict[str, type[dy.Schema]] = {
     "responses": Responses,
     "tree_nodes": TreeNodes,
     "preferences": Preferences,
+    "preference_lists": PreferenceLists,
+    "rationales": Rationales,
     "reference_logps": ReferenceLogps,
     "training_runs": TrainingRuns,
     "evaluations": Evaluations,

@@ -1,45 +1,30 @@
 """Variants of preference data, each from one SQL file, and controls made from them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import polars as pl
 
 from pipeline import tables
-from pipeline.config import PreferenceSettings
+from pipeline.config import Settings
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id, unit_for
+from pipeline.preferences.variant import Build, Variant
 from pipeline.store import Lake
 
 
-@dataclass(frozen=True)
-class Variant:
-    """How a data variant is made: a source table and a builder, or another variant and a change to its labels."""
-
-    name: str
-    level: str
-    method: str
-    table: str  # the table that its cost is counted in
-    build: Callable[[Lake, PreferenceSettings], pl.DataFrame]
-    control: bool = False
-
-
-def outcome(lake: Lake, settings: PreferenceSettings) -> pl.DataFrame:
+def outcome(lake: Lake, settings: Settings) -> pl.DataFrame:
     """Right against wrong responses: the plain baseline."""
-    return lake.query_file("pairs_outcome", per_prompt=settings.max_pairs_per_prompt)
+    return lake.query_file("pairs_outcome", per_prompt=settings.preferences.max_pairs_per_prompt)
 
 
-def tree_plv(lake: Lake, settings: PreferenceSettings) -> pl.DataFrame:
+def tree_plv(lake: Lake, settings: Settings) -> pl.DataFrame:
     """Sibling steps at least `margin` apart (Tree-PLV)."""
-    return lake.query_file("pairs_siblings", margin=settings.margin, continuation=settings.continuation)
+    chosen = settings.preferences
+    return lake.query_file("pairs_siblings", margin=chosen.margin, continuation=chosen.continuation)
 
 
-def shuffled(
-    source: Callable[[Lake, PreferenceSettings], pl.DataFrame],
-) -> Callable[[Lake, PreferenceSettings], pl.DataFrame]:
+def shuffled(source: Build) -> Build:
     """The control of a variant: the sides of exactly half of its pairs exchanged, chosen by hash."""
 
-    def build(lake: Lake, settings: PreferenceSettings) -> pl.DataFrame:
+    def build(lake: Lake, settings: Settings) -> pl.DataFrame:
         return flip_half(source(lake, settings))
 
     return build
@@ -48,13 +33,18 @@ def shuffled(
 VARIANTS: dict[str, Variant] = {
     variant.name: variant
     for variant in (
-        Variant("outcome", "response", "outcome pairs", "responses", outcome),
-        Variant("tree_plv", "step", "sibling margin", "tree_nodes", tree_plv),
+        Variant("outcome", "response", "outcome pairs", ("responses",), outcome),
+        Variant("tree_plv", "step", "sibling margin", ("tree_nodes",), tree_plv),
         Variant(
-            "tree_plv_shuffled", "step", "sibling margin, labels shuffled", "tree_nodes", shuffled(tree_plv), True
+            "tree_plv_shuffled",
+            "step",
+            "sibling margin, labels shuffled",
+            ("tree_nodes",),
+            shuffled(tree_plv),
+            control_of="tree_plv",
         ),
     )
-}  # fmt: skip
+}
 
 
 def variant(name: str) -> Variant:
@@ -64,7 +54,7 @@ def variant(name: str) -> Variant:
     return VARIANTS[name]
 
 
-def build(name: str, lake: Lake, settings: PreferenceSettings) -> pl.DataFrame:
+def build(name: str, lake: Lake, settings: Settings) -> pl.DataFrame:
     """The rows of `preferences` of one variant."""
     chosen = variant(name)
     pairs = chosen.build(lake, settings)
@@ -79,7 +69,7 @@ def build(name: str, lake: Lake, settings: PreferenceSettings) -> pl.DataFrame:
         variant=pl.lit(name),
         level=pl.lit(chosen.level),
         method=pl.lit(chosen.method),
-        weight=pl.lit(1.0),
+        weight=pl.col("weight").fill_null(1.0) if "weight" in pairs.columns else pl.lit(1.0),
     )
     missing = [
         pl.lit(None, dtype=kind).alias(column) for column, kind in schema.items() if column not in filled.columns

@@ -5,13 +5,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline import tables
-from pipeline.config import PreferenceSettings
+from pipeline import config, tables
 from pipeline.errors import OrchardError
 from pipeline.preferences.build import build, flip_half
 from pipeline.store import Commit, Lake
 
-SETTINGS = PreferenceSettings(margin=0.375)
+SETTINGS = config.load("quick")
 
 
 def frame(table: str, rows: list[dict[str, object]], **common: object) -> pl.DataFrame:
@@ -24,7 +23,7 @@ def node(node_id: str, value: float | None, text: str = "", **more: object) -> d
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
+def lake(tmp_path: Path) -> Lake:  # the quick profile's margin is 3/8
     lake = Lake(tmp_path)
     prompts = [
         {"prompt_id": f"p{i}", "split": "train", "messages": [{"role": "user", "content": f"question {i}"}]}
@@ -82,7 +81,8 @@ def test_siblings_at_least_the_margin_apart_make_pairs_and_nothing_else_does(lak
 
 
 def test_a_continuation_takes_the_winners_right_and_the_losers_wrong_rollout(lake: Lake) -> None:
-    pairs = build("tree_plv", lake, SETTINGS.model_copy(update={"continuation": "rollout"}))
+    preferences = SETTINGS.preferences.model_copy(update={"continuation": "rollout"})
+    pairs = build("tree_plv", lake, SETTINGS.model_copy(update={"preferences": preferences}))
     row = pairs.filter((pl.col("chosen_id") == "a") & (pl.col("rejected_id") == "c")).to_dicts()[0]
     assert (row["chosen"], row["rejected"], row["chosen_ends"], row["rejected_ends"]) == (
         "a right",
