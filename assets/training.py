@@ -52,7 +52,7 @@ def reference_logps_asset(context: dg.AssetExecutionContext, shop: Workshop) -> 
     def compute() -> Made:
         from pipeline.training.reference import reference_logps  # torch only where a step needs it
 
-        shop.room.close()  # the engine's memory, before torch takes its own
+        shop.room.rest()  # the engine's memory, before torch takes its own
         train_pairs, test_pairs = budget(shop)
         texts = pl.concat([*train_pairs.values(), test_pairs]).unique("pair_id", maintain_order=True)
         return Made(reference_logps(shop.base.path, texts, settings.training, policy_id=shop.base.policy_id))
@@ -84,7 +84,7 @@ def _variant(context: dg.AssetExecutionContext, shop: Workshop, variant: str) ->
     settings = shop.settings
 
     def compute() -> Made:
-        shop.room.close()
+        shop.room.rest()
         pairs = budget(shop)[0][variant]
         reference = shop.lake.read("reference_logps")
         done = [_train(shop, variant, pairs, reference, seed) for seed in settings.training.seeds]

@@ -61,6 +61,10 @@ class Usage:
     seconds: float = 0.0  # spent in the model, loading left out
     load_seconds: float = 0.0
 
+    def plus(self, other: "Usage") -> "Usage":
+        """The sum of two readings."""
+        return Usage(**{name: value + getattr(other, name) for name, value in vars(self).items()})
+
     def since(self, start: "Usage") -> "Usage":
         """The difference to an earlier reading."""
         return Usage(**{name: value - getattr(start, name) for name, value in vars(self).items()})

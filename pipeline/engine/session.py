@@ -9,14 +9,15 @@ from pipeline.config import Settings
 from pipeline.engine.base import Engine
 from pipeline.engine.cache import CachedEngine
 from pipeline.engine.model import Model
+from pipeline.engine.resident import Resident
 from pipeline.engine.vllm import VllmEngine
 
 T = TypeVar("T")
 
 
-def open_engine(model: Model, settings: Settings, home: Path) -> Engine:
+def open_engine(model: Model, settings: Settings, home: Path, resident: Resident) -> Engine:
     """The engine of the settings for one model, with the completion cache in front of it unless that is off."""
-    inner = VllmEngine(model, settings.engine, settings.model)
+    inner = VllmEngine(model, resident, settings.model)
     return CachedEngine(inner, home / "cache" / "completions.sqlite") if settings.engine.cache else inner
 
 
