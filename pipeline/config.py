@@ -2,10 +2,10 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.errors import OrchardError
 
@@ -133,9 +133,26 @@ class ValidationSettings(_Settings):
 
     variants: tuple[str, ...] = Field(("outcome", "tree_plv", "tree_plv_shuffled"), min_length=1)
     max_pairs: int = Field(96, ge=1)  # per variant: the same number for all
+    retrain_share: float = Field(0.05, ge=0, le=1)  # train again when more of a variant's pairs changed: our choice
+    equal_tokens: bool = True  # the same number of trained tokens too, where the variants' texts allow it
     draws: int = Field(4, ge=1)  # sampled answers per test prompt
     bootstrap: int = Field(10_000, ge=100)  # resamples
     confidence: float = Field(0.95, gt=0, lt=1)
+
+
+class BudgetSettings(_Settings):
+    """What one run may cost; a limit that is reached stops the run and keeps what is done. Null: no limit."""
+
+    tokens: int | None = Field(None, ge=1)  # sampled tokens
+    seconds: float | None = Field(None, gt=0)  # of the run, until its last sampling
+    price: float | None = Field(None, gt=0)  # in the currency of price_per_million_tokens
+    price_per_million_tokens: float | None = Field(None, ge=0)
+
+    @model_validator(mode="after")
+    def _price_needs_a_rate(self) -> Self:
+        if self.price is not None and self.price_per_million_tokens is None:
+            raise ValueError("price needs price_per_million_tokens")
+        return self
 
 
 class Settings(_Settings):
@@ -153,6 +170,7 @@ class Settings(_Settings):
     preferences: PreferenceSettings = PreferenceSettings()
     training: TrainingSettings = TrainingSettings()
     validation: ValidationSettings = ValidationSettings()
+    budget: BudgetSettings = BudgetSettings()
 
 
 def home() -> Path:

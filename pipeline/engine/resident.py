@@ -30,6 +30,11 @@ class Resident:
         self.loads = 0  # engines built
         self.seconds = 0.0  # spent building engines and reading weights
 
+    @property
+    def slots(self) -> int:
+        """Requests that one step has room for."""
+        return self._settings.max_num_seqs
+
     def use(self, model: Model) -> Any:
         """The vLLM engine with this model's weights. No request of another model may be unfinished."""
         if self._engine is not None and not self._asleep and self._model == model:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pipeline.config import Settings
 from pipeline.engine.base import Engine, Usage
+from pipeline.engine.budget import Meter
 from pipeline.engine.model import Model
 from pipeline.engine.resident import Resident
 from pipeline.engine.session import open_engine
@@ -16,12 +17,13 @@ class EngineRoom:
         self._settings = settings
         self._home = home
         self._resident = Resident(settings.engine, settings.model)
+        self._meter = Meter(settings.budget)
         self._engines: dict[str, Engine] = {}
 
     def engine(self, model: Model) -> Engine:
         """The engine of this model; its weights are loaded when something has to be sampled."""
         if model.policy_id not in self._engines:
-            self._engines[model.policy_id] = open_engine(model, self._settings, self._home, self._resident)
+            self._engines[model.policy_id] = open_engine(model, self._settings, self._home, self._resident, self._meter)
         return self._engines[model.policy_id]
 
     @property

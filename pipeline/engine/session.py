@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pipeline.config import Settings
 from pipeline.engine.base import Engine
+from pipeline.engine.budget import Meter
 from pipeline.engine.cache import CachedEngine
 from pipeline.engine.model import Model
 from pipeline.engine.resident import Resident
@@ -15,10 +16,15 @@ from pipeline.engine.vllm import VllmEngine
 T = TypeVar("T")
 
 
-def open_engine(model: Model, settings: Settings, home: Path, resident: Resident) -> Engine:
+def cache_path(home: Path) -> Path:
+    """The completion cache of a data folder."""
+    return home / "cache" / "completions.sqlite"
+
+
+def open_engine(model: Model, settings: Settings, home: Path, resident: Resident, meter: Meter) -> Engine:
     """The engine of the settings for one model, with the completion cache in front of it unless that is off."""
-    inner = VllmEngine(model, resident, settings.model)
-    return CachedEngine(inner, home / "cache" / "completions.sqlite") if settings.engine.cache else inner
+    inner = VllmEngine(model, resident, settings.model, meter)
+    return CachedEngine(inner, cache_path(home)) if settings.engine.cache else inner
 
 
 def run_all(

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
-from pipeline.config import ModelSettings
+from pipeline.config import BudgetSettings, ModelSettings
 from pipeline.engine.base import Completion, Prompt, RequestFailed, Sampling, Usage
+from pipeline.engine.budget import Meter
 from pipeline.engine.model import Model
 from pipeline.engine.rendering import Renderer
 from pipeline.engine.resident import Resident
@@ -23,13 +24,17 @@ class VllmEngine:
     Several of them may share one resident engine, one after the other.
     """
 
-    def __init__(self, model: Model, resident: Resident, model_settings: ModelSettings) -> None:
+    def __init__(
+        self, model: Model, resident: Resident, model_settings: ModelSettings, meter: Meter | None = None
+    ) -> None:
         self.policy_id = model.policy_id
         self.usage = Usage()
         self.renderer = Renderer(model.path)
         self._model = model
         self._resident = resident
         self._model_settings = model_settings
+        self._meter = meter or Meter(BudgetSettings())
+        self._meter.watch(self.usage)
         self._waiting: dict[str, asyncio.Future[Any]] = {}
         self._pump: asyncio.Task[None] | None = None
         self._count = 0
@@ -112,7 +117,9 @@ class VllmEngine:
         """Steps the engine while anyone waits; a failure reaches everyone who does."""
         try:
             while self._waiting:
+                self._meter.check()
                 start = time.perf_counter()
+                self._count_step()
                 for output in engine.step():
                     if output.finished:
                         self._settle(self._waiting.pop(output.request_id, None), output)
@@ -123,11 +130,18 @@ class VllmEngine:
             self._fail(error)
             raise
 
+    def _count_step(self) -> None:
+        slots = self._resident.slots
+        self.usage.steps += 1
+        self.usage.running += min(len(self._waiting), slots)
+        self.usage.slots += slots
+
     def _fail(self, error: BaseException) -> None:
         """Tells everyone who waits; with requests unfinished the engine's state is unknown, so it is dropped."""
         if not self._waiting:
             return  # the event loop ended between two batches
-        reason = OrchardError(f"vLLM failed while sampling: {error}") if isinstance(error, Exception) else error
+        plain = isinstance(error, Exception) and not isinstance(error, OrchardError)
+        reason = OrchardError(f"vLLM failed while sampling: {error}") if plain else error
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(reason)

@@ -11,8 +11,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from pipeline.config import EngineSettings, ModelSettings
+from pipeline.config import BudgetSettings, EngineSettings, ModelSettings
 from pipeline.engine.base import Prompt, RequestFailed, Sampling
+from pipeline.engine.budget import BudgetReached, Meter
+from pipeline.engine.cache import CachedEngine
+from pipeline.engine.cachefile import CacheFile
 from pipeline.engine.model import Model
 from pipeline.engine.resident import Resident, alike
 from pipeline.engine.vllm import VllmEngine
@@ -157,3 +160,25 @@ def test_models_of_another_shape_do_not_share_an_engine(model: Model, tmp_path: 
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(json.dumps({**config, "num_hidden_layers": layers, "dtype": "x"}))
     assert alike(model, Model(tmp_path / "same", "a")) and not alike(model, Model(tmp_path / "other", "b"))
+
+
+def test_a_budget_stops_sampling_and_what_was_finished_is_kept(
+    resident: Resident, model: Model, tmp_path: Path
+) -> None:
+    def ask(budget: int, seeds: range) -> VllmEngine:
+        inner = VllmEngine(model, resident, LENGTH, Meter(BudgetSettings(tokens=budget)))
+        engine = CachedEngine(inner, tmp_path / "c.sqlite")
+        try:
+            asyncio.run(engine.sample(PROMPT, Sampling(24), seeds))
+        finally:
+            engine.close()
+        return inner
+
+    with pytest.raises(BudgetReached, match=r"budget reached: \d+ of 100 sampled tokens; what was sampled is kept"):
+        ask(100, range(200))
+    cache = CacheFile(tmp_path / "c.sqlite")
+    kept = cache.stats()["completions"].sum()
+    assert 1 < kept < 200
+    usage = ask(100_000, range(200)).usage
+    assert usage.cache_hits == kept and usage.requests == 200 - kept
+    assert usage.occupancy is not None and 0.5 < usage.occupancy <= 1
