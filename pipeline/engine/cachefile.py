@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.errors import OrchardError
+from pipeline.lock import locked
 
 FORMAT = 2  # of the file; format 1 lacked policy and day
 COMMIT_SECONDS = 0.5  # at most this much sampling is lost at a kill
@@ -195,16 +196,9 @@ def _open(path: Path) -> sqlite3.Connection:
     """Opens or makes the file; WAL lets other processes read and write beside this one."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(path, timeout=30, check_same_thread=False)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-        found = int(db.execute("PRAGMA user_version").fetchone()[0])
-        if found > FORMAT:
-            raise OrchardError(
-                f"completion cache {path}: written by a newer Orchard (format {found}, this one reads {FORMAT}): "
-                "update Orchard, or move the file away"
-            )
-        _upgrade(db, found)
+        # Two processes that make or upgrade the file at once: SQLite does not wait for a change of the journal mode.
+        with locked(path.with_name(f".{path.name}.lock")):
+            db = _ready(path)
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):
             raise OrchardError(f"completion cache {path}: {error}: free space, or set ORCHARD_HOME") from error
@@ -216,14 +210,27 @@ def _open(path: Path) -> sqlite3.Connection:
     return db
 
 
+def _ready(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=30, check_same_thread=False)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = NORMAL")
+    found = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if found > FORMAT:
+        raise OrchardError(
+            f"completion cache {path}: written by a newer Orchard (format {found}, this one reads {FORMAT}): "
+            "update Orchard, or move the file away"
+        )
+    _upgrade(db, found)
+    return db
+
+
 def _upgrade(db: sqlite3.Connection, found: int) -> None:
     old = db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'completions'").fetchone()[0]
     if old and found < FORMAT:
         columns = {row[1] for row in db.execute("PRAGMA table_info(completions)")}
         for name in ("policy", "day"):
             if name not in columns:
-                with suppress(sqlite3.OperationalError):  # another process was first
-                    db.execute(f"ALTER TABLE completions ADD COLUMN {name} INTEGER")
+                db.execute(f"ALTER TABLE completions ADD COLUMN {name} INTEGER")
     if found < FORMAT:
         db.executescript(SCHEMA)
         db.execute(f"PRAGMA user_version = {FORMAT}")
