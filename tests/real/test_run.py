@@ -104,6 +104,26 @@ def test_an_interrupted_run_ends_soon_and_says_how_to_go_on(new_home: Callable[[
     assert shown.strip().splitlines()[-1].endswith("the run was interrupted: start it again, it goes on where it was")
 
 
+def test_a_budget_ends_the_run_in_one_line_and_its_cost_is_on_record(new_home: Callable[[], Home]) -> None:
+    home = new_home()
+    profile = home.path / "poor.yaml"
+    profile.write_text(TINY.read_text() + "budget: {tokens: 400, price_per_million_tokens: 2.0}\n")
+    ended = home.orchard("run", "--profile", str(profile))
+    assert ended.returncode == 1
+    last = ended.stderr.strip().splitlines()[-1]
+    assert re.fullmatch(
+        r"orchard: responses: budget reached: \d+ of 400 sampled tokens; what was sampled is kept: .*", last
+    )
+    (row,) = rows(home, "usage").to_dicts()
+    assert row["step"] == "responses" and not row["finished"]
+    assert row["price"] == pytest.approx(row["sampled_tokens"] * 2e-6) and 400 <= row["sampled_tokens"] < 2000
+    kept = home.orchard("cache", "stats").stdout
+    assert re.search(r"^[1-9]\d* completions, ", kept, re.MULTILINE)
+    assert "all sound" in home.orchard("cache", "verify").stdout
+    assert home.orchard("cache", "prune").returncode == 1  # says what is missing
+    assert home.orchard("cache", "prune", "--days", "0").returncode == 0
+
+
 def _wait_for_completions(cache: object, n: int) -> int:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
