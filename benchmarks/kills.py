@@ -117,7 +117,7 @@ def killed(home: Path, profile: Path, after: float) -> Kill:
         process.wait()
     lines = [line for line in log.read_text(errors="replace").splitlines() if ": " in line]
     counts = [int(n) for n in re.findall(r"(\d+) tokens,", "\n".join(lines))]
-    peaks = [a for a, b in zip(counts, [*counts[1:], 0], strict=True) if b < a]  # one per engine: counts start anew
+    peaks = [a for a, b in zip(counts, [*counts, 0][1:], strict=True) if b < a]  # one per engine: counts start anew
     return Kill(after, lines[-1].split(":")[0] if lines else "start", sum(peaks), cached_tokens(home) - before)
 
 
