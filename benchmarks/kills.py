@@ -2,10 +2,11 @@
 
     .venv/bin/python benchmarks/kills.py [--kills 20] [--homes 4] [--seed 0]
 
-Each data folder is killed several times, at moments drawn uniformly from the time that a whole run takes, and then
-runs to its end. The number format is float32: in bfloat16 a completion can depend, by rounding, on which others share
-its batch, and a killed run has other batches. Goals: the tables are equal row by row, and at least 95 % of the tokens
-of completions that were finished before a kill are in the cache after it.
+Each data folder is killed several times, at moments drawn uniformly from the work that a whole run has to do (a run
+goes on where the one before it was killed), and then runs to its end. The number format is float32: in bfloat16 a
+completion can depend, by rounding, on which others share its batch, and a killed run has other batches. Goals: the
+tables are equal row by row, and at least 95 % of the tokens of completions that were finished before a kill are in the
+cache after it.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from pipeline.tables import TABLES
 ORCHARD = Path(sys.executable).with_name("orchard")
 COMPARED = [name for name in TABLES if name not in ("usage", "rejects")]  # what a run cost differs after a kill
 TIMES = ("seconds", "train_seconds")  # of the clock: they differ between any two runs
-STARTUP = 4.0  # seconds before which nothing is done
+STARTUP = 8.0  # seconds until a run's first step, vLLM's loading included
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ def main() -> None:
         for number in range(options.homes):
             home = Path(folder) / f"home{number}"
             share_models(calm, home)
-            for _ in range(options.kills // options.homes):
-                kills.append(killed(home, profile, chance.uniform(STARTUP, whole)))
+            for after in delays(chance, options.kills // options.homes, whole):
+                kills.append(killed(home, profile, after))
                 print(f"home {number}: {describe(kills[-1])}", flush=True)
             run(home, profile)
             differing += [f"home {number}: {name}" for name in unequal(calm, home)]
@@ -81,6 +82,12 @@ def write_profile(folder: Path) -> Path:
     path = folder / "kills.yaml"
     path.write_text(yaml.safe_dump(settings))
     return path
+
+
+def delays(chance: random.Random, n: int, whole: float) -> list[float]:
+    """Seconds after its start at which each of n runs is killed, so that the work done by then is n uniform draws."""
+    points = sorted(chance.uniform(0, whole - STARTUP) for _ in range(n))
+    return [STARTUP + b - a for a, b in zip([0.0, *points], points, strict=False)]
 
 
 def share_models(source: Path, home: Path) -> None:
@@ -118,7 +125,8 @@ def killed(home: Path, profile: Path, after: float) -> Kill:
     lines = [line for line in log.read_text(errors="replace").splitlines() if ": " in line]
     counts = [int(n) for n in re.findall(r"(\d+) tokens,", "\n".join(lines))]
     peaks = [a for a, b in zip(counts, [*counts, 0][1:], strict=True) if b < a]  # one per engine: counts start anew
-    return Kill(after, lines[-1].split(":")[0] if lines else "start", sum(peaks), cached_tokens(home) - before)
+    steps = re.findall(r"^([a-z_ ]+): \d+/\d+ ", "\n".join(lines), re.MULTILINE)
+    return Kill(after, steps[-1] if steps else "start", sum(peaks), cached_tokens(home) - before)
 
 
 def cached_tokens(home: Path) -> int:
