@@ -10,11 +10,12 @@ from transformers import AutoModelForCausalLM
 from trl import DPOConfig, DPOTrainer
 
 from pipeline.config import TrainingSettings
-from pipeline.training import losses
+from pipeline.training.data import Data
+from pipeline.training.example import Example
 from pipeline.training.policy import load
 from pipeline.training.reference import lookup, reference_logps
-from pipeline.training.step import Data, backward
-from pipeline.training.tokens import Example, tokenize
+from pipeline.training.step import backward
+from pipeline.training.tokens import tokenize
 from tests.training.toy import frame, pair
 
 BETA = 0.3
@@ -38,7 +39,7 @@ def trainer_of(policy_dir: Path, reference_dir: Path, rows: list[dict[str, str]]
 def text_rows(examples: list[Example], tokenizer: object) -> list[dict[str, str]]:
     return [
         {name: tokenizer.decode(ids) for name, ids in zip(("prompt", "chosen", "rejected"), parts, strict=True)}
-        for parts in ((e.context, e.chosen, e.rejected) for e in examples)
+        for parts in ((e.texts[0][0], e.texts[0][1], e.texts[1][1]) for e in examples)
     ]
 
 
@@ -51,15 +52,15 @@ def test_loss_and_gradient_are_trls(
     trainer = trainer_of(other, tiny, text_rows(examples, policy.tokenizer), tmp_path)
     tokenized = list(trainer.train_dataset)
     for theirs, ours in zip(tokenized, examples, strict=True):
-        assert tuple(theirs["prompt_ids"]) == ours.context
-        assert tuple(theirs["chosen_ids"]) == ours.chosen
-        assert tuple(theirs["rejected_ids"]) == ours.rejected
+        assert tuple(theirs["prompt_ids"]) == ours.texts[0][0]
+        assert tuple(theirs["chosen_ids"]) == ours.texts[0][1]
+        assert tuple(theirs["rejected_ids"]) == ours.texts[1][1]
     their_loss = trainer.compute_loss(trainer.model, trainer.data_collator(tokenized))
     their_loss.backward()
 
     reference = reference_logps(tiny, pairs, settings, policy_id="tiny", precision="fp32")
-    data = Data.of(examples, lookup(examples, reference), losses.get("sigmoid"))
-    loss, accuracy, margin = backward(policy, data, range(len(examples)), len(examples), BETA).tolist()
+    data = Data.of(examples, lookup(examples, reference), settings.model_copy(update={"beta": BETA}))
+    loss, accuracy, margin, _ = backward(policy, data, range(len(examples)), len(examples), 0.0).tolist()
 
     metrics = trainer._metrics["train"] or trainer._metrics["eval"]
     assert loss == pytest.approx(their_loss.item(), abs=1e-4)

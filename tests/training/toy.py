@@ -9,7 +9,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from pipeline import tables
+from pipeline.config import LossSettings
 from pipeline.ids import content_id
+from pipeline.training.example import Example, Ids
+from pipeline.training.losses.columns import Columns
 
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
@@ -56,3 +59,16 @@ def pair(question: str, chosen: str = "yes", rejected: str = "no, not", **values
 
 def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     return tables.Preferences.validate(pl.DataFrame(rows, schema=tables.empty("preferences").schema))
+
+
+def example(row_id: str, context: Ids, chosen: Ids, rejected: Ids, other: Ids | None = None, **values: Any) -> Example:
+    return Example(row_id, ((context, chosen), (context if other is None else other, rejected)), (1.0, 0.0), **values)
+
+
+def columns(n: int = 1, k: int = 2, **values: Any) -> Columns:
+    """Columns of n rows of k texts of 4 tokens in which nothing is known but that the first text is the best."""
+    unknown, table = torch.full((n,), float("nan")), torch.full((n, k), float("nan"))
+    empty = {"beta": 0.1, "strength": unknown, "margin": unknown, "noise_score": unknown, "rewards": table,
+             "values": torch.tensor([[1.0] + [0.0] * (k - 1)] * n), "tokens": torch.full((n, k), 4.0),
+             "options": LossSettings()}  # fmt: skip
+    return Columns(**{**empty, **values})
