@@ -43,7 +43,8 @@ def tokenize(rows: pl.DataFrame, tokenizer: Any, max_length: int, too_long: TooL
         cut = _truncate(example, max_length)
         reason = _fault(example, max_length)
         if not reason and too_long == "drop" and cut != example:
-            reason = f"a context of {max(len(c) for c, _ in example.texts)} tokens does not fit into {max_length}"
+            tokens = max(len(context) for context, _ in example.texts)
+            reason = f"a context of {tokens} tokens does not fit into max_length {max_length} beside its text"
         if reason:
             rejects.append(_reject(row, example.row_id, reason))
             continue

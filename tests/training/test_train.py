@@ -218,6 +218,37 @@ def test_a_loss_that_is_not_finite_names_step_and_pairs_and_keeps_the_checkpoint
     assert checkpoint.path_for(tmp_path / "out").exists()
 
 
+def test_a_loss_that_explodes_stops_with_the_state_before_that_step(
+    tiny: Path, toy: pl.DataFrame, settings: TrainingSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def explodes(ratios: torch.Tensor, columns: losses.Columns) -> torch.Tensor:
+        calls.append(1)
+        return losses.LOSSES["sigmoid"](ratios, columns) * (1e3 if len(calls) == 4 else 1.0)
+
+    monkeypatch.setitem(losses.LOSSES, "explodes", losses.Loss(explodes))
+    settings = change(settings, loss="explodes", micro_tokens=4096, checkpoint_every=20)
+    with pytest.raises(OrchardError, match="stopped at step 4: loss 2"):
+        run(tiny, toy, settings, tmp_path / "out")
+    seen: list[int] = []
+    resumed = run(tiny, toy, settings, tmp_path / "out", progress=lambda done, *_: seen.append(done))
+    assert seen[0] == 4
+    monkeypatch.setitem(losses.LOSSES, "explodes", losses.LOSSES["sigmoid"])
+    assert resumed.curve == run(tiny, toy, settings, tmp_path / "whole").curve
+
+
+def test_a_context_that_is_too_long_is_cut_or_its_pair_dropped(
+    tiny: Path, toy: pl.DataFrame, settings: TrainingSettings, tmp_path: Path
+) -> None:
+    pairs = pl.concat([toy, frame([pair("long " * 30)])])
+    cut = run(tiny, pairs, settings, tmp_path / "cut")
+    dropped = run(tiny, pairs, change(settings, too_long="drop"), tmp_path / "dropped")
+    assert (cut.n_pairs, cut.truncated, len(cut.rejects)) == (13, 1, 0)
+    assert (dropped.n_pairs, dropped.truncated, len(dropped.rejects)) == (12, 0, 1)
+    assert dropped.rejects["reason"][0] == "a context of 169 tokens does not fit into max_length 128 beside its text"
+
+
 def test_out_of_memory_halves_the_pass(
     tiny: Path, toy: pl.DataFrame, settings: TrainingSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

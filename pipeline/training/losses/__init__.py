@@ -6,12 +6,35 @@ weighted variants need no loss of their own.
 """
 
 from pipeline.errors import OrchardError
-from pipeline.training.losses import prompt_contrast, sigmoid
+from pipeline.training.losses import (
+    bco,
+    hinge,
+    ipo,
+    lcpo,
+    list_ranking,
+    margin,
+    prompt_contrast,
+    rationale,
+    rdpo,
+    sigmoid,
+    soft,
+)
 from pipeline.training.losses.base import Loss
 from pipeline.training.losses.columns import Columns
 
 LOSSES: dict[str, Loss] = {
     "sigmoid": Loss(sigmoid.loss),
+    "soft": Loss(soft.loss, needs=("strength",)),
+    "conservative": Loss(soft.conservative),
+    "margin": Loss(margin.loss, needs=("margin",)),
+    "soft_margin": Loss(margin.soft, needs=("margin", "strength")),
+    "rdpo": Loss(rdpo.loss),
+    "lcpo": Loss(lcpo.loss, running=lcpo.RELIABILITY),
+    "ipo": Loss(ipo.loss),
+    "hinge": Loss(hinge.loss),
+    "bco": Loss(bco.loss, texts=(1, 2), margin=bco.margin, running=bco.CENTRE),
+    "list_ranking": Loss(list_ranking.loss, texts=(2, 1000), margin=list_ranking.margin),
+    "rationale": Loss(rationale.loss, arrange=rationale.keep),
     "prompt_contrast": Loss(
         prompt_contrast.loss, texts=(2, 4), arrange=prompt_contrast.crossed, margin=prompt_contrast.margin
     ),
