@@ -107,11 +107,25 @@ class PreferenceSettings(_Settings):
     max_pairs_per_prompt: int = Field(4, ge=1)  # outcome pairs; our choice
 
 
+class LossSettings(_Settings):
+    """What single losses read besides beta; each loss's file says where a formula is from."""
+
+    label_smoothing: float = Field(0.1, ge=0, lt=0.5)  # conservative: P(label wrong) of every pair; our choice
+    margin_scale: float = Field(1.0, ge=0)  # margin, soft_margin: times the margin column; our addition
+    flip_trust: float = Field(0.5, ge=0, le=1)  # rdpo: share of the noise score that is believed; our guard
+    flip_bound: float = Field(0.2, ge=0, le=0.45)  # rdpo: never a higher flip rate; our guard
+    reliability: float = Field(0.9, gt=0, lt=1)  # lcpo: P(label right) at the start; paper
+    reliability_rate: float = Field(0.1, ge=0, le=1)  # lcpo: share of a step's mean in the new reliability; paper
+    list_weights: Literal["lambda", "uniform"] = "lambda"  # list_ranking: uniform is the control
+    gamma: float = Field(1.0, ge=0)  # rationale: weight of its mean negative log-probability per token; our choice
+
+
 class TrainingSettings(_Settings):
-    """DPO training."""
+    """DPO training. beta: 0.1 in DPO's and most papers; TPO's code has 0.5."""
 
     method: Literal["full", "lora"] = "lora"
     loss: str = "sigmoid"
+    losses: LossSettings = LossSettings()
     beta: float = Field(0.1, gt=0)
     learning_rate: float = Field(2e-5, gt=0)
     warmup: float = Field(0.1, ge=0, lt=1)  # share of the steps
@@ -119,6 +133,7 @@ class TrainingSettings(_Settings):
     batch_pairs: int = Field(8, ge=1)  # pairs per optimiser step
     micro_tokens: int = Field(4096, ge=1)  # padded tokens per forward pass
     max_length: int = Field(1024, ge=8)  # tokens of context and text
+    too_long: Literal["truncate", "drop"] = "truncate"  # a longer context loses its left, or its pair is rejected
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
     lora_rank: int = Field(16, ge=1)

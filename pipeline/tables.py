@@ -206,6 +206,25 @@ class PreferenceLists(dy.Schema):
         return pl.col("items").list.len() >= 2
 
 
+class Unpaired(dy.Schema):
+    """One row per text that is good or bad on its own, without a partner (BCO)."""
+
+    unpaired_id = _id("hash of variant and response", key=True)
+    variant = _text("data variant")
+    prompt_id = _id("its prompt; its split is the prompt's split")
+    split = _choice(SPLITS, "the prompt's split")
+    messages = _messages("chat turns before the text")
+    text = _text("the text")
+    ends = _flag("true where the text ends the turn")
+    desirable = _flag("true: good (passed its verifier, thumbs up); false: bad")
+    weight = dy.Float64(
+        min=0, allow_inf=False, allow_nan=False, metadata=_doc("weight in the loss; 1, or the density ratio if bad")
+    )
+    response_id = _id("its response")
+    policy_id = _id("the model that wrote it")
+    method = _text("how the row was made")
+
+
 class Rationales(dy.Schema):
     """One row per reason why a pair's chosen side is better."""
 
@@ -332,6 +351,7 @@ TABLES: dict[str, type[dy.Schema]] = {
     "tree_nodes": TreeNodes,
     "preferences": Preferences,
     "preference_lists": PreferenceLists,
+    "unpaired": Unpaired,
     "rationales": Rationales,
     "reference_logps": ReferenceLogps,
     "training_runs": TrainingRuns,
