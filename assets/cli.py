@@ -67,6 +67,22 @@ def tables() -> None:
 
 @app.command()
 @one_line_errors
+def tree(
+    prompt_id: Annotated[str, typer.Argument(help="A prompt's id, or its beginning.")],
+    method: Annotated[str | None, typer.Option(help="best_first or tot; default: both.")] = None,
+) -> None:
+    """Print a prompt's trees: steps, values, counts; the best path is marked with *."""
+    from pipeline.store import Lake
+    from pipeline.trees.show import drawing, find
+
+    with Lake(config.home()) as lake:
+        found = find(lake, prompt_id, method)
+    for question, rows in found:
+        console.print(drawing(question, rows.to_dicts()))
+
+
+@app.command()
+@one_line_errors
 def ui(profile: Profile = "quick", port: int = 3000) -> None:
     """Open the Dagster web UI and its daemon on 127.0.0.1. Ctrl-C ends both."""
     prepare(profile)

@@ -6,6 +6,7 @@ from assets.checks import CHECKS
 from assets.preferences import preferences
 from assets.sampling import prompts, responses, tree_nodes
 from assets.training import TRAINED, reference_logps_asset, training_runs
+from assets.trees import preference_lists, thought_nodes
 from assets.validation import evaluations, leaderboard, report
 from assets.workshop import Workshop
 from pipeline import config
@@ -30,6 +31,8 @@ defs = dg.Definitions(
         prompts,
         responses,
         tree_nodes,
+        thought_nodes,
+        preference_lists,
         preferences,
         reference_logps_asset,
         training_runs,

@@ -12,15 +12,16 @@ from pipeline.validation import figures
 
 def histogram(values: Sequence[float], x: str, y: str) -> dg.MarkdownMetadataValue:
     """A histogram as an inline picture."""
-    return _markdown(figures.histogram(values, x, y), f"histogram of {x}")
+    return inline(figures.histogram(values, x, y), f"histogram of {x}")
 
 
 def curves(lines: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str) -> dg.MarkdownMetadataValue:
     """Named curves as an inline picture."""
-    return _markdown(figures.curves(lines, x, y), f"{y} against {x}")
+    return inline(figures.curves(lines, x, y), f"{y} against {x}")
 
 
-def _markdown(figure: Figure, alt: str) -> dg.MarkdownMetadataValue:
+def inline(figure: Figure, alt: str) -> dg.MarkdownMetadataValue:
+    """A figure as an inline picture."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=70)
     return dg.MetadataValue.md(f"![{alt}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})")

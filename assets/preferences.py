@@ -6,20 +6,24 @@ import polars as pl
 from assets import plots
 from assets.produce import Made, Recipe, Result, column_schema, produce
 from assets.sampling import OWNERS, responses, tree_nodes
+from assets.trees import preference_lists, thought_nodes
 from assets.workshop import Workshop
+from pipeline import config
 from pipeline.code import code_version
 from pipeline.engine.rendering import Renderer
-from pipeline.preferences.build import build
+from pipeline.preferences.build import build, sources
 from pipeline.preferences.lengths import with_tokens
 
-CODE = code_version("pipeline/preferences", "pipeline/tables.py", "sql/pairs_siblings.sql", "sql/pairs_outcome.sql")
+QUERIES = sorted(f"sql/{file.name}" for file in (config.ROOT / "sql").glob("pairs_*.sql"))
+CODE = code_version("pipeline/preferences", "pipeline/tables.py", *QUERIES)
+SECTIONS = {"preferences"}  # of the settings, that building pairs reads
 
 
 @dg.asset(
     group_name="preferences",
     kinds={"duckdb", "parquet"},
     owners=OWNERS,
-    deps=[responses, tree_nodes],
+    deps=[responses, tree_nodes, thought_nodes, preference_lists],
     code_version=CODE,
     metadata={"dagster/column_schema": column_schema("preferences")},
     description="Pairs of every variant: right against wrong responses, siblings of different value, and controls.",
@@ -38,7 +42,7 @@ def preferences(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         "preferences",
         "preferences",
         CODE,
-        [settings.preferences.model_dump(), settings.validation.variants, shop.base.policy_id],
-        parents=("prompts", "responses", "tree_nodes"),
+        [settings.model_dump(include=SECTIONS), settings.validation.variants, shop.base.policy_id],
+        parents=sources(settings.validation.variants),
     )
     return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))

@@ -3,8 +3,8 @@
 import dagster as dg
 import polars as pl
 
-from assets import plots
-from assets.produce import Made, Metadata, Recipe, Result, column_schema, produce
+from assets.produce import Made, Recipe, Result, column_schema, produce
+from assets.treeviews import tree_metadata
 from assets.workshop import Workshop
 from pipeline import responses as sampled
 from pipeline.code import code_version
@@ -56,10 +56,12 @@ def responses(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         with bar("responses", lambda: speed(engine)) as advance:
             rows, rejects = sampled.draw(engine, learnable(shop), settings.sampling, settings.seed, advance)
         right = rows["correct"].mean()
-        return Made(rows, rejects, {"share_right": round(float(right), 4) if isinstance(right, float) else None})
+        share = round(float(right), 4) if isinstance(right, float) else None
+        missing = rows.filter(pl.col("correct").is_not_null())["answer"].null_count()
+        return Made(rows, rejects, {"share_right": share, "judged_without_an_answer": missing})
 
     recipe = Recipe(
-        "responses", "responses", CODE["responses"], _sampling_settings(shop, "sampling"), parents=("prompts",)
+        "responses", "responses", CODE["responses"], sampling_settings(shop, "sampling"), parents=("prompts",)
     )
     return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
 
@@ -71,19 +73,28 @@ def responses(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
     deps=[prompts],
     code_version=CODE["tree_nodes"],
     metadata={"dagster/column_schema": column_schema("tree_nodes")},
-    description="A Tree-PLV best-first tree for every train and validation prompt; steps valued by rollouts.",
+    description="A Tree-PLV best-first tree for every train and validation prompt: the rows with method best_first.",
 )
 def tree_nodes(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
     settings = shop.settings
+    if not shop.wants("tree_nodes"):
+        return dg.MaterializeResult(metadata={"status": "no variant of this profile uses it"})
 
     def compute() -> Made:
         engine = shop.room.engine(shop.base)
         chosen = first_by_hash(learnable(shop), settings.trees.max_prompts)
         with bar("trees", lambda: speed(engine)) as advance:
             rows, rejects = plant(engine, chosen, settings.trees, settings.seed, advance)
-        return Made(rows, rejects, _tree_metadata(rows))
+        return Made(rows, rejects, tree_metadata(shop.lake, rows))
 
-    recipe = Recipe("tree_nodes", "trees", CODE["tree_nodes"], _sampling_settings(shop, "trees"), parents=("prompts",))
+    recipe = Recipe(
+        "tree_nodes",
+        "trees",
+        CODE["tree_nodes"],
+        sampling_settings(shop, "trees"),
+        parents=("prompts",),
+        partition={"method": "best_first"},
+    )
     return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
 
 
@@ -107,20 +118,7 @@ def speed(engine: Engine) -> str:
     return f"{usage.sampled_tokens} tokens, {per_second:.0f}/s, {usage.cache_hits} from the cache"
 
 
-def _sampling_settings(shop: Workshop, section: str) -> list[object]:
+def sampling_settings(shop: Workshop, section: str) -> list[object]:
+    """What of the settings determines the rows of a sampling asset."""
     settings = shop.settings
     return [settings.seed, shop.base.policy_id, settings.model.dtype, getattr(settings, section).model_dump()]
-
-
-def _tree_metadata(rows: pl.DataFrame) -> Metadata:
-    steps = rows.filter(pl.col("kind") == "step")
-    sizes = rows.group_by("tree_id").len()["len"]
-    roots = rows.filter((pl.col("kind") == "step") & (pl.col("depth") == 1)).group_by("tree_id")
-    flat = roots.agg(flat=pl.col("value").min() == pl.col("value").max())["flat"].mean()
-    return {
-        "trees": sizes.len(),
-        "steps": steps.height,
-        "rollouts": int((rows["kind"] == "rollout").sum()),
-        "share_of_trees_whose_first_steps_are_alike": round(float(flat), 4) if isinstance(flat, float) else None,
-        "tree_sizes": plots.histogram(sizes.to_list(), "nodes per tree", "trees"),
-    }

@@ -12,28 +12,37 @@ from assets.preferences import preferences
 from assets.produce import Made, Metadata, Recipe, Result, column_schema, produce
 from assets.sampling import OWNERS
 from assets.workshop import Workshop
-from pipeline import config
+from pipeline import config, tables
 from pipeline.code import code_version
 from pipeline.engine.model import fingerprint
+from pipeline.engine.rendering import Renderer
 from pipeline.ids import content_id
 from pipeline.preferences.build import VARIANTS
 from pipeline.progress import bar
+from pipeline.validation.rows import training_rows
 from pipeline.validation.select import equal_budget, held_out
 
 if TYPE_CHECKING:
     from pipeline.training.loop import TrainResult
 
-CODE = code_version("pipeline/training", "pipeline/validation/select.py", "pipeline/tables.py")
+SELECTION = ("pipeline/validation/select.py", "pipeline/validation/rows.py")
+CODE = code_version("pipeline/training", *SELECTION, "pipeline/tables.py")
 TRAINED = dg.StaticPartitionsDefinition(list(VARIANTS))
 
 
-def budget(shop: Workshop) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
-    """Training pairs of each variant at equal budget, and held-out pairs of the variants that are no controls."""
+def budget(shop: Workshop) -> dict[str, pl.DataFrame]:
+    """Training rows of each variant of the profile, at equal budget."""
+    settings, length = shop.settings.validation, Renderer(shop.base.path).length
+    each = {name: training_rows(shop.lake, name, length) for name in settings.variants}
+    return equal_budget(each, settings.max_pairs, tokens=settings.equal_tokens)
+
+
+def test_pairs(shop: Workshop) -> pl.DataFrame:
+    """Held-out pairs of the variants that are no controls, equally many of each."""
     settings = shop.settings.validation
     pairs = shop.lake.read("preferences")
-    each = {name: pairs.filter(pl.col("variant") == name) for name in settings.variants}
-    real = {name: frame for name, frame in each.items() if VARIANTS[name].control_of is None}
-    return equal_budget(each, settings.max_pairs, tokens=settings.equal_tokens), held_out(real, settings.max_pairs)
+    real = [name for name in settings.variants if VARIANTS[name].control_of is None]
+    return held_out({name: pairs.filter(pl.col("variant") == name) for name in real}, settings.max_pairs)
 
 
 @dg.asset(
@@ -53,14 +62,21 @@ def reference_logps_asset(context: dg.AssetExecutionContext, shop: Workshop) -> 
         from pipeline.training.reference import reference_logps  # torch only where a step needs it
 
         shop.room.rest()  # the engine's memory, before torch takes its own
-        train_pairs, test_pairs = budget(shop)
-        texts = pl.concat([*train_pairs.values(), test_pairs]).unique("pair_id", maintain_order=True)
-        known = _known_logps(shop)
-        new = reference_logps(shop.base.path, texts, settings.training, policy_id=shop.base.policy_id, known=known)
-        return Made(new if known is None else pl.concat([known, new]))
+        found = _known_logps(shop)
+        for rows in (*budget(shop).values(), test_pairs(shop)):  # tables of three shapes: one after the other
+            new = reference_logps(shop.base.path, rows, settings.training, policy_id=shop.base.policy_id, known=found)
+            found = pl.concat([found, new])
+        return Made(found)
 
-    section = [settings.training.max_length, settings.validation.variants, settings.validation.max_pairs]
-    recipe = Recipe("reference_logps", "reference", CODE, [section, shop.base.policy_id], parents=("preferences",))
+    chosen = settings.validation
+    section = [settings.training.max_length, settings.training.too_long, chosen.variants, chosen.max_pairs]
+    recipe = Recipe(
+        "reference_logps",
+        "reference",
+        CODE,
+        [section, chosen.equal_tokens, shop.base.policy_id],
+        parents=("preferences", "preference_lists", "unpaired"),
+    )
     return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
 
 
@@ -77,43 +93,43 @@ def reference_logps_asset(context: dg.AssetExecutionContext, shop: Workshop) -> 
 )
 def training_runs(context: dg.AssetExecutionContext, shop: Workshop) -> None:
     wanted = [name for name in context.partition_keys if name in shop.settings.validation.variants]
-    pairs = budget(shop)[0]
+    rows = budget(shop) if wanted else {}
     for variant in wanted:
-        metadata = _variant(context, shop, variant, pairs[variant])
+        metadata = _variant(context, shop, variant, rows[variant])
         context.add_asset_metadata(metadata, asset_key=context.asset_key, partition_key=variant)
 
 
-def _known_logps(shop: Workshop) -> pl.DataFrame | None:
+def _known_logps(shop: Workshop) -> pl.DataFrame:
     """The table's rows, where the code that made them is this code: then only new texts are computed."""
     history = shop.lake.history("reference_logps")
     if history.is_empty() or history["code_version"][-1] != CODE:
-        return None
+        return tables.empty("reference_logps")
     return shop.lake.read("reference_logps").filter(pl.col("policy_id") == shop.base.policy_id)
 
 
-def _basis(shop: Workshop, variant: str, pairs: pl.DataFrame) -> list[str]:
-    """Ids of the pairs that a variant's policies stand for: those of the last training while few have changed.
+def _basis(shop: Workshop, variant: str, rows: pl.DataFrame) -> list[str]:
+    """Marks of the rows that a variant's policies stand for: those of the last training while few have changed.
 
     So a night with a few new prompts costs their sampling and not a training of every variant.
     """
-    new = sorted(pairs["pair_id"])
-    last = shop.lake.read("training_runs").filter(pl.col("variant") == variant)["pair_ids"].drop_nulls()
+    new = sorted(rows["mark"])
+    last = shop.lake.read("training_runs").filter(pl.col("variant") == variant)["row_marks"].drop_nulls()
     old = last[0].to_list() if len(last) else []
     changed = 1 - len(set(old) & set(new)) / len(new)
     return old if old and changed <= shop.settings.validation.retrain_share else new
 
 
-def _variant(context: dg.AssetExecutionContext, shop: Workshop, variant: str, pairs: pl.DataFrame) -> Metadata:
+def _variant(context: dg.AssetExecutionContext, shop: Workshop, variant: str, rows: pl.DataFrame) -> Metadata:
     settings = shop.settings
 
     def compute() -> Made:
         shop.room.rest()
         reference = shop.lake.read("reference_logps")
-        done = [_train(shop, variant, pairs, reference, seed) for seed in settings.training.seeds]
-        rows = pl.DataFrame([row for row, _ in done], schema=shop.lake.read("training_runs").schema)
+        done = [_train(shop, variant, rows, reference, seed) for seed in settings.training.seeds]
+        runs = pl.DataFrame([row for row, _ in done], schema=tables.empty("training_runs").schema)
         lines = {f"seed {row['seed']}": [(p[0], p[1]) for p in result.curve] for row, result in done}
         rejects = pl.concat([result.rejects for _, result in done])
-        return Made(rows, rejects, {"loss": plots.curves(lines, "step", "loss")})
+        return Made(runs, rejects, {"loss": plots.curves(lines, "step", "loss")})
 
     recipe = Recipe(
         "training_runs",
@@ -122,25 +138,25 @@ def _variant(context: dg.AssetExecutionContext, shop: Workshop, variant: str, pa
         [settings.training.model_dump(), VARIANTS[variant].loss, shop.base.policy_id],
         reads=("preferences", "reference_logps"),
         partition={"variant": variant},
-        extra=tuple(_basis(shop, variant, pairs)),
+        extra=tuple(_basis(shop, variant, rows)),
     )
     return produce(context, shop, recipe, compute)
 
 
 def _train(
-    shop: Workshop, variant: str, pairs: pl.DataFrame, reference: pl.DataFrame, seed: int
+    shop: Workshop, variant: str, rows: pl.DataFrame, reference: pl.DataFrame, seed: int
 ) -> "tuple[dict[str, object], TrainResult]":
     from pipeline.training.loop import train
 
     chosen = shop.settings.training
     settings = chosen.model_copy(update={"loss": VARIANTS[variant].loss or chosen.loss})
-    data = content_id(pairs["pair_id"].to_list(), settings.model_dump(exclude={"seeds"}), shop.base.policy_id)
+    data = content_id(sorted(rows["mark"]), settings.model_dump(exclude={"seeds"}), shop.base.policy_id)
     run_id = content_id(variant, data, seed)
     out = Path("policies") / f"{variant}-s{seed}-{run_id[:8]}"
     with bar(f"train {variant}") as advance:
         result = train(
             shop.base.path,
-            pairs,
+            _with_rationales(shop, rows),
             reference,
             settings,
             seed=seed,
@@ -158,7 +174,8 @@ def _train(
         "method": settings.method,
         "settings": settings.model_dump_json(),
         "n_pairs": result.n_pairs,
-        "pair_ids": sorted(pairs["pair_id"]),
+        "row_ids": sorted(rows["row_id"]),
+        "row_marks": sorted(rows["mark"]),
         "n_steps": result.n_steps,
         "n_tokens": result.n_tokens,
         "loss_first": result.loss_first,
@@ -169,3 +186,11 @@ def _train(
         "seconds": result.seconds,
     }
     return row, result
+
+
+def _with_rationales(shop: Workshop, rows: pl.DataFrame) -> pl.DataFrame:
+    from pipeline.training.rationales import attach
+
+    if "rationale_id" not in rows.columns or rows["rationale_id"].null_count() == rows.height:
+        return rows
+    return attach(rows, shop.lake.read("rationales"))

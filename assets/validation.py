@@ -5,13 +5,13 @@ import polars as pl
 
 from assets.produce import Made, Metadata, Recipe, Result, column_schema, preview, produce
 from assets.sampling import OWNERS, prompts, speed
-from assets.training import budget, training_runs
+from assets.training import test_pairs, training_runs
 from assets.workshop import Workshop
 from pipeline import config
 from pipeline.code import code_version
 from pipeline.config import SamplingSettings
 from pipeline.engine.model import Model
-from pipeline.preferences.build import VARIANTS
+from pipeline.preferences.build import VARIANTS, sources
 from pipeline.progress import bar
 from pipeline.validation.evaluate import Candidate, accuracy, rows
 from pipeline.validation.leaderboard import rank
@@ -85,7 +85,7 @@ def _rewards(shop: Workshop, candidate: Candidate, model: Model) -> pl.DataFrame
     """Reward accuracy on held-out pairs; no rows where there are none."""
     from pipeline.training.accuracy import reward_accuracy
 
-    pairs = budget(shop)[1]
+    pairs = test_pairs(shop)
     if pairs.is_empty():
         return rows(candidate, "reward_accuracy", pl.DataFrame(schema={"unit_id": pl.String, "value": pl.Float64, "n": pl.Int64, "tokens": pl.Int64}))  # fmt: skip  # noqa: E501
     values = reward_accuracy(model.path, pairs, shop.lake.read("reference_logps"), shop.settings.training)
@@ -109,7 +109,9 @@ def leaderboard(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         cost = dict(shop.lake.query_file("data_tokens").select("source", "tokens").iter_rows())
         wanted = ["base", *settings.validation.variants]
         measured = shop.lake.read("evaluations").filter(pl.col("variant").is_in(wanted))
-        tokens = {name: sum(cost[table] for table in VARIANTS[name].tables) for name in settings.validation.variants}
+        tokens = {
+            name: sum(cost.get(table, 0) for table in VARIANTS[name].tables) for name in settings.validation.variants
+        }
         board = rank(measured, shop.lake.read("training_runs"), tokens, settings.validation, settings.seed)
         return Made(board, (), {"board": dg.MetadataValue.md(preview(board, board.height))})
 
@@ -118,7 +120,7 @@ def leaderboard(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         "leaderboard",
         CODE["leaderboard"],
         settings.validation.model_dump(),
-        parents=("evaluations", "training_runs", "responses", "tree_nodes"),
+        parents=("evaluations", "training_runs", *sources(settings.validation.variants)),
     )
     return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
 

@@ -12,6 +12,8 @@ import polars as pl
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+METHODS = ("best_first", "tot")
+VALUATIONS = ("rollouts", "answer", "verdict", "score", "vote", "reward")
 
 
 def _doc(text: str) -> dict[str, Any]:
@@ -98,13 +100,13 @@ class Responses(dy.Schema):
 
 
 class TreeNodes(dy.Schema):
-    """One row per tree node: steps, and the rollouts that valued them."""
+    """One row per tree node: steps, and the rollouts that valued them. Each method is a partition of its own."""
 
     node_id = _id("hash of tree, parent and text", key=True)
     tree_id = _id("hash of prompt, policy and search settings")
     prompt_id = _id("its prompt")
     policy_id = _id("the model that wrote it")
-    method = _choice(["best_first", "tot"], "search method")
+    method = _choice(METHODS, "best_first: Tree-PLV; tot: tree of thoughts, and TPO's branches")
     kind = _choice(["root", "step", "rollout"], "a rollout is a completion that valued its parent")
     parent_id = _id("its parent; null at the root", nullable=True)
     depth = _count("steps from the root; a rollout has its parent's depth")
@@ -113,8 +115,14 @@ class TreeNodes(dy.Schema):
     text = _text("this node's text: one step, or a rollout's rest")
     answer = _text("final answer of a terminal step or a rollout; null otherwise", nullable=True)
     correct = _flag("verdict on that answer; null for inner steps", nullable=True)
-    value = _share(
-        "share of right rollouts; 0 or 1 at a terminal step; null at the root and where none were made", nullable=True
+    value = _share("how good it is, as `valuation` says; null where it was not valued", nullable=True)
+    valuation = dy.String(
+        nullable=True,
+        check=lambda column: column.is_in(list(VALUATIONS)),
+        metadata=_doc(
+            "where the value is from. rollouts: share of right ones; answer: 1 or 0, the verifier's word on a terminal "
+            "step; verdict, score: the model's own view; vote: its share of votes in its group; reward: a reward model"
+        ),
     )
     n_rollouts = _count("rollouts that valued this node")
     n_correct = _count("how many of them were right")
@@ -193,10 +201,20 @@ class PreferenceLists(dy.Schema):
                 "ends": dy.Bool(),  # true where the text ends the turn
                 "value": dy.Float64(),  # in [0, 1], higher is better; equal values are not ordered
                 "rank": dy.Int64(),  # 0 is the best; equal values share a rank
-                "reward": dy.Float64(nullable=True),  # TPO's adaptive step reward; null where not computed
+                "reward": dy.Float64(nullable=True),  # mean of the steps' adaptive rewards; null where not computed
+                "steps": dy.List(  # the path, from the root; their texts joined are the item's
+                    dy.Struct(
+                        {
+                            "text": dy.String(),
+                            "value": dy.Float64(nullable=True),  # of the step's node; null where it was not valued
+                            "reward": dy.Float64(nullable=True),  # adaptive: 1 + cosine to the best item's step, 0 to 2
+                        }
+                    ),
+                    nullable=True,
+                ),
             }
         ),
-        metadata=_doc("items, the best first: item_id, text, ends, value in [0, 1], rank from 0, reward"),
+        metadata=_doc("items, the best first: item_id, text, ends, value in [0, 1], rank from 0, reward, steps"),
     )
     policy_id = _id("the model that wrote the items")
     method = _text("how the list was made")
@@ -266,7 +284,8 @@ class TrainingRuns(dy.Schema):
     method = _choice(["full", "lora"], "which weights were trained")
     settings = _text("JSON of the training settings")
     n_pairs = _count("pairs trained on, in each epoch")
-    pair_ids = dy.List(dy.String(), metadata=_doc("their ids, sorted"))
+    row_ids = dy.List(dy.String(), metadata=_doc("ids of the pairs, lists or texts, sorted"))
+    row_marks = dy.List(dy.String(), metadata=_doc("hashes of those rows with all that the loss reads, sorted"))
     n_steps = _count("optimiser steps")
     n_tokens = _count("tokens of chosen and rejected texts seen, all epochs")
     loss_first = _number("mean loss over the first tenth of the steps")

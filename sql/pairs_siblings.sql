@@ -2,7 +2,7 @@
 -- The strength is the chance that, of two rollouts with different verdicts, the chosen side's is the right one: our choice.
 -- With $continuation = 'rollout' a side goes on with its first right (chosen) or wrong (rejected) rollout.
 WITH steps AS (
-    SELECT * FROM tree_nodes WHERE kind = 'step' AND value IS NOT NULL
+    SELECT * FROM tree_nodes WHERE method = $method AND kind = 'step' AND value IS NOT NULL
 ),
 rests AS (
     SELECT parent_id, correct, arg_min(text, draw) AS text, arg_min(terminal, draw) AS terminal,

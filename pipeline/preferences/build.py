@@ -1,12 +1,16 @@
 """Variants of preference data, each from one SQL file, and controls made from them."""
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from pipeline import tables
 from pipeline.config import Settings
 from pipeline.errors import OrchardError
-from pipeline.ids import content_id, unit_for
-from pipeline.preferences.variant import Build, Variant
+from pipeline.ids import content_id
+from pipeline.preferences import trees
+from pipeline.preferences.controls import flip_half, shuffled
+from pipeline.preferences.variant import Variant
 from pipeline.store import Lake
 
 
@@ -18,16 +22,9 @@ def outcome(lake: Lake, settings: Settings) -> pl.DataFrame:
 def tree_plv(lake: Lake, settings: Settings) -> pl.DataFrame:
     """Sibling steps at least `margin` apart (Tree-PLV)."""
     chosen = settings.preferences
-    return lake.query_file("pairs_siblings", margin=chosen.margin, continuation=chosen.continuation)
-
-
-def shuffled(source: Build) -> Build:
-    """The control of a variant: the sides of exactly half of its pairs exchanged, chosen by hash."""
-
-    def build(lake: Lake, settings: Settings) -> pl.DataFrame:
-        return flip_half(source(lake, settings))
-
-    return build
+    return lake.query_file(
+        "pairs_siblings", method="best_first", margin=chosen.margin, continuation=chosen.continuation
+    )
 
 
 VARIANTS: dict[str, Variant] = {
@@ -43,8 +40,11 @@ VARIANTS: dict[str, Variant] = {
             shuffled(tree_plv),
             control_of="tree_plv",
         ),
+        *trees.VARIANTS,
     )
 }
+
+__all__ = ["VARIANTS", "build", "flip_half", "shuffled", "variant"]
 
 
 def variant(name: str) -> Variant:
@@ -52,6 +52,12 @@ def variant(name: str) -> Variant:
     if name not in VARIANTS:
         raise OrchardError(f"unknown variant {name!r}: use one of {', '.join(VARIANTS)}")
     return VARIANTS[name]
+
+
+def sources(names: Sequence[str]) -> tuple[str, ...]:
+    """The tables of the lake that these variants are built from, sorted."""
+    named = {table for name in names for table in variant(name).tables} | {"prompts"}
+    return tuple(sorted({"tree_nodes" if table == "thought_nodes" else table for table in named}))
 
 
 def build(name: str, lake: Lake, settings: Settings) -> pl.DataFrame:
@@ -75,21 +81,3 @@ def build(name: str, lake: Lake, settings: Settings) -> pl.DataFrame:
         pl.lit(None, dtype=kind).alias(column) for column, kind in schema.items() if column not in filled.columns
     ]
     return filled.with_columns(missing).select(pl.col(column).cast(kind) for column, kind in schema.items())
-
-
-def flip_half(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Exchanges the sides of half of the pairs of each split: the half whose hashes are smallest (rounded down)."""
-    ids = pairs.select("chosen_id", "rejected_id").rows()
-    order = pl.Series("order", [unit_for("shuffle", *row) for row in ids], dtype=pl.Float64)
-    half = pl.col("order").rank("ordinal").over("split") <= pl.len().over("split") // 2
-    marked = pairs.with_columns(order).with_columns(flipped=half)
-    swap = [
-        pl.when("flipped").then(other).otherwise(side).alias(side)
-        for a, b in (("chosen", "rejected"), ("chosen_ends", "rejected_ends"), ("chosen_id", "rejected_id"))
-        for side, other in ((a, b), (b, a))
-    ]
-    signs = [
-        pl.when("flipped").then(1 - pl.col("strength")).otherwise("strength").alias("strength"),
-        pl.when("flipped").then(-pl.col("margin")).otherwise("margin").alias("margin"),
-    ]
-    return marked.with_columns(*swap, *signs).drop("order")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import polars as pl
 
@@ -19,6 +20,7 @@ class Variant:
     variant, level and method are filled in for it. `tables` are the tables that its data were made from: their tokens
     are its cost, and their assets run only where a variant of the profile names them. `loss` is the name of the loss
     that learns it; null: the profile's `training.loss`. `control_of` names the variant that this one is a control of.
+    `rows` is the table whose rows of this variant's name the loss learns from: a list loss reads ranked lists.
     """
 
     name: str
@@ -28,3 +30,4 @@ class Variant:
     build: Build
     loss: str | None = None
     control_of: str | None = None
+    rows: Literal["preferences", "preference_lists", "unpaired"] = "preferences"

@@ -1,1 +1,1 @@
-"""Reasoning trees: Tree-PLV best-first search with step rewards from rollouts."""
+"""Reasoning trees: Tree-PLV best-first search, tree of thoughts, TPO's branches, and what is read off them."""

@@ -5,17 +5,20 @@ from collections.abc import Callable
 import polars as pl
 
 from pipeline import tables
-from pipeline.config import TreeSettings
+from pipeline.config import GrowthSettings
 from pipeline.engine.base import Engine, Reject, RequestFailed
 from pipeline.engine.session import run_all
 from pipeline.ids import content_id
-from pipeline.trees.best_first import grow
+from pipeline.trees.growth import grow
 from pipeline.trees.node import Node, Problem
+from pipeline.trees.plans import needs_answers, plan_of
 from pipeline.verify import has_final_answer, verify
 
+_BROKE = "no budget: max_expansions or max_tokens allows not even the first expansion"
 
-def problem(prompt: dict[str, object], policy_id: str, settings: TreeSettings) -> Problem:
-    """The search problem of a row of `prompts` that has a verifier."""
+
+def problem(prompt: dict[str, object], policy_id: str, settings: GrowthSettings) -> Problem:
+    """The search problem of a row of `prompts`. Without a verifier, a response ends only where the model ends it."""
     answer, verifier, metadata = (prompt[name] for name in ("answer", "verifier", "metadata"))
 
     def judge(response: str) -> tuple[str | None, bool | None]:
@@ -27,30 +30,36 @@ def problem(prompt: dict[str, object], policy_id: str, settings: TreeSettings) -
         messages=tuple(prompt["messages"]),  # type: ignore[arg-type]
         tree_id=content_id(prompt["prompt_id"], policy_id, settings.model_dump()),
         judge=judge,
-        is_final=lambda response: has_final_answer(response, str(verifier)),
+        is_final=lambda response: has_final_answer(response, verifier),  # type: ignore[arg-type]
     )
 
 
 def plant(
     engine: Engine,
     prompts: pl.DataFrame,
-    settings: TreeSettings,
+    settings: GrowthSettings,
     run_seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[pl.DataFrame, list[Reject]]:
     """Grows one tree per prompt and returns the rows of `tree_nodes`, and the prompts that got no tree.
 
-    A prompt without a verifier is rejected: rollouts have a value only where answers can be checked.
+    A prompt without a verifier is rejected where values come from rollouts, which need answers that can be checked.
     """
+    plan = plan_of(settings)
+    unchecked = "no verifier: rollouts need checkable answers; the model's own values do not (thoughts.value: verdict, "
+    unchecked += "score or vote, without a probe)"
 
     async def one(prompt: dict[str, object]) -> list[Node] | Reject:
-        if prompt["verifier"] is None:
-            return _reject(prompt, "no verifier: step values need checkable answers")
+        if prompt["verifier"] is None and needs_answers(settings):
+            return _reject(prompt, plan.method, unchecked)
         try:
-            nodes = await grow(engine, problem(prompt, engine.policy_id, settings), settings, run_seed)
+            nodes = await grow(engine, problem(prompt, engine.policy_id, settings), settings, plan, run_seed)
         except RequestFailed as error:
-            return _reject(prompt, str(error))
-        return nodes if len(nodes) > 1 else _reject(prompt, "empty generation: the model said nothing")
+            return _reject(prompt, plan.method, str(error))
+        if len(nodes) > 1:
+            return nodes
+        empty = nodes[0].expanded_order is not None
+        return _reject(prompt, plan.method, "empty generation: the model said nothing" if empty else _BROKE)
 
     grown = run_all([one(prompt) for prompt in prompts.iter_rows(named=True)], progress)
     rows = [node.row() for nodes in grown if isinstance(nodes, list) for node in nodes]
@@ -58,5 +67,8 @@ def plant(
     return frame, [result for result in grown if isinstance(result, Reject)]
 
 
-def _reject(prompt: dict[str, object], reason: str) -> Reject:
-    return Reject("tree_nodes", "trees", str(prompt["prompt_id"]), reason, {"prompt_id": prompt["prompt_id"]})
+def _reject(prompt: dict[str, object], method: str, reason: str) -> Reject:
+    # The method tells the store which partition the reject belongs to.
+    step = "trees" if method == "best_first" else "thoughts"
+    row = {"prompt_id": prompt["prompt_id"], "method": method}
+    return Reject("tree_nodes", step, str(prompt["prompt_id"]), reason, row)

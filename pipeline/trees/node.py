@@ -12,9 +12,9 @@ from pipeline.ids import content_id
 class Problem:
     """A prompt with the functions that judge its responses.
 
-    `judge(response)` gives the final answer found in a whole response and whether it is right; `is_final(response)`
-    tells whether an unfinished response already states its final answer. `tree_id` names prompt, policy and search
-    settings.
+    `judge(response)` gives the final answer found in a whole response and whether it is right (both null where nothing
+    can be checked); `is_final(response)` tells whether an unfinished response already states its final answer.
+    `tree_id` names prompt, policy and search settings.
     """
 
     prompt_id: str
@@ -22,6 +22,11 @@ class Problem:
     tree_id: str
     judge: Callable[[str], tuple[str | None, bool | None]]
     is_final: Callable[[str], bool]
+
+    @property
+    def question(self) -> str:
+        """The last turn, which a value or propose prompt quotes."""
+        return self.messages[-1]["content"]
 
 
 @dataclass(eq=False)
@@ -40,20 +45,21 @@ class Node:
     text: str
     terminal: bool
     tokens: int
-    method: str = "best_first"
+    method: str
     answer: str | None = None
     correct: bool | None = None
     value: float | None = None
+    valuation: str | None = None
     n_rollouts: int = 0
     n_correct: int = 0
     expanded_order: int | None = None
     merged: int = 1
 
     @classmethod
-    def root(cls, problem: Problem, policy_id: str) -> "Node":
+    def root(cls, problem: Problem, policy_id: str, method: str) -> "Node":
         """The node of the bare question."""
         node_id = content_id(problem.tree_id, None, "")
-        return cls(node_id, problem.tree_id, problem.prompt_id, policy_id, "root", None, 0, 0, "", "", False, 0)
+        return cls(node_id, problem.tree_id, problem.prompt_id, policy_id, "root", None, 0, 0, "", "", False, 0, method)
 
     @property
     def whole(self) -> str:
@@ -67,8 +73,17 @@ class Node:
         depth = self.depth + (kind == "step")
         return Node(
             node_id, self.tree_id, self.prompt_id, self.policy_id, kind, self.node_id, depth, draw, self.whole, text,
-            terminal, tokens,
+            terminal, tokens, self.method,
         )  # fmt: skip
+
+    def valued(self, value: float, valuation: str) -> None:
+        """Sets the value and where it is from."""
+        self.value, self.valuation = value, valuation
+
+    def repeats(self, delimiter: str) -> bool:
+        """True for a step that says again what a step before it said: the model goes round in a circle."""
+        said = self.text.strip()
+        return bool(said) and said in (step.strip() for step in self.prefix.split(delimiter))
 
     def row(self) -> dict[str, Any]:
         """The row of `tree_nodes`."""

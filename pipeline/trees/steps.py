@@ -1,5 +1,6 @@
 """What counts as one step of a response."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.engine.base import Completion
@@ -24,3 +25,17 @@ def split_step(completion: Completion, delimiter: str) -> Step | None:
     if not completion.text.strip():
         return None
     return Step(completion.text, ends=completion.finish_reason == "stop")
+
+
+def split_path(text: str, delimiter: str) -> list[str]:
+    """The steps of a whole response, each with its delimiter; together they are the text. None of nothing."""
+    pieces = text.split(delimiter)
+    steps = [piece + delimiter for piece in pieces[:-1]] + [pieces[-1]]
+    return [step for step in steps if step]
+
+
+def share_tokens(tokens: int, texts: Sequence[str]) -> list[int]:
+    """A completion's tokens spread over its parts by length; the shares add up to `tokens`. Our choice."""
+    whole = sum(map(len, texts)) or 1
+    ends = [round(tokens * sum(map(len, texts[: number + 1])) / whole) for number in range(len(texts))]
+    return [end - start for start, end in zip([0, *ends], ends, strict=False)]

@@ -1,6 +1,7 @@
 """The same number of pairs for every variant and, where their texts allow it, of trained tokens."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,16 +65,22 @@ def held_out(pairs: Mapping[str, pl.DataFrame], max_pairs: int) -> pl.DataFrame:
     return pl.concat([frame.head(n) for frame in frames])
 
 
-def _units(pairs: pl.DataFrame) -> pl.Series:
-    # The sides' ids in sorted order, so that a control with exchanged sides draws the same pairs as its source.
-    ids = pairs.select("prompt_id", "chosen_id", "rejected_id").rows()
-    units = [unit_for("select", prompt_id, *sorted(sides)) for prompt_id, *sides in ids]
+def _units(rows: pl.DataFrame) -> pl.Series:
+    # The texts' ids in sorted order, so that a control with exchanged sides draws the same rows as its source.
+    units = [unit_for("select", row["prompt_id"], *sorted(text_ids(row))) for row in rows.iter_rows(named=True)]
     return pl.Series("order", units, dtype=pl.Float64)
 
 
-def _lengths(pairs: pl.DataFrame) -> Numbers:
-    """(n,) tokens of both texts of each pair; NaN where they were not counted."""
-    return pairs.select((pl.col("chosen_tokens") + pl.col("rejected_tokens")).cast(pl.Float64)).to_series().to_numpy()
+def text_ids(row: Mapping[str, Any]) -> list[str]:
+    """Ids of the texts of a row of `preferences`, `preference_lists` or `unpaired`."""
+    if "items" in row:
+        return [item["item_id"] for item in row["items"]]
+    return [row["response_id"]] if "desirable" in row else [row["chosen_id"], row["rejected_id"]]
+
+
+def _lengths(rows: pl.DataFrame) -> Numbers:
+    """(n,) tokens of all texts of each row; NaN where they were not counted."""
+    return rows["text_tokens"].cast(pl.Float64).to_numpy()
 
 
 def _common_sum(lengths: Mapping[str, Numbers], n: int) -> tuple[int, float] | None:

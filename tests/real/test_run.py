@@ -12,7 +12,7 @@ from pipeline import tables
 from pipeline.store import Lake
 from tests.conftest import TINY, Home
 
-UNUSED = {"rejects", "preference_lists", "rationales"}  # no variant of the tiny profile is made from these
+UNUSED = {"rejects", "preference_lists", "rationales", "unpaired"}  # no variant of the tiny profile is made from these
 
 
 def rows(home: Home, table: str) -> pl.DataFrame:

@@ -9,9 +9,10 @@ import pytest
 from pipeline import tables
 from pipeline.config import TreeSettings
 from pipeline.engine.base import Sampling
-from pipeline.trees.best_first import grow
 from pipeline.trees.forest import plant
+from pipeline.trees.growth import grow
 from pipeline.trees.node import Node, Problem
+from pipeline.trees.plans import plan_of
 from tests.scripted import ScriptedEngine
 
 SETTINGS = TreeSettings(children=3, rollouts=4, max_depth=4, max_expansions=10, step_tokens=20, rollout_tokens=20)
@@ -41,7 +42,7 @@ def maze(prefix: str, sampling: Sampling, n: int) -> str:
 
 def run(settings: TreeSettings, script=maze) -> tuple[list[Node], ScriptedEngine]:
     engine = ScriptedEngine(script)
-    return asyncio.run(grow(engine, PROBLEM, settings, run_seed=1)), engine
+    return asyncio.run(grow(engine, PROBLEM, settings, plan_of(settings), run_seed=1)), engine
 
 
 def test_every_node_of_a_small_maze_is_as_worked_out_by_hand() -> None:
@@ -89,7 +90,7 @@ def test_frontier_backtracks_to_the_highest_value_anywhere_and_greedy_does_not()
 
 def test_depth_expansions_and_tokens_bound_a_tree_that_never_ends() -> None:
     def endless(prefix: str, sampling: Sampling, n: int) -> str:
-        return f"step {n}\nmore"
+        return f"step {len(prefix)} {n}\nmore"
 
     deep, _ = run(SETTINGS, endless)
     assert max(node.depth for node in deep) == SETTINGS.max_depth
@@ -117,7 +118,8 @@ def test_one_child_and_a_model_that_says_nothing() -> None:
 def test_seeds_depend_on_run_prompt_text_and_draw_but_not_on_search_settings() -> None:
     def seeds(settings: TreeSettings, run_seed: int, prompt: str) -> set[int]:
         engine = ScriptedEngine(maze)
-        asyncio.run(grow(engine, replace(PROBLEM, prompt_id=prompt, tree_id=str(settings)), settings, run_seed))
+        problem = replace(PROBLEM, prompt_id=prompt, tree_id=str(settings))
+        asyncio.run(grow(engine, problem, settings, plan_of(settings), run_seed))
         drawn = [seed for _, _, all_seeds in engine.calls for seed in all_seeds]
         assert len(drawn) == len(set(drawn))
         return set(drawn)

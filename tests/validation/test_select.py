@@ -18,11 +18,11 @@ def pairs(n: int, split: str = "train", swap: bool = False) -> pl.DataFrame:
 
 
 def sized(frame: pl.DataFrame, tokens: list[int] | list[None]) -> pl.DataFrame:
-    return frame.with_columns(chosen_tokens=pl.Series(tokens, dtype=pl.Int64), rejected_tokens=pl.lit(0, pl.Int64))
+    return frame.with_columns(text_tokens=pl.Series(tokens, dtype=pl.Int64))
 
 
 def sums(chosen: dict[str, pl.DataFrame]) -> dict[str, int]:
-    return {name: int(frame["chosen_tokens"].sum()) for name, frame in chosen.items()}
+    return {name: int(frame["text_tokens"].sum()) for name, frame in chosen.items()}
 
 
 def test_every_variant_gets_what_the_smallest_has() -> None:
@@ -75,9 +75,9 @@ def test_texts_of_different_length_get_the_same_pairs_and_the_same_tokens() -> N
 
 def test_the_tilted_draw_is_the_brute_force_nearest_one_of_its_family() -> None:
     frame = sized(pairs(12), [3, 9, 4, 7, 5, 8, 6, 2, 9, 3, 7, 5])
-    lengths = frame["chosen_tokens"].to_numpy().astype(float)
+    lengths = frame["text_tokens"].to_numpy().astype(float)
     for n, target in ((4, 24.0), (6, 30.0), (3, 6.0)):
-        found = _tilted(frame, lengths, n, target)["chosen_tokens"].sum()
+        found = _tilted(frame, lengths, n, target)["text_tokens"].sum()
         keys = np.log(-np.log(_units(frame).to_numpy()))
         scaled = (lengths - lengths.mean()) / lengths.std()
         reached = [lengths[np.argsort(keys - s * scaled)[:n]].sum() for s in np.linspace(-60, 60, 4001)]

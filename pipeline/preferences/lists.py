@@ -1,0 +1,174 @@
+"""Ranked lists of whole paths, for losses that learn from a list (TPO, ICLR 2025).
+
+From TPO's released code, as facts: five responses to a list, each with its steps and a score. Our choices, where that
+code has a fault or says nothing: the score is the path's value in the tree and not a judge's number; equal values
+share a rank and are never ordered; the same text counts once; restarted step numbers are put right.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from pipeline import tables
+from pipeline.engine.base import Reject, Turn
+from pipeline.ids import content_id, unit_for
+from pipeline.trees.paths import Path, Row, paths
+from pipeline.trees.similarity import Embed, step_rewards
+
+Item = dict[str, Any]  # of `preference_lists.items`
+_NUMBERED = re.compile(r"^(\s*(?:\*\*|#+\s*)?step\s+)(\d+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class ListVariant:
+    """Which trees a list variant is made from, and whether it is the control."""
+
+    method: str  # of tree_nodes
+    shuffled: bool = False
+
+
+def ranked_lists(
+    nodes: pl.DataFrame, prompts: pl.DataFrame, size: int, embed: Embed | None = None
+) -> tuple[pl.DataFrame, list[Reject]]:
+    """One ranked list per tree, and the trees that order nothing.
+
+    Args:
+        nodes: rows of `tree_nodes`.
+        prompts: rows of `prompts`, those of the trees among them.
+        size: items in a list at most: the best, the worst, and those between that spread the values best.
+        embed: gives step vectors; null: items without rewards.
+
+    Returns:
+        rows of `preference_lists` with variant and list_id still empty, by prompt and tree.
+    """
+    known = {row["prompt_id"]: row for row in prompts.iter_rows(named=True)}
+    rows, rejects = [], []
+    steps = nodes.filter(pl.col("kind") == "step").sort("prompt_id", "tree_id")
+    for (prompt_id, tree_id), tree in steps.group_by("prompt_id", "tree_id", maintain_order=True):
+        items = chosen_items(items_of(paths(tree.iter_rows(named=True))), size)
+        if len({item["value"] for item in items}) < 2:
+            reason = "no order: the tree's paths have no two different values"
+            rejects.append(Reject("preference_lists", "lists", str(tree_id), reason, {"prompt_id": prompt_id}))
+            continue
+        prompt = known[prompt_id]
+        items = _with_rewards(items, prompt["messages"], embed) if embed else items
+        first = tree.row(0, named=True)
+        shared = {name: prompt[name] for name in ("prompt_id", "split", "messages")}
+        rows.append(
+            {**shared, "items": items, "policy_id": first["policy_id"], "method": f"paths of {first['method']}"}
+        )
+    schema = tables.empty("preference_lists").schema
+    filled = [{"list_id": "", "variant": "", **row} for row in rows]
+    return pl.DataFrame(filled, schema=schema), rejects
+
+
+def named(lists: pl.DataFrame, variant: str) -> pl.DataFrame:
+    """Lists as a variant's, with their ids."""
+    ids = [content_id(variant, row["prompt_id"], row["items"]) for row in lists.iter_rows(named=True)]
+    return lists.with_columns(variant=pl.lit(variant), list_id=pl.Series(ids, dtype=pl.String))
+
+
+def items_of(found: Sequence[Path]) -> list[Item]:
+    """Valued paths as items, the best first, equal ones by id; of equal texts the one that ends, then the best."""
+    items: dict[str, Item] = {}
+    valued = [path for path in found if path.value is not None]
+    for path in sorted(valued, key=lambda p: (not p.leaf["terminal"], -(p.value or 0.0), p.leaf["node_id"])):
+        items.setdefault(path.text.strip(), _item(path))
+    return ranked(sorted(items.values(), key=lambda item: (-item["value"], item["item_id"])))
+
+
+def ranked(items: Sequence[Item]) -> list[Item]:
+    """Items, the best first, with their ranks from 0; equal values share a rank."""
+    values = sorted({item["value"] for item in items}, reverse=True)
+    return [{**item, "rank": values.index(item["value"])} for item in items]
+
+
+def chosen_items(items: Sequence[Item], size: int) -> list[Item]:
+    """At most `size` items: the best, the worst, then always the one whose value is farthest from all chosen ones."""
+    if len(items) <= size:
+        return list(items)
+    chosen = {0, len(items) - 1}
+    while len(chosen) < size:
+        rest = (place for place in range(len(items)) if place not in chosen)
+        chosen.add(max(rest, key=lambda p: min(abs(items[p]["value"] - items[c]["value"]) for c in chosen)))
+    return ranked([items[place] for place in sorted(chosen)])
+
+
+def shuffle(lists: pl.DataFrame) -> pl.DataFrame:
+    """The control: in each list the values stay where they are, and the items change places by hash."""
+
+    def mixed(row: Row) -> list[Item]:
+        items = row["items"]
+        order = sorted(items, key=lambda item: unit_for("shuffle list", row["prompt_id"], item["item_id"]))
+        kept = ("value", "rank")
+        return [{**new, **{name: old[name] for name in kept}} for old, new in zip(items, order, strict=True)]
+
+    changed = pl.Series("items", [mixed(row) for row in lists.iter_rows(named=True)], dtype=lists.schema["items"])
+    return lists.with_columns(changed)
+
+
+def renumbered(steps: Sequence[str]) -> list[str]:
+    """'Step n' labels put in order from the first label's number: a model may start again at 1 after a branch."""
+    out: list[str] = []
+    last: int | None = None
+    for step in steps:
+        label = _NUMBERED.match(step)
+        if label:
+            last = int(label[2]) if last is None else last + 1
+            step = f"{label[1]}{last}{step[label.end() :]}"
+        out.append(step)
+    return out
+
+
+def _item(path: Path) -> Item:
+    texts = renumbered([step["text"] for step in path.steps])
+    steps = [{"text": t, "value": s["value"], "reward": None} for t, s in zip(texts, path.steps, strict=True)]
+    leaf = path.leaf
+    return {
+        "item_id": leaf["node_id"],
+        "text": "".join(texts),
+        "ends": leaf["terminal"],
+        "value": leaf["value"],
+        "rank": 0,
+        "reward": None,
+        "steps": steps,
+    }
+
+
+def _with_rewards(items: list[Item], messages: Sequence[Turn], embed: Embed) -> list[Item]:
+    """Items with TPO's adaptive step rewards; the reference path is the list's best item: our choice."""
+    vectors = embed(messages, [[step["text"] for step in item["steps"]] for item in items])
+    given = [step_rewards(own, vectors[0]) for own in vectors]
+    return [
+        {
+            **item,
+            "reward": sum(rewards) / len(rewards),
+            "steps": [{**step, "reward": reward} for step, reward in zip(item["steps"], rewards, strict=True)],
+        }
+        for item, rewards in zip(items, given, strict=True)
+    ]
+
+
+LISTS: dict[str, ListVariant] = {
+    "tpo": ListVariant("best_first"),
+    "tpo_shuffled": ListVariant("best_first", shuffled=True),
+    "tpo_tot": ListVariant("tot"),
+    "tpo_tot_shuffled": ListVariant("tot", shuffled=True),
+}
+
+
+def build_lists(
+    nodes: pl.DataFrame, prompts: pl.DataFrame, methods: Sequence[str], size: int, embed: Embed | None
+) -> tuple[pl.DataFrame, list[Reject]]:
+    """The rows of `preference_lists` of every list variant over the trees of these methods."""
+    frames, rejects = [tables.empty("preference_lists")], []
+    for method in methods:
+        lists, dropped = ranked_lists(nodes.filter(pl.col("method") == method), prompts, size, embed)
+        rejects += dropped
+        for name, variant in LISTS.items():
+            if variant.method == method:
+                frames.append(named(shuffle(lists) if variant.shuffled else lists, name))
+    return pl.concat(frames), rejects

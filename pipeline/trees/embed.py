@@ -1,0 +1,59 @@
+"""Step vectors from a model's last hidden states. Loads torch: import it where a step needs it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.engine.base import Turn
+from pipeline.engine.rendering import Renderer
+from pipeline.trees.similarity import Embed, Vectors
+
+
+def embedder(model_dir: Path, max_length: int) -> Embed:
+    """A function from chat turns and paths (each a list of step texts) to one array (steps, width) per path.
+
+    Row s is the sum of the last layer's hidden states, after the final norm, over the tokens of step s: those whose
+    first character lies in it. Tokens beyond `max_length` are left out.
+    """
+    from transformers import AutoModel
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = AutoModel.from_pretrained(str(model_dir), dtype=torch.float32, local_files_only=True).to(device).eval()
+    renderer = Renderer(model_dir)
+
+    @torch.inference_mode()
+    def embed(messages: Sequence[Turn], paths: Sequence[Sequence[str]]) -> list[Vectors]:
+        turns = [dict(turn) for turn in messages]
+        context = renderer.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        coded = [_encode(renderer.tokenizer, context, steps, max_length) for steps in paths]
+        width = max(len(ids) for ids, _ in coded)
+        ids = torch.tensor([ids + [0] * (width - len(ids)) for ids, _ in coded], device=device)
+        mask = torch.tensor([[1] * len(ids) + [0] * (width - len(ids)) for ids, _ in coded], device=device)
+        hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state  # (paths, width, hidden)
+        return [_sums(hidden[row], owners, len(paths[row])) for row, (_, owners) in enumerate(coded)]
+
+    return embed
+
+
+def _encode(tokenizer: Any, context: str, steps: Sequence[str], max_length: int) -> tuple[list[int], list[int]]:
+    """Token ids of the context and all steps, and for each the step it belongs to; -1 for the context."""
+    coded = tokenizer(context + "".join(steps), add_special_tokens=False, return_offsets_mapping=True)
+    ends, end = [], len(context)
+    for step in steps:
+        end += len(step)
+        ends.append(end)
+    owners = []
+    for start, _ in coded["offset_mapping"][:max_length]:
+        owners.append(-1 if start < len(context) else sum(start >= end for end in ends))
+    return coded["input_ids"][:max_length], owners
+
+
+def _sums(hidden: torch.Tensor, owners: list[int], steps: int) -> Vectors:
+    """(width, hidden) to (steps, hidden)."""
+    total = torch.zeros(steps + 1, hidden.shape[1], dtype=torch.float64)
+    index = torch.tensor([owner if 0 <= owner < steps else steps for owner in owners])
+    total.index_add_(0, index, hidden[: len(owners)].double().cpu())
+    vectors: Vectors = total[:steps].numpy()
+    return vectors

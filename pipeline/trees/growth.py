@@ -1,0 +1,145 @@
+"""One tree in the making: what all searches share.
+
+A search decides which nodes to expand; the tree draws thoughts below them, merges identical ones, has them valued
+together, and keeps the count of expansions and tokens. How thoughts are drawn and how they are valued are functions.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from pipeline.config import GrowthSettings
+from pipeline.engine.base import Completion, Engine, Prompt, Sampling
+from pipeline.ids import seed_for
+from pipeline.trees.node import Node, Problem
+
+
+@dataclass(frozen=True)
+class Thought:
+    """A candidate next step; `ends` where the response ends with it. `tokens` were sampled for it."""
+
+    text: str
+    ends: bool
+    tokens: int
+
+
+Generate = Callable[["Tree", Node], Awaitable[list[Thought]]]
+Value = Callable[["Tree", Sequence[Node]], Awaitable[list[Node]]]  # sets values; returns the rollouts that it made
+Search = Callable[["Tree"], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a tree is grown."""
+
+    method: str
+    search: Search
+    generate: Generate
+    value: Value
+
+
+class Tree:
+    """The state of one tree: its nodes (the root first, then as they were made) and what they cost."""
+
+    def __init__(self, engine: Engine, problem: Problem, settings: GrowthSettings, plan: Plan, run_seed: int) -> None:
+        self.engine = engine
+        self.problem = problem
+        self.settings = settings
+        self.plan = plan
+        self.run_seed = run_seed
+        self.root = Node.root(problem, engine.policy_id, plan.method)
+        self.nodes = [self.root]
+        self.rollouts = settings.rollouts  # per step
+        self.expansions = 0
+        self.tokens = 0
+        self.step_sampling = Sampling(settings.step_tokens, settings.temperature, settings.top_p, (settings.delimiter,))
+        self.rollout_sampling = Sampling(settings.rollout_tokens, settings.temperature, settings.top_p)
+
+    @property
+    def left(self) -> int:
+        """Expansions that the budget still allows. The one that passes the token limit is finished, and is the last."""
+        limit = self.settings.max_tokens
+        spent = limit is not None and self.tokens >= limit
+        return 0 if spent else self.settings.max_expansions - self.expansions
+
+    def is_open(self, node: Node) -> bool:
+        """True where a node may be expanded. A step that repeats an earlier one may not: our choice."""
+        open_ended = not node.terminal and node.depth < self.settings.max_depth
+        return open_ended and not node.repeats(self.settings.delimiter)
+
+    async def expand(self, *parents: Node) -> list[Node]:
+        """Draws thoughts below each parent and values them all together; the children in the parents' order."""
+        for parent in parents:
+            parent.expanded_order = self.expansions
+            self.expansions += 1
+        drawn = await asyncio.gather(*(self.plan.generate(self, parent) for parent in parents))
+        children = [node for p, thoughts in zip(parents, drawn, strict=True) for node in self._children(p, thoughts)]
+        await self.value(children, new=children)
+        return children
+
+    async def value(self, nodes: Sequence[Node], new: Sequence[Node]) -> None:
+        """Has nodes valued, and adds new ones, then the rollouts that valued them, to the tree."""
+        made = await self.plan.value(self, nodes) if nodes else []
+        self.nodes += [*new, *made]
+
+    def child(self, parent: Node, draw: int, thought: Thought) -> Node:
+        """A child that states the final answer ends there, without the delimiter: our choice, the rest is talk."""
+        if thought.ends or not self.problem.is_final(parent.whole + thought.text):
+            return parent.child("step", draw, thought.text, thought.ends, thought.tokens)
+        text = thought.text.removesuffix(self.settings.delimiter)
+        return parent.child("step", draw, text, True, thought.tokens)
+
+    async def sample(self, node: Node, purpose: str, sampling: Sampling, n: int) -> list[Completion]:
+        """`n` continuations of the response up to a node."""
+        return await self.ask(Prompt(self.problem.messages, node.whole), node, purpose, sampling, n)
+
+    async def ask(self, prompt: Prompt, node: Node, purpose: str, sampling: Sampling, n: int) -> list[Completion]:
+        """`n` answers to a prompt about a node; their tokens count as the tree's."""
+        # From the text so far and not the node's id, so that other search settings find the same completions again.
+        seeds = [seed_for(self.run_seed, self.problem.prompt_id, node.whole, purpose, draw) for draw in range(n)]
+        drawn = await self.engine.sample(prompt, sampling, seeds)
+        self.tokens += sum(len(completion.token_ids) for completion in drawn)
+        return drawn
+
+    async def roll_out(self, node: Node, n: int) -> list[Node]:
+        """Completes the response `n` times from a node; its value is the share of right ones. Returns the rollouts."""
+        rollouts = []
+        for draw, rest in enumerate(await self.sample(node, "rollout", self.rollout_sampling, n)):
+            text = rest.text.rstrip()
+            rollout = node.child("rollout", draw, text, rest.finish_reason == "stop", len(rest.token_ids))
+            rollout.answer, rollout.correct = self.problem.judge(node.whole + text)
+            rollouts.append(rollout)
+        node.n_rollouts, node.n_correct = n, sum(bool(rollout.correct) for rollout in rollouts)
+        node.valued(node.n_correct / n, "rollouts")
+        return rollouts
+
+    def _children(self, parent: Node, thoughts: Sequence[Thought]) -> list[Node]:
+        children: dict[str, Node] = {}
+        for draw, thought in enumerate(thoughts):
+            if thought.text in children:
+                children[thought.text].merged += 1
+                children[thought.text].tokens += thought.tokens
+            else:
+                children[thought.text] = self.child(parent, draw, thought)
+        return list(children.values())
+
+
+async def grow(engine: Engine, problem: Problem, settings: GrowthSettings, plan: Plan, run_seed: int) -> list[Node]:
+    """The whole tree of one problem: root first, then every step and rollout in the order they were made.
+
+    With `probe`, rollouts of the bare question come first and become the root's value. Where they are all right or all
+    wrong, `if_flat` gives every step more rollouts, or no tree is grown. The probe only decides: no step's value reads
+    it, so that shares stay unbiased.
+
+    Raises:
+        RequestFailed: the prompt is too long for the model.
+    """
+    tree = Tree(engine, problem, settings, plan, run_seed)
+    if settings.probe:
+        tree.nodes += await tree.roll_out(tree.root, settings.probe)
+        if tree.root.value in (0.0, 1.0):
+            if settings.if_flat == "skip":
+                return tree.nodes
+            tree.rollouts = settings.flat_rollouts if settings.if_flat == "more" else tree.rollouts
+    await plan.search(tree)
+    return tree.nodes

@@ -1,0 +1,36 @@
+"""The rows that each variant's loss learns from, with what the budget and the up-to-date check need."""
+
+from collections.abc import Callable
+
+import polars as pl
+
+from pipeline.ids import content_id
+from pipeline.preferences.build import variant
+from pipeline.store import Lake
+
+IDS = {"preferences": "pair_id", "preference_lists": "list_id", "unpaired": "unpaired_id"}
+LABELS = ("strength", "margin", "weight", "noise_score", "stage", "rationale_id", "desirable", "items")
+
+
+def training_rows(lake: Lake, name: str, length: Callable[[str], int]) -> pl.DataFrame:
+    """A variant's rows of `preferences`, `preference_lists` or `unpaired`, with three columns more.
+
+    `text_tokens`: tokens of all texts of the row, null where they were not counted; `length` counts those of a text.
+    `row_id`: the row's id. `mark`: a hash of the id and of every column that a loss reads.
+    """
+    table = variant(name).rows
+    rows = lake.read(table, where=f"variant = '{variant(name).name}'")
+    marked = [c for c in (IDS[table], *LABELS) if c in rows.columns]
+    marks = [content_id(*values) for values in rows.select(marked).iter_rows()]
+    return rows.with_columns(
+        text_tokens=_tokens(rows, length), row_id=pl.col(IDS[table]), mark=pl.Series(marks, dtype=pl.String)
+    )
+
+
+def _tokens(rows: pl.DataFrame, length: Callable[[str], int]) -> pl.Series:
+    if "items" in rows.columns:
+        counts = [sum(length(item["text"]) + item["ends"] for item in items) for items in rows["items"].to_list()]
+        return pl.Series(counts, dtype=pl.Int64)
+    if "desirable" in rows.columns:
+        return pl.Series([length(t) + ends for t, ends in rows.select("text", "ends").iter_rows()], dtype=pl.Int64)
+    return rows.select(pl.col("chosen_tokens") + pl.col("rejected_tokens")).to_series()
