@@ -70,7 +70,7 @@ def preference_lists(context: dg.AssetExecutionContext, shop: Workshop) -> Resul
         if settings.lists.rewards:
             from pipeline.trees.embed import embedder  # torch only where a step needs it
 
-            shop.room.close()  # the engine's memory, before torch takes its own
+            shop.room.rest()  # the engine's memory, before torch takes its own
             embed = embedder(shop.base.path, settings.model.max_model_len)
         nodes, asked = shop.lake.read("tree_nodes"), shop.lake.read("prompts")
         rows, rejects = build_lists(nodes, asked, methods, settings.lists.size, embed)
