@@ -245,17 +245,41 @@ def load(profile: str | None = None) -> Settings:
     Raises:
         OrchardError: no such profile, not YAML, or a setting that does not exist or is out of range.
     """
-    name = profile or os.environ.get("ORCHARD_PROFILE") or "quick"
+    path = _path(profile or os.environ.get("ORCHARD_PROFILE") or "quick")
+    try:
+        return Settings(**{"profile": path.stem, **_values(path)})
+    except ValidationError as error:
+        raise OrchardError(f"{path}: {_first(error)}") from error
+
+
+def _path(name: str) -> Path:
     path = Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
     if not path.is_file():
         raise OrchardError(f"unknown profile {name!r}: use one of {', '.join(profiles())}, or the path of a YAML file")
+    return path
+
+
+def _values(path: Path, inside: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """What a profile's file says, on top of the profile that its `extends` names (a shipped name, or a path)."""
+    if path in inside:
+        raise OrchardError(f"{path}: extends itself")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Settings(**{"profile": path.stem, **(values or {})})
+        own = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
         raise OrchardError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    except ValidationError as error:
-        raise OrchardError(f"{path}: {_first(error)}") from error
+    if not isinstance(own, dict):
+        raise OrchardError(f"{path}: not a mapping of settings")
+    base = own.pop("extends", None)
+    return own if base is None else _merged(_values(_path(str(base)), (*inside, path)), own)
+
+
+def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """`own` over `base`: sections are merged key by key, anything else is replaced."""
+    merged = dict(base)
+    for key, value in own.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merged(base[key], value) if both else value
+    return merged
 
 
 def _first(error: ValidationError) -> str:

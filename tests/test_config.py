@@ -36,6 +36,20 @@ def test_a_wrong_file_names_the_setting(tmp_path: Path, text: str, says: str) ->
     assert "\n" not in str(caught.value)
 
 
+def test_a_profile_extends_another_section_by_section(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: quick\ntraining: {beta: 0.3}\nvalidation: {variants: [outcome]}\n")
+    mine, quick = config.load(str(path)), config.load("quick")
+    assert mine.profile == "mine" and mine.training.beta == 0.3 and mine.validation.variants == ("outcome",)
+    assert mine.training.learning_rate == quick.training.learning_rate and mine.pools == quick.pools
+    path.write_text(f"extends: {path}")
+    with pytest.raises(OrchardError, match="extends itself"):
+        config.load(str(path))
+    path.write_text("extends: nothing")
+    with pytest.raises(OrchardError, match="unknown profile 'nothing'"):
+        config.load(str(path))
+
+
 def test_home_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORCHARD_HOME", str(tmp_path))
     assert config.home() == tmp_path
