@@ -319,7 +319,9 @@ class Leaderboard(dy.Schema):
     gain = _number("accuracy minus the base model's, paired by prompt")
     gain_low = _number("lower end of the paired bootstrap interval of the gain")
     gain_high = _number("upper end of that interval")
-    verdict = _choice(["better", "worse", "not distinguishable", "baseline"], "what the interval says")
+    p_value = _share("two-sided p-value of the gain: sign-flip test over prompts; null for the base", nullable=True)
+    p_holm = _share("the same, Holm-corrected across all variants", nullable=True)
+    verdict = _choice(["better", "worse", "not distinguishable", "baseline"], "what interval and p_holm say")
     reward_accuracy = _share(
         "share of held-out pairs whose chosen side the policy prefers more than its reference does", nullable=True
     )

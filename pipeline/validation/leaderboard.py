@@ -1,6 +1,7 @@
 """From evaluations and training runs to one row per variant."""
 
 from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -8,7 +9,7 @@ import polars as pl
 from pipeline import tables
 from pipeline.config import ValidationSettings
 from pipeline.errors import OrchardError
-from pipeline.validation.statistics import paired_bootstrap
+from pipeline.validation.statistics import Interval, holm, paired_bootstrap, sign_flip_p, verdict
 
 Row = dict[str, object]
 
@@ -31,6 +32,7 @@ def rank(
     if "base" not in scores:
         raise OrchardError("the base model has no evaluation: materialise `evaluations` first")
     rows = [_row(name, evaluations, scores, runs, data_tokens, settings, seed) for name in scores]
+    _judge([row for row in rows if row["variant"] != "base"], settings.confidence)
     frame = pl.DataFrame(rows, schema=tables.empty("leaderboard").schema)
     return frame.sort("accuracy", "variant", descending=[True, False])
 
@@ -54,13 +56,8 @@ def _row(
     base, own = scores["base"], scores[name]
     if base["unit_id"].to_list() != own["unit_id"].to_list():
         raise OrchardError(f"variant {name!r} was evaluated on other prompts than the base model: evaluate it again")
-    gain = paired_bootstrap(
-        own["value"].to_numpy(),
-        base["value"].to_numpy(),
-        resamples=settings.bootstrap,
-        confidence=settings.confidence,
-        seed=seed,
-    )
+    values, baseline = own["value"].to_numpy(), base["value"].to_numpy()
+    gain = paired_bootstrap(values, baseline, resamples=settings.bootstrap, confidence=settings.confidence, seed=seed)
     mine = evaluations.filter(pl.col("variant") == name)
     rewards = mine.filter(pl.col("metric") == "reward_accuracy")
     answers = mine.filter(pl.col("metric") == "accuracy")
@@ -71,7 +68,9 @@ def _row(
         "gain": gain.mean,
         "gain_low": gain.low,
         "gain_high": gain.high,
-        "verdict": "baseline" if name == "base" else gain.verdict,
+        "p_value": None if name == "base" else sign_flip_p(values, baseline, resamples=settings.bootstrap, seed=seed),
+        "p_holm": None,
+        "verdict": "baseline",
         "reward_accuracy": rewards["value"].mean(),
         "reward_pairs": rewards["unit_id"].n_unique(),
         "response_tokens": int(answers["tokens"].sum()) / max(1, int(answers["n"].sum())),
@@ -79,6 +78,13 @@ def _row(
         "gain_per_million_tokens": gain.mean / tokens * 1e6 if tokens else None,
         **_training(runs.filter(pl.col("variant") == name)),
     }
+
+
+def _judge(rows: list[Row], confidence: float) -> None:
+    """Fills the corrected p-values and verdicts of all variants: they are one family of comparisons with the base."""
+    for row, p in zip(rows, holm([cast(float, row["p_value"]) for row in rows]), strict=True):
+        interval = Interval(*(cast(float, row[name]) for name in ("gain", "gain_low", "gain_high")))
+        row |= {"p_holm": p, "verdict": verdict(interval, p, confidence)}
 
 
 def _training(runs: pl.DataFrame) -> Row:

@@ -1,5 +1,6 @@
 """Intervals over prompts, paired."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +16,12 @@ class Interval:
     low: float
     high: float
 
-    @property
-    def verdict(self) -> str:
-        """better, worse, or not distinguishable: whether the interval excludes zero."""
-        if self.low > 0:
-            return "better"
-        return "worse" if self.high < 0 else "not distinguishable"
+
+def verdict(interval: Interval, p: float, confidence: float) -> str:
+    """better, worse, or not distinguishable: whether the interval excludes zero and the corrected p-value agrees."""
+    if p > 1 - confidence or interval.low <= 0 <= interval.high:
+        return "not distinguishable"
+    return "better" if interval.low > 0 else "worse"
 
 
 def paired_bootstrap(
@@ -39,6 +40,33 @@ def paired_bootstrap(
         vectorized=True, batch=1000, rng=np.random.default_rng(seed),
     )  # fmt: skip
     return Interval(mean, float(result.confidence_interval.low), float(result.confidence_interval.high))
+
+
+def sign_flip_p(
+    values: npt.NDArray[np.float64], baseline: npt.NDArray[np.float64], *, resamples: int, seed: int
+) -> float:
+    """Two-sided p-value of the mean difference: each prompt's sign is as likely as its opposite if nothing differs.
+
+    Exact up to about 13 prompts with 10,000 resamples, else Monte Carlo (Fisher's randomisation test for pairs).
+    """
+    difference = np.asarray(values, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
+    if len(difference) < 2 or not difference.any():
+        return 1.0
+    result = stats.permutation_test(
+        (difference,), np.mean, permutation_type="samples", n_resamples=resamples, vectorized=True, batch=1000,
+        rng=np.random.default_rng(seed),
+    )  # fmt: skip
+    return float(result.pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values of several comparisons (Holm 1979): the family-wise error stays below the level asked for."""
+    order = np.argsort(p_values, kind="stable")
+    factors = len(p_values) - np.arange(len(p_values))
+    stepped = np.minimum(1.0, np.maximum.accumulate(factors * np.asarray(p_values, dtype=np.float64)[order]))
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = stepped
+    return [float(p) for p in adjusted]
 
 
 def prompts_needed(difference: npt.NDArray[np.float64], confidence: float, power: float = 0.8) -> int | None:

@@ -1,8 +1,9 @@
 """Intervals against a simulated truth and closed forms."""
 
 import numpy as np
+import pytest
 
-from pipeline.validation.statistics import Interval, paired_bootstrap, prompts_needed
+from pipeline.validation.statistics import Interval, holm, paired_bootstrap, prompts_needed, sign_flip_p, verdict
 
 OPTIONS = {"resamples": 2000, "confidence": 0.95, "seed": 0}
 
@@ -30,15 +31,30 @@ def test_it_agrees_with_the_normal_interval_of_the_mean() -> None:
 def test_pairing_removes_what_prompts_share() -> None:
     base = np.tile([0.0, 1.0], 50)
     interval = paired_bootstrap(np.clip(base + 0.1, 0, 2), base, **OPTIONS)
-    assert interval.verdict == "better" and interval.high - interval.low < 1e-9
+    assert interval.low > 0 and interval.high - interval.low < 1e-9
 
 
-def test_verdicts_and_single_prompts() -> None:
-    assert Interval(0.1, 0.05, 0.2).verdict == "better"
-    assert Interval(-0.1, -0.2, -0.05).verdict == "worse"
-    assert Interval(0.1, -0.1, 0.2).verdict == "not distinguishable"
+def test_a_verdict_needs_the_interval_and_the_corrected_p_value() -> None:
+    above, below, across = Interval(0.1, 0.05, 0.2), Interval(-0.1, -0.2, -0.05), Interval(0.1, -0.1, 0.2)
+    assert verdict(above, 0.01, 0.95) == "better" and verdict(below, 0.01, 0.95) == "worse"
+    assert verdict(above, 0.06, 0.95) == "not distinguishable" == verdict(across, 0.01, 0.95)
     one = paired_bootstrap(np.array([1.0]), np.array([0.0]), **OPTIONS)
-    assert one.verdict == "not distinguishable"
+    assert one.low < 0 < one.high
+
+
+def test_the_sign_flip_p_value_is_exact_for_few_prompts_and_uniform_where_nothing_differs() -> None:
+    # Differences 1, 2, 3, -4: |sum| = 2; of the 16 sign patterns those with |sum| >= 2 are all but |sum| = 0 (two).
+    assert sign_flip_p(np.array([1.0, 2, 3, -4]), np.zeros(4), resamples=1000, seed=0) == 14 / 16
+    assert sign_flip_p(np.ones(5), np.ones(5), resamples=1000, seed=0) == 1.0
+    rng = np.random.default_rng(3)
+    ps = [sign_flip_p(rng.normal(size=30), np.zeros(30), resamples=300, seed=i) for i in range(300)]
+    assert 0.02 <= np.mean(np.array(ps) <= 0.05) <= 0.09
+
+
+def test_holm_is_the_worked_example() -> None:
+    # Sorted 0.005, 0.01, 0.03, 0.04 times 4, 3, 2, 1; then never falling.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]) == [1.0, 1.0] and holm([]) == []
 
 
 def test_prompts_needed_matches_the_textbook_formula() -> None:
