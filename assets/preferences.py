@@ -4,20 +4,28 @@ import dagster as dg
 import polars as pl
 
 from assets import plots
+from assets.judging import judges, rationales_asset
 from assets.produce import Made, Recipe, Result, column_schema, produce
 from assets.sampling import OWNERS, responses, tree_nodes
 from assets.workshop import Workshop
 from pipeline.code import code_version
 from pipeline.preferences.build import build
 
-CODE = code_version("pipeline/preferences", "pipeline/tables.py", "sql/pairs_siblings.sql", "sql/pairs_outcome.sql")
+CODE = code_version(
+    "pipeline/preferences",
+    "pipeline/judge",
+    "pipeline/tables.py",
+    "sql/pairs_siblings.sql",
+    "sql/pairs_outcome.sql",
+    "sql/verified_pairs.sql",
+)
 
 
 @dg.asset(
     group_name="preferences",
     kinds={"duckdb", "parquet"},
     owners=OWNERS,
-    deps=[responses, tree_nodes],
+    deps=[responses, tree_nodes, judges, rationales_asset],
     code_version=CODE,
     metadata={"dagster/column_schema": column_schema("preferences")},
     description="Pairs of every variant: right against wrong responses, siblings of different value, and controls.",
@@ -36,7 +44,7 @@ def preferences(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         "preferences",
         "preferences",
         CODE,
-        [settings.preferences.model_dump(), settings.validation.variants],
-        parents=("prompts", "responses", "tree_nodes"),
+        [settings.preferences.model_dump(), settings.judge.model_dump(), settings.validation.variants],
+        parents=("prompts", "responses", "tree_nodes", "votes", "rationales"),
     )
     return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))

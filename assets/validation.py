@@ -118,7 +118,7 @@ def leaderboard(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         "leaderboard",
         CODE["leaderboard"],
         settings.validation.model_dump(),
-        parents=("evaluations", "training_runs", "responses", "tree_nodes"),
+        parents=("evaluations", "training_runs", "responses", "tree_nodes", "votes", "rationales"),
     )
     return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
 

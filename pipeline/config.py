@@ -110,8 +110,7 @@ class PreferenceSettings(_Settings):
 class RationaleSettings(_Settings):
     """Reasons why a pair's chosen side is better. All values are our choice."""
 
-    pairs: str = "outcome"  # the variant whose pairs get a rationale
-    kinds: tuple[Literal["general", "detailed"], ...] = Field(("general",), min_length=1)
+    kind: Literal["general", "detailed"] = "general"
     max_pairs: int | None = Field(None, ge=1)  # pairs that get one, by hash; null: all
     temperature: float = Field(0.7, ge=0)
     max_tokens: int = Field(64, ge=1)
@@ -128,13 +127,14 @@ class JudgeSettings(_Settings):
     pairing: Literal["baseline", "round_robin", "swiss", "knockout"] = "baseline"
     template: str = "pair"  # a file of pipeline/judge/templates, or the path of one
     words: tuple[str, str] = (" A", " B")  # the two answers, one token each
-    scale: int = Field(9, ge=2, le=10)  # OSP-like judges use 10, but "10" is two tokens for most tokenizers
+    scale: int = Field(9, ge=2, le=10)  # "10" is two tokens for most tokenizers: then at most 9
     must_answer: bool = True  # a judge whose own first token is neither word gives no vote
     max_prompts: int | None = Field(None, ge=1)  # prompts that are judged, by hash; null: all
     max_responses: int = Field(8, ge=2)  # judged responses per prompt, the first draws
     max_recorded: int = Field(0, ge=0)  # imported pairs that the judges are asked about, by hash
     combine: Literal["logit", "mean"] = "logit"  # the two orders' log-odds, or their probabilities, are averaged
     clip: float = Field(0.01, gt=0, lt=0.5)  # probabilities are kept this far from 0 and 1
+    seat_correction: bool = False  # subtract the judge's mean log-odds for the first seat before orders are compared
     calibration: Literal["none", "temperature", "isotonic"] = "none"  # of strengths, against verified labels
     ranks: Literal["all", "adjacent"] = "all"  # OSP: which ranks make pairs
     max_flip_rate: float = Field(0.4, ge=0, le=1)  # a coin flips half of its pairs

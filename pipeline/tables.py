@@ -234,7 +234,7 @@ class Votes(dy.Schema):
     score_first = _number("expected score of the first response; null where they were compared", nullable=True)
     score_second = _number("expected score of the second response; null where they were compared", nullable=True)
     source = _choice(["model", "recorded"], "model: asked here; recorded: imported")
-    origin = _text("model, or the file that it was imported from")
+    origin = _text("responses: the pair was sampled here; else the file that it was imported from")
     tokens = _count("tokens sampled for it; 0 for recorded votes")
 
     @dy.rule()
@@ -259,11 +259,12 @@ class RecordedPairs(dy.Schema):
 
 
 class Judges(dy.Schema):
-    """One row per judge, criterion and origin: the judge's report card."""
+    """One row per judge, criterion, and source and origin of its votes: the judge's report card."""
 
     judge_id = _id("who judged", key=True)
     criterion = _id("the question", key=True)
-    origin = _id("model, or the file that the votes were imported from", key=True)
+    source = dy.String(primary_key=True, metadata=_doc("model: asked here; recorded: imported"))
+    origin = _id("responses: pairs that were sampled here; else the file that they were imported from", key=True)
     n_votes = _count("votes")
     n_pairs = _count("pairs, both orders each")
     n_labelled = _count("pairs with a known better side")
@@ -275,8 +276,12 @@ class Judges(dy.Schema):
     first_low = _share("lower end of its 95 % Wilson interval, votes taken as independent", nullable=True)
     first_high = _share("upper end of that interval", nullable=True)
     seat_p_value = _share("exact sign test over flipped pairs that no seat is favoured", nullable=True)
+    seat_bias = _number("mean log-odds that the first seat wins, nats: 0 is fair; null if only scored", nullable=True)
+    flip_rate_corrected = _share("flip rate once the seat bias is subtracted from every vote", nullable=True)
+    first_share_corrected = _share("first-seat share once it is subtracted", nullable=True)
+    seat_p_value_corrected = _share("the sign test once it is subtracted", nullable=True)
     longer_share = _share("share of decided pairs whose longer text won", nullable=True)
-    longer_accuracy = _share("share of labelled pairs whose better side is longer: length alone as judge", nullable=True)
+    longer_accuracy = _share("share of labelled pairs whose better side is longer: length alone", nullable=True)
     own_share = _share("share won by the judge's own responses against other policies'", nullable=True)
     own_truth = _share("share of those pairs, where labelled, whose own side is better", nullable=True)
     ece = _share("expected calibration error on labelled pairs, 10 bins", nullable=True)

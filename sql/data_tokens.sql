@@ -2,3 +2,7 @@
 SELECT 'responses' AS source, coalesce(sum(tokens), 0)::BIGINT AS tokens, count(DISTINCT prompt_id) AS prompts FROM responses
 UNION ALL
 SELECT 'tree_nodes', coalesce(sum(tokens), 0)::BIGINT, count(DISTINCT prompt_id) FROM tree_nodes
+UNION ALL
+SELECT 'votes', coalesce(sum(tokens), 0)::BIGINT, count(DISTINCT prompt_id) FROM votes WHERE origin = 'responses'
+UNION ALL
+SELECT 'rationales', coalesce(sum(tokens), 0)::BIGINT, count(DISTINCT prompt_id) FROM rationales

@@ -1,10 +1,9 @@
 """Who is compared with whom: each pairing is a coroutine over `compare(a, b)`, which gives P(a is better)."""
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import combinations
-
-import asyncio
 
 Compare = Callable[[str, str], Awaitable[float]]
 Pairing = Callable[[Sequence[str], Compare], Awaitable[None]]

@@ -6,6 +6,7 @@ from pipeline import tables
 from pipeline.config import Settings
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id, unit_for
+from pipeline.preferences import judged
 from pipeline.preferences.variant import Build, Variant
 from pipeline.store import Lake
 
@@ -43,6 +44,7 @@ VARIANTS: dict[str, Variant] = {
             shuffled(tree_plv),
             control_of="tree_plv",
         ),
+        *judged.VARIANTS,
     )
 }
 
