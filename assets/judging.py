@@ -101,16 +101,10 @@ def judges(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
 
 
 def _report(rows: pl.DataFrame) -> Metadata:
-    said = [
-        f"- **{row['judge_id']}**, {row['criterion']}, {row['origin']}: {row['verdict']}" for row in rows.to_dicts()
-    ]
-    lines = {
-        f"{row['judge_id']}, {row['criterion']}": [
-            (confidence, share) for confidence, share, _ in json.loads(row["curve"])
-        ]
-        for row in rows.to_dicts()
-        if row["curve"]
-    }
+    cards = rows.to_dicts()
+    said = [f"- **{row['judge_id']}**, {row['criterion']}, {row['origin']}: {row['verdict']}" for row in cards]
+    curves = {f"{row['judge_id']}, {row['criterion']}": json.loads(row["curve"]) for row in cards if row["curve"]}
+    lines = {name: [(confidence, share) for confidence, share, _ in points] for name, points in curves.items()}
     return {
         "in_words": dg.MetadataValue.md("\n".join(said) or "no votes"),
         "report_card": dg.MetadataValue.md(preview(rows, rows.height)),

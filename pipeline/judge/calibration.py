@@ -26,7 +26,12 @@ class Reliability:
 
 
 def fit(kind: Literal["temperature", "isotonic"], p: np.ndarray, label: np.ndarray) -> Calibration:
-    """The map from p (n,) to calibrated P(a is better), fitted on labels (n,): 1 where a is better, else 0."""
+    """The map from p (n,) to calibrated P(a is better), fitted on labels (n,): 1 where a is better, else 0.
+
+    Without labels, and for a judge no better than chance, everything becomes 0.5.
+    """
+    if not len(p):
+        return lambda new: np.full_like(new, 0.5)
     if kind == "isotonic":
         from sklearn.isotonic import IsotonicRegression
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -137,7 +137,7 @@ def _calibration(pairs: pl.DataFrame, settings: JudgeSettings) -> Card:
     if labelled.is_empty():
         return dict.fromkeys(("ece", "ece_calibrated", "temperature", "curve"))
     p, label = labelled["strength"].to_numpy(), labelled["label"].round().to_numpy()
-    kind = "isotonic" if settings.calibration == "isotonic" else "temperature"
+    kind: Literal["temperature", "isotonic"] = "isotonic" if settings.calibration == "isotonic" else "temperature"
     before = calibration.reliability(p, label)
     ids = [a + b for a, b in labelled.select("a_id", "b_id").iter_rows()]
     enough = labelled.height >= 2 * calibration.BINS  # fewer cannot be cut in halves and bins

@@ -2,11 +2,14 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import combinations
+
+import networkx as nx
 
 Compare = Callable[[str, str], Awaitable[float]]
 Pairing = Callable[[Sequence[str], Compare], Awaitable[None]]
+BYE = ""  # no response has this id
 
 
 async def baseline(ids: Sequence[str], compare: Compare) -> None:
@@ -20,19 +23,23 @@ async def round_robin(ids: Sequence[str], compare: Compare) -> None:
 
 
 async def swiss(ids: Sequence[str], compare: Compare) -> None:
-    """ceil(log2 n) rounds of neighbours by points who have not met: about n log2(n) / 2 comparisons.
+    """ceil(log2 n) rounds of responses with alike points who have not met: about n log2(n) / 2 comparisons.
 
-    A win is one point, a draw half; who finds no partner left sits out. Our choice of rounds and of ties: given order.
+    A win is one point, a draw half. Of an odd number one that had no bye yet sits out, the fewer points the sooner, and
+    gets a point. Our choice of rounds. Each round is a matching of smallest point differences (networkx).
     """
     points = dict.fromkeys(ids, 0.0)
     met: set[frozenset[str]] = set()
     for _ in range(max(1, math.ceil(math.log2(max(len(ids), 2))))):
-        pairs = _neighbours(sorted(ids, key=lambda one: -points[one]), met)
+        pairs, rests = _round(ids, points, met)
         for (a, b), p in zip(pairs, await asyncio.gather(*(compare(a, b) for a, b in pairs)), strict=True):
             gained = 1.0 if p > 0.5 else 0.5 if p == 0.5 else 0.0
             points[a] += gained
             points[b] += 1 - gained
             met.add(frozenset((a, b)))
+        for one in rests:
+            points[one] += 1
+            met.add(frozenset((one, BYE)))
 
 
 async def knockout(ids: Sequence[str], compare: Compare) -> None:
@@ -53,12 +60,17 @@ PAIRINGS: dict[str, Pairing] = {
 }
 
 
-def _neighbours(ranked: list[str], met: set[frozenset[str]]) -> list[tuple[str, str]]:
-    waiting, pairs = list(ranked), []
-    while waiting:
-        one = waiting.pop(0)
-        partner = next((other for other in waiting if frozenset((one, other)) not in met), None)
-        if partner is not None:
-            waiting.remove(partner)
-            pairs.append((one, partner))
-    return pairs
+def _round(
+    ids: Sequence[str], points: Mapping[str, float], met: set[frozenset[str]]
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """The pairs of a Swiss round, and who sits out."""
+    table = sorted(ids, key=lambda one: -points[one])
+    players = table + [BYE] * (len(table) % 2)
+    graph = nx.Graph()
+    for (i, a), (j, b) in combinations(enumerate(players), 2):
+        if frozenset((a, b)) not in met:
+            apart = points[a] if b == BYE else abs(points[a] - points[b])
+            graph.add_edge(i, j, weight=-(apart * len(players) ** 2 + (j - i)))
+    matched = sorted(sorted(pair) for pair in nx.max_weight_matching(graph, maxcardinality=True))
+    chosen = [(players[i], players[j]) for i, j in matched]
+    return [(a, b) for a, b in chosen if b != BYE], [a for a, b in chosen if b == BYE]

@@ -1,8 +1,8 @@
 """Rationales: why is a pair's chosen side better? Generated, checked, and permuted for the control.
 
-The paper (v4: "... with Rationales for Direct Preference Alignment") asks a model why one response beats the other, in a
-general and in a detailed style; its prompts are not published, so that ours are our own. Its code always shows the
-chosen response first, which tells the answer by position alone: here a hash decides who is shown first.
+The paper ("Data-Centric Human Preference Optimization with Rationales") asks a model why one response beats the other,
+in a general and in a detailed style. Its prompts were not found, so that ours are our own. Its code always shows the
+chosen response first in training, which tells the answer by position alone: here a hash decides who is shown first.
 """
 
 from collections.abc import Callable
@@ -64,7 +64,7 @@ def permuted(rows: list[Row], splits: dict[str, str]) -> list[Row]:
     """The control: every pair's question with the text of another pair, each text used once.
 
     Whole rows must not be permuted: question and text would stay together, and training would see what it saw before.
-    Texts move within a split, a kind and the same shown-first side, so that only what is said is wrong and not the seat.
+    Texts move within a split, a kind and the same shown-first side, so that what is said is wrong and not the seat.
     A pair that is alone there gets none.
     """
 
