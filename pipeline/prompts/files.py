@@ -78,7 +78,8 @@ def _lines(path: Path) -> list[str]:
         data = gzip.decompress(path.read_bytes()) if path.name.lower().endswith(".gz") else path.read_bytes()
         return data.decode("utf-8-sig").split("\n")
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise OrchardError(f"{path} is not a text file in UTF-8: {one_line(error)}") from error
+        kind = "JSON" if _kind(path) == "json" else "JSONL"
+        raise OrchardError(f"{path} is not a {kind} file in UTF-8: {one_line(error)}") from error
 
 
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:

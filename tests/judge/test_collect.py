@@ -27,9 +27,7 @@ def test_every_pair_is_asked_in_both_orders_and_each_vote_says_who_was_shown_fir
     judge = SimulatedJudge(lambda first, second: float(first) - float(second) + 0.25)
     rows, rejects = ask(judge, {"p": ["1", "2", "3"]}, SETTINGS.model_copy(update={"pairing": "round_robin"}))
     found = {(row["first_id"], row["second_id"]): row["p_first"] for row in rows.to_dicts()}
-    expected = {
-        (f"p-{i}", f"p-{j}"): sigmoid((i + 1) - (j + 1) + 0.25) for i in range(3) for j in range(3) if i != j
-    }
+    expected = {(f"p-{i}", f"p-{j}"): sigmoid((i + 1) - (j + 1) + 0.25) for i in range(3) for j in range(3) if i != j}
     assert found == pytest.approx(expected)
     assert not rejects and not tables.Votes.filter(rows)[1].counts() and rows["vote_id"].n_unique() == 6
 

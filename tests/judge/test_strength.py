@@ -107,9 +107,7 @@ def test_an_inconsistent_pair_makes_no_pair_even_where_others_would_rank_it() ->
 
 
 def test_several_voters_are_combined_by_their_mean_log_odds() -> None:
-    rows = pl.concat(
-        [votes([("a", "b", p), ("b", "a", 1 - p)], judge_id=name) for name, p in (("j", 0.9), ("k", 0.8))]
-    )
+    rows = pl.concat([votes([("a", "b", p), ("b", "a", 1 - p)], judge_id=name) for name, p in (("j", 0.9), ("k", 0.8))])
     assert per_pair(paired(rows, PLAIN))["strength"].to_list() == pytest.approx([6 / 7])
 
 
