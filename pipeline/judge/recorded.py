@@ -65,12 +65,13 @@ def read(rows: Iterable[tuple[int, Row]], columns: list[str], origin: str, known
         try:
             row = brought(raw)
             pair, shown_first = _pair(row, origin, ids)
+            pair = _with_label(pairs.get(pair["pair_id"]), pair)
             vote = _vote(row, pair, shown_first, f"{origin} row {number}")
         except _Bad as error:
             rejects.append(Reject("votes", "import", f"{origin} row {number}", str(error), raw))
             continue
         ids.update({pair["first_id"]: pair["prompt_id"], pair["second_id"]: pair["prompt_id"]})
-        pairs.setdefault(pair["pair_id"], pair)
+        pairs[pair["pair_id"]] = pair
         voted += [vote] if vote else []
     votes, lonely = _with_both_orders(voted)
     rejects += lonely
@@ -164,6 +165,15 @@ def _pair(row: Row, origin: str, known: Mapping[str, str]) -> tuple[Row, str]:
         "origin": origin,
     }
     return pair, ids["first"]
+
+
+def _with_label(known: Row | None, pair: Row) -> Row:
+    """The pair as an earlier row knows it, with what this row adds."""
+    if known is None:
+        return pair
+    if None not in (known["label"], pair["label"]) and known["label"] != pair["label"]:
+        raise _Bad("its label contradicts that of an earlier row of the same pair")
+    return {name: pair[name] if value is None else value for name, value in known.items()}
 
 
 def _id(row: Row, side: str, prompt_id: str | None, text: str | None, known: Mapping[str, str]) -> str:

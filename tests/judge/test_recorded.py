@@ -52,7 +52,7 @@ def test_a_past_judges_verdicts_are_replayed_into_its_report_card(home: Path) ->
 
 def test_labelled_pairs_of_llmbar_and_pandalm_come_in_by_their_own_columns(home: Path) -> None:
     assert bring(DATA / "llmbar.json", JudgeSettings()).pairs == 5
-    assert bring(DATA / "pandalm.json", JudgeSettings()).pairs == 4
+    assert bring(DATA / "pandalm.json", JudgeSettings()).pairs == 3  # one pair came from two pairs of models
     with Lake(home) as lake:
         pairs = lake.read("recorded_pairs").to_dicts()
     for raw in json.loads((DATA / "llmbar.json").read_text()):
@@ -106,6 +106,13 @@ def test_a_vote_whose_other_order_is_missing_or_that_comes_twice_is_rejected() -
         ("f.jsonl row 4", "the same judge judged th"),
     }
     assert set(found.votes["p_first"]) == {0.9, 0.2}
+
+
+def test_two_labels_of_one_pair_may_not_contradict_each_other() -> None:
+    found = take({**GOOD, "label": "first"}, {**SWAPPED, "label": "second"}, {**SWAPPED, "label": "first"})
+    assert [r.reason for r in found.rejects] == ["its label contradicts that of an earlier row of the same pair"]
+    pair = found.pairs.to_dicts()[0]
+    assert found.pairs.height == 1 and pair["label"] == (1.0 if pair["first"] == "4" else 0.0)
 
 
 def test_ids_of_this_lakes_responses_need_no_texts_and_must_share_a_prompt() -> None:
