@@ -80,6 +80,7 @@ class SamplingSettings(_Settings):
     temperature: float = Field(0.8, ge=0)
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(64, ge=1)
+    near_duplicate: float = Field(0.8, gt=0, le=1)  # Jaccard similarity from which two draws are marked; our choice
 
 
 class TreeSettings(_Settings):

@@ -10,6 +10,7 @@ import yaml
 from assets.checks import CHECKS
 from assets.judging import judges, rationales_asset, votes_asset
 from assets.preferences import preferences
+from assets.running import _cause
 from assets.workshop import Workshop
 from pipeline.engine.model import Model
 from pipeline.engine.room import EngineRoom
@@ -17,6 +18,7 @@ from pipeline.store import Commit, Lake
 from tests.conftest import TINY
 from tests.judge.simulated import SimulatedJudge, prompts, responses
 
+Result = dg.ExecuteInProcessResult
 TEXTS = {f"p{i}": ["7", f"wrong {i}"] for i in range(40)}
 
 
@@ -77,6 +79,7 @@ def test_a_judge_with_a_favourite_seat_stops_the_build_and_the_check_says_what_t
     assert not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
     for word in ("favours the first seat", "100% of its pairs flip", "seat_correction", "judge.on_bias: warn"):
         assert word in (check.description or "")
+    assert _cause(stopped).startswith("judges_are_fair: judge judge@0 on 'overall': 100% of its pairs flip")
     warned = materialise(home, SimulatedJudge(seat), ["osp"], on_bias="warn")
     assert warned.success and rows(home, "preferences").is_empty()  # every pair flips: no pair has a strength
     corrected = materialise(home, SimulatedJudge(seat), ["osp"], seat_correction=True)
