@@ -42,7 +42,7 @@ def draw(
 
 
 def mark_near_duplicates(rows: list[Row], threshold: float) -> None:
-    """Sets `near_duplicate_of` to the earliest draw for the same prompt that is at least this alike: marked, not dropped.
+    """Sets `near_duplicate_of`: the earliest draw for the same prompt that is at least this alike. Nothing is dropped.
 
     Alike is the Jaccard similarity of character 5-grams, estimated by MinHash with 128 permutations (datasketch).
     """
