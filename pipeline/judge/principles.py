@@ -3,8 +3,8 @@ a judge reads its criterion at all.
 
 RLBFF (arXiv 2509.21319, known to us second-hand): a model names principles with a quoted span; those whose span does
 not occur in the feedback (rapidfuzz partial_ratio of 60 or less), "partially" and global helpfulness are dropped; the
-reward is log p(Yes) - log p(No) of one token. Its consensus across annotators compares embeddings by a cosine above 0.8;
-`consensus` takes the similarity as a function, so that any embedding can be used.
+reward is log p(Yes) - log p(No) of one token. Its consensus across annotators compares embeddings by a cosine above
+0.8; `consensus` takes the similarity as a function, so that any embedding can be used.
 """
 
 import asyncio

@@ -43,7 +43,7 @@ def test_principles_keep_the_words_of_the_feedback_that_say_so() -> None:
     )
     engine = SimulatedJudge(lambda first, second: 0.0, says=answer)
     found = asyncio.run(extract(engine, TURNS, "In 1066.", FEEDBACK, seed=0))
-    assert [(one.name, one.satisfied) for one in found] == [("conciseness", True), ("truthfulness", False)]
+    assert [(one.name, one.satisfied) for one in found] == [("conciseness", True), ("truth", False)]
     assert found[0].likeness == 100 and 60 < found[1].likeness < 100
 
 

@@ -137,6 +137,15 @@ def test_only_pairs_that_a_variant_of_the_profile_wants_are_explained(lake: Lake
     assert wanted("rationale", "osp_rationale") > wanted("osp_rationale")
 
 
+def test_strength_is_set_against_verified_truth_where_there_is_one(lake: Lake) -> None:
+    lake.write(
+        "preferences", pl.concat([build(name, lake, SETTINGS) for name in ("osp", "osp_shuffled")]), Commit("test")
+    )
+    rows = lake.query_file("strength_truth").filter(pl.col("variant") == "osp")
+    # told apart: p-0 (right) over p-2 at 0.7, p-1 (right) over p-2 at 0.903, r-0 (right) over r-1 at 0.6
+    assert rows.select("strength_from", "pairs", "share_right").rows() == [(0.6, 1, 1.0), (0.7, 1, 1.0), (0.9, 1, 1.0)]
+
+
 def test_win_rates_and_copeland_ranks_by_hand(lake: Lake) -> None:
     rows = lake.query_file("win_rates").filter(pl.col("prompt_id") == "p").to_dicts()
     # p-1 beats p-0 (0.8), p-0 beats p-2 (0.7)
