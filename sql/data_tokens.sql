@@ -5,4 +5,8 @@ SELECT 'tree_nodes', coalesce(sum(tokens), 0)::BIGINT, count(DISTINCT prompt_id)
 UNION ALL
 SELECT 'votes', coalesce(sum(tokens), 0)::BIGINT, count(DISTINCT prompt_id) FROM votes WHERE origin = 'responses'
 UNION ALL
-SELECT 'rationales', coalesce(sum(tokens), 0)::BIGINT, count(DISTINCT prompt_id) FROM rationales
+SELECT 'rationales', coalesce(sum(tokens), 0)::BIGINT, count(DISTINCT prompt_id) FROM (
+    SELECT tokens, prompt_id FROM rationales
+    UNION ALL -- what was written in vain is paid for too
+    SELECT ("row"->>'tokens')::BIGINT, "row"->>'prompt_id' FROM rejects WHERE "table" = 'rationales'
+)

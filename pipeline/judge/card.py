@@ -162,8 +162,10 @@ def in_words(card: Mapping[str, Any], settings: JudgeSettings) -> str:
         if card["longer_accuracy"] is not None and card["longer_accuracy"] >= card["accuracy"]:
             said.append(f"length alone is right on {card['longer_accuracy']:.2f}")
     said += problems(card, settings)
-    if card["flip_rate"] is not None and not problems(card, settings):
-        said.append(f"{card['flip_rate']:.0%} of its pairs flip, the first seat wins {card['first_share'] or 0.5:.0%}")
+    if card["flip_rate"] is not None and (settings.seat_correction or not problems(card, settings)):
+        first = "–" if card["first_share"] is None else f"{card['first_share']:.0%}"
+        when = "before the seat correction " if settings.seat_correction else ""
+        said.append(f"{when}{card['flip_rate']:.0%} of its pairs flip and the first seat wins {first} of decided votes")
     return "; ".join(said)
 
 

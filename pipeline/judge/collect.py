@@ -143,8 +143,9 @@ def candidates(
         for row in own.get(prompt["prompt_id"], []):
             same = next((one for one, text in texts.items() if text == row["text"]), None)
             if same is not None:
-                reason = f"identical to response {same}: judged once"
-                rejects.append(Reject("votes", "votes", row["response_id"], reason, {"prompt_id": row["prompt_id"]}))
+                about = {"prompt_id": row["prompt_id"], "identical_to": same}
+                reason = "identical to an earlier response: judged once"
+                rejects.append(Reject("votes", "votes", row["response_id"], reason, about))
             elif len(texts) < settings.max_responses:
                 texts[row["response_id"]] = row["text"]
         if len(texts) >= 2:

@@ -104,16 +104,16 @@ async def _explain(engine: Engine, pair: Row, settings: RationaleSettings, run_s
     try:
         sampling = Sampling(settings.max_tokens, settings.temperature)
         (said,) = await engine.sample(prompt, sampling, [seed_for(run_seed, pair_id, "rationale")])
-        text = said.text.strip()
+        text, paid = said.text.strip(), {"tokens": len(said.token_ids)}
         flaw = _flaw(text, pair, settings.max_copy)
         if flaw:
-            return Reject("rationales", "rationales", pair_id, flaw, {**row, "text": text})
+            return Reject("rationales", "rationales", pair_id, flaw, {**row, **paid, "text": text})
         p_chosen = await polarity(engine, text, SEATS[0 if chosen_first else 1]) if settings.check_polarity else None
     except RequestFailed as error:
         return Reject("rationales", "rationales", pair_id, str(error), row)
     if p_chosen is not None and p_chosen <= 0.5:
         reason = "it argues for the rejected side: read alone, it does not name the chosen one"
-        return Reject("rationales", "rationales", pair_id, reason, {**row, "text": text, "p_chosen": p_chosen})
+        return Reject("rationales", "rationales", pair_id, reason, {**row, **paid, "text": text, "p_chosen": p_chosen})
     return {
         **row,
         "rationale_id": content_id(pair_id, engine.policy_id, text),
@@ -123,7 +123,7 @@ async def _explain(engine: Engine, pair: Row, settings: RationaleSettings, run_s
         "p_chosen": p_chosen,
         "agrees": None if p_chosen is None else True,
         "judge_id": engine.policy_id,
-        "tokens": len(said.token_ids),
+        **paid,
         "permuted": False,
     }
 

@@ -45,7 +45,7 @@ def test_identical_responses_and_a_single_one_are_rejected_with_reasons() -> Non
     rows, rejects = ask(judge, {"p": ["same", "same", "other"], "q": ["alone"]})
     assert {frozenset(pair) for pair in rows.select("first_id", "second_id").rows()} == {frozenset(("p-0", "p-2"))}
     assert {(reject.row_id, reject.reason) for reject in rejects} == {
-        ("p-1", "identical to response p-0: judged once"),
+        ("p-1", "identical to an earlier response: judged once"),
         ("q-0", "one response only: nothing to compare it with"),
     }
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
+from assets.cli import app
 from assets.importing import bring
 from pipeline import tables
 from pipeline.config import JudgeSettings
@@ -170,3 +172,12 @@ def test_a_recorded_vote_on_this_lakes_own_responses_is_counted_beside_the_model
     file.write_text("\n".join(map(json.dumps, rows)))
     card = bring(file, JudgeSettings()).cards.to_dicts()[0]
     assert (card["accuracy"], card["n_labelled"], card["source"], card["origin"]) == (1.0, 1, "recorded", "v.jsonl")
+
+
+def test_the_command_shows_the_card_and_a_bad_file_is_one_line_and_exit_1(home: Path) -> None:
+    shown = CliRunner().invoke(app, ["import", str(DATA / "judgebench_votes.jsonl")])
+    assert shown.exit_code == 0 and "12 votes, 6 pairs, 0 rejected rows" in shown.stdout
+    assert "claude-3-haiku, overall: near chance: right on 0.50" in shown.stdout
+    failed = CliRunner().invoke(app, ["import", "none.jsonl"])
+    assert failed.exit_code == 1 and failed.stderr.startswith("orchard: no file none.jsonl")
+    assert failed.stderr.count("\n") == 1

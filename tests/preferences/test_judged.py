@@ -6,7 +6,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from assets.produce import reject_rows
 from pipeline import config, tables
+from pipeline.engine.base import Reject
 from pipeline.judge import rationales
 from pipeline.preferences.build import VARIANTS, build, flip_half
 from pipeline.preferences.judged import osp, rationale_pairs
@@ -125,6 +127,14 @@ def test_rationale_pairs_are_those_that_have_one_and_the_control_points_to_anoth
         assert row["chosen_id"] == other["chosen_id"] and text[row["rationale_id"]] == f"of {row['chosen_id']}"
         assert text[other["rationale_id"]] != text[row["rationale_id"]]
     assert VARIANTS["rationale"].loss == "rationale" and VARIANTS["rationale_permuted"].control_of == "rationale"
+
+
+def test_rationales_that_were_rejected_are_paid_for_too(lake: Lake) -> None:
+    lost = Reject("rationales", "rationales", "x", "empty rationale", {"prompt_id": "r", "tokens": 5})
+    lake.write("rationales", explained(lake), Commit("test"), rejects=reject_rows([lost]))
+    cost = {row["source"]: (row["tokens"], row["prompts"]) for row in lake.query_file("data_tokens").to_dicts()}
+    assert cost["rationales"] == (2 + 5, 3)  # two of one token; the permuted ones cost nothing again
+    assert cost["votes"] == (2 * 4, 3)  # four pairs in both orders; imported votes cost nothing here
 
 
 def test_only_pairs_that_a_variant_of_the_profile_wants_are_explained(lake: Lake) -> None:
