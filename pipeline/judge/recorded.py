@@ -7,7 +7,7 @@ One row is one judgement of one ordered pair, or a labelled pair without one. Co
 - the judgement: judge_id with p_first (a probability) or verdict (first, second or tie; also A, B, A>B, A>>B, ...);
 - criterion, label (first, second, tie, or the share of annotators for the first), first_policy, second_policy.
 
-Rows of LLMBar, JudgeBench (pairs) and PandaLM are recognised by their columns and brought into this shape.
+Rows of LLMBar, JudgeBench (pairs) and PandaLM are recognised by their columns: see layouts.py.
 """
 
 import math
@@ -21,18 +21,7 @@ from pipeline import tables
 from pipeline.engine.base import Reject
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
-
-Row = dict[str, Any]
-VERDICTS = {
-    **dict.fromkeys(("first", "a", "a>b", "a>>b", "[[a>b]]", "[[a>>b]]", "[[a]]"), 1.0),
-    **dict.fromkeys(("second", "b", "b>a", "b>>a", "[[b>a]]", "[[b>>a]]", "[[b]]"), 0.0),
-    **dict.fromkeys(("tie", "a=b", "[[a=b]]", "[[c]]"), 0.5),
-}
-SIDES = {1: "first", 2: "second", 0: "tie"}  # LLMBar's and PandaLM's numbers
-
-
-class _Bad(Exception):
-    """Why a row cannot be used."""
+from pipeline.judge.layouts import VERDICTS, BadRow, Row, layout, verdict
 
 
 @dataclass(frozen=True)
@@ -56,7 +45,7 @@ def read(rows: Iterable[tuple[int, Row]], columns: list[str], origin: str, known
     Raises:
         OrchardError: the columns tell neither a pair nor a judgement, or no row could be used.
     """
-    brought = _layout(columns, origin)
+    brought = layout(columns, origin)
     voted: list[Row] = []
     pairs: dict[str, Row] = {}
     rejects: list[Reject] = []
@@ -67,7 +56,7 @@ def read(rows: Iterable[tuple[int, Row]], columns: list[str], origin: str, known
             pair, shown_first = _pair(row, origin, ids)
             pair = _with_label(pairs.get(pair["pair_id"]), pair)
             vote = _vote(row, pair, shown_first, f"{origin} row {number}")
-        except _Bad as error:
+        except BadRow as error:
             rejects.append(Reject("votes", "import", f"{origin} row {number}", str(error), raw))
             continue
         ids.update({pair["first_id"]: pair["prompt_id"], pair["second_id"]: pair["prompt_id"]})
@@ -75,67 +64,16 @@ def read(rows: Iterable[tuple[int, Row]], columns: list[str], origin: str, known
         voted += [vote] if vote else []
     votes, lonely = _with_both_orders(voted)
     rejects += lonely
-    if not votes and not any(pair["label"] is not None for pair in pairs.values()):
+    voted_on = {(vote["first_id"], vote["second_id"]) for vote in votes}
+    used = [p for p in pairs.values() if p["label"] is not None or (p["first_id"], p["second_id"]) in voted_on]
+    if not used:
         first = f": {rejects[0].row_id}: {rejects[0].reason}" if rejects else ""
         raise OrchardError(f"{origin}: no row could be used{first}")
     return Recorded(
         pl.DataFrame(votes, schema=tables.empty("votes").schema),
-        pl.DataFrame(list(pairs.values()), schema=tables.empty("recorded_pairs").schema),
+        pl.DataFrame(used, schema=tables.empty("recorded_pairs").schema),
         rejects,
     )
-
-
-def _layout(columns: list[str], origin: str) -> Any:
-    """The function that brings a row of this file into our columns."""
-    have = set(columns)
-    if {"input", "output_1", "output_2", "label"} <= have:  # LLMBar
-        return lambda row: {
-            "prompt": row["input"],
-            "first": row["output_1"],
-            "second": row["output_2"],
-            "label": SIDES.get(row["label"], row["label"]),
-        }
-    if {"question", "response_A", "response_B", "label"} <= have:  # JudgeBench
-        return lambda row: {
-            "prompt": row["question"],
-            "first": row["response_A"],
-            "second": row["response_B"],
-            "label": row["label"],
-            "first_policy": row.get("response_model"),
-            "second_policy": row.get("response_model"),
-        }
-    if {"instruction", "response1", "response2", "annotator1"} <= have:
-        return _pandalm
-    _check_columns(have, origin)
-    return lambda row: row
-
-
-def _check_columns(have: set[str], origin: str) -> None:
-    pair = ({"prompt", "first", "second"}, {"first_id", "second_id"})
-    if not any(wanted <= have for wanted in pair):
-        raise OrchardError(
-            f"{origin}: its columns are {', '.join(sorted(have)) or 'none'}: name the pair by prompt, first and second "
-            "(texts), or by first_id and second_id"
-        )
-    if "label" not in have and not ("judge_id" in have and ({"p_first", "verdict"} & have)):
-        missing = "judge_id" if "judge_id" not in have else "p_first or verdict"
-        raise OrchardError(f"{origin}: column {missing} is missing: a vote needs judge_id, and p_first or verdict")
-
-
-def _pandalm(row: Row) -> Row:
-    """PandaLM: three annotators (1, 2, or 0 for a tie); their mean is the label."""
-    found = [row[name] for name in ("annotator1", "annotator2", "annotator3") if row.get(name) is not None]
-    votes = [_verdict(SIDES.get(side, side)) for side in found]
-    first_policy, _, second_policy = str(row.get("cmp_key") or "").partition("_")
-    asked = f"{row['instruction']}\n\n{row['input']}" if row.get("input") else row["instruction"]
-    return {
-        "prompt": asked,
-        "first": row["response1"],
-        "second": row["response2"],
-        "label": sum(votes) / len(votes) if votes else None,
-        "first_policy": first_policy or None,
-        "second_policy": second_policy or None,
-    }
 
 
 def _pair(row: Row, origin: str, known: Mapping[str, str]) -> tuple[Row, str]:
@@ -145,10 +83,10 @@ def _pair(row: Row, origin: str, known: Mapping[str, str]) -> tuple[Row, str]:
     texts = {side: _text(row.get(side), side) for side in ("first", "second")}
     ids = {side: _id(row, side, prompt_id, texts[side], known) for side in ("first", "second")}
     if ids["first"] == ids["second"] or (texts["first"] is not None and texts["first"] == texts["second"]):
-        raise _Bad("identical responses")
+        raise BadRow("identical responses")
     prompt_id = prompt_id or known.get(ids["first"]) or ""
     if known.get(ids["first"], prompt_id) != known.get(ids["second"], prompt_id):
-        raise _Bad("the two responses belong to different prompts")
+        raise BadRow("the two responses belong to different prompts")
     label = _label(row.get("label"))
     a, b = ("first", "second") if ids["first"] < ids["second"] else ("second", "first")
     pair = {
@@ -159,8 +97,8 @@ def _pair(row: Row, origin: str, known: Mapping[str, str]) -> tuple[Row, str]:
         "second_id": ids[b],
         "first": texts[a],
         "second": texts[b],
-        "first_policy": row.get(f"{a}_policy"),
-        "second_policy": row.get(f"{b}_policy"),
+        "first_policy": _name(row.get(f"{a}_policy")),
+        "second_policy": _name(row.get(f"{b}_policy")),
         "label": label if label is None or a == "first" else 1 - label,
         "origin": origin,
     }
@@ -172,7 +110,7 @@ def _with_label(known: Row | None, pair: Row) -> Row:
     if known is None:
         return pair
     if None not in (known["label"], pair["label"]) and known["label"] != pair["label"]:
-        raise _Bad("its label contradicts that of an earlier row of the same pair")
+        raise BadRow("its label contradicts that of an earlier row of the same pair")
     return {name: pair[name] if value is None else value for name, value in known.items()}
 
 
@@ -181,9 +119,9 @@ def _id(row: Row, side: str, prompt_id: str | None, text: str | None, known: Map
     if given is not None and (str(given) in known or (prompt_id and text is not None)):
         return str(given)
     if given is not None:
-        raise _Bad(f"unknown id {given!r} in {side}_id: no such response here, and the row gives no prompt and texts")
+        raise BadRow(f"unknown id {given!r} in {side}_id: no such response here, and the row gives no prompt and texts")
     if not prompt_id or text is None:
-        raise _Bad(f"no {side} response: give prompt and {side}, or {side}_id")
+        raise BadRow(f"no {side} response: give prompt and {side}, or {side}_id")
     return content_id(prompt_id, text)
 
 
@@ -191,7 +129,7 @@ def _vote(row: Row, pair: Row, first: str, where: str) -> Row | None:
     """The row's judgement; None for a pair that only has a label."""
     if row.get("judge_id") in (None, ""):
         if pair["label"] is None:
-            raise _Bad("neither a judge_id nor a label")
+            raise BadRow("neither a judge_id nor a label")
         return None
     judge_id, criterion = str(row["judge_id"]), str(row.get("criterion") or "overall")
     second = pair["second_id"] if first == pair["first_id"] else pair["first_id"]
@@ -203,7 +141,7 @@ def _vote(row: Row, pair: Row, first: str, where: str) -> Row | None:
         "judge_id": judge_id,
         "criterion": criterion,
         "method": "pairwise",
-        "p_first": _probability(row["p_first"]) if row.get("p_first") is not None else _verdict(row.get("verdict")),
+        "p_first": _probability(row["p_first"]) if row.get("p_first") is not None else verdict(row.get("verdict")),
         "score_first": None,
         "score_second": None,
         "source": "recorded",
@@ -237,6 +175,10 @@ def _reject(vote: Row, reason: str) -> Reject:
     return Reject("votes", "import", vote["_where"], reason, {k: v for k, v in vote.items() if k != "_where"})
 
 
+def _name(value: Any) -> str | None:
+    return None if value in (None, "") else str(value)
+
+
 def _messages(prompt: Any) -> list[dict[str, str]] | None:
     if prompt is None or prompt == "":
         return None
@@ -244,7 +186,7 @@ def _messages(prompt: Any) -> list[dict[str, str]] | None:
         return [{"role": "user", "content": prompt.strip()}]
     turns = [turn for turn in prompt if isinstance(turn, Mapping)] if isinstance(prompt, list) else []
     if not turns or len(turns) != len(prompt) or not all({"role", "content"} <= set(turn) for turn in turns):
-        raise _Bad("prompt is neither a text nor a list of turns with role and content")
+        raise BadRow("prompt is neither a text nor a list of turns with role and content")
     return [{"role": str(turn["role"]), "content": str(turn["content"]).strip()} for turn in turns]
 
 
@@ -252,9 +194,9 @@ def _text(value: Any, side: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise _Bad(f"{side} is a {type(value).__name__}, not a text")
+        raise BadRow(f"{side} is a {type(value).__name__}, not a text")
     if not value.strip():
-        raise _Bad(f"{side} is empty")
+        raise BadRow(f"{side} is empty")
     return value.strip()
 
 
@@ -262,28 +204,21 @@ def _probability(value: Any) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise _Bad(f"p_first is {value!r}, not a number") from None
+        raise BadRow(f"p_first is {value!r}, not a number") from None
     if not (math.isfinite(number) and 0 <= number <= 1):
-        raise _Bad(f"p_first is {value}, outside [0, 1]")
+        raise BadRow(f"p_first is {value}, outside [0, 1]")
     return number
-
-
-def _verdict(value: Any) -> float:
-    found = VERDICTS.get(str(value).strip().lower())
-    if found is None:
-        raise _Bad(f"verdict {value!r} is none of first, second and tie")
-    return found
 
 
 def _label(value: Any) -> float | None:
     if value is None or value == "":
         return None
     if isinstance(value, str) and value.strip().lower() in VERDICTS:
-        return _verdict(value)
+        return verdict(value)
     try:
         share = float(value)
     except (TypeError, ValueError):
         share = math.nan
     if not 0 <= share <= 1:
-        raise _Bad(f"label {value!r} is none of first, second and tie, nor a share in [0, 1]")
+        raise BadRow(f"label {value!r} is none of first, second and tie, nor a share in [0, 1]")
     return share

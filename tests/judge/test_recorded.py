@@ -110,6 +110,15 @@ def test_a_vote_whose_other_order_is_missing_or_that_comes_twice_is_rejected() -
     assert set(found.votes["p_first"]) == {0.9, 0.2}
 
 
+@pytest.mark.parametrize("row", [{"input": "q", "output_1": "a", "label": []}, {"instruction": "q", "annotator1": "x"}])
+def test_a_row_of_a_known_set_that_lacks_something_is_rejected_and_not_fatal(row: dict[str, object]) -> None:
+    whole = {"input": "q", "output_1": "a", "output_2": "b", "label": 1}
+    if "instruction" in row:
+        whole = {"instruction": "q", "response1": "a", "response2": "b", "annotator1": 0}
+    found = take(whole, row)
+    assert found.pairs.height == 1 and [reject.row_id for reject in found.rejects] == ["f.jsonl row 2"]
+
+
 def test_two_labels_of_one_pair_may_not_contradict_each_other() -> None:
     found = take({**GOOD, "label": "first"}, {**SWAPPED, "label": "second"}, {**SWAPPED, "label": "first"})
     assert [r.reason for r in found.rejects] == ["its label contradicts that of an earlier row of the same pair"]
