@@ -38,9 +38,7 @@ def test_a_line_that_is_no_principle_is_dropped_with_the_reason(line: str, reaso
 
 
 def test_principles_keep_the_words_of_the_feedback_that_say_so() -> None:
-    answer = (
-        '1. conciseness | yes | "Short and to the point"\n- truthfulness | No | "invents a date nobody asked for"\n'
-    )
+    answer = '1. conciseness | yes | "Short and to the point"\n- truth | No | "invents a date nobody asked for"\n'
     engine = SimulatedJudge(lambda first, second: 0.0, says=answer)
     found = asyncio.run(extract(engine, TURNS, "In 1066.", FEEDBACK, seed=0))
     assert [(one.name, one.satisfied) for one in found] == [("conciseness", True), ("truth", False)]
