@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from assets.judging import judges_are_fair
 from assets.preferences import preferences
 from assets.workshop import Workshop
 
@@ -14,4 +15,4 @@ def no_test_prompt_in_training(shop: Workshop) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=leaks.is_empty(), metadata={"leaked_pairs": leaks.height})
 
 
-CHECKS = [no_test_prompt_in_training]
+CHECKS = [no_test_prompt_in_training, judges_are_fair]

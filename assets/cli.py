@@ -65,6 +65,23 @@ def tables() -> None:
     show(["table", "rows", "version", "what a row is"], rows)
 
 
+@app.command(name="import")
+@one_line_errors
+def import_(
+    path: Annotated[Path, typer.Argument(help="Recorded votes or labelled pairs: JSONL, JSON, CSV or Parquet.")],
+    profile: Profile = "quick",
+) -> None:
+    """Bring in a judge's past votes, or labelled pairs, and show the judge's report card. No model is asked."""
+    from assets.importing import bring
+
+    brought = bring(path, config.load(profile).judge)
+    console.print(f"{path.name}: {brought.votes} votes, {brought.pairs} pairs, {brought.rejected} rejected rows")
+    for reason, n in brought.reasons:
+        console.print(f"  {n} x {reason}")
+    for judge_id, criterion, verdict in brought.cards.select("judge_id", "criterion", "verdict").iter_rows():
+        console.print(f"{judge_id}, {criterion}: {verdict}")
+
+
 @app.command()
 @one_line_errors
 def tree(

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from assets.checks import CHECKS
+from assets.judging import judges, rationales_asset, votes_asset
 from assets.preferences import preferences
 from assets.sampling import prompts, responses, tree_nodes
 from assets.training import TRAINED, reference_logps_asset, training_runs
@@ -33,6 +34,9 @@ defs = dg.Definitions(
         tree_nodes,
         thought_nodes,
         preference_lists,
+        votes_asset,
+        judges,
+        rationales_asset,
         preferences,
         reference_logps_asset,
         training_runs,

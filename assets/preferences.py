@@ -4,6 +4,7 @@ import dagster as dg
 import polars as pl
 
 from assets import plots
+from assets.judging import judges, rationales_asset
 from assets.produce import Made, Recipe, Result, column_schema, produce
 from assets.sampling import OWNERS, responses, tree_nodes
 from assets.trees import preference_lists, thought_nodes
@@ -14,16 +15,16 @@ from pipeline.engine.rendering import Renderer
 from pipeline.preferences.build import build, sources
 from pipeline.preferences.lengths import with_tokens
 
-QUERIES = sorted(f"sql/{file.name}" for file in (config.ROOT / "sql").glob("pairs_*.sql"))
-CODE = code_version("pipeline/preferences", "pipeline/tables.py", *QUERIES)
-SECTIONS = {"preferences"}  # of the settings, that building pairs reads
+QUERIES = sorted(f"sql/{file.name}" for file in (config.ROOT / "sql").glob("*pairs*.sql"))
+CODE = code_version("pipeline/preferences", "pipeline/judge", "pipeline/tables.py", *QUERIES)
+SECTIONS = {"preferences", "judge"}  # of the settings, that building pairs reads
 
 
 @dg.asset(
     group_name="preferences",
     kinds={"duckdb", "parquet"},
     owners=OWNERS,
-    deps=[responses, tree_nodes, thought_nodes, preference_lists],
+    deps=[responses, tree_nodes, thought_nodes, preference_lists, judges, rationales_asset],
     code_version=CODE,
     metadata={"dagster/column_schema": column_schema("preferences")},
     description="Pairs of every variant: right against wrong responses, siblings of different value, and controls.",

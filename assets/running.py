@@ -47,6 +47,10 @@ def _alive(owner: str) -> bool:
 
 
 def _cause(result: dg.ExecuteInProcessResult) -> str:
+    checks = [e for e in result.get_asset_check_evaluations() if e.blocking and not e.passed and e.description]
+    stopping = [f"{e.check_name}: {e.description}" for e in checks if e.severity == dg.AssetCheckSeverity.ERROR]
+    if stopping:
+        return stopping[0]
     failures = [event for event in result.all_events if event.is_step_failure]
     if not failures:
         return "the run failed before its first step: look at it with `make ui`"

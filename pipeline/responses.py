@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import polars as pl
+from datasketch import MinHash
 
 from pipeline import tables
 from pipeline.config import SamplingSettings
@@ -35,12 +36,33 @@ def draw(
     results = run_all([one(prompt) for prompt in prompts.iter_rows(named=True)], progress)
     flat = [item for items in results for item in items]
     rows = [item for item in flat if not isinstance(item, Reject)]
+    mark_near_duplicates(rows, settings.near_duplicate)
     schema = tables.empty("responses").schema
     return pl.DataFrame(rows, schema=schema), [item for item in flat if isinstance(item, Reject)]
 
 
+def mark_near_duplicates(rows: list[Row], threshold: float) -> None:
+    """Sets `near_duplicate_of`: the earliest draw for the same prompt that is at least this alike. Nothing is dropped.
+
+    Alike is the Jaccard similarity of character 5-grams, estimated by MinHash with 128 permutations (datasketch).
+    """
+    earlier: dict[object, list[tuple[object, MinHash]]] = {}
+    for row in sorted(rows, key=lambda row: (str(row["prompt_id"]), row["draw"])):
+        own = _minhash(str(row["text"]))
+        before = earlier.setdefault(row["prompt_id"], [])
+        row["near_duplicate_of"] = next((one for one, other in before if own.jaccard(other) >= threshold), None)
+        before.append((row["response_id"], own))
+
+
+def _minhash(text: str) -> MinHash:
+    words = " ".join(text.lower().split())
+    sketch = MinHash(num_perm=128, seed=1)
+    sketch.update_batch([words[i : i + 5].encode() for i in range(max(1, len(words) - 4))])
+    return sketch
+
+
 def _row(prompt: Row, policy_id: str, settings: SamplingSettings, number: int, completion: Completion) -> Row | Reject:
-    sampling = settings.model_dump_json(exclude={"n"})
+    sampling = settings.model_dump_json(exclude={"n", "near_duplicate"})
     response_id = content_id(prompt["prompt_id"], policy_id, sampling, number)
     text = completion.text.strip()
     if not text:
@@ -51,6 +73,7 @@ def _row(prompt: Row, policy_id: str, settings: SamplingSettings, number: int, c
         "prompt_id": prompt["prompt_id"],
         "policy_id": policy_id,
         "on_policy": True,
+        "round": 0,
         "draw": number,
         "sampling": sampling,
         "text": text,

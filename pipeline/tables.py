@@ -84,9 +84,11 @@ class Responses(dy.Schema):
     prompt_id = _id("its prompt")
     policy_id = _id("the model that wrote it: name, revision and weights")
     on_policy = _flag("true where the policy is the one to be trained")
+    round = _count("round of sampling and training that it belongs to, from 0; null where unknown", nullable=True)
     draw = _count("number of the draw for this prompt")
     sampling = _text("JSON of the sampling parameters")
     text = _text("the response, stripped")
+    near_duplicate_of = _id("an earlier draw for the same prompt that says nearly the same; null: none", nullable=True)
     tokens = dy.Int64(min=1, metadata=_doc("sampled tokens"))
     prompt_tokens = _count("tokens of the rendered prompt")
     logprob_mean = _number("mean log-probability per sampled token, nats; at most 0")
@@ -257,7 +259,80 @@ class Rationales(dy.Schema):
     p_chosen = _share("P(chosen is better) judged from the rationale alone; null where not asked", nullable=True)
     agrees = _flag("true where the rationale argues for the chosen side; null where not asked", nullable=True)
     judge_id = _id("the model that wrote it")
-    tokens = _count("sampled tokens")
+    tokens = _count("sampled tokens; 0 where permuted, because they are paid for already")
+    permuted = _flag("true for the control's rows: this pair's question with the text of another pair")
+
+
+class Votes(dy.Schema):
+    """One row per judgement of one ordered pair of responses; both orders of a pair are always there."""
+
+    vote_id = _id("hash of judge, criterion, origin and the ordered pair", key=True)
+    prompt_id = _id("its prompt")
+    first_id = _id("response that was shown first")
+    second_id = _id("response that was shown second")
+    judge_id = _id("who judged: a model's id, or the name that a file gives")
+    criterion = _text("name of the question that was asked")
+    method = _choice(["pairwise", "scores"], "scores: both were scored alone, p_first follows from the two scores")
+    p_first = _share("P(first is better)")
+    score_first = _number("expected score of the first response; null where they were compared", nullable=True)
+    score_second = _number("expected score of the second response; null where they were compared", nullable=True)
+    source = _choice(["model", "recorded"], "model: asked here; recorded: imported")
+    origin = _text("responses: the pair was sampled here; else the file that it was imported from")
+    tokens = _count("tokens sampled for it; 0 for recorded votes")
+
+    @dy.rule()
+    def sides_differ(cls) -> pl.Expr:
+        return pl.col("first_id") != pl.col("second_id")
+
+
+class RecordedPairs(dy.Schema):
+    """One row per imported pair of responses: it is judged and reported on, never sampled or trained on."""
+
+    pair_id = _id("hash of origin, prompt and both responses", key=True)
+    prompt_id = _id("hash of the prompt")
+    messages = _messages("chat turns that both responses answer; null where the file gives none", nullable=True)
+    first_id = _id("hash of prompt and text, or the id that the file gives")
+    second_id = _id("hash of prompt and text, or the id that the file gives")
+    first = _text("one response; null where the file gives no texts", nullable=True)
+    second = _text("the other response; null where the file gives no texts", nullable=True)
+    first_policy = _text("who wrote the first; null where unknown", nullable=True)
+    second_policy = _text("who wrote the second; null where unknown", nullable=True)
+    label = _share("share of the annotators who find the first better, ties half; null where unknown", nullable=True)
+    origin = _text("the file that it was imported from")
+
+
+class Judges(dy.Schema):
+    """One row per judge, criterion, and source and origin of its votes: the judge's report card."""
+
+    judge_id = _id("who judged", key=True)
+    criterion = _id("the question", key=True)
+    source = dy.String(primary_key=True, metadata=_doc("model: asked here; recorded: imported"))
+    origin = _id("responses: pairs that were sampled here; else the file that they were imported from", key=True)
+    n_votes = _count("votes")
+    n_pairs = _count("pairs, both orders each")
+    n_labelled = _count("pairs with a known better side")
+    accuracy = _share("share of labelled pairs judged right; a tie or a flip counts half", nullable=True)
+    accuracy_low = _share("lower end of its 95 % Wilson interval", nullable=True)
+    accuracy_high = _share("upper end of that interval", nullable=True)
+    flip_rate = _share("share of pairs whose winner changes with the order; null where only scored", nullable=True)
+    first_share = _share("share of decided votes that the first seat wins; null where only scored", nullable=True)
+    first_low = _share("lower end of its 95 % Wilson interval, votes taken as independent", nullable=True)
+    first_high = _share("upper end of that interval", nullable=True)
+    seat_p_value = _share("exact sign test over flipped pairs that no seat is favoured", nullable=True)
+    seat_bias = _number("mean log-odds that the first seat wins, nats: 0 is fair; null if only scored", nullable=True)
+    flip_rate_corrected = _share("flip rate once the seat bias is subtracted from every vote", nullable=True)
+    first_share_corrected = _share("first-seat share once it is subtracted", nullable=True)
+    seat_p_value_corrected = _share("the sign test once it is subtracted", nullable=True)
+    longer_share = _share("share of decided pairs whose longer text won", nullable=True)
+    longer_accuracy = _share("share of labelled pairs whose better side is longer: length alone", nullable=True)
+    own_share = _share("share won by the judge's own responses against other policies'", nullable=True)
+    own_truth = _share("share of those pairs, where labelled, whose own side is better", nullable=True)
+    ece = _share("expected calibration error on labelled pairs, 10 bins", nullable=True)
+    ece_calibrated = _share("the same after calibration, each half fitted on the other", nullable=True)
+    temperature = _number("divides the log-odds; null: no label, or a judge no better than chance", nullable=True)
+    curve = _text("JSON list of [mean p, share right, pairs] per bin; null without labels", nullable=True)
+    tokens = _count("tokens sampled for its votes")
+    verdict = _text("what the numbers say, in words")
 
 
 class ReferenceLogps(dy.Schema):
@@ -373,6 +448,9 @@ TABLES: dict[str, type[dy.Schema]] = {
     "preferences": Preferences,
     "preference_lists": PreferenceLists,
     "unpaired": Unpaired,
+    "votes": Votes,
+    "recorded_pairs": RecordedPairs,
+    "judges": Judges,
     "rationales": Rationales,
     "reference_logps": ReferenceLogps,
     "training_runs": TrainingRuns,

@@ -6,3 +6,11 @@ UNION ALL
 SELECT 'thought_nodes', coalesce(sum(tokens), 0)::BIGINT, count(DISTINCT prompt_id) FROM tree_nodes WHERE method = 'tot'
 UNION ALL
 SELECT 'preference_lists', 0, count(DISTINCT prompt_id) FROM preference_lists -- made from trees: nothing is sampled
+UNION ALL
+SELECT 'votes', coalesce(sum(tokens), 0)::BIGINT, count(DISTINCT prompt_id) FROM votes WHERE origin = 'responses'
+UNION ALL
+SELECT 'rationales', coalesce(sum(tokens), 0)::BIGINT, count(DISTINCT prompt_id) FROM (
+    SELECT tokens, prompt_id FROM rationales
+    UNION ALL -- what was written in vain is paid for too
+    SELECT ("row"->>'tokens')::BIGINT, "row"->>'prompt_id' FROM rejects WHERE "table" = 'rationales'
+)

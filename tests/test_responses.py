@@ -54,3 +54,25 @@ def test_seeds_differ_by_run_prompt_and_draw() -> None:
 
     assert len(set(seeds(1) + seeds(2))) == 12
     assert seeds(1) == seeds(1)
+
+
+def test_near_duplicates_are_marked_with_the_first_of_them_and_stay() -> None:
+    long = "First add four and three, which makes seven. Then check it by counting up from four: five, six, seven."
+    texts = [long, "Seven, because three more than four is seven.", long.replace("counting up", "counting  UP") + "!"]
+    engine = ScriptedEngine(lambda prefix, sampling, n: texts[n])
+    rows, _ = responses.draw(engine, prompts("3 + 4", "4 + 3"), SETTINGS, run_seed=1)
+    assert rows.height == 6 and set(rows["round"]) == {0}
+    for prompt in ("3 + 4", "4 + 3"):
+        own = rows.filter(pl.col("prompt_id") == prompt).sort("draw")
+        assert own["near_duplicate_of"].to_list() == [None, None, own["response_id"][0]]
+
+
+def test_the_estimated_likeness_is_close_to_the_exact_one() -> None:
+    """Jaccard similarity of character 5-grams, worked out with sets; 128 permutations err by about 0.04."""
+    one, other = "the quick brown fox jumps over the lazy dog", "the quick brown fox jumps over a lazy cat"
+
+    def grams(text: str) -> set[str]:
+        return {text[i : i + 5] for i in range(len(text) - 4)}
+
+    exact = len(grams(one) & grams(other)) / len(grams(one) | grams(other))
+    assert abs(responses._minhash(one).jaccard(responses._minhash(other)) - exact) < 0.13

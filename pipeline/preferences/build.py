@@ -8,7 +8,7 @@ from pipeline import tables
 from pipeline.config import Settings
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
-from pipeline.preferences import trees
+from pipeline.preferences import judged, trees
 from pipeline.preferences.controls import flip_half, shuffled
 from pipeline.preferences.variant import Variant
 from pipeline.store import Lake
@@ -41,6 +41,7 @@ VARIANTS: dict[str, Variant] = {
             control_of="tree_plv",
         ),
         *trees.VARIANTS,
+        *judged.VARIANTS,
     )
 }
 

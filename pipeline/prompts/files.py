@@ -1,4 +1,4 @@
-"""Pools in a file: JSONL (plain or gzip), Parquet or CSV."""
+"""Rows in a file: JSONL or JSON (plain or gzip), Parquet or CSV; and pools made of them."""
 
 import gzip
 import json
@@ -13,7 +13,8 @@ from pipeline.errors import OrchardError
 from pipeline.prompts.record import Record, check_columns, from_rows, location, one_line
 
 Row = tuple[int, dict[str, Any]]
-_ENDINGS = ".jsonl, .ndjson, .jsonl.gz, .parquet or .csv"
+_TEXT = ("jsonl", "ndjson", "json")  # these may be gzipped
+_ENDINGS = ".jsonl, .ndjson, .json, one of these with .gz, .parquet or .csv"
 
 
 def records(pool: PoolSettings) -> Iterator[Record]:
@@ -25,19 +26,43 @@ def records(pool: PoolSettings) -> Iterator[Record]:
     path = Path(location(pool)).expanduser()
     if not path.is_file():
         raise OrchardError(f"pool {pool.name!r}: no file {path} (looked for {path.resolve()}): mend the pool's path")
-    rows, columns = _jsonl(path) if _kind(path) in ("jsonl", "ndjson") else _table(path)
+    rows, columns = read(path)
     if not rows:
         raise OrchardError(f"pool {pool.name!r}: {path} has no rows")
     check_columns(pool, str(path), columns)
     return from_rows(pool, path.name, iter(rows))
 
 
+def read(path: Path) -> tuple[list[Row], list[str]]:
+    """(number from 1, {column: value}) of every row, and all columns. A CSV file's values are texts.
+
+    Raises:
+        OrchardError: no such file, an unknown ending, or a file that is not what its name says.
+    """
+    if not path.is_file():
+        raise OrchardError(f"no file {path} (looked for {path.resolve()})")
+    kind = _kind(path)
+    if kind == "json":
+        return _json(path)
+    return _jsonl(path) if kind in _TEXT else _table(path)
+
+
 def _kind(path: Path) -> str:
     kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
     zipped = path.name.lower().endswith(".gz")
-    if kind in ("jsonl", "ndjson") or (kind in ("parquet", "csv") and not zipped):
+    if kind in _TEXT or (kind in ("parquet", "csv") and not zipped):
         return kind
     raise OrchardError(f"{path}: unknown kind of file: its name must end in {_ENDINGS}")
+
+
+def _json(path: Path) -> tuple[list[Row], list[str]]:
+    try:
+        found = json.loads("\n".join(_lines(path)))
+    except (ValueError, RecursionError) as error:
+        raise OrchardError(f"{path} is not a JSON file: {one_line(error)}") from error
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise OrchardError(f"{path} is not a JSON array of objects: convert it to JSONL")
+    return list(enumerate(found, start=1)), list(dict.fromkeys(column for row in found for column in row))
 
 
 def _jsonl(path: Path) -> tuple[list[Row], list[str]]:
@@ -53,7 +78,8 @@ def _lines(path: Path) -> list[str]:
         data = gzip.decompress(path.read_bytes()) if path.name.lower().endswith(".gz") else path.read_bytes()
         return data.decode("utf-8-sig").split("\n")
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise OrchardError(f"{path} is not a JSONL file in UTF-8: {one_line(error)}") from error
+        kind = "JSON" if _kind(path) == "json" else "JSONL"
+        raise OrchardError(f"{path} is not a {kind} file in UTF-8: {one_line(error)}") from error
 
 
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:

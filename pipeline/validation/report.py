@@ -50,6 +50,8 @@ def _facts(lake: Lake, settings: Settings) -> dict[str, Any]:
         "losses": _picture(figures.curves(_losses(trained), "optimiser step", "loss")),
         "strengths": _picture(figures.histogram(pairs["strength"].drop_nulls().to_list(), "strength", "pairs")),
         "depths": lake.query_file("pairs_per_depth").to_dicts(),
+        "judges": lake.read("judges").sort("origin", "judge_id", "criterion").to_dicts(),
+        "strength_truth": lake.query_file("strength_truth").to_dicts(),
         "examples": _examples(pairs, settings),
         "tables": [{"table": name, "version": lake.version(name), "rows": lake.read(name).height} for name in known],
         "rejects": lake.sql(

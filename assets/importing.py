@@ -1,0 +1,46 @@
+"""`orchard import`: recorded votes and labelled pairs from a file into the lake, and the report card over them."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from assets.produce import reject_rows
+from pipeline import config
+from pipeline.config import JudgeSettings
+from pipeline.judge import card, recorded
+from pipeline.prompts.files import read
+from pipeline.store import Commit, Lake
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What came of a file."""
+
+    votes: int
+    pairs: int
+    rejected: int
+    reasons: list[tuple[str, int]]
+    cards: pl.DataFrame  # rows of `judges`
+
+
+def bring(path: Path, settings: JudgeSettings) -> Brought:
+    """Replaces what an earlier import of a file of this name brought.
+
+    Raises:
+        OrchardError: no such file, not what its name says, a missing column, or no row that could be used.
+    """
+    rows, columns = read(path)
+    origin = path.name
+    with Lake(config.home()) as lake:
+        known = dict(lake.sql("SELECT response_id, prompt_id FROM responses").iter_rows())
+        found = recorded.read(rows, columns, origin, known)
+        commit = Commit(f"import {origin}")
+        lake.write("recorded_pairs", found.pairs, commit, partition={"origin": origin})
+        own = {"source": "recorded", "origin": origin}
+        lake.write("votes", found.votes, commit, partition=own, rejects=reject_rows(found.rejects))
+        items, labels = lake.query_file("judge_items"), lake.query_file("judge_labels")
+    cards = card.cards(found.votes, items, labels, settings)
+    reasons = Counter(reject.reason for reject in found.rejects).most_common(5)
+    return Brought(found.votes.height, found.pairs.height, len(found.rejects), reasons, cards)

@@ -1,0 +1,178 @@
+"""Votes on sampled responses and on imported pairs, as rows of `votes`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from pipeline import tables
+from pipeline.config import JudgeSettings
+from pipeline.engine.base import Engine, Reject, RequestFailed, Turn
+from pipeline.engine.session import run_all
+from pipeline.ids import content_id, unit_for
+from pipeline.judge.pairings import PAIRINGS
+from pipeline.judge.vote import Judge, above, check_words, expectation, score, score_words
+
+Row = dict[str, Any]
+SAMPLED = "responses"  # the origin of pairs that were sampled here
+
+
+@dataclass
+class Bench:
+    """One prompt's responses before one judge: collects votes and rejects."""
+
+    judge: Judge
+    settings: JudgeSettings
+    prompt_id: str
+    messages: Sequence[Turn]
+    texts: dict[str, str]  # response id -> text, all different
+    origin: str = SAMPLED
+    rows: list[Row] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+
+    async def all_pairs(self) -> None:
+        """Asks whatever the settings' method and pairing ask for."""
+        if self.settings.method == "scores":
+            await self.scores()
+        else:
+            await PAIRINGS[self.settings.pairing](list(self.texts), self.compare)
+
+    async def compare(self, a: str, b: str) -> float:
+        """P(a is better) from both orders (the plain mean, for the pairing's own use); 0.5 where the vote failed."""
+        try:
+            with_a, with_b = await self.judge.both_orders(self.messages, self.texts[a], self.texts[b])
+        except RequestFailed as error:
+            self.reject(content_id(*sorted((a, b))), str(error), first_id=a, second_id=b)
+            return 0.5
+        tokens = 2 if self.judge.must_answer else 1
+        self.rows.append(self.row(a, b, with_a, tokens=tokens))
+        self.rows.append(self.row(b, a, with_b, tokens=tokens))
+        return (with_a + 1 - with_b) / 2
+
+    async def scores(self) -> None:
+        """Every response alone; all pairs follow from the scores' distributions."""
+        found: dict[str, list[float]] = {}
+        for one, text in self.texts.items():
+            try:
+                found[one] = await score(self.judge, self.messages, text, self.settings.scale)
+            except RequestFailed as error:
+                self.reject(one, str(error))
+        paid: set[str] = set()
+        for a in found:
+            for b in found:
+                if a != b:
+                    tokens, means = int(a not in paid), (expectation(found[a]), expectation(found[b]))
+                    self.rows.append(self.row(a, b, above(found[a], found[b]), tokens=tokens, scores=means))
+                    paid.add(a)
+
+    def row(self, first: str, second: str, p: float, *, tokens: int, scores: tuple[float, float] | None = None) -> Row:
+        """One vote."""
+        judge_id, criterion = self.judge.engine.policy_id, self.judge.criterion
+        return {
+            "vote_id": content_id(judge_id, criterion, "model", self.origin, first, second),
+            "prompt_id": self.prompt_id,
+            "first_id": first,
+            "second_id": second,
+            "judge_id": judge_id,
+            "criterion": criterion,
+            "method": self.settings.method,
+            "p_first": p,
+            "score_first": scores[0] if scores else None,
+            "score_second": scores[1] if scores else None,
+            "source": "model",
+            "origin": self.origin,
+            "tokens": tokens,
+        }
+
+    def reject(self, row_id: str, reason: str, **row: object) -> None:
+        """A vote that failed."""
+        about = {"prompt_id": self.prompt_id, "criterion": self.judge.criterion, **row}
+        self.rejects.append(Reject("votes", "votes", row_id, reason, about))
+
+
+def collect(
+    engine: Engine,
+    prompts: pl.DataFrame,
+    responses: pl.DataFrame,
+    recorded: pl.DataFrame,
+    settings: JudgeSettings,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[pl.DataFrame, list[Reject]]:
+    """Votes of one judge under every criterion, and what was rejected.
+
+    Args:
+        engine: the judge.
+        prompts: rows of `prompts` whose responses are judged.
+        responses: rows of `responses`.
+        recorded: rows of `recorded_pairs`; those with texts are judged too, at most `settings.max_recorded`.
+        settings: see JudgeSettings.
+        progress: called with (done, all) after each prompt or recorded pair.
+
+    Raises:
+        OrchardError: a verdict word is not one token for this judge.
+    """
+    check_words(engine, score_words(settings.scale) if settings.method == "scores" else settings.words)
+    judges = [
+        Judge(engine, name, question, settings.template, settings.words, settings.must_answer)
+        for name, question in settings.criteria.items()
+    ]
+    tables_, rejects = candidates(prompts, responses, settings)
+    tables_ += recorded_candidates(recorded, settings.max_recorded)
+    benches = [Bench(judge, settings, *table) for judge in judges for table in tables_]
+    run_all([bench.all_pairs() for bench in benches], progress)
+    rows = [row for bench in benches for row in bench.rows]
+    rejects += [reject for bench in benches for reject in bench.rejects]
+    return pl.DataFrame(rows, schema=tables.empty("votes").schema), rejects
+
+
+Table = tuple[str, Sequence[Turn], dict[str, str], str]  # prompt id, its turns, response id -> text, origin
+
+
+def candidates(
+    prompts: pl.DataFrame, responses: pl.DataFrame, settings: JudgeSettings
+) -> tuple[list[Table], list[Reject]]:
+    """What there is to judge per prompt: the first draws with different texts; what cannot be judged is rejected."""
+    found: list[Table] = []
+    rejects: list[Reject] = []
+    own: dict[str, list[Row]] = {}
+    for row in responses.sort("draw", "response_id").iter_rows(named=True):
+        own.setdefault(row["prompt_id"], []).append(row)
+    for prompt in first_prompts(prompts, settings.max_prompts).iter_rows(named=True):
+        texts: dict[str, str] = {}
+        for row in own.get(prompt["prompt_id"], []):
+            same = next((one for one, text in texts.items() if text == row["text"]), None)
+            if same is not None:
+                about = {"prompt_id": row["prompt_id"], "identical_to": same}
+                reason = "identical to an earlier response: judged once"
+                rejects.append(Reject("votes", "votes", row["response_id"], reason, about))
+            elif len(texts) < settings.max_responses:
+                texts[row["response_id"]] = row["text"]
+        if len(texts) >= 2:
+            found.append((prompt["prompt_id"], prompt["messages"], texts, SAMPLED))
+        elif texts:
+            reason = "one response only: nothing to compare it with"
+            rejects.append(Reject("votes", "votes", next(iter(texts)), reason, {"prompt_id": prompt["prompt_id"]}))
+    return found, rejects
+
+
+def first_prompts(prompts: pl.DataFrame, limit: int | None) -> pl.DataFrame:
+    """At most `limit` prompts, chosen by hash."""
+    order = pl.Series("order", [unit_for("judge", prompt) for prompt in prompts["prompt_id"]], dtype=pl.Float64)
+    chosen = prompts.with_columns(order).sort("order").drop("order")
+    return chosen if limit is None else chosen.head(limit)
+
+
+def recorded_candidates(pairs: pl.DataFrame, limit: int) -> list[Table]:
+    """Imported pairs with a prompt and two different texts, at most `limit` by hash."""
+    whole = pairs.drop_nulls(["messages", "first", "second"]).filter(pl.col("first") != pl.col("second"))
+    order = pl.Series("order", [unit_for("judge", pair) for pair in whole["pair_id"]], dtype=pl.Float64)
+    return [
+        (
+            row["prompt_id"],
+            row["messages"],
+            {row["first_id"]: row["first"], row["second_id"]: row["second"]},
+            row["origin"],
+        )
+        for row in whole.with_columns(order).sort("order").head(limit).iter_rows(named=True)
+    ]

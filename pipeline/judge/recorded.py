@@ -1,0 +1,224 @@
+"""Imported judgements: votes, and pairs with a known better side, from a file's rows.
+
+One row is one judgement of one ordered pair, or a labelled pair without one. Columns (others are ignored):
+
+- which pair: prompt and first and second (texts), or first_id and second_id (ids of this lake's responses or of an
+  earlier row of this file); prompt may be a text or a list of chat turns;
+- the judgement: judge_id with p_first (a probability) or verdict (first, second or tie; also A, B, A>B, A>>B, ...);
+- criterion, label (first, second, tie, or the share of annotators for the first), first_policy, second_policy.
+
+Rows of LLMBar, JudgeBench (pairs) and PandaLM are recognised by their columns: see layouts.py.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from pipeline import tables
+from pipeline.engine.base import Reject
+from pipeline.errors import OrchardError
+from pipeline.ids import content_id
+from pipeline.judge.layouts import VERDICTS, BadRow, Row, layout, verdict
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a file holds: rows of `votes` and of `recorded_pairs`, and what was rejected."""
+
+    votes: pl.DataFrame
+    pairs: pl.DataFrame
+    rejects: list[Reject] = field(default_factory=list)
+
+
+def read(rows: Iterable[tuple[int, Row]], columns: list[str], origin: str, known: Mapping[str, str]) -> Recorded:
+    """Votes and pairs of a file.
+
+    Args:
+        rows: numbered rows with named columns, as `pipeline.prompts.files.read` gives them.
+        columns: all the file's columns.
+        origin: the file's name.
+        known: response id -> prompt id of this lake's responses.
+
+    Raises:
+        OrchardError: the columns tell neither a pair nor a judgement, or no row could be used.
+    """
+    brought = layout(columns, origin)
+    voted: list[Row] = []
+    pairs: dict[str, Row] = {}
+    rejects: list[Reject] = []
+    ids = dict(known)
+    for number, raw in rows:
+        try:
+            row = brought(raw)
+            pair, shown_first = _pair(row, origin, ids)
+            pair = _with_label(pairs.get(pair["pair_id"]), pair)
+            vote = _vote(row, pair, shown_first, f"{origin} row {number}")
+        except BadRow as error:
+            rejects.append(Reject("votes", "import", f"{origin} row {number}", str(error), raw))
+            continue
+        ids.update({pair["first_id"]: pair["prompt_id"], pair["second_id"]: pair["prompt_id"]})
+        pairs[pair["pair_id"]] = pair
+        voted += [vote] if vote else []
+    votes, lonely = _with_both_orders(voted)
+    rejects += lonely
+    voted_on = {(vote["first_id"], vote["second_id"]) for vote in votes}
+    used = [p for p in pairs.values() if p["label"] is not None or (p["first_id"], p["second_id"]) in voted_on]
+    if not used:
+        first = f": {rejects[0].row_id}: {rejects[0].reason}" if rejects else ""
+        raise OrchardError(f"{origin}: no row could be used{first}")
+    return Recorded(
+        pl.DataFrame(votes, schema=tables.empty("votes").schema),
+        pl.DataFrame(used, schema=tables.empty("recorded_pairs").schema),
+        rejects,
+    )
+
+
+def _pair(row: Row, origin: str, known: Mapping[str, str]) -> tuple[Row, str]:
+    """The unordered pair of a row (its first is the side with the smaller id), and which id was shown first."""
+    messages = _messages(row.get("prompt"))
+    prompt_id = content_id(messages) if messages else None
+    texts = {side: _text(row.get(side), side) for side in ("first", "second")}
+    ids = {side: _id(row, side, prompt_id, texts[side], known) for side in ("first", "second")}
+    if ids["first"] == ids["second"] or (texts["first"] is not None and texts["first"] == texts["second"]):
+        raise BadRow("identical responses")
+    prompt_id = prompt_id or known.get(ids["first"]) or ""
+    if known.get(ids["first"], prompt_id) != known.get(ids["second"], prompt_id):
+        raise BadRow("the two responses belong to different prompts")
+    label = _label(row.get("label"))
+    a, b = ("first", "second") if ids["first"] < ids["second"] else ("second", "first")
+    pair = {
+        "pair_id": content_id(origin, prompt_id, ids[a], ids[b]),
+        "prompt_id": prompt_id,
+        "messages": messages,
+        "first_id": ids[a],
+        "second_id": ids[b],
+        "first": texts[a],
+        "second": texts[b],
+        "first_policy": _name(row.get(f"{a}_policy")),
+        "second_policy": _name(row.get(f"{b}_policy")),
+        "label": label if label is None or a == "first" else 1 - label,
+        "origin": origin,
+    }
+    return pair, ids["first"]
+
+
+def _with_label(known: Row | None, pair: Row) -> Row:
+    """The pair as an earlier row knows it, with what this row adds."""
+    if known is None:
+        return pair
+    if None not in (known["label"], pair["label"]) and known["label"] != pair["label"]:
+        raise BadRow("its label contradicts that of an earlier row of the same pair")
+    return {name: pair[name] if value is None else value for name, value in known.items()}
+
+
+def _id(row: Row, side: str, prompt_id: str | None, text: str | None, known: Mapping[str, str]) -> str:
+    given = row.get(f"{side}_id")
+    if given is not None and (str(given) in known or (prompt_id and text is not None)):
+        return str(given)
+    if given is not None:
+        raise BadRow(f"unknown id {given!r} in {side}_id: no such response here, and the row gives no prompt and texts")
+    if not prompt_id or text is None:
+        raise BadRow(f"no {side} response: give prompt and {side}, or {side}_id")
+    return content_id(prompt_id, text)
+
+
+def _vote(row: Row, pair: Row, first: str, where: str) -> Row | None:
+    """The row's judgement; None for a pair that only has a label."""
+    if row.get("judge_id") in (None, ""):
+        if pair["label"] is None:
+            raise BadRow("neither a judge_id nor a label")
+        return None
+    judge_id, criterion = str(row["judge_id"]), str(row.get("criterion") or "overall")
+    second = pair["second_id"] if first == pair["first_id"] else pair["first_id"]
+    return {
+        "vote_id": content_id(judge_id, criterion, "recorded", pair["origin"], first, second),
+        "prompt_id": pair["prompt_id"],
+        "first_id": first,
+        "second_id": second,
+        "judge_id": judge_id,
+        "criterion": criterion,
+        "method": "pairwise",
+        "p_first": _probability(row["p_first"]) if row.get("p_first") is not None else verdict(row.get("verdict")),
+        "score_first": None,
+        "score_second": None,
+        "source": "recorded",
+        "origin": pair["origin"],
+        "tokens": 0,
+        "_where": where,
+    }
+
+
+def _with_both_orders(voted: list[Row]) -> tuple[list[Row], list[Reject]]:
+    """Votes whose other order is there too; repeated and lonely ones are rejected."""
+    seen: dict[str, Row] = {}
+    rejects: list[Reject] = []
+    for vote in voted:
+        if vote["vote_id"] in seen:
+            first = seen[vote["vote_id"]]["_where"]
+            rejects.append(_reject(vote, f"the same judge judged this ordered pair in {first}: the first one counts"))
+        else:
+            seen[vote["vote_id"]] = vote
+    orders = {(v["judge_id"], v["criterion"], v["first_id"], v["second_id"]) for v in seen.values()}
+    kept: list[Row] = []
+    for vote in seen.values():
+        if (vote["judge_id"], vote["criterion"], vote["second_id"], vote["first_id"]) in orders:
+            kept.append({name: value for name, value in vote.items() if name != "_where"})
+        else:
+            rejects.append(_reject(vote, "one order is missing: the same pair with its responses exchanged"))
+    return kept, rejects
+
+
+def _reject(vote: Row, reason: str) -> Reject:
+    return Reject("votes", "import", vote["_where"], reason, {k: v for k, v in vote.items() if k != "_where"})
+
+
+def _name(value: Any) -> str | None:
+    return None if value in (None, "") else str(value)
+
+
+def _messages(prompt: Any) -> list[dict[str, str]] | None:
+    if prompt is None or prompt == "":
+        return None
+    if isinstance(prompt, str):
+        return [{"role": "user", "content": prompt.strip()}]
+    turns = [turn for turn in prompt if isinstance(turn, Mapping)] if isinstance(prompt, list) else []
+    if not turns or len(turns) != len(prompt) or not all({"role", "content"} <= set(turn) for turn in turns):
+        raise BadRow("prompt is neither a text nor a list of turns with role and content")
+    return [{"role": str(turn["role"]), "content": str(turn["content"]).strip()} for turn in turns]
+
+
+def _text(value: Any, side: str) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise BadRow(f"{side} is a {type(value).__name__}, not a text")
+    if not value.strip():
+        raise BadRow(f"{side} is empty")
+    return value.strip()
+
+
+def _probability(value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise BadRow(f"p_first is {value!r}, not a number") from None
+    if not (math.isfinite(number) and 0 <= number <= 1):
+        raise BadRow(f"p_first is {value}, outside [0, 1]")
+    return number
+
+
+def _label(value: Any) -> float | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and value.strip().lower() in VERDICTS:
+        return verdict(value)
+    try:
+        share = float(value)
+    except (TypeError, ValueError):
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise BadRow(f"label {value!r} is none of first, second and tie, nor a share in [0, 1]")
+    return share

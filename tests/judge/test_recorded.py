@@ -1,0 +1,192 @@
+"""Imported votes and labelled pairs: known files by hand, and every kind of bad row."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from assets.cli import app
+from assets.importing import bring
+from pipeline import tables
+from pipeline.config import JudgeSettings
+from pipeline.errors import OrchardError
+from pipeline.judge import recorded
+from pipeline.prompts.files import read
+from pipeline.store import Commit, Lake
+from tests.judge.simulated import responses
+
+DATA = Path(__file__).parent / "data"
+GOOD = {"prompt": "2 + 2?", "first": "4", "second": "5", "judge_id": "j", "p_first": 0.9}
+SWAPPED = {**GOOD, "first": "5", "second": "4", "p_first": 0.2}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ORCHARD_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def take(*rows: dict[str, object], known: dict[str, str] | None = None) -> recorded.Recorded:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return recorded.read(enumerate(rows, start=1), columns, "f.jsonl", known or {})
+
+
+def test_a_past_judges_verdicts_are_replayed_into_its_report_card(home: Path) -> None:
+    """Six pairs of JudgeBench, by hand: one right, one wrong, three flips (two to the first seat), one half tie."""
+    brought = bring(DATA / "judgebench_votes.jsonl", JudgeSettings())
+    assert (brought.votes, brought.pairs, brought.rejected) == (12, 6, 0)
+    card = brought.cards.to_dicts()[0]
+    assert (card["judge_id"], card["n_pairs"], card["n_labelled"], card["tokens"]) == ("claude-3-haiku", 6, 6, 0)
+    assert card["accuracy"] == pytest.approx((1 + 0 + 4 * 0.5) / 6)
+    assert card["flip_rate"] == 0.5
+    assert card["first_share"] == pytest.approx(
+        (2 * 2 + 2) / (2 * 5)
+    )  # five decided pairs; consistent ones give 1 of 2
+    with Lake(home) as lake:
+        assert lake.read("votes").height == 12 and lake.read("recorded_pairs").height == 6
+        assert lake.read("prompts").is_empty() and lake.read("responses").is_empty()  # nothing that would be trained on
+    again = bring(DATA / "judgebench_votes.jsonl", JudgeSettings())
+    with Lake(home) as lake:
+        assert again.cards.equals(brought.cards) and lake.read("votes").height == 12
+
+
+def test_labelled_pairs_of_llmbar_and_pandalm_come_in_by_their_own_columns(home: Path) -> None:
+    assert bring(DATA / "llmbar.json", JudgeSettings()).pairs == 5
+    assert bring(DATA / "pandalm.json", JudgeSettings()).pairs == 3  # one pair came from two pairs of models
+    with Lake(home) as lake:
+        pairs = lake.read("recorded_pairs").to_dicts()
+    for raw in json.loads((DATA / "llmbar.json").read_text()):
+        better = raw[f"output_{raw['label']}"].strip()
+        found = next(p for p in pairs if p["origin"] == "llmbar.json" and better in (p["first"], p["second"]))
+        assert found["label"] == (1.0 if found["first"] == better else 0.0)
+    split = next(p for p in pairs if "keep a promise" in (p["first"], p["second"]))  # annotators say tie, tie, second
+    assert split["label"] == pytest.approx(1 / 3 if split["first"] == "keep a promise" else 2 / 3)
+    assert {split["first_policy"], split["second_policy"]} == {"bloom-7b", "opt-7b"}
+
+
+def test_a_vote_keeps_its_order_and_both_sides_their_ids() -> None:
+    votes = take(GOOD, SWAPPED).votes.to_dicts()
+    one, other = sorted(votes, key=lambda v: -v["p_first"])
+    assert (one["first_id"], one["second_id"]) == (other["second_id"], other["first_id"])
+    assert (one["p_first"], other["p_first"]) == (0.9, 0.2)
+    assert not tables.Votes.filter(pl.DataFrame(votes, schema=tables.empty("votes").schema))[1].counts()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"p_first": 1.2}, "p_first is 1.2, outside [0, 1]"),
+        ({"p_first": -0.1}, "p_first is -0.1, outside [0, 1]"),
+        ({"p_first": float("nan")}, "p_first is nan, outside [0, 1]"),
+        ({"p_first": "high"}, "p_first is 'high', not a number"),
+        ({"p_first": None, "verdict": "C>A"}, "verdict 'C>A' is none of first, second and tie"),
+        ({"p_first": None}, "verdict None is none of first, second and tie"),
+        ({"first": "5"}, "identical responses"),
+        ({"first": "  "}, "first is empty"),
+        ({"second": 17}, "second is a int, not a text"),
+        ({"prompt": ["x"]}, "prompt is neither a text nor a list of turns with role and content"),
+        ({"prompt": None}, "no first response: give prompt and first, or first_id"),
+        ({"first": None, "first_id": "r9"}, "unknown id 'r9' in first_id: no such response here, and the row gives no"),
+        ({"judge_id": None}, "neither a judge_id nor a label"),
+        ({"label": "maybe"}, "label 'maybe' is none of first, second and tie, nor a share in [0, 1]"),
+        ({"label": 2}, "label 2 is none of first, second and tie, nor a share in [0, 1]"),
+    ],
+)
+def test_a_bad_row_is_rejected_with_its_number_and_reason_and_the_others_go_on(changes, reason: str) -> None:
+    found = take(GOOD, SWAPPED, {**GOOD, "prompt": "other", **changes})
+    assert [(r.row_id, r.reason[: len(reason)]) for r in found.rejects] == [("f.jsonl row 3", reason)]
+    assert found.votes.height == 2
+
+
+def test_a_vote_whose_other_order_is_missing_or_that_comes_twice_is_rejected() -> None:
+    alone = {**GOOD, "prompt": "alone"}
+    found = take(GOOD, SWAPPED, alone, {**GOOD, "p_first": 0.1})
+    assert {(r.row_id, r.reason[:24]) for r in found.rejects} == {
+        ("f.jsonl row 3", "one order is missing: th"),
+        ("f.jsonl row 4", "the same judge judged th"),
+    }
+    assert set(found.votes["p_first"]) == {0.9, 0.2}
+
+
+@pytest.mark.parametrize("row", [{"input": "q", "output_1": "a", "label": []}, {"instruction": "q", "annotator1": "x"}])
+def test_a_row_of_a_known_set_that_lacks_something_is_rejected_and_not_fatal(row: dict[str, object]) -> None:
+    whole = {"input": "q", "output_1": "a", "output_2": "b", "label": 1}
+    if "instruction" in row:
+        whole = {"instruction": "q", "response1": "a", "response2": "b", "annotator1": 0}
+    found = take(whole, row)
+    assert found.pairs.height == 1 and [reject.row_id for reject in found.rejects] == ["f.jsonl row 2"]
+
+
+def test_two_labels_of_one_pair_may_not_contradict_each_other() -> None:
+    found = take({**GOOD, "label": "first"}, {**SWAPPED, "label": "second"}, {**SWAPPED, "label": "first"})
+    assert [r.reason for r in found.rejects] == ["its label contradicts that of an earlier row of the same pair"]
+    pair = found.pairs.to_dicts()[0]
+    assert found.pairs.height == 1 and pair["label"] == (1.0 if pair["first"] == "4" else 0.0)
+
+
+def test_ids_of_this_lakes_responses_need_no_texts_and_must_share_a_prompt() -> None:
+    vote = {"first_id": "r1", "second_id": "r2", "judge_id": "j", "verdict": "A"}
+    other = {"first_id": "r2", "second_id": "r1", "judge_id": "j", "verdict": "second"}
+    stray = {"first_id": "r1", "second_id": "r3", "judge_id": "j", "verdict": "A"}
+    found = take(vote, other, stray, known={"r1": "p", "r2": "p", "r3": "q"})
+    assert set(found.votes["prompt_id"]) == {"p"} and set(
+        found.votes.filter(pl.col("first_id") == "r1")["p_first"]
+    ) == {1}
+    assert [r.reason for r in found.rejects] == ["the two responses belong to different prompts"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("v.jsonl", '{"prompt": "p", "first": "a", "judge_id": "j", "p_first": 1}', "name the pair by prompt, first"),
+        ("v.jsonl", '{"prompt": "p", "first": "a", "second": "b", "p_first": 1}', "column judge_id is missing"),
+        ("v.csv", "prompt,first,second,judge_id\np,a,b,j\n", "column p_first or verdict is missing"),
+        ("v.jsonl", json.dumps(GOOD), "no row could be used: v.jsonl row 1: one order is missing"),
+        ("v.json", '{"a": 1}', "is not a JSON array of objects"),
+        ("v.jsonl", "not json", "row 1 is not JSON"),
+        ("v.txt", "x", "unknown kind of file"),
+    ],
+)
+def test_a_bad_file_is_one_clear_error_and_nothing_is_written(home: Path, name: str, content: str, says: str) -> None:
+    file = home.parent / name
+    file.write_text(content)
+    with pytest.raises(OrchardError, match=says):
+        bring(file, JudgeSettings())
+    with pytest.raises(OrchardError, match="no file"):
+        bring(home.parent / "none.jsonl", JudgeSettings())
+    if home.exists():
+        with Lake(home) as lake:
+            assert lake.read("votes").is_empty() and lake.read("recorded_pairs").is_empty()
+
+
+def test_csv_and_parquet_say_the_same_as_jsonl(tmp_path: Path) -> None:
+    frame = pl.DataFrame([GOOD, SWAPPED])
+    frame.write_csv(tmp_path / "v.csv")
+    frame.write_parquet(tmp_path / "v.parquet")
+    (tmp_path / "v.jsonl").write_text("\n".join(json.dumps(row) for row in (GOOD, SWAPPED)))
+    found = [recorded.read(*read(tmp_path / f"v.{kind}"), "v", {}).votes for kind in ("jsonl", "csv", "parquet")]
+    assert found[0].equals(found[1]) and found[0].equals(found[2]) and found[0].height == 2
+
+
+def test_a_recorded_vote_on_this_lakes_own_responses_is_counted_beside_the_models(home: Path) -> None:
+    with Lake(home) as lake:
+        lake.write("responses", responses({"p": ["1", "2"]}, lambda text: text == "1"), Commit("test"))
+    file = home.parent / "v.jsonl"
+    rows = [
+        {"first_id": "p-0", "second_id": "p-1", "judge_id": "j", "p_first": 0.8},
+        {"first_id": "p-1", "second_id": "p-0", "judge_id": "j", "p_first": 0.3},
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    card = bring(file, JudgeSettings()).cards.to_dicts()[0]
+    assert (card["accuracy"], card["n_labelled"], card["source"], card["origin"]) == (1.0, 1, "recorded", "v.jsonl")
+
+
+def test_the_command_shows_the_card_and_a_bad_file_is_one_line_and_exit_1(home: Path) -> None:
+    shown = CliRunner().invoke(app, ["import", str(DATA / "judgebench_votes.jsonl")])
+    assert shown.exit_code == 0 and "12 votes, 6 pairs, 0 rejected rows" in shown.stdout
+    assert "claude-3-haiku, overall: near chance: right on 0.50" in shown.stdout
+    failed = CliRunner().invoke(app, ["import", "none.jsonl"])
+    assert failed.exit_code == 1 and failed.stderr.startswith("orchard: no file none.jsonl")
+    assert failed.stderr.count("\n") == 1
