@@ -35,7 +35,11 @@ class Renderer:
             self._contexts[key] = self.tokenizer.apply_chat_template(
                 [dict(turn) for turn in prompt.messages], add_generation_prompt=True, tokenize=False
             )
-        ids: list[int] = self.tokenizer.encode(self._contexts[key] + prompt.prefix, add_special_tokens=False)
+        return self.encode(self._contexts[key] + prompt.prefix)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text as it stands, without a template or special tokens."""
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         return ids
 
     def single_tokens(self, words: Sequence[str]) -> list[int]:
@@ -45,3 +49,13 @@ class Renderer:
             if len(ids) != 1:
                 raise RequestFailed(f"verdict word {word!r} is {len(ids)} tokens: choose words of one token")
         return [ids[0] for ids in found]
+
+
+def check_room(ids: Sequence[int], wanted: int, max_model_len: int) -> None:
+    """Raises RequestFailed when prompt and completion together would be longer than the model takes."""
+    room = max_model_len - len(ids)
+    if room < wanted:
+        raise RequestFailed(
+            f"prompt of {len(ids)} tokens leaves {max(room, 0)} of the {wanted} tokens asked for: "
+            f"raise model.max_model_len (now {max_model_len}) or shorten the prompt"
+        )

@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 from pipeline.config import Settings
 from pipeline.engine.base import Engine
-from pipeline.engine.cache import CachedEngine
-from pipeline.engine.model import Model
+from pipeline.engine.cache import Backend, CachedEngine
+from pipeline.engine.model import Model, resolve
+from pipeline.engine.server import ServerEngine
 from pipeline.engine.vllm import VllmEngine
 
 T = TypeVar("T")
@@ -16,7 +17,9 @@ T = TypeVar("T")
 
 def open_engine(model: Model, settings: Settings, home: Path) -> Engine:
     """The engine of the settings for one model, with the completion cache in front of it unless that is off."""
-    inner = VllmEngine(model, settings.engine, settings.model)
+    # The servers hold the policy of the settings; one that was trained here is sampled in this process.
+    served = settings.engine.backend == "server" and model.policy_id == resolve(settings.model, home).policy_id
+    inner: Backend = (ServerEngine if served else VllmEngine)(model, settings.engine, settings.model)
     return CachedEngine(inner, home / "cache" / "completions.sqlite") if settings.engine.cache else inner
 
 
