@@ -5,36 +5,19 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
+from assets import cache_cli
+from assets.terminal import console, one_line_errors, show
 from pipeline import config
 from pipeline.errors import OrchardError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-console = Console(width=None if sys.stdout.isatty() else 160, soft_wrap=True)  # nothing is cut in a pipe or a log
+app.add_typer(cache_cli.app, name="cache")
 Profile = Annotated[str, typer.Option(envvar="ORCHARD_PROFILE", help="A shipped profile's name, or a YAML file.")]
-
-
-def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """What the user can mend is one line on standard error and exit status 1, never a traceback."""
-
-    @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except OrchardError as error:
-            print(f"orchard: {error}", file=sys.stderr)
-            raise typer.Exit(1) from error
-
-    return wrapped
 
 
 @app.command()
@@ -119,14 +102,6 @@ def show_leaderboard() -> None:
     with Lake(config.home()) as lake:
         board = lake.query_file("leaderboard")
     show(board.columns, board.rows())
-
-
-def show(columns: list[str], rows: list[tuple[Any, ...]]) -> None:
-    """A table on standard output."""
-    table = Table(*columns, box=box.SIMPLE, pad_edge=False)
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row))
-    console.print(table)
 
 
 def main() -> None:

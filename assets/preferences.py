@@ -8,7 +8,9 @@ from assets.produce import Made, Recipe, Result, column_schema, produce
 from assets.sampling import OWNERS, responses, tree_nodes
 from assets.workshop import Workshop
 from pipeline.code import code_version
+from pipeline.engine.rendering import Renderer
 from pipeline.preferences.build import build
+from pipeline.preferences.lengths import with_tokens
 
 CODE = code_version("pipeline/preferences", "pipeline/tables.py", "sql/pairs_siblings.sql", "sql/pairs_outcome.sql")
 
@@ -27,7 +29,7 @@ def preferences(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
 
     def compute() -> Made:
         frames = [build(name, shop.lake, settings) for name in settings.validation.variants]
-        rows = pl.concat(frames)
+        rows = with_tokens(pl.concat(frames), Renderer(shop.base.path))
         counts = {f"pairs_{name}": n for name, n in rows.group_by("variant").len().sort("variant").iter_rows()}
         strengths = rows["strength"].drop_nulls().to_list()
         return Made(rows, (), {**counts, "strengths": plots.histogram(strengths, "strength", "pairs")})
@@ -36,7 +38,7 @@ def preferences(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         "preferences",
         "preferences",
         CODE,
-        [settings.preferences.model_dump(), settings.validation.variants],
+        [settings.preferences.model_dump(), settings.validation.variants, shop.base.policy_id],
         parents=("prompts", "responses", "tree_nodes"),
     )
     return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))

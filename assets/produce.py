@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,9 @@ import polars as pl
 
 from assets.workshop import Workshop
 from pipeline import tables
-from pipeline.engine.base import Reject
+from pipeline.config import BudgetSettings
+from pipeline.engine.base import Reject, Usage
+from pipeline.engine.budget import price
 from pipeline.ids import content_id
 from pipeline.store import Commit
 
@@ -30,13 +33,17 @@ class Made:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What determines a table, or one partition of it: code, settings and parents. Equal recipes make equal rows."""
+    """What determines a table, or one partition of it: code, settings and parents. Equal recipes make equal rows.
+
+    `reads` are tables that the commit names with their versions, while the recipe says in `extra` what of them counts.
+    """
 
     table: str
     step: str
     code_version: str
     settings: object
     parents: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     partition: Mapping[str, str] | None = None
     extra: tuple[object, ...] = ()
 
@@ -51,15 +58,14 @@ def produce(context: dg.AssetExecutionContext, shop: Workshop, recipe: Recipe, c
     if known is not None:
         context.log.info(f"{recipe.table} {dict(recipe.partition or {})}: up to date at version {known}")
         return {"status": "up to date", "lake_version": known, "fingerprint": fingerprint}
-    start, before = time.perf_counter(), shop.room.usage()
-    made = compute()
-    used = shop.room.usage().since(before)
+    with accounted(context, shop, recipe) as account:
+        made = compute()
     commit = Commit(
         step=recipe.step,
         run_id=context.run_id,
         code_version=recipe.code_version,
         fingerprint=fingerprint,
-        parents={parent: lake.version(parent) for parent in recipe.parents},
+        parents={parent: lake.version(parent) for parent in (*recipe.parents, *recipe.reads)},
     )
     rejects = made.rejects if isinstance(made.rejects, pl.DataFrame) else reject_rows(made.rejects)
     written = lake.write(recipe.table, made.rows, commit, partition=recipe.partition, rejects=rejects)
@@ -69,12 +75,64 @@ def produce(context: dg.AssetExecutionContext, shop: Workshop, recipe: Recipe, c
         "fingerprint": fingerprint,
         "dagster/row_count": written.rows,
         "rejected_rows": written.rejected,
-        "seconds": round(time.perf_counter() - start, 2),
-        "sampled_tokens": used.sampled_tokens,
-        "cache_hits": used.cache_hits,
+        **account,
         "preview": dg.MetadataValue.md(preview(made.rows)),
         **made.metadata,
     }
+
+
+@contextmanager
+def accounted(context: dg.AssetExecutionContext, shop: Workshop, recipe: Recipe) -> Iterator[Metadata]:
+    """Fills a dictionary with what the block cost, and keeps a row in `usage` where a model was asked."""
+    account: Metadata = {}
+    start, before, finished = time.perf_counter(), shop.room.usage(), False
+    try:
+        yield account
+        finished = True
+    finally:
+        seconds, used = time.perf_counter() - start, shop.room.usage().since(before)
+        account |= {"seconds": round(seconds, 2), **usage_metadata(used)}
+        if used.requests or used.cache_hits:
+            row = usage_row(used, seconds, shop.settings.budget)
+            row |= {"run_id": context.run_id, "step": recipe.step, "table": recipe.table, "finished": finished}
+            key = {"run_id": context.run_id, "step": recipe.step}
+            rows = pl.DataFrame([row], schema=tables.empty("usage").schema)
+            shop.lake.write("usage", rows, Commit(recipe.step, context.run_id), partition=key)
+
+
+def usage_row(used: Usage, seconds: float, budget: BudgetSettings) -> Metadata:
+    """The counts of a row of `usage`."""
+    return {
+        "requests": used.requests,
+        "cache_hits": used.cache_hits,
+        "prompt_tokens": used.prompt_tokens,
+        "cached_prompt_tokens": used.cached_prompt_tokens,
+        "sampled_tokens": used.sampled_tokens,
+        "saved_tokens": used.hit_tokens,
+        "seconds": seconds,
+        "engine_seconds": used.seconds,
+        "load_seconds": used.load_seconds,
+        "occupancy": used.occupancy,
+        "price": price(used.sampled_tokens, budget),
+    }
+
+
+def usage_metadata(used: Usage) -> Metadata:
+    """What the UI shows of a step's cost; nothing where no model was asked."""
+    if not (used.requests or used.cache_hits):
+        return {}
+    shown: Metadata = {
+        "sampled_tokens": used.sampled_tokens,
+        "prompt_tokens": used.prompt_tokens,
+        "cached_prefix_tokens": used.cached_prompt_tokens,
+        "cache_hits": used.cache_hits,
+        "saved_tokens": used.hit_tokens,
+    }
+    if used.seconds:
+        shown["tokens_per_second"] = round(used.sampled_tokens / used.seconds, 1)
+    if used.occupancy is not None:
+        shown["batch_occupancy"] = round(used.occupancy, 3)
+    return shown
 
 
 def reject_rows(rejects: Sequence[Reject]) -> pl.DataFrame:

@@ -1,6 +1,7 @@
 """A run of everything in this process, recorded in Dagster's own instance like any other."""
 
 import os
+import re
 
 import dagster as dg
 import psutil
@@ -56,5 +57,5 @@ def _cause(result: dg.ExecuteInProcessResult) -> str:
         return "the run was interrupted: start it again, it goes on where it was"
     message = error.message if error is not None else "unknown error"
     lines = [line for line in message.strip().splitlines() if line.strip()] or ["unknown error"]
-    name = lines[0].removeprefix("pipeline.errors.OrchardError: ").removeprefix("pipeline.engine.base.RequestFailed: ")
-    return f"{failures[0].step_key}: {name}"
+    plain = re.sub(r"^pipeline(\.\w+)+: ", "", lines[0])  # our own errors say all without their class
+    return f"{failures[0].step_key}: {plain}"

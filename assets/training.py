@@ -28,12 +28,12 @@ TRAINED = dg.StaticPartitionsDefinition(list(VARIANTS))
 
 
 def budget(shop: Workshop) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
-    """Training pairs of each variant, equally many, and held-out pairs of the variants that are no controls."""
+    """Training pairs of each variant at equal budget, and held-out pairs of the variants that are no controls."""
     settings = shop.settings.validation
     pairs = shop.lake.read("preferences")
     each = {name: pairs.filter(pl.col("variant") == name) for name in settings.variants}
     real = {name: frame for name, frame in each.items() if VARIANTS[name].control_of is None}
-    return equal_budget(each, settings.max_pairs), held_out(real, settings.max_pairs)
+    return equal_budget(each, settings.max_pairs, tokens=settings.equal_tokens), held_out(real, settings.max_pairs)
 
 
 @dg.asset(
@@ -52,10 +52,12 @@ def reference_logps_asset(context: dg.AssetExecutionContext, shop: Workshop) -> 
     def compute() -> Made:
         from pipeline.training.reference import reference_logps  # torch only where a step needs it
 
-        shop.room.close()  # the engine's memory, before torch takes its own
+        shop.room.rest()  # the engine's memory, before torch takes its own
         train_pairs, test_pairs = budget(shop)
         texts = pl.concat([*train_pairs.values(), test_pairs]).unique("pair_id", maintain_order=True)
-        return Made(reference_logps(shop.base.path, texts, settings.training, policy_id=shop.base.policy_id))
+        known = _known_logps(shop)
+        new = reference_logps(shop.base.path, texts, settings.training, policy_id=shop.base.policy_id, known=known)
+        return Made(new if known is None else pl.concat([known, new]))
 
     section = [settings.training.max_length, settings.validation.variants, settings.validation.max_pairs]
     recipe = Recipe("reference_logps", "reference", CODE, [section, shop.base.policy_id], parents=("preferences",))
@@ -75,17 +77,37 @@ def reference_logps_asset(context: dg.AssetExecutionContext, shop: Workshop) -> 
 )
 def training_runs(context: dg.AssetExecutionContext, shop: Workshop) -> None:
     wanted = [name for name in context.partition_keys if name in shop.settings.validation.variants]
+    pairs = budget(shop)[0]
     for variant in wanted:
-        metadata = _variant(context, shop, variant)
+        metadata = _variant(context, shop, variant, pairs[variant])
         context.add_asset_metadata(metadata, asset_key=context.asset_key, partition_key=variant)
 
 
-def _variant(context: dg.AssetExecutionContext, shop: Workshop, variant: str) -> Metadata:
+def _known_logps(shop: Workshop) -> pl.DataFrame | None:
+    """The table's rows, where the code that made them is this code: then only new texts are computed."""
+    history = shop.lake.history("reference_logps")
+    if history.is_empty() or history["code_version"][-1] != CODE:
+        return None
+    return shop.lake.read("reference_logps").filter(pl.col("policy_id") == shop.base.policy_id)
+
+
+def _basis(shop: Workshop, variant: str, pairs: pl.DataFrame) -> list[str]:
+    """Ids of the pairs that a variant's policies stand for: those of the last training while few have changed.
+
+    So a night with a few new prompts costs their sampling and not a training of every variant.
+    """
+    new = sorted(pairs["pair_id"])
+    last = shop.lake.read("training_runs").filter(pl.col("variant") == variant)["pair_ids"].drop_nulls()
+    old = last[0].to_list() if len(last) else []
+    changed = 1 - len(set(old) & set(new)) / len(new)
+    return old if old and changed <= shop.settings.validation.retrain_share else new
+
+
+def _variant(context: dg.AssetExecutionContext, shop: Workshop, variant: str, pairs: pl.DataFrame) -> Metadata:
     settings = shop.settings
 
     def compute() -> Made:
-        shop.room.close()
-        pairs = budget(shop)[0][variant]
+        shop.room.rest()
         reference = shop.lake.read("reference_logps")
         done = [_train(shop, variant, pairs, reference, seed) for seed in settings.training.seeds]
         rows = pl.DataFrame([row for row, _ in done], schema=shop.lake.read("training_runs").schema)
@@ -97,9 +119,10 @@ def _variant(context: dg.AssetExecutionContext, shop: Workshop, variant: str) ->
         "training_runs",
         f"train {variant}",
         CODE,
-        [settings.seed, settings.training.model_dump(), settings.validation.max_pairs, shop.base.policy_id],
-        parents=("preferences", "reference_logps"),
+        [settings.training.model_dump(), VARIANTS[variant].loss, shop.base.policy_id],
+        reads=("preferences", "reference_logps"),
         partition={"variant": variant},
+        extra=tuple(_basis(shop, variant, pairs)),
     )
     return produce(context, shop, recipe, compute)
 
@@ -135,6 +158,7 @@ def _train(
         "method": settings.method,
         "settings": settings.model_dump_json(),
         "n_pairs": result.n_pairs,
+        "pair_ids": sorted(pairs["pair_id"]),
         "n_steps": result.n_steps,
         "n_tokens": result.n_tokens,
         "loss_first": result.loss_first,

@@ -65,7 +65,7 @@ def _evaluate(
             with bar(f"test {variant}", lambda e=engine: speed(e)) as advance:  # type: ignore[misc]
                 frames.append(accuracy(engine, candidate, tests, sampling, settings.seed, advance))
             if variant != "base":
-                shop.room.close()
+                shop.room.rest()
                 frames.append(_rewards(shop, candidate, model))
         return Made(pl.concat(frames))
 

@@ -30,10 +30,11 @@ from rich.table import Table
 
 from pipeline import config
 from pipeline.config import TreeSettings
-from pipeline.engine import cache
+from pipeline.engine import cachefile
 from pipeline.engine.base import Completion, Engine, Prompt, Sampling
 from pipeline.engine.cache import Backend, CachedEngine
 from pipeline.engine.model import resolve
+from pipeline.engine.resident import Resident
 from pipeline.engine.session import run_all
 from pipeline.engine.vllm import VllmEngine
 from pipeline.prompts import load_pools
@@ -117,7 +118,7 @@ class Measured:
 
 def measure(engine: VllmEngine, work: Callable[[], object]) -> Measured:
     """What a piece of work samples and what it takes."""
-    engine._load().reset_prefix_cache()
+    engine._resident.use(engine._model).reset_prefix_cache()
     tokens, cpu, wall = engine.usage.sampled_tokens, time.process_time(), time.perf_counter()
     work()
     return Measured(engine.usage.sampled_tokens - tokens, time.process_time() - cpu, time.perf_counter() - wall)
@@ -127,7 +128,7 @@ def flat(engine: VllmEngine, done: dict[Any, Completion]) -> Measured:
     """All requests at once through vLLM's own loop, without ours."""
     from vllm import SamplingParams
 
-    vllm = engine._load()
+    vllm = engine._resident.use(engine._model)
     vllm.reset_prefix_cache()
     prompts = {key: engine.renderer.tokens(_prompt(key)) for key in {key[0] for key in done}}
     cpu, wall = time.process_time(), time.perf_counter()
@@ -174,7 +175,7 @@ def cache_cost(recorded: Recorder, work: Callable[[Engine], None], real_seconds:
     with tempfile.TemporaryDirectory() as folder:
         for number in range(3):
             # As many commits as in the real run, which takes longer.
-            cache.COMMIT_SECONDS = 0.5 * bare / real_seconds
+            cachefile.COMMIT_SECONDS = 0.5 * bare / real_seconds
             engine = CachedEngine(replay, Path(folder) / f"{number}.sqlite")
             misses.append(timed(lambda e=engine: (work(e), e.close())))
         full = CachedEngine(replay, Path(folder) / "0.sqlite")
@@ -212,7 +213,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2, help="repetitions, taken in turn; the table shows sums")
     options = parser.parse_args()
     settings = config.load("quick")
-    engine = VllmEngine(resolve(settings.model, config.home()), settings.engine, settings.model)
+    resident = Resident(settings.engine, settings.model)
+    engine = VllmEngine(resolve(settings.model, config.home()), resident, settings.model)
     prompts = load_pools(settings)[0].head(options.trees)
     run_all([engine.sample(Prompt(tuple(prompts["messages"][0])), Sampling(8), range(8))])  # loads and warms up
     table = Table("", "tokens", "CPU s", "seconds", "tokens per CPU s", "of the ceiling", "times one call per node")

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 import yaml
@@ -63,7 +63,7 @@ class EngineSettings(_Settings):
     cache: bool = True  # keep every completion, so that none is sampled twice
 
     @model_validator(mode="after")
-    def _has_servers(self) -> "EngineSettings":
+    def _has_servers(self) -> Self:
         if self.backend == "server" and not self.servers:
             raise ValueError("backend server needs at least one of engine.servers, each with its url")
         return self
@@ -138,11 +138,25 @@ class PreferenceSettings(_Settings):
     max_pairs_per_prompt: int = Field(4, ge=1)  # outcome pairs; our choice
 
 
+class LossSettings(_Settings):
+    """What single losses read besides beta; each loss's file says where a formula is from."""
+
+    label_smoothing: float = Field(0.1, ge=0, lt=0.5)  # conservative: P(label wrong) of every pair; our choice
+    margin_scale: float = Field(1.0, ge=0)  # margin, soft_margin: times the margin column; our addition
+    flip_trust: float = Field(0.5, ge=0, le=1)  # rdpo: share of the noise score that is believed; our guard
+    flip_bound: float = Field(0.2, ge=0, le=0.45)  # rdpo: never a higher flip rate; our guard
+    reliability: float = Field(0.9, gt=0, lt=1)  # lcpo: P(label right) at the start; paper
+    reliability_rate: float = Field(0.1, ge=0, le=1)  # lcpo: share of a step's mean in the new reliability; paper
+    list_weights: Literal["lambda", "uniform"] = "lambda"  # list_ranking: uniform is the control
+    gamma: float = Field(1.0, ge=0)  # rationale: weight of its mean negative log-probability per token; our choice
+
+
 class TrainingSettings(_Settings):
-    """DPO training."""
+    """DPO training. beta: 0.1 in DPO's and most papers; TPO's code has 0.5."""
 
     method: Literal["full", "lora"] = "lora"
     loss: str = "sigmoid"
+    losses: LossSettings = LossSettings()
     beta: float = Field(0.1, gt=0)
     learning_rate: float = Field(2e-5, gt=0)
     warmup: float = Field(0.1, ge=0, lt=1)  # share of the steps
@@ -150,6 +164,7 @@ class TrainingSettings(_Settings):
     batch_pairs: int = Field(8, ge=1)  # pairs per optimiser step
     micro_tokens: int = Field(4096, ge=1)  # padded tokens per forward pass
     max_length: int = Field(1024, ge=8)  # tokens of context and text
+    too_long: Literal["truncate", "drop"] = "truncate"  # a longer context loses its left, or its pair is rejected
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
     lora_rank: int = Field(16, ge=1)
@@ -164,9 +179,26 @@ class ValidationSettings(_Settings):
 
     variants: tuple[str, ...] = Field(("outcome", "tree_plv", "tree_plv_shuffled"), min_length=1)
     max_pairs: int = Field(96, ge=1)  # per variant: the same number for all
+    retrain_share: float = Field(0.05, ge=0, le=1)  # train again when more of a variant's pairs changed: our choice
+    equal_tokens: bool = True  # the same number of trained tokens too, where the variants' texts allow it
     draws: int = Field(4, ge=1)  # sampled answers per test prompt
     bootstrap: int = Field(10_000, ge=100)  # resamples
     confidence: float = Field(0.95, gt=0, lt=1)
+
+
+class BudgetSettings(_Settings):
+    """What one run may cost; a limit that is reached stops the run and keeps what is done. Null: no limit."""
+
+    tokens: int | None = Field(None, ge=1)  # sampled tokens
+    seconds: float | None = Field(None, gt=0)  # of the run, until its last sampling
+    price: float | None = Field(None, gt=0)  # in the currency of price_per_million_tokens
+    price_per_million_tokens: float | None = Field(None, ge=0)
+
+    @model_validator(mode="after")
+    def _price_needs_a_rate(self) -> Self:
+        if self.price is not None and self.price_per_million_tokens is None:
+            raise ValueError("price needs price_per_million_tokens")
+        return self
 
 
 class Settings(_Settings):
@@ -184,6 +216,7 @@ class Settings(_Settings):
     preferences: PreferenceSettings = PreferenceSettings()
     training: TrainingSettings = TrainingSettings()
     validation: ValidationSettings = ValidationSettings()
+    budget: BudgetSettings = BudgetSettings()
 
 
 def home() -> Path:

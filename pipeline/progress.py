@@ -1,5 +1,6 @@
 """A bar with counts, speed and time left for long steps; plain lines where there is no terminal."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-PLAIN_SECONDS = 15.0  # between two lines without a terminal
+PLAIN_SECONDS = float(os.environ.get("ORCHARD_PROGRESS_SECONDS") or 15)  # between two lines without a terminal
 
 console = Console(stderr=True)
 Advance = Callable[[int, int], None]

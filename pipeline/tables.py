@@ -149,6 +149,10 @@ class Preferences(dy.Schema):
     rejected = _text("text of the worse side")
     chosen_ends = _flag("true where the chosen text ends the turn (an end-of-turn token follows in training)")
     rejected_ends = _flag("true where the rejected text ends the turn")
+    chosen_tokens = _count(
+        "tokens of the chosen text, its end-of-turn token included; null: not counted", nullable=True
+    )
+    rejected_tokens = _count("tokens of the rejected text, counted the same way", nullable=True)
     rejected_messages = _messages("the rejected side's own turns, where they differ; null: the same", nullable=True)
     rejected_prefix = _text("the rejected side's own prefix, where it differs; null: the same", nullable=True)
     chosen_id = _id("response or node of the chosen side")
@@ -204,6 +208,25 @@ class PreferenceLists(dy.Schema):
         return pl.col("items").list.len() >= 2
 
 
+class Unpaired(dy.Schema):
+    """One row per text that is good or bad on its own, without a partner (BCO)."""
+
+    unpaired_id = _id("hash of variant and response", key=True)
+    variant = _text("data variant")
+    prompt_id = _id("its prompt; its split is the prompt's split")
+    split = _choice(SPLITS, "the prompt's split")
+    messages = _messages("chat turns before the text")
+    text = _text("the text")
+    ends = _flag("true where the text ends the turn")
+    desirable = _flag("true: good (passed its verifier, thumbs up); false: bad")
+    weight = dy.Float64(
+        min=0, allow_inf=False, allow_nan=False, metadata=_doc("weight in the loss; 1, or the density ratio if bad")
+    )
+    response_id = _id("its response")
+    policy_id = _id("the model that wrote it")
+    method = _text("how the row was made")
+
+
 class Rationales(dy.Schema):
     """One row per reason why a pair's chosen side is better."""
 
@@ -245,6 +268,7 @@ class TrainingRuns(dy.Schema):
     method = _choice(["full", "lora"], "which weights were trained")
     settings = _text("JSON of the training settings")
     n_pairs = _count("pairs trained on, in each epoch")
+    pair_ids = dy.List(dy.String(), metadata=_doc("their ids, sorted"))
     n_steps = _count("optimiser steps")
     n_tokens = _count("tokens of chosen and rejected texts seen, all epochs")
     loss_first = _number("mean loss over the first tenth of the steps")
@@ -292,6 +316,26 @@ class Leaderboard(dy.Schema):
     gain_per_million_tokens = _number("gain per million sampled tokens", nullable=True)
 
 
+class Usage(dy.Schema):
+    """One row per step of a run that asked a model: what it cost."""
+
+    run_id = _id("the run", key=True)
+    step = _id("the step: responses, trees, evaluate outcome, ...", key=True)
+    table = _text("the table that the step wrote")
+    requests = _count("requests that reached the model")
+    cache_hits = _count("requests that the completion cache answered")
+    prompt_tokens = _count("tokens of the prompts that reached the model")
+    cached_prompt_tokens = _count("of these, tokens that the model's prefix cache held")
+    sampled_tokens = _count("tokens that the model sampled")
+    saved_tokens = _count("sampled tokens that the completion cache saved")
+    seconds = _number("wall time of the step, seconds")
+    engine_seconds = _number("of these, spent in the model, loading left out")
+    load_seconds = _number("of these, spent loading weights")
+    occupancy = _share("share of the continuous batch that was filled, mean over its steps", nullable=True)
+    price = _number("sampled tokens at the profile's price; null where it names none", nullable=True)
+    finished = _flag("false where the step failed or its budget was reached: its table was not written")
+
+
 class Rejects(dy.Schema):
     """One row per row that was dropped."""
 
@@ -309,11 +353,13 @@ TABLES: dict[str, type[dy.Schema]] = {
     "tree_nodes": TreeNodes,
     "preferences": Preferences,
     "preference_lists": PreferenceLists,
+    "unpaired": Unpaired,
     "rationales": Rationales,
     "reference_logps": ReferenceLogps,
     "training_runs": TrainingRuns,
     "evaluations": Evaluations,
     "leaderboard": Leaderboard,
+    "usage": Usage,
     "rejects": Rejects,
 }
 

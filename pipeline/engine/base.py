@@ -61,6 +61,18 @@ class Usage:
     hit_tokens: int = 0  # tokens that the completion cache saved
     seconds: float = 0.0  # spent in the model, loading left out
     load_seconds: float = 0.0
+    steps: int = 0  # of the continuous batch
+    running: int = 0  # requests in those steps, summed
+    slots: int = 0  # requests that those steps had room for, summed
+
+    @property
+    def occupancy(self) -> float | None:
+        """Share of the batch that was filled, mean over steps; null before the first step."""
+        return self.running / self.slots if self.slots else None
+
+    def plus(self, other: "Usage") -> "Usage":
+        """The sum of two readings."""
+        return Usage(**{name: value + getattr(other, name) for name, value in vars(self).items()})
 
     def since(self, start: "Usage") -> "Usage":
         """The difference to an earlier reading."""

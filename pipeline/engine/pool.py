@@ -14,13 +14,13 @@ from typing import TypeVar
 
 import aiohttp
 
+from pipeline.config import EngineSettings
 from pipeline.engine.base import RequestFailed
 from pipeline.engine.client import Busy, Server, TryFailed, Unreachable
 from pipeline.errors import OrchardError
 from pipeline.ids import unit_for
 
 T = TypeVar("T")
-Check = Callable[[Server], Awaitable[None]]
 FIRST_WAIT = 0.5  # seconds; doubles with every try
 LONGEST_WAIT = 30.0
 EPSILON = 0.01  # seconds: timers may fire that much early
@@ -51,16 +51,25 @@ class Member:
 
 
 class ServerPool:
-    """The servers of one event loop. `check` raises unless a server is fit to be taken in again."""
+    """The servers of one event loop.
+
+    `check` raises unless a server is fit to be taken in again; `before` is called before each try and may raise too.
+    """
 
     def __init__(
-        self, session: aiohttp.ClientSession, servers: Sequence[Server], check: Check, tries: int, patience: float
+        self,
+        session: aiohttp.ClientSession,
+        servers: Sequence[Server],
+        settings: EngineSettings,
+        check: Callable[[Server], Awaitable[None]],
+        before: Callable[[], None],
     ) -> None:
-        self._session = session
         self.members = [Member(server) for server in servers]
+        self._session = session
+        self._tries = settings.tries
+        self._patience = settings.patience_seconds
         self._check = check
-        self._tries = tries
-        self._patience = patience
+        self._before = before
         self._waiting: deque[tuple[asyncio.Future[Member], frozenset[Member]]] = deque()
         self._checks: set[asyncio.Task[None]] = set()
         self._over: OrchardError | None = None
@@ -78,6 +87,7 @@ class ServerPool:
             member = await self._place(tried)
             server = member.server
             try:
+                self._before()
                 found = read(await server.complete(self._session, body))
                 member.worked()
                 return found

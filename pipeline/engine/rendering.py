@@ -42,6 +42,10 @@ class Renderer:
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         return ids
 
+    def length(self, text: str) -> int:
+        """Tokens of a text on its own, without special tokens."""
+        return len(self.encode(text))
+
     def single_tokens(self, words: Sequence[str]) -> list[int]:
         """The one token of each word; raises RequestFailed when a word has several."""
         found = [self.tokenizer.encode(word, add_special_tokens=False) for word in words]

@@ -1,33 +1,49 @@
-"""The one engine that a run has open at a time."""
+"""The one engine of a run: whichever model is asked for, the same vLLM serves it."""
 
 from pathlib import Path
 
 from pipeline.config import Settings
 from pipeline.engine.base import Engine, Usage
+from pipeline.engine.budget import Meter
 from pipeline.engine.model import Model
+from pipeline.engine.resident import Resident
 from pipeline.engine.session import open_engine
 
 
 class EngineRoom:
-    """Hands out the engine of a model, the same one while the model stays the same, and closes it for another."""
+    """Hands out the engines of models. They share one loaded vLLM, whose weights are exchanged from one to the next."""
 
     def __init__(self, settings: Settings, home: Path) -> None:
         self._settings = settings
         self._home = home
-        self._engine: Engine | None = None
+        self._resident = Resident(settings.engine, settings.model)
+        self._meter = Meter(settings.budget)
+        self._engines: dict[str, Engine] = {}
 
     def engine(self, model: Model) -> Engine:
         """The engine of this model; its weights are loaded when something has to be sampled."""
-        if self._engine is None or self._engine.policy_id != model.policy_id:
-            self.close()
-            self._engine = open_engine(model, self._settings, self._home)
-        return self._engine
+        if model.policy_id not in self._engines:
+            self._engines[model.policy_id] = open_engine(model, self._settings, self._home, self._resident, self._meter)
+        return self._engines[model.policy_id]
+
+    @property
+    def loads(self) -> int:
+        """How often vLLM was built in this run; exchanged weights do not count."""
+        return self._resident.loads
 
     def usage(self) -> Usage:
-        """A copy of the open engine's counts; zeros where none is open."""
-        return Usage(**vars(self._engine.usage)) if self._engine else Usage()
+        """The counts of all engines together."""
+        total = Usage()
+        for engine in self._engines.values():
+            total = total.plus(engine.usage)
+        return total
+
+    def rest(self) -> None:
+        """Gives the memory back, before training; the next request wakes the engine."""
+        for engine in self._engines.values():
+            engine.close()
 
     def close(self) -> None:
-        """Gives the memory back, before training or at the end of a run."""
-        if self._engine is not None:
-            self._engine.close()
+        """At the end of a run."""
+        self.rest()
+        self._resident.drop()

@@ -19,8 +19,9 @@ from typing import TypeVar
 
 import aiohttp
 
-from pipeline.config import EngineSettings, ModelSettings
+from pipeline.config import BudgetSettings, EngineSettings, ModelSettings
 from pipeline.engine.base import Completion, Prompt, RequestFailed, Sampling, Usage
+from pipeline.engine.budget import Meter
 from pipeline.engine.client import Busy, Description, Server, TryFailed, Unreachable
 from pipeline.engine.dialect import Body, OpenAIDialect, Reply, VllmDialect, read
 from pipeline.engine.model import Model
@@ -36,9 +37,13 @@ TRIAL = "Orchard: 1 + 1 = 2,\n\tnaïve 你好"  # tokenizers that differ at all 
 class ServerEngine:
     """The server back end. The servers are checked at first use."""
 
-    def __init__(self, model: Model, settings: EngineSettings, model_settings: ModelSettings) -> None:
+    def __init__(
+        self, model: Model, settings: EngineSettings, model_settings: ModelSettings, meter: Meter | None = None
+    ) -> None:
         self.policy_id = model.policy_id
         self.usage = Usage()
+        self._meter = meter or Meter(BudgetSettings())
+        self._meter.watch(self.usage)
         self.renderer = Renderer(model.path)
         self._settings = settings
         self._model_settings = model_settings
@@ -102,12 +107,19 @@ class ServerEngine:
             made, reply = await pool.ask(body, understood, *ids)
         finally:
             self._tick(-1)
+        self._count(reply)
+        return made
+
+    def _count(self, reply: Reply) -> None:
+        """Adds an answer to the usage; the occupancy is the share of the servers' places taken, mean over answers."""
+        places = sum(server.limit for server in self._servers)
+        self.usage.running += min(self._in_flight + 1, places)
+        self.usage.slots += places
         self.usage.requests += 1
         self.usage.prompt_tokens += reply.usage.prompt_tokens
         self.usage.sampled_tokens += reply.usage.completion_tokens
         details = reply.usage.prompt_tokens_details
         self.usage.cached_prompt_tokens += (details.cached_tokens if details else None) or 0
-        return made
 
     def _tick(self, change: int) -> None:
         """Counts the seconds in which at least one request is on its way."""
@@ -131,8 +143,7 @@ class ServerEngine:
             self._compare(server, await self._examine(session, server))
             self._absent.pop(server, None)
 
-        settings = self._settings
-        pool = ServerPool(session, self._servers, check, settings.tries, settings.patience_seconds)
+        pool = ServerPool(session, self._servers, self._settings, check, self._meter.check)
         for member in pool.members:
             if member.server in self._absent:
                 pool.take_out(member, self._absent[member.server])

@@ -1,35 +1,39 @@
 """vLLM in this process: many coroutines, one continuous batch."""
 
 import asyncio
-import gc
-import logging
-import os
 import time
-import warnings
 from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
-from pipeline.config import EngineSettings, ModelSettings
+from pipeline.config import BudgetSettings, ModelSettings
 from pipeline.engine.base import Completion, Prompt, Sampling, Usage, shares
+from pipeline.engine.budget import Meter
 from pipeline.engine.model import Model
 from pipeline.engine.rendering import Renderer, check_room
+from pipeline.engine.resident import Resident
 from pipeline.errors import OrchardError
 
 YIELDS = 4  # turns of the event loop between two steps: enough for a woken coroutine to hand in its next requests
 
 
 class VllmEngine:
-    """The vLLM back end, on a GPU or a CPU. The model is loaded at the first request."""
+    """The vLLM back end, on a GPU or a CPU. The model is loaded at the first request.
 
-    def __init__(self, model: Model, settings: EngineSettings, model_settings: ModelSettings) -> None:
+    Several of them may share one resident engine, one after the other.
+    """
+
+    def __init__(
+        self, model: Model, resident: Resident, model_settings: ModelSettings, meter: Meter | None = None
+    ) -> None:
         self.policy_id = model.policy_id
         self.usage = Usage()
         self.renderer = Renderer(model.path)
         self._model = model
-        self._settings = settings
+        self._resident = resident
         self._model_settings = model_settings
-        self._engine: Any = None
+        self._meter = meter or Meter(BudgetSettings())
+        self._meter.watch(self.usage)
         self._waiting: dict[str, asyncio.Future[Any]] = {}
         self._pump: asyncio.Task[None] | None = None
         self._count = 0
@@ -58,15 +62,7 @@ class VllmEngine:
 
     def close(self) -> None:
         """Gives back the memory of weights and key-value cache."""
-        if self._engine is None:
-            return
-        from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
-
-        self._engine.engine_core.shutdown()
-        self._engine = None
-        cleanup_dist_env_and_memory()
-        gc.collect()
-        _trim()
+        self._resident.sleep()
 
     async def _complete(self, ids: list[int], sampling: Sampling, seed: int) -> Completion:
         from vllm import SamplingParams
@@ -89,14 +85,16 @@ class VllmEngine:
         )
 
     async def _request(self, ids: list[int], params: Any) -> Any:
-        engine = self._load()
+        before = self._resident.seconds
+        engine = self._resident.use(self._model)
+        self.usage.load_seconds += self._resident.seconds - before
         self._count += 1
         key = str(self._count)
         future = asyncio.get_running_loop().create_future()
         self._waiting[key] = future
         engine.add_request(key, {"prompt_token_ids": ids}, params)
         if self._pump is None or self._pump.done():
-            self._pump = asyncio.create_task(self._run())
+            self._pump = asyncio.create_task(self._run(engine))
         output = await future
         self.usage.requests += 1
         self.usage.prompt_tokens += len(ids)
@@ -104,12 +102,14 @@ class VllmEngine:
         self.usage.sampled_tokens += len(output.outputs[0].token_ids)
         return output
 
-    async def _run(self) -> None:
+    async def _run(self, engine: Any) -> None:
         """Steps the engine while anyone waits; a failure reaches everyone who does."""
         try:
             while self._waiting:
+                self._meter.check()
                 start = time.perf_counter()
-                for output in self._engine.step():
+                self._count_step()
+                for output in engine.step():
                     if output.finished:
                         self._settle(self._waiting.pop(output.request_id, None), output)
                 self.usage.seconds += time.perf_counter() - start
@@ -119,62 +119,28 @@ class VllmEngine:
             self._fail(error)
             raise
 
+    def _count_step(self) -> None:
+        slots = self._resident.slots
+        self.usage.steps += 1
+        self.usage.running += min(len(self._waiting), slots)
+        self.usage.slots += slots
+
     def _fail(self, error: BaseException) -> None:
         """Tells everyone who waits; with requests unfinished the engine's state is unknown, so it is dropped."""
         if not self._waiting:
             return  # the event loop ended between two batches
-        reason = OrchardError(f"vLLM failed while sampling: {error}") if isinstance(error, Exception) else error
+        plain = isinstance(error, Exception) and not isinstance(error, OrchardError)
+        reason = OrchardError(f"vLLM failed while sampling: {error}") if plain else error
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(reason)
         self._waiting.clear()
-        self._engine = None
+        self._resident.drop()
 
     @staticmethod
     def _settle(future: "asyncio.Future[Any] | None", output: Any) -> None:
         if future is not None and not future.done():
             future.set_result(output)
-
-    def _load(self) -> Any:
-        if self._engine is None:
-            start = time.perf_counter()
-            _environment(self._settings)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FutureWarning)  # of vLLM's own imports
-                from vllm import EngineArgs, LLMEngine
-
-                self._engine = LLMEngine.from_engine_args(EngineArgs(**self._arguments()))
-            self.usage.load_seconds += time.perf_counter() - start
-        return self._engine
-
-    def _arguments(self) -> dict[str, Any]:
-        settings, model = self._settings, self._model_settings
-        return {
-            "model": str(self._model.path),
-            "dtype": model.dtype,
-            "max_model_len": model.max_model_len,
-            "max_num_seqs": settings.max_num_seqs,
-            "block_size": settings.block_size,
-            "enable_prefix_caching": True,
-            "enable_chunked_prefill": False,
-            "enforce_eager": settings.enforce_eager,
-            "tensor_parallel_size": settings.tensor_parallel_size,
-            "gpu_memory_utilization": settings.gpu_memory_utilization,
-            "generation_config": "vllm",  # never sampling defaults that our parameters do not name
-            "disable_log_stats": True,
-            "use_tqdm_on_load": False,
-        }
-
-
-def _environment(settings: EngineSettings) -> None:
-    """Settings that vLLM reads from the environment when it is imported."""
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    logging.getLogger("vllm").setLevel(logging.ERROR)
-    os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(max(1, round(settings.kv_cache_gib)))
-    if settings.tensor_parallel_size == 1:
-        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # one process: loads in seconds instead of a minute
 
 
 def _version() -> str:
@@ -184,12 +150,3 @@ def _version() -> str:
         except metadata.PackageNotFoundError:
             continue
     raise OrchardError("vLLM is not installed: run `make setup`")
-
-
-def _trim() -> None:
-    """Hands freed memory back to the system (glibc keeps it otherwise)."""
-    import ctypes
-
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "malloc_trim"):
-        libc.malloc_trim(0)

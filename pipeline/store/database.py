@@ -16,7 +16,7 @@ import duckdb
 import polars as pl
 
 from pipeline.errors import OrchardError
-from pipeline.store.lock import locked
+from pipeline.lock import locked
 
 Parameters = Mapping[str, Any] | Sequence[Any] | None
 T = TypeVar("T")

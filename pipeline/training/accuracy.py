@@ -5,8 +5,9 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.config import TrainingSettings
+from pipeline.training.losses.base import compared
 from pipeline.training.policy import Precision, load
-from pipeline.training.reference import lookup, text_logps
+from pipeline.training.reference import lookup, recompute
 from pipeline.training.tokens import tokenize
 
 
@@ -23,12 +24,12 @@ def log_ratios(
     A pair with a text that is too long for max_length is left out, as it is in training.
     """
     policy = load(model_dir, precision)
-    examples = tokenize(pairs, policy.tokenizer, settings.max_length).examples
-    logps = text_logps(policy, [side for e in examples for side in e.sides], settings.micro_tokens)
-    known = lookup(examples, reference).tolist()
+    read = tokenize(pairs, policy.tokenizer, settings.max_length, settings.too_long)
+    examples = [compared(example) for example in read.examples]
+    ratios = (recompute(policy, examples, settings.micro_tokens) - lookup(examples, reference)).tolist()
     rows = [
-        {"pair_id": e.pair_id, "chosen": logps[2 * i] - known[i][0], "rejected": logps[2 * i + 1] - known[i][1]}
-        for i, e in enumerate(examples)
+        {"pair_id": e.row_id, "chosen": chosen, "rejected": rejected}
+        for e, (chosen, rejected) in zip(examples, ratios, strict=True)
     ]
     return pl.DataFrame(rows, schema={"pair_id": pl.String, "chosen": pl.Float64, "rejected": pl.Float64})
 

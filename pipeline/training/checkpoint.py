@@ -21,6 +21,8 @@ class Progress:
     micro_tokens: int = 0
     seconds: float = 0.0  # spent before this start
     curve: list[CurvePoint] = field(default_factory=list)
+    running: float = 0.0  # what the loss keeps from step to step
+    reference: torch.Tensor | None = None  # of the stage that is being trained, where it is not the first
 
 
 def path_for(out: Path) -> Path:

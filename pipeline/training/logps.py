@@ -8,17 +8,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pipeline.training.example import Example
 from pipeline.training.policy import Policy
 from pipeline.training.rows import Batch, Group, groups_of, pack
-from pipeline.training.tokens import Example
 
 _PROBE = Group((3, 1, 4, 1, 5), ((2, 6, 5), (3, 5, 8, 2)))  # ids below 10: every vocabulary has them
 
 
-def pair_logps(policy: Policy, examples: Sequence[Example]) -> Tensor:
-    """(n, 2) log-probabilities in nats of the chosen and the rejected text of each example, with gradients."""
+def text_logps(policy: Policy, examples: Sequence[Example]) -> Tensor:
+    """(n, K) log-probabilities in nats of the texts of each example, with gradients; 0 where one has fewer than K."""
     groups = [group for example in examples for group in groups_of(example, policy.packs)]
-    return group_logps(policy, groups).view(-1, 2)
+    return spread(group_logps(policy, groups), [len(example.texts) for example in examples])
+
+
+def spread(values: Tensor, counts: Sequence[int]) -> Tensor:
+    """(sum of counts,) to (n, max(counts)): row i holds the next counts[i] values, then zeros."""
+    filled = torch.arange(max(counts)) < torch.tensor(counts)[:, None]  # (n, K)
+    return values.new_zeros(filled.shape).masked_scatter(filled.to(values.device), values)
 
 
 def group_logps(policy: Policy, groups: Sequence[Group]) -> Tensor:

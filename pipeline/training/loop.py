@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -13,12 +13,14 @@ from pipeline.config import TrainingSettings
 from pipeline.engine.model import fingerprint as model_fingerprint
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id, seed_for
-from pipeline.training import checkpoint, losses, memory, save, schedule
+from pipeline.training import checkpoint, memory, save, schedule
 from pipeline.training.checkpoint import CurvePoint, Progress
+from pipeline.training.data import Data, arrange
+from pipeline.training.example import Example
 from pipeline.training.policy import Policy, Precision, adapt, checkpointing, free_full, load, load_tokenizer
-from pipeline.training.reference import lookup
-from pipeline.training.step import Data, run_step
-from pipeline.training.tokens import Example, Examples, tokenize
+from pipeline.training.reference import lookup, recompute
+from pipeline.training.step import run_step
+from pipeline.training.tokens import Examples, tokenize
 
 Report = Callable[[int, int, dict[str, float]], None]
 
@@ -27,16 +29,16 @@ Report = Callable[[int, int, dict[str, float]], None]
 class TrainResult:
     """What a training did; `path` holds the policy."""
 
-    n_pairs: int  # in each epoch
+    n_pairs: int  # rows in each epoch: pairs, lists or single texts
     n_steps: int
-    n_tokens: int  # of chosen and rejected texts, all epochs
+    n_tokens: int  # of all texts, without contexts, all epochs
     loss_first: float  # mean over the first tenth of the steps
     loss_last: float  # mean over the last tenth
-    accuracy_last: float  # share of pairs with a positive margin over the last tenth
+    accuracy_last: float  # share of rows with a positive margin over the last tenth
     curve: list[CurvePoint]  # (step, loss, accuracy, reward margin)
-    length_ratio: float  # tokens of chosen over tokens of rejected texts
+    length_ratio: float  # mean tokens of a row's best texts over those of its others
     seconds: float
-    truncated: int  # pairs whose context lost tokens on the left
+    truncated: int  # rows whose context lost tokens on the left
     rejects: pl.DataFrame
     path: Path
     peak_bytes: int
@@ -53,57 +55,82 @@ def train(
     progress: Report | None = None,
     precision: Precision = "auto",
 ) -> TrainResult:
-    """Trains the model of a folder on pairs and saves the policy to `out`.
+    """Trains the model of a folder on preferences and saves the policy to `out`.
 
     Stopped anywhere and started again with the same arguments, it goes on from its last checkpoint and ends with the
-    same weights. The loss of a step is the mean over its pairs of weight * loss, weights scaled to mean 1 over all
-    pairs: a weight of 2 counts as the pair twice.
+    same weights. The loss of a step is the mean over its rows of weight * loss, weights scaled to mean 1 over all
+    rows: a weight of 2 counts as the row twice.
+
+    Rows with a `stage` are a curriculum (Curry-DPO, arXiv 2403.07230): stages are trained in ascending order, and the
+    policy that a stage ends with is the next one's reference. Each has its own warm-up and fresh moments of the
+    optimiser (our choice), as if it were trained by a call of its own.
 
     Args:
-        pairs: rows of `preferences`.
-        reference: rows of `reference_logps` for the texts of these pairs and one model.
+        pairs: rows of `preferences` (with `pipeline.training.rationales.attach`, where the loss reads rationales), of
+            `preference_lists` or of `unpaired`.
+        reference: rows of `reference_logps` for the texts of these rows and one model.
         progress: called after each step with steps done, steps in all, and loss, accuracy, margin, learning_rate.
 
     Raises:
-        OrchardError: no pairs, an unknown loss, a folder that is no model, a text without reference, a loss that is
-            not finite (the last checkpoint stays), or not enough memory for one pair.
+        OrchardError: no rows, an unknown loss or one that cannot take these rows, a folder that is no model, a text
+            without reference, a loss that is not finite or explodes (the state before that step stays as checkpoint),
+            or not enough memory for one row.
     """
     started = time.monotonic()
     read = _examples(model_dir, pairs, settings)
-    data = Data.of(read.examples, lookup(read.examples, reference), losses.get(settings.loss))
+    data = Data.of(read.examples, lookup(read.examples, reference), settings)
     policy = _policy(model_dir, settings, seed, precision)
     optimizer = _optimizer(policy, settings)
-    mark = _fingerprint(model_dir, data, settings, seed, policy)
-    state = checkpoint.restore(checkpoint.path_for(out), mark, policy, optimizer)
-    state = state or Progress(micro_tokens=settings.micro_tokens)
+    mark = _fingerprint(model_dir, data, seed, policy)
+    state = checkpoint.restore(checkpoint.path_for(out), mark, policy, optimizer) or _start(data)
     before = state.seconds
-    steps = schedule.batches(read.examples, settings, seed)
-    for step in range(state.step, len(steps)):
-        rate = schedule.learning_rate(step, len(steps), settings)
+    data = data if state.reference is None else replace(data, reference=state.reference)
+    steps = schedule.plan(read.examples, settings, seed)
+    for step in steps[state.step :]:
+        if step.opens:
+            data = _next_stage(policy, optimizer, data, step.opens, state)
         for group in optimizer.param_groups:
-            group["lr"] = rate
-        point, fitted = run_step(policy, optimizer, data, steps[step], step + 1, settings, state.micro_tokens)
-        state.curve.append(point)
-        state.step, state.micro_tokens, state.seconds = step + 1, fitted, before + time.monotonic() - started
+            group["lr"] = step.rate
+        try:
+            run_step(policy, optimizer, data, step.rows, state)
+        except OrchardError:
+            checkpoint.save(checkpoint.path_for(out), mark, policy, optimizer, state)
+            raise
+        state.seconds = before + time.monotonic() - started
         if state.step % settings.checkpoint_every == 0 and state.step < len(steps):
             checkpoint.save(checkpoint.path_for(out), mark, policy, optimizer, state)
         if progress:
-            _, loss, accuracy, margin = point
-            report = {"loss": loss, "accuracy": accuracy, "margin": margin, "learning_rate": rate}
+            _, loss, accuracy, margin = state.curve[-1]
+            report = {"loss": loss, "accuracy": accuracy, "margin": margin, "learning_rate": step.rate}
             progress(state.step, len(steps), report)
     save.save(policy, out)
     checkpoint.path_for(out).unlink(missing_ok=True)
     return _result(read, settings, state.curve, before + time.monotonic() - started, out)
 
 
+def _start(data: Data) -> Progress:
+    running = data.loss.running
+    kept = running.start(data.settings.losses) if running else 0.0
+    return Progress(micro_tokens=data.settings.micro_tokens, running=kept)
+
+
+def _next_stage(policy: Policy, optimizer: torch.optim.Optimizer, data: Data, rows: list[int], state: Progress) -> Data:
+    """The policy as it is now becomes the reference of the rows of the stage that begins."""
+    optimizer.state.clear()
+    reference = recompute(policy, [data.examples[i] for i in rows], state.micro_tokens)
+    data = data.with_reference(rows, reference)
+    state.reference = data.reference
+    return data
+
+
 def _examples(model_dir: Path, pairs: pl.DataFrame, settings: TrainingSettings) -> Examples:
     if pairs.is_empty():
         raise OrchardError("no pairs to train on: the variant is empty")
-    read = tokenize(pairs, load_tokenizer(model_dir), settings.max_length)
+    read = tokenize(pairs, load_tokenizer(model_dir), settings.max_length, settings.too_long)
     if not read.examples:
         reason = read.rejects["reason"][0]
         raise OrchardError(f"no pairs to train on: all {len(pairs)} were dropped, the first because {reason}")
-    return read
+    return replace(read, examples=arrange(read.examples, settings.loss))
 
 
 def _policy(model_dir: Path, settings: TrainingSettings, seed: int, precision: Precision) -> Policy:
@@ -126,29 +153,28 @@ def _optimizer(policy: Policy, settings: TrainingSettings) -> torch.optim.Optimi
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.learning_rate, fused=True)
 
 
-def _fingerprint(model_dir: Path, data: Data, settings: TrainingSettings, seed: int, policy: Policy) -> str:
+def _fingerprint(model_dir: Path, data: Data, seed: int, policy: Policy) -> str:
     """All that decides the course of a training: not how often it is saved, nor which other seeds there are."""
-    course = settings.model_dump(mode="json", exclude={"checkpoint_every", "seeds"})
+    course = data.settings.model_dump(mode="json", exclude={"checkpoint_every", "seeds"})
     model = model_fingerprint(model_dir)
     machine = [torch.__version__, policy.device.type, policy.bf16, policy.packs]
-    rows = [asdict(example) for example in data.examples]
+    rows = [example.__dict__ for example in data.examples]
     return content_id(course, seed, model, machine, rows, data.reference.tolist())
 
 
 def _result(
     read: Examples, settings: TrainingSettings, curve: list[CurvePoint], seconds: float, out: Path
 ) -> TrainResult:
-    chosen, rejected = _tokens(read.examples)
     tenth = math.ceil(len(curve) / 10)
     return TrainResult(
         n_pairs=len(read.examples),
         n_steps=len(curve),
-        n_tokens=(chosen + rejected) * settings.epochs,
+        n_tokens=sum(len(text) for e in read.examples for _, text in e.texts) * settings.epochs,
         loss_first=sum(point[1] for point in curve[:tenth]) / tenth,
         loss_last=sum(point[1] for point in curve[-tenth:]) / tenth,
         accuracy_last=sum(point[2] for point in curve[-tenth:]) / tenth,
         curve=curve,
-        length_ratio=chosen / rejected,
+        length_ratio=_length_ratio(read.examples),
         seconds=seconds,
         truncated=read.truncated,
         rejects=read.rejects,
@@ -157,5 +183,12 @@ def _result(
     )
 
 
-def _tokens(examples: list[Example]) -> tuple[int, int]:
-    return sum(len(e.chosen) for e in examples), sum(len(e.rejected) for e in examples)
+def _length_ratio(examples: list[Example]) -> float:
+    sides = [
+        (value, max(e.values) if len(e.values) > 1 else 1.0, len(text))
+        for e in examples
+        for value, (_, text) in zip(e.values, e.compared, strict=True)
+    ]
+    best = [tokens for value, high, tokens in sides if value == high]
+    worst = [tokens for value, high, tokens in sides if value != high]
+    return (sum(best) / len(best)) / (sum(worst) / len(worst))

@@ -11,50 +11,52 @@ from pipeline import tables
 from pipeline.config import TrainingSettings
 from pipeline.errors import OrchardError
 from pipeline.training import memory
-from pipeline.training.logps import group_logps
+from pipeline.training.example import Example, Ids, Side, text_id
+from pipeline.training.logps import group_logps, spread
+from pipeline.training.losses.prompt_contrast import crossed
 from pipeline.training.policy import Policy, Precision, load, load_tokenizer
-from pipeline.training.rows import Group, micro_batches
-from pipeline.training.tokens import Example, Ids, text_id, tokenize
-
-BRANCHES = 8  # texts of one context in one row
+from pipeline.training.rows import BRANCHES, Group, micro_batches
+from pipeline.training.tokens import tokenize
 
 
 def reference_logps(
     model_dir: Path,
-    pairs: pl.DataFrame,
+    rows: pl.DataFrame,
     settings: TrainingSettings,
     *,
     policy_id: str,
     known: pl.DataFrame | None = None,
     precision: Precision = "auto",
 ) -> pl.DataFrame:
-    """Rows of `reference_logps`: one per different text of the pairs (of all variants together, to pay once).
+    """Rows of `reference_logps`: one per different text of the rows (of all variants together, to pay once).
 
     Args:
+        rows: of `preferences`, `preference_lists` or `unpaired`; of a pair with two contexts and two texts, each text
+            counts in each context, as the prompt contrast needs it.
         known: rows of an earlier table; texts of this policy that it holds are not computed again, nor returned.
     """
-    examples = tokenize(pairs, load_tokenizer(model_dir), settings.max_length).examples
-    texts = {text_id(*side): side for example in examples for side in example.sides}
+    read = tokenize(rows, load_tokenizer(model_dir), settings.max_length, settings.too_long)
+    texts = {text_id(*side): side for example in read.examples for side in crossed(example).compared}
     if known is not None:
         have = set(known.filter(pl.col("policy_id") == policy_id)["text_id"])
         texts = {key: side for key, side in texts.items() if key not in have}
-    logps = text_logps(load(model_dir, precision), list(texts.values()), settings.micro_tokens) if texts else []
-    rows = [
+    logps = side_logps(load(model_dir, precision), list(texts.values()), settings.micro_tokens) if texts else []
+    found = [
         {"text_id": key, "policy_id": policy_id, "logp": min(logp, 0.0), "tokens": len(text)}
         for (key, (_, text)), logp in zip(texts.items(), logps, strict=True)
     ]
-    return pl.DataFrame(rows, schema=tables.empty("reference_logps").schema)
+    return pl.DataFrame(found, schema=tables.empty("reference_logps").schema)
 
 
 @torch.no_grad()
-def text_logps(policy: Policy, texts: Sequence[tuple[Ids, Ids]], micro_tokens: int) -> list[float]:
+def side_logps(policy: Policy, sides: Sequence[Side], micro_tokens: int) -> list[float]:
     """Log-probabilities in nats of (context, text) pairs, in order; texts of one context share its computation."""
     size = BRANCHES if policy.packs else 1
     by_context: dict[Ids, list[Ids]] = {}
-    for context, text in dict.fromkeys(texts):
+    for context, text in dict.fromkeys(sides):
         by_context.setdefault(context, []).append(text)
     groups = [Group(c, tuple(t[i : i + size])) for c, t in by_context.items() for i in range(0, len(t), size)]
-    found: dict[tuple[Ids, Ids], float] = {}
+    found: dict[Side, float] = {}
 
     def compute(budget: int) -> None:
         waiting = [group for group in groups if (group.context, group.branches[-1]) not in found]
@@ -63,11 +65,11 @@ def text_logps(policy: Policy, texts: Sequence[tuple[Ids, Ids]], micro_tokens: i
             found.update(zip(keys, group_logps(policy, micro).tolist(), strict=True))
 
     memory.retry(compute, micro_tokens)
-    return [found[text] for text in texts]
+    return [found[side] for side in sides]
 
 
 def lookup(examples: Sequence[Example], reference: pl.DataFrame) -> Tensor:
-    """(n, 2) reference log-probabilities of the examples' chosen and rejected texts.
+    """(n, K) reference log-probabilities of the examples' compared texts; 0 for every other text and where none is.
 
     Raises:
         OrchardError: the table holds several reference models, or lacks a text.
@@ -76,11 +78,25 @@ def lookup(examples: Sequence[Example], reference: pl.DataFrame) -> Tensor:
         names = ", ".join(sorted(reference["policy_id"].unique()))
         raise OrchardError(f"reference log-probabilities of several models ({names}): filter the table by policy_id")
     known = dict(reference.select("text_id", "logp").iter_rows())
-    keys = [[text_id(*side) for side in example.sides] for example in examples]
-    missing = [e.pair_id for e, pair in zip(examples, keys, strict=True) if not all(key in known for key in pair)]
+    keys = [[text_id(*side) for side in example.compared] for example in examples]
+    missing = [e.row_id for e, texts in zip(examples, keys, strict=True) if not all(key in known for key in texts)]
     if missing:
         raise OrchardError(
-            f"reference log-probabilities are missing for {len(missing)} of {len(examples)} pairs, the first"
+            f"reference log-probabilities are missing for {len(missing)} of {len(examples)} rows, the first"
             f" {missing[0]}: compute them with the same model folder and max_length"
         )
-    return torch.tensor([[known[key] for key in pair] for pair in keys], dtype=torch.float32).view(-1, 2)
+    return table_of(examples, [known[key] for texts in keys for key in texts])
+
+
+def recompute(policy: Policy, examples: Sequence[Example], micro_tokens: int) -> Tensor:
+    """(n, K) as `lookup`, under the policy as it is now: it becomes the reference of what follows."""
+    return table_of(examples, side_logps(policy, [side for e in examples for side in e.compared], micro_tokens))
+
+
+def table_of(examples: Sequence[Example], logps: Sequence[float]) -> Tensor:
+    """(n, K) of the log-probabilities of all compared texts in order; K is the most texts, rationales included."""
+    width = max((len(example.texts) for example in examples), default=2)
+    if not examples:
+        return torch.zeros(0, width)
+    table = spread(torch.tensor(logps, dtype=torch.float32), [len(example.values) for example in examples])
+    return torch.nn.functional.pad(table, (0, width - table.shape[1]))

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from pipeline.training.tokens import Example, Ids
+from pipeline.training.example import Example, Ids
+
+BRANCHES = 8  # texts of one context in one row: more make the mask dearer than the context that they save
 
 Item = TypeVar("Item")
 
@@ -38,10 +42,14 @@ class Batch:
 
 
 def groups_of(example: Example, packs: bool) -> list[Group]:
-    """A pair as groups: one of two branches where both sides share a context, else two of one branch."""
-    if packs and example.shared:
-        return [Group(example.context, (example.chosen, example.rejected))]
-    return [Group(context, (text,)) for context, text in example.sides]
+    """An example's texts in their order: neighbours that share a context are branches of one group."""
+    if not packs:
+        return [Group(context, (text,)) for context, text in example.texts]
+    groups: list[Group] = []
+    for context, run in groupby(example.texts, key=itemgetter(0)):
+        texts = tuple(text for _, text in run)
+        groups += [Group(context, texts[i : i + BRANCHES]) for i in range(0, len(texts), BRANCHES)]
+    return groups
 
 
 def pack(groups: Sequence[Group], device: torch.device) -> Batch:
@@ -102,6 +110,7 @@ def micro_batches(
         yield pending
 
 
-def pair_shape(example: Example, packs: bool) -> tuple[int, int]:
+def shape_of(example: Example, packs: bool) -> tuple[int, int]:
+    """Rows of an example in a batch, and the length of the longest."""
     groups = groups_of(example, packs)
     return len(groups), max(group.length for group in groups)

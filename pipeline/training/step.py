@@ -1,73 +1,69 @@
 """One optimiser step: micro-batches forward and backward, then one update."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from pipeline.config import TrainingSettings
 from pipeline.errors import OrchardError
 from pipeline.training import memory
-from pipeline.training.checkpoint import CurvePoint
-from pipeline.training.logps import pair_logps
-from pipeline.training.losses import Loss
+from pipeline.training.checkpoint import Progress
+from pipeline.training.data import Data
+from pipeline.training.logps import text_logps
 from pipeline.training.losses.columns import columns_of
 from pipeline.training.policy import Policy
-from pipeline.training.rows import micro_batches, pair_shape
-from pipeline.training.tokens import Example
+from pipeline.training.rows import micro_batches, shape_of
 
-
-@dataclass(frozen=True)
-class Data:
-    """All pairs of a training, their reference log-probabilities (n, 2), weights of mean 1 (n,), and the loss."""
-
-    examples: Sequence[Example]
-    reference: Tensor
-    weights: Tensor
-    loss: Loss
-
-    @classmethod
-    def of(cls, examples: Sequence[Example], reference: Tensor, loss: Loss) -> "Data":
-        weights = torch.tensor([example.weight for example in examples], dtype=torch.float32)
-        if weights.sum() <= 0:
-            raise OrchardError("no pairs to train on: all weights are 0")
-        return cls(examples, reference, weights / weights.mean(), loss)
+EXPLOSION = 100  # times the first step's loss (at least 1): far beyond what any loss here reaches while it learns
 
 
 def run_step(
-    policy: Policy,
-    optimizer: torch.optim.Optimizer,
-    data: Data,
-    batch: Sequence[int],
-    step: int,
-    settings: TrainingSettings,
-    micro_tokens: int,
-) -> tuple[CurvePoint, int]:
-    """Updates the policy once on the pairs of `batch`; returns the curve's point and the micro_tokens that fitted."""
+    policy: Policy, optimizer: torch.optim.Optimizer, data: Data, batch: Sequence[int], state: Progress
+) -> None:
+    """Updates the policy once on the rows of `batch`, and the state with it: step, curve, what fits, what is kept.
+
+    Raises:
+        OrchardError: loss or gradient are not finite or explode, or one row does not fit into memory; the policy and
+            the state are as they were before the step.
+    """
 
     def gradients(budget: int) -> Tensor:
         optimizer.zero_grad(set_to_none=True)
-        micros = micro_batches(batch, lambda i: pair_shape(data.examples[i], policy.packs), budget)
-        return sum((backward(policy, data, micro, len(batch), settings.beta) for micro in micros), torch.zeros(3))
+        micros = micro_batches(batch, lambda i: shape_of(data.examples[i], policy.packs), budget)
+        return sum((backward(policy, data, micro, len(batch), state.running) for micro in micros), torch.zeros(4))
 
-    totals, micro_tokens = memory.retry(gradients, micro_tokens)
-    norm = torch.nn.utils.clip_grad_norm_(policy.trainable().values(), settings.max_grad_norm)
-    if not (totals.isfinite().all() and norm.isfinite()):
-        names = ", ".join(data.examples[i].pair_id for i in batch)
-        what = f"loss {totals[0].item()}, gradient norm {norm.item()}"
-        raise OrchardError(f"training stopped at step {step}: {what}, pairs {names}: lower learning_rate")
+    totals, state.micro_tokens = memory.retry(gradients, state.micro_tokens)
+    norm = torch.nn.utils.clip_grad_norm_(policy.trainable().values(), data.settings.max_grad_norm)
+    loss, accuracy, margin, observed = totals.tolist()
+    limit = EXPLOSION * max(1.0, abs(state.curve[0][1]) if state.curve else abs(loss))
+    if not (totals.isfinite().all() and norm.isfinite() and abs(loss) <= limit):
+        names = ", ".join(data.examples[i].row_id for i in batch)
+        what = f"loss {loss}, gradient norm {norm.item()}"
+        raise OrchardError(f"training stopped at step {state.step + 1}: {what}, rows {names}: lower learning_rate")
     optimizer.step()
-    loss, accuracy, margin = totals.tolist()
-    return (step, loss, accuracy, margin), micro_tokens
+    state.step += 1
+    state.curve.append((state.step, loss, accuracy, margin))
+    running = data.loss.running
+    if running:
+        rate = running.rate(state.step, data.settings.losses)
+        state.running = (1 - rate) * state.running + rate * observed
 
 
-def backward(policy: Policy, data: Data, pairs: Sequence[int], n: int, beta: float) -> Tensor:
-    """Adds the gradient of some of the n pairs of a step; returns their (3,) share of loss, accuracy and margin."""
-    examples = [data.examples[i] for i in pairs]
-    log_ratios = pair_logps(policy, examples) - data.reference[list(pairs)].to(policy.device)  # (k, 2)
-    weights = data.weights[list(pairs)].to(policy.device)  # (k,)
-    loss = (weights * data.loss(log_ratios, columns_of(examples, beta, policy.device))).sum() / n
+def backward(policy: Policy, data: Data, rows: Sequence[int], n: int, running: float) -> Tensor:
+    """Adds the gradient of some of the n rows of a step.
+
+    Returns:
+        (4,) their share of loss, accuracy, margin, and of what the loss observes.
+    """
+    examples = [data.examples[i] for i in rows]
+    logps = text_logps(policy, examples)  # (k, K)
+    log_ratios = logps - data.reference[list(rows), : logps.shape[1]].to(policy.device)
+    weights = data.weights[list(rows)].to(policy.device)  # (k,)
+    columns = columns_of(examples, data.settings.beta, data.settings.losses, running, policy.device)
+    loss = (weights * data.loss(log_ratios, columns)).sum() / n
     loss.backward()
-    h = (log_ratios[:, 0] - log_ratios[:, 1]).detach()  # (k,)
-    return torch.stack([loss.detach(), (h > 0).float().sum() / n, beta * h.sum() / n]).cpu()
+    ratios = log_ratios.detach()
+    margin = data.loss.margin(ratios, columns)  # (k,)
+    observed = data.loss.running.observe(ratios, columns).sum() if data.loss.running else torch.zeros_like(loss)
+    parts = [loss.detach(), (margin > 0).float().sum() / n, data.settings.beta * margin.sum() / n, observed / n]
+    return torch.stack(parts).cpu()

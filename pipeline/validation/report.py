@@ -16,6 +16,7 @@ from pipeline.store import Lake
 from pipeline.validation import figures
 from pipeline.validation.statistics import prompts_needed
 
+SAME_TOKENS = 0.02  # trained tokens this close count as equal: our choice
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
 
@@ -38,6 +39,7 @@ def _facts(lake: Lake, settings: Settings) -> dict[str, Any]:
     return {
         "settings": settings,
         "board": board.to_dicts(),
+        "budget": _budget(board),
         "sentences": [_sentence(lake, row, settings) for row in board.iter_rows(named=True)],
         "gains": _picture(
             figures.intervals(
@@ -54,6 +56,22 @@ def _facts(lake: Lake, settings: Settings) -> dict[str, Any]:
             'SELECT "table", reason, count(*) AS n FROM rejects GROUP BY ALL ORDER BY n DESC'
         ).to_dicts(),
     }
+
+
+def _budget(board: pl.DataFrame) -> str:
+    """What was equal between the variants, in plain words."""
+    trained = board.filter(pl.col("variant") != "base")
+    if trained.is_empty():
+        return "No variant was trained."
+    pairs, tokens = trained["n_pairs"].unique().sort().to_list(), trained["n_tokens"].to_list()
+    apart = max(tokens) / max(1, min(tokens)) - 1
+    same = f"{pairs[0]} pairs" if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]} pairs"
+    if apart <= SAME_TOKENS:
+        return f"Every variant was trained on {same} and {max(tokens)} tokens of text, equal within {apart:.1%}."
+    return (
+        f"Every variant was trained on {same}, but not on equally many tokens: their texts differ too much in length "
+        f"({min(tokens)} to {max(tokens)} tokens, {apart:.0%} apart)."
+    )
 
 
 def _losses(trained: pl.DataFrame) -> dict[str, list[tuple[float, float]]]:

@@ -1,23 +1,30 @@
-"""The same number of pairs for every variant."""
+"""The same number of pairs for every variant and, where their texts allow it, of trained tokens."""
 
 from collections.abc import Mapping
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from pipeline.errors import OrchardError
 from pipeline.ids import unit_for
 
+Numbers = npt.NDArray[np.float64]
+STEEPEST = 60.0  # of the tilt, in standard deviations: beyond it the longest or shortest pairs are taken anyway
+
 
 def by_hash(pairs: pl.DataFrame) -> pl.DataFrame:
     """Pairs in an order that depends on their ids only: a sample of the first n never moves when rows are added."""
-    # The sides' ids in sorted order, so that a control with exchanged sides draws the same pairs as its source.
-    ids = pairs.select("prompt_id", "chosen_id", "rejected_id").rows()
-    order = [unit_for("select", prompt_id, *sorted(sides)) for prompt_id, *sides in ids]
-    return pairs.with_columns(order=pl.Series("order", order, dtype=pl.Float64)).sort("order").drop("order")
+    return pairs.with_columns(order=_units(pairs)).sort("order").drop("order")
 
 
-def equal_budget(pairs: Mapping[str, pl.DataFrame], max_pairs: int) -> dict[str, pl.DataFrame]:
-    """The first n training pairs of each variant, n being what the smallest variant has, at most `max_pairs`.
+def equal_budget(pairs: Mapping[str, pl.DataFrame], max_pairs: int, *, tokens: bool = True) -> dict[str, pl.DataFrame]:
+    """As many training pairs of each variant as the smallest has, at most `max_pairs`; and as many tokens of text.
+
+    Equal tokens (our choice): pairs are drawn by hash with probabilities tilted by exp(slope * tokens), which is the
+    draw nearest to a uniform one with the wanted mean length. Where no draw of n pairs gives all variants the same
+    sum, n shrinks, at most by half; where that does not help either, only the pairs are equal, and `token_ratio` of
+    the result tells how far the tokens are apart. A control draws the same pairs as its source.
 
     Raises:
         OrchardError: a variant has no training pair.
@@ -30,7 +37,18 @@ def equal_budget(pairs: Mapping[str, pl.DataFrame], max_pairs: int) -> dict[str,
             "partly right (pools in the profile)"
         )
     n = min(max_pairs, *(frame.height for frame in train.values()))
-    return {name: by_hash(frame).head(n) for name, frame in train.items()}
+    lengths = {name: _lengths(frame) for name, frame in train.items()}
+    found = _common_sum(lengths, n) if tokens and all(np.isfinite(own).all() for own in lengths.values()) else None
+    if found is None:
+        return {name: by_hash(frame).head(n) for name, frame in train.items()}
+    n, target = found
+    return {name: _tilted(frame, lengths[name], n, target) for name, frame in train.items()}
+
+
+def token_ratio(chosen: Mapping[str, pl.DataFrame]) -> float:
+    """Tokens of the variant with the most over tokens of the one with the fewest; 1 where they are equal."""
+    sums = [float(_lengths(frame).sum()) for frame in chosen.values()]
+    return max(sums) / min(sums) if sums and min(sums) > 0 else float("nan")
 
 
 def held_out(pairs: Mapping[str, pl.DataFrame], max_pairs: int) -> pl.DataFrame:
@@ -44,3 +62,53 @@ def held_out(pairs: Mapping[str, pl.DataFrame], max_pairs: int) -> pl.DataFrame:
     frames = [by_hash(frame.filter(pl.col("split") == "validation")) for frame in pairs.values()]
     n = min([max_pairs, *(frame.height for frame in frames)])
     return pl.concat([frame.head(n) for frame in frames])
+
+
+def _units(pairs: pl.DataFrame) -> pl.Series:
+    # The sides' ids in sorted order, so that a control with exchanged sides draws the same pairs as its source.
+    ids = pairs.select("prompt_id", "chosen_id", "rejected_id").rows()
+    units = [unit_for("select", prompt_id, *sorted(sides)) for prompt_id, *sides in ids]
+    return pl.Series("order", units, dtype=pl.Float64)
+
+
+def _lengths(pairs: pl.DataFrame) -> Numbers:
+    """(n,) tokens of both texts of each pair; NaN where they were not counted."""
+    return pairs.select((pl.col("chosen_tokens") + pl.col("rejected_tokens")).cast(pl.Float64)).to_series().to_numpy()
+
+
+def _common_sum(lengths: Mapping[str, Numbers], n: int) -> tuple[int, float] | None:
+    """The largest number of pairs, n or up to half as many, with which all variants can reach one sum of tokens."""
+    ordered = [np.sort(own) for own in lengths.values()]
+    wanted = float(np.mean([own.mean() for own in ordered]))
+    for size in range(n, (n + 1) // 2 - 1, -1):
+        least, most = max(own[:size].sum() for own in ordered), min(own[-size:].sum() for own in ordered)
+        if least <= most:
+            return size, float(np.clip(wanted * size, least, most))
+    return None
+
+
+def _tilted(pairs: pl.DataFrame, lengths: Numbers, n: int, target: float) -> pl.DataFrame:
+    """n pairs whose tokens sum to about `target`: the n smallest of -log(u) / exp(slope * length).
+
+    Drawing without replacement by such keys is Efraimidis and Spirakis 2006; the slope is found by bisection, since
+    the sum grows with it.
+    """
+    order = _units(pairs).to_numpy()
+    scaled = (lengths - lengths.mean()) / (lengths.std() or 1.0)
+    noise = np.log(-np.log(np.clip(order, 1e-300, 1 - 1e-16)))
+
+    def draw(slope: float) -> npt.NDArray[np.int64]:
+        return np.argsort(noise - slope * scaled, kind="stable")[:n]
+
+    low, high = -STEEPEST, STEEPEST
+    best = draw(0.0)
+    for _ in range(60):
+        slope = (low + high) / 2
+        chosen = draw(slope)
+        if abs(lengths[chosen].sum() - target) < abs(lengths[best].sum() - target):
+            best = chosen
+        low, high = (slope, high) if lengths[chosen].sum() < target else (low, slope)
+    for end in (-STEEPEST, STEEPEST):
+        if abs(lengths[draw(end)].sum() - target) < abs(lengths[best].sum() - target):
+            best = draw(end)
+    return pairs.select(pl.all().gather(best))

@@ -90,7 +90,7 @@ def test_a_verdict_is_cached(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_cache_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "c.sqlite").write_bytes(b"not a database, but long enough to be read as one" * 50)
-    with pytest.raises(OrchardError, match=r"completion cache .*c\.sqlite.*delete the file"):
+    with pytest.raises(OrchardError, match=r"completion cache .*c\.sqlite.*--repair"):
         CachedEngine(Backend(), tmp_path / "c.sqlite")
 
 
@@ -98,8 +98,8 @@ def test_a_full_disk_is_one_clear_error_and_what_was_committed_stays(tmp_path: P
     path = tmp_path / "c.sqlite"
     known = ask(path, Backend())
     engine = CachedEngine(Backend(), path)
-    pages = engine._db.execute("PRAGMA page_count").fetchone()[0]
-    engine._db.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own "database or disk is full"
+    pages = engine._file._db.execute("PRAGMA page_count").fetchone()[0]
+    engine._file._db.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own "database or disk is full"
     with pytest.raises(OrchardError, match=r"completion cache .*c\.sqlite: .*full: free space, then start again"):
         asyncio.run(engine.sample(replace(PROMPT, prefix="new " * 5000), SAMPLING, range(500)))
     assert ask(path, Backend()) == known

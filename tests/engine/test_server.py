@@ -15,13 +15,17 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipeline.config import EngineSettings, ModelSettings, ServerSettings
+from pipeline.config import BudgetSettings, EngineSettings, ModelSettings, ServerSettings, Settings
 from pipeline.engine import pool
 from pipeline.engine.base import Completion, Prompt, RequestFailed, Sampling
+from pipeline.engine.budget import BudgetReached, Meter
 from pipeline.engine.client import TryFailed
 from pipeline.engine.dialect import OpenAIDialect, read
-from pipeline.engine.model import Model
+from pipeline.engine.model import Model, resolve
+from pipeline.engine.resident import Resident
 from pipeline.engine.server import ServerEngine
+from pipeline.engine.session import open_engine
+from pipeline.engine.vllm import VllmEngine
 from pipeline.errors import OrchardError
 from tests.fake_server import Answer, FakeServer, completion
 
@@ -57,7 +61,7 @@ def fake() -> Iterator[FakeServer]:
 
 
 def engine(*servers: FakeServer | str, **settings: Any) -> ServerEngine:
-    limit = settings.pop("max_in_flight", 64)
+    limit, meter = settings.pop("max_in_flight", 64), settings.pop("meter", None)
     each = [
         ServerSettings(url=s if isinstance(s, str) else s.url, key_env="TEST_KEY", max_in_flight=limit) for s in servers
     ]
@@ -66,6 +70,7 @@ def engine(*servers: FakeServer | str, **settings: Any) -> ServerEngine:
         Model(Path("folder"), "small@1"),
         EngineSettings(backend="server", servers=tuple(each), **settings),
         ModelSettings(name="small", max_model_len=256),
+        meter,
     )
     made.renderer = Letters()  # type: ignore[assignment]
     return made
@@ -344,6 +349,35 @@ def test_a_cancelled_request_gives_its_place_back(fake: FakeServer) -> None:
         return (await found.sample(PROMPT, SAMPLING, [1]))[0].text
 
     assert asyncio.run(main()) == "seven"
+
+
+def test_a_budget_that_is_reached_stops_the_requests(fake: FakeServer) -> None:
+    found = engine(fake, max_in_flight=1, meter=Meter(BudgetSettings(tokens=9)))
+    with pytest.raises(BudgetReached, match="9 of 9 sampled tokens"):
+        draw(found, 10)  # all ten wait for their place from the start
+    assert len(fake.bodies) == 3
+
+
+def test_servers_sample_the_policy_of_the_settings_and_trained_ones_stay_in_this_process(
+    fake: FakeServer, tmp_path: Path
+) -> None:
+    base, trained = tmp_path / "small", tmp_path / "trained"
+    for path in (base, trained):
+        path.mkdir()
+        for file in ("config.json", "model.safetensors", "tokenizer.json"):
+            (path / file).write_text(path.name)
+    settings = Settings(
+        profile="p",
+        pools=(),
+        model=ModelSettings(name=str(base)),
+        engine=EngineSettings(backend="server", servers=(ServerSettings(url=fake.url),), cache=False),
+    )
+    resident, meter = Resident(settings.engine, settings.model), Meter(settings.budget)
+    kinds = [
+        type(open_engine(resolve(ModelSettings(name=str(path)), tmp_path), settings, tmp_path, resident, meter))
+        for path in (base, trained)
+    ]
+    assert kinds == [ServerEngine, VllmEngine]
 
 
 def test_a_wait_between_tries_derives_from_the_ids_and_grows() -> None:

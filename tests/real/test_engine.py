@@ -1,28 +1,40 @@
 """The real vLLM with the real small model."""
 
 import asyncio
+import json
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from pipeline.config import EngineSettings, ModelSettings
+from pipeline.config import BudgetSettings, EngineSettings, ModelSettings
 from pipeline.engine.base import Prompt, RequestFailed, Sampling
+from pipeline.engine.budget import BudgetReached, Meter
+from pipeline.engine.cache import CachedEngine
+from pipeline.engine.cachefile import CacheFile
 from pipeline.engine.model import Model
+from pipeline.engine.resident import Resident, alike
 from pipeline.engine.vllm import VllmEngine
 
 Twin = Callable[[list[int]], torch.Tensor]
+LENGTH = ModelSettings(max_model_len=256)
 PROMPT = Prompt(({"role": "user", "content": "What is 4 + 3?"},))
 
 
 @pytest.fixture(scope="module")
-def engine(model: Model) -> Iterator[VllmEngine]:
-    engine = VllmEngine(model, EngineSettings(kv_cache_gib=1), ModelSettings(max_model_len=256))
-    yield engine
-    engine.close()
+def resident() -> Iterator[Resident]:
+    resident = Resident(EngineSettings(kv_cache_gib=1), LENGTH)
+    yield resident
+    resident.drop()
+
+
+@pytest.fixture(scope="module")
+def engine(model: Model, resident: Resident) -> Iterator[VllmEngine]:
+    yield VllmEngine(model, resident, LENGTH)
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +113,72 @@ def test_usage_counts_tokens_and_prefix_reads(engine: VllmEngine) -> None:
     assert all(math.isfinite(logp) and logp <= 0 for draw in drawn for logp in draw.logprobs)
 
 
-def test_closing_gives_the_memory_back_and_the_engine_loads_again(engine: VllmEngine) -> None:
-    asyncio.run(engine.sample(PROMPT, Sampling(2), [0]))
+def test_closing_gives_the_memory_back_and_the_next_request_wakes_the_same_engine(
+    engine: VllmEngine, resident: Resident
+) -> None:
+    (first,) = asyncio.run(engine.sample(PROMPT, Sampling(8, temperature=0), [0]))
     loaded = psutil.Process().memory_info().rss
     engine.close()
     assert loaded - psutil.Process().memory_info().rss > 1 << 30  # the key-value cache of one GiB at least
-    assert len(asyncio.run(engine.sample(PROMPT, Sampling(2), [0]))) == 1
+    (again,) = asyncio.run(engine.sample(PROMPT, Sampling(8, temperature=0), [0]))
+    assert again == first and resident.loads == 1
+
+
+def test_exchanged_weights_sample_what_those_weights_say_and_nothing_of_the_old_ones(
+    engine: VllmEngine, resident: Resident, model: Model, tmp_path: Path
+) -> None:
+    other = changed(model, tmp_path / "other")
+    (first,) = asyncio.run(engine.sample(PROMPT, Sampling(8, temperature=0), [0]))
+    swapped = VllmEngine(other, resident, LENGTH)
+    (found,) = asyncio.run(swapped.sample(PROMPT, Sampling(8, temperature=0), [0]))
+    ids = swapped.renderer.tokens(PROMPT)
+    causal = AutoModelForCausalLM.from_pretrained(other.path, dtype=torch.float32)
+    with torch.no_grad():
+        logps = causal(torch.tensor([ids + list(found.token_ids)])).logits.log_softmax(-1)[0, len(ids) - 1 : -1]
+    own = logps.gather(1, torch.tensor(found.token_ids)[:, None])[:, 0]
+    assert found.logprobs == pytest.approx(own.tolist(), abs=0.15)  # bf16 against fp32
+    assert found != first
+    (back,) = asyncio.run(engine.sample(PROMPT, Sampling(8, temperature=0), [0]))
+    assert back == first and resident.loads == 1
+
+
+def changed(model: Model, path: Path) -> Model:
+    """The same architecture with every weight, the tied embedding too, moved a little at random."""
+    causal = AutoModelForCausalLM.from_pretrained(model.path, dtype=torch.bfloat16)
+    noise = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in causal.parameters():
+            weight += torch.randn(weight.shape, generator=noise) * 0.1 * weight.std()
+    causal.save_pretrained(path)
+    AutoTokenizer.from_pretrained(model.path).save_pretrained(path)
+    return Model(path, "changed@0")
+
+
+def test_models_of_another_shape_do_not_share_an_engine(model: Model, tmp_path: Path) -> None:
+    for name, layers in (("same", 30), ("other", 29)):
+        config = json.loads((model.path / "config.json").read_text())
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps({**config, "num_hidden_layers": layers, "dtype": "x"}))
+    assert alike(model, Model(tmp_path / "same", "a")) and not alike(model, Model(tmp_path / "other", "b"))
+
+
+def test_a_budget_stops_sampling_and_what_was_finished_is_kept(
+    resident: Resident, model: Model, tmp_path: Path
+) -> None:
+    def ask(budget: int, seeds: range) -> VllmEngine:
+        inner = VllmEngine(model, resident, LENGTH, Meter(BudgetSettings(tokens=budget)))
+        engine = CachedEngine(inner, tmp_path / "c.sqlite")
+        try:
+            asyncio.run(engine.sample(PROMPT, Sampling(24), seeds))
+        finally:
+            engine.close()
+        return inner
+
+    with pytest.raises(BudgetReached, match=r"budget reached: \d+ of 100 sampled tokens; what was sampled is kept"):
+        ask(100, range(200))
+    cache = CacheFile(tmp_path / "c.sqlite")
+    kept = cache.stats()["completions"].sum()
+    assert 1 < kept < 200
+    usage = ask(100_000, range(200)).usage
+    assert usage.cache_hits == kept and usage.requests == 200 - kept
+    assert usage.occupancy is not None and 0.5 < usage.occupancy <= 1

@@ -12,7 +12,7 @@ from pipeline import tables
 from pipeline.store import Lake
 from tests.conftest import TINY, Home
 
-ROWS = ["prompts", "responses", "tree_nodes", "preferences"]
+UNUSED = {"rejects", "preference_lists", "rationales"}  # no variant of the tiny profile is made from these
 
 
 def rows(home: Home, table: str) -> pl.DataFrame:
@@ -26,7 +26,7 @@ def test_a_run_fills_every_table_and_prints_the_leaderboard(finished: Home) -> N
         assert variant in shown
     assert "report.html" in shown and "make ui" in shown
     for table in tables.TABLES:
-        if table != "rejects":
+        if table not in UNUSED:
             assert rows(finished, table).height > 0, table
     board = rows(finished, "leaderboard")
     assert board["n_pairs"].filter(board["variant"] != "base").n_unique() == 1  # equal budgets
@@ -102,6 +102,26 @@ def test_an_interrupted_run_ends_soon_and_says_how_to_go_on(new_home: Callable[[
     _, shown = run.communicate(timeout=60)
     assert run.returncode == 1
     assert shown.strip().splitlines()[-1].endswith("the run was interrupted: start it again, it goes on where it was")
+
+
+def test_a_budget_ends_the_run_in_one_line_and_its_cost_is_on_record(new_home: Callable[[], Home]) -> None:
+    home = new_home()
+    profile = home.path / "poor.yaml"
+    profile.write_text(TINY.read_text() + "budget: {tokens: 400, price_per_million_tokens: 2.0}\n")
+    ended = home.orchard("run", "--profile", str(profile))
+    assert ended.returncode == 1
+    last = ended.stderr.strip().splitlines()[-1]
+    assert re.fullmatch(
+        r"orchard: responses: budget reached: \d+ of 400 sampled tokens; what was sampled is kept: .*", last
+    )
+    (row,) = rows(home, "usage").to_dicts()
+    assert row["step"] == "responses" and not row["finished"]
+    assert row["price"] == pytest.approx(row["sampled_tokens"] * 2e-6) and 400 <= row["sampled_tokens"] < 2000
+    kept = home.orchard("cache", "stats").stdout
+    assert re.search(r"^[1-9]\d* completions, ", kept, re.MULTILINE)
+    assert "all sound" in home.orchard("cache", "verify").stdout
+    assert home.orchard("cache", "prune").returncode == 1  # says what is missing
+    assert home.orchard("cache", "prune", "--days", "0").returncode == 0
 
 
 def _wait_for_completions(cache: object, n: int) -> int:

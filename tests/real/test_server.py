@@ -20,6 +20,7 @@ from pipeline.config import EngineSettings, ModelSettings, ServerSettings
 from pipeline.engine.base import Completion, Engine, Prompt, Sampling
 from pipeline.engine.cache import CachedEngine
 from pipeline.engine.model import Model
+from pipeline.engine.resident import Resident
 from pipeline.engine.server import ServerEngine
 from pipeline.engine.vllm import VllmEngine
 from pipeline.errors import OrchardError
@@ -62,11 +63,11 @@ def ask(engine: Engine) -> Answers:
 @pytest.fixture(scope="module")
 def expected(model: Model) -> Answers:
     """vLLM in this process, which is closed before the server takes the memory."""
-    engine = VllmEngine(model, EngineSettings(kv_cache_gib=1), MODEL)
+    resident = Resident(EngineSettings(kv_cache_gib=1), MODEL)
     try:
-        return ask(engine)
+        return ask(VllmEngine(model, resident, MODEL))
     finally:
-        engine.close()
+        resident.drop()
 
 
 @pytest.fixture(scope="module")

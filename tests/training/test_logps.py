@@ -6,11 +6,11 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from pipeline.training.logps import group_logps, pair_logps
+from pipeline.training.example import Example
+from pipeline.training.logps import group_logps, spread, text_logps
 from pipeline.training.policy import Policy, load
 from pipeline.training.rows import Group, micro_batches, pack
-from pipeline.training.tokens import Example
-from tests.training.toy import save_tokenizer
+from tests.training.toy import example, save_tokenizer
 
 GROUPS = [
     Group((5, 6, 7, 8, 9, 10, 11), ((20, 21, 22), (30,), (40, 41, 42, 43, 44))),
@@ -50,9 +50,9 @@ def test_other_architectures_pack_or_fall_back(kind: str, tmp_path: Path) -> Non
     save_tokenizer(tmp_path)
     policy = load(tmp_path, "fp32")
     assert policy.packs is (kind in ("qwen3", "gpt2"))
-    examples = [Example(str(i), g.context, g.branches[0], g.branches[-1], g.context) for i, g in enumerate(GROUPS)]
+    examples = [example(str(i), g.context, g.branches[0], g.branches[-1]) for i, g in enumerate(GROUPS)]
     expected = [[plainly(policy, g)[0], plainly(policy, g)[-1]] for g in GROUPS]
-    torch.testing.assert_close(pair_logps(policy, examples), torch.tensor(expected), rtol=0, atol=1e-4)
+    torch.testing.assert_close(text_logps(policy, examples), torch.tensor(expected), rtol=0, atol=1e-4)
 
 
 def test_positions_restart_after_the_context_and_branches_do_not_see_each_other() -> None:
@@ -75,3 +75,23 @@ def test_micro_batches_hold_every_item_once_within_the_budget() -> None:
     found = list(micro_batches(lengths, lambda n: (2, n), 100))
     assert sorted(n for micro in found for n in micro) == sorted(lengths)
     assert all(len(micro) == 1 or 2 * len(micro) * max(micro) <= 100 for micro in found)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("packed", [True, False])
+def test_rows_of_different_width_and_contexts_are_filled_with_zeros(packed: bool, tiny: Path) -> None:
+    policy = load(tiny, "fp32")
+    policy.packs = packed
+    many = tuple(((7, 8, 9), (20 + i,) * (1 + i % 4)) for i in range(11))  # more than one row holds
+    texts = [many, (((1, 2), (3,)), ((4, 5), (6,)), ((1, 2), (7,))), (((9,), (8, 7)),)]
+    found = text_logps(policy, [Example(str(i), t, (1.0,)) for i, t in enumerate(texts)])
+    expected = [[plainly(policy, Group(c, (t,)))[0] for c, t in row] + [0.0] * (11 - len(row)) for row in texts]
+    torch.testing.assert_close(found, torch.tensor(expected), rtol=0, atol=1e-4)
+
+
+def test_values_spread_over_rows_keep_their_gradients() -> None:
+    values = torch.arange(1.0, 7.0, requires_grad=True)
+    table = spread(values, [2, 1, 3])
+    assert table.tolist() == [[1, 2, 0], [3, 0, 0], [4, 5, 6]]
+    (table * torch.tensor([[1.0, 2, 3], [4, 5, 6], [7, 8, 9]])).sum().backward()
+    assert values.grad is not None and values.grad.tolist() == [1, 2, 4, 7, 8, 9]

@@ -8,7 +8,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from pipeline.config import TrainingSettings
-from pipeline.training.logps import pair_logps
+from pipeline.training.logps import text_logps
 from pipeline.training.loop import train
 from pipeline.training.policy import adapt, load
 from pipeline.training.reference import reference_logps
@@ -51,7 +51,7 @@ def test_frozen_weights_held_in_bfloat16_give_equal_results(tiny: Path, toy: pl.
     layer = halved.causal.model.layers[0].mlp.up_proj
     assert layer.base_layer.weight.dtype == torch.bfloat16 and layer.lora_A["default"].weight.dtype == torch.float32
     examples = tokenize(toy, plain.tokenizer, 128).examples
-    assert torch.equal(pair_logps(plain, examples), pair_logps(halved, examples))
+    assert torch.equal(text_logps(plain, examples), text_logps(halved, examples))
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ def test_one_row_per_text_with_the_models_log_probability(tiny: Path, settings: 
     assert len(table) == 5  # q: a, b, c; r: a, b
     examples = tokenize(pairs, load_tokenizer(tiny), 128).examples
     policy = load(tiny, "fp32")
-    expected = [[plainly(policy, Group(context, (text,)))[0] for context, text in e.sides] for e in examples]
+    expected = [[plainly(policy, Group(context, (text,)))[0] for context, text in e.compared] for e in examples]
     for row, want in zip(lookup(examples, table).tolist(), expected, strict=True):
         assert row == pytest.approx(want, abs=1e-4)
 
@@ -40,7 +40,7 @@ def test_known_texts_are_not_computed_again(tiny: Path, toy: pl.DataFrame, setti
 def test_a_missing_text_names_the_pair(tiny: Path, toy: pl.DataFrame, settings: TrainingSettings) -> None:
     table = reference_logps(tiny, toy.head(4), settings, policy_id="tiny")
     examples = tokenize(toy.head(5), load_tokenizer(tiny), 128).examples
-    with pytest.raises(OrchardError, match=f"missing for 1 of 5 pairs, the first {toy['pair_id'][4]}"):
+    with pytest.raises(OrchardError, match=f"missing for 1 of 5 rows, the first {toy['pair_id'][4]}"):
         lookup(examples, table)
 
 

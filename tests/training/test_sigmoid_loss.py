@@ -8,13 +8,11 @@ import torch
 from pipeline.errors import OrchardError
 from pipeline.training import losses
 from pipeline.training.losses import sigmoid
-from pipeline.training.losses.columns import Columns
-
-UNKNOWN = torch.full((1,), float("nan"))
+from tests.training.toy import columns
 
 
 def value(h: float, beta: float = 0.1) -> float:
-    return sigmoid.loss(torch.tensor([[h, 0.0]], dtype=torch.float64), Columns(beta, UNKNOWN, UNKNOWN)).item()
+    return sigmoid.loss(torch.tensor([[h, 0.0]], dtype=torch.float64), columns(beta=beta)).item()
 
 
 def test_a_policy_that_prefers_the_chosen_text_has_the_lower_loss() -> None:
@@ -23,7 +21,7 @@ def test_a_policy_that_prefers_the_chosen_text_has_the_lower_loss() -> None:
 
 def test_only_the_difference_of_the_sides_counts() -> None:
     ratios = torch.tensor([[2.0, 5.0], [-3.0, 0.0]])
-    first, second = sigmoid.loss(ratios, Columns(0.1, UNKNOWN, UNKNOWN)).tolist()
+    first, second = sigmoid.loss(ratios, columns()).tolist()
     assert first == pytest.approx(second)
 
 
@@ -41,7 +39,7 @@ def test_large_margins_cost_nothing_and_large_errors_beta_per_nat() -> None:
 @pytest.mark.parametrize("beta", [0.01, 0.1, 1.0])
 def test_its_slope_is_the_closed_form_and_the_numeric_one(h: float, beta: float) -> None:
     ratios = torch.tensor([[h, 0.0]], dtype=torch.float64, requires_grad=True)
-    sigmoid.loss(ratios, Columns(beta, UNKNOWN, UNKNOWN)).sum().backward()
+    sigmoid.loss(ratios, columns(beta=beta)).sum().backward()
     slope = -beta / (1 + math.exp(beta * h))
     assert ratios.grad is not None
     assert ratios.grad.tolist() == [[pytest.approx(slope), pytest.approx(-slope)]]

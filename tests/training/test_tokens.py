@@ -6,21 +6,26 @@ import pytest
 
 from pipeline import tables
 from pipeline.errors import OrchardError
+from pipeline.training.example import Example, text_id
 from pipeline.training.policy import load_tokenizer
-from pipeline.training.tokens import text_id, tokenize
+from pipeline.training.tokens import tokenize
 from tests.training.toy import frame, pair
 
 HELLO = "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n"
+
+
+def shared(example: Example) -> bool:
+    return example.texts[0][0] == example.texts[1][0]
 
 
 def test_context_is_the_rendered_chat_and_the_prefix(tiny: Path) -> None:
     tokenizer = load_tokenizer(tiny)
     pairs = frame([pair("hello", "yes", "no", prefix="So: ", rejected_ends=False)])
     example = tokenize(pairs, tokenizer, 128).examples[0]
-    assert tokenizer.decode(example.context) == HELLO + "So: "
-    assert tokenizer.decode(example.chosen) == "yes<|im_end|>"
-    assert tokenizer.decode(example.rejected) == "no"
-    assert example.shared
+    assert tokenizer.decode(example.texts[0][0]) == HELLO + "So: "
+    assert tokenizer.decode(example.texts[0][1]) == "yes<|im_end|>"
+    assert tokenizer.decode(example.texts[1][1]) == "no"
+    assert shared(example)
 
 
 def test_a_side_may_have_a_prompt_or_a_prefix_of_its_own(tiny: Path) -> None:
@@ -28,8 +33,8 @@ def test_a_side_may_have_a_prompt_or_a_prefix_of_its_own(tiny: Path) -> None:
     own = [{"role": "user", "content": "bye"}]
     rows = [pair("hello", "a", "a", rejected_messages=own), pair("hello", "a", "b", prefix="x", rejected_prefix="y")]
     first, second = tokenize(frame(rows), tokenizer, 128).examples
-    assert "bye" in tokenizer.decode(first.rejected_context) and "hello" in tokenizer.decode(first.context)
-    assert tokenizer.decode(second.context)[-1] == "x" and tokenizer.decode(second.rejected_context)[-1] == "y"
+    assert "bye" in tokenizer.decode(first.texts[1][0]) and "hello" in tokenizer.decode(first.texts[0][0])
+    assert tokenizer.decode(second.texts[0][0])[-1] == "x" and tokenizer.decode(second.texts[1][0])[-1] == "y"
 
 
 def test_a_long_context_loses_its_left_and_is_counted(tiny: Path) -> None:
@@ -38,9 +43,9 @@ def test_a_long_context_loses_its_left_and_is_counted(tiny: Path) -> None:
     read = tokenize(pairs, tokenizer, 40)
     cut = read.examples[0]
     assert read.truncated == 1
-    assert len(cut.context) == 40 - len("longer")
-    assert tokenizer.decode(cut.context).endswith("<|im_end|>\n<|im_start|>assistant\n")
-    assert cut.shared
+    assert len(cut.texts[0][0]) == 40 - len("longer")
+    assert tokenizer.decode(cut.texts[0][0]).endswith("<|im_end|>\n<|im_start|>assistant\n")
+    assert shared(cut)
 
 
 @pytest.mark.parametrize(("length", "kept"), [(8, 0), (9, 1)])
@@ -57,7 +62,7 @@ def test_a_text_that_leaves_no_room_for_context_is_rejected(tiny: Path, length: 
 def test_a_text_id_depends_on_context_text_and_end(tiny: Path) -> None:
     pairs = frame([pair("hello", "yes", "no"), pair("hello", "yes", "no", chosen_ends=False), pair("hi", "yes", "no")])
     examples = tokenize(pairs, load_tokenizer(tiny), 128).examples
-    assert len({text_id(*example.sides[0]) for example in examples}) == 3
+    assert len({text_id(*example.texts[0]) for example in examples}) == 3
 
 
 def test_a_tokenizer_without_a_template_says_so(tiny: Path) -> None:

@@ -14,6 +14,8 @@ from pipeline.config import TrainingSettings
 from pipeline.errors import OrchardError
 from pipeline.training import checkpoint, losses, memory, step
 from pipeline.training.accuracy import reward_accuracy
+from pipeline.training.checkpoint import Progress
+from pipeline.training.data import Data
 from pipeline.training.loop import TrainResult, train
 from pipeline.training.policy import load, load_tokenizer
 from pipeline.training.reference import lookup, reference_logps
@@ -62,7 +64,7 @@ def test_the_result_accounts_for_pairs_steps_and_tokens(
     seen: list[tuple[int, int]] = []
     result = run(tiny, pairs, settings, tmp_path / "out", progress=lambda done, total, _: seen.append((done, total)))
     examples = tokenize(toy, load_tokenizer(tiny), 128).examples
-    chosen, rejected = sum(len(e.chosen) for e in examples), sum(len(e.rejected) for e in examples)
+    chosen, rejected = (sum(len(e.texts[side][1]) for e in examples) for side in (0, 1))
     assert (result.n_pairs, result.n_steps, len(result.rejects), result.truncated) == (12, 6, 1, 0)
     assert result.n_tokens == 2 * (chosen + rejected)
     assert result.length_ratio == pytest.approx(chosen / rejected)
@@ -135,8 +137,8 @@ def gradient(model: Path, pairs: pl.DataFrame, settings: TrainingSettings) -> to
     policy.causal.requires_grad_(True)
     examples = tokenize(pairs, policy.tokenizer, 128).examples
     table = reference_logps(model, pairs, settings, policy_id="tiny", precision="fp32")
-    data = step.Data.of(examples, lookup(examples, table) + 1.0, losses.get("sigmoid"))
-    step.backward(policy, data, range(len(examples)), len(examples), 0.1)
+    data = Data.of(examples, lookup(examples, table) + 1.0, settings)
+    step.backward(policy, data, range(len(examples)), len(examples), 0.0)
     return torch.cat([p.grad.flatten() for p in policy.trainable().values() if p.grad is not None])
 
 
@@ -161,14 +163,14 @@ def test_accumulation_does_not_change_the_step(
 ) -> None:
     table = reference_logps(tiny, toy, settings, policy_id="tiny", precision="fp32")
     examples = tokenize(toy, load_tokenizer(tiny), 128).examples
-    data = step.Data.of(examples, lookup(examples, table), losses.get("sigmoid"))
+    data = Data.of(examples, lookup(examples, table), settings)
     found = []
     for micro_tokens in (1, 300, 100_000):
         policy = load(tiny, "fp32")
         policy.packs = packed
         policy.causal.requires_grad_(True)
         optimizer = torch.optim.SGD(policy.causal.parameters(), lr=1.0)
-        step.run_step(policy, optimizer, data, range(len(examples)), 1, settings, micro_tokens)
+        step.run_step(policy, optimizer, data, range(len(examples)), Progress(micro_tokens=micro_tokens))
         found.append(torch.cat([p.detach().flatten() for p in policy.causal.parameters()]))
     torch.testing.assert_close(found[0], found[2], rtol=1e-3, atol=1e-5)
     torch.testing.assert_close(found[1], found[2], rtol=1e-3, atol=1e-5)
@@ -209,17 +211,48 @@ def test_a_loss_that_is_not_finite_names_step_and_pairs_and_keeps_the_checkpoint
         calls.append(1)
         return losses.LOSSES["sigmoid"](ratios, columns) * (math.nan if len(calls) > 4 else 1.0)
 
-    monkeypatch.setitem(losses.LOSSES, "breaks", breaks)
+    monkeypatch.setitem(losses.LOSSES, "breaks", losses.Loss(breaks))
     with pytest.raises(OrchardError, match="stopped at step 5: loss nan") as caught:
         run(tiny, toy, change(settings, loss="breaks", micro_tokens=4096), tmp_path / "out")
     assert sum(name in str(caught.value) for name in toy["pair_id"]) == 4
     assert checkpoint.path_for(tmp_path / "out").exists()
 
 
+def test_a_loss_that_explodes_stops_with_the_state_before_that_step(
+    tiny: Path, toy: pl.DataFrame, settings: TrainingSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def explodes(ratios: torch.Tensor, columns: losses.Columns) -> torch.Tensor:
+        calls.append(1)
+        return losses.LOSSES["sigmoid"](ratios, columns) * (1e3 if len(calls) == 4 else 1.0)
+
+    monkeypatch.setitem(losses.LOSSES, "explodes", losses.Loss(explodes))
+    settings = change(settings, loss="explodes", micro_tokens=4096, checkpoint_every=20)
+    with pytest.raises(OrchardError, match="stopped at step 4: loss 2"):
+        run(tiny, toy, settings, tmp_path / "out")
+    seen: list[int] = []
+    resumed = run(tiny, toy, settings, tmp_path / "out", progress=lambda done, *_: seen.append(done))
+    assert seen[0] == 4
+    monkeypatch.setitem(losses.LOSSES, "explodes", losses.LOSSES["sigmoid"])
+    assert resumed.curve == run(tiny, toy, settings, tmp_path / "whole").curve
+
+
+def test_a_context_that_is_too_long_is_cut_or_its_pair_dropped(
+    tiny: Path, toy: pl.DataFrame, settings: TrainingSettings, tmp_path: Path
+) -> None:
+    pairs = pl.concat([toy, frame([pair("long " * 30)])])
+    cut = run(tiny, pairs, settings, tmp_path / "cut")
+    dropped = run(tiny, pairs, change(settings, too_long="drop"), tmp_path / "dropped")
+    assert (cut.n_pairs, cut.truncated, len(cut.rejects)) == (13, 1, 0)
+    assert (dropped.n_pairs, dropped.truncated, len(dropped.rejects)) == (12, 0, 1)
+    assert dropped.rejects["reason"][0] == "a context of 169 tokens does not fit into max_length 128 beside its text"
+
+
 def test_out_of_memory_halves_the_pass(
     tiny: Path, toy: pl.DataFrame, settings: TrainingSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, sizes = step.pair_logps, []
+    real, sizes = step.text_logps, []
 
     def small(policy: Any, examples: list[Any]) -> torch.Tensor:
         sizes.append(len(examples))
@@ -229,7 +262,7 @@ def test_out_of_memory_halves_the_pass(
 
     settings = change(settings, micro_tokens=4096)
     whole = run(tiny, toy, settings, tmp_path / "a", precision="fp32")
-    monkeypatch.setattr(step, "pair_logps", small)
+    monkeypatch.setattr(step, "text_logps", small)
     halved = run(tiny, toy, settings, tmp_path / "b", precision="fp32")
     assert [p[1] for p in halved.curve] == pytest.approx([p[1] for p in whole.curve], abs=1e-4)
     assert sizes[:2] == [4, 4] and sizes[-1] == 1

@@ -9,7 +9,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from pipeline import tables
+from pipeline.config import LossSettings
 from pipeline.ids import content_id
+from pipeline.training.example import Example, Ids
+from pipeline.training.losses.columns import Columns
 
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
@@ -56,3 +59,57 @@ def pair(question: str, chosen: str = "yes", rejected: str = "no, not", **values
 
 def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     return tables.Preferences.validate(pl.DataFrame(rows, schema=tables.empty("preferences").schema))
+
+
+def ranked(question: str, texts: list[str], values: list[float]) -> dict[str, Any]:
+    order = sorted(values, reverse=True)
+    items = [
+        {"item_id": content_id(text), "text": text, "ends": True, "value": v, "rank": order.index(v), "reward": None}
+        for text, v in zip(texts, values, strict=True)
+    ]
+    return {
+        "list_id": content_id(question, items), "variant": "toy", "prompt_id": content_id(question), "split": "train",
+        "messages": [{"role": "user", "content": question}], "items": items, "policy_id": "toy", "method": "toy",
+    }  # fmt: skip
+
+
+def lists(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    return tables.PreferenceLists.validate(pl.DataFrame(rows, schema=tables.empty("preference_lists").schema))
+
+
+def single(question: str, text: str, desirable: bool, weight: float = 1.0) -> dict[str, Any]:
+    return {
+        "unpaired_id": content_id(question, text), "variant": "toy", "prompt_id": content_id(question),
+        "split": "train", "messages": [{"role": "user", "content": question}], "text": text, "ends": True,
+        "desirable": desirable, "weight": weight, "response_id": content_id(text), "policy_id": "toy", "method": "toy",
+    }  # fmt: skip
+
+
+def singles(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    return tables.Unpaired.validate(pl.DataFrame(rows, schema=tables.empty("unpaired").schema))
+
+
+def reason(of: dict[str, Any], text: str) -> dict[str, Any]:
+    """A rationale; its id goes into the pair's rationale_id."""
+    return {
+        "rationale_id": content_id(of["pair_id"], text), "prompt_id": of["prompt_id"], "chosen_id": of["chosen_id"],
+        "rejected_id": of["rejected_id"], "kind": "general", "messages": [{"role": "user", "content": "why?"}],
+        "text": text, "chosen_first": True, "p_chosen": None, "agrees": None, "judge_id": "toy", "tokens": 3,
+    }  # fmt: skip
+
+
+def reasons(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    return tables.Rationales.validate(pl.DataFrame(rows, schema=tables.empty("rationales").schema))
+
+
+def example(row_id: str, context: Ids, chosen: Ids, rejected: Ids, other: Ids | None = None, **values: Any) -> Example:
+    return Example(row_id, ((context, chosen), (context if other is None else other, rejected)), (1.0, 0.0), **values)
+
+
+def columns(n: int = 1, k: int = 2, **values: Any) -> Columns:
+    """Columns of n rows of k texts of 4 tokens in which nothing is known but that the first text is the best."""
+    unknown, table = torch.full((n,), float("nan")), torch.full((n, k), float("nan"))
+    empty = {"beta": 0.1, "strength": unknown, "margin": unknown, "noise_score": unknown, "rewards": table,
+             "values": torch.tensor([[1.0] + [0.0] * (k - 1)] * n), "tokens": torch.full((n, k), 4.0),
+             "options": LossSettings()}  # fmt: skip
+    return Columns(**{**empty, **values})

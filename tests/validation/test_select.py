@@ -1,10 +1,11 @@
 """Equal budgets: the same number for all, and a sample that does not move."""
 
+import numpy as np
 import polars as pl
 import pytest
 
 from pipeline.errors import OrchardError
-from pipeline.validation.select import by_hash, equal_budget, held_out
+from pipeline.validation.select import _tilted, _units, by_hash, equal_budget, held_out, token_ratio
 
 
 def pairs(n: int, split: str = "train", swap: bool = False) -> pl.DataFrame:
@@ -13,7 +14,15 @@ def pairs(n: int, split: str = "train", swap: bool = False) -> pl.DataFrame:
         {"prompt_id": f"p{i}", "chosen_id": f"{a}{i}", "rejected_id": f"{b}{i}", "split": split}
         for i, (a, b) in enumerate(sides)
     ]
-    return pl.DataFrame(rows)
+    return sized(pl.DataFrame(rows), [10] * n)
+
+
+def sized(frame: pl.DataFrame, tokens: list[int] | list[None]) -> pl.DataFrame:
+    return frame.with_columns(chosen_tokens=pl.Series(tokens, dtype=pl.Int64), rejected_tokens=pl.lit(0, pl.Int64))
+
+
+def sums(chosen: dict[str, pl.DataFrame]) -> dict[str, int]:
+    return {name: int(frame["chosen_tokens"].sum()) for name, frame in chosen.items()}
 
 
 def test_every_variant_gets_what_the_smallest_has() -> None:
@@ -50,3 +59,50 @@ def test_held_out_pairs_are_validation_pairs_only() -> None:
 def test_controls_alone_are_one_clear_error() -> None:
     with pytest.raises(OrchardError, match="only controls are compared"):
         held_out({}, 8)
+
+
+def test_texts_of_different_length_get_the_same_pairs_and_the_same_tokens() -> None:
+    short = sized(pairs(300), [10 + i % 31 for i in range(300)])  # mean 25
+    long = sized(pairs(300), [20 + i % 41 for i in range(300)])  # mean 40
+    chosen = equal_budget({"short": short, "long": long}, 100)
+    assert {frame.height for frame in chosen.values()} == {100}
+    # The wanted mean lies between the two; with whole pairs the sums agree to less than half the longest pair.
+    assert abs(sums(chosen)["short"] - sums(chosen)["long"]) <= 20
+    assert token_ratio(chosen) < 1.01
+    free = equal_budget({"short": short, "long": long}, 100, tokens=False)
+    assert sums(free)["long"] > 1.3 * sums(free)["short"]
+
+
+def test_the_tilted_draw_is_the_brute_force_nearest_one_of_its_family() -> None:
+    frame = sized(pairs(12), [3, 9, 4, 7, 5, 8, 6, 2, 9, 3, 7, 5])
+    lengths = frame["chosen_tokens"].to_numpy().astype(float)
+    for n, target in ((4, 24.0), (6, 30.0), (3, 6.0)):
+        found = _tilted(frame, lengths, n, target)["chosen_tokens"].sum()
+        keys = np.log(-np.log(_units(frame).to_numpy()))
+        scaled = (lengths - lengths.mean()) / lengths.std()
+        reached = [lengths[np.argsort(keys - s * scaled)[:n]].sum() for s in np.linspace(-60, 60, 4001)]
+        assert abs(found - target) <= min(abs(r - target) for r in reached)
+
+
+def test_fewer_pairs_are_taken_where_only_they_can_have_equal_tokens() -> None:
+    short = sized(pairs(10), [10] * 7 + [30] * 3)
+    long = sized(pairs(10), [20] * 6 + [60] * 4)
+    chosen = equal_budget({"short": short, "long": long}, 10)
+    # Ten pairs: 160 against 360. Six: at most 3 * 30 + 3 * 10 = 120, at least 6 * 20 = 120.
+    assert {frame.height for frame in chosen.values()} == {6} and sums(chosen) == {"short": 120, "long": 120}
+
+
+def test_where_no_draw_has_equal_tokens_the_pairs_are_equal_and_the_ratio_says_so() -> None:
+    short, long = sized(pairs(10), [10] * 10), sized(pairs(10), [50] * 10)
+    chosen = equal_budget({"short": short, "long": long}, 8)
+    assert {frame.height for frame in chosen.values()} == {8} and token_ratio(chosen) == 5.0
+    uncounted = equal_budget({"a": sized(pairs(5), [None] * 5), "b": long}, 8)
+    assert {frame.height for frame in uncounted.values()} == {5}
+
+
+def test_a_control_draws_the_same_pairs_as_its_source_under_a_token_budget_too() -> None:
+    tokens = [10 + i % 31 for i in range(60)]
+    source, control = sized(pairs(60), tokens), sized(pairs(60, swap=True), tokens)
+    long = sized(pairs(60), [25 + i % 20 for i in range(60)])
+    chosen = equal_budget({"real": source, "control": control, "long": long}, 30)
+    assert chosen["real"]["prompt_id"].to_list() == chosen["control"]["prompt_id"].to_list()

@@ -6,20 +6,46 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.training.tokens import Example
+from pipeline.config import LossSettings
+from pipeline.training.example import Example
+
+NAN = float("nan")
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns of n pairs; unknown is NaN, so that a loss that reads what is not there fails at once."""
+    """Columns of n rows of up to K texts; unknown is NaN, so that a loss that reads what is not there fails at once."""
 
     beta: float
-    strength: Tensor  # (n,) P(chosen is better)
+    strength: Tensor  # (n,) P(the first text is better)
     margin: Tensor  # (n,) difference of the sides' values
+    noise_score: Tensor  # (n,) P(the label is wrong)
+    values: Tensor  # (n, K) of the compared texts, higher is better; NaN: no text, or a rationale
+    rewards: Tensor  # (n, K) adaptive step rewards
+    tokens: Tensor  # (n, K) tokens of each text; 0: no text
+    options: LossSettings
+    running: float = 0.0  # what the loss keeps from step to step, before this step
 
 
-def columns_of(examples: Sequence[Example], beta: float, device: torch.device) -> Columns:
-    def column(values: list[float | None]) -> Tensor:
-        return torch.tensor([float("nan") if v is None else v for v in values], device=device)
+def columns_of(
+    examples: Sequence[Example], beta: float, options: LossSettings, running: float, device: torch.device
+) -> Columns:
+    def column(values: Sequence[float | None]) -> Tensor:
+        return torch.tensor([NAN if v is None else v for v in values], device=device)
 
-    return Columns(beta, column([e.strength for e in examples]), column([e.margin for e in examples]))
+    def table(rows: Sequence[Sequence[float | None]], empty: float) -> Tensor:
+        width = max(len(example.texts) for example in examples)
+        filled = [[NAN if v is None else v for v in row] + [empty] * (width - len(row)) for row in rows]
+        return torch.tensor(filled, device=device, dtype=torch.float32)
+
+    return Columns(
+        beta=beta,
+        strength=column([e.strength for e in examples]),
+        margin=column([e.margin for e in examples]),
+        noise_score=column([e.noise_score for e in examples]),
+        values=table([e.values for e in examples], NAN),
+        rewards=table([e.rewards for e in examples], NAN),
+        tokens=table([[len(text) for _, text in e.texts] for e in examples], 0.0),
+        options=options,
+        running=running,
+    )

@@ -3,6 +3,7 @@
 from torch import Tensor
 from torch.nn import functional as F
 
+from pipeline.training.losses.base import difference
 from pipeline.training.losses.columns import Columns
 
 
@@ -18,5 +19,4 @@ def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
     Returns:
         (n,), log 2 where the policy is the reference; its slope in h is -beta * sigmoid(-beta * h).
     """
-    h = log_ratios[:, 0] - log_ratios[:, 1]  # (n,)
-    return -F.logsigmoid(columns.beta * h)
+    return -F.logsigmoid(columns.beta * difference(log_ratios, columns))

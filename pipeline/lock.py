@@ -41,6 +41,6 @@ def _wait(descriptor: int, path: Path, patience: float) -> None:
             return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                message = f"other processes kept the lake busy for {patience:.0f} s: see who holds {path}"
+                message = f"another process held {path} for {patience:.0f} s: see which, and end it or wait"
                 raise OrchardError(message) from None
             time.sleep(_POLL)

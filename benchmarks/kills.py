@@ -1,0 +1,172 @@
+"""Kills runs with SIGKILL at random moments and compares what is there in the end with an undisturbed run.
+
+    .venv/bin/python benchmarks/kills.py [--kills 20] [--homes 4] [--seed 0]
+
+Each data folder is killed several times, at moments drawn uniformly from the work that a whole run has to do (a run
+goes on where the one before it was killed), and then runs to its end. The number format is float32: in bfloat16 a
+completion can depend, by rounding, on which others share its batch, and a killed run has other batches. Goals: the
+tables are equal row by row, and at least 95 % of the tokens of completions that were finished before a kill are in the
+cache after it.
+"""
+
+import argparse
+import os
+import random
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import yaml
+
+from pipeline.config import ROOT
+from pipeline.engine.cachefile import CacheFile
+from pipeline.engine.session import cache_path
+from pipeline.store import Lake
+from pipeline.tables import TABLES
+
+ORCHARD = Path(sys.executable).with_name("orchard")
+COMPARED = [name for name in TABLES if name not in ("usage", "rejects")]  # what a run cost differs after a kill
+TIMES = ("seconds", "train_seconds")  # of the clock: they differ between any two runs
+STARTUP = 8.0  # seconds until a run's first step, vLLM's loading included
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One kill: when, during which step, and what of the finished completions was kept."""
+
+    after: float
+    step: str
+    sampled: int  # tokens of completions finished in this attempt, as its last progress line said
+    kept: int  # tokens that the cache gained in this attempt
+
+
+def main() -> None:
+    options = arguments()
+    chance = random.Random(options.seed)
+    with tempfile.TemporaryDirectory(prefix="orchard-kills-") as folder:
+        profile = write_profile(Path(folder))
+        calm = Path(folder) / "calm"
+        whole = run(calm, profile)
+        print(f"undisturbed run: {whole:.0f} s", flush=True)
+        kills: list[Kill] = []
+        differing: list[str] = []
+        for number in range(options.homes):
+            home = Path(folder) / f"home{number}"
+            share_models(calm, home)
+            for after in delays(chance, options.kills // options.homes, whole):
+                kills.append(killed(home, profile, after))
+                print(f"home {number}: {describe(kills[-1])}", flush=True)
+            run(home, profile)
+            differing += [f"home {number}: {name}" for name in unequal(calm, home)]
+        report(kills, differing)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--homes", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+def write_profile(folder: Path) -> Path:
+    settings = yaml.safe_load((ROOT / "tests" / "real" / "tiny.yaml").read_text(encoding="utf-8"))
+    settings["model"]["dtype"] = "float32"
+    path = folder / "kills.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def delays(chance: random.Random, n: int, whole: float) -> list[float]:
+    """Seconds after its start at which each of n runs is killed, so that the work done by then is n uniform draws."""
+    points = sorted(chance.uniform(0, whole - STARTUP) for _ in range(n))
+    return [STARTUP + b - a for a, b in zip([0.0, *points], points, strict=False)]
+
+
+def share_models(source: Path, home: Path) -> None:
+    home.mkdir()
+    (home / "models").symlink_to(source / "models")
+
+
+def start(home: Path, profile: Path, log: Path) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "ORCHARD_HOME": str(home), "ORCHARD_PROGRESS_SECONDS": "0.1"}
+    with log.open("wb") as errors:
+        arguments = [str(ORCHARD), "run", "--profile", str(profile)]
+        return subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL, stderr=errors)
+
+
+def run(home: Path, profile: Path) -> float:
+    """Runs to the end; seconds."""
+    home.mkdir(exist_ok=True)
+    began = time.monotonic()
+    log = home / "run.log"
+    if start(home, profile, log).wait():
+        sys.exit(f"a run failed: {log.read_text()[-2000:]}")
+    return time.monotonic() - began
+
+
+def killed(home: Path, profile: Path, after: float) -> Kill:
+    """Starts a run and kills it; a run that ends before counts as a kill after its end."""
+    before = cached_tokens(home)
+    log = home / "run.log"
+    process = start(home, profile, log)
+    try:
+        process.wait(after)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    lines = [line for line in log.read_text(errors="replace").splitlines() if ": " in line]
+    counts = [int(n) for n in re.findall(r"(\d+) tokens,", "\n".join(lines))]
+    peaks = [a for a, b in zip(counts, [*counts, 0][1:], strict=True) if b < a]  # one per engine: counts start anew
+    steps = re.findall(r"^([a-z_ ]+): \d+/\d+ ", "\n".join(lines), re.MULTILINE)
+    return Kill(after, steps[-1] if steps else "start", sum(peaks), cached_tokens(home) - before)
+
+
+def cached_tokens(home: Path) -> int:
+    path = cache_path(home)
+    if not path.exists():
+        return 0
+    cache = CacheFile(path)
+    rows = cache._db.execute("SELECT json_array_length(value, '$[1]') FROM completions").fetchall()
+    cache.close()
+    return sum(int(row[0] or 0) for row in rows)
+
+
+def unequal(calm: Path, home: Path) -> list[str]:
+    """Names of tables whose rows differ, the clock's columns left out."""
+    with Lake(calm) as one, Lake(home) as other:
+        return [name for name in COMPARED if not canonical(one, name).equals(canonical(other, name))]
+
+
+def canonical(lake: Lake, table: str) -> pl.DataFrame:
+    return lake.read(table).drop(TIMES, strict=False).sort(TABLES[table].primary_key())
+
+
+def describe(kill: Kill) -> str:
+    share = f"{kill.kept / kill.sampled:.1%} of {kill.sampled} tokens kept" if kill.sampled else "nothing sampled yet"
+    return f"killed after {kill.after:5.1f} s during {kill.step:<24} {share}"
+
+
+def report(kills: list[Kill], differing: list[str]) -> None:
+    shares = [min(1.0, kill.kept / kill.sampled) for kill in kills if kill.sampled]
+    steps = ", ".join(f"{step} {n}" for step, n in pl.Series([kill.step for kill in kills]).value_counts().iter_rows())
+    print(f"\n{len(kills)} kills: {steps}")
+    print(f"tables that differ from the undisturbed run: {', '.join(differing) or 'none'}")
+    if shares:
+        print(f"finished tokens kept: least {min(shares):.1%}, median {statistics.median(shares):.1%}")
+    met = not differing and bool(shares) and min(shares) >= 0.95
+    least = min(shares, default=0.0)
+    print(
+        "GOAL MET" if met else "GOAL MISSED", f"(equal tables; least share of finished tokens kept {least:.1%} of 95 %)"
+    )
+
+
+if __name__ == "__main__":
+    main()

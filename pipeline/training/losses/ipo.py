@@ -1,0 +1,18 @@
+"""Identity Preference Optimisation."""
+
+from torch import Tensor
+
+from pipeline.training.losses.columns import Columns
+
+
+def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
+    """IPO (Azar et al. 2023, arXiv 2310.12036), equation 17: (h - 1 / (2 beta))^2, h of means per token.
+
+    The paper's h is of sums; TRL reports that its authors confirmed the mean per token, and so it is here.
+
+    Args:
+        log_ratios: (n, 2) in nats.
+        columns: reads beta (the paper's tau) and tokens (n, 2).
+    """
+    means = log_ratios[:, :2] / columns.tokens[:, :2]  # (n, 2)
+    return (means[:, 0] - means[:, 1] - 1 / (2 * columns.beta)) ** 2

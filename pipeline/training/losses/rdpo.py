@@ -1,0 +1,31 @@
+"""Provably robust DPO: a loss whose mean over random flips is the loss on clean labels."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pipeline.training.losses.base import difference
+from pipeline.training.losses.columns import Columns
+
+
+def flip_rate(columns: Columns) -> Tensor:
+    """(n,) the row's noise score, trusted in part (flip_trust) and never above flip_bound; unknown: 0, plain DPO.
+
+    Both guards are ours. The loss has no lower bound, and a rate above the true one lets margins run away, whereas half
+    the true rate does little harm. For a rate per group, give the rows of the group its mean as their noise score.
+    """
+    estimate = torch.nan_to_num(columns.noise_score, nan=0.0)
+    return (columns.options.flip_trust * estimate).clamp(max=columns.options.flip_bound)
+
+
+def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
+    """rDPO (Chowdhury et al. 2024, arXiv 2403.00409), with a rate e per row:
+
+    [(1 - e) * -log sigmoid(beta * h) - e * -log sigmoid(-beta * h)] / (1 - 2 e).
+
+    Args:
+        log_ratios: (n, 2) in nats.
+        columns: reads beta, noise_score (n,) and the settings flip_trust and flip_bound.
+    """
+    logits, e = columns.beta * difference(log_ratios, columns), flip_rate(columns)
+    return ((e - 1) * F.logsigmoid(logits) + e * F.logsigmoid(-logits)) / (1 - 2 * e)
