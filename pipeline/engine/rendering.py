@@ -25,17 +25,21 @@ class Renderer:
             raise OrchardError(f"model folder {self.path}: its tokenizer has no chat template: use a chat model")
         return tokenizer
 
-    def tokens(self, prompt: Prompt) -> list[int]:
-        """Token ids of the rendered turns and the prefix.
-
-        The whole text is tokenised at once, as it would be had the model written the prefix itself.
-        """
+    def text(self, prompt: Prompt) -> str:
+        """The rendered turns and the prefix."""
         key = tuple((turn["role"], turn["content"]) for turn in prompt.messages)
         if key not in self._contexts:
             self._contexts[key] = self.tokenizer.apply_chat_template(
                 [dict(turn) for turn in prompt.messages], add_generation_prompt=True, tokenize=False
             )
-        return self.encode(self._contexts[key] + prompt.prefix)
+        return self._contexts[key] + prompt.prefix
+
+    def tokens(self, prompt: Prompt) -> list[int]:
+        """Token ids of the rendered turns and the prefix.
+
+        The whole text is tokenised at once, as it would be had the model written the prefix itself.
+        """
+        return self.encode(self.text(prompt))
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text as it stands, without a template or special tokens."""
