@@ -9,6 +9,8 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.config import BudgetSettings, EngineSettings, ModelSettings, ServerSettings, Settings
-from pipeline.engine import pool
+from pipeline.engine import client, pool
 from pipeline.engine.base import Completion, Prompt, RequestFailed, Sampling
 from pipeline.engine.budget import BudgetReached, Meter
 from pipeline.engine.client import TryFailed
@@ -218,6 +220,14 @@ def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(fake: FakeServer) ->
     fake.script = script
     assert len(draw(engine(fake, patience_seconds=10), 3)) == 3  # all three are refused together
     assert min(asked[3:]) - max(asked[:3]) >= 0.95
+
+
+def test_retry_after_may_be_seconds_or_a_date_and_rubbish_is_unknown() -> None:
+    in_a_minute = datetime.now(UTC) + timedelta(seconds=60)
+    assert client._seconds("2.5") == 2.5
+    assert client._seconds(format_datetime(in_a_minute, usegmt=True)) == pytest.approx(60, abs=3)
+    assert client._seconds("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
+    assert client._seconds("soon") is None and client._seconds(None) is None
 
 
 @pytest.mark.parametrize(
