@@ -3,9 +3,10 @@
 import os
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipeline.errors import OrchardError
 
@@ -26,16 +27,46 @@ class ModelSettings(_Settings):
     max_model_len: int = Field(1024, ge=32)  # tokens of prompt and response together
 
 
-class EngineSettings(_Settings):
-    """The vLLM back end."""
+class ServerSettings(_Settings):
+    """One OpenAI-compatible server that answers /v1/completions, such as `vllm serve`."""
 
+    url: str  # http://host:port, with or without /v1
+    model: str | None = None  # the name it serves the policy under; null: model.name
+    key_env: str | None = None  # the environment variable that holds its API key; the key itself is never a setting
+    max_in_flight: int = Field(64, ge=1)  # requests that it works on at once; more wait here
+
+    @field_validator("url")
+    @classmethod
+    def _bare(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("a server's url starts with http:// or https:// and names a host")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("a server's url holds no user, password or query: name the key's variable in key_env")
+        return url.rstrip("/").removesuffix("/v1")
+
+
+class EngineSettings(_Settings):
+    """Where completions come from: vLLM in the process, or servers."""
+
+    backend: Literal["vllm", "server"] = "vllm"
+    servers: tuple[ServerSettings, ...] = ()  # backend server: all serve the same model, by the same software
+    request_seconds: float = Field(600, gt=0)  # backend server: a try without an answer by then has failed
+    tries: int = Field(5, ge=1)  # backend server: per request, before its row is rejected
+    patience_seconds: float = Field(300, gt=0)  # backend server: the run stops when none has worked for so long
     block_size: int = Field(32, ge=1)  # tokens; the CPU default of 128 never shares a shorter prefix
     max_num_seqs: int = Field(128, ge=1)
     kv_cache_gib: float = Field(2.0, gt=0)  # CPU only
     gpu_memory_utilization: float = Field(0.9, gt=0, le=1)  # GPU only
-    tensor_parallel_size: int = Field(1, ge=1)
+    tensor_parallel_size: int = Field(1, ge=1)  # devices that share one copy of the model; copies: see backend server
     enforce_eager: bool = True
     cache: bool = True  # keep every completion, so that none is sampled twice
+
+    @model_validator(mode="after")
+    def _has_servers(self) -> Self:
+        if self.backend == "server" and not self.servers:
+            raise ValueError("backend server needs at least one of engine.servers, each with its url")
+        return self
 
 
 class ExampleSettings(_Settings):

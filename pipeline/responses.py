@@ -79,7 +79,7 @@ def _row(prompt: Row, policy_id: str, settings: SamplingSettings, number: int, c
         "text": text,
         "tokens": len(completion.token_ids),
         "prompt_tokens": completion.prompt_tokens,
-        "logprob_mean": sum(completion.logprobs) / len(completion.logprobs),
+        "logprob_mean": sum(completion.logprobs) / len(completion.logprobs) if completion.logprobs else None,
         "finish_reason": completion.finish_reason,
         "answer": verdict.answer,
         "correct": verdict.correct,

@@ -91,7 +91,9 @@ class Responses(dy.Schema):
     near_duplicate_of = _id("an earlier draw for the same prompt that says nearly the same; null: none", nullable=True)
     tokens = dy.Int64(min=1, metadata=_doc("sampled tokens"))
     prompt_tokens = _count("tokens of the rendered prompt")
-    logprob_mean = _number("mean log-probability per sampled token, nats; at most 0")
+    logprob_mean = _number(
+        "mean log-probability per sampled token, nats; at most 0; null: a server gave none", nullable=True
+    )
     finish_reason = _choice(["stop", "length"], "stop: ended by itself; length: cut off")
     answer = _text("the final answer found in it, normalised; null where there is none", nullable=True)
     correct = _flag("verdict of the verifier; null where the prompt has none", nullable=True)

@@ -1,5 +1,6 @@
 """The engine's protocol: what a method may ask of a language model."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypedDict
@@ -42,7 +43,7 @@ class Completion:
 
     text: str
     token_ids: tuple[int, ...]
-    logprobs: tuple[float, ...]  # of the sampled tokens, nats
+    logprobs: tuple[float, ...]  # of the sampled tokens, nats; empty where a server gives none
     finish_reason: str  # stop: ended by itself or by a stop string; length: cut off
     stopped_by: str | None  # the stop string; null when the model ended its turn
     prompt_tokens: int
@@ -103,6 +104,19 @@ class Engine(Protocol):
     def close(self) -> None:
         """Gives back the memory. The engine loads again when it is next asked."""
         ...
+
+
+def shares(logprobs: Sequence[float], words: Sequence[str]) -> list[float]:
+    """Probabilities of the words among themselves, from their log-probabilities in nats; they sum to 1.
+
+    Raises:
+        RequestFailed: none of them has a probability above 0.
+    """
+    found = [math.exp(logprob) for logprob in logprobs]
+    total = sum(found)
+    if not total > 0:
+        raise RequestFailed(f"none of the verdict words {list(words)} has a probability above 0")
+    return [share / total for share in found]
 
 
 @dataclass

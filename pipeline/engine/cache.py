@@ -1,16 +1,19 @@
 """The completion cache: no request is paid for twice, not even after a kill.
 
 A completion is addressed by everything that determines it: the policy's id (a hash of weights, configuration,
-tokenizer and chat template), the token ids, the sampling parameters and the seed, the back end's kind, version and
-number format, and the version of this key. Left out, because it only changes speed: batch size, block size, memory
-limits, the number of devices. What the key cannot see: rounding that differs with the batch a request happens to
-run in; the cache keeps the first result, so that a later run reads what the first one saw.
+tokenizer and chat template), the rendered text and the version of the tokenizers library (with the tokenizer they
+determine the token ids; computing those was 0.7 of a hit's cost), the sampling parameters and the seed, the back end's
+kind, version and number format, and the version of this key. Left out, because it only changes speed: batch size, block
+size, memory limits, the number of devices. What the key cannot see: rounding that differs with the batch a request
+happens to run in; the cache keeps the first result, so that a later run reads what the first one saw. What it cannot
+see of a server stands in server.py.
 """
 
 import asyncio
 import hashlib
 import json
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +21,7 @@ from pipeline.engine.base import Completion, Engine, Prompt, Sampling
 from pipeline.engine.cachefile import CacheFile
 from pipeline.engine.rendering import Renderer
 
-KEY_VERSION = 1
+KEY_VERSION = 2
 
 
 class Backend(Engine, Protocol):
@@ -38,13 +41,14 @@ class CachedEngine:
         self.inner = inner
         self.policy_id = inner.policy_id
         self.usage = inner.usage
-        self._base = json.dumps([KEY_VERSION, inner.policy_id, inner.identity()], sort_keys=True).encode()
+        parts = [KEY_VERSION, inner.policy_id, inner.identity(), metadata.version("tokenizers")]
+        self._base = json.dumps(parts, sort_keys=True).encode()
         self._flying: dict[bytes, asyncio.Task[Any]] = {}
         self._file = CacheFile(path)
 
     async def sample(self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]) -> list[Completion]:
         """See Engine.sample: known completions are read, the others sampled together."""
-        head = self._key(["sample", self.inner.renderer.tokens(prompt), vars(sampling)])
+        head = self._key(["sample", self.inner.renderer.text(prompt), vars(sampling)])
         keys = [hashlib.blake2b(head + seed.to_bytes(8, "big"), digest_size=16).digest() for seed in seeds]
         found = [self._known(key) for key in keys]
         missing = [i for i, completion in enumerate(found) if completion is None]
@@ -54,7 +58,7 @@ class CachedEngine:
 
     async def verdict(self, prompt: Prompt, words: Sequence[str]) -> list[float]:
         """See Engine.verdict."""
-        key = self._key(["verdict", self.inner.renderer.tokens(prompt), list(words)])
+        key = self._key(["verdict", self.inner.renderer.text(prompt), list(words)])
         found = self._file.get(key)
         if found is None:
             found = await self.inner.verdict(prompt, words)

@@ -25,22 +25,30 @@ class Renderer:
             raise OrchardError(f"model folder {self.path}: its tokenizer has no chat template: use a chat model")
         return tokenizer
 
-    def tokens(self, prompt: Prompt) -> list[int]:
-        """Token ids of the rendered turns and the prefix.
-
-        The whole text is tokenised at once, as it would be had the model written the prefix itself.
-        """
+    def text(self, prompt: Prompt) -> str:
+        """The rendered turns and the prefix."""
         key = tuple((turn["role"], turn["content"]) for turn in prompt.messages)
         if key not in self._contexts:
             self._contexts[key] = self.tokenizer.apply_chat_template(
                 [dict(turn) for turn in prompt.messages], add_generation_prompt=True, tokenize=False
             )
-        ids: list[int] = self.tokenizer.encode(self._contexts[key] + prompt.prefix, add_special_tokens=False)
+        return self._contexts[key] + prompt.prefix
+
+    def tokens(self, prompt: Prompt) -> list[int]:
+        """Token ids of the rendered turns and the prefix.
+
+        The whole text is tokenised at once, as it would be had the model written the prefix itself.
+        """
+        return self.encode(self.text(prompt))
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text as it stands, without a template or special tokens."""
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         return ids
 
     def length(self, text: str) -> int:
         """Tokens of a text on its own, without special tokens."""
-        return len(self.tokenizer.encode(text, add_special_tokens=False))
+        return len(self.encode(text))
 
     def single_tokens(self, words: Sequence[str]) -> list[int]:
         """The one token of each word; raises RequestFailed when a word has several."""
@@ -49,3 +57,13 @@ class Renderer:
             if len(ids) != 1:
                 raise RequestFailed(f"verdict word {word!r} is {len(ids)} tokens: choose words of one token")
         return [ids[0] for ids in found]
+
+
+def check_room(ids: Sequence[int], wanted: int, max_model_len: int) -> None:
+    """Raises RequestFailed when prompt and completion together would be longer than the model takes."""
+    room = max_model_len - len(ids)
+    if room < wanted:
+        raise RequestFailed(
+            f"prompt of {len(ids)} tokens leaves {max(room, 0)} of the {wanted} tokens asked for: "
+            f"raise model.max_model_len (now {max_model_len}) or shorten the prompt"
+        )

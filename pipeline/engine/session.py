@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 from pipeline.config import Settings
 from pipeline.engine.base import Engine
 from pipeline.engine.budget import Meter
-from pipeline.engine.cache import CachedEngine
-from pipeline.engine.model import Model
+from pipeline.engine.cache import Backend, CachedEngine
+from pipeline.engine.model import Model, resolve
 from pipeline.engine.resident import Resident
+from pipeline.engine.server import ServerEngine
 from pipeline.engine.vllm import VllmEngine
 
 T = TypeVar("T")
@@ -23,7 +24,13 @@ def cache_path(home: Path) -> Path:
 
 def open_engine(model: Model, settings: Settings, home: Path, resident: Resident, meter: Meter) -> Engine:
     """The engine of the settings for one model, with the completion cache in front of it unless that is off."""
-    inner = VllmEngine(model, resident, settings.model, meter)
+    # The servers hold the policy of the settings; one that was trained here is sampled in this process.
+    served = settings.engine.backend == "server" and model.policy_id == resolve(settings.model, home).policy_id
+    inner: Backend = (
+        ServerEngine(model, settings.engine, settings.model, meter)
+        if served
+        else VllmEngine(model, resident, settings.model, meter)
+    )
     return CachedEngine(inner, cache_path(home)) if settings.engine.cache else inner
 
 

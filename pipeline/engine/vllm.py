@@ -1,17 +1,16 @@
 """vLLM in this process: many coroutines, one continuous batch."""
 
 import asyncio
-import math
 import time
 from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
 from pipeline.config import BudgetSettings, ModelSettings
-from pipeline.engine.base import Completion, Prompt, RequestFailed, Sampling, Usage
+from pipeline.engine.base import Completion, Prompt, Sampling, Usage, shares
 from pipeline.engine.budget import Meter
 from pipeline.engine.model import Model
-from pipeline.engine.rendering import Renderer
+from pipeline.engine.rendering import Renderer, check_room
 from pipeline.engine.resident import Resident
 from pipeline.errors import OrchardError
 
@@ -46,12 +45,7 @@ class VllmEngine:
     async def sample(self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]) -> list[Completion]:
         """See Engine.sample."""
         ids = self.renderer.tokens(prompt)
-        room = self._model_settings.max_model_len - len(ids)
-        if room < sampling.max_tokens:
-            raise RequestFailed(
-                f"prompt of {len(ids)} tokens leaves {max(room, 0)} of the {sampling.max_tokens} tokens asked for: "
-                f"raise model.max_model_len (now {self._model_settings.max_model_len}) or shorten the prompt"
-            )
+        check_room(ids, sampling.max_tokens, self._model_settings.max_model_len)
         return list(await asyncio.gather(*(self._complete(ids, sampling, seed) for seed in seeds)))
 
     async def verdict(self, prompt: Prompt, words: Sequence[str]) -> list[float]:
@@ -60,16 +54,11 @@ class VllmEngine:
 
         tokens = self.renderer.single_tokens(words)
         ids = self.renderer.tokens(prompt)
-        if len(ids) >= self._model_settings.max_model_len:
-            raise RequestFailed(f"prompt of {len(ids)} tokens is longer than model.max_model_len")
+        check_room(ids, 1, self._model_settings.max_model_len)
         params = SamplingParams(max_tokens=1, temperature=0.0, logprob_token_ids=tokens)
         output = await self._request(ids, params)
         found = output.outputs[0].logprobs[0]
-        shares = [math.exp(found[token].logprob) for token in tokens]
-        total = sum(shares)
-        if not total > 0:
-            raise RequestFailed(f"none of the verdict words {list(words)} has a probability above 0")
-        return [share / total for share in shares]
+        return shares([found[token].logprob for token in tokens], words)
 
     def close(self) -> None:
         """Gives back the memory of weights and key-value cache."""

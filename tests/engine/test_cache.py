@@ -19,8 +19,8 @@ SAMPLING = Sampling(8, 0.8, 0.9, ("\n",))
 
 
 class Renderer:
-    def tokens(self, prompt: Prompt) -> list[int]:
-        return [ord(c) for turn in prompt.messages for c in turn["content"]] + [0] + [ord(c) for c in prompt.prefix]
+    def text(self, prompt: Prompt) -> str:
+        return "".join(turn["content"] for turn in prompt.messages) + "|" + prompt.prefix
 
 
 class Backend(ScriptedEngine):
@@ -72,6 +72,15 @@ def test_each_ingredient_changed_is_a_miss(tmp_path: Path, change: str) -> None:
     backend = Backend(**changed.pop("backend", {}))
     ask(tmp_path / "c.sqlite", backend, **changed)
     assert len(backend.calls) == 1 and backend.usage.cache_hits == 0
+
+
+def test_another_version_of_the_tokenizers_library_is_a_miss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key holds the rendered text: what turns it into tokens must be in it too."""
+    ask(tmp_path / "c.sqlite", Backend())
+    monkeypatch.setattr("pipeline.engine.cache.metadata.version", lambda name: f"{name} 999")
+    backend = Backend()
+    ask(tmp_path / "c.sqlite", backend)
+    assert len(backend.calls) == 1
 
 
 def test_the_same_request_twice_at_once_is_sampled_once(tmp_path: Path) -> None:

@@ -1,0 +1,158 @@
+"""What is asked of a completion server and what is read from its answer, for vLLM and for any other.
+
+vLLM takes token ids and gives token ids, log-probabilities, the stop string that ended a completion, and the
+log-probabilities of chosen tokens. Of another server only OpenAI's own fields are used, and this is lost:
+
+- token ids are those of the returned text tokenised anew, so they may differ from the sampled ones;
+- log-probabilities are kept only where there is one for each of those ids, else there are none;
+- OpenAI's answer does not say whether a stop string ended it, so none is sent: the completion runs to its own end or
+  to `max_tokens` and is cut here. The text is the same; the tokens behind the cut are paid for;
+- verdicts see the five likeliest tokens: a word that is not among them fails the request.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError
+
+from pipeline.engine.base import Completion, RequestFailed, Sampling, shares
+from pipeline.engine.client import TryFailed
+from pipeline.engine.rendering import Renderer
+
+Body = dict[str, Any]
+TOP = 5  # likeliest tokens: the most that OpenAI's protocol allows
+
+
+class _Logprobs(BaseModel):
+    token_logprobs: list[float]
+    top_logprobs: list[dict[str, float]] | None = None
+
+
+class _Choice(BaseModel):
+    text: str
+    finish_reason: Literal["stop", "length"]
+    stop_reason: int | str | None = None
+    token_ids: list[int] | None = None
+    logprobs: _Logprobs | None = None
+
+
+class _Details(BaseModel):
+    cached_tokens: int | None = None
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int = Field(ge=0)
+    completion_tokens: int = Field(ge=0)
+    prompt_tokens_details: _Details | None = None
+
+
+class Reply(BaseModel):
+    """An answer of /v1/completions, as far as it is used."""
+
+    choices: list[_Choice] = Field(min_length=1)
+    usage: _Usage
+
+
+def read(answer: bytes) -> Reply:
+    """Raises TryFailed for anything but a completion."""
+    try:
+        return Reply.model_validate_json(answer)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        raise TryFailed(f"it answers rubbish: {'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}") from None
+
+
+@dataclass(frozen=True)
+class OpenAIDialect:
+    """Any server of /v1/completions."""
+
+    renderer: Renderer
+
+    def sample_body(self, ids: list[int], sampling: Sampling, seed: int) -> Body:
+        """A request for one completion."""
+        return {
+            "prompt": ids,
+            "max_tokens": sampling.max_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "seed": seed,
+            "logprobs": 1,
+        }
+
+    def completion(self, reply: Reply, sampling: Sampling, prompt_tokens: int) -> Completion:
+        """The completion of a reply, cut at the first stop string."""
+        choice = reply.choices[0]
+        cuts = [(choice.text.index(stop), -len(stop), stop) for stop in sampling.stop if stop in choice.text]
+        at, _, stopped_by = min(cuts, default=(len(choice.text), 0, None))
+        ids = tuple(self.renderer.encode(choice.text[:at]))
+        logprobs = tuple(choice.logprobs.token_logprobs) if choice.logprobs and not cuts else ()
+        finish = "stop" if stopped_by is not None else choice.finish_reason
+        return Completion(
+            choice.text[:at], ids, logprobs if len(logprobs) == len(ids) else (), finish, stopped_by, prompt_tokens
+        )
+
+    def verdict_body(self, ids: list[int], tokens: Sequence[int]) -> Body:
+        """A request for the next token's probabilities."""
+        return {"prompt": ids, "max_tokens": 1, "temperature": 0.0, "logprobs": TOP}
+
+    def verdict(self, reply: Reply, words: Sequence[str], tokens: Sequence[int]) -> list[float]:
+        """Probabilities of the words among themselves. Raises RequestFailed where the reply does not have them all."""
+        found = _top(reply)
+        missing = [word for word in words if word not in found]
+        if missing:
+            raise RequestFailed(
+                f"verdict words {missing} are not among the {TOP} likeliest tokens that the server gives"
+            )
+        return shares([found[word] for word in words], words)
+
+
+@dataclass(frozen=True)
+class VllmDialect(OpenAIDialect):
+    """vLLM's own fields on top: nothing is lost against vLLM in the process."""
+
+    def sample_body(self, ids: list[int], sampling: Sampling, seed: int) -> Body:
+        """See OpenAIDialect."""
+        return {
+            **super().sample_body(ids, sampling, seed),
+            **NEUTRAL,
+            "stop": list(sampling.stop),
+            "logprobs": 0,
+            "return_token_ids": True,
+        }
+
+    def completion(self, reply: Reply, sampling: Sampling, prompt_tokens: int) -> Completion:
+        """See OpenAIDialect. Raises TryFailed where token ids and log-probabilities do not belong together."""
+        choice = reply.choices[0]
+        ids = choice.token_ids or []
+        logprobs = choice.logprobs.token_logprobs if choice.logprobs else []
+        if not ids or len(logprobs) != len(ids) or not all(math.isfinite(logprob) for logprob in logprobs):
+            raise TryFailed(f"it answers rubbish: {len(ids)} token ids with {len(logprobs)} log-probabilities")
+        stopped_by = choice.stop_reason if isinstance(choice.stop_reason, str) else None
+        return Completion(choice.text, tuple(ids), tuple(logprobs), choice.finish_reason, stopped_by, prompt_tokens)
+
+    def verdict_body(self, ids: list[int], tokens: Sequence[int]) -> Body:
+        """See OpenAIDialect."""
+        wanted = {"logprobs": 0, "logprob_token_ids": list(tokens), "return_tokens_as_token_ids": True}
+        return {**super().verdict_body(ids, tokens), **NEUTRAL, **wanted}
+
+    def verdict(self, reply: Reply, words: Sequence[str], tokens: Sequence[int]) -> list[float]:
+        """See OpenAIDialect. Raises TryFailed where a token that was asked for is missing."""
+        found = _top(reply)
+        names = [f"token_id:{token}" for token in tokens]
+        if not all(name in found for name in names):
+            raise TryFailed("it answers rubbish: log-probabilities of other tokens than those asked for")
+        return shares([found[name] for name in names], words)
+
+
+# vLLM reads defaults for these from the model's generation_config.json: a completion must not depend on that file.
+NEUTRAL: Body = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+
+
+def _top(reply: Reply) -> dict[str, float]:
+    """Log-probabilities of the first token's candidates."""
+    logprobs = reply.choices[0].logprobs
+    if logprobs is None or not logprobs.top_logprobs:
+        raise TryFailed("it answers rubbish: no top_logprobs")
+    return logprobs.top_logprobs[0]
