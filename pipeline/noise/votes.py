@@ -11,7 +11,7 @@ from pipeline.errors import OrchardError
 Duplicates = Literal["error", "mean"]
 UNKNOWN = "unknown"  # all votes without a voter's name count as one voter's
 VALUES = ("p", "label", "margin")
-SCHEMA = {"pair_id": pl.String, "voter_id": pl.String, "p": pl.Float64, "margin": pl.Float64}
+COLUMNS = ("pair_id", "voter_id", "p", "margin")
 
 
 def read_votes(
@@ -47,7 +47,7 @@ def read_votes(
     votes = pl.concat([means, good.filter(pl.col("voter_id") == UNKNOWN).select(*keys, "value")])
     odds = 1 / (1 + (-pl.col("value")).exp())
     p, margin = (odds, pl.col("value")) if value == "margin" else (pl.col("value"), pl.lit(None, pl.Float64))
-    return votes.with_columns(p=p, margin=margin).select(SCHEMA).sort("pair_id", "voter_id", "p"), rejects
+    return votes.with_columns(p=p, margin=margin).select(COLUMNS).sort("pair_id", "voter_id", "p"), rejects
 
 
 def _value_column(frame: pl.DataFrame) -> str:

@@ -6,6 +6,8 @@ from pipeline import tables
 from pipeline.config import Settings
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id, unit_for
+from pipeline.preferences import voted
+from pipeline.preferences.exchange import exchange
 from pipeline.preferences.variant import Build, Variant
 from pipeline.store import Lake
 
@@ -43,6 +45,7 @@ VARIANTS: dict[str, Variant] = {
             shuffled(tree_plv),
             control_of="tree_plv",
         ),
+        *voted.variants(lambda name, lake, settings: variant(name).build(lake, settings)),
     )
 }
 
@@ -52,6 +55,12 @@ def variant(name: str) -> Variant:
     if name not in VARIANTS:
         raise OrchardError(f"unknown variant {name!r}: use one of {', '.join(VARIANTS)}")
     return VARIANTS[name]
+
+
+def tables_of(name: str, settings: Settings) -> tuple[str, ...]:
+    """The tables that a variant's data are made from, those of the variant that it treats included."""
+    chosen = variant(name)
+    return (*chosen.tables, *(tables_of(chosen.source(settings), settings) if chosen.source else ()))
 
 
 def build(name: str, lake: Lake, settings: Settings) -> pl.DataFrame:
@@ -67,7 +76,7 @@ def build(name: str, lake: Lake, settings: Settings) -> pl.DataFrame:
     filled = pairs.with_columns(
         pair_id=pl.Series(ids, dtype=pl.String),
         variant=pl.lit(name),
-        level=pl.lit(chosen.level),
+        level=pl.lit(variant(chosen.source(settings)).level if chosen.source else chosen.level),
         method=pl.lit(chosen.method),
         weight=pl.col("weight").fill_null(1.0) if "weight" in pairs.columns else pl.lit(1.0),
     )
@@ -82,14 +91,5 @@ def flip_half(pairs: pl.DataFrame) -> pl.DataFrame:
     ids = pairs.select("chosen_id", "rejected_id").rows()
     order = pl.Series("order", [unit_for("shuffle", *row) for row in ids], dtype=pl.Float64)
     half = pl.col("order").rank("ordinal").over("split") <= pl.len().over("split") // 2
-    marked = pairs.with_columns(order).with_columns(flipped=half)
-    swap = [
-        pl.when("flipped").then(other).otherwise(side).alias(side)
-        for a, b in (("chosen", "rejected"), ("chosen_ends", "rejected_ends"), ("chosen_id", "rejected_id"))
-        for side, other in ((a, b), (b, a))
-    ]
-    signs = [
-        pl.when("flipped").then(1 - pl.col("strength")).otherwise("strength").alias("strength"),
-        pl.when("flipped").then(-pl.col("margin")).otherwise("margin").alias("margin"),
-    ]
-    return marked.with_columns(*swap, *signs).drop("order")
+    marked = pairs.with_columns(order).with_columns(half=half)
+    return exchange(marked.drop("order", "half"), marked["half"])

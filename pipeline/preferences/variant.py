@@ -19,6 +19,8 @@ class Variant:
     variant, level and method are filled in for it. `tables` are the tables that its data were made from: their tokens
     are its cost, and their assets run only where a variant of the profile names them. `loss` is the name of the loss
     that learns it; null: the profile's `training.loss`. `control_of` names the variant that this one is a control of.
+    `source` gives the name of the variant whose pairs this one treats, where the profile says which: its tables and
+    its level are then this one's too.
     """
 
     name: str
@@ -28,3 +30,4 @@ class Variant:
     build: Build
     loss: str | None = None
     control_of: str | None = None
+    source: Callable[[Settings], str] | None = None
