@@ -3,6 +3,7 @@
 import dagster as dg
 
 from assets.checks import CHECKS
+from assets.noise import NOISE
 from assets.preferences import preferences
 from assets.sampling import prompts, responses, tree_nodes
 from assets.training import TRAINED, reference_logps_asset, training_runs
@@ -30,6 +31,7 @@ defs = dg.Definitions(
         prompts,
         responses,
         tree_nodes,
+        *NOISE,
         preferences,
         reference_logps_asset,
         training_runs,

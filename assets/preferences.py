@@ -4,20 +4,27 @@ import dagster as dg
 import polars as pl
 
 from assets import plots
+from assets.noise import pair_strengths
 from assets.produce import Made, Recipe, Result, column_schema, produce
 from assets.sampling import OWNERS, responses, tree_nodes
 from assets.workshop import Workshop
 from pipeline.code import code_version
 from pipeline.preferences.build import build
 
-CODE = code_version("pipeline/preferences", "pipeline/tables.py", "sql/pairs_siblings.sql", "sql/pairs_outcome.sql")
+CODE = code_version(
+    "pipeline/preferences",
+    "pipeline/noise/treatments.py",
+    "pipeline/tables.py",
+    "sql/pairs_siblings.sql",
+    "sql/pairs_outcome.sql",
+)
 
 
 @dg.asset(
     group_name="preferences",
     kinds={"duckdb", "parquet"},
     owners=OWNERS,
-    deps=[responses, tree_nodes],
+    deps=[responses, tree_nodes, pair_strengths],
     code_version=CODE,
     metadata={"dagster/column_schema": column_schema("preferences")},
     description="Pairs of every variant: right against wrong responses, siblings of different value, and controls.",
@@ -36,7 +43,7 @@ def preferences(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         "preferences",
         "preferences",
         CODE,
-        [settings.preferences.model_dump(), settings.validation.variants],
-        parents=("prompts", "responses", "tree_nodes"),
+        [settings.preferences.model_dump(), settings.noise.model_dump(), settings.validation.variants],
+        parents=("prompts", "responses", "tree_nodes", "pair_strengths"),
     )
     return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))

@@ -250,7 +250,9 @@ class PairVotes(dy.Schema):
     prompt_id = _id("its prompt")
     split = _choice(SPLITS, "the prompt's split")
     kind = _choice(["reward head", "recorded"], "what the voter is")
-    margin = _number("score of the chosen side minus that of the rejected one; null where the vote has none", nullable=True)
+    margin = _number(
+        "score of the chosen side minus that of the rejected one; null where the vote has none", nullable=True
+    )
     p = _share("P(chosen is better) that the voter says; calibrated where it has a margin")
 
 
@@ -271,6 +273,9 @@ class PairStrengths(dy.Schema):
     share_against = _share("share of voters that prefer the rejected side")
     decile = dy.Int64(min=0, max=9, metadata=_doc("0: the tenth of the pairs with the lowest means"))
     noise_score = _share("P(the label is wrong); null where only voters of unknown reliability voted", nullable=True)
+    flip_rate = _share(
+        "share of wrong labels of the label's source, cautious: 1 less the upper end of its reliability", nullable=True
+    )
 
 
 class Voters(dy.Schema):

@@ -28,7 +28,7 @@ class Coded:
 
     def per_voter(self, values: Floats) -> Floats:
         """(u,) summed to (voters,)."""
-        return np.bincount(self.voter, values, len(self.voter_ids))
+        return np.bincount(self.voter, values, len(self.voter_ids)).astype(np.float64)
 
 
 def code(votes: pl.DataFrame, prior: pl.DataFrame | None) -> Coded:

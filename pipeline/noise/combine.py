@@ -4,7 +4,7 @@ import polars as pl
 
 
 def log_sigmoid_centred(scores: pl.DataFrame, quantile: float = 0.85) -> pl.DataFrame:
-    """Adds r_lsc = log sigmoid(raw - centre), after Wang et al. 2024, "Transforming and Combining Rewards" (2402.00742).
+    """Adds r_lsc = log sigmoid(raw - centre), Wang et al. 2024 (arXiv 2402.00742).
 
     The centre is a quantile of the rewards that one model gives to the responses to one prompt. The 85th percentile
     is second-hand (an independent re-implementation); the paper's own choice was not read. Rewards must be on the

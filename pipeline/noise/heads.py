@@ -69,7 +69,7 @@ def train_heads(targets: Targets, settings: NoiseSettings, seeds: list[int]) -> 
         places = torch.stack([order.next(batch) for order in orders])  # (M, B)
         loss = _loss(heads, data, places, settings.length_penalty)
         optimiser.zero_grad(set_to_none=True)
-        loss.sum().backward()  # type: ignore[no-untyped-call]
+        loss.sum().backward()
         optimiser.step()
         heads.curve.append((float(step + 1), float(loss.detach().mean())))
     for weight in heads.weights:
@@ -171,7 +171,9 @@ class Scored:
         return self.chosen - self.rejected
 
 
-def out_of_fold(targets: Targets, fold: npt.NDArray[np.int64], train: Mask, settings: NoiseSettings, seed: int) -> Scored:
+def out_of_fold(
+    targets: Targets, fold: npt.NDArray[np.int64], train: Mask, settings: NoiseSettings, seed: int
+) -> Scored:
     """Scores every pair by heads trained on the `train` pairs of the other folds.
 
     A head's rewards are standardised by mean and standard deviation over the texts that it was trained on: rewards
@@ -186,7 +188,7 @@ def out_of_fold(targets: Targets, fold: npt.NDArray[np.int64], train: Mask, sett
         OrchardError: a fold leaves no pairs to learn from.
     """
     shape = (settings.models, len(fold))
-    out = [np.zeros(shape) for _ in range(4)]
+    out = tuple(np.zeros(shape) for _ in range(4))
     curve: list[tuple[float, float]] = []
     for k in np.unique(fold):
         mine = fold == k
@@ -201,4 +203,5 @@ def out_of_fold(targets: Targets, fold: npt.NDArray[np.int64], train: Mask, sett
             raw = heads.score(targets.matrix[side[mine]])
             out[place][:, mine] = (raw - mean) / spread
             out[place + 2][:, mine] = raw
-    return Scored(*out, curve)
+    chosen, rejected, raw_chosen, raw_rejected = out
+    return Scored(chosen, rejected, raw_chosen, raw_rejected, curve)

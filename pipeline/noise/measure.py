@@ -55,5 +55,7 @@ def mean_of(values: Floats, groups: npt.NDArray[np.int64], seed: int, confidence
     if len(each) < 2 or np.ptp(each) == 0:
         return Measured(value, value, value, len(values))
     rng = np.random.default_rng(seed)
-    found = stats.bootstrap((each,), np.mean, n_resamples=2000, confidence_level=confidence, method="percentile", rng=rng)
+    found = stats.bootstrap(
+        (each,), np.mean, n_resamples=2000, confidence_level=confidence, method="percentile", rng=rng
+    )
     return Measured(value, float(found.confidence_interval.low), float(found.confidence_interval.high), len(values))

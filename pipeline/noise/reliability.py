@@ -123,7 +123,7 @@ def _coins(coded: Coded, said: Floats, w: Floats, coins: int, pseudo: float) -> 
     """The M-step: expected right votes over expected votes, for each voter."""
     chosen, rejected = said[:, coded.voter]
     right, wrong = likelihoods(coded, said)
-    mass = np.bincount(coded.kind, w[coded.pair], len(coded.p))  # (u,) expected votes where chosen is better
+    mass = np.bincount(coded.kind, w[coded.pair], len(coded.p)).astype(np.float64)  # (u,) votes where chosen is better
     hits = (
         coded.per_voter(mass * chosen * coded.p / right),
         coded.per_voter((coded.count - mass) * rejected * (1 - coded.p) / wrong),
@@ -137,7 +137,7 @@ def _coins(coded: Coded, said: Floats, w: Floats, coins: int, pseudo: float) -> 
 
 def _report(coded: Coded, fit: _Fit, confidence: float | None, pseudo: float) -> Reliability:
     votes = coded.per_voter(coded.count)
-    mass = np.bincount(coded.kind, fit.w[coded.pair], len(coded.p))
+    mass = np.bincount(coded.kind, fit.w[coded.pair], len(coded.p)).astype(np.float64)
     side = np.sign(coded.p - 0.5)  # a vote that takes no side counts half
     agree = coded.per_voter(np.where(side > 0, mass, np.where(side < 0, coded.count - mass, coded.count / 2)))
     accuracy = agree / np.maximum(votes, 1)

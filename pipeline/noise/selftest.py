@@ -74,7 +74,9 @@ def noise_test(
         flipped = _flips(data, share)
         doubts, scores, strength = _vote(data, flipped, settings, seed)
         learn = ~data.held
-        figure[f"{share:.0%} flipped"] = by_decile(strength.with_columns(right=~pl.Series(flipped[learn])), pl.col("right"))
+        figure[f"{share:.0%} flipped"] = by_decile(
+            strength.with_columns(right=~pl.Series(flipped[learn])), pl.col("right")
+        )
         for name, metric, found in _scorers(data, scores, flipped[learn]):
             rows.append(_row(source, share, "scorer", name, metric, found))
         for kind, name, found, gain in _treatments(data, flipped, doubts, settings, seed):
@@ -145,7 +147,8 @@ def _vote(
         "length (baseline)": -noisy.length,
         "random (control)": np.array([unit_for("noise test random", key) for key in keys]),
     }
-    return Doubts(keys, strength["mean"].to_numpy(), noise), scores, strength
+    rate = 1 - fit.voters.select(pl.col("high").fill_null(1.0)).item()
+    return Doubts(keys, strength["mean"].to_numpy(), noise, np.full(len(keys), rate)), scores, strength
 
 
 def _scorers(
@@ -174,7 +177,11 @@ def _treatments(
     for kind, votes in (("treatment", doubts), ("control", permuted)):
         for name, treatment in TREATMENTS.items():
             found = _accuracy(data, noisy, treatment(votes, settings), settings, seed)
-            yield kind, name if kind == "treatment" else f"{name}, votes permuted", *_compare(data, found, baseline, seed)
+            yield (
+                kind,
+                name if kind == "treatment" else f"{name}, votes permuted",
+                *_compare(data, found, baseline, seed),
+            )
 
 
 def _accuracy(data: _Data, noisy: Targets, treated: Treated, settings: NoiseSettings, seed: int) -> Floats:
@@ -186,7 +193,8 @@ def _accuracy(data: _Data, noisy: Targets, treated: Treated, settings: NoiseSett
     heads = train_heads(learnt, settings, seeds)
     test = data.targets.take(data.held)
     d = heads.score(test.matrix[test.chosen]) - heads.score(test.matrix[test.rejected])
-    return ((np.sign(d) + 1) / 2).mean(axis=0)
+    shares: Floats = ((np.sign(d) + 1) / 2).mean(axis=0)
+    return shares
 
 
 def _compare(data: _Data, values: Floats, baseline: Floats, seed: int) -> tuple[Measured, Measured]:
@@ -211,5 +219,3 @@ def _row(
         "gain_high": gain.high if gain else None,
         "n": found.n,
     }
-
-

@@ -26,7 +26,7 @@ def strengths(votes: pl.DataFrame) -> pl.DataFrame:
         votes.filter(margin.is_finite())
         .group_by("pair_id")
         .agg(
-            n_votes=pl.len(),
+            n_votes=pl.len().cast(pl.Int64),
             mean=margin.sort().mean(),  # sorted, so that the order of rows cannot change the last digit
             spread=margin.sort().std(ddof=0),
             share_against=against.mean(),

@@ -18,7 +18,8 @@ class Doubts:
 
     keys: Sequence[str]  # ids, to order equal means
     mean: Floats  # (n,) mean margin of the voters
-    noise_score: Floats  # (n,) P(label is wrong)
+    noise_score: Floats  # (n,) P(label is wrong), its vote known
+    flip_rate: Floats  # (n,) share of wrong labels of its source, a rate that does not know the pair's vote
 
     def permuted(self, order: Sequence[float]) -> "Doubts":
         """Every pair gets the votes of another one: the control of all treatments, of the same size by construction.
@@ -29,7 +30,7 @@ class Doubts:
         target = np.argsort(np.asarray(self.keys, dtype=str))
         places = np.empty(len(source), dtype=np.int64)
         places[target] = source
-        return Doubts(self.keys, self.mean[places], self.noise_score[places])
+        return Doubts(self.keys, self.mean[places], self.noise_score[places], self.flip_rate[places])
 
 
 @dataclass(frozen=True)
@@ -100,11 +101,13 @@ def weight(doubts: Doubts, settings: NoiseSettings) -> Treated:
 
 
 def rdpo(doubts: Doubts, settings: NoiseSettings) -> Treated:
-    """rDPO's correction (arXiv 2403.00409) with the noise score as each pair's flip rate, at most 0.4.
+    """rDPO's correction (arXiv 2403.00409) with one flip rate for all labels of a source, at most 0.4.
 
-    Its loss ((1 - e) l(d) - e l(-d)) / (1 - 2e) is a soft label of (1 - e) / (1 - 2e), above 1.
+    Its loss ((1 - e) l(d) - e l(-d)) / (1 - 2e) is a soft label of (1 - e) / (1 - 2e), above 1. The rate must not
+    know the pair: it counts a label the more, the less it is trusted, which on average over a source undoes the noise.
+    With a pair's own noise score it would learn the wrong labels best (measured: worse than chance).
     """
-    rate = np.minimum(np.nan_to_num(doubts.noise_score, nan=0.0), MOST_FLIPS)
+    rate = np.minimum(np.nan_to_num(doubts.flip_rate, nan=0.0), MOST_FLIPS)
     return _with(doubts, target=(1 - rate) / (1 - 2 * rate))
 
 

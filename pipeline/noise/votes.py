@@ -79,7 +79,7 @@ def _faulty(rows: pl.DataFrame, value: str, known: Collection[str] | None, *, ke
     number = pl.col("value")
     allowed = number.is_in([0.0, 1.0]) if value == "label" else number.is_between(0, 1)
     outside = "is neither 0 nor 1" if value == "label" else "is outside [0, 1]"
-    reason = (
+    reason: pl.Expr = (
         pl.when(pl.col("pair_id").is_null())
         .then(pl.lit("no pair_id"))
         .when(number.is_null())

@@ -32,6 +32,10 @@ def shuffled(source: Build) -> Build:
     return build
 
 
+def _pairs_of(name: str, lake: Lake, settings: Settings) -> pl.DataFrame:
+    return variant(name).build(lake, settings)
+
+
 VARIANTS: dict[str, Variant] = {
     variant.name: variant
     for variant in (
@@ -45,7 +49,7 @@ VARIANTS: dict[str, Variant] = {
             shuffled(tree_plv),
             control_of="tree_plv",
         ),
-        *voted.variants(lambda name, lake, settings: variant(name).build(lake, settings)),
+        *voted.variants(_pairs_of),
     )
 }
 

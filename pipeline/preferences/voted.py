@@ -8,6 +8,7 @@ import polars as pl
 from pipeline.config import NoiseSettings, Settings
 from pipeline.errors import OrchardError
 from pipeline.ids import unit_for
+from pipeline.noise.coding import Floats
 from pipeline.noise.treatments import LOSSES, TREATMENTS, Doubts, Treated
 from pipeline.preferences.exchange import exchange
 from pipeline.preferences.variant import Build, Variant
@@ -20,7 +21,7 @@ METHODS = {
     "flip_margin": "weakest pairs flipped, margins",
     "drop": "weakest pairs removed",
     "weight": "pairs weighted by the probability that the label is right",
-    "rdpo": "noise score as flip rate",
+    "rdpo": "estimated flip rate of the labels' source",
 }
 
 
@@ -73,7 +74,8 @@ def apply(
 ) -> pl.DataFrame:
     """Treated training pairs, and the others as they are: a held-out label is no treatment's to change.
 
-    `noise_score` is that of the label that the row now has; `margin` is the mean margin of the voters for it. Nothing
+    `noise_score` is that of the label that the row now has (for rdpo, whose loss needs a rate that does not know the
+    pair's vote: the flip rate of the label's source); `margin` is the mean margin of the voters for it. Nothing
     is overwritten: the source variant keeps its rows, and `flipped` says which sides were exchanged.
 
     Args:
@@ -81,7 +83,7 @@ def apply(
         strength: rows of `pair_strengths`; a pair without one keeps its label, and has no noise score.
     """
     keys = ["chosen_id", "rejected_id"]
-    voted = strength.select(*keys, "mean", vote_noise="noise_score").unique(keys)
+    voted = strength.select(*keys, "mean", vote_rate="flip_rate", vote_noise="noise_score").unique(keys)
     joined = pairs.drop("noise_score", strict=False).join(voted, on=keys, how="left", maintain_order="left")
     train = joined["split"].to_numpy() == "train"
     rows, rest = joined.filter(pl.Series(train)), joined.filter(pl.Series(~train))
@@ -90,30 +92,33 @@ def apply(
         [f"{chosen} {rejected}" for chosen, rejected in ids],
         rows["mean"].cast(pl.Float64).fill_null(np.nan).to_numpy(),
         rows["vote_noise"].cast(pl.Float64).fill_null(np.nan).to_numpy(),
+        rows["vote_rate"].cast(pl.Float64).fill_null(np.nan).to_numpy(),
     )
     if control:
         doubts = doubts.permuted([unit_for("permuted votes", *row) for row in ids])
     treated = TREATMENTS[name](doubts, settings)
     rest = rest.with_columns(weight=pl.lit(1.0), noise_score="vote_noise", flipped=_flipped(rest))
-    return pl.concat([_columns(rows, doubts, treated), rest], how="diagonal_relaxed").drop("mean", "vote_noise")
+    score = doubts.flip_rate if LOSSES.get(name) == "rdpo" else doubts.noise_score
+    done = [_columns(rows, doubts.mean, score, treated), rest]
+    return pl.concat(done, how="diagonal_relaxed").drop("mean", "vote_noise", "vote_rate")
 
 
 def _flipped(pairs: pl.DataFrame) -> pl.Expr:
     return pl.col("flipped") if "flipped" in pairs.columns else pl.lit(False)
 
 
-def _columns(rows: pl.DataFrame, doubts: Doubts, treated: Treated) -> pl.DataFrame:
+def _columns(rows: pl.DataFrame, mean: Floats, score: Floats, treated: Treated) -> pl.DataFrame:
     """The rows with what was decided about them."""
     turned = exchange(rows, pl.Series(treated.flip))
-    score = np.where(treated.flip, 1 - doubts.noise_score, doubts.noise_score)
+    score = np.where(treated.flip, 1 - score, score)
     trusted = pl.when(pl.Series(treated.flip)).then(1 - pl.col("noise_score")).otherwise("strength")
     soft = pl.Series(treated.target)
     return (
         turned.with_columns(pl.Series("noise_score", score).fill_nan(None))
         .with_columns(
-            margin=pl.Series(np.where(treated.flip, -doubts.mean, doubts.mean)).fill_nan(0.0),
+            margin=pl.Series(np.where(treated.flip, -mean, mean)).fill_nan(0.0),
             weight=pl.Series(treated.weight),
-            strength=pl.when((soft < 1)).then(soft).otherwise(trusted),
+            strength=pl.when(soft < 1).then(soft).otherwise(trusted),
         )
         .filter(pl.Series(treated.keep))
     )
