@@ -17,7 +17,7 @@ from pipeline.engine.base import Reject
 from pipeline.engine.model import Model
 from pipeline.errors import OrchardError
 from pipeline.noise.strength import by_decile
-from pipeline.preferences.build import build, tables_of
+from pipeline.preferences.build import tables_of, voted_on
 from pipeline.preferences.voted import source_of
 from pipeline.progress import bar
 from pipeline.store import Lake
@@ -42,7 +42,7 @@ def texts_of(
     from pipeline.noise.features import features, sides
 
     chosen = settings.noise
-    pairs = build(source_of(settings), lake, settings)
+    pairs = voted_on(lake, settings)
     if pairs.is_empty():
         raise OrchardError(f"no pairs of {chosen.source!r}: run `orchard run` first, or set noise.source")
     fitting, texts, faults = sides(pairs, model, chosen.max_length)
@@ -106,7 +106,7 @@ def pair_votes(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         from pipeline.noise.voting import pair_votes as votes_of
 
         source = source_of(settings)
-        pairs = sides(build(source, shop.lake, settings), shop.base, settings.noise.max_length)[0]
+        pairs = sides(voted_on(shop.lake, settings), shop.base, settings.noise.max_length)[0]
         rows = votes_of(pairs, shop.lake.read("scores"), source)
         return Made(rows, (), {"margins": plots.histogram(rows["margin"].drop_nulls().to_list(), "margin", "votes")})
 
@@ -170,7 +170,7 @@ def _judge(shop: Workshop) -> tuple[pl.DataFrame, pl.DataFrame]:
     settings = shop.settings
     source = source_of(settings)
     votes = shop.lake.read("pair_votes").filter(pl.col("source") == source)
-    return judge(build(source, shop.lake, settings), votes, source, settings.noise)
+    return judge(voted_on(shop.lake, settings), votes, source, settings.noise)
 
 
 @dg.asset(
@@ -199,8 +199,9 @@ def self_test(lake: Lake, settings: Settings, model: Model) -> "SelfTest":
     """The self-test on the pairs of the source variant; also behind `orchard noise-test`."""
     from pipeline.noise.selftest import noise_test
 
+    clean = settings.model_copy(update={"noise": settings.noise.model_copy(update={"inject": 0.0})})
     with bar("features") as advance:
-        pairs, found, _ = texts_of(lake, settings, model, advance)
+        pairs, found, _ = texts_of(lake, clean, model, advance)
     with bar("noise test") as advance:
         return noise_test(found, pairs, settings.noise, settings.seed, advance)
 

@@ -130,6 +130,7 @@ class NoiseSettings(_Settings):
     soft: float = Field(0.1, ge=0, lt=0.5)  # label smoothing of pairs with a negative mean; paper: not given
     centre: float = Field(0.85, ge=0, le=1)  # quantile of a prompt's rewards that centres them; second-hand
     duplicates: Literal["error", "mean"] = "error"  # same voter, pair and order twice
+    inject: float = Field(0.0, ge=0, lt=1)  # training labels flipped on purpose before the vote: treatments by DPO
     test_shares: tuple[float, ...] = (0.1, 0.2, 0.4)  # labels that the self-test flips
 
 

@@ -115,7 +115,13 @@ def _with(doubts: Doubts, **values: npt.NDArray[np.float64] | npt.NDArray[np.boo
     return Treated(**{**vars(untouched(doubts)), **values})
 
 
+def none(doubts: Doubts, settings: NoiseSettings) -> Treated:
+    """Labels as they are: what the others are measured against."""
+    return untouched(doubts)
+
+
 TREATMENTS: dict[str, Treatment] = {
+    "none": none,
     "flip": flip,
     "margin": margin,
     "soft": soft,
@@ -124,4 +130,4 @@ TREATMENTS: dict[str, Treatment] = {
     "weight": weight,
     "rdpo": rdpo,
 }
-LOSSES = {"margin": "margin", "soft": "soft", "flip_margin": "margin", "rdpo": "rdpo"}  # others: the profile's
+LOSSES = {"margin": "margin", "soft": "soft_margin", "flip_margin": "margin", "rdpo": "rdpo"}  # others: the profile's

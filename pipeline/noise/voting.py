@@ -83,6 +83,25 @@ def recorded_votes(pairs: pl.DataFrame, votes: pl.DataFrame, source: str) -> pl.
     return named.select(tables.empty("pair_votes").columns).sort(*KEYS, "voter_id")
 
 
+def judged(pairs: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:
+    """Judgements of ordered pairs of responses as a frame for `read_votes`: pair_id, voter_id, p, order.
+
+    Args:
+        pairs: pair_id, chosen_id, rejected_id.
+        votes: first_id, second_id, judge_id, criterion, p_first; those on other pairs are left out.
+    """
+    sides = pairs.select("pair_id", "chosen_id", "rejected_id")
+    voter = pl.concat_str("judge_id", "criterion", separator=" on ")
+    frames = []
+    for first, second, p in (
+        ("chosen_id", "rejected_id", pl.col("p_first")),
+        ("rejected_id", "chosen_id", 1 - pl.col("p_first")),
+    ):
+        joined = sides.join(votes, left_on=[first, second], right_on=["first_id", "second_id"])
+        frames.append(joined.select("pair_id", voter_id=voter, p=p, order=pl.lit(f"{first} first")))
+    return pl.concat(frames)
+
+
 def judge(
     pairs: pl.DataFrame, votes: pl.DataFrame, source: str, settings: NoiseSettings
 ) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -7,7 +7,7 @@ from pipeline.config import Settings
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id, unit_for
 from pipeline.preferences import voted
-from pipeline.preferences.exchange import exchange
+from pipeline.preferences.exchange import exchange, inject
 from pipeline.preferences.variant import Build, Variant
 from pipeline.store import Lake
 
@@ -88,6 +88,11 @@ def build(name: str, lake: Lake, settings: Settings) -> pl.DataFrame:
         pl.lit(None, dtype=kind).alias(column) for column, kind in schema.items() if column not in filled.columns
     ]
     return filled.with_columns(missing).select(pl.col(column).cast(kind) for column, kind in schema.items())
+
+
+def voted_on(lake: Lake, settings: Settings) -> pl.DataFrame:
+    """The pairs that voters see: those of the source variant, with the flips on purpose that the profile asks for."""
+    return inject(build(voted.source_of(settings), lake, settings), settings.noise.inject)
 
 
 def flip_half(pairs: pl.DataFrame) -> pl.DataFrame:

@@ -2,6 +2,8 @@
 
 import polars as pl
 
+from pipeline.ids import unit_for
+
 SIDES = (("chosen", "rejected"), ("chosen_ends", "rejected_ends"), ("chosen_id", "rejected_id"))
 CONTEXTS = (("messages", "rejected_messages"), ("prefix", "rejected_prefix"))
 
@@ -28,3 +30,20 @@ def exchange(pairs: pl.DataFrame, mask: pl.Series) -> pl.DataFrame:
         (before != pl.col("_exchanged")).alias("flipped"),
     ]
     return pairs.with_columns(flip).with_columns(*swap, *values).drop("_exchanged")
+
+
+def inject(pairs: pl.DataFrame, share: float) -> pl.DataFrame:
+    """The pairs with exactly this share of the training labels flipped, by hash; `flipped` says which.
+
+    Strength and margin stay: the wrong label is as sure of itself as the right one was.
+    """
+    if share <= 0 or pairs.is_empty():
+        return pairs
+    ids = pairs.select("chosen_id", "rejected_id").rows()
+    order = pl.Series("_order", [unit_for("inject", *sorted(row)) for row in ids], dtype=pl.Float64)
+    ranked = pairs.select(order, "split").select(
+        (pl.col("split") == "train")
+        & (pl.col("_order").rank("ordinal").over("split") <= (share * pl.len()).over("split"))
+    )
+    kept = pairs.select("strength", "margin")
+    return exchange(pairs, ranked.to_series()).with_columns(kept["strength"], kept["margin"])

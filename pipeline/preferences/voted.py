@@ -10,11 +10,12 @@ from pipeline.errors import OrchardError
 from pipeline.ids import unit_for
 from pipeline.noise.coding import Floats
 from pipeline.noise.treatments import LOSSES, TREATMENTS, Doubts, Treated
-from pipeline.preferences.exchange import exchange
+from pipeline.preferences.exchange import exchange, inject
 from pipeline.preferences.variant import Build, Variant
 from pipeline.store import Lake
 
 METHODS = {
+    "none": "as labelled, flips on purpose included",
     "flip": "weakest pairs flipped",
     "margin": "mean margin of the votes as margin",
     "soft": "soft labels where the mean vote is negative, margins",
@@ -41,7 +42,7 @@ def variants(pairs_of: Callable[[str, Lake, Settings], pl.DataFrame]) -> tuple[V
     """The family; `pairs_of` gives the pairs of the source variant (the registry, which is made from this)."""
     found = []
     for name, method in METHODS.items():
-        for control in (False, True):
+        for control in (False, True) if name != "none" else (False,):
             found.append(
                 Variant(
                     f"voted_{name}_random" if control else f"voted_{name}",
@@ -60,7 +61,7 @@ def variants(pairs_of: Callable[[str, Lake, Settings], pl.DataFrame]) -> tuple[V
 def _build(name: str, control: bool, pairs_of: Callable[[str, Lake, Settings], pl.DataFrame]) -> Build:
     def build(lake: Lake, settings: Settings) -> pl.DataFrame:
         source = source_of(settings)
-        pairs = pairs_of(source, lake, settings)
+        pairs = inject(pairs_of(source, lake, settings), settings.noise.inject)
         strength = lake.read("pair_strengths").filter(pl.col("source") == source)
         if strength.is_empty() and not pairs.is_empty():
             raise OrchardError(f"no votes on the pairs of {source!r}: materialise pair_strengths first")

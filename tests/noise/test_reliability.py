@@ -1,5 +1,7 @@
 """Estimated reliabilities against voters whose reliability is known, and against another library."""
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
@@ -7,6 +9,7 @@ from scipy import optimize
 
 from pipeline.noise.calibrate import calibrated_prior, fit
 from pipeline.noise.reliability import Reliability, dawid_skene, lcpo, one_coin
+from pipeline.noise.votes import read_votes
 from tests.noise.simulate import ETAS, World, auroc, bayes, world
 
 LABEL = "label"
@@ -116,6 +119,17 @@ def test_weighting_by_reliability_beats_the_vote_share_where_voters_differ_and_i
     assert weighted > share + 0.1  # 0.95 against about 0.75 by enumeration of the five votes
     weighted, share = right_shares({name: 0.75 for name in "abcde"}, 5)
     assert weighted > share - 0.005
+
+
+def test_three_people_are_about_as_reliable_as_they_agree_with_their_majority() -> None:
+    frame = pl.read_ndjson(Path(__file__).parent / "data" / "pandalm_votes.jsonl")
+    votes, rejects = read_votes(frame)
+    assert votes.height == 270 and not rejects
+    majority = votes.group_by("pair_id").agg(m=pl.col("p").median())
+    sided = votes.join(majority, on="pair_id").filter((pl.col("p") != 0.5) & (pl.col("m") != 0.5))
+    agree = dict(sided.group_by("voter_id").agg((pl.col("p") == pl.col("m")).mean()).iter_rows())
+    for name, value in eta(one_coin(votes)).items():
+        assert value == pytest.approx(agree[name], abs=0.06)
 
 
 def test_the_order_of_rows_changes_nothing() -> None:

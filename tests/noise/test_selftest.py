@@ -9,7 +9,7 @@ from pipeline.errors import OrchardError
 from pipeline.noise.features import Features
 from pipeline.noise.selftest import SelfTest, noise_test
 from pipeline.noise.votes import read_votes
-from pipeline.noise.voting import head_scores, judge, pair_votes, recorded_votes
+from pipeline.noise.voting import head_scores, judge, judged, pair_votes, recorded_votes
 from pipeline.tables import TABLES
 
 SETTINGS = NoiseSettings(models=4, folds=3, min_steps=120, learning_rate=5e-3, test_shares=(0.2, 0.4))
@@ -91,6 +91,18 @@ def test_too_few_pairs_are_one_line() -> None:
     features, pairs = drawn(16)
     with pytest.raises(OrchardError, match="noise test: .* pairs to learn from and .* held out: at least 20 pairs"):
         noise_test(features, pairs, SETTINGS, seed=0)
+
+
+def test_a_judges_two_orders_become_one_vote_for_the_labelled_side() -> None:
+    pairs = pl.DataFrame({"pair_id": ["x", "y"], "chosen_id": ["a", "d"], "rejected_id": ["b", "c"]})
+    votes = pl.DataFrame(
+        [("a", "b", 0.9), ("b", "a", 0.4), ("c", "d", 0.2), ("e", "f", 0.5)],
+        schema=["first_id", "second_id", "p_first"],
+        orient="row",
+    ).with_columns(judge_id=pl.lit("j"), criterion=pl.lit("help"))
+    read, rejects = read_votes(judged(pairs, votes), known=pairs["pair_id"].to_list())
+    assert read.select("pair_id", "voter_id").rows() == [("x", "j on help"), ("y", "j on help")] and not rejects
+    assert read["p"].to_list() == pytest.approx([(0.9 + 0.6) / 2, 0.8])
 
 
 def test_scores_become_votes_strengths_and_voters() -> None:

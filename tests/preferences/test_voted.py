@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import config, tables
 from pipeline.errors import OrchardError
-from pipeline.preferences.build import VARIANTS, build, tables_of
+from pipeline.preferences.build import VARIANTS, build, tables_of, voted_on
 from pipeline.store import Commit, Lake
 
 BASE = config.load("quick")
@@ -100,6 +100,7 @@ def test_held_out_pairs_are_never_treated(lake: Lake) -> None:
 
 def test_every_treatment_has_a_control_of_the_same_size_whose_votes_belong_to_other_pairs(lake: Lake) -> None:
     names = [name for name, variant in VARIANTS.items() if name.startswith("voted_") and not variant.control_of]
+    names.remove("voted_none")  # the baseline of them all
     assert len(names) == 7
     for name in names:
         real, control = rows(lake, name), rows(lake, f"{name}_random")
@@ -111,6 +112,16 @@ def test_every_treatment_has_a_control_of_the_same_size_whose_votes_belong_to_ot
                 assert each[0] == each[1]
     assert set(rows(lake, "voted_drop")) == {"p2", "p3", "p4", "p5", "p6"}
     assert set(rows(lake, "voted_drop_random")) != {"p2", "p3", "p4", "p5", "p6"}
+
+
+def test_flips_on_purpose_are_exactly_the_share_and_only_training_labels(lake: Lake) -> None:
+    half = SETTINGS.model_copy(update={"noise": config.NoiseSettings(inject=0.5)})
+    seen = {row["prompt_id"]: row for row in voted_on(lake, half).to_dicts()}
+    wrong = {key for key, row in seen.items() if row["flipped"]}
+    assert len(wrong) == 3 and "p6" not in wrong  # of six training pairs
+    assert all(seen[key]["chosen"].startswith("bad") and seen[key]["strength"] == 1.0 for key in wrong)
+    untreated = {row["prompt_id"]: row["chosen"] for row in build("voted_none", lake, half).to_dicts()}
+    assert untreated == {key: row["chosen"] for key, row in seen.items()}
 
 
 def test_the_cost_of_a_voted_variant_is_that_of_its_source() -> None:

@@ -76,7 +76,8 @@ def test_features_are_the_models_last_hidden_state_and_are_computed_once(model: 
 
     row = {
         "pair_id": "x", "messages": [{"role": "user", "content": "Hi"}], "prefix": "", "chosen": "Hello there, friend.",
-        "rejected": "No", "chosen_ends": True, "rejected_ends": False, "rejected_messages": None, "rejected_prefix": None,
+        "rejected": "No", "chosen_ends": True, "rejected_ends": False, "rejected_messages": None,
+        "rejected_prefix": None,
     }  # fmt: skip
     fitting, texts, faults = sides(pl.DataFrame([row]), model, 128)
     assert not faults and fitting["chosen_tokens"].item() > fitting["rejected_tokens"].item()
