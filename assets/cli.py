@@ -98,6 +98,23 @@ def tree(
         console.print(drawing(question, rows.to_dicts()))
 
 
+@app.command("noise-test")
+@one_line_errors
+def noise_test(profile: Profile = "quick") -> None:
+    """Flip labels of your own pairs on purpose: which score finds them, and which treatment helps?"""
+    from assets.noise import self_test
+    from pipeline.engine.model import resolve
+    from pipeline.store import Lake
+
+    settings = config.load(profile)
+    with Lake(config.home()) as lake:
+        found = self_test(lake, settings, resolve(settings.model, config.home()))
+        for name in ("noise_scorers", "noise_treatments"):
+            query = (config.ROOT / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+            board = lake.sql(query, frames={"noise_tests": found.rows})
+            show(board.columns, board.rows())
+
+
 @app.command()
 @one_line_errors
 def ui(profile: Profile = "quick", port: int = 3000) -> None:

@@ -4,6 +4,7 @@ import dagster as dg
 
 from assets.checks import CHECKS
 from assets.judging import judges, rationales_asset, votes_asset
+from assets.noise import NOISE
 from assets.preferences import preferences
 from assets.sampling import prompts, responses, tree_nodes
 from assets.training import TRAINED, reference_logps_asset, training_runs
@@ -37,6 +38,7 @@ defs = dg.Definitions(
         votes_asset,
         judges,
         rationales_asset,
+        *NOISE,
         preferences,
         reference_logps_asset,
         training_runs,

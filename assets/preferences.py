@@ -5,6 +5,7 @@ import polars as pl
 
 from assets import plots
 from assets.judging import judges, rationales_asset
+from assets.noise import pair_strengths
 from assets.produce import Made, Recipe, Result, column_schema, produce
 from assets.sampling import OWNERS, responses, tree_nodes
 from assets.trees import preference_lists, thought_nodes
@@ -16,15 +17,15 @@ from pipeline.preferences.build import build, sources
 from pipeline.preferences.lengths import with_tokens
 
 QUERIES = sorted(f"sql/{file.name}" for file in (config.ROOT / "sql").glob("*pairs*.sql"))
-CODE = code_version("pipeline/preferences", "pipeline/judge", "pipeline/tables.py", *QUERIES)
-SECTIONS = {"preferences", "judge"}  # of the settings, that building pairs reads
+CODE = code_version("pipeline/preferences", "pipeline/judge", "pipeline/noise", "pipeline/tables.py", *QUERIES)
+SECTIONS = {"preferences", "judge", "noise"}  # of the settings, that building pairs reads
 
 
 @dg.asset(
     group_name="preferences",
     kinds={"duckdb", "parquet"},
     owners=OWNERS,
-    deps=[responses, tree_nodes, thought_nodes, preference_lists, judges, rationales_asset],
+    deps=[responses, tree_nodes, thought_nodes, preference_lists, judges, rationales_asset, pair_strengths],
     code_version=CODE,
     metadata={"dagster/column_schema": column_schema("preferences")},
     description="Pairs of every variant: right against wrong responses, siblings of different value, and controls.",
@@ -44,6 +45,6 @@ def preferences(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         "preferences",
         CODE,
         [settings.model_dump(include=SECTIONS), settings.validation.variants, shop.base.policy_id],
-        parents=sources(settings.validation.variants),
+        parents=sources(settings),
     )
     return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))

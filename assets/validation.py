@@ -11,7 +11,7 @@ from pipeline import config
 from pipeline.code import code_version
 from pipeline.config import SamplingSettings
 from pipeline.engine.model import Model
-from pipeline.preferences.build import VARIANTS, sources
+from pipeline.preferences.build import sources, tables_of
 from pipeline.progress import bar
 from pipeline.validation.evaluate import Candidate, accuracy, rows
 from pipeline.validation.leaderboard import rank
@@ -109,9 +109,8 @@ def leaderboard(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         cost = dict(shop.lake.query_file("data_tokens").select("source", "tokens").iter_rows())
         wanted = ["base", *settings.validation.variants]
         measured = shop.lake.read("evaluations").filter(pl.col("variant").is_in(wanted))
-        tokens = {
-            name: sum(cost.get(table, 0) for table in VARIANTS[name].tables) for name in settings.validation.variants
-        }
+        made_from = {name: tables_of(name, settings) for name in settings.validation.variants}
+        tokens = {name: sum(cost.get(table, 0) for table in set(found)) for name, found in made_from.items()}
         board = rank(measured, shop.lake.read("training_runs"), tokens, settings.validation, settings.seed)
         return Made(board, (), {"board": dg.MetadataValue.md(preview(board, board.height))})
 
@@ -120,7 +119,7 @@ def leaderboard(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         "leaderboard",
         CODE["leaderboard"],
         settings.validation.model_dump(),
-        parents=("evaluations", "training_runs", *sources(settings.validation.variants)),
+        parents=("evaluations", "training_runs", *sources(settings)),
     )
     return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
 

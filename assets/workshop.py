@@ -12,7 +12,7 @@ from pydantic import PrivateAttr
 from pipeline import config
 from pipeline.engine.model import Model, resolve
 from pipeline.engine.room import EngineRoom
-from pipeline.preferences.build import variant
+from pipeline.preferences.build import tables_of
 from pipeline.store import Lake
 
 
@@ -55,7 +55,7 @@ class Workshop(dg.ConfigurableResource[Any]):
 
     def wants(self, table: str) -> bool:
         """Whether a variant of the profile is made from this table: what nobody asks for is not made."""
-        return any(table in variant(name).tables for name in self.settings.validation.variants)
+        return any(table in tables_of(name, self.settings) for name in self.settings.validation.variants)
 
     @cached_property
     def base(self) -> Model:

@@ -337,6 +337,99 @@ class Judges(dy.Schema):
     verdict = _text("what the numbers say, in words")
 
 
+class Scores(dy.Schema):
+    """One row per text and reward model that scored it."""
+
+    score_id = _id("hash of text and model", key=True)
+    text_id = _id("hash of context and text as token ids")
+    response_id = _id("response or node that the text is")
+    prompt_id = _id("its prompt")
+    model_id = _text("the reward model; no model scored a prompt that it was trained on")
+    aspect = _text("what is rewarded")
+    raw = _number("reward as the model gives it, nats")
+    standardised = _number("raw less the model's mean, in its standard deviations")
+    r_lsc = dy.Float64(
+        max=0,
+        nullable=True,
+        allow_inf=False,
+        allow_nan=False,
+        metadata=_doc("log-sigmoid of raw less its prompt's centre; null for a prompt's only text"),
+    )
+
+
+class PairVotes(dy.Schema):
+    """One row per pair of a variant and voter."""
+
+    source = _id("the variant whose pair it is", key=True)
+    chosen_id = _id("the labelled side", key=True)
+    rejected_id = _id("the other side", key=True)
+    voter_id = _id("who votes", key=True)
+    pair_id = _id("the pair in its variant")
+    prompt_id = _id("its prompt")
+    split = _choice(SPLITS, "the prompt's split")
+    kind = _choice(["reward head", "recorded"], "what the voter is")
+    margin = _number(
+        "score of the chosen side minus that of the rejected one; null where the vote has none", nullable=True
+    )
+    p = _share("P(chosen is better) that the voter says; calibrated where it has a margin")
+
+
+class PairStrengths(dy.Schema):
+    """One row per pair that was voted on: how strongly, and whether its label is right."""
+
+    source = _id("the variant whose pair it is", key=True)
+    chosen_id = _id("the labelled side", key=True)
+    rejected_id = _id("the other side", key=True)
+    pair_id = _id("the pair in its variant")
+    prompt_id = _id("its prompt")
+    split = _choice(SPLITS, "the prompt's split")
+    n_votes = dy.Int64(min=1, metadata=_doc("voters with a margin"))
+    mean = _number("mean margin of the voters, in standard deviations of their rewards")
+    spread = dy.Float64(
+        min=0, allow_inf=False, allow_nan=False, metadata=_doc("population standard deviation of the margins")
+    )
+    share_against = _share("share of voters that prefer the rejected side")
+    decile = dy.Int64(min=0, max=9, metadata=_doc("0: the tenth of the pairs with the lowest means"))
+    noise_score = _share("P(the label is wrong); null where only voters of unknown reliability voted", nullable=True)
+    flip_rate = _share(
+        "share of wrong labels of the label's source, cautious: 1 less the upper end of its reliability", nullable=True
+    )
+
+
+class Voters(dy.Schema):
+    """One row per voter: how reliable it is."""
+
+    source = _id("the variant whose pairs were voted on", key=True)
+    voter_id = _id("who votes, or label:<method> for who gave the labels", key=True)
+    kind = _choice(["label", "reward head", "recorded"], "what the voter is")
+    n_votes = _count("pairs that it voted on")
+    reliability = _share("P(its side is the better one); null where the votes do not tell", nullable=True)
+    low = _share("lower end of its 95 % interval; null where unknown", nullable=True)
+    high = _share("upper end", nullable=True)
+    agreement = _share("share of labels that it agrees with; of a reward head: held out", nullable=True)
+    calibration_error = _share(
+        "mean gap between p and the share of labels that agree, over ten bins; null for a label", nullable=True
+    )
+
+
+class NoiseTests(dy.Schema):
+    """One row per number of the self-test: labels flipped on purpose, and what finds or mends them."""
+
+    test_id = _id("hash of share, kind, name and metric", key=True)
+    source = _text("the variant whose pairs were used")
+    flipped_share = _share("share of the training labels that was flipped")
+    kind = _choice(["scorer", "treatment", "control"], "what was measured")
+    name = _text("scorer or treatment")
+    metric = _choice(["auroc", "precision_at_k", "accuracy"], "auroc and precision at k = flips; held-out accuracy")
+    value = _share("the metric")
+    low = _share("lower end of its interval")
+    high = _share("upper end of its interval")
+    gain = _number("accuracy less that without a treatment; null for a scorer", nullable=True)
+    gain_low = _number("lower end of its paired interval", nullable=True)
+    gain_high = _number("upper end", nullable=True)
+    n = dy.Int64(min=1, metadata=_doc("pairs behind the number"))
+
+
 class ReferenceLogps(dy.Schema):
     """One row per text and reference model: its log-probability, computed once and shared by all variants."""
 
@@ -454,6 +547,11 @@ TABLES: dict[str, type[dy.Schema]] = {
     "recorded_pairs": RecordedPairs,
     "judges": Judges,
     "rationales": Rationales,
+    "scores": Scores,
+    "pair_votes": PairVotes,
+    "pair_strengths": PairStrengths,
+    "voters": Voters,
+    "noise_tests": NoiseTests,
     "reference_logps": ReferenceLogps,
     "training_runs": TrainingRuns,
     "evaluations": Evaluations,

@@ -14,3 +14,5 @@ SELECT 'rationales', coalesce(sum(tokens), 0)::BIGINT, count(DISTINCT prompt_id)
     UNION ALL -- what was written in vain is paid for too
     SELECT ("row"->>'tokens')::BIGINT, "row"->>'prompt_id' FROM rejects WHERE "table" = 'rationales'
 )
+UNION ALL
+SELECT 'pair_strengths', 0, 0 -- reward heads read texts and sample none

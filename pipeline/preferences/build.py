@@ -8,8 +8,9 @@ from pipeline import tables
 from pipeline.config import Settings
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
-from pipeline.preferences import judged, trees
+from pipeline.preferences import judged, trees, voted
 from pipeline.preferences.controls import flip_half, shuffled
+from pipeline.preferences.exchange import inject
 from pipeline.preferences.variant import Variant
 from pipeline.store import Lake
 
@@ -27,6 +28,10 @@ def tree_plv(lake: Lake, settings: Settings) -> pl.DataFrame:
     )
 
 
+def _pairs_of(name: str, lake: Lake, settings: Settings) -> pl.DataFrame:
+    return variant(name).build(lake, settings)
+
+
 VARIANTS: dict[str, Variant] = {
     variant.name: variant
     for variant in (
@@ -42,6 +47,7 @@ VARIANTS: dict[str, Variant] = {
         ),
         *trees.VARIANTS,
         *judged.VARIANTS,
+        *voted.variants(_pairs_of),
     )
 }
 
@@ -55,9 +61,16 @@ def variant(name: str) -> Variant:
     return VARIANTS[name]
 
 
-def sources(names: Sequence[str]) -> tuple[str, ...]:
-    """The tables of the lake that these variants are built from, sorted."""
-    named = {table for name in names for table in variant(name).tables} | {"prompts"}
+def tables_of(name: str, settings: Settings) -> tuple[str, ...]:
+    """The tables that a variant's data are made from, those of the variant that it treats included."""
+    chosen = variant(name)
+    return (*chosen.tables, *(tables_of(chosen.source(settings), settings) if chosen.source else ()))
+
+
+def sources(settings: Settings, names: Sequence[str] | None = None) -> tuple[str, ...]:
+    """The tables of the lake that some variants, by default those of the profile, are built from, sorted."""
+    wanted = settings.validation.variants if names is None else names
+    named = {table for name in wanted for table in tables_of(name, settings)} | {"prompts"}
     return tuple(sorted({"tree_nodes" if table == "thought_nodes" else table for table in named}))
 
 
@@ -74,7 +87,7 @@ def build(name: str, lake: Lake, settings: Settings) -> pl.DataFrame:
     filled = pairs.with_columns(
         pair_id=pl.Series(ids, dtype=pl.String),
         variant=pl.lit(name),
-        level=pl.lit(chosen.level),
+        level=pl.lit(variant(chosen.source(settings)).level if chosen.source else chosen.level),
         method=pl.lit(chosen.method),
         weight=pl.col("weight").fill_null(1.0) if "weight" in pairs.columns else pl.lit(1.0),
     )
@@ -82,3 +95,8 @@ def build(name: str, lake: Lake, settings: Settings) -> pl.DataFrame:
         pl.lit(None, dtype=kind).alias(column) for column, kind in schema.items() if column not in filled.columns
     ]
     return filled.with_columns(missing).select(pl.col(column).cast(kind) for column, kind in schema.items())
+
+
+def voted_on(lake: Lake, settings: Settings) -> pl.DataFrame:
+    """The pairs that voters see: those of the source variant, with the flips on purpose that the profile asks for."""
+    return inject(build(voted.source_of(settings), lake, settings), settings.noise.inject)

@@ -4,6 +4,7 @@ import polars as pl
 
 from pipeline.config import Settings
 from pipeline.ids import unit_for
+from pipeline.preferences.exchange import exchange
 from pipeline.preferences.variant import Build
 from pipeline.store import Lake
 
@@ -25,20 +26,5 @@ def flip_half(pairs: pl.DataFrame) -> pl.DataFrame:
     ids = pairs.select("chosen_id", "rejected_id").rows()
     order = pl.Series("order", [unit_for("shuffle", *row) for row in ids], dtype=pl.Float64)
     half = pl.col("order").rank("ordinal").over("split") <= pl.len().over("split") // 2
-    marked = pairs.with_columns(order).with_columns(flipped=half)
-    swap = [
-        pl.when("flipped").then(other).otherwise(side).alias(side)
-        for a, b in (("chosen", "rejected"), ("chosen_ends", "rejected_ends"), ("chosen_id", "rejected_id"))
-        for side, other in ((a, b), (b, a))
-    ]
-    signs = [
-        pl.when("flipped").then(1 - pl.col("strength")).otherwise("strength").alias("strength"),
-        pl.when("flipped").then(-pl.col("margin")).otherwise("margin").alias("margin"),
-    ]
-    contexts = [
-        pl.when(pl.col("flipped") & pl.col(other).is_not_null()).then(new).otherwise(old).alias(old)
-        for side, other in (("prefix", "rejected_prefix"), ("messages", "rejected_messages"))
-        if other in pairs.columns
-        for old, new in ((side, other), (other, side))
-    ]
-    return marked.with_columns(*swap, *signs, *contexts).drop("order")
+    mask = pairs.select(order, "split").select(half).to_series()
+    return exchange(pairs, mask)

@@ -21,6 +21,8 @@ class Variant:
     are its cost, and their assets run only where a variant of the profile names them. `loss` is the name of the loss
     that learns it; null: the profile's `training.loss`. `control_of` names the variant that this one is a control of.
     `rows` is the table whose rows of this variant's name the loss learns from: a list loss reads ranked lists.
+    `source` gives the name of the variant whose pairs this one treats, where the profile says which: its tables and
+    its level are then this one's too.
     """
 
     name: str
@@ -31,3 +33,4 @@ class Variant:
     loss: str | None = None
     control_of: str | None = None
     rows: Literal["preferences", "preference_lists", "unpaired"] = "preferences"
+    source: Callable[[Settings], str] | None = None

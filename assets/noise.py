@@ -1,0 +1,211 @@
+"""Reward models that vote on the pairs of one variant, and what their votes say about labels and voters."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import polars as pl
+
+from assets import plots
+from assets.judging import votes_asset
+from assets.produce import Made, Recipe, Result, column_schema, preview, produce
+from assets.sampling import OWNERS, prompts, responses, tree_nodes
+from assets.trees import preference_lists
+from assets.workshop import Workshop
+from pipeline import config
+from pipeline.code import code_version
+from pipeline.config import Settings
+from pipeline.engine.base import Reject
+from pipeline.engine.model import Model
+from pipeline.errors import OrchardError
+from pipeline.noise.strength import by_decile
+from pipeline.preferences.build import sources, voted_on
+from pipeline.preferences.voted import source_of
+from pipeline.progress import bar
+from pipeline.store import Lake
+
+if TYPE_CHECKING:
+    from pipeline.noise.features import Features
+    from pipeline.noise.selftest import SelfTest
+
+CODE = code_version("pipeline/noise", "pipeline/preferences", "pipeline/tables.py")
+UNUSED = {"status": "no variant of this profile uses it"}
+Advance = Callable[[int, int], None]
+
+
+def texts_of(
+    lake: Lake, settings: Settings, model: Model, advance: Advance | None = None
+) -> "tuple[pl.DataFrame, Features, list[Reject]]":
+    """Pairs of the source variant with their text ids, features of all their texts, and pairs that do not fit.
+
+    Raises:
+        OrchardError: the source variant has no pairs.
+    """
+    from pipeline.noise.features import features, sides
+
+    chosen = settings.noise
+    pairs = voted_on(lake, settings)
+    if pairs.is_empty():
+        raise OrchardError(f"no pairs of {chosen.source!r}: run `orchard run` first, or set noise.source")
+    fitting, texts, faults = sides(pairs, model, chosen.max_length)
+    folder = config.home() / "cache" / "features"
+    found = features(model, texts, folder, micro_tokens=chosen.micro_tokens, progress=advance)
+    return fitting, found, [Reject("scores", "scores", pair, reason) for pair, reason in faults.items()]
+
+
+def _parents(shop: Workshop) -> tuple[str, ...]:
+    return sources(shop.settings, [source_of(shop.settings)])
+
+
+@dg.asset(
+    group_name="noise",
+    kinds={"torch", "parquet"},
+    owners=OWNERS,
+    deps=[prompts, responses, tree_nodes, preference_lists, votes_asset],
+    code_version=CODE,
+    metadata={"dagster/column_schema": column_schema("scores")},
+    description="Rewards of every text by an ensemble of reward heads that never saw its prompt.",
+)
+def scores(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
+    settings = shop.settings
+    if not shop.wants("pair_strengths"):
+        return dg.MaterializeResult(metadata=UNUSED)
+
+    def compute() -> Made:
+        from pipeline.noise.voting import head_scores
+
+        shop.room.rest()  # the engine's memory, before torch takes its own
+        with bar("features") as advance:
+            pairs, found, rejects = texts_of(shop.lake, settings, shop.base, advance)
+        rows, curve = head_scores(found, pairs, settings.noise, settings.seed, shop.base.policy_id)
+        return Made(rows, rejects, {"loss": plots.curves({"mean of the heads": curve}, "step", "loss")})
+
+    recipe = Recipe("scores", "scores", CODE, _settings(shop), parents=_parents(shop))
+    return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
+
+
+def _settings(shop: Workshop) -> list[object]:
+    settings = shop.settings
+    return [settings.seed, settings.noise.model_dump(), settings.preferences.model_dump(), shop.base.policy_id]
+
+
+@dg.asset(
+    group_name="noise",
+    kinds={"polars", "parquet"},
+    owners=OWNERS,
+    deps=[scores],
+    code_version=CODE,
+    metadata={"dagster/column_schema": column_schema("pair_votes")},
+    description="One row per pair and voter: its margin, and the probability that it gives to the labelled side.",
+)
+def pair_votes(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
+    settings = shop.settings
+    if not shop.wants("pair_strengths"):
+        return dg.MaterializeResult(metadata=UNUSED)
+
+    def compute() -> Made:
+        from pipeline.noise.features import sides
+        from pipeline.noise.voting import pair_votes as votes_of
+
+        source = source_of(settings)
+        pairs = sides(voted_on(shop.lake, settings), shop.base, settings.noise.max_length)[0]
+        rows = votes_of(pairs, shop.lake.read("scores"), source)
+        return Made(rows, (), {"margins": plots.histogram(rows["margin"].drop_nulls().to_list(), "margin", "votes")})
+
+    recipe = Recipe("pair_votes", "pair votes", CODE, _settings(shop), parents=(*_parents(shop), "scores"))
+    return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
+
+
+@dg.asset(
+    group_name="noise",
+    kinds={"polars", "parquet"},
+    owners=OWNERS,
+    deps=[pair_votes],
+    code_version=CODE,
+    metadata={"dagster/column_schema": column_schema("pair_strengths")},
+    description="Strength of every pair's label, its decile, and the probability that it is wrong.",
+)
+def pair_strengths(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
+    if not shop.wants("pair_strengths"):
+        return dg.MaterializeResult(metadata=UNUSED)
+
+    def compute() -> Made:
+        rows = _judge(shop)[0]
+        lines = {
+            "voters for the label": by_decile(rows, 1 - pl.col("share_against")),
+            "P(label is right)": by_decile(rows, 1 - pl.col("noise_score")),
+            "spread of the margins": by_decile(rows, pl.col("spread")),
+        }
+        below = rows.select((pl.col("mean") < 0).mean()).item()
+        return Made(
+            rows, (), {"by_strength": plots.curves(lines, "decile of the mean", "mean"), "share_below_0": below}
+        )
+
+    recipe = Recipe("pair_strengths", "pair strengths", CODE, _settings(shop), parents=(*_parents(shop), "pair_votes"))
+    return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
+
+
+@dg.asset(
+    group_name="noise",
+    kinds={"polars", "parquet"},
+    owners=OWNERS,
+    deps=[pair_votes],
+    code_version=CODE,
+    metadata={"dagster/column_schema": column_schema("voters")},
+    description="How reliable each voter and each source of labels is, with its interval and calibration.",
+)
+def voters(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
+    if not shop.wants("pair_strengths"):
+        return dg.MaterializeResult(metadata=UNUSED)
+
+    def compute() -> Made:
+        rows = _judge(shop)[1]
+        return Made(rows, (), {"voters": dg.MetadataValue.md(preview(rows, rows.height))})
+
+    recipe = Recipe("voters", "voters", CODE, _settings(shop), parents=(*_parents(shop), "pair_votes"))
+    return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
+
+
+def _judge(shop: Workshop) -> tuple[pl.DataFrame, pl.DataFrame]:
+    from pipeline.noise.voting import judge
+
+    settings = shop.settings
+    source = source_of(settings)
+    votes = shop.lake.read("pair_votes").filter(pl.col("source") == source)
+    return judge(voted_on(shop.lake, settings), votes, source, settings.noise)
+
+
+@dg.asset(
+    group_name="noise",
+    kinds={"torch", "parquet"},
+    owners=OWNERS,
+    deps=[scores],
+    code_version=CODE,
+    metadata={"dagster/column_schema": column_schema("noise_tests")},
+    description="Labels flipped on purpose: which score finds them, and which treatment mends the reward model.",
+)
+def noise_tests(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
+    if not shop.wants("pair_strengths"):
+        return dg.MaterializeResult(metadata=UNUSED)
+
+    def compute() -> Made:
+        shop.room.rest()
+        found = self_test(shop.lake, shop.settings, shop.base)
+        return Made(found.rows, (), {"right_labels": plots.curves(found.accuracy_by_decile, "decile", "share right")})
+
+    recipe = Recipe("noise_tests", "noise test", CODE, _settings(shop), parents=_parents(shop))
+    return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
+
+
+def self_test(lake: Lake, settings: Settings, model: Model) -> "SelfTest":
+    """The self-test on the pairs of the source variant; also behind `orchard noise-test`."""
+    from pipeline.noise.selftest import noise_test
+
+    clean = settings.model_copy(update={"noise": settings.noise.model_copy(update={"inject": 0.0})})
+    with bar("features") as advance:
+        pairs, found, _ = texts_of(lake, clean, model, advance)
+    with bar("noise test") as advance:
+        return noise_test(found, pairs, settings.noise, settings.seed, advance)
+
+
+NOISE = [scores, pair_votes, pair_strengths, voters, noise_tests]

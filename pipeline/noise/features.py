@@ -1,0 +1,161 @@
+"""What a frozen language model makes of a response: its last hidden state at the last token, computed once."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pipeline.engine.base import Prompt, RequestFailed
+from pipeline.engine.model import Model, check
+from pipeline.engine.rendering import Renderer
+from pipeline.errors import OrchardError
+from pipeline.ids import content_id
+
+Ids = tuple[int, ...]
+Matrix = npt.NDArray[np.float32]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Features:
+    """One row per text: (n, D) numbers, not yet standardised."""
+
+    ids: Sequence[str]
+    matrix: Matrix
+
+    def rows(self, ids: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Places of ids in the matrix."""
+        place = {key: i for i, key in enumerate(self.ids)}
+        return np.array([place[key] for key in ids], dtype=np.int64)
+
+
+def sides(pairs: pl.DataFrame, model: Model, max_length: int) -> tuple[pl.DataFrame, dict[str, Ids], dict[str, str]]:
+    """Both texts of every pair as token ids, with the context before them; equal texts once.
+
+    Returns:
+        the pairs whose texts fit, with `chosen_text_id`, `rejected_text_id`, `chosen_tokens` and `rejected_tokens`;
+        token ids by text id; and the reason for every pair_id left out. A context that is too long loses tokens on
+        the left.
+    """
+    renderer = Renderer(model.path)
+    texts: dict[str, Ids] = {}
+    found: dict[str, tuple[str, int, str, int]] = {}
+    faults: dict[str, str] = {}
+    for row in pairs.iter_rows(named=True):
+        try:
+            chosen = _side(row, "chosen", "messages", "prefix", renderer, max_length)
+            rejected = _side(row, "rejected", "rejected_messages", "rejected_prefix", renderer, max_length)
+        except RequestFailed as error:
+            faults[row["pair_id"]] = str(error)
+            continue
+        for key, ids, _ in (chosen, rejected):
+            texts[key] = ids
+        found[row["pair_id"]] = (chosen[0], chosen[2], rejected[0], rejected[2])
+    columns = ("chosen_text_id", "chosen_tokens", "rejected_text_id", "rejected_tokens")
+    kinds = (pl.String, pl.Int64, pl.String, pl.Int64)
+    fitting = pairs.filter(pl.col("pair_id").is_in(list(found)))
+    values = [found[key] for key in fitting["pair_id"]]
+    extra = [pl.Series(n, [v[i] for v in values], k) for i, (n, k) in enumerate(zip(columns, kinds, strict=True))]
+    return fitting.with_columns(extra), texts, faults
+
+
+def _side(
+    row: Mapping[str, Any], side: str, messages: str, prefix: str, renderer: Renderer, max_length: int
+) -> tuple[str, Ids, int]:
+    """(text id, token ids of context and text, tokens of the text)."""
+    turns = row["messages"] if row[messages] is None else row[messages]
+    start = row["prefix"] if row[prefix] is None else row[prefix]
+    context = renderer.tokens(Prompt(tuple(turns), start))
+    text = renderer.tokenizer.encode(row[side], add_special_tokens=False)
+    if row[f"{side}_ends"] and renderer.tokenizer.eos_token_id is not None:
+        text = [*text, renderer.tokenizer.eos_token_id]
+    if not text or len(text) >= max_length:
+        raise RequestFailed(f"the {side} text of {len(text)} tokens does not fit into noise.max_length {max_length}")
+    ids = (*context[-(max_length - len(text)) :], *text)
+    return content_id(ids, len(text)), ids, len(text)
+
+
+def features(
+    model: Model, texts: Mapping[str, Ids], folder: Path, *, micro_tokens: int = 8192, progress: Progress | None = None
+) -> Features:
+    """(n, D) fp32 last-layer hidden states at the last token of each text; what the folder's file holds is not redone.
+
+    Raises:
+        OrchardError: no model folder, weights that cannot be read, or a text whose state is not finite.
+    """
+    path = folder / f"{content_id('last token', model.policy_id)}.npz"
+    known = _load(path)
+    missing = {key: ids for key, ids in texts.items() if key not in known}
+    if missing:
+        known.update(_compute(model, missing, micro_tokens, progress))
+        _save(path, known)
+    keys = sorted(texts)
+    return Features(keys, np.stack([known[key] for key in keys]) if keys else np.zeros((0, 0), np.float32))
+
+
+def _compute(
+    model: Model, texts: Mapping[str, Ids], micro_tokens: int, progress: Progress | None
+) -> Iterator[tuple[str, Matrix]]:
+    import torch
+
+    causal, device, bf16 = _load_model(model.path)
+    keys = sorted(texts, key=lambda key: (-len(texts[key]), key))
+    done = 0
+    while done < len(keys):
+        width = len(texts[keys[done]])
+        batch = keys[done : done + max(1, micro_tokens // width)]
+        ids = torch.zeros(len(batch), width, dtype=torch.long)
+        for row, key in enumerate(batch):  # padded on the right: causal attention never sees it
+            ids[row, : len(texts[key])] = torch.tensor(texts[key])
+        last = torch.tensor([len(texts[key]) - 1 for key in batch], device=device)
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            states = causal(input_ids=ids.to(device), use_cache=False).last_hidden_state  # (B, L, D)
+        found = states[torch.arange(len(batch), device=device), last].float().cpu().numpy()
+        if not np.isfinite(found).all():
+            bad = batch[int(np.flatnonzero(~np.isfinite(found).all(axis=1))[0])]
+            raise OrchardError(f"features of text {bad} are not finite: load the model with another dtype")
+        yield from zip(batch, found, strict=True)
+        done += len(batch)
+        if progress:
+            progress(done, len(keys))
+
+
+def _load_model(path: Path) -> tuple[Any, Any, bool]:
+    """The model without its head, its device, and whether that computes in bfloat16 by itself."""
+    import torch
+    from transformers import AutoModel
+    from transformers.utils import logging
+
+    check(path)
+    logging.disable_progress_bar()
+    try:
+        causal = AutoModel.from_pretrained(str(path), dtype=torch.float32, local_files_only=True)
+    except Exception as error:  # the reader of a broken file may raise anything
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise OrchardError(f"model folder {path}: weights cannot be read: {reason}") from error
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    bf16 = device.type == "cuda" or bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    return causal.to(device).eval().requires_grad_(False), device, bf16
+
+
+def _load(path: Path) -> dict[str, Matrix]:
+    if not path.is_file():
+        return {}
+    with np.load(path) as stored:
+        return dict(zip(stored["ids"].tolist(), stored["matrix"], strict=True))
+
+
+def _save(path: Path, known: Mapping[str, Matrix]) -> None:
+    """Written whole or not at all; two writers lose only each other's new rows."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+    try:
+        np.savez(draft, ids=np.array(list(known)), matrix=np.stack(list(known.values())))
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

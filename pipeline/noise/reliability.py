@@ -1,0 +1,159 @@
+"""How far each voter, and each label, can be trusted: expectation-maximisation over votes.
+
+The hidden truth of a pair is which side is better. A voter sees it through a coin: it says the truth with probability
+eta (one coin), or with one probability for each truth (two coins, Dawid and Skene 1979). A vote is a number p, the
+probability that it gives to the chosen side: 1 and 0 are plain labels, and a p between them is evidence in that share.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy.special import expit
+
+from pipeline.noise.coding import Coded, Floats, code
+from pipeline.noise.intervals import information, wilson
+
+PSEUDO = 1.0  # right votes, and as many wrong ones, that each voter is given: our choice, keeps odds finite
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """What a fit says.
+
+    voters: voter_id, n_votes, reliability (eta), low, high (its interval), accuracy (expected share of the voter's
+        sides that are right; equals eta for plain labels). Null where the votes say nothing about a voter: its pairs
+        have no other vote and no prior, or it never took a side.
+    pairs: pair_id, n_votes, p (that the chosen side is better), noise_score (1 - p: that the label is wrong). Null
+        where only voters of unknown reliability voted.
+    """
+
+    voters: pl.DataFrame
+    pairs: pl.DataFrame
+    iterations: int
+    converged: bool
+
+
+def lcpo(
+    votes: pl.DataFrame,
+    prior: pl.DataFrame | None = None,
+    *,
+    start: float = 0.9,
+    confidence: float = 0.95,
+    pseudo: float = PSEUDO,
+    tolerance: float = 1e-6,
+    max_iterations: int = 1000,
+) -> Reliability:
+    """LCPO (arXiv 2509.24159, later RE-PO), offline and over whole sets: one coin a voter, a prior p for each pair.
+
+    E-step: w = p eta / (p eta + (1 - p)(1 - eta)), with one such factor for each further vote on the pair; M-step:
+    eta = mean of w over the voter's votes. The paper's p comes from the policy, its start is 0.9; its step of 0.1 is
+    for mini-batches and has no use here. Here p comes from calibrated margins (`pipeline.noise.calibrate`).
+
+    Args:
+        votes: pair_id, voter_id, p; the label itself is a vote with p = 1 by whoever gave it.
+        prior: pair_id, p: calibrated probability that the chosen side is better; null: even odds.
+        pseudo: right votes, and as many wrong ones, that each voter is given; 0 is plain maximum likelihood.
+    """
+    coded = code(votes, prior)
+    fit = _fit(coded, _Course(start, tolerance, max_iterations, pseudo), coins=1, free_prior=False)
+    return _report(coded, fit, confidence, pseudo)
+
+
+def one_coin(votes: pl.DataFrame, *, pseudo: float = PSEUDO, max_iterations: int = 1000) -> Reliability:
+    """The one-coin model: as LCPO without a prior, but the share of right labels is estimated."""
+    coded = code(votes, None)
+    fit = _fit(coded, _Course(0.9, 1e-6, max_iterations, pseudo), coins=1, free_prior=True)
+    return _report(coded, fit, 0.95, pseudo)
+
+
+def dawid_skene(votes: pl.DataFrame, *, pseudo: float = PSEUDO, max_iterations: int = 1000) -> Reliability:
+    """Dawid and Skene 1979 with two classes: two coins a voter, and the share of right labels estimated.
+
+    `reliability` is the expected share of right votes; its interval is not computed (null).
+    """
+    coded = code(votes, None)
+    fit = _fit(coded, _Course(0.9, 1e-6, max_iterations, pseudo), coins=2, free_prior=True)
+    return _report(coded, fit, None, pseudo)
+
+
+@dataclass(frozen=True)
+class _Course:
+    start: float
+    tolerance: float
+    limit: int
+    pseudo: float
+
+
+@dataclass
+class _Fit:
+    said: Floats  # (2, voters): P(votes for chosen | chosen better), P(votes for rejected | rejected better)
+    w: Floats  # (pairs,) P(chosen is better)
+    iterations: int
+    converged: bool
+
+
+def _fit(coded: Coded, course: _Course, *, coins: int, free_prior: bool) -> _Fit:
+    said = np.full((2, len(coded.voter_ids)), course.start)
+    base = coded.prior
+    w, change = expit(base), 1.0
+    for iteration in range(1, course.limit + 1):
+        right, wrong = likelihoods(coded, said)
+        evidence = np.log(right) - np.log(wrong)
+        w = expit(base + np.bincount(coded.pair, evidence[coded.kind], len(base)))
+        new = _coins(coded, said, w, coins, course.pseudo)
+        change = float(np.max(np.abs(new - said), initial=0.0))
+        said = new
+        if free_prior:
+            share = (w.sum() + course.pseudo) / (len(w) + 2 * course.pseudo)
+            base = np.full_like(base, np.log(share) - np.log1p(-share))
+        if change < course.tolerance:
+            return _Fit(said, w, iteration, True)
+    return _Fit(said, w, course.limit, False)
+
+
+def likelihoods(coded: Coded, said: Floats) -> tuple[Floats, Floats]:
+    """(u,) likelihood of a vote of each kind where the chosen side is better, and where the rejected one is."""
+    chosen, rejected = said[:, coded.voter]
+    p = coded.p
+    return chosen * p + (1 - chosen) * (1 - p), rejected * (1 - p) + (1 - rejected) * p
+
+
+def _coins(coded: Coded, said: Floats, w: Floats, coins: int, pseudo: float) -> Floats:
+    """The M-step: expected right votes over expected votes, for each voter."""
+    chosen, rejected = said[:, coded.voter]
+    right, wrong = likelihoods(coded, said)
+    mass = np.bincount(coded.kind, w[coded.pair], len(coded.p)).astype(np.float64)  # (u,) votes where chosen is better
+    hits = (
+        coded.per_voter(mass * chosen * coded.p / right),
+        coded.per_voter((coded.count - mass) * rejected * (1 - coded.p) / wrong),
+    )
+    if coins == 1:
+        eta = (hits[0] + hits[1] + pseudo) / (coded.per_voter(coded.count) + 2 * pseudo)
+        return np.stack([eta, eta])
+    trials = coded.per_voter(mass), coded.per_voter(coded.count - mass)
+    return np.stack([(h + pseudo) / (n + 2 * pseudo) for h, n in zip(hits, trials, strict=True)])
+
+
+def _report(coded: Coded, fit: _Fit, confidence: float | None, pseudo: float) -> Reliability:
+    votes = coded.per_voter(coded.count)
+    mass = np.bincount(coded.kind, fit.w[coded.pair], len(coded.p)).astype(np.float64)
+    side = np.sign(coded.p - 0.5)  # a vote that takes no side counts half
+    agree = coded.per_voter(np.where(side > 0, mass, np.where(side < 0, coded.count - mass, coded.count / 2)))
+    accuracy = agree / np.maximum(votes, 1)
+    own, total = information(coded, fit.said, fit.w, pseudo)
+    known = own > 1e-6 * votes
+    eta = fit.said[0] if confidence is not None else accuracy
+    voters = pl.DataFrame(
+        {"voter_id": coded.voter_ids, "n_votes": votes.astype(np.int64), "reliability": eta, "accuracy": accuracy}
+    )
+    low, high = wilson(eta, total, confidence) if confidence is not None else (np.full(len(eta), np.nan),) * 2
+    voters = voters.with_columns(pl.Series("low", low), pl.Series("high", high)).with_columns(
+        pl.when(pl.Series("known", known)).then(pl.col(name)).fill_nan(None).alias(name)
+        for name in ("reliability", "low", "high", "accuracy")
+    )
+    heard = coded.has_prior | (np.bincount(coded.pair, known[coded.voter[coded.kind]], len(fit.w)) > 0)
+    n_votes = np.bincount(coded.pair, minlength=len(fit.w))
+    p = pl.when(pl.Series(heard)).then(pl.Series("p", fit.w)).alias("p")
+    pairs = pl.DataFrame({"pair_id": coded.pair_ids, "n_votes": n_votes}).with_columns(p)
+    return Reliability(voters, pairs.with_columns(noise_score=1 - pl.col("p")), fit.iterations, fit.converged)

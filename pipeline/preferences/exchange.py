@@ -1,0 +1,49 @@
+"""Chosen and rejected sides exchanged, with all that belongs to a side."""
+
+import polars as pl
+
+from pipeline.ids import unit_for
+
+SIDES = (("chosen", "rejected"), ("chosen_ends", "rejected_ends"), ("chosen_id", "rejected_id"))
+CONTEXTS = (("messages", "rejected_messages"), ("prefix", "rejected_prefix"))
+
+
+def exchange(pairs: pl.DataFrame, mask: pl.Series) -> pl.DataFrame:
+    """The pairs with the sides of some exchanged and `flipped` turned over there; strength and margin follow."""
+    flip = pl.Series("_exchanged", mask, dtype=pl.Boolean)
+    swap = [
+        pl.when("_exchanged").then(other).otherwise(side).alias(side)
+        for a, b in SIDES
+        for side, other in ((a, b), (b, a))
+    ]
+    for own, rejected in CONTEXTS:
+        if rejected in pairs.columns:  # null: the same as the chosen side's, before and after
+            moved = pl.col("_exchanged") & pl.col(rejected).is_not_null()
+            swap += [
+                pl.when(moved).then(rejected).otherwise(own).alias(own),
+                pl.when(moved).then(own).otherwise(rejected).alias(rejected),
+            ]
+    before = pl.col("flipped") if "flipped" in pairs.columns else pl.lit(False)
+    values = [
+        pl.when("_exchanged").then(1 - pl.col("strength")).otherwise("strength").alias("strength"),
+        pl.when("_exchanged").then(-pl.col("margin")).otherwise("margin").alias("margin"),
+        (before != pl.col("_exchanged")).alias("flipped"),
+    ]
+    return pairs.with_columns(flip).with_columns(*swap, *values).drop("_exchanged")
+
+
+def inject(pairs: pl.DataFrame, share: float) -> pl.DataFrame:
+    """The pairs with exactly this share of the training labels flipped, by hash; `flipped` says which.
+
+    Strength and margin stay: the wrong label is as sure of itself as the right one was.
+    """
+    if share <= 0 or pairs.is_empty():
+        return pairs
+    ids = pairs.select("chosen_id", "rejected_id").rows()
+    order = pl.Series("_order", [unit_for("inject", *sorted(row)) for row in ids], dtype=pl.Float64)
+    ranked = pairs.select(order, "split").select(
+        (pl.col("split") == "train")
+        & (pl.col("_order").rank("ordinal").over("split") <= (share * pl.len()).over("split"))
+    )
+    kept = pairs.select("strength", "margin")
+    return exchange(pairs, ranked.to_series()).with_columns(kept["strength"], kept["margin"])

@@ -1,0 +1,125 @@
+"""Variants made from another variant's pairs and what voters say about them; each with a control of permuted votes."""
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+
+from pipeline.config import NoiseSettings, Settings
+from pipeline.errors import OrchardError
+from pipeline.ids import unit_for
+from pipeline.noise.coding import Floats
+from pipeline.noise.treatments import LOSSES, TREATMENTS, Doubts, Treated
+from pipeline.preferences.exchange import exchange, inject
+from pipeline.preferences.variant import Build, Variant
+from pipeline.store import Lake
+
+METHODS = {
+    "none": "as labelled, flips on purpose included",
+    "flip": "weakest pairs flipped",
+    "margin": "mean margin of the votes as margin",
+    "soft": "soft labels where the mean vote is negative, margins",
+    "flip_margin": "weakest pairs flipped, margins",
+    "drop": "weakest pairs removed",
+    "weight": "pairs weighted by the probability that the label is right",
+    "rdpo": "estimated flip rate of the labels' source",
+}
+
+
+def source_of(settings: Settings) -> str:
+    """The variant whose pairs are voted on.
+
+    Raises:
+        OrchardError: it is itself made from votes.
+    """
+    name = settings.noise.source
+    if name.startswith("voted_"):
+        raise OrchardError(f"noise.source: {name!r} is itself made from votes: name the variant that it starts from")
+    return name
+
+
+def variants(pairs_of: Callable[[str, Lake, Settings], pl.DataFrame]) -> tuple[Variant, ...]:
+    """The family; `pairs_of` gives the pairs of the source variant (the registry, which is made from this)."""
+    found = []
+    for name, method in METHODS.items():
+        for control in (False, True) if name != "none" else (False,):
+            found.append(
+                Variant(
+                    f"voted_{name}_random" if control else f"voted_{name}",
+                    "response",
+                    f"{method}, votes permuted" if control else method,
+                    ("pair_strengths",),
+                    _build(name, control, pairs_of),
+                    loss=LOSSES.get(name),
+                    control_of=f"voted_{name}" if control else None,
+                    source=source_of,
+                )
+            )
+    return tuple(found)
+
+
+def _build(name: str, control: bool, pairs_of: Callable[[str, Lake, Settings], pl.DataFrame]) -> Build:
+    def build(lake: Lake, settings: Settings) -> pl.DataFrame:
+        source = source_of(settings)
+        pairs = inject(pairs_of(source, lake, settings), settings.noise.inject)
+        strength = lake.read("pair_strengths").filter(pl.col("source") == source)
+        if strength.is_empty() and not pairs.is_empty():
+            raise OrchardError(f"no votes on the pairs of {source!r}: materialise pair_strengths first")
+        return apply(name, pairs, strength, settings.noise, control=control)
+
+    return build
+
+
+def apply(
+    name: str, pairs: pl.DataFrame, strength: pl.DataFrame, settings: NoiseSettings, *, control: bool = False
+) -> pl.DataFrame:
+    """Treated training pairs, and the others as they are: a held-out label is no treatment's to change.
+
+    `noise_score` is that of the label that the row now has (for rdpo, whose loss needs a rate that does not know the
+    pair's vote: the flip rate of the label's source); `margin` is the mean margin of the voters for it. Nothing
+    is overwritten: the source variant keeps its rows, and `flipped` says which sides were exchanged.
+
+    Args:
+        pairs: chosen_id, rejected_id, split and the other columns of the source.
+        strength: rows of `pair_strengths`; a pair without one keeps its label, and has no noise score.
+    """
+    keys = ["chosen_id", "rejected_id"]
+    voted = strength.select(*keys, "mean", vote_rate="flip_rate", vote_noise="noise_score").unique(keys)
+    joined = pairs.drop("noise_score", strict=False).join(voted, on=keys, how="left", maintain_order="left")
+    train = joined["split"].to_numpy() == "train"
+    rows, rest = joined.filter(pl.Series(train)), joined.filter(pl.Series(~train))
+    ids = rows.select(keys).rows()
+    doubts = Doubts(
+        [f"{chosen} {rejected}" for chosen, rejected in ids],
+        rows["mean"].cast(pl.Float64).fill_null(np.nan).to_numpy(),
+        rows["vote_noise"].cast(pl.Float64).fill_null(np.nan).to_numpy(),
+        rows["vote_rate"].cast(pl.Float64).fill_null(np.nan).to_numpy(),
+    )
+    if control:
+        doubts = doubts.permuted([unit_for("permuted votes", *row) for row in ids])
+    treated = TREATMENTS[name](doubts, settings)
+    rest = rest.with_columns(weight=pl.lit(1.0), noise_score="vote_noise", flipped=_flipped(rest))
+    score = doubts.flip_rate if LOSSES.get(name) == "rdpo" else doubts.noise_score
+    done = [_columns(rows, doubts.mean, score, treated), rest]
+    return pl.concat(done, how="diagonal_relaxed").drop("mean", "vote_noise", "vote_rate")
+
+
+def _flipped(pairs: pl.DataFrame) -> pl.Expr:
+    return pl.col("flipped") if "flipped" in pairs.columns else pl.lit(False)
+
+
+def _columns(rows: pl.DataFrame, mean: Floats, score: Floats, treated: Treated) -> pl.DataFrame:
+    """The rows with what was decided about them."""
+    turned = exchange(rows, pl.Series(treated.flip))
+    score = np.where(treated.flip, 1 - score, score)
+    trusted = pl.when(pl.Series(treated.flip)).then(1 - pl.col("noise_score")).otherwise("strength")
+    soft = pl.Series(treated.target)
+    return (
+        turned.with_columns(pl.Series("noise_score", score).fill_nan(None))
+        .with_columns(
+            margin=pl.Series(np.where(treated.flip, -mean, mean)).fill_nan(0.0),
+            weight=pl.Series(treated.weight),
+            strength=pl.when(soft < 1).then(soft).otherwise(trusted),
+        )
+        .filter(pl.Series(treated.keep))
+    )
