@@ -89,7 +89,7 @@ def bradley_terry(edges: Mapping[tuple[str, str], float]) -> dict[str, tuple[flo
     for _ in range(100):
         share = expit(design @ theta)
         slope = design.T @ (p - share)
-        if np.abs(slope).max() < 1e-12:
+        if np.abs(slope).max() < 1e-10:
             break
         curvature = design.T @ (design * (share * (1 - share))[:, None])
         theta = _climb(theta, np.linalg.pinv(curvature, hermitian=True) @ slope, design, p)

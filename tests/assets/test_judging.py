@@ -17,15 +17,16 @@ from pipeline.engine.rendering import Renderer
 from pipeline.engine.room import EngineRoom
 from pipeline.store import Commit, Lake
 from tests.conftest import TINY
-from tests.judge.simulated import SimulatedJudge, prompts, responses
+from tests.judge.simulated import SimulatedJudge, prompts, responses, sigmoid
 
 Result = dg.ExecuteInProcessResult
 TEXTS = {f"p{i}": ["7", f"wrong {i}"] for i in range(40)}
 
 
-def materialise(
-    home: Path, judge: SimulatedJudge, variants: list[str], **settings: object
-) -> dg.ExecuteInProcessResult:
+def materialise(home: Path, *judges_: SimulatedJudge, variants: list[str], **settings: object) -> Result:
+    """A run of the judge's assets; several judges stand for `judge.models`, the first of them is the policy too."""
+    engines = {judge.policy_id: judge for judge in judges_}
+    models = [Model(home, name) for name in engines]
     profile = yaml.safe_load(TINY.read_text())
     profile["validation"]["variants"] = variants
     profile["judge"] = {"must_answer": False, **settings}
@@ -35,8 +36,9 @@ def materialise(
     shop = Workshop(profile=str(path))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ORCHARD_HOME", str(home))
-        patch.setattr(EngineRoom, "engine", lambda self, model: judge)
-        patch.setattr(Workshop, "base", Model(home, judge.policy_id))
+        patch.setattr(EngineRoom, "engine", lambda self, model: engines[model.policy_id])
+        patch.setattr("assets.judging.judge_models", lambda shop: models)
+        patch.setattr(Workshop, "base", models[0])
         patch.setattr(Renderer, "length", lambda self, text: len(text))  # no tokenizer: a token is a character
         return dg.materialize(assets, resources={"shop": shop}, raise_on_error=False)
 
@@ -59,14 +61,14 @@ def rows(home: Path, table: str) -> pl.DataFrame:
 
 
 def test_a_fair_judge_makes_votes_a_card_and_pairs_and_a_second_run_writes_nothing(home: Path) -> None:
-    assert materialise(home, SimulatedJudge(fair), ["osp", "osp_shuffled"]).success
+    assert materialise(home, SimulatedJudge(fair), variants=["osp", "osp_shuffled"]).success
     assert (rows(home, "votes").height, rows(home, "judges").height) == (80, 1)
     assert rows(home, "judges")["accuracy"].to_list() == [1.0] and rows(home, "rationales").is_empty()
     counts = rows(home, "preferences").group_by("variant").len().sort("variant").rows()
     assert counts == [("osp", 40), ("osp_shuffled", 40)]
     with Lake(home) as lake:
         before = [lake.version(table) for table in ("votes", "judges", "preferences")]
-    assert materialise(home, SimulatedJudge(lambda first, second: 1 / 0), ["osp", "osp_shuffled"]).success
+    assert materialise(home, SimulatedJudge(lambda first, second: 1 / 0), variants=["osp", "osp_shuffled"]).success
     with Lake(home) as lake:
         assert [lake.version(table) for table in ("votes", "judges", "preferences")] == before
 
@@ -75,20 +77,53 @@ def test_a_judge_with_a_favourite_seat_stops_the_build_and_the_check_says_what_t
     def seat(first: str, second: str) -> float:
         return fair(first, second) + 2.0
 
-    stopped = materialise(home, SimulatedJudge(seat), ["osp"])
+    stopped = materialise(home, SimulatedJudge(seat), variants=["osp"])
     assert not stopped.success and rows(home, "preferences").is_empty() and rows(home, "judges").height == 1
     (check,) = [e for e in stopped.get_asset_check_evaluations() if e.check_name == "judges_are_fair"]
     assert not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
     for word in ("favours the first seat", "100% of its pairs flip", "seat_correction", "judge.on_bias: warn"):
         assert word in (check.description or "")
     assert _cause(stopped).startswith("judges_are_fair: judge judge@0 on 'overall': 100% of its pairs flip")
-    warned = materialise(home, SimulatedJudge(seat), ["osp"], on_bias="warn")
+    warned = materialise(home, SimulatedJudge(seat), variants=["osp"], on_bias="warn")
     assert warned.success and rows(home, "preferences").is_empty()  # every pair flips: no pair has a strength
-    corrected = materialise(home, SimulatedJudge(seat), ["osp"], seat_correction=True)
+    corrected = materialise(home, SimulatedJudge(seat), variants=["osp"], seat_correction=True)
     assert corrected.success and rows(home, "preferences").height == 40
 
 
 def test_where_no_variant_uses_votes_nobody_is_asked_and_no_bias_stops_anything(home: Path) -> None:
     judge = SimulatedJudge(fair)
-    assert materialise(home, judge, ["outcome"]).success
+    assert materialise(home, judge, variants=["outcome"]).success
     assert not judge.asked and rows(home, "votes").is_empty() and rows(home, "preferences").height == 40
+
+
+def test_several_judges_vote_each_under_its_own_name_and_their_strengths_are_combined(home: Path) -> None:
+    judges_ = [SimulatedJudge(fair, "one@0"), SimulatedJudge(lambda a, b: 3 * fair(a, b), "two@0")]
+    assert materialise(home, *judges_, variants=["osp"]).success
+    assert rows(home, "votes").group_by("judge_id").len().sort("judge_id").rows() == [("one@0", 80), ("two@0", 80)]
+    assert rows(home, "judges")["judge_id"].sort().to_list() == ["one@0", "two@0"]
+    assert rows(home, "preferences")["strength"].to_list() == pytest.approx([sigmoid(2.0)] * 40)  # mean of 1 and 3
+
+
+def test_without_responses_there_are_no_votes_and_nothing_fails(tmp_path: Path) -> None:
+    assert materialise(tmp_path, SimulatedJudge(fair), variants=["osp", "rationale", "rationale_permuted"]).success
+    assert rows(tmp_path, "votes").is_empty() and rows(tmp_path, "preferences").is_empty()
+
+
+def test_rationales_are_made_for_the_variants_that_want_them_and_the_control_gets_other_texts(home: Path) -> None:
+    class Writer(SimulatedJudge):
+        async def sample(self, prompt, sampling, seeds):
+            asked = prompt.messages[-1]["content"]
+            better = asked.split("Response ")[1][0]
+            return [self._complete(f"{better} of {asked.split('wrong ')[1].split()[0]}", sampling)]
+
+        async def verdict(self, prompt, words):
+            argues_for_a = "\n\nA of" in prompt.messages[-1]["content"]
+            return [0.9, 0.1] if argues_for_a else [0.1, 0.9]
+
+    variants = ["rationale", "rationale_permuted"]
+    assert materialise(home, Writer(fair), variants=variants).success
+    made = rows(home, "rationales").group_by("permuted").len().sort("permuted").rows()
+    assert made == [(False, 40), (True, 40)]
+    pairs = rows(home, "preferences")
+    assert pairs.height == 80 and pairs["rationale_id"].n_unique() == 80
+    assert rows(home, "votes").is_empty()  # no variant here is made from votes
