@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -15,6 +15,9 @@ PROFILES = Path(__file__).resolve().parent / "profiles"
 
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+S = TypeVar("S", bound=_Settings)
 
 
 class ModelSettings(_Settings):
@@ -223,6 +226,18 @@ def load(profile: str | None = None) -> Settings:
         raise OrchardError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         raise OrchardError(f"{path}: {_first(error)}") from error
+
+
+def section(chosen: S, **changes: object) -> S:
+    """A section of the settings with some values changed, and checked again.
+
+    Raises:
+        OrchardError: a value that is out of range.
+    """
+    try:
+        return type(chosen)(**{**chosen.model_dump(), **changes})
+    except ValidationError as error:
+        raise OrchardError(_first(error)) from error
 
 
 def _first(error: ValidationError) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-
 from typing import Any
 
 from pipeline.config import GrowthSettings, ThoughtSettings
