@@ -16,7 +16,7 @@ from pipeline.trees.embed import embedder
 from pipeline.trees.forest import plant
 from tests.conftest import TINY
 
-SMALL = ThoughtSettings(children=3, rollouts=4, max_depth=3, max_expansions=4, step_tokens=16, rollout_tokens=24)
+SMALL = ThoughtSettings(children=3, rollouts=4, max_depth=2, max_expansions=3, step_tokens=16, rollout_tokens=24)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def engine(model: Model) -> Iterator[VllmEngine]:
 @pytest.fixture(scope="module")
 def prompts() -> pl.DataFrame:
     rows, _ = load_pools(load(str(TINY)))
-    return rows.sort("prompt_id").head(4)
+    return rows.sort("prompt_id").head(2)
 
 
 def test_every_search_and_valuation_grows_trees_that_keep_the_tables_rules(
@@ -43,7 +43,7 @@ def test_every_search_and_valuation_grows_trees_that_keep_the_tables_rules(
     ):
         rows, rejects = plant(engine, prompts, SMALL.model_copy(update=change), 0)
         good, bad = tables.TreeNodes.filter(rows)
-        assert good.height == rows.height > 4 and not bad.counts() and not rejects, change
+        assert good.height == rows.height > 2 and not bad.counts() and not rejects, change
         leaves = rows.filter(pl.col("terminal") & (pl.col("kind") == "step"))
         assert leaves["correct"].null_count() == 0
         assert set(rows["valuation"].drop_nulls()) <= {change["value"], "answer"}
