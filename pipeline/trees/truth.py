@@ -135,7 +135,7 @@ def score(
 
 
 def _tree(engine: Engine, solution: Labelled, settings: ThoughtSettings, run_seed: int) -> Tree:
-    prompt = {
+    prompt: dict[str, object] = {
         "prompt_id": content_id("step truth", solution.question),
         "messages": [Turn(role="user", content=solution.question)],
         "answer": solution.answer,
@@ -182,7 +182,8 @@ def report(scored: Sequence[Scored], threshold: float = 0.5) -> dict[str, float 
 
 
 def _pairs(scored: Sequence[Scored]) -> list[float]:
-    right = {s.solution.pair: s for s in scored if s.solution.pair is not None and s.solution.first_wrong is None}
+    right: dict[int | None, Scored] = {s.solution.pair: s for s in scored if s.solution.first_wrong is None}
+    right.pop(None, None)
     compared = []
     for other in scored:
         step, partner = other.solution.first_wrong, right.get(other.solution.pair)
