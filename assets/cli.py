@@ -5,6 +5,7 @@ import shutil
 import signal
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -113,6 +114,37 @@ def noise_test(profile: Profile = "quick") -> None:
             query = (config.ROOT / "sql" / f"{name}.sql").read_text(encoding="utf-8")
             board = lake.sql(query, frames={"noise_tests": found.rows})
             show(board.columns, board.rows())
+
+
+@app.command()
+@one_line_errors
+def steptruth(
+    file: Annotated[Path, typer.Argument(help="ProcessBench or PRMBench rows as JSON or JSONL, gzipped or not.")],
+    profile: Profile = "quick",
+    value: Annotated[str, typer.Option(help="verdict, score or rollouts (which need a column `answer`).")] = "verdict",
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="A step valued below it counts as wrong.")] = 0.5,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many rows.")] = None,
+) -> None:
+    """Measure how well the model's step values agree with people's labels of right and wrong steps."""
+    from pipeline.engine.model import resolve
+    from pipeline.engine.room import EngineRoom
+    from pipeline.progress import bar
+    from pipeline.trees import truth
+
+    settings = config.load(profile)
+    solutions = truth.read(file, limit)
+    thoughts = config.section(settings.thoughts, value=value)
+    room = EngineRoom(settings, config.home())
+    try:
+        with bar("step values") as advance:
+            engine = room.engine(resolve(settings.model, config.home()))
+            scored, rejects = truth.score(engine, solutions, thoughts, settings.seed, advance)
+    finally:
+        room.close()
+    found = {**truth.report(scored, threshold), "rejected": len(rejects)}
+    show(["measure", "value"], [(name, round(x, 4) if isinstance(x, float) else x) for name, x in found.items()])
+    for reason, n in Counter(reject.reason for reject in rejects).items():
+        console.print(f"rejected {n}: {reason}")
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 import yaml
@@ -16,6 +16,9 @@ PROFILES = Path(__file__).resolve().parent / "profiles"
 
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+S = TypeVar("S", bound=_Settings)
 
 
 class ModelSettings(_Settings):
@@ -379,6 +382,18 @@ def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(base.get(key), dict)
         merged[key] = _merged(base[key], value) if both else value
     return merged
+
+
+def section(chosen: S, **changes: object) -> S:
+    """A section of the settings with some values changed, and checked again.
+
+    Raises:
+        OrchardError: a value that is out of range.
+    """
+    try:
+        return type(chosen)(**{**chosen.model_dump(), **changes})
+    except ValidationError as error:
+        raise OrchardError(_first(error)) from error
 
 
 def _first(error: ValidationError) -> str:

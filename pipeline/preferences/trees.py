@@ -38,8 +38,8 @@ def best_worst(lists: str) -> Build:
 
 
 def curriculum(lake: Lake, settings: Settings) -> pl.DataFrame:
-    """The best path against the worst (stage 0, easy), a middle one (1) and the next best (2, hard)."""
-    return lake.query_file("pairs_curriculum", lists="tpo")
+    """The best sibling against each worse one, in three stages from the widest gap (easy) to the narrowest (hard)."""
+    return lake.query_file("pairs_curriculum", method="best_first")
 
 
 def reversed_stages(source: Build) -> Build:
@@ -98,7 +98,7 @@ def _lists(name: str, tables: tuple[str, ...]) -> tuple[Variant, Variant]:
 
 
 def _curriculum_control(name: str, method: str, build: Build) -> Variant:
-    return Variant(name, "response", method, LISTS, build, control_of="curriculum")
+    return Variant(name, "step", method, TREES, build, control_of="curriculum")
 
 
 VARIANTS: tuple[Variant, ...] = (
@@ -109,7 +109,7 @@ VARIANTS: tuple[Variant, ...] = (
     *_with_control("tree_all_pairs", "response", "all ordered pairs of paths", LISTS, all_ordered("tpo")),
     *_with_control("tree_clusters", "response", "across clusters of answers", TREES, clusters),
     *_with_control("tree_regret", "step", "regret across parents", TREES, regret),
-    Variant("curriculum", "response", "easy, medium, hard", LISTS, curriculum),
+    Variant("curriculum", "step", "easy, medium, hard", TREES, curriculum),
     _curriculum_control("curriculum_shuffled", "easy, medium, hard, stages shuffled", shuffled_stages(curriculum)),
     _curriculum_control("curriculum_reversed", "hard, medium, easy", reversed_stages(curriculum)),
 )

@@ -117,3 +117,22 @@ def test_settings_that_cannot_work_are_refused() -> None:
         ThoughtSettings(children=9, beam=3, value="vote")
     with pytest.raises(ValidationError, match="children"):
         ThoughtSettings(children=0)
+
+
+def test_shares_stay_unbiased_where_a_probe_decides_about_the_number_of_rollouts() -> None:
+    """Rollouts right with probability 0.3: the mean value of 1,600 steps is within 4 standard errors of it.
+
+    More rollouts for a step that was itself all right or all wrong would give 0.335, six standard errors off.
+    """
+    import random
+
+    rng = random.Random(1)
+
+    def chance(prefix: str, sampling: Sampling, n: int) -> str:
+        return ["a\n", "b\n"][n] if sampling.stop else ("7" if rng.random() < 0.3 else "8")
+
+    settings = thoughts(max_expansions=1, probe=4, if_flat="more", flat_rollouts=16)
+    steps = [n for _ in range(800) for n in grown(settings, ScriptedEngine(chance)) if n.kind == "step"]
+    assert {n.n_rollouts for n in steps} == {4, 16}
+    mean = sum(n.value or 0 for n in steps) / len(steps)
+    assert abs(mean - 0.3) < 4 * (0.3 * 0.7 / (len(steps) * 4)) ** 0.5

@@ -1,0 +1,204 @@
+"""How good are a model's step values? Scored against people's labels of right and wrong steps.
+
+Two formats, told apart by their columns. ProcessBench (Apache-2.0): problem, steps, label = index of the first wrong
+step FROM 0, -1 where all are right; steps after the first wrong one carry no label. PRMBench (Apache-2.0):
+modified_question, original_process (all right), modified_process, error_steps counted FROM 1 (none: another right
+solution). A pair is compared at the first error, if the steps before it are the same (in 104 of the sample's 126 rows).
+Neither has an answer, so the model's own values are what can be scored; rows with one (`answer`) take rollouts too.
+"""
+
+import gzip
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scipy.stats import mannwhitneyu
+
+from pipeline.config import ThoughtSettings
+from pipeline.engine.base import Engine, Reject, RequestFailed, Turn
+from pipeline.engine.session import run_all
+from pipeline.errors import OrchardError
+from pipeline.ids import content_id
+from pipeline.trees.forest import problem
+from pipeline.trees.growth import Tree
+from pipeline.trees.node import Node
+from pipeline.trees.plans import needs_answers, plan_of
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A solution in steps. `first_wrong` counts from 0; null where every step is right. `pair` joins two of them."""
+
+    row: int
+    question: str
+    steps: tuple[str, ...]
+    first_wrong: int | None
+    answer: str | None = None
+    pair: int | None = None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A solution with a value for each of its steps."""
+
+    solution: Labelled
+    values: tuple[float, ...]
+
+    def found(self, threshold: float) -> int | None:
+        """The first step valued below the threshold; null where there is none."""
+        return next((step for step, value in enumerate(self.values) if value < threshold), None)
+
+
+def read(path: Path, limit: int | None = None) -> list[Labelled]:
+    """Solutions of a JSON or JSONL file, gzipped or not; of the first `limit` rows.
+
+    Raises:
+        OrchardError: no such file, not JSON, neither format, or an index outside of the steps; it names the row.
+    """
+    try:
+        raw = path.read_bytes()
+        text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8")
+        listed = text.lstrip().startswith("[")
+        rows = json.loads(text) if listed else [json.loads(line) for line in text.splitlines() if line.strip()]
+    except (OSError, ValueError, EOFError) as error:
+        raise OrchardError(f"{path}: cannot be read as JSON or JSONL: {' '.join(str(error).split())}") from error
+    found: list[Labelled] = []
+    for number, row in enumerate(rows[:limit]):
+        try:
+            found += _solutions(number, row)
+        except (KeyError, TypeError, ValueError) as error:
+            what = f"column {error} is missing" if isinstance(error, KeyError) else str(error)
+            raise OrchardError(f"{path}: row {number + 1}: {what}") from error
+    if not found:
+        raise OrchardError(f"{path}: no rows")
+    return found
+
+
+def _solutions(number: int, row: dict[str, Any]) -> list[Labelled]:
+    if "label" in row:
+        steps, label = _steps(row["steps"]), int(row["label"])
+        if not -1 <= label < len(steps):
+            raise ValueError(f"label {label} is not -1 or one of the {len(steps)} steps, which count from 0")
+        return [Labelled(number, row["problem"], steps, None if label == -1 else label, row.get("answer"))]
+    if "error_steps" not in row:
+        raise ValueError("neither ProcessBench (problem, steps, label) nor PRMBench (original_process, error_steps)")
+    right, wrong = _steps(row["original_process"]), _steps(row["modified_process"])
+    errors = [step - 1 for step in row["error_steps"]]
+    if not all(0 <= step < len(wrong) for step in errors):
+        raise ValueError(f"error_steps {row['error_steps']} are not among the {len(wrong)} steps, which count from 1")
+    first = min(errors, default=None)
+    return [
+        Labelled(number, row["original_question"], right, None, row.get("answer"), pair=number),
+        Labelled(number, row["modified_question"], wrong, first, row.get("answer"), pair=number),
+    ]
+
+
+def _steps(given: Sequence[str]) -> tuple[str, ...]:
+    if not given or isinstance(given, str) or not all(isinstance(step, str) for step in given):
+        raise ValueError("the steps are not a list of texts, or it is empty")
+    return tuple(given)
+
+
+def score(
+    engine: Engine,
+    solutions: Sequence[Labelled],
+    settings: ThoughtSettings,
+    run_seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[Scored], list[Reject]]:
+    """Values every step of every solution through the code that values thoughts, each step on its own.
+
+    A solution that cannot be valued (too long; rollouts and no answer) is rejected, and so are not its neighbours.
+
+    Raises:
+        OrchardError: values by vote, which compare thoughts with each other.
+    """
+    if settings.value == "vote":
+        raise OrchardError("votes compare steps with each other: take thoughts.value verdict, score or rollouts")
+
+    async def one(solution: Labelled) -> Scored | Reject:
+        name = f"row {solution.row + 1}"
+        if solution.answer is None and needs_answers(settings):
+            return Reject("step_truth", "steptruth", name, "no answer: rollouts cannot be checked")
+        tree = _tree(engine, solution, settings, run_seed)
+        nodes = _nodes(tree, solution.steps)
+        try:
+            await tree.value(nodes, new=nodes)
+        except RequestFailed as error:
+            return Reject("step_truth", "steptruth", name, str(error))
+        return Scored(solution, tuple(node.value for node in nodes if node.value is not None))
+
+    done = run_all([one(solution) for solution in solutions], progress)
+    return [d for d in done if isinstance(d, Scored)], [d for d in done if isinstance(d, Reject)]
+
+
+def _tree(engine: Engine, solution: Labelled, settings: ThoughtSettings, run_seed: int) -> Tree:
+    prompt: dict[str, object] = {
+        "prompt_id": content_id("step truth", solution.question),
+        "messages": [Turn(role="user", content=solution.question)],
+        "answer": solution.answer,
+        "verifier": None if solution.answer is None else "math",
+        "metadata": None,
+    }
+    return Tree(engine, problem(prompt, engine.policy_id, settings), settings, plan_of(settings), run_seed)
+
+
+def _nodes(tree: Tree, steps: Sequence[str]) -> list[Node]:
+    """A chain of nodes; none is terminal, so that the last step is valued as the others are."""
+    nodes, parent = [], tree.root
+    for step in steps:
+        parent = parent.child("step", 0, step.rstrip("\n") + "\n", False, 0)
+        nodes.append(parent)
+    return nodes
+
+
+def report(scored: Sequence[Scored], threshold: float = 0.5) -> dict[str, float | int | None]:
+    """How well the values tell right steps from wrong ones; null where the rows cannot tell.
+
+    right_accuracy: share of all-right solutions in which no step is valued below `threshold`;
+    wrong_accuracy: share of the others whose first step below it is the first wrong one; f1: the harmonic mean of the
+    two, ProcessBench's measure as generally known; auc: P(a right step is valued above a first wrong one), a half for
+    ties, which needs no threshold; pair_accuracy: share of PRMBench pairs whose original step is valued above the
+    modified one at the first error, a half for ties, over the pairs whose steps before it are the same.
+    """
+    right = [s.found(threshold) is None for s in scored if s.solution.first_wrong is None]
+    wrong = [s.found(threshold) == s.solution.first_wrong for s in scored if s.solution.first_wrong is not None]
+    good = [value for s in scored for value in s.values[: s.solution.first_wrong]]
+    bad = [s.values[s.solution.first_wrong] for s in scored if s.solution.first_wrong is not None]
+    pairs = _pairs(scored)
+    shares = _mean(right), _mean(wrong)
+    both = shares[0] is not None and shares[1] is not None
+    return {
+        "solutions": len(scored),
+        "right_accuracy": shares[0],
+        "wrong_accuracy": shares[1],
+        "f1": _harmonic(shares[0] or 0.0, shares[1] or 0.0) if both else None,
+        "auc": float(mannwhitneyu(good, bad).statistic) / (len(good) * len(bad)) if good and bad else None,
+        "pairs": len(pairs),
+        "pair_accuracy": _mean(pairs),
+    }
+
+
+def _pairs(scored: Sequence[Scored]) -> list[float]:
+    right: dict[int | None, Scored] = {s.solution.pair: s for s in scored if s.solution.first_wrong is None}
+    right.pop(None, None)
+    compared = []
+    for other in scored:
+        step, partner = other.solution.first_wrong, right.get(other.solution.pair)
+        if step is None or partner is None:
+            continue
+        ours, theirs = partner.solution.steps, other.solution.steps
+        if step < len(ours) and ours[:step] == theirs[:step] and ours[step] != theirs[step]:
+            difference = partner.values[step] - other.values[step]
+            compared.append(0.5 if difference == 0 else float(difference > 0))
+    return compared
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _harmonic(a: float, b: float) -> float:
+    return 2 * a * b / (a + b) if a + b else 0.0

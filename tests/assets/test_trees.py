@@ -1,0 +1,97 @@
+"""The tree assets on a scripted engine: what they write, and that a second time they write nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from assets.sampling import tree_nodes
+from assets.trees import preference_lists, thought_nodes
+from assets.workshop import Workshop
+from pipeline import config
+from pipeline.config import ListSettings, Settings, TreeSettings
+from pipeline.engine.base import Usage
+from pipeline.preferences.build import build
+from pipeline.store import Commit, Lake
+from tests.trees.mazes import JudgingEngine, maze, thoughts
+from tests.trees.test_best_first import prompt_rows
+
+VARIANTS = ("tree_plv", "tot", "tpo", "tpo_tot", "curriculum")
+Shop = Callable[..., Any]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    lake = Lake(tmp_path)
+    # Answers of the maze are bare numbers: the number verifier's last number; '####' states it.
+    lake.write("prompts", prompt_rows("3 + 4", "4 + 3"), Commit("test"))
+
+    def make(*variants: str, **sections: object) -> Any:
+        settings = config.load("quick").model_copy(
+            update={
+                "trees": TreeSettings(children=2, rollouts=4, max_depth=3, max_expansions=4),
+                "thoughts": thoughts(max_depth=3),
+                "lists": ListSettings(rewards=False),
+                **sections,
+            }
+        )
+        chosen = settings.validation.model_copy(update={"variants": variants or VARIANTS})
+        settings = Settings(**{**settings.model_dump(), "validation": chosen.model_dump()})
+        engine = JudgingEngine(maze)
+        room = SimpleNamespace(engine=lambda model: engine, usage=Usage, close=lambda: None)
+        base = SimpleNamespace(policy_id="scripted@0", path=None)
+        found = SimpleNamespace(settings=settings, lake=lake, room=room, base=base, made=engine)
+        found.wants = lambda table: Workshop.wants(found, table)
+        return found
+
+    return make
+
+
+def made(asset: dg.AssetsDefinition, shop: Any) -> Any:
+    result = asset(dg.build_asset_context(), shop=shop)
+    return {name: getattr(value, "value", value) for name, value in result.metadata.items()}
+
+
+def test_both_kinds_of_trees_and_lists_are_made_once_and_shown(shop: Shop) -> None:
+    first = shop()
+    assert [made(asset, first)["status"] for asset in (tree_nodes, thought_nodes, preference_lists)] == ["written"] * 3
+    nodes = first.lake.read("tree_nodes")
+    assert nodes.group_by("method").agg(pl.col("tree_id").n_unique()).sort("method").rows() == [
+        ("best_first", 2),
+        ("tot", 2),
+    ]
+    assert sorted(first.lake.read("preference_lists")["variant"].unique()) == [
+        "tpo", "tpo_shuffled", "tpo_tot", "tpo_tot_shuffled",
+    ]  # fmt: skip
+    for name in ("tot", "tpo", "tpo_tot"):
+        assert build(name, first.lake, first.settings).height > 0, name
+    again = shop()
+    assert [made(asset, again)["status"] for asset in (tree_nodes, thought_nodes, preference_lists)] == [
+        "up to date"
+    ] * 3
+    assert not again.made.calls
+
+
+def test_a_change_of_one_methods_settings_leaves_the_other_method_alone(shop: Shop) -> None:
+    for asset in (tree_nodes, thought_nodes, preference_lists):
+        made(asset, shop())
+    changed = shop(thoughts=thoughts(max_depth=3, beam=1))
+    shown = made(thought_nodes, changed)
+    assert made(tree_nodes, changed)["status"] == "up to date" and shown["status"] == "written"
+    assert made(preference_lists, changed)["status"] == "written"
+    assert "data:image/png;base64," in str(shown["example"])
+    assert "| p | tot | 2 |" in str(shown["flat_trees"])
+    assert shown["trees"] == 2 and shown["judged_texts_without_an_answer"] == 0
+
+
+def test_what_no_variant_uses_is_not_made(shop: Shop) -> None:
+    unused = shop("outcome")
+    for asset in (tree_nodes, thought_nodes, preference_lists):
+        assert made(asset, unused)["status"] == "no variant of this profile uses it"
+    assert not unused.made.calls and unused.lake.read("tree_nodes").is_empty()
+    made(tree_nodes, shop("tree_plv"))
+    assert made(thought_nodes, shop("tree_plv"))["status"] == "no variant of this profile uses it"

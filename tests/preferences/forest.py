@@ -1,0 +1,59 @@
+"""A small tree and a flat one, as rows of `tree_nodes`, and their prompts."""
+
+import polars as pl
+
+from pipeline import tables
+
+
+def frame(table: str, rows: list[dict[str, object]], **common: object) -> pl.DataFrame:
+    return pl.DataFrame([{**common, **row} for row in rows], schema=tables.empty(table).schema)
+
+
+def step(node_id: str, value: float | None, text: str, parent: str = "root", **more: object) -> dict[str, object]:
+    depth = 1 if parent in ("root", "root2") else 2
+    prefix = "" if depth == 1 else f"{parent}\n"
+    n = 0 if more.get("terminal") else 4
+    return {
+        "node_id": node_id, "value": value, "text": text, "parent_id": parent, "depth": depth, "prefix": prefix,
+        "n_rollouts": n, "n_correct": round((value or 0) * n), "kind": "step",
+        "valuation": "answer" if more.get("terminal") else "rollouts", **more,
+    }  # fmt: skip
+
+
+COMMON = {
+    "tree_id": "t1", "prompt_id": "p1", "policy_id": "m", "method": "best_first", "draw": 0, "prefix": "",
+    "terminal": False, "merged": 1, "tokens": 1, "n_rollouts": 0, "n_correct": 0,
+}  # fmt: skip
+ROOT = {"kind": "root", "parent_id": None, "depth": 0, "text": ""}
+# Below the question: a (3 of 4 right), b (2), c (0); below a: 'is 7' ends right, a2 (1), a3 (2); d and e: another tree.
+NODES = frame(
+    "tree_nodes",
+    [
+        {**ROOT, "node_id": "root", "expanded_order": 0},
+        step("a", 0.75, "a\n", merged=2, expanded_order=1),
+        step("b", 0.5, "b\n", draw=1),
+        step("c", 0.0, "c\n", draw=2),
+        step("a1", 1.0, "is 7", "a", terminal=True, correct=True, answer="7"),
+        step("a2", 0.25, "a2\n", "a", draw=1),
+        step("a3", 0.5, "a3\n", "a", draw=2),
+        {**ROOT, "node_id": "root2", "tree_id": "flat", "prompt_id": "p2"},
+        step("d", 0.0, "d\n", "root2", tree_id="flat", prompt_id="p2"),
+        step("e", 0.0, "e\n", "root2", tree_id="flat", prompt_id="p2"),
+    ],
+    **COMMON,
+)
+PROMPTS = frame(
+    "prompts",
+    [
+        {"prompt_id": "p1", "messages": [{"role": "user", "content": "3 + 4"}]},
+        {"prompt_id": "p2", "messages": [{"role": "user", "content": "5 + 6"}]},
+    ],
+    pool="x", task="x", split="train", answer="7", verifier="number", source="test", licence="none",
+)  # fmt: skip
+
+
+def rollout(node_id: str, parent: str, text: str, answer: str | None, **more: object) -> dict[str, object]:
+    return {
+        **COMMON, "node_id": node_id, "parent_id": parent, "kind": "rollout", "depth": 1, "prefix": f"{parent}\n",
+        "text": text, "answer": answer, "correct": answer == "7", "terminal": True, **more,
+    }  # fmt: skip

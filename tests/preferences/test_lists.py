@@ -1,0 +1,112 @@
+"""Ranked lists of a small tree's paths, worked out by hand."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipeline import tables
+from pipeline.preferences.lists import LISTS, build_lists, chosen_items, ranked, ranked_lists, renumbered, shuffle
+from pipeline.trees.similarity import Vectors, step_rewards
+from tests.preferences.forest import NODES, PROMPTS, frame
+
+
+def ids(items: list[dict[str, object]]) -> list[tuple[object, object, object]]:
+    return [(item["item_id"], item["value"], item["rank"]) for item in items]
+
+
+def test_every_path_is_an_item_and_equal_values_share_a_rank() -> None:
+    lists, rejects = ranked_lists(NODES, PROMPTS, size=10)
+    (row,) = lists.to_dicts()
+    assert ids(row["items"]) == [("a1", 1.0, 0), ("a3", 0.5, 1), ("b", 0.5, 1), ("a2", 0.25, 2), ("c", 0.0, 3)]
+    best = row["items"][0]
+    assert best["text"] == "a\nis 7" and best["ends"] and best["reward"] is None
+    assert best["steps"] == [
+        {"text": "a\n", "value": 0.75, "reward": None},
+        {"text": "is 7", "value": 1.0, "reward": None},
+    ]
+    # The other tree's paths are all wrong: it orders nothing.
+    assert [(reject.row_id, reject.reason) for reject in rejects] == [
+        ("flat", "no order: the tree's paths have no two different values")
+    ]
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    lists, _ = build_lists(NODES, PROMPTS, ["best_first"], 4, None)
+    again, _ = build_lists(NODES.reverse(), PROMPTS.reverse(), ["best_first"], 4, None)
+    assert lists.equals(again) and lists.height == 2
+    good, bad = tables.PreferenceLists.filter(lists)
+    assert good.height == 2 and not bad.counts()
+
+
+def test_a_shorter_list_keeps_the_best_the_worst_and_the_spread() -> None:
+    items = ranked([{"item_id": str(v), "value": v} for v in (1.0, 0.9, 0.85, 0.5, 0.1, 0.0)])
+    assert [item["value"] for item in chosen_items(items, 2)] == [1.0, 0.0]
+    assert [item["value"] for item in chosen_items(items, 3)] == [1.0, 0.5, 0.0]
+    chosen = chosen_items(items, 4)  # 0.85 is 0.15 from its nearest, 0.9 and 0.1 only 0.1
+    assert [(item["value"], item["rank"]) for item in chosen] == [(1.0, 0), (0.85, 1), (0.5, 2), (0.0, 3)]
+
+
+def test_the_same_text_counts_once_and_the_finished_one_stays() -> None:
+    double = NODES.filter(pl.col("node_id").is_in(["root", "b"]))
+    twin = double.filter(pl.col("node_id") == "b").with_columns(node_id=pl.lit("a0"), text=pl.lit("b"), terminal=True)
+    other = NODES.filter(pl.col("node_id") == "c")
+    lists, _ = ranked_lists(pl.concat([double, twin, other]), PROMPTS, size=5)
+    assert ids(lists["items"][0].to_list()) == [("a0", 0.5, 0), ("c", 0.0, 1)]
+
+
+def test_a_shuffled_list_has_the_same_items_and_values_in_another_match() -> None:
+    real, _ = ranked_lists(NODES, PROMPTS, size=10)
+    mixed = shuffle(real)
+    before, after = real["items"][0].to_list(), mixed["items"][0].to_list()
+    assert [(i["value"], i["rank"]) for i in after] == [(i["value"], i["rank"]) for i in before]
+    assert {i["item_id"] for i in after} == {i["item_id"] for i in before}
+    assert {i["item_id"]: i["text"] for i in after} == {i["item_id"]: i["text"] for i in before}
+    many = pl.concat([real.with_columns(prompt_id=pl.lit(f"p{n}")) for n in range(300)])
+    firsts = [items[0]["item_id"] for items in shuffle(many)["items"].to_list()]
+    assert all(30 < firsts.count(name) < 90 for name in ("a1", "a2", "a3", "b", "c"))  # 60 expected each
+
+
+def test_lists_have_a_name_and_a_control() -> None:
+    assert {name for name, variant in LISTS.items() if variant.shuffled} == {"tpo_shuffled", "tpo_tot_shuffled"}
+    lists, _ = build_lists(NODES, PROMPTS, ["best_first", "tot"], 5, None)
+    assert sorted(lists["variant"]) == ["tpo", "tpo_shuffled"]  # there are no trees of thoughts here
+    assert lists["list_id"].n_unique() == 2
+
+
+def test_step_rewards_are_one_plus_the_cosine_to_the_step_in_the_same_place() -> None:
+    reference = np.array([[1.0, 0.0], [0.0, 2.0]])
+    assert step_rewards(reference, reference) == pytest.approx([2, 2])
+    assert step_rewards(-reference, reference) == pytest.approx([0, 0])
+    assert step_rewards(np.array([[0.0, 3.0], [1.0, 1.0]]), reference) == pytest.approx([1, 1 + 0.5**0.5])
+    assert step_rewards(np.zeros((1, 2)), reference[:1]) == [1.0]  # nothing to compare: cosine 0
+    # Steps beyond the shorter path belong to its last: (0, 1) + (1, 0) against (0, 2).
+    longer = np.array([[2.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    assert step_rewards(longer, reference) == pytest.approx([2, 1 + 0.5**0.5, 1 + 0.5**0.5])
+    # A shorter path: its one step against the sum of the reference's, (1, 2).
+    assert step_rewards(np.array([[1.0, 0.0]]), reference) == pytest.approx([1 + 5**-0.5])
+
+
+def test_a_lists_rewards_compare_with_its_best_item() -> None:
+    def embed(messages, all_steps) -> list[Vectors]:  # type: ignore[no-untyped-def]
+        assert messages[0]["content"] == "3 + 4"
+        one = {"a\n": [1.0, 0.0], "b\n": [0.0, 1.0], "is 7": [0.0, 1.0]}
+        return [np.array([one.get(step, [1.0, 1.0]) for step in steps]) for steps in all_steps]
+
+    lists, _ = ranked_lists(NODES, PROMPTS, size=10, embed=embed)
+    items = {item["item_id"]: item for item in lists["items"][0].to_list()}
+    assert items["a1"]["reward"] == pytest.approx(2)
+    assert items["b"]["reward"] == pytest.approx(1 + 0.5**0.5)  # (0, 1) against (1, 0) + (0, 1)
+    assert [step["reward"] for step in items["a2"]["steps"]] == pytest.approx([2, 1 + 0.5**0.5])
+    assert items["a2"]["reward"] == pytest.approx(1.5 + 0.5**1.5)
+
+
+def test_restarted_step_numbers_are_put_right_and_other_texts_left() -> None:
+    assert renumbered(["Step 1: a\n", "Step 1: b\n", "step 2: c"]) == ["Step 1: a\n", "Step 2: b\n", "step 3: c"]
+    assert renumbered(["**Step 3**: a", "no label", "Step 9. b"]) == ["**Step 3**: a", "no label", "Step 4. b"]
+    assert renumbered(["4 + 3 = 7\n", "The answer is 7."]) == ["4 + 3 = 7\n", "The answer is 7."]
+
+
+def test_no_trees_give_no_lists() -> None:
+    lists, rejects = build_lists(tables.empty("tree_nodes"), PROMPTS, ["best_first"], 5, None)
+    assert lists.is_empty() and not rejects
+    assert lists.schema == frame("preference_lists", []).schema

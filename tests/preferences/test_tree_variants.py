@@ -1,0 +1,163 @@
+"""Pairs that trees turn into, each asserted from a tree worked out by hand."""
+
+import math
+
+import polars as pl
+import pytest
+
+from pipeline import config, tables
+from pipeline.preferences.build import VARIANTS, build
+from pipeline.preferences.lists import build_lists
+from pipeline.preferences.trees import VARIANTS as TREE_VARIANTS
+from pipeline.preferences.trees import shuffled_stages
+from pipeline.store import Commit, Lake
+from tests.preferences.forest import NODES, PROMPTS, frame, rollout
+
+SETTINGS = config.load("quick")  # margin 3/8, at most 4 pairs a prompt
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    lake = Lake(tmp_path_factory.mktemp("lake"))
+    rollouts = [
+        rollout("r1", "b", "so 7", "7"),
+        rollout("r2", "b", "so 8", "8"),
+        rollout("r3", "c", "so 8", "8"),
+        rollout("r4", "c", "is 9", "9"),
+        rollout("r5", "c", "hm", None),  # no answer: wrong, but in no cluster
+        rollout("r6", "c", "is 8", "8", method="tot"),  # another method's tree
+    ]
+    nodes = pl.concat([NODES, frame("tree_nodes", rollouts)])
+    lists, _ = build_lists(nodes, PROMPTS, ["best_first"], 5, None)
+    lake.write("prompts", PROMPTS, Commit("test"))
+    for method in ("best_first", "tot"):
+        part = nodes.filter(pl.col("method") == method)
+        lake.write("tree_nodes", part, Commit("test"), partition={"method": method})
+    lake.write("preference_lists", lists, Commit("test"))
+    return lake
+
+
+def sides(pairs: pl.DataFrame) -> set[tuple[str, str]]:
+    return set(pairs.select("chosen_id", "rejected_id").rows())
+
+
+def test_best_against_worst_path(lake: Lake) -> None:
+    (row,) = build("tree_best_worst", lake, SETTINGS).to_dicts()
+    assert (row["chosen"], row["rejected"], row["margin"], row["strength"]) == ("a\nis 7", "c\n", 1.0, 1.0)
+    assert (row["chosen_ends"], row["rejected_ends"], row["prefix"], row["level"]) == (True, False, "", "response")
+
+
+def test_all_ordered_pairs_never_order_equal_values(lake: Lake) -> None:
+    pairs = build("tree_all_pairs", lake, SETTINGS)
+    # Values: a1 1, a3 and b 1/2, a2 1/4, c 0: ten pairs less the tie.
+    assert sides(pairs) == {
+        ("a1", "a3"), ("a1", "b"), ("a1", "a2"), ("a1", "c"), ("a3", "a2"), ("b", "a2"), ("a3", "c"), ("b", "c"),
+        ("a2", "c"),
+    }  # fmt: skip
+    row = pairs.filter((pl.col("chosen_id") == "b") & (pl.col("rejected_id") == "a2")).to_dicts()[0]
+    assert row["strength"] == pytest.approx(0.75)  # 1/2 * 3/4 / (1/2 * 3/4 + 1/4 * 1/2)
+    assert sides(build("tpo", lake, SETTINGS)) == sides(pairs)
+
+
+def test_a_curriculum_goes_from_the_widest_gap_to_the_narrowest_and_equal_gaps_share_a_stage(lake: Lake) -> None:
+    pairs = build("curriculum", lake, SETTINGS)
+    staged = {(r["chosen_id"], r["rejected_id"]): (r["margin"], r["stage"]) for r in pairs.to_dicts()}
+    # Four pairs: two gaps of 3/4 have rank 1, stage 3 * 0 // 4; 1/2 has rank 3, 3 * 2 // 4; 1/4 rank 4, 3 * 3 // 4.
+    assert staged == {("a", "c"): (0.75, 0), ("a1", "a2"): (0.75, 0), ("a1", "a3"): (0.5, 1), ("a", "b"): (0.25, 2)}
+    assert set(pairs["depth"]) == {0, 1} and set(pairs["level"]) == {"step"}
+
+
+def test_the_curriculums_controls_change_the_stages_and_nothing_else(lake: Lake) -> None:
+    real = build("curriculum", lake, SETTINGS)
+    turned = build("curriculum_reversed", lake, SETTINGS)
+    assert {(r["rejected_id"], r["stage"]) for r in turned.to_dicts()} == {("c", 2), ("a2", 2), ("a3", 1), ("b", 0)}
+    mixed = build("curriculum_shuffled", lake, SETTINGS)
+    assert sides(mixed) == sides(turned) == sides(real)
+    assert sorted(mixed["stage"]) == sorted(real["stage"])
+    assert not mixed["flipped"].any()
+
+
+def test_shuffled_stages_do_not_follow_the_gap() -> None:
+    rows = [{"chosen_id": str(n), "rejected_id": "x", "split": "train", "stage": n % 3} for n in range(300)]
+    source = pl.DataFrame(rows)
+    mixed = shuffled_stages(lambda lake, settings: source)(None, None)  # type: ignore[arg-type]
+    table = source.rename({"stage": "before"}).join(mixed, on="chosen_id").group_by("before", "stage").len()
+    # As many of each stage as before, and of those that were easy a third in each: 33, 3.6 standard deviations.
+    assert mixed["stage"].value_counts()["count"].to_list() == [100] * 3
+    assert table.height == 9 and table["len"].is_between(18, 50).all()
+
+
+def test_clusters_pair_a_right_response_with_one_of_each_wrong_answer(lake: Lake) -> None:
+    pairs = build("tree_clusters", lake, SETTINGS)
+    # Wrong answers: 8 twice, 9 once. Right responses by id: a1 'a\nis 7', r1 'b\nso 7'.
+    found = {(r["chosen"], r["rejected"]): r["weight"] for r in pairs.to_dicts()}
+    assert found == pytest.approx({("a\nis 7", "b\nso 8"): 4 / 3, ("b\nso 7", "c\nis 9"): 2 / 3})
+    one = SETTINGS.preferences.model_copy(update={"max_pairs_per_prompt": 1})
+    (row,) = build("tree_clusters", lake, SETTINGS.model_copy(update={"preferences": one})).to_dicts()
+    assert (row["rejected"], row["weight"]) == ("b\nso 8", 1.0)  # the commonest wrong answer
+
+
+def test_regret_pairs_join_steps_of_different_parents_by_what_they_changed(lake: Lake) -> None:
+    settings = SETTINGS.preferences.model_copy(update={"max_pairs_per_prompt": 100, "margin": 0.5})
+    pairs = build("tree_regret", lake, SETTINGS.model_copy(update={"preferences": settings}))
+    # The root is worth (2 * 3/4 + 1/2 + 0) / 4 = 1/2. Gains: a +1/4, b 0, c -1/2; below a: a1 +1/4, a2 -1/2, a3 -1/4.
+    found = {(r["chosen_id"], r["rejected_id"]): (r["margin"], r["strength"]) for r in pairs.to_dicts()}
+    gains = {"a": 0.25, "b": 0.0, "c": -0.5, "a1": 0.25, "a2": -0.5, "a3": -0.25}
+    expected = {
+        (x, y): gains[x] - gains[y]
+        for x in gains
+        for y in gains
+        if len(x) != len(y) and gains[x] - gains[y] >= 0.5  # names tell the parents apart
+    }
+    assert {pair: margin for pair, (margin, _) in found.items()} == expected and len(expected) == 4
+    assert found["a", "a2"][1] == pytest.approx(1 / (1 + math.exp(-0.75)))
+    row = pairs.filter((pl.col("chosen_id") == "a1") & (pl.col("rejected_id") == "c")).to_dicts()[0]
+    assert (row["prefix"], row["rejected_prefix"], row["depth"]) == ("a\n", "", 0)
+    assert pairs["depth"].to_list() == [0] * 4
+
+
+def test_the_control_of_regret_pairs_exchanges_their_prefixes_too(lake: Lake) -> None:
+    real = build("tree_regret", lake, SETTINGS)
+    control = build("tree_regret_shuffled", lake, SETTINGS)
+    whole = {(r["prefix"] + r["chosen"], r["rejected_prefix"] + r["rejected"]) for r in real.to_dicts()}
+    for row in control.to_dicts():
+        pair = (row["prefix"] + row["chosen"], row["rejected_prefix"] + row["rejected"])
+        assert (pair[::-1] if row["flipped"] else pair) in whole
+    assert control["flipped"].sum() == real.height // 2 > 0
+
+
+def test_every_tree_variant_has_a_control_of_the_same_cost(lake: Lake) -> None:
+    names = {variant.name for variant in TREE_VARIANTS if variant.control_of is None}
+    assert {variant.control_of for variant in TREE_VARIANTS} == {None, *names}
+    for variant in TREE_VARIANTS:
+        if variant.control_of:
+            assert VARIANTS[variant.control_of].tables == variant.tables
+        pairs = build(variant.name, lake, SETTINGS)
+        good, bad = tables.Preferences.filter(pairs)
+        assert good.height == pairs.height and not bad.counts(), variant.name
+
+
+def test_sibling_pairs_and_costs_keep_the_methods_apart(lake: Lake) -> None:
+    assert build("tot", lake, SETTINGS).is_empty()
+    assert sides(build("tree_plv", lake, SETTINGS)) == {("a", "c"), ("b", "c"), ("a1", "a2"), ("a1", "a3")}
+    cost = dict(lake.query_file("data_tokens").select("source", "tokens").iter_rows())
+    assert (cost["tree_nodes"], cost["thought_nodes"], cost["preference_lists"]) == (15, 1, 0)
+    assert all(set(variant.tables) <= set(cost) for variant in VARIANTS.values())
+
+
+def test_flat_trees_and_missing_answers_are_counted_by_pool(lake: Lake) -> None:
+    assert lake.query_file("flat_trees").rows() == [("x", "best_first", 2, 1, 0, 0.5)]
+    assert lake.query_file("missing_answers").rows() == [
+        ("x", "tree_nodes, best_first", 6, 1, 0.1667),
+        ("x", "tree_nodes, tot", 1, 0, 0.0),
+    ]
+
+
+def test_a_method_that_changes_leaves_the_other_up_to_date(lake: Lake) -> None:
+    best, tot = {"method": "best_first"}, {"method": "tot"}
+    lake.write("tree_nodes", NODES, Commit("test", fingerprint="one"), partition=best)
+    mark = lake.fingerprint("tree_nodes")
+    thoughts = frame("tree_nodes", [rollout("r6", "c", "is 8", "8", method="tot")])
+    lake.write("tree_nodes", thoughts, Commit("test", fingerprint="two"), partition=tot)
+    assert lake.fresh("tree_nodes", "one", best) is not None and lake.fresh("tree_nodes", "two", tot) is not None
+    assert lake.fingerprint("tree_nodes") != mark  # and what is made from both knows that one changed
