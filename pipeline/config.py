@@ -107,6 +107,14 @@ class PreferenceSettings(_Settings):
     max_pairs_per_prompt: int = Field(4, ge=1)  # outcome pairs; our choice
 
 
+class MaplSettings(_Settings):
+    """MAPL's synthetic instructions. None of these numbers was found in the paper: all are our choice."""
+
+    max_instructions: int = Field(3, ge=1)  # k: 1 to this many are added to a prompt
+    max_per_prompt: int = Field(4, ge=1)  # responses, and pairs of responses, that are used of each prompt
+    kinds: tuple[str, ...] = ()  # names of instruction types; empty: all
+
+
 class TrainingSettings(_Settings):
     """DPO training."""
 
@@ -151,6 +159,7 @@ class Settings(_Settings):
     sampling: SamplingSettings = SamplingSettings()
     trees: TreeSettings = TreeSettings()
     preferences: PreferenceSettings = PreferenceSettings()
+    mapl: MaplSettings = MaplSettings()
     training: TrainingSettings = TrainingSettings()
     validation: ValidationSettings = ValidationSettings()
 

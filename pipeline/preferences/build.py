@@ -6,6 +6,7 @@ from pipeline import tables
 from pipeline.config import Settings
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id, unit_for
+from pipeline.preferences import mapl
 from pipeline.preferences.variant import Build, Variant
 from pipeline.store import Lake
 
@@ -43,6 +44,7 @@ VARIANTS: dict[str, Variant] = {
             shuffled(tree_plv),
             control_of="tree_plv",
         ),
+        *mapl.VARIANTS,
     )
 }
 
@@ -62,7 +64,10 @@ def build(name: str, lake: Lake, settings: Settings) -> pl.DataFrame:
         return tables.empty("preferences")
     if "flipped" not in pairs.columns:
         pairs = pairs.with_columns(flipped=pl.lit(False))
-    ids = [content_id(name, *row) for row in pairs.select("chosen_id", "rejected_id", "chosen", "rejected").iter_rows()]
+    # The turns count where the sides may have their own: one response under several prompts has equal ids and texts.
+    parts = ["chosen_id", "rejected_id", "chosen", "rejected"]
+    parts += ["messages", "rejected_messages"] if "rejected_messages" in pairs.columns else []
+    ids = [content_id(name, *row) for row in pairs.select(parts).iter_rows()]
     schema = tables.empty("preferences").schema
     filled = pairs.with_columns(
         pair_id=pl.Series(ids, dtype=pl.String),
