@@ -13,11 +13,14 @@ Inter-sample data are our reading of the abstract, not the paper's construction:
 instructions are added that one response fulfils wholly and the other not at all, once in favour of each, so that
 neither side of the label goes with the instructions.
 
-What keeps a model from winning by other means than reading (our choices): both prompts of an intra-sample pair have
-the same kinds in the same wording and order, and equally many words; of a set that one number decides, 'less than' and
-'at least' are drawn before the side is known; an instruction that names the prompt's answer, or repeats four words in a
-row of a response, is not used; contradictory sets are refused, also on the worse side; and all are checked again on
-the real text, after the prompt is made.
+What keeps a model from winning by other means than reading (our choices):
+
+- Both prompts of an intra-sample pair have the same kinds in the same wording and order, and equally many words.
+- 'Less than' or 'at least' is drawn before the side is known, and a word is set against one of its length. Kinds whose
+  violated form can be told by its looks (Kind.even) serve inter-sample data only, where both responses share a prompt.
+- An instruction that names the prompt's answer, or repeats four words in a row of a response, is not used.
+- Contradictory sets are refused, also on the worse side, and together with instructions that the prompt has already.
+- All are checked again on the real text.
 """
 
 from collections.abc import Iterator, Sequence
@@ -153,13 +156,17 @@ def valid(better: float, worse: float, condition: str) -> bool:
 
 
 def _opposite(kind: str, text: str, answer: str | None, style: int, seed: Sequence[object]) -> Choice | None:
-    """The fulfilled and the violated form of a kind; None unless they are alike but for what the arguments say."""
+    """The fulfilled and the violated form of a kind; None unless they look alike."""
     yes, no = build(kind, text, True, *seed), build(kind, text, False, *seed)
-    if yes is None or no is None or any(yes.arguments[key] != no.arguments[key] for key in _relations(kind)):
+    if yes is None or no is None or not KINDS[kind].even(yes.arguments):
         return None
-    if len(words(yes.text(style))) != len(words(no.text(style))):
+    if any(yes.arguments[key] != no.arguments[key] for key in _relations(kind)):
         return None
-    return None if any(leak(one.text(style), text, answer) for one in (yes, no)) else (yes, no)
+    texts = yes.text(style), no.text(style)
+    measure = words if _relations(kind) else str  # a number may gain a digit, a word may not gain a letter
+    if len(measure(texts[0])) != len(measure(texts[1])):
+        return None
+    return None if any(leak(each, text, answer) for each in texts) else (yes, no)
 
 
 def _telling(

@@ -12,8 +12,13 @@ def by_hash(pairs: pl.DataFrame) -> pl.DataFrame:
     """Pairs in an order that depends on their ids only: a sample of the first n never moves when rows are added."""
     # The sides' ids in sorted order, so that a control with exchanged sides draws the same pairs as its source; rows
     # that one term of the loss compares stay neighbours.
-    ids = pairs.select("prompt_id", "partner_id", "chosen_id", "rejected_id").rows()
-    order = [unit_for("select", prompt, *([partner] if partner else sorted(sides))) for prompt, partner, *sides in ids]
+    ids = pairs.select("prompt_id", "chosen_id", "rejected_id").rows()
+    partners = pairs["partner_id"] if "partner_id" in pairs.columns else [None] * pairs.height
+    keys = [
+        (prompt, *([partner] if partner else sorted(sides)))
+        for (prompt, *sides), partner in zip(ids, partners, strict=True)
+    ]
+    order = [unit_for("select", *key) for key in keys]
     return pairs.with_columns(order=pl.Series("order", order, dtype=pl.Float64)).sort("order").drop("order")
 
 

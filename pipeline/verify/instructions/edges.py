@@ -3,8 +3,8 @@
 import re
 from random import Random
 
-from pipeline.verify.instructions.instruction import Arguments, Bound, Kind, Proposed, only
-from pipeline.verify.instructions.keywords import absent
+from pipeline.verify.instructions.instruction import Arguments, Bound, Kind, Proposed, always, only
+from pipeline.verify.instructions.keywords import absent, another
 from pipeline.verify.instructions.text import words
 
 PHRASES = (
@@ -68,10 +68,11 @@ def _word_at(place: str) -> Kind:
     read = first_word if place == "first" else last_word
 
     def propose(response: str, want: bool, random: Random) -> Proposed:
-        own, other = read(response), absent(response, 1, random)
+        own = read(response)
+        other = another(response, own, random) or "".join(absent(response, 1, random) or ())
         if want:
             return {"word": own} if _PLAIN.fullmatch(own) else None
-        return {"word": other[0]} if other else None
+        return {"word": other} if other else None
 
     return Kind(
         f"order:{place}_word",
@@ -79,6 +80,7 @@ def _word_at(place: str) -> Kind:
         propose,
         {"word": "text"},
         lambda a: (Bound(f"whole word {a['word'].lower()}", low=1),),
+        even=always,
     )
 
 

@@ -7,7 +7,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from pipeline.verify.instructions.counts import exactly, minimum
-from pipeline.verify.instructions.instruction import Arguments, Bound, Kind, Proposed, only
+from pipeline.verify.instructions.instruction import Arguments, Bound, Kind, Proposed, always, only
+from pipeline.verify.instructions.keywords import another
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -132,14 +133,11 @@ def _postscript(response: str, want: bool, random: Random) -> Proposed:
 def _nth_paragraph(response: str, want: bool, random: Random) -> Proposed:
     number = first_word_of(response, 1)[0]
     nth = random.randint(1, max(1, number))
-    other, word = random.choice(("today", "however", "first", "finally", "people")), first_word_of(response, nth)[1]
+    word = first_word_of(response, nth)[1]
+    other = another(response, word, random) or ("perhaps" if word == "however" else "however")
     if want and not (word and word.isascii() and word.isalpha()):
         return None
-    return {"num_paragraphs": max(1, number), "nth_paragraph": nth, "first_word": word if want else _not(word, other)}
-
-
-def _not(word: str | None, other: str) -> str:
-    return "perhaps" if word == other else other
+    return {"num_paragraphs": max(1, number), "nth_paragraph": nth, "first_word": word if want else other}
 
 
 def _holds_nth(response: str, arguments: Arguments) -> bool:
@@ -169,6 +167,7 @@ KINDS = (
         {"num_paragraphs": "number", "nth_paragraph": "number", "first_word": "text"},
         lambda a: (Bound("blank-line paragraphs", a["num_paragraphs"], a["num_paragraphs"]),),
         lambda a: "nth_paragraph is above num_paragraphs" if a["nth_paragraph"] > a["num_paragraphs"] else None,
+        even=always,
     ),
     Kind("detectable_format:title", lambda r, a: has_title(r), only(has_title)),
     Kind("detectable_format:constrained_response", lambda r, a: _constrained(r), only(_constrained)),

@@ -5,14 +5,16 @@ forbidden word is a whole one, and neither depends on case: as in IFEval.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
 from pipeline.verify.instructions.counts import compared
-from pipeline.verify.instructions.instruction import Arguments, Bound, Kind, Proposed
+from pipeline.verify.instructions.instruction import Arguments, Bound, Kind, Proposed, always
 
 # Common words of our own choosing: of these are the keywords that a response lacks.
 VOCABULARY = tuple((Path(__file__).parent / "vocabulary.txt").read_text(encoding="utf-8").split())
+_LETTERS = re.compile(r"(?<![\w'’])[a-z]{2,12}(?![\w'’])")
 _PLAIN = re.compile(r"(?<![\w'’])[A-Za-z]{4,12}(?![\w'’])")
 
 
@@ -37,21 +39,41 @@ def present(response: str, n: int, random: Random) -> list[str] | None:
     return random.sample(known, n) if known and n <= max(1, len(known) // 5) else None
 
 
-def absent(response: str, n: int, random: Random) -> list[str] | None:
-    """n common words that the response does not have, not even inside a word."""
-    free = [word for word in VOCABULARY if not occurrences(response, word)]
-    return random.sample(free, n) if len(free) >= n else None
+def absent(response: str, n: int, random: Random, like: Sequence[str] = ()) -> list[str] | None:
+    """n common words that the response does not have, not even inside a word; as long as those of `like`, if any."""
+    free = [word for word in random.sample(VOCABULARY, len(VOCABULARY)) if not occurrences(response, word)]
+    found: list[str] = []
+    for place in range(n):
+        length = len(like[place]) if place < len(like) else 0
+        found += sorted(
+            (word for word in free if word not in found), key=lambda word: length and abs(len(word) - length)
+        )[:1]
+    return found if len(found) == n else None
+
+
+def another(response: str, word: str | None, random: Random) -> str | None:
+    """A word of the response that is not this one, as near to its length as there is; so that length tells nothing."""
+    others = [other for other in sorted(set(_LETTERS.findall(response.lower()))) if other != word]
+    random.shuffle(others)
+    return min(others, key=lambda other: abs(len(other) - len(word or "")), default=None)
+
+
+def _drawn(response: str, random: Random) -> tuple[list[str] | None, list[str] | None]:
+    """One or two words that the response has, and as many of the same length that it lacks."""
+    n = random.choice((1, 1, 2))
+    found = present(response, n, random)
+    return found, absent(response, n, random, found or ())
 
 
 def _existence(response: str, want: bool, random: Random) -> Proposed:
-    n = random.choice((1, 1, 2))
-    found = present(response, n, random) if want else absent(response, n, random)
+    has, lacks = _drawn(response, random)
+    found = has if want else lacks
     return {"keywords": found} if found else None
 
 
 def _forbidden(response: str, want: bool, random: Random) -> Proposed:
-    n = random.choice((1, 1, 2))
-    found = absent(response, n, random) if want else present(response, n, random)
+    has, lacks = _drawn(response, random)
+    found = lacks if want else has
     return {"forbidden_words": found} if found else None
 
 
@@ -90,6 +112,7 @@ KINDS = (
         _existence,
         {"keywords": "texts"},
         lambda a: tuple(Bound(_quantity(word), low=1) for word in a["keywords"]),
+        even=always,
     ),
     Kind(
         "keywords:forbidden_words",
@@ -97,6 +120,7 @@ KINDS = (
         _forbidden,
         {"forbidden_words": "texts"},
         lambda a: tuple(Bound("whole " + _quantity(word), high=0) for word in a["forbidden_words"]),
+        even=always,
     ),
     compared(
         "keywords:frequency",
@@ -121,5 +145,6 @@ KINDS = (
         _order,
         {"words": "texts"},
         lambda a: tuple(Bound("whole " + _quantity(word), low=1) for word in a["words"]),
+        even=always,
     ),
 )
