@@ -13,17 +13,18 @@ from assets.workshop import Workshop
 from pipeline import tables
 from pipeline.store import Commit, Lake
 
-QUESTION = "Which {} rivers rise in the mountains and end in the northern sea without ever passing a town?"
+RIVERS = "Which long rivers rise in the mountains and end in the northern sea without ever passing a town?"
+BREAD = "How does a baker know that the dough for tomorrow has rested for as long as it should?"
 
 
 def fill(home: Path) -> None:
     prompts = [
         {
             "prompt_id": name, "pool": "x", "task": "x", "split": split, "answer": None, "verifier": None,
-            "messages": [{"role": "user", "content": QUESTION.format(word)}], "metadata": None, "source": "test",
+            "messages": [{"role": "user", "content": question}], "metadata": None, "source": "test",
             "licence": "none",
         }
-        for name, split, word in (("p1", "train", "long"), ("p2", "train", "old"), ("t", "test", "long"))
+        for name, split, question in (("p1", "train", RIVERS), ("p2", "train", BREAD), ("t", "test", RIVERS))
     ]  # fmt: skip
     responses = [
         {
