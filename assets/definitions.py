@@ -7,6 +7,7 @@ from assets.judging import judges, rationales_asset, votes_asset
 from assets.noise import NOISE
 from assets.preferences import preferences
 from assets.sampling import prompts, responses, tree_nodes
+from assets.synthesis import instructions
 from assets.training import TRAINED, reference_logps_asset, training_runs
 from assets.trees import preference_lists, thought_nodes
 from assets.validation import evaluations, leaderboard, report
@@ -39,6 +40,7 @@ defs = dg.Definitions(
         judges,
         rationales_asset,
         *NOISE,
+        instructions,
         preferences,
         reference_logps_asset,
         training_runs,

@@ -8,6 +8,7 @@ from assets.judging import judges, rationales_asset
 from assets.noise import pair_strengths
 from assets.produce import Made, Recipe, Result, column_schema, produce
 from assets.sampling import OWNERS, responses, tree_nodes
+from assets.synthesis import instructions
 from assets.trees import preference_lists, thought_nodes
 from assets.workshop import Workshop
 from pipeline import config
@@ -17,15 +18,42 @@ from pipeline.preferences.build import build, sources
 from pipeline.preferences.lengths import with_tokens
 
 QUERIES = sorted(f"sql/{file.name}" for file in (config.ROOT / "sql").glob("*pairs*.sql"))
-CODE = code_version("pipeline/preferences", "pipeline/judge", "pipeline/noise", "pipeline/tables.py", *QUERIES)
-SECTIONS = {"preferences", "judge", "noise"}  # of the settings, that building pairs reads
+CODE = code_version(
+    "pipeline/preferences",
+    "pipeline/judge",
+    "pipeline/noise",
+    "pipeline/tables.py",
+    "sql/mapl_intra.sql",
+    "sql/mapl_inter.sql",
+    *QUERIES,
+)
+SECTIONS = {"preferences", "judge", "noise", "mapl"}  # of the settings, that building pairs reads
+SOURCES = [
+    responses,
+    tree_nodes,
+    thought_nodes,
+    preference_lists,
+    judges,
+    rationales_asset,
+    pair_strengths,
+    instructions,
+]
 
 
 @dg.asset(
     group_name="preferences",
     kinds={"duckdb", "parquet"},
     owners=OWNERS,
-    deps=[responses, tree_nodes, thought_nodes, preference_lists, judges, rationales_asset, pair_strengths],
+    deps=[
+        responses,
+        tree_nodes,
+        thought_nodes,
+        preference_lists,
+        judges,
+        rationales_asset,
+        pair_strengths,
+        instructions,
+    ],
     code_version=CODE,
     metadata={"dagster/column_schema": column_schema("preferences")},
     description="Pairs of every variant: right against wrong responses, siblings of different value, and controls.",

@@ -259,6 +259,14 @@ class NoiseSettings(_Settings):
     test_shares: tuple[float, ...] = (0.1, 0.2, 0.4)  # labels that the self-test flips
 
 
+class MaplSettings(_Settings):
+    """MAPL's synthetic instructions. None of these numbers was found in the paper: all are our choice."""
+
+    max_instructions: int = Field(3, ge=1)  # k: 1 to this many are added to a prompt
+    max_per_prompt: int = Field(4, ge=1)  # responses, and pairs of responses, that are used of each prompt
+    kinds: tuple[str, ...] = ()  # names of instruction types; empty: all
+
+
 class TrainingSettings(_Settings):
     """DPO training. beta: 0.1 in DPO's and most papers; TPO's code has 0.5."""
 
@@ -326,6 +334,7 @@ class Settings(_Settings):
     preferences: PreferenceSettings = PreferenceSettings()
     judge: JudgeSettings = JudgeSettings()
     noise: NoiseSettings = NoiseSettings()
+    mapl: MaplSettings = MaplSettings()
     training: TrainingSettings = TrainingSettings()
     validation: ValidationSettings = ValidationSettings()
     budget: BudgetSettings = BudgetSettings()

@@ -189,6 +189,37 @@ class Preferences(dy.Schema):
         return (pl.col("chosen").str.len_chars() > 0) & (pl.col("rejected").str.len_chars() > 0)
 
 
+class Instructions(dy.Schema):
+    """One row per synthetic prompt and what it is compared with (MAPL)."""
+
+    synthesis_id = _id("hash of kind, both contexts and responses", key=True)
+    kind = _choice(["intra", "inter"], "one response under two prompts, or two responses under a prompt and its origin")
+    condition = _choice(
+        ["A", "B", "chosen", "rejected"],
+        "intra: the paper's condition; inter: which response of the original pair fulfils what was added",
+    )
+    prompt_id = _id("the prompt it was made from; its split is that prompt's")
+    split = _choice(SPLITS, "the prompt's split")
+    messages = _messages("chat turns with instructions added: intra, those of the better prompt")
+    other_messages = _messages("intra: the worse prompt, as many instructions; inter: the prompt as it was")
+    instructions = _text("JSON of the added instructions, in IFEval's columns")
+    other_instructions = _text("JSON of those of the worse prompt; null where none were added", nullable=True)
+    response_id = _id("the response: inter, the one that fulfils all that was added")
+    other_id = _id("inter: the response that fulfils nothing of it; intra: the same response")
+    fulfilled = _share("share of `instructions` that the response fulfils")
+    other_fulfilled = _share(
+        "intra: share of `other_instructions` that it fulfils; inter: of `instructions`, the other response"
+    )
+
+    @dy.rule()
+    def never_of_a_test_prompt(cls) -> pl.Expr:
+        return pl.col("split") != "test"
+
+    @dy.rule()
+    def better_side_fulfils_more(cls) -> pl.Expr:
+        return pl.col("fulfilled") > pl.col("other_fulfilled")
+
+
 class PreferenceLists(dy.Schema):
     """One row per ranked list of responses or paths to one prompt (TPO)."""
 
@@ -541,6 +572,7 @@ TABLES: dict[str, type[dy.Schema]] = {
     "responses": Responses,
     "tree_nodes": TreeNodes,
     "preferences": Preferences,
+    "instructions": Instructions,
     "preference_lists": PreferenceLists,
     "unpaired": Unpaired,
     "votes": Votes,

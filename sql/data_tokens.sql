@@ -16,3 +16,5 @@ SELECT 'rationales', coalesce(sum(tokens), 0)::BIGINT, count(DISTINCT prompt_id)
 )
 UNION ALL
 SELECT 'pair_strengths', 0, 0 -- reward heads read texts and sample none
+UNION ALL
+SELECT 'instructions', 0, count(DISTINCT prompt_id) FROM instructions -- made by programs: no token is sampled

@@ -8,7 +8,7 @@ from pipeline import tables
 from pipeline.config import Settings
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
-from pipeline.preferences import judged, trees, voted
+from pipeline.preferences import judged, mapl, trees, voted
 from pipeline.preferences.controls import flip_half, shuffled
 from pipeline.preferences.exchange import inject
 from pipeline.preferences.variant import Variant
@@ -48,6 +48,7 @@ VARIANTS: dict[str, Variant] = {
         *trees.VARIANTS,
         *judged.VARIANTS,
         *voted.variants(_pairs_of),
+        *mapl.VARIANTS,
     )
 }
 
@@ -82,7 +83,10 @@ def build(name: str, lake: Lake, settings: Settings) -> pl.DataFrame:
         return tables.empty("preferences")
     if "flipped" not in pairs.columns:
         pairs = pairs.with_columns(flipped=pl.lit(False))
-    ids = [content_id(name, *row) for row in pairs.select("chosen_id", "rejected_id", "chosen", "rejected").iter_rows()]
+    # The turns count where the sides may have their own: one response under several prompts has equal ids and texts.
+    parts = ["chosen_id", "rejected_id", "chosen", "rejected"]
+    parts += ["messages", "rejected_messages"] if "rejected_messages" in pairs.columns else []
+    ids = [content_id(name, *row) for row in pairs.select(parts).iter_rows()]
     schema = tables.empty("preferences").schema
     filled = pairs.with_columns(
         pair_id=pl.Series(ids, dtype=pl.String),

@@ -8,6 +8,10 @@ from typing import Any
 
 from pipeline.config import PoolSettings
 from pipeline.errors import OrchardError
+from pipeline.verify import instructions
+
+INSTRUCTIONS = "instructions"  # the verifier whose pools carry instructions
+INSTRUCTION_COLUMNS = ("instruction_id_list", "kwargs")  # IFEval's
 
 
 @dataclass(frozen=True)
@@ -25,26 +29,45 @@ class Record:
 
 
 def answer_is_needed(pool: PoolSettings) -> bool:
-    """False only for a pool whose verifier is 'none'."""
-    return pool.verifier != "none"
+    """False for a pool whose verifier is 'none', or 'instructions': those are in columns of their own."""
+    return pool.verifier not in ("none", INSTRUCTIONS)
+
+
+def needed_columns(pool: PoolSettings) -> dict[str, str]:
+    """The columns that a pool must have, by what names them."""
+    if pool.verifier == INSTRUCTIONS:
+        return {"prompt_column": pool.prompt_column, **{name: name for name in INSTRUCTION_COLUMNS}}
+    wanted = {"prompt_column": pool.prompt_column}
+    return {**wanted, "answer_column": pool.answer_column} if answer_is_needed(pool) else wanted
 
 
 def from_rows(pool: PoolSettings, name: str, rows: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[Record]:
     """Records of numbered rows with named columns."""
     for number, row in rows:
+        if pool.verifier == INSTRUCTIONS:
+            yield _instructed(pool, f"{name} row {number}", row)
+            continue
         answer = row.get(pool.answer_column) if answer_is_needed(pool) else None
         yield Record(f"{name} row {number}", row.get(pool.prompt_column), answer)
 
 
 def check_columns(pool: PoolSettings, name: str, present: list[str]) -> None:
     """Raises OrchardError where the prompt's or the answer's column is missing."""
-    wanted = {"prompt_column": pool.prompt_column}
-    if answer_is_needed(pool):
-        wanted["answer_column"] = pool.answer_column
-    for setting, column in wanted.items():
+    for setting, column in needed_columns(pool).items():
         if column not in present:
             has = ", ".join(present) or "none"
-            raise OrchardError(f"pool {pool.name!r}: {name} has no column {column!r}; it has {has}: set {setting}")
+            mend = f"the verifier {pool.verifier!r} reads it" if setting == column else f"set {setting}"
+            raise OrchardError(f"pool {pool.name!r}: {name} has no column {column!r}; it has {has}: {mend}")
+
+
+def _instructed(pool: PoolSettings, where: str, row: dict[str, Any]) -> Record:
+    """A row in IFEval's form: a prompt, names of instructions, and their arguments."""
+    metadata = to_json({column: row.get(column) for column in INSTRUCTION_COLUMNS})
+    try:
+        metadata, flaw = instructions.write(instructions.read(metadata)), None
+    except OrchardError as error:
+        flaw = one_line(error)
+    return Record(where, row.get(pool.prompt_column), "all", metadata, flaw)
 
 
 def location(pool: PoolSettings) -> str:

@@ -33,4 +33,6 @@ def _tokens(rows: pl.DataFrame, length: Callable[[str], int]) -> pl.Series:
         return pl.Series(counts, dtype=pl.Int64)
     if "desirable" in rows.columns:
         return pl.Series([length(t) + ends for t, ends in rows.select("text", "ends").iter_rows()], dtype=pl.Int64)
-    return rows.select(pl.col("chosen_tokens") + pl.col("rejected_tokens")).to_series()
+    tokens = pl.col("chosen_tokens") + pl.col("rejected_tokens")
+    crossed = pl.col("rejected_messages").is_not_null() & (pl.col("chosen_id") != pl.col("rejected_id"))
+    return rows.select(pl.when(crossed).then(2 * tokens).otherwise(tokens)).to_series()  # each text in each context

@@ -1,7 +1,6 @@
 """The same number of pairs for every variant and, where their texts allow it, of trained tokens."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +8,7 @@ import polars as pl
 
 from pipeline.errors import OrchardError
 from pipeline.ids import unit_for
+from pipeline.preferences.texts import text_ids
 
 Numbers = npt.NDArray[np.float64]
 STEEPEST = 60.0  # of the tilt, in standard deviations: beyond it the longest or shortest pairs are taken anyway
@@ -66,16 +66,8 @@ def held_out(pairs: Mapping[str, pl.DataFrame], max_pairs: int) -> pl.DataFrame:
 
 
 def _units(rows: pl.DataFrame) -> pl.Series:
-    # The texts' ids in sorted order, so that a control with exchanged sides draws the same rows as its source.
-    units = [unit_for("select", row["prompt_id"], *sorted(text_ids(row))) for row in rows.iter_rows(named=True)]
+    units = [unit_for("select", row["prompt_id"], *text_ids(row)) for row in rows.iter_rows(named=True)]
     return pl.Series("order", units, dtype=pl.Float64)
-
-
-def text_ids(row: Mapping[str, Any]) -> list[str]:
-    """Ids of the texts of a row of `preferences`, `preference_lists` or `unpaired`."""
-    if "items" in row:
-        return [item["item_id"] for item in row["items"]]
-    return [row["response_id"]] if "desirable" in row else [row["chosen_id"], row["rejected_id"]]
 
 
 def _lengths(rows: pl.DataFrame) -> Numbers:

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 
 from pipeline.errors import OrchardError
-from pipeline.verify import gym, latex, number, words
+from pipeline.verify import gym, instructions, latex, number, words
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,20 @@ class Verifier:
     states: Callable[[str], bool]
 
 
+def _all(answer: str) -> str | None:
+    return "all" if answer.strip().lower() == "all" else None
+
+
 _VERIFIERS = {
     "number": Verifier(number.extract, number.canonical, number.equal, number.states),
     "math": Verifier(latex.extract, latex.canonical, latex.equal, latex.states),
     "choice": Verifier(words.choice, words.canonical_choice, words.equal, words.states_choice),
     "yesno": Verifier(words.yes_no, words.canonical_yes_no, words.equal, words.states_yes_no),
     "exact": Verifier(words.exact, words.canonical_exact, words.equal, words.states_exact),
+    # Its reference is the prompt's metadata; the answer only says how many of the instructions count: all.
+    "instructions": Verifier(lambda text: None, _all, words.equal, lambda text: False),
 }
+INSTRUCTIONS = "instructions"
 _checked: set[str] = set(_VERIFIERS)
 
 
@@ -75,6 +82,8 @@ def verify(text: str, answer: str | None, verifier: str | None, metadata: str | 
     check(verifier)
     if verifier.startswith(gym.PREFIX):
         return _verify_gym(text, answer, verifier.removeprefix(gym.PREFIX), metadata)
+    if verifier == INSTRUCTIONS:
+        return _verify_instructions(text, metadata)
     how = _VERIFIERS[verifier]
     found = how.extract(text)
     if answer is None:
@@ -110,3 +119,9 @@ def _verify_gym(text: str, answer: str | None, task: str, metadata: str | None) 
     if answer is None:
         return Verdict(found, None)
     return Verdict(found, found is not None and gym.correct(found, answer, task, metadata))
+
+
+def _verify_instructions(text: str, metadata: str | None) -> Verdict:
+    """Right where all are fulfilled, strictly; the answer says how many: '2/3'."""
+    fulfilled = [one.check(text) for one in instructions.read(metadata)]
+    return Verdict(f"{sum(fulfilled)}/{len(fulfilled)}", all(fulfilled))

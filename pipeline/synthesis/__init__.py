@@ -1,0 +1,1 @@
+"""Preference data made without a label: MAPL's instructions, and the check for overlap with evaluation prompts."""

@@ -1,0 +1,274 @@
+"""MAPL's synthetic data: instructions that a response provably fulfils or violates, added to its prompt.
+
+The paper has no public code. From summaries (second-hand): intra-sample data set the same response y under two prompts
+that the same instruction functions made with opposite arguments; a pair is valid where
+
+    (A) y fulfils all instructions of the better prompt and not all of the worse one, or
+    (B) y fulfils none of the worse prompt and at least one of the better one;
+
+both responses of an original pair are used. Our own choices, for want of anything readable: the functions (IFEval's
+and ours), k, and that any response serves (intra-sample data need no label).
+
+Inter-sample data are our reading of the abstract, not the paper's construction: to an original pair (right over wrong)
+instructions are added that one response fulfils wholly and the other not at all, once in favour of each, so that
+neither side of the label goes with the instructions.
+
+What keeps a model from winning by other means than reading (our choices):
+
+- Both prompts of an intra-sample pair have the same kinds in the same wording and order, and equally many words.
+- 'Less than' or 'at least' is drawn before the side is known, and a word is set against one of its length. Kinds whose
+  violated form can be told by its looks (Kind.even) serve inter-sample data only, where both responses share a prompt.
+- An instruction that names the prompt's answer, or repeats four words in a row of a response, is not used.
+- Contradictory sets are refused, also on the worse side, and together with instructions that the prompt has already.
+- All are checked again on the real text.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from random import Random
+from typing import Any
+
+import polars as pl
+
+from pipeline import tables
+from pipeline.config import MaplSettings
+from pipeline.engine.base import Reject
+from pipeline.errors import OrchardError
+from pipeline.ids import content_id, seed_for, unit_for
+from pipeline.synthesis.prompts import added, leak
+from pipeline.verify.instructions import KINDS, Instruction, build, contradiction, read, write
+from pipeline.verify.instructions.text import words
+
+Row = dict[str, Any]
+Choice = tuple[Instruction, Instruction]  # fulfilled and violated, in the same wording
+STEP = "instructions"
+_TRIES = 4  # seeds per kind for a pair of responses
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The instructions of the better and of the worse prompt, the style of wording, and what makes the pair valid."""
+
+    better: tuple[Instruction, ...]
+    worse: tuple[Instruction, ...]
+    style: int
+    condition: str
+
+
+def synthesise(
+    responses: pl.DataFrame, pairs: pl.DataFrame, settings: MaplSettings, run_seed: int
+) -> tuple[pl.DataFrame, list[Reject]]:
+    """Rows of `instructions`, and what was dropped with a reason.
+
+    Args:
+        responses: prompt_id, split, messages, answer (null where there is none), own (metadata of the prompt's own
+            instructions, or null), response_id, text.
+        pairs: original pairs: the prompt's columns as above, chosen_id, chosen, rejected_id, rejected.
+
+    Raises:
+        OrchardError: the settings name an unknown kind of instruction.
+    """
+    kinds = _kinds(settings)
+    made = chain(
+        (intra(row, kinds, settings, run_seed) for row in _first(responses, "response_id", settings.max_per_prompt)),
+        chain.from_iterable(
+            inter(row, kinds, settings, run_seed)
+            for row in _first(pairs, "chosen_id", settings.max_per_prompt)
+        ),
+    )  # fmt: skip
+    rows: dict[str, Row] = {}
+    rejects: list[Reject] = []
+    for item in made:
+        if isinstance(item, Reject):
+            rejects.append(item)
+        else:
+            rows[item["synthesis_id"]] = item
+    ordered = [rows[key] for key in sorted(rows)]
+    return pl.DataFrame(ordered, schema=tables.empty("instructions").schema), rejects
+
+
+def intra(row: Row, kinds: Sequence[str], settings: MaplSettings, run_seed: int) -> Row | Reject:
+    """One response under two prompts."""
+    text, own, seed = row["text"], _own(row), ("intra", run_seed, row["response_id"])
+    random = Random(seed_for(*seed))
+    if reason := _too_short(text):
+        return _reject(row["response_id"], reason, row)
+    wanted = random.randint(1, settings.max_instructions)
+    style, condition = random.randrange(3), random.choice("AB")
+    choices: list[Choice] = []
+    for kind in _others(random.sample(kinds, len(kinds)), own):
+        choice = _opposite(kind, text, row["answer"], style, seed) if len(choices) < wanted else None
+        if choice and _agree(own, [*choices, choice]):
+            choices.append(choice)
+    if not choices:
+        return _reject(row["response_id"], "no instruction has a fulfilled and a violated form for this response", row)
+    sides = _sides(choices, condition, style, random)
+    if clash := _clash(own, sides.better) or _clash(own, sides.worse):
+        return _reject(row["response_id"], f"contradictory instructions: {clash}", row)
+    messages, other = (added(row["messages"], side, style) for side in (sides.better, sides.worse))
+    shares = [_share(side, text) for side in (sides.better, sides.worse)]
+    if not valid(shares[0], shares[1], condition):
+        return _reject(row["response_id"], f"its own checker disagrees: {shares} is not condition {condition}", row)
+    ids = {"response_id": row["response_id"], "other_id": row["response_id"]}
+    return _row("intra", sides, row, messages, other, ids, shares, write(sides.worse))
+
+
+def inter(row: Row, kinds: Sequence[str], settings: MaplSettings, run_seed: int) -> Iterator[Row | Reject]:
+    """An original pair with instructions that tell its responses apart, in favour of each in turn; both or neither."""
+    seed = ("inter", run_seed, row["chosen_id"], row["rejected_id"])
+    random = Random(seed_for(*seed))
+    pair_id = f"{row['chosen_id']} {row['rejected_id']}"
+    for text in (row["chosen"], row["rejected"]):
+        if reason := _too_short(text):
+            yield _reject(pair_id, reason, row)
+            return
+    wanted, style = random.randint(1, settings.max_instructions), random.randrange(3)
+    own = _own(row)
+    order = _others(random.sample(kinds, len(kinds)), own)
+    found = {
+        side: list(_telling(order, row[side], row[other], row["answer"], style, seed))
+        for side, other in (("chosen", "rejected"), ("rejected", "chosen"))
+    }
+    n = min(wanted, *map(len, found.values()))
+    if n == 0:
+        yield _reject(pair_id, "no instruction tells the two responses apart in both directions", row)
+        return
+    rows = []
+    for side, other in (("chosen", "rejected"), ("rejected", "chosen")):
+        chosen = tuple(found[side][:n])
+        shares = [_share(chosen, row[side]), _share(chosen, row[other])]
+        if clash := _clash(own, chosen):
+            yield _reject(pair_id, f"contradictory instructions: {clash}", row)
+            return
+        ids = {"response_id": row[f"{side}_id"], "other_id": row[f"{other}_id"]}
+        messages = added(row["messages"], chosen, style)
+        rows.append(_row("inter", Sides(chosen, (), style, side), row, messages, row["messages"], ids, shares, None))
+    if any((made["fulfilled"], made["other_fulfilled"]) != (1, 0) for made in rows):
+        yield _reject(pair_id, "its own checker disagrees", row)
+        return
+    yield from rows
+
+
+def valid(better: float, worse: float, condition: str) -> bool:
+    """The paper's validity (second-hand) of two shares of fulfilled instructions, those of the better and the worse."""
+    return better == 1 > worse if condition == "A" else worse == 0 < better
+
+
+def _opposite(kind: str, text: str, answer: str | None, style: int, seed: Sequence[object]) -> Choice | None:
+    """The fulfilled and the violated form of a kind; None unless they look alike."""
+    yes, no = build(kind, text, True, *seed), build(kind, text, False, *seed)
+    if yes is None or no is None or not KINDS[kind].even(yes.arguments):
+        return None
+    if any(yes.arguments[key] != no.arguments[key] for key in _relations(kind)):
+        return None
+    texts = yes.text(style), no.text(style)
+    measure = words if _relations(kind) else str  # a number may gain a digit, a word may not gain a letter
+    if len(measure(texts[0])) != len(measure(texts[1])):
+        return None
+    return None if any(leak(each, text, answer) for each in texts) else (yes, no)
+
+
+def _telling(
+    kinds: Sequence[str], text: str, other: str, answer: str | None, style: int, seed: Sequence[object]
+) -> Iterator[Instruction]:
+    """Instructions that `text` fulfils and `other` violates, at most one of a kind; never contradictory: text has them.
+
+    Each is built on the one or on the other response, whichever fits first: the number lies at random between them.
+    """
+    for kind in kinds:
+        built = (
+            build(kind, source, want, *seed, attempt)
+            for attempt in range(_TRIES)
+            for source, want in ((text, True), (other, False))
+        )
+        for one in built:
+            if one is None or not one.check(text) or one.check(other):
+                continue
+            if not any(leak(one.text(style), side, answer) for side in (text, other)):
+                yield one
+                break
+
+
+def _agree(own: Sequence[Instruction], choices: Sequence[Choice]) -> bool:
+    """True where neither all fulfilled nor all violated forms are known to be contradictory."""
+    return not any(_clash(own, [choice[side] for choice in choices]) for side in (0, 1))
+
+
+def _clash(own: Sequence[Instruction], more: Sequence[Instruction]) -> str | None:
+    return contradiction([*own, *more])
+
+
+def _own(row: Row) -> tuple[Instruction, ...]:
+    """The instructions that the prompt has already: what is added must agree with them, and is of other kinds."""
+    return read(row["own"]) if row["own"] else ()
+
+
+def _others(kinds: Sequence[str], own: Sequence[Instruction]) -> list[str]:
+    return [kind for kind in kinds if kind not in {one.name for one in own}]
+
+
+def _sides(choices: Sequence[Choice], condition: str, style: int, random: Random) -> Sides:
+    """(A) all fulfilled against some violated; (B) some fulfilled against all violated; which: at random."""
+    order = random.sample(range(len(choices)), len(choices))
+    opposite = set(order[: random.randint(1, len(choices))])
+    yes, no = (tuple(choice[side] for choice in choices) for side in (0, 1))
+    mixed = tuple((no if (i in opposite) == (condition == "A") else yes)[i] for i in range(len(choices)))
+    return Sides(yes, mixed, style, condition) if condition == "A" else Sides(mixed, no, style, condition)
+
+
+def _share(instructions: Sequence[Instruction], text: str) -> float:
+    return sum(one.check(text) for one in instructions) / len(instructions)
+
+
+def _relations(kind: str) -> list[str]:
+    return [name for name, type_ in KINDS[kind].arguments.items() if type_ == "relation"]
+
+
+def _kinds(settings: MaplSettings) -> list[str]:
+    unknown = [name for name in settings.kinds if name not in KINDS]
+    if unknown:
+        raise OrchardError(f"mapl.kinds: unknown instruction {unknown[0]!r}: use some of {', '.join(KINDS)}")
+    return sorted(settings.kinds or KINDS)
+
+
+def _first(frame: pl.DataFrame, key: str, limit: int) -> Iterator[Row]:
+    """At most `limit` rows of each prompt, chosen by hash."""
+    order = [unit_for(STEP, *ids) for ids in frame.select(key, "prompt_id").iter_rows()]
+    ranked = frame.with_columns(order=pl.Series(order, dtype=pl.Float64)).sort("order")
+    yield from ranked.group_by("prompt_id", maintain_order=True).head(limit).drop("order").iter_rows(named=True)
+
+
+def _too_short(text: str) -> str | None:
+    n = len(words(text))
+    return None if n > 1 else f"a response of {n} words has nothing to instruct about"
+
+
+def _reject(row_id: str, reason: str, row: Row) -> Reject:
+    return Reject("instructions", STEP, row_id, reason, {"prompt_id": row["prompt_id"]})
+
+
+def _row(
+    kind: str,
+    sides: Sides,
+    row: Row,
+    messages: list[Row],
+    other_messages: list[Row],
+    ids: Row,
+    shares: Sequence[float],
+    other_instructions: str | None,
+) -> Row:
+    return {
+        "synthesis_id": content_id(kind, messages, other_messages, *ids.values()),
+        "kind": kind,
+        "condition": sides.condition,
+        "prompt_id": row["prompt_id"],
+        "split": row["split"],
+        "messages": messages,
+        "other_messages": other_messages,
+        "instructions": write(sides.better),
+        "other_instructions": other_instructions,
+        **ids,
+        "fulfilled": shares[0],
+        "other_fulfilled": shares[1],
+    }

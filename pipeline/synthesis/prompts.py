@@ -1,0 +1,32 @@
+"""How instructions are put into a prompt, and what they must not give away."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.verify.instructions import Instruction
+from pipeline.verify.instructions.text import words
+
+# One of them before the instructions; the same on both sides of a pair.
+OPENINGS = ("Follow these rules:", "In addition:", "Your response must also keep to this:")
+_RUN = 4  # words in a row that an instruction may not share with the response; our choice
+
+
+def added(messages: Sequence[dict[str, str]], instructions: Sequence[Instruction], style: int) -> list[dict[str, Any]]:
+    """The turns with the instructions after the last turn's text, one a line."""
+    lines = [f"- {instruction.text(style)}" for instruction in instructions]
+    content = "\n".join([messages[-1]["content"], "", OPENINGS[style % len(OPENINGS)], *lines])
+    return [*messages[:-1], {**messages[-1], "content": content}]
+
+
+def leak(text: str, response: str, answer: str | None) -> str | None:
+    """What an instruction's text gives away: the prompt's answer, or a run of words of the response; None: nothing."""
+    if answer and re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text, re.IGNORECASE):
+        return "the answer"
+    said, told = _runs(response), _runs(text)
+    return "words of the response" if said & told else None
+
+
+def _runs(text: str) -> set[tuple[str, ...]]:
+    found = words(text.casefold())
+    return set(zip(*(found[i:] for i in range(_RUN)), strict=False))

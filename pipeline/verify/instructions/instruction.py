@@ -1,0 +1,74 @@
+"""What an instruction is: a kind by name, and arguments; written in IFEval's form, so its data can be read as they are.
+
+A kind holds two functions of a response: `holds` checks it, `propose` finds arguments with which it holds or does not.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+Arguments = Mapping[str, Any]
+Proposed = dict[str, Any] | None
+INFINITY = float("inf")
+LESS, LEAST = "less than", "at least"
+RELATIONS = (LESS, LEAST)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What an instruction says of a number that every response has: low <= quantity <= high."""
+
+    quantity: str
+    low: float = 0
+    high: float = INFINITY
+
+
+def no_bounds(arguments: Arguments) -> tuple[Bound, ...]:
+    """Of instructions that say nothing about a number."""
+    return ()
+
+
+def never(arguments: Arguments) -> bool:
+    """Of kinds whose fulfilled and violated forms can be told apart without the response."""
+    return False
+
+
+def always(arguments: Arguments) -> bool:
+    """Of kinds whose two forms look alike whatever the arguments."""
+    return True
+
+
+def no_fault(arguments: Arguments) -> str | None:
+    """Of arguments whose types say all."""
+    return None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One type of instruction.
+
+    name: IFEval's, or of the same form for the types that are ours.
+    holds: (response, arguments) -> fulfilled. It never raises on any response that has a character.
+    propose: (response, want, random) -> arguments with which `holds` is `want`; None where there are none.
+    arguments: name -> 'text', 'texts', 'number' (an integer of at least 1), 'relation' or 'object'.
+    bounds: what it says of the response's numbers: contradictions are found by them.
+    fault: what is wrong with arguments of the right types; None: nothing.
+    excludes: names of kinds that no response fulfils together with this one.
+    even: arguments of a fulfilled form -> the violated form that the same seed gives cannot be told from it by its
+        looks: a number is as often larger as smaller, a word is as long.
+    """
+
+    name: str
+    holds: Callable[[str, Arguments], bool]
+    propose: Callable[[str, bool, Random], Proposed]
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    bounds: Callable[[Arguments], tuple[Bound, ...]] = no_bounds
+    fault: Callable[[Arguments], str | None] = no_fault
+    excludes: frozenset[str] = frozenset()
+    even: Callable[[Arguments], bool] = never
+
+
+def only(verdict: Callable[[str], bool]) -> Callable[[str, bool, Random], Proposed]:
+    """The proposals of a kind without arguments: it can say only what is so."""
+    return lambda response, want, random: {} if verdict(response) == want else None

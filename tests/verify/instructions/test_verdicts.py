@@ -1,0 +1,135 @@
+"""Verdicts known without our code: IFEval's published ones, and cases worked out by hand."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import OrchardError
+from pipeline.verify import Verdict, canonical, verify
+from pipeline.verify.instructions import Instruction, fulfilment
+from pipeline.verify.instructions.text import sentences
+
+PUBLISHED = json.loads((Path(__file__).parent / "ifeval_verdicts.json").read_text(encoding="utf-8"))["rows"]
+
+
+@pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: str(row["key"]))
+def test_published_strict_verdicts_of_the_reference(row: dict[str, list[object]]) -> None:
+    instructions = [Instruction.of(*pair) for pair in zip(row["instruction_id_list"], row["kwargs"], strict=True)]  # type: ignore[arg-type]
+    assert [one.check(str(row["response"])) for one in instructions] == row["follow_instruction_list"]
+
+
+CASES = [
+    ("keywords:existence", {"keywords": ["rain", "sun"]}, "Sunny after the RAIN", True),  # inside a word, any case
+    ("keywords:existence", {"keywords": ["a.c"]}, "abc", False),  # plain text, no pattern
+    ("keywords:forbidden_words", {"forbidden_words": ["sun"]}, "Sunny", True),  # only whole words
+    ("keywords:forbidden_words", {"forbidden_words": ["sun"]}, "the Sun!", False),
+    ("keywords:frequency", {"keyword": "an", "relation": "at least", "frequency": 3}, "an Ananas", True),
+    ("keywords:letter_frequency", {"letter": "!", "let_relation": "at least", "let_frequency": 2}, "a! b!", True),
+    ("order:words", {"words": ["rain", "sun"]}, "Sunny: rain, then sun, then rain", True),
+    ("order:words", {"words": ["rain", "sun"]}, "sun, rain, sun", False),
+    ("language:response_language", {"language": "de"}, "Der Hund sucht im Wald nach seinem Ball.", True),
+    ("language:response_language", {"language": "en"}, "Le chat dort sur le canapé de la cuisine.", False),
+    ("language:response_language", {"language": "fr"}, "42", True),  # none can be told: as in IFEval
+    ("change_case:english_capital", {}, "WRITE ALL OF THIS IN CAPITALS!", True),
+    ("change_case:english_capital", {}, "WRITE ALL OF THIS IN CAPITALs!", False),
+    ("change_case:english_lowercase", {}, "write all of this small", True),
+    ("change_case:capital_word_frequency", {"capital_relation": "at least", "capital_frequency": 3}, "I USE A-B", True),
+    ("change_case:capital_word_frequency", {"capital_relation": "less than", "capital_frequency": 3}, "I A-B", True),
+    ("tone:no_first_person", {}, "Their item is mineral.", True),
+    ("tone:no_first_person", {}, "Give it to me.", False),
+    ("tone:no_contractions", {}, "Tom's dog does not bark.", True),
+    ("tone:no_contractions", {}, "It’s late.", False),
+    ("length_constraints:number_words", {"relation": "less than", "num_words": 4}, "don't stop", True),  # three
+    ("length_constraints:number_words", {"relation": "less than", "num_words": 3}, "don't stop", False),
+    ("length_constraints:number_sentences", {"relation": "at least", "num_sentences": 3}, "One. Two? Three", True),
+    ("length_constraints:number_paragraphs", {"num_paragraphs": 2}, "a\n***\nb\n***\n", True),
+    ("length_constraints:number_paragraphs", {"num_paragraphs": 2}, "a\n***\n***\nb", False),
+    (
+        "length_constraints:nth_paragraph_first_word",
+        {"num_paragraphs": 2, "nth_paragraph": 2, "first_word": "Still"},
+        "a\n\n'Still, it moves.",
+        True,
+    ),
+    ("counts:longest_sentence", {"relation": "less than", "number": 3}, "One two. Three four. Five.", True),
+    ("counts:numbers", {"relation": "less than", "number": 4}, "1,200.50 and -3, x2 and 7.", True),  # three
+    ("detectable_content:number_placeholders", {"num_placeholders": 2}, "[a] [b]", True),
+    ("detectable_content:postscript", {"postscript_marker": "P.P.S"}, "Bye\np. p. s. more", True),
+    ("detectable_content:postscript", {"postscript_marker": "P.S."}, "PS: more", False),
+    ("detectable_format:number_bullet_lists", {"num_bullets": 2}, "* a\n  - b\n**c**", True),
+    ("detectable_format:number_highlighted_sections", {"num_highlights": 2}, "*a* and * *", False),
+    ("detectable_format:multiple_sections", {"section_spliter": "Day", "num_sections": 2}, "Day 1: a. Day 2: b", True),
+    ("detectable_format:title", {}, "<<>>", False),
+    ("detectable_format:title", {}, "<<T>>", True),
+    ("detectable_format:json_format", {}, '```json\n{"a": 1}\n```', True),
+    ("detectable_format:json_format", {}, "[" * 100_000, False),
+    ("format:json_schema", {"schema": {"type": "object", "required": ["a"]}}, '{"a": 1}', True),
+    ("format:json_schema", {"schema": {"type": "object", "required": ["a"]}}, "[1]", False),
+    ("format:numbered_list", {"number": 2}, "1. a\n2) b", True),
+    ("format:numbered_list", {"number": 2}, "1. a\n3. b", False),
+    ("format:table", {"columns": 2, "rows": 1}, "| a | b |\n| - | - |\n| 1 | 2 |", True),
+    ("format:table", {"columns": 2, "rows": 1}, "| a | b |\n| - | - |", False),
+    ("format:headings", {"number": 1}, "#hashtag", False),
+    ("format:code_blocks", {"number": 1}, "```\nx\n```", True),
+    ("startend:quotation", {}, '"', False),
+    ("startend:end_checker", {"end_phrase": "The end."}, '"So it was. the END."', True),
+    ("combination:two_responses", {}, "a ****** b", True),
+    ("combination:two_responses", {}, "a ****** a", False),
+    ("combination:repeat_prompt", {"prompt_to_repeat": "Sing."}, "sing. La la", True),
+    ("order:first_word", {"word": "well"}, "*Well*, no", True),
+    ("order:last_word", {"word": "no"}, "Well, no!", True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "arguments", "response", "fulfilled"), CASES)
+def test_verdicts_worked_out_by_hand(name: str, arguments: dict[str, object], response: str, fulfilled: bool) -> None:
+    assert Instruction.of(name, arguments).check(response) is fulfilled
+
+
+SENTENCES = [
+    ("Dr. Who met J. R. Smith at 3.5 p.m. today. He left", 2),
+    ("What?! (Really.) 'Yes.' She said no... and so on.", 4),
+    ("1. Apples\n2. Pears", 3),  # as Punkt: the first number ends one, the second ends 'Apples 2.'
+    ("no capitals. still two.", 2),
+    ("We use apples, etc. as food. Inc. Magazine said so.", 3),
+    ("", 0),
+]
+
+
+@pytest.mark.parametrize(("text", "n"), SENTENCES)
+def test_sentences_counted_by_hand(text: str, n: int) -> None:
+    assert len(sentences(text)) == n
+
+
+def test_the_loose_mode_forgives_an_opening_line_a_closing_line_and_asterisks() -> None:
+    quoted = Instruction.of("startend:quotation", {})
+    for response in ('Sure:\n"a"', '"a"\nBye', 'Sure:\n"a"\nBye', '**"a"**', 'Sure:\n*"a"*\nBye'):
+        assert not quoted.check(response) and quoted.check(response, loose=True)
+    assert not quoted.check('Sure:\nHere:\n"a"', loose=True)
+
+
+def test_the_verifier_reads_instructions_from_the_metadata_and_counts_them() -> None:
+    metadata = (
+        '{"instruction_id_list": ["punctuation:no_comma", "detectable_format:title"], "kwargs": [{}, {"x": null}]}'
+    )
+    assert verify("<<T>> no", "all", "instructions", metadata) == Verdict("2/2", True)
+    assert verify("no", "all", "instructions", metadata) == Verdict("1/2", False)
+    assert canonical(" All ", "instructions") == "all"
+    with pytest.raises(OrchardError, match="lists of the same length"):
+        verify("no", "all", "instructions", '{"instruction_id_list": ["punctuation:no_comma"], "kwargs": []}')
+
+
+def test_accuracies_by_prompt_by_instruction_and_by_kind() -> None:
+    comma, title = Instruction.of("punctuation:no_comma", {}), Instruction.of("detectable_format:title", {})
+    measured = fulfilment(
+        [("a", "<<T>>", [comma, title]), ("b", "Sure, hi:\n<<T>>", [comma, title]), ("c", "x,", [comma])]
+    )
+    assert measured.accuracies() == {
+        "prompt_strict": 1 / 3, "prompt_loose": 2 / 3, "instruction_strict": 3 / 5, "instruction_loose": 4 / 5,
+    }  # fmt: skip
+    assert measured.by_kind().rows() == [
+        ("detectable_format:title", 2, 1.0, 1.0),
+        ("punctuation:no_comma", 3, 1 / 3, 2 / 3),
+    ]
+    assert measured.by_prompt()["strict"].to_list() == [1.0, 0.5, 0.0]
+    assert fulfilment([]).accuracies()["prompt_strict"] is None
