@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from pipeline.training import parallel
 from pipeline.training.policy import Policy
 
 CurvePoint = tuple[int, float, float, float]  # step from 1, loss, accuracy, reward margin
@@ -30,6 +31,9 @@ def path_for(out: Path) -> Path:
 
 
 def save(path: Path, fingerprint: str, policy: Policy, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+    """Of several processes the first writes: their states are equal."""
+    if parallel.rank():
+        return
     state = {
         "fingerprint": fingerprint,
         "weights": {name: p.detach() for name, p in policy.trainable().items()},

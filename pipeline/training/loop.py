@@ -13,7 +13,7 @@ from pipeline.config import TrainingSettings
 from pipeline.engine.model import fingerprint as model_fingerprint
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id, seed_for
-from pipeline.training import checkpoint, memory, save, schedule
+from pipeline.training import checkpoint, memory, parallel, save, schedule
 from pipeline.training.checkpoint import CurvePoint, Progress
 from pipeline.training.data import Data, arrange
 from pipeline.training.example import Example
@@ -65,6 +65,9 @@ def train(
     policy that a stage ends with is the next one's reference. Each has its own warm-up and fresh moments of the
     optimiser (our choice), as if it were trained by a call of its own.
 
+    Called by every process of torchrun or accelerate, they train one policy together (see `parallel`): the same one up
+    to the order of sums. The first writes policy and checkpoint, which all read.
+
     Args:
         pairs: rows of `preferences` (with `pipeline.training.rationales.attach`, where the loss reads rationales), of
             `preference_lists` or of `unpaired`.
@@ -77,12 +80,15 @@ def train(
             or not enough memory for one row.
     """
     started = time.monotonic()
+    parallel.join()
     read = _examples(model_dir, pairs, settings)
     data = Data.of(read.examples, lookup(read.examples, reference), settings)
     policy = _policy(model_dir, settings, seed, precision)
     optimizer = _optimizer(policy, settings)
     mark = _fingerprint(model_dir, data, seed, policy)
-    state = checkpoint.restore(checkpoint.path_for(out), mark, policy, optimizer) or _start(data)
+    kept = checkpoint.path_for(out)
+    state = checkpoint.restore(kept, mark, policy, optimizer) or _start(data)
+    parallel.wait()  # before the first process writes the next checkpoint
     before = state.seconds
     data = data if state.reference is None else replace(data, reference=state.reference)
     steps = schedule.plan(read.examples, settings, seed)
@@ -94,24 +100,26 @@ def train(
         try:
             run_step(policy, optimizer, data, step.rows, state)
         except OrchardError:
-            checkpoint.save(checkpoint.path_for(out), mark, policy, optimizer, state)
+            checkpoint.save(kept, mark, policy, optimizer, state)
             raise
         state.seconds = before + time.monotonic() - started
         if state.step % settings.checkpoint_every == 0 and state.step < len(steps):
-            checkpoint.save(checkpoint.path_for(out), mark, policy, optimizer, state)
+            checkpoint.save(kept, mark, policy, optimizer, state)
         if progress:
             _, loss, accuracy, margin = state.curve[-1]
             report = {"loss": loss, "accuracy": accuracy, "margin": margin, "learning_rate": step.rate}
             progress(state.step, len(steps), report)
-    save.save(policy, out)
-    checkpoint.path_for(out).unlink(missing_ok=True)
+    if parallel.rank() == 0:
+        save.save(policy, out)
+        kept.unlink(missing_ok=True)
+    parallel.wait()
     return _result(read, settings, state.curve, before + time.monotonic() - started, out)
 
 
 def _start(data: Data) -> Progress:
     running = data.loss.running
-    kept = running.start(data.settings.losses) if running else 0.0
-    return Progress(micro_tokens=data.settings.micro_tokens, running=kept)
+    first = running.start(data.settings.losses) if running else 0.0
+    return Progress(micro_tokens=data.settings.micro_tokens, running=first)
 
 
 def _next_stage(policy: Policy, optimizer: torch.optim.Optimizer, data: Data, rows: list[int], state: Progress) -> Data:
@@ -157,7 +165,7 @@ def _fingerprint(model_dir: Path, data: Data, seed: int, policy: Policy) -> str:
     """All that decides the course of a training: not how often it is saved, nor which other seeds there are."""
     course = data.settings.model_dump(mode="json", exclude={"checkpoint_every", "seeds"})
     model = model_fingerprint(model_dir)
-    machine = [torch.__version__, policy.device.type, policy.bf16, policy.packs]
+    machine = [torch.__version__, policy.device.type, policy.bf16, policy.packs, parallel.size()]
     rows = [example.__dict__ for example in data.examples]
     return content_id(course, seed, model, machine, rows, data.reference.tolist())
 

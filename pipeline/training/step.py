@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import OrchardError
-from pipeline.training import memory
+from pipeline.training import memory, parallel
 from pipeline.training.checkpoint import Progress
 from pipeline.training.data import Data
 from pipeline.training.logps import text_logps
@@ -29,10 +29,11 @@ def run_step(
 
     def gradients(budget: int) -> Tensor:
         optimizer.zero_grad(set_to_none=True)
-        micros = micro_batches(batch, lambda i: shape_of(data.examples[i], policy.packs), budget)
+        micros = micro_batches(parallel.share(batch), lambda i: shape_of(data.examples[i], policy.packs), budget)
         return sum((backward(policy, data, micro, len(batch), state.running) for micro in micros), torch.zeros(4))
 
     totals, state.micro_tokens = memory.retry(gradients, state.micro_tokens)
+    totals = parallel.add_up(totals, policy.trainable().values())
     norm = torch.nn.utils.clip_grad_norm_(policy.trainable().values(), data.settings.max_grad_norm)
     loss, accuracy, margin, observed = totals.tolist()
     limit = EXPLOSION * max(1.0, abs(state.curve[0][1]) if state.curve else abs(loss))

@@ -1,0 +1,81 @@
+"""A trained policy as a folder for the hub, with a model card that names its data's versions and its results."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+
+from pipeline.engine.model import check
+from pipeline.errors import OrchardError
+from pipeline.store import Lake
+
+SOURCES = ("prompts", "preferences", "preference_lists", "unpaired", "rationales", "reference_logps", "training_runs")
+
+
+def export_policy(lake: Lake, home: Path, variant: str, folder: Path, seed: int | None = None) -> Path:
+    """Copies a variant's trained policy (and its adapter, where it has one) to `folder` with a card, README.md.
+
+    Args:
+        home: the data folder that `training_runs.checkpoint` is relative to.
+        seed: of the run; the lowest by default.
+
+    Raises:
+        OrchardError: no such run, its weights are gone, or `folder` is not empty.
+    """
+    runs = lake.read("training_runs")
+    chosen = runs.filter(pl.col("variant") == variant, pl.lit(True) if seed is None else pl.col("seed") == seed)
+    if chosen.is_empty():
+        known = ", ".join(
+            f"{v} seed {s}" for v, s in runs.select("variant", "seed").sort("variant", "seed").iter_rows()
+        )
+        raise OrchardError(f"no trained policy of {variant!r}: train it first; trained are: {known or 'none'}")
+    run = chosen.sort("seed").row(0, named=True)
+    source = home / run["checkpoint"]
+    if not source.is_dir():
+        raise OrchardError(f"policy folder {source} is gone: materialise training_runs of {variant} again")
+    check(source)
+    if folder.exists() and any(folder.iterdir()):
+        raise OrchardError(f"folder {folder} is not empty: give a new one")
+    shutil.copytree(source, folder, dirs_exist_ok=True)
+    board = lake.read("leaderboard").filter(pl.col("variant") == variant)
+    result = None if board.is_empty() else board.row(0, named=True)
+    versions = {table: lake.version(table) for table in SOURCES if not lake.read(table).is_empty()}
+    (folder / "README.md").write_text(card(run, result, versions), encoding="utf-8")
+    return folder
+
+
+def card(run: dict[str, Any], result: dict[str, Any] | None, versions: dict[str, int]) -> str:
+    """The text of a model card from a row of `training_runs`, one of `leaderboard`, and the tables' versions."""
+    settings = json.loads(run["settings"])
+    head = {
+        "library_name": "transformers",
+        "tags": ["dpo", "orchard", run["variant"]],
+        "pipeline_tag": "text-generation",
+    }
+    lines = [
+        "---", yaml.safe_dump(head, sort_keys=True).strip(), "---", "",
+        f"# {run['policy_id']}", "",
+        f"Trained by Orchard from `{run['reference_id']}` on the data variant `{run['variant']}`"
+        f" with the loss `{run['loss']}` ({run['method']}, seed {run['seed']}).", "",
+        "## Data", "", "| table | version |", "|---|---|",
+        *(f"| {table} | {version} |" for table, version in versions.items()), "",
+        "## Training", "", f"{run['n_pairs']} rows, {run['n_steps']} steps, {run['n_tokens']} tokens of texts;"
+        f" beta {settings['beta']}, learning rate {settings['learning_rate']}, epochs {settings['epochs']}."
+        f" Loss {run['loss_first']:.3f} at first, {run['loss_last']:.3f} at last.", "",
+        "## Results", "", *_results(result), "",
+        "The licences of the base model and of the prompt pools apply (table `prompts`).", "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _results(row: dict[str, Any] | None) -> list[str]:
+    if row is None:
+        return ["Not evaluated."]
+    interval = f"{row['gain_low']:+.3f} to {row['gain_high']:+.3f}"
+    return [
+        f"Accuracy on held-out test prompts {row['accuracy']:.3f}; gain over the base model {row['gain']:+.3f}"
+        f" ({interval}): {row['verdict']}. The variant's figures are means over {row['n_seeds']} seeds."
+    ]
