@@ -99,6 +99,19 @@ class TreeSettings(_Settings):
     max_prompts: int | None = Field(None, ge=1)  # train prompts that get a tree; null: all
 
 
+class SandboxSettings(_Settings):
+    """Where generated code runs. A program is one process with one thread, so the limits are totals."""
+
+    isolation: Literal["bubblewrap", "limits"] = "bubblewrap"  # limits: weaker, a program can read your files
+    cpu_seconds: int = Field(2, ge=1)  # of the program, and again of its tests
+    wall_seconds: float = Field(8.0, gt=0)  # of both together
+    memory_mib: int = Field(512, ge=64)  # address space
+    file_mib: int = Field(4, ge=0)  # largest file, in /tmp; with `limits` none can be written
+    scratch_mib: int = Field(16, ge=1)  # all of /tmp
+    output_kib: int = Field(1024, ge=1)  # what one call may return; printed text goes nowhere
+    workers: int | None = Field(None, ge=1)  # warm sandboxes; null: one per core
+
+
 class PreferenceSettings(_Settings):
     """From trees and responses to pairs."""
 
@@ -149,6 +162,7 @@ class Settings(_Settings):
     pools: tuple[PoolSettings, ...]
     splits: SplitSettings = SplitSettings()
     sampling: SamplingSettings = SamplingSettings()
+    sandbox: SandboxSettings = SandboxSettings()
     trees: TreeSettings = TreeSettings()
     preferences: PreferenceSettings = PreferenceSettings()
     training: TrainingSettings = TrainingSettings()
