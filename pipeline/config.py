@@ -103,8 +103,8 @@ class SandboxSettings(_Settings):
     """Where generated code runs. A program is one process with one thread, so the limits are totals."""
 
     isolation: Literal["bubblewrap", "limits"] = "bubblewrap"  # limits: weaker, a program can read your files
-    cpu_seconds: int = Field(2, ge=1)  # of the program, and again of its tests
-    wall_seconds: float = Field(8.0, gt=0)  # of both together
+    cpu_seconds: int = Field(4, ge=1)  # of the program, and again of its tests
+    wall_seconds: float = Field(12.0, gt=0)  # of both together
     memory_mib: int = Field(512, ge=64)  # address space
     file_mib: int = Field(4, ge=0)  # largest file, in /tmp; with `limits` none can be written
     scratch_mib: int = Field(16, ge=1)  # all of /tmp

@@ -30,7 +30,7 @@ def bubblewrap() -> str | None:
         return None
 
 
-def start(settings: SandboxSettings, wrapper: Sequence[str]) -> subprocess.Popen[bytes]:
+def start(wrapper: Sequence[str]) -> subprocess.Popen[bytes]:
     """Starts the warm process; `wrapper` is what wrappers() gave, empty for limits alone."""
     package = "/orchard" if wrapper else str(_HERE)
     program = f"import sys; sys.path.insert(0, {package!r}); from inside.zygote import main; main({bool(wrapper)})"
@@ -66,9 +66,9 @@ def wrappers(settings: SandboxSettings) -> Iterator[list[str]]:
 
 
 def namespaces(scratch: int) -> list[str]:
-    """Bubblewrap's options: nothing shared, /usr and Python read-only, a /tmp of `scratch` bytes, no /proc, no /home."""
+    """Bubblewrap's options: nothing shared, /usr and Python read-only, a /tmp of `scratch` bytes, nothing else."""
     options = "--unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup-try".split()
-    options += "--die-with-parent --new-session --cap-drop ALL --clearenv --setenv HOME /tmp --setenv LC_ALL C.UTF-8".split()
+    options += "--die-with-parent --new-session --cap-drop ALL --clearenv --setenv HOME /tmp".split()
     options += ["--ro-bind", "/usr", "/usr"]
     for place in map(Path, _SYSTEM):
         if place.is_symlink():

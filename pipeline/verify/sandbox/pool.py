@@ -73,6 +73,8 @@ class Sandbox:
         self._idle: queue.LifoQueue[subprocess.Popen[bytes] | None] = queue.LifoQueue()
         self._all: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
+        # bubblewrap ends with the thread that started it, so one thread that lives as long as the pool starts them all.
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="sandbox-starter")
         self._wrapper, first = self._probe()
         for _ in range(self._size - 1):
             self._idle.put(None)
@@ -108,6 +110,7 @@ class Sandbox:
             processes = list(self._all)
         for process in processes:
             self._discard(process)
+        self._starter.shutdown()
 
     def _probe(self) -> tuple[list[str], subprocess.Popen[bytes]]:
         """The first command line whose sandbox runs a program and keeps it from what it must not do."""
@@ -123,7 +126,7 @@ class Sandbox:
         raise launch.unavailable(self.settings, why)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        process = launch.start(self.settings, self._wrapper)
+        process = self._starter.submit(launch.start, self._wrapper).result()
         with self._lock:
             self._all.add(process)
         return process

@@ -37,7 +37,11 @@ def _answer(program: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
         function = program[request["name"]]
         arguments = [plain.load(node) for node in request["args"]]
         named = {name: plain.load(node) for name, node in request["kwargs"].items()}
-        return {"value": plain.dump(function(*arguments, **named))}
+        result = function(*arguments, **named)
+        try:
+            return {"value": plain.dump(result)}
+        except plain.NotPlain:  # a match of a regular expression, say: tests ask for its truth
+            return {"opaque": [type(result).__name__, bool(result)]}
     except BaseException as error:
         return {"error": _say(error)}
 

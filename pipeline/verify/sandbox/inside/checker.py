@@ -52,8 +52,11 @@ class Remote:
         if "error" in reply:
             raise self._exception(reply["error"])
         try:
+            if "opaque" in reply:
+                kind, truth = reply["opaque"]
+                return plain.Opaque(str(kind), bool(truth))
             return plain.load(reply["value"])
-        except (KeyError, ValueError, RecursionError, MemoryError):
+        except (KeyError, TypeError, ValueError, RecursionError, MemoryError):
             self._break("the program did not answer by the rules")
 
     def _read(self) -> dict[str, Any]:

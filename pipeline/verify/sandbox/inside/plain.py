@@ -1,14 +1,15 @@
 """Plain data as JSON: what may pass between a program and its tests.
 
 Only values whose comparison the tests' side knows by itself can pass: a class of the program's own, whose `__eq__`
-says yes to everything, cannot. Types are exact (True is not 1, a tuple is not a list); subclasses of the types below
-pass as their plain base; iterators pass as iterators over what they gave.
+says yes to everything, cannot; of such a value only its type's name and its truth pass. Types are exact (True is not
+1, a tuple is not a list); subclasses of the types below pass as their plain base; iterators pass as iterators over
+what they gave.
 """
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from fractions import Fraction
 from itertools import islice
@@ -17,26 +18,22 @@ from typing import Any
 ITEMS = 1_000_000  # most items taken from an iterator
 _SMALL = 2**53  # integers below pass as JSON numbers
 
-_SEQUENCES: dict[str, tuple[type, Callable[[Any], Any]]] = {
-    "tuple": (tuple, tuple),
-    "list": (list, list),
-    "set": (set, set),
-    "frozenset": (frozenset, frozenset),
-    "deque": (deque, deque),
-}
-_MAPPINGS: dict[str, tuple[type, Callable[[Any], Any]]] = {
-    "counter": (Counter, lambda pairs: Counter(dict(pairs))),
-    "ordered": (OrderedDict, OrderedDict),
-    "dict": (dict, dict),
-}
-_TEXTUAL: dict[str, tuple[type, Callable[[str], Any]]] = {
-    "decimal": (Decimal, Decimal),
-    "fraction": (Fraction, Fraction),
-}
-
 
 class NotPlain(TypeError):
     """A value that cannot pass."""
+
+
+class Opaque:
+    """What the tests see of a result that cannot pass: a truth value that equals nothing else."""
+
+    def __init__(self, kind: str, truth: bool) -> None:
+        self.kind, self.truth = kind, truth
+
+    def __bool__(self) -> bool:
+        return self.truth
+
+    def __repr__(self) -> str:
+        return f"<{self.kind}, which is not plain data>"
 
 
 def dump(value: Any) -> Any:
@@ -55,34 +52,9 @@ def dump(value: Any) -> Any:
         return float(value)
     if isinstance(value, str):
         return str.__str__(value)
-    return _dump_tagged(value)
-
-
-def _dump_tagged(value: Any) -> Any:
-    if isinstance(value, bytes | bytearray):
-        return ["bytearray" if isinstance(value, bytearray) else "bytes", value.hex()]
-    if isinstance(value, complex):
-        return ["complex", value.real, value.imag]
-    if isinstance(value, range):
-        return ["range", dump(value.start), dump(value.stop), dump(value.step)]
-    for tag, (kind, _) in _MAPPINGS.items():
+    for tag, (kind, to_json, _) in _KINDS.items():
         if isinstance(value, kind):
-            return [tag, [[dump(key), dump(item)] for key, item in value.items()]]
-    for tag, (kind, _) in _SEQUENCES.items():
-        if isinstance(value, kind):
-            return [tag, [dump(item) for item in value]]
-    for tag, (kind, _) in _TEXTUAL.items():
-        if isinstance(value, kind):
-            return [tag, str(value)]
-    if isinstance(value, Iterator):
-        return ["iterator", [dump(item) for item in islice(value, ITEMS)]]
-    return _dump_view(value)
-
-
-def _dump_view(value: Any) -> Any:
-    for kind in (type({}.keys()), type({}.values()), type({}.items())):
-        if isinstance(value, kind):
-            return ["list", [dump(item) for item in value]]
+            return [tag, to_json(value)]
     raise NotPlain(f"an object of type {type(value).__name__} is not plain data")
 
 
@@ -95,30 +67,44 @@ def load(node: Any) -> Any:
     """
     if node is None or isinstance(node, bool | int | float | str):
         return node
-    if not isinstance(node, list) or not node or not isinstance(node[0], str):
-        raise ValueError("not plain data")
     try:
-        return _load_tagged(node[0], node[1:])
-    except (TypeError, ArithmeticError, AttributeError) as error:
+        tag, rest = node
+        return int(rest, 16) if tag == "int" else _KINDS[tag][2](rest)
+    except (TypeError, LookupError, ArithmeticError, AttributeError) as error:
         raise ValueError(f"not plain data: {error}") from error
 
 
-def _load_tagged(tag: str, rest: list[Any]) -> Any:
-    if tag == "int":
-        return int(rest[0], 16)
-    if tag in ("bytes", "bytearray"):
-        data = bytes.fromhex(rest[0])
-        return bytearray(data) if tag == "bytearray" else data
-    if tag == "complex":
-        return complex(*rest)
-    if tag == "range":
-        return range(*map(load, rest))
-    if tag in _MAPPINGS:
-        return _MAPPINGS[tag][1]([(load(key), load(item)) for key, item in rest[0]])
-    if tag in _SEQUENCES:
-        return _SEQUENCES[tag][1]([load(item) for item in rest[0]])
-    if tag in _TEXTUAL:
-        return _TEXTUAL[tag][1](rest[0])
-    if tag == "iterator":
-        return iter([load(item) for item in rest[0]])
-    raise ValueError(f"unknown tag {tag!r}")
+def _items(values: Iterable[Any]) -> list[Any]:
+    return [dump(value) for value in values]
+
+
+def _pairs(mapping: Any) -> list[Any]:
+    return [[dump(key), dump(value)] for key, value in mapping.items()]
+
+
+def _sequence(kind: Callable[[list[Any]], Any]) -> Callable[[list[Any]], Any]:
+    return lambda nodes: kind([load(node) for node in nodes])
+
+
+def _mapping(kind: Callable[[Any], Any]) -> Callable[[list[Any]], Any]:
+    return lambda nodes: kind({load(key): load(value) for key, value in nodes})
+
+
+# tag: type, to JSON, from JSON; a subclass stands before its base.
+_KINDS: dict[str, tuple[Any, Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "counter": (Counter, _pairs, _mapping(Counter)),
+    "ordered": (OrderedDict, _pairs, _mapping(OrderedDict)),
+    "dict": (dict, _pairs, _mapping(dict)),
+    "tuple": (tuple, _items, _sequence(tuple)),
+    "list": ((list, type({}.keys()), type({}.values()), type({}.items())), _items, _sequence(list)),
+    "set": (set, _items, _sequence(set)),
+    "frozenset": (frozenset, _items, _sequence(frozenset)),
+    "deque": (deque, _items, _sequence(deque)),
+    "bytes": (bytes, bytes.hex, bytes.fromhex),
+    "bytearray": (bytearray, bytearray.hex, bytearray.fromhex),
+    "complex": (complex, lambda value: [value.real, value.imag], lambda parts: complex(*parts)),
+    "range": (range, lambda value: _items([value.start, value.stop, value.step]), lambda n: range(*map(load, n))),
+    "decimal": (Decimal, str, Decimal),
+    "fraction": (Fraction, str, Fraction),
+    "iterator": (Iterator, lambda values: _items(islice(values, ITEMS)), _sequence(iter)),
+}
