@@ -5,6 +5,7 @@ import dagster as dg
 from assets.checks import CHECKS
 from assets.preferences import preferences
 from assets.sampling import prompts, responses, tree_nodes
+from assets.synthesis import code_pairs
 from assets.training import TRAINED, reference_logps_asset, training_runs
 from assets.validation import evaluations, leaderboard, report
 from assets.workshop import Workshop
@@ -30,6 +31,7 @@ defs = dg.Definitions(
         prompts,
         responses,
         tree_nodes,
+        code_pairs,
         preferences,
         reference_logps_asset,
         training_runs,

@@ -5,7 +5,9 @@ import polars as pl
 from pipeline import tables
 from pipeline.config import Settings
 from pipeline.errors import OrchardError
-from pipeline.ids import content_id, unit_for
+from pipeline.ids import content_id
+from pipeline.preferences import codefavor
+from pipeline.preferences.controls import flip_half
 from pipeline.preferences.variant import Build, Variant
 from pipeline.store import Lake
 
@@ -43,8 +45,11 @@ VARIANTS: dict[str, Variant] = {
             shuffled(tree_plv),
             control_of="tree_plv",
         ),
+        *codefavor.VARIANTS,
     )
 }
+
+__all__ = ["VARIANTS", "build", "flip_half", "variant"]
 
 
 def variant(name: str) -> Variant:
@@ -75,21 +80,3 @@ def build(name: str, lake: Lake, settings: Settings) -> pl.DataFrame:
         pl.lit(None, dtype=kind).alias(column) for column, kind in schema.items() if column not in filled.columns
     ]
     return filled.with_columns(missing).select(pl.col(column).cast(kind) for column, kind in schema.items())
-
-
-def flip_half(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Exchanges the sides of half of the pairs of each split: the half whose hashes are smallest (rounded down)."""
-    ids = pairs.select("chosen_id", "rejected_id").rows()
-    order = pl.Series("order", [unit_for("shuffle", *row) for row in ids], dtype=pl.Float64)
-    half = pl.col("order").rank("ordinal").over("split") <= pl.len().over("split") // 2
-    marked = pairs.with_columns(order).with_columns(flipped=half)
-    swap = [
-        pl.when("flipped").then(other).otherwise(side).alias(side)
-        for a, b in (("chosen", "rejected"), ("chosen_ends", "rejected_ends"), ("chosen_id", "rejected_id"))
-        for side, other in ((a, b), (b, a))
-    ]
-    signs = [
-        pl.when("flipped").then(1 - pl.col("strength")).otherwise("strength").alias("strength"),
-        pl.when("flipped").then(-pl.col("margin")).otherwise("margin").alias("margin"),
-    ]
-    return marked.with_columns(*swap, *signs).drop("order")

@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.config import PoolSettings
 from pipeline.errors import OrchardError
+from pipeline.verify import code
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,25 @@ def answer_is_needed(pool: PoolSettings) -> bool:
 def from_rows(pool: PoolSettings, name: str, rows: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[Record]:
     """Records of numbered rows with named columns."""
     for number, row in rows:
+        if pool.verifier == code.NAME:
+            yield _code_record(pool, f"{name} row {number}", row)
+            continue
         answer = row.get(pool.answer_column) if answer_is_needed(pool) else None
         yield Record(f"{name} row {number}", row.get(pool.prompt_column), answer)
+
+
+def _code_record(pool: PoolSettings, where: str, row: dict[str, Any]) -> Record:
+    try:
+        answer, metadata = code.task_of(row)
+    except OrchardError as error:
+        return Record(where, row.get(pool.prompt_column), None, flaw=str(error))
+    return Record(where, row.get(pool.prompt_column), answer, metadata)
 
 
 def check_columns(pool: PoolSettings, name: str, present: list[str]) -> None:
     """Raises OrchardError where the prompt's or the answer's column is missing."""
     wanted = {"prompt_column": pool.prompt_column}
-    if answer_is_needed(pool):
+    if answer_is_needed(pool) and pool.verifier != code.NAME:  # which knows its columns by itself
         wanted["answer_column"] = pool.answer_column
     for setting, column in wanted.items():
         if column not in present:

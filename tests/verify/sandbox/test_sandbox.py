@@ -29,10 +29,21 @@ values = st.recursive(
 )
 
 
+def shape(value: Any) -> Any:
+    """Types all the way down: True == 1, but they are not of one shape."""
+    if isinstance(value, dict):
+        return dict, [(shape(key), shape(item)) for key, item in value.items()]
+    if isinstance(value, list | tuple):
+        return type(value), [shape(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return type(value), sorted(str(type(item)) for item in value)
+    return type(value)
+
+
 @given(values)
 def test_plain_data_come_back_equal_and_of_the_same_type(value: Any) -> None:
     back = plain.load(plain.dump(value))
-    assert back == value and repr(back) == repr(value)
+    assert back == value and shape(back) == shape(value)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +97,7 @@ def test_the_filter_lets_a_computation_through_and_nothing_else(write_files: boo
     assert decision(code, 0, arch=0x40000003) == KILL  # the 32-bit table has other numbers
     assert decision(code, 0x40000000 + 57) == KILL  # and so has x32
     allowed = sum(decision(code, number) == ALLOW for number in range(600))
-    assert allowed == (93 if write_files else 71), allowed
+    assert allowed == (97 if write_files else 75)  # a call more is a decision, not an accident
 
 
 def test_without_scratch_space_files_open_for_reading_only() -> None:
