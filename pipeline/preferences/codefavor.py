@@ -82,12 +82,14 @@ def _family() -> tuple[Variant, ...]:
     made: list[Variant] = []
     for name, (method, build) in sources.items():
         made.append(Variant(name, "response", method, ("code_pairs",), build))
-        for suffix, what, control in (
+        for suffix, what, relabelled in (
             ("shuffled", "labels shuffled", _shuffled(build)),
             ("length", "labels by length", _by_length(build)),
         ):
             made.append(
-                Variant(f"{name}_{suffix}", "response", f"{method}, {what}", ("code_pairs",), control, control_of=name)
+                Variant(
+                    f"{name}_{suffix}", "response", f"{method}, {what}", ("code_pairs",), relabelled, control_of=name
+                )
             )
     judge_ = Variant("codefavor_judge", "response", "pairwise judge, both orders", ("code_pairs",), judged)
     control = Variant(

@@ -90,10 +90,11 @@ def test_more_than_a_function_is_taken_as_a_small_file(history: History) -> None
     (row,) = history.mined()[0]
     assert row["unit"] == "file" and row["name"] is None and row["new"].startswith("import os")
     rows, rejects = history.mined(max_lines=5)
-    assert not rows and rejects["import too"] == "more than one function, in a file of 7 lines: over the limit of 5"
+    assert not rows and rejects["import too"] == "more than one function, in a file of 8 lines: over the limit of 5"
 
 
 def test_what_is_not_taken_has_its_reason(history: History) -> None:
+    history.commit("files", {"l.py": "x = 1\n", "z.py": "x = 1\n", "h.py": "x = 1\n"})
     history.commit("two files", {"a.py": "x = 1\n", "b.txt": "c"})
     history.commit("text", {"b.txt": "d"})
     history.commit("new file", {"n.py": "x = 1\n"})
@@ -101,14 +102,15 @@ def test_what_is_not_taken_has_its_reason(history: History) -> None:
     history.commit("broken", {"a.py": "x = (\n"})
     history.commit("mended", {"a.py": "x = 2\n"})
     history.commit('Revert "mended"', {"a.py": "x = 3\n"})
-    history.commit("latin", {"a.py": "x = 'é'\n".encode("latin-1")})
-    history.commit("binary", {"a.py": b"x = 1\0\n"})
-    history.commit("huge", {"a.py": "x = 1\n" * 1000})
-    history.commit("small again", {"a.py": "x = 1\n"})
+    history.commit("latin", {"l.py": "x = 'é'\n".encode("latin-1")})
+    history.commit("binary", {"z.py": b"x = 1\0\n"})
+    history.commit("huge", {"h.py": "x = 1\n" * 1000})
+    history.commit("small again", {"h.py": "x = 1\n"})
     rows, rejects = history.mined(max_file_bytes=2000)
     assert not rows
     assert rejects == {
         "start": "the first commit",
+        "files": "3 files changed",
         "two files": "2 files changed",
         "text": "not a Python file",
         "new file": "a file was not modified but: add",

@@ -61,6 +61,7 @@ def wrappers(settings: SandboxSettings) -> Iterator[list[str]]:
         )
     user = ["--unshare-user", "--uid", _NOBODY, "--gid", _NOBODY]
     yield [program, *user, "--disable-userns", *namespaces(settings.scratch_mib << 20)]
+    yield [program, *user, *namespaces(settings.scratch_mib << 20)]  # before version 0.8 it does not know that option
     if os.geteuid() == 0:
         yield [program, *namespaces(settings.scratch_mib << 20)]
 
