@@ -118,7 +118,7 @@ def task_of(row: dict[str, Any]) -> tuple[str, str]:
         return _packed(stub + str(row["canonical_solution"]), tests, [name], stub, stub)
     if {"code", "test_list"} <= set(row):
         tests = "\n".join([*(row.get("test_imports") or []), *row["test_list"]])
-        return _packed(str(row["code"]), tests, None)
+        return _packed(str(row["code"]), tests, None, _imports(str(row["code"]), _loaded(tests)))
     if {"answer", "tests"} <= set(row):
         return _packed(
             str(row["answer"]), str(row["tests"]), row.get("names"), row.get("setup") or "", row.get("stub") or ""
@@ -135,6 +135,15 @@ def _packed(program: str, tests: str, names: list[str] | None, setup: str = "", 
         raise OrchardError("the tests call no function that the reference program defines")
     task = {"tests": tests, "names": found, "setup": setup, "stub": stub}
     return program, json.dumps(task, ensure_ascii=False)
+
+
+def _imports(program: str, wanted: set[str]) -> str:
+    """Import statements of a reference program that bind a wanted name: MBPP's tests count on some of them."""
+    if not defined(program):
+        return ""
+    imports = [node for node in ast.parse(program).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    bound = [{(name.asname or name.name).partition(".")[0] for name in node.names} for node in imports]
+    return "\n".join(ast.unparse(node) for node, names in zip(imports, bound, strict=True) if names & wanted)
 
 
 def _loaded(source: str) -> set[str]:

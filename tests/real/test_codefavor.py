@@ -35,7 +35,7 @@ def test_every_prompt_ends_as_a_pair_good_enough_or_malformed(engine: Engine) ->
     code = CodeSettings(draft_tokens=96, critic_tokens=64, examples=1)
     ends = run_all([evolve(engine, engine, row, code, 0) for row in prompts.iter_rows(named=True)])
     kinds = Counter(end.reason.partition(":")[0] if isinstance(end, Reject) else "pair" for end in ends)
-    assert kinds.total() == 3 and set(kinds) <= {"pair", "good enough", "malformed"}, ends
+    assert kinds.total() == 4 and set(kinds) <= {"pair", "good enough", "malformed"}, ends
     assert kinds["malformed"] >= 1
     for end in ends:
         if isinstance(end, Reject):

@@ -105,7 +105,7 @@ def settings(path: Path, **more: str) -> Settings:
 
 def test_pools_of_both_kinds_load_and_a_bad_row_is_a_reject(tmp_path: Path) -> None:
     prompts, rejects = load_pools(settings(DATA / "mbpp.jsonl", prompt_column="instruction"))
-    assert prompts.height == 3 and rejects.is_empty() and set(prompts["verifier"]) == {"code"}
+    assert prompts.height == 4 and rejects.is_empty() and set(prompts["verifier"]) == {"code"}
     broken = tmp_path / "code.jsonl"
     lines = (DATA / "humaneval.jsonl").read_text().splitlines()
     broken.write_text("\n".join([*lines, json.dumps({"prompt": "p", "code": "x = (", "test_list": ["assert x"]})]))
