@@ -147,6 +147,16 @@ def steptruth(
         console.print(f"rejected {n}: {reason}")
 
 
+@app.command(name="mine-commits")
+@one_line_errors
+def mine_commits(path: Path, profile: Profile = "quick") -> None:
+    """Take commits that changed one Python function or file from a local git repository, into code_changes."""
+    from assets.mining import mine_into_lake
+
+    counts = mine_into_lake(path, profile)
+    show(["what became of a commit", "commits"], [*counts.items()])
+
+
 @app.command()
 @one_line_errors
 def ui(profile: Profile = "quick", port: int = 3000) -> None:

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from assets.checks import CHECKS
+from assets.codefavor import code_pairs
 from assets.judging import judges, rationales_asset, votes_asset
 from assets.noise import NOISE
 from assets.preferences import preferences
@@ -41,6 +42,7 @@ defs = dg.Definitions(
         rationales_asset,
         *NOISE,
         instructions,
+        code_pairs,
         preferences,
         reference_logps_asset,
         training_runs,

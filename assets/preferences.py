@@ -4,6 +4,7 @@ import dagster as dg
 import polars as pl
 
 from assets import plots
+from assets.codefavor import code_pairs
 from assets.judging import judges, rationales_asset
 from assets.noise import pair_strengths
 from assets.produce import Made, Recipe, Result, column_schema, produce
@@ -27,7 +28,7 @@ CODE = code_version(
     "sql/mapl_inter.sql",
     *QUERIES,
 )
-SECTIONS = {"preferences", "judge", "noise", "mapl"}  # of the settings, that building pairs reads
+SECTIONS = {"preferences", "judge", "noise", "mapl", "code"}  # of the settings, that building pairs reads
 SOURCES = [
     responses,
     tree_nodes,
@@ -37,6 +38,7 @@ SOURCES = [
     rationales_asset,
     pair_strengths,
     instructions,
+    code_pairs,
 ]
 
 
@@ -44,16 +46,7 @@ SOURCES = [
     group_name="preferences",
     kinds={"duckdb", "parquet"},
     owners=OWNERS,
-    deps=[
-        responses,
-        tree_nodes,
-        thought_nodes,
-        preference_lists,
-        judges,
-        rationales_asset,
-        pair_strengths,
-        instructions,
-    ],
+    deps=SOURCES,
     code_version=CODE,
     metadata={"dagster/column_schema": column_schema("preferences")},
     description="Pairs of every variant: right against wrong responses, siblings of different value, and controls.",

@@ -14,6 +14,7 @@ from pipeline.engine.model import Model, resolve
 from pipeline.engine.room import EngineRoom
 from pipeline.preferences.build import tables_of
 from pipeline.store import Lake
+from pipeline.verify import code
 
 
 class Workshop(dg.ConfigurableResource[Any]):
@@ -29,6 +30,7 @@ class Workshop(dg.ConfigurableResource[Any]):
         """Opens the lake; closes lake and engine at the end of the run, whatever happened."""
         os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
         home = config.home()
+        code.use(self.settings.sandbox)
         with Lake(home) as lake:
             self._lake, self._room = lake, EngineRoom(self.settings, home)
             try:

@@ -1,6 +1,8 @@
 """Sampled responses: n draws per prompt from the policy itself, each judged by the prompt's verifier."""
 
+import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import polars as pl
 from datasketch import MinHash
@@ -31,7 +33,10 @@ def draw(
             drawn = await engine.sample(Prompt(tuple(prompt["messages"])), sampling, seeds)  # type: ignore[arg-type]
         except RequestFailed as error:
             return [Reject("responses", "responses", str(prompt["prompt_id"]), str(error))]
-        return [_row(prompt, engine.policy_id, settings, number, c) for number, c in enumerate(drawn)]
+        rows = [partial(_row, prompt, engine.policy_id, settings, number, c) for number, c in enumerate(drawn)]
+        if prompt["verifier"] == "code":  # it waits for a sandbox: in threads, so that the engine goes on
+            return await asyncio.gather(*(asyncio.to_thread(row) for row in rows))
+        return [row() for row in rows]
 
     results = run_all([one(prompt) for prompt in prompts.iter_rows(named=True)], progress)
     flat = [item for items in results for item in items]

@@ -461,6 +461,61 @@ class NoiseTests(dy.Schema):
     n = dy.Int64(min=1, metadata=_doc("pairs behind the number"))
 
 
+class CodeChanges(dy.Schema):
+    """One row per commit that changed one function or file, mined from a git repository (CodeFavor)."""
+
+    change_id = _id("hash of repository, commit, path and name", key=True)
+    repository = _text("name of the repository's folder")
+    commit = _text("its hash")
+    path = _text("the changed file")
+    unit = _choice(["function", "file"], "what changed: one function or method, or more of a small file")
+    name = _text("qualified name of the function; null for a file", nullable=True)
+    message = _text("the commit's message, stripped")
+    old = _text("the code before")
+    new = _text("the code after")
+    licence = _text("SPDX name of the repository's licence at that commit")
+
+
+class CodePairs(dy.Schema):
+    """One row per naive and improved code for one task (CodeFavor), and what execution and analysis say of them."""
+
+    code_pair_id = _id("hash of method, prompt, both codes and critic", key=True)
+    method = _choice(["commit", "evol"], "Commit-Instruct or Critic-Evol")
+    prompt_id = _id("its prompt: of the pool (evol), or hash of messages (commit)")
+    split = _choice(SPLITS, "the prompt's split, by hash of its messages")
+    messages = _messages("chat turns that both codes answer")
+    instruction = _text("the task in words")
+    criteria = _text("what the improvement is about")
+    naive = _text("the code before: a first attempt, or the commit's old code rephrased")
+    improved = _text("the code after")
+    feedback = _text("the critic's comparison")
+    reflection = _text("what the critic thought of the draft; null for commits", nullable=True)
+    source = _text("the mined change or the prompt it came from")
+    licence = _text("licence of that source")
+    policy_id = _id("the critic")
+    draft_id = _id("the model that wrote the naive code")
+    tokens = _count("sampled tokens, all turns")
+    naive_held = _share(
+        "share of the task's assertions that hold for the naive code; null without tests", nullable=True
+    )
+    improved_held = _share("the same for the improved code", nullable=True)
+    naive_passed = _flag("true where the naive code passes its tests; null without tests", nullable=True)
+    improved_passed = _flag("the same for the improved code", nullable=True)
+    naive_seconds = _number("least CPU time of its timing runs; null where it was not timed", nullable=True)
+    improved_seconds = _number("the same for the improved code", nullable=True)
+    naive_findings = _count("findings of the security rules in the naive code")
+    improved_findings = _count("the same for the improved code")
+    correctness_margin = _number("improved minus naive share of assertions; null without tests", nullable=True)
+    speed_margin = _number("binary logarithm of naive over improved time; 0 below the threshold", nullable=True)
+    security_margin = _number("naive minus improved findings")
+    improved_is_better = _flag("what execution says; null where it says nothing", nullable=True)
+    decided_by = _text("correctness, speed or security; null where execution says nothing", nullable=True)
+
+    @dy.rule()
+    def codes_differ(cls) -> pl.Expr:
+        return pl.col("naive") != pl.col("improved")
+
+
 class ReferenceLogps(dy.Schema):
     """One row per text and reference model: its log-probability, computed once and shared by all variants."""
 
@@ -584,6 +639,8 @@ TABLES: dict[str, type[dy.Schema]] = {
     "pair_strengths": PairStrengths,
     "voters": Voters,
     "noise_tests": NoiseTests,
+    "code_changes": CodeChanges,
+    "code_pairs": CodePairs,
     "reference_logps": ReferenceLogps,
     "training_runs": TrainingRuns,
     "evaluations": Evaluations,

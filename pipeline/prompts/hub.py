@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.config import PoolSettings
 from pipeline.errors import OrchardError
 from pipeline.prompts.record import Record, check_columns, from_rows, location, needed_columns, one_line, short
+from pipeline.verify import code
 
 _SAVED = ("dataset_dict.json", "state.json")
 
@@ -21,8 +22,10 @@ def records(pool: PoolSettings) -> Iterator[Record]:
     if len(data) == 0:
         raise OrchardError(f"pool {pool.name!r}: {pool.path} split {pool.split!r} has no rows")
     check_columns(pool, f"{pool.path} split {pool.split!r}", data.column_names)
-    wanted = {pool.answer_column, *needed_columns(pool).values()} & set(data.column_names)
-    data = data.select_columns(sorted(wanted)).select(range(min(len(data), pool.size or len(data))))
+    if pool.verifier != code.NAME:  # whose rows need their other columns too
+        wanted = {pool.answer_column, *needed_columns(pool).values()} & set(data.column_names)
+        data = data.select_columns(sorted(wanted))
+    data = data.select(range(min(len(data), pool.size or len(data))))
     return from_rows(pool, f"{short(location(pool))} {pool.split}", enumerate(iter(data), start=1))
 
 

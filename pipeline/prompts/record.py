@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.config import PoolSettings
 from pipeline.errors import OrchardError
-from pipeline.verify import instructions
+from pipeline.verify import code, instructions
 
 INSTRUCTIONS = "instructions"  # the verifier whose pools carry instructions
 INSTRUCTION_COLUMNS = ("instruction_id_list", "kwargs")  # IFEval's
@@ -29,8 +29,8 @@ class Record:
 
 
 def answer_is_needed(pool: PoolSettings) -> bool:
-    """False for a pool whose verifier is 'none', or 'instructions': those are in columns of their own."""
-    return pool.verifier not in ("none", INSTRUCTIONS)
+    """False for a pool whose verifier is 'none', or reads columns of its own ('instructions', 'code')."""
+    return pool.verifier not in ("none", INSTRUCTIONS, code.NAME)
 
 
 def needed_columns(pool: PoolSettings) -> dict[str, str]:
@@ -47,8 +47,19 @@ def from_rows(pool: PoolSettings, name: str, rows: Iterator[tuple[int, dict[str,
         if pool.verifier == INSTRUCTIONS:
             yield _instructed(pool, f"{name} row {number}", row)
             continue
+        if pool.verifier == code.NAME:
+            yield _code_record(pool, f"{name} row {number}", row)
+            continue
         answer = row.get(pool.answer_column) if answer_is_needed(pool) else None
         yield Record(f"{name} row {number}", row.get(pool.prompt_column), answer)
+
+
+def _code_record(pool: PoolSettings, where: str, row: dict[str, Any]) -> Record:
+    try:
+        answer, metadata = code.task_of(row)
+    except OrchardError as error:
+        return Record(where, row.get(pool.prompt_column), None, flaw=str(error))
+    return Record(where, row.get(pool.prompt_column), answer, metadata)
 
 
 def check_columns(pool: PoolSettings, name: str, present: list[str]) -> None:

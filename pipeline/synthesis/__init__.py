@@ -1,1 +1,1 @@
-"""Preference data made without a label: MAPL's instructions, and the check for overlap with evaluation prompts."""
+"""Preferences that need no human label: instructions that a program checks, and code that became better."""

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 
 from pipeline.errors import OrchardError
-from pipeline.verify import gym, instructions, latex, number, words
+from pipeline.verify import code, gym, instructions, latex, number, words
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ _VERIFIERS = {
     "instructions": Verifier(lambda text: None, _all, words.equal, lambda text: False),
 }
 INSTRUCTIONS = "instructions"
-_checked: set[str] = set(_VERIFIERS)
+_checked: set[str] = {*_VERIFIERS, code.NAME}
 
 
 def verifiers() -> list[str]:
     """Names of all verifiers."""
-    return [*_VERIFIERS, *(gym.PREFIX + task for task in gym.tasks())]
+    return [*_VERIFIERS, code.NAME, *(gym.PREFIX + task for task in gym.tasks())]
 
 
 def check(verifier: str) -> None:
@@ -60,7 +60,7 @@ def check(verifier: str) -> None:
     if verifier not in verifiers():
         near = get_close_matches(verifier, verifiers(), n=3)
         meant = f"did you mean {' or '.join(near)}? " if near else ""
-        known = ", ".join(_VERIFIERS)
+        known = ", ".join([*_VERIFIERS, code.NAME])
         raise OrchardError(f"unknown verifier {verifier!r}: {meant}use one of {known}, or {gym.PREFIX}<task>")
     _checked.add(verifier)
 
@@ -84,6 +84,8 @@ def verify(text: str, answer: str | None, verifier: str | None, metadata: str | 
         return _verify_gym(text, answer, verifier.removeprefix(gym.PREFIX), metadata)
     if verifier == INSTRUCTIONS:
         return _verify_instructions(text, metadata)
+    if verifier == code.NAME:
+        return Verdict(*code.verdict(text, metadata))
     how = _VERIFIERS[verifier]
     found = how.extract(text)
     if answer is None:
@@ -99,7 +101,7 @@ def canonical(answer: str, verifier: str) -> str:
         OrchardError: no such verifier, or a reference that it cannot read.
     """
     check(verifier)
-    found = answer.strip() if verifier.startswith(gym.PREFIX) else _VERIFIERS[verifier].canonical(answer)
+    found = _reader(verifier)(answer)
     if not found:
         shown = answer if len(answer) <= 60 else answer[:60] + "..."
         raise OrchardError(f"{shown!r} is not an answer that the verifier {verifier!r} can read")
@@ -111,7 +113,15 @@ def has_final_answer(text: str, verifier: str | None) -> bool:
     if verifier is None:
         return False
     check(verifier)
+    if verifier == code.NAME:
+        return code.states(text)
     return gym.states(text) if verifier.startswith(gym.PREFIX) else _VERIFIERS[verifier].states(text)
+
+
+def _reader(verifier: str) -> Callable[[str], str | None]:
+    if verifier == code.NAME:
+        return code.canonical
+    return str.strip if verifier.startswith(gym.PREFIX) else _VERIFIERS[verifier].canonical
 
 
 def _verify_gym(text: str, answer: str | None, task: str, metadata: str | None) -> Verdict:

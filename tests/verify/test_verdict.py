@@ -58,7 +58,10 @@ def test_every_verifier_has_a_name() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nunber", r"^unknown verifier 'nunber': did you mean number\? use one of number, math, choice, yesno, exact,"),
+        (
+            "nunber",
+            r"^unknown verifier 'nunber': did you mean number\? use one of number, math, choice, yesno, exact, instructions, code,",
+        ),
         ("reasoning_gym:chain_sun", r"did you mean reasoning_gym:chain_sum"),
         ("???", r"^unknown verifier '\?\?\?': use one of number, "),
     ],

@@ -1,0 +1,36 @@
+"""Commits of a git repository, into the table that the synthesis of code reads."""
+
+from collections import Counter
+from pathlib import Path
+
+import polars as pl
+
+from assets.produce import reject_rows
+from pipeline import config, tables
+from pipeline.code import code_version
+from pipeline.ids import content_id
+from pipeline.store import Commit, Lake
+from pipeline.synthesis.codefavor_mine import mine
+
+
+def mine_into_lake(path: Path, profile: str) -> dict[str, int]:
+    """Replaces the repository's rows of `code_changes`; how many commits were taken, and how many not for which reason.
+
+    Raises:
+        OrchardError: not a repository whose commits may be taken.
+    """
+    rows, rejects = mine(path, config.load(profile).mining)
+    frame = pl.DataFrame(rows, schema=tables.empty("code_changes").schema)
+    version = code_version("pipeline/synthesis/codefavor_mine.py", "pipeline/synthesis/licences.py")
+    fingerprint = content_id(version, rows)
+    commit = Commit("mine-commits", code_version=version, fingerprint=fingerprint)
+    with Lake(config.home()) as lake:
+        name = {"repository": path.resolve().name}
+        lake.write("code_changes", frame, commit, partition=name, rejects=reject_rows(rejects))
+    reasons = Counter(_plain(reject.reason) for reject in rejects)
+    return {"taken": len(rows), **dict(reasons.most_common())}
+
+
+def _plain(reason: str) -> str:
+    """A reason without its numbers, so that alike ones count together."""
+    return " ".join("N" if word.rstrip(":").isdigit() else word for word in reason.split())

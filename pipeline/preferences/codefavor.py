@@ -1,0 +1,106 @@
+"""CodeFavor's variants: from commits, from a critic, from both, and as execution decides; each with two controls.
+
+`..._shuffled` exchanges half of the labels. `..._length` knows nothing but the length: its chosen side is the longer
+one, or the shorter one, whichever is more often the better in the same pairs: what a variant gains over it is not
+length. `codefavor_judge` holds every pair in both orders as a question for a judge, answered by a letter.
+"""
+
+import polars as pl
+
+from pipeline.config import Settings
+from pipeline.ids import content_id
+from pipeline.preferences.controls import flip_half
+from pipeline.preferences.variant import Build, Variant
+from pipeline.store import Lake
+from pipeline.synthesis.codefavor_prompts import judge
+
+_SIDES = (("chosen", "rejected"), ("chosen_ends", "rejected_ends"), ("chosen_id", "rejected_id"))
+
+
+def _pairs(methods: tuple[str, ...], tests: bool) -> Build:
+    def build(lake: Lake, settings: Settings) -> pl.DataFrame:
+        found = lake.query_file("pairs_code", methods=list(methods), tests=tests)
+        return found.drop("instruction", "criteria")
+
+    return build
+
+
+def _shuffled(source: Build) -> Build:
+    return lambda lake, settings: flip_half(source(lake, settings))
+
+
+def _by_length(source: Build) -> Build:
+    return lambda lake, settings: by_length(source(lake, settings))
+
+
+def by_length(pairs: pl.DataFrame) -> pl.DataFrame:
+    """The pairs relabelled by length alone: the longer side is chosen where it is the better one more often than not.
+
+    Equally long sides have no label by length and are left out; strength and margin are unknown.
+    """
+    chosen, rejected = pl.col("chosen").str.len_chars(), pl.col("rejected").str.len_chars()
+    unequal = pairs.filter(chosen != rejected)
+    longer_wins = unequal.select((chosen > rejected).mean() >= 0.5).item() if unequal.height else True
+    wrong = (chosen > rejected) != longer_wins
+    swap = [
+        pl.when(wrong).then(other).otherwise(side).alias(side) for a, b in _SIDES for side, other in ((a, b), (b, a))
+    ]
+    unknown = [pl.lit(None, dtype=pl.Float64).alias(name) for name in ("strength", "margin")]
+    return unequal.with_columns(*swap, *unknown, flipped=wrong)
+
+
+def judged(lake: Lake, settings: Settings) -> pl.DataFrame:
+    """Every pair twice, in both orders: which code is better, A or B? Doubles the rows and removes seats' advantage."""
+    pairs = lake.query_file("pairs_code", methods=["commit", "evol"], tests=False)
+    rows = [
+        {
+            **row,
+            "messages": judge(row["instruction"], row["criteria"], *_order(row, better_first)),
+            "chosen": "A" if better_first else "B",
+            "rejected": "B" if better_first else "A",
+            # Letters say nothing of the codes, so the order stands in the ids.
+            "chosen_id": content_id(row["chosen_id"], better_first),
+            "rejected_id": content_id(row["rejected_id"], better_first),
+        }
+        for row in pairs.to_dicts()
+        for better_first in (True, False)
+    ]
+    return pl.DataFrame(rows, schema=pairs.schema).drop("instruction", "criteria")
+
+
+def _order(row: dict[str, str], better_first: bool) -> tuple[str, str]:
+    return (row["chosen"], row["rejected"]) if better_first else (row["rejected"], row["chosen"])
+
+
+def _family() -> tuple[Variant, ...]:
+    sources = {
+        "codefavor": ("commits and critic", _pairs(("commit", "evol"), tests=False)),
+        "codefavor_commit": ("Commit-Instruct", _pairs(("commit",), tests=False)),
+        "codefavor_evol": ("Critic-Evol", _pairs(("evol",), tests=False)),
+        "codefavor_tests": ("commits and critic, labels by execution", _pairs(("commit", "evol"), tests=True)),
+    }
+    made: list[Variant] = []
+    for name, (method, build) in sources.items():
+        made.append(Variant(name, "response", method, ("code_pairs",), build))
+        for suffix, what, relabelled in (
+            ("shuffled", "labels shuffled", _shuffled(build)),
+            ("length", "labels by length", _by_length(build)),
+        ):
+            made.append(
+                Variant(
+                    f"{name}_{suffix}", "response", f"{method}, {what}", ("code_pairs",), relabelled, control_of=name
+                )
+            )
+    judge_ = Variant("codefavor_judge", "response", "pairwise judge, both orders", ("code_pairs",), judged)
+    control = Variant(
+        "codefavor_judge_shuffled",
+        "response",
+        "pairwise judge, labels shuffled",
+        ("code_pairs",),
+        _shuffled(judged),
+        control_of="codefavor_judge",
+    )
+    return (*made, judge_, control)
+
+
+VARIANTS = _family()

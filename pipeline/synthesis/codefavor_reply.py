@@ -1,0 +1,126 @@
+"""A critic's replies by structure. 'Good enough' and 'malformed' are two things, and are counted apart.
+
+A section stands between [BEGIN NAME] and [END NAME] on lines of their own. CodeFavor's code also marks sections by
+begin and end; that the two outcomes cannot be told apart in its output is why this parser returns three types.
+"""
+
+import re
+from dataclasses import dataclass
+
+from pipeline.engine.base import Completion
+from pipeline.synthesis.codefavor_code import parse, same, stripped
+from pipeline.verify.code import extract
+
+COMMIT = ("INSTRUCTION", "CRITERIA", "NAIVE_CODE", "IMPROVED_CODE", "FEEDBACK")
+EVOL = ("CRITERIA", "ATTEMPT_2", "FEEDBACK")  # after REFLECTION
+_MARK = re.compile(r"^[ \t]*\[(BEGIN|END) ([A-Z0-9_]+)\][ \t]*$", re.MULTILINE)
+_ANSWER = re.compile(r"\[(YES|NO)\]", re.IGNORECASE)
+_FIRST = re.compile(r"\W*(YES|NO)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Improved:
+    """The critic's better version. instruction is None where the task's own prompt stays (Critic-Evol)."""
+
+    criteria: str
+    naive: str
+    improved: str
+    feedback: str
+    instruction: str | None = None
+    reflection: str | None = None
+
+
+@dataclass(frozen=True)
+class GoodEnough:
+    """The critic has nothing to improve."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Malformed:
+    """The reply does not have the structure that was asked for."""
+
+    reason: str
+
+
+def says_better(reply: Completion) -> bool | Malformed:
+    """Commit-Instruct's second turn: [YES] or [NO], once or repeated alike; a bare first word will do.
+
+    Whole words only: 'NOTE' is not a no.
+    """
+    said = {match[1].upper() for match in _ANSWER.finditer(reply.text)}
+    if not said and (first := _FIRST.match(reply.text)):
+        said = {first[1].upper()}
+    if len(said) != 1:
+        return Malformed("neither [YES] nor [NO]" if not said else "both [YES] and [NO]")
+    return said == {"YES"}
+
+
+def read_commit(reply: Completion) -> Improved | Malformed:
+    """Commit-Instruct's third turn: five sections, both codes parse and differ, feedback names a code by its tag."""
+    found = _sections(reply, COMMIT)
+    if isinstance(found, Malformed):
+        return found
+    instruction, criteria, naive, improved, feedback = (found[name] for name in COMMIT)
+    naive_code, improved_code = _code(naive), _code(improved)
+    if naive_code is None or improved_code is None:
+        return Malformed(f"section {'NAIVE_CODE' if naive_code is None else 'IMPROVED_CODE'} is not Python")
+    return _checked(
+        Improved(criteria, naive_code, improved_code, feedback, instruction), ("NAIVE_CODE", "IMPROVED_CODE")
+    )
+
+
+def read_evol(reply: Completion, draft: str) -> Improved | GoodEnough | Malformed:
+    """Critic-Evol's only turn: a reflection, and then nothing more (good enough) or the three sections.
+
+    Both codes come back without comments and docstrings.
+    """
+    marks = {match[2] for match in _MARK.finditer(reply.text)}
+    wanted = ("REFLECTION", *EVOL) if marks & set(EVOL) else ("REFLECTION",)
+    found = _sections(reply, wanted)
+    if isinstance(found, Malformed):
+        return found
+    if len(wanted) == 1:
+        return GoodEnough(found["REFLECTION"])
+    naive, improved = stripped(draft), stripped(_code(found["ATTEMPT_2"]) or "")
+    if not naive or not improved:
+        return Malformed(f"section {'ATTEMPT_1' if not naive else 'ATTEMPT_2'} is not Python")
+    pair = Improved(found["CRITERIA"], naive, improved, found["FEEDBACK"], reflection=found["REFLECTION"])
+    return _checked(pair, ("ATTEMPT_1", "ATTEMPT_2"))
+
+
+def _sections(reply: Completion, wanted: tuple[str, ...]) -> dict[str, str] | Malformed:
+    """Each wanted section once, closed, in order and not empty; others are an error too."""
+    marks = list(_MARK.finditer(reply.text))
+    expected = [(kind, name) for name in wanted for kind in ("BEGIN", "END")]
+    for (kind, name), mark in zip(expected, marks, strict=False):
+        if (mark[1], mark[2]) != (kind, name):
+            return Malformed(f"expected [{kind} {name}], found [{mark[1]} {mark[2]}]")
+    if len(marks) < len(expected):
+        kind, name = expected[len(marks)]
+        cut = " (cut off by the token limit)" if reply.finish_reason == "length" else ""
+        return Malformed(f"no [{kind} {name}]{cut}")
+    if len(marks) > len(expected):
+        return Malformed(f"[{marks[len(expected)][1]} {marks[len(expected)][2]}] after the last section")
+    parts = {
+        name: reply.text[start.end() : end.start()].strip("\n").rstrip()
+        for name, start, end in zip(wanted, marks[::2], marks[1::2], strict=True)
+    }
+    empty = [name for name, part in parts.items() if not part.strip()]
+    return Malformed(f"section {empty[0]} is empty") if empty else parts
+
+
+def _code(section: str) -> str | None:
+    """The program of a section, with or without a fence around it."""
+    if found := extract(section):
+        return found
+    return section.strip() if parse(section) and section.strip() else None
+
+
+def _checked(pair: Improved, tags: tuple[str, str]) -> Improved | Malformed:
+    if same(pair.naive, pair.improved):
+        return Malformed("both codes say the same")
+    if not any(tag in pair.feedback for tag in tags):
+        return Malformed(f"the feedback names neither {tags[0]} nor {tags[1]}")
+    return pair

@@ -1,0 +1,165 @@
+"""Generated code, judged by tests in the sandbox.
+
+A prompt's metadata hold what judges it, as JSON: `tests` (Python with assert statements), `names` (the functions that
+they call), `setup` (helpers on the tests' side), and `stub` (what a bare continuation is to be put behind). The
+answer of a response is the program found in it; the reference answer is a whole program too.
+"""
+
+import ast
+import json
+import re
+import textwrap
+from functools import lru_cache
+from typing import Any
+
+from pipeline.config import SandboxSettings
+from pipeline.errors import OrchardError
+from pipeline.verify.sandbox import Job, Outcome, Sandbox
+from pipeline.verify.sandbox.pool import shared
+
+NAME = "code"
+LONGEST = 100_000  # characters of a program
+_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
+_CLOSED = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n]*\n.*?^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
+_settings = SandboxSettings()
+
+
+def use(settings: SandboxSettings) -> None:
+    """Sets how code runs in this process from now on: a run calls it with its profile's settings."""
+    global _settings
+    _settings = settings
+
+
+def sandbox() -> Sandbox:
+    """The sandbox of the present settings.
+
+    Raises:
+        OrchardError: the isolation asked for is not to be had.
+    """
+    return shared(_settings)
+
+
+def extract(text: str, stub: str = "", names: tuple[str, ...] = ()) -> str | None:
+    """The program in a response: the last reading that parses and defines the wanted functions; our choice.
+
+    Readings, the first that fits: each fenced block from the last to the first, all fenced blocks together, the whole
+    text, and the text as the continuation of the stub. Without wanted names any definition will do.
+    """
+    blocks = [textwrap.dedent(match[2]) for match in _FENCE.finditer(text)]
+    readings = [*reversed(blocks), "\n".join(blocks), text.strip(), stub.rstrip() + "\n" + text.strip("\n")]
+    for reading in readings:
+        if reading.strip() and len(reading) <= LONGEST and set(names) <= (found := defined(reading)) and found:
+            return reading.strip()
+    return None
+
+
+def states(text: str) -> bool:
+    """True where the response has a finished fenced block that is a program."""
+    return bool(_CLOSED.search(text)) and extract(text) is not None
+
+
+def canonical(answer: str) -> str | None:
+    """A reference program, stripped; None where it does not parse or defines nothing."""
+    return answer.strip() if defined(answer.strip()) else None
+
+
+def defined(source: str) -> set[str]:
+    """Names that a module binds at its top level by def, class or assignment; empty where it does not parse."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return names
+
+
+def job(program: str, metadata: str | None, repeat: int = 1) -> Job:
+    """A program with its prompt's tests.
+
+    Raises:
+        OrchardError: metadata that are not what the verifier needs.
+    """
+    task = _task(metadata)
+    return Job(program, task["tests"], tuple(task["names"]), task.get("setup", ""), repeat)
+
+
+def verdict(text: str, metadata: str | None) -> tuple[str | None, bool]:
+    """The program in a response, and whether it passes the tests; never raises on any response.
+
+    Raises:
+        OrchardError: no sandbox, or metadata that are not what the verifier needs.
+    """
+    program, outcome = run(text, metadata)
+    return program, outcome is not None and outcome.passed
+
+
+def run(text: str, metadata: str | None) -> tuple[str | None, Outcome | None]:
+    """The program in a response, and what came of it in the sandbox; None, None where there is none."""
+    task = _task(metadata)
+    program = extract(text, task.get("stub", ""), tuple(task["names"]))
+    return program, None if program is None else sandbox().run(job(program, metadata))
+
+
+def task_of(row: dict[str, Any]) -> tuple[str, str]:
+    """Reference program and metadata from a row of a pool: HumanEval's columns, MBPP's, or our own.
+
+    HumanEval: prompt, canonical_solution, test, entry_point. MBPP: code, test_list, and maybe test_imports. Our own:
+    answer, tests, and maybe names, setup, stub.
+
+    Raises:
+        OrchardError: none of these, or a reference that defines nothing the tests call.
+    """
+    if {"prompt", "canonical_solution", "test", "entry_point"} <= set(row):
+        stub, name = str(row["prompt"]), str(row["entry_point"])
+        tests = f"{row['test']}\ncheck({name})"
+        return _packed(stub + str(row["canonical_solution"]), tests, [name], stub, stub)
+    if {"code", "test_list"} <= set(row):
+        tests = "\n".join([*(row.get("test_imports") or []), *row["test_list"]])
+        return _packed(str(row["code"]), tests, None, _imports(str(row["code"]), _loaded(tests)))
+    if {"answer", "tests"} <= set(row):
+        return _packed(
+            str(row["answer"]), str(row["tests"]), row.get("names"), row.get("setup") or "", row.get("stub") or ""
+        )
+    raise OrchardError(
+        "no tests: a row needs HumanEval's columns (prompt, canonical_solution, test, entry_point), MBPP's (code, "
+        "test_list), or answer and tests"
+    )
+
+
+def _packed(program: str, tests: str, names: list[str] | None, setup: str = "", stub: str = "") -> tuple[str, str]:
+    found = names or sorted(defined(program) & _loaded(tests))
+    if not found or not set(found) <= defined(program):
+        raise OrchardError("the tests call no function that the reference program defines")
+    task = {"tests": tests, "names": found, "setup": setup, "stub": stub}
+    return program, json.dumps(task, ensure_ascii=False)
+
+
+def _imports(program: str, wanted: set[str]) -> str:
+    """Import statements of a reference program that bind a wanted name: MBPP's tests count on some of them."""
+    if not defined(program):
+        return ""
+    imports = [node for node in ast.parse(program).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    bound = [{(name.asname or name.name).partition(".")[0] for name in node.names} for node in imports]
+    return "\n".join(ast.unparse(node) for node, names in zip(imports, bound, strict=True) if names & wanted)
+
+
+def _loaded(source: str) -> set[str]:
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError) as error:
+        raise OrchardError(f"the tests do not parse: {error}") from error
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+@lru_cache(maxsize=4096)
+def _task(metadata: str | None) -> dict[str, Any]:
+    try:
+        task = json.loads(metadata or "")
+        if isinstance(task["tests"], str) and task["names"]:
+            return dict(task)
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise OrchardError(f"verifier 'code': the prompt's metadata need 'tests' and 'names', not {str(metadata)[:60]!r}")

@@ -1,0 +1,88 @@
+"""The table of code pairs from a prompt and a mined change, with a scripted model and real execution."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import polars as pl
+import pytest
+
+from assets.codefavor import _made
+from pipeline import config, tables
+from pipeline.config import SandboxSettings
+from pipeline.engine.model import Model
+from pipeline.store import Commit, Lake
+from pipeline.verify import code
+from tests.scripted import ScriptedEngine
+from tests.synthesis.test_codefavor_reply import BETTER, COMMIT, DRAFT, THINKS
+
+WRONG = DRAFT.replace("n + 1", "n")
+ANSWERS = {  # by a part of the last turn
+    "Sum the numbers.": f"```python\n{WRONG}\n```",
+    "Count the numbers.": "I do not know.",
+    "[ATTEMPT_1]": THINKS + BETTER,
+    "Explain in a few sentences": "It is faster.",
+    "Does the new code clearly improve": "[YES]",
+    "Now write the change": COMMIT,
+}
+
+
+class Scripted(ScriptedEngine):
+    """Answers by what the last turn says."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda prefix, sampling, n: self._say())
+
+    def _say(self) -> str:
+        said = self.calls[-1][0].messages[-1]["content"]
+        keys = [key for key in ANSWERS if key in said]
+        return ANSWERS["[ATTEMPT_1]" if "[ATTEMPT_1]" in keys else keys[0]]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Any]:
+    code.use(SandboxSettings(isolation="limits", workers=1))
+    lake, engine = Lake(tmp_path), Scripted()
+    answer, metadata = code.task_of(
+        {"answer": "def f(n):\n    return 0", "tests": "assert f(0) == 0\nassert f(3) == 6"}
+    )
+    prompts = [
+        {
+            "prompt_id": name, "pool": "x", "task": "x", "split": "train", "answer": answer, "verifier": "code",
+            "messages": [{"role": "user", "content": f"{name} the numbers."}], "metadata": metadata, "source": "s",
+            "licence": "MIT",
+        }
+        for name in ("Sum", "Count")
+    ]  # fmt: skip
+    change = {
+        "change_id": "c", "repository": "r", "commit": "1", "path": "a.py", "unit": "function", "name": "f",
+        "message": "Faster", "old": "x = 1", "new": "x = 2", "licence": "MIT",
+    }  # fmt: skip
+    for table, rows in (("prompts", prompts), ("code_changes", [change])):
+        lake.write(table, pl.DataFrame(rows, schema=tables.empty(table).schema), Commit("test"))
+    room = SimpleNamespace(engine=lambda model: engine)
+    base = Model(tmp_path, engine.policy_id)
+    yield SimpleNamespace(lake=lake, settings=config.load("quick"), room=room, base=base)
+    code.use(SandboxSettings())
+
+
+def test_prompts_and_changes_become_measured_pairs_and_the_rest_is_counted_by_reason(shop: Any) -> None:
+    made = _made(shop, shop.base)
+    good, bad = tables.CodePairs.filter(made.rows)
+    assert not bad.counts() and good.height == 2
+    evol = made.rows.filter(pl.col("method") == "evol").to_dicts()[0]
+    assert (evol["naive_passed"], evol["improved_passed"]) == (False, True)  # the draft sums one number too few
+    assert (evol["decided_by"], evol["correctness_margin"], evol["prompt_id"]) == ("correctness", 0.5, "Sum")
+    commit = made.rows.filter(pl.col("method") == "commit").to_dicts()[0]
+    assert commit["naive_passed"] is None and commit["decided_by"] is None and commit["source"] == "change c"
+    counts = {key: value for key, value in made.metadata.items() if isinstance(value, int)}
+    assert counts == {
+        "pairs_commit": 1,
+        "pairs_evol": 1,
+        "decided_by_correctness": 1,
+        "rejected code evol: malformed": 1,
+    }
+    (reject,) = made.rejects
+    assert json.loads(json.dumps(reject.row))["reply"] == "I do not know."  # type: ignore[union-attr]

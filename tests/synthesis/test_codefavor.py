@@ -1,0 +1,84 @@
+"""Both methods against a scripted critic: rows, rejects, and what is asked for."""
+
+import asyncio
+
+import pytest
+
+from pipeline.config import CodeSettings, SplitSettings
+from pipeline.engine.base import Reject, Sampling
+from pipeline.synthesis.codefavor import evolve, from_commit
+from tests.scripted import ScriptedEngine
+from tests.synthesis.test_codefavor_reply import BETTER, COMMIT, DRAFT, THINKS
+
+CHANGE = {"change_id": "c1", "message": "Sum faster", "old": "a = 1", "new": "a = 2", "licence": "MIT"}
+PROMPT = {
+    "prompt_id": "p1",
+    "split": "train",
+    "messages": [{"role": "user", "content": "Sum the numbers up to n."}],
+    "licence": "MIT",
+}
+
+
+class Scripted(ScriptedEngine):
+    """Answers the n-th call with the n-th text."""
+
+    def __init__(self, *texts: str) -> None:
+        super().__init__(lambda prefix, sampling, n: texts[len(self.calls) - 1])
+
+
+def commit(*texts: str) -> tuple[dict[str, object] | Reject, Scripted]:
+    engine = Scripted(*texts)
+    return asyncio.run(from_commit(engine, CHANGE, CodeSettings(), SplitSettings(), 0)), engine
+
+
+def test_three_turns_make_a_task_with_two_solutions() -> None:
+    row, engine = commit("It sums faster.", "[YES]", COMMIT)
+    assert isinstance(row, dict) and row["method"] == "commit" and row["licence"] == "MIT"
+    assert row["messages"] == [{"role": "user", "content": "Sum the numbers up to n.\n\nConstant time."}]
+    last = engine.calls[-1][0].messages
+    assert [turn["role"] for turn in last] == ["user", "assistant", "user", "assistant", "user"]
+    assert [call[1] for call in engine.calls] == [Sampling(2048, 0.8)] * 3  # the values of the paper's code
+    assert len({call[2] for call in engine.calls}) == 3  # each turn has a seed of its own
+
+
+@pytest.mark.parametrize(
+    ("texts", "reason"),
+    [
+        (("so", "[NO]"), "no clear improvement, says the critic"),
+        (("so", "perhaps"), "malformed: neither [YES] nor [NO]"),
+        (("so", "[YES]", "Here you are."), "malformed: no [BEGIN INSTRUCTION]"),
+    ],
+)
+def test_a_no_ends_the_chat_and_a_bad_reply_is_counted_apart(texts: tuple[str, ...], reason: str) -> None:
+    row, engine = commit(*texts)
+    assert isinstance(row, Reject) and row.reason == reason and row.row == {"reply": texts[-1]}
+    assert len(engine.calls) == len(texts)
+
+
+def test_a_draft_by_one_model_is_revised_by_another() -> None:
+    drafter, critic = Scripted(f"Like this:\n```python\n{DRAFT}\n```"), Scripted(THINKS + BETTER)
+    drafter.policy_id, critic.policy_id = "small", "large"
+    row = asyncio.run(evolve(drafter, critic, PROMPT, CodeSettings(), 0))
+    assert isinstance(row, dict)
+    assert (row["draft_id"], row["policy_id"], row["prompt_id"], row["split"]) == ("small", "large", "p1", "train")
+    assert row["naive"] == "def f(n):\n    return sum(range(n + 1))" and row["reflection"] == "It loops."
+    assert drafter.calls[0][1] == Sampling(1024, 0.8) and critic.calls[0][1] == Sampling(2048, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("draft", "revision", "reason"),
+    [
+        ("No idea.", "", "malformed: the draft holds no program"),
+        (DRAFT, THINKS, "good enough: the critic has nothing to improve"),
+        (DRAFT, "Fine.", "malformed: no [BEGIN REFLECTION]"),
+    ],
+)
+def test_each_end_of_an_evolution_has_its_reason(draft: str, revision: str, reason: str) -> None:
+    row = asyncio.run(evolve(Scripted(draft), Scripted(revision), PROMPT, CodeSettings(), 0))
+    assert isinstance(row, Reject) and row.reason == reason and row.step == "code evol"
+
+
+def test_a_prompt_that_is_too_long_is_a_reject() -> None:
+    prompt = {**PROMPT, "messages": [{"role": "user", "content": "too long"}]}
+    row = asyncio.run(evolve(Scripted("x"), Scripted("x"), prompt, CodeSettings(), 0))
+    assert isinstance(row, Reject) and "prompt of 999 tokens" in row.reason

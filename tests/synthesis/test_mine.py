@@ -1,0 +1,207 @@
+"""Commits of repositories made here: which are taken, which are not, and why."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dulwich import porcelain
+from dulwich.objects import Tree
+from dulwich.repo import Repo
+
+from assets.mining import mine_into_lake
+from pipeline.config import MiningSettings
+from pipeline.errors import OrchardError
+from pipeline.store import Lake
+from pipeline.synthesis.codefavor_mine import mine
+from pipeline.synthesis.licences import is_licence_file, licences_in, one_of
+
+MIT = 'Permission is hereby granted, free of charge, to any person ...\nTHE SOFTWARE IS PROVIDED "AS IS", ...'
+BSD = "Redistribution and use in source and binary forms, with or without ..."
+GPL = "GNU GENERAL PUBLIC LICENSE\nVersion 3"
+WHO = b"A <a@example.org>"
+Files = dict[str, str | bytes]
+CLASS = "import os\n\nclass A:\n    def f(self, n):\n        return {}\n\n    def g(self):\n        return 1\n"
+
+
+class History:
+    """A repository in a folder, and its commits by message."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.repo, self.ids = path, Repo.init(str(path), mkdir=True), {}
+        self.ids: dict[str, bytes] = {}
+
+    def commit(self, message: str, files: Files) -> None:
+        for name, content in files.items():
+            (self.path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        porcelain.add(self.repo, [str(self.path / name) for name in files])
+        self._commit(message)
+
+    def _commit(self, message: str, **more: Any) -> None:
+        self.ids[message] = porcelain.commit(
+            self.repo, message=message.encode(), author=WHO, committer=WHO, sign=False, **more
+        )
+
+    def commit_tree(self, message: str, change: Callable[[Tree], None]) -> None:
+        """A commit whose tree is the last one after `change`: for what no working folder holds."""
+        tree = self.repo[self.repo[self.repo.head()].tree]
+        assert isinstance(tree, Tree)
+        tree = tree.copy()  # type: ignore[assignment]
+        change(tree)
+        self.repo.object_store.add_object(tree)
+        self.ids[message] = self.repo.get_worktree().commit(
+            message=message.encode(), author=WHO, committer=WHO, tree=tree.id, sign=False
+        )
+
+    def mined(self, **settings: Any) -> tuple[list[dict[str, Any]], dict[str, str]]:
+        rows, rejects = mine(self.path, MiningSettings(**settings))
+        messages = {sha.decode(): message for message, sha in self.ids.items()}
+        return rows, {messages[str(reject.row_id)]: reject.reason for reject in rejects}
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    made = History(tmp_path / "library")
+    made.commit(
+        "start", {"LICENSE": MIT, "a.py": "def f(x):\n    return x\n\n\ndef g(x):\n    return 0\n", "b.txt": "b"}
+    )
+    return made
+
+
+def test_a_changed_function_is_taken_alone_with_its_decorators(history: History) -> None:
+    history.commit("Add one", {"a.py": "def f(x):\n    return x + 1\n\n\ndef g(x):\n    return 0\n"})
+    rows, rejects = history.mined()
+    assert rejects == {"start": "the first commit"}
+    (row,) = rows
+    assert (row["repository"], row["path"], row["unit"], row["name"]) == ("library", "a.py", "function", "f")
+    assert (row["old"], row["new"]) == ("def f(x):\n    return x", "def f(x):\n    return x + 1")
+    assert (row["message"], row["licence"], row["commit"]) == ("Add one", "MIT", history.ids["Add one"].decode())
+
+
+def test_a_changed_method_is_taken_without_its_indentation(history: History) -> None:
+    history.commit("class", {"c.py": CLASS.format("n")})
+    history.commit("method", {"c.py": CLASS.format("n + 1")})
+    rows, _ = history.mined()
+    assert [(row["name"], row["new"]) for row in rows] == [("A.f", "def f(self, n):\n    return n + 1")]
+
+
+def test_more_than_a_function_is_taken_as_a_small_file(history: History) -> None:
+    history.commit("import too", {"a.py": "import os\n\ndef f(x):\n    return x + 1\n\n\ndef g(x):\n    return 0\n"})
+    (row,) = history.mined()[0]
+    assert row["unit"] == "file" and row["name"] is None and row["new"].startswith("import os")
+    rows, rejects = history.mined(max_lines=5)
+    assert not rows and rejects["import too"] == "more than one function, in a file of 8 lines: over the limit of 5"
+
+
+def test_what_is_not_taken_has_its_reason(history: History) -> None:
+    history.commit("files", {"l.py": "x = 1\n", "z.py": "x = 1\n", "h.py": "x = 1\n"})
+    history.commit("two files", {"a.py": "x = 1\n", "b.txt": "c"})
+    history.commit("text", {"b.txt": "d"})
+    history.commit("new file", {"n.py": "x = 1\n"})
+    history.commit("comment", {"a.py": "x = 1  # one\n"})
+    history.commit("broken", {"a.py": "x = (\n"})
+    history.commit("mended", {"a.py": "x = 2\n"})
+    history.commit('Revert "mended"', {"a.py": "x = 3\n"})
+    history.commit("latin", {"l.py": "x = 'é'\n".encode("latin-1")})
+    history.commit("binary", {"z.py": b"x = 1\0\n"})
+    history.commit("huge", {"h.py": "x = 1\n" * 1000})
+    history.commit("small again", {"h.py": "x = 1\n"})
+    rows, rejects = history.mined(max_file_bytes=2000)
+    assert not rows
+    assert rejects == {
+        "start": "the first commit",
+        "files": "3 files changed",
+        "two files": "2 files changed",
+        "text": "not a Python file",
+        "new file": "a file was not modified but: add",
+        "comment": "only comments, docstrings or layout changed",
+        "broken": "the code does not parse",
+        "mended": "the code does not parse",
+        'Revert "mended"': "a revert",
+        "latin": "not UTF-8",
+        "binary": "a binary file",
+        "huge": "a file of 6000 bytes: over the limit of 2000",
+        "small again": "a file of 6000 bytes: over the limit of 2000",
+    }
+
+
+def test_submodules_merges_and_shallow_histories_are_skipped(history: History) -> None:
+    module = b"1" * 40
+    history.commit_tree("submodule", lambda tree: tree.add(b"lib", 0o160000, module))
+    history.commit_tree("submodule moves", lambda tree: tree.add(b"lib", 0o160000, b"2" * 40))
+    history.ids["merge"] = history.repo.get_worktree().commit(
+        message=b"merge", author=WHO, committer=WHO, tree=history.repo[history.repo.head()].tree,
+        merge_heads=[history.ids["start"]], sign=False,
+    )  # fmt: skip
+    rows, rejects = history.mined()
+    assert not rows and rejects["submodule moves"] == "not a regular file: a submodule or a link"
+    assert rejects["merge"] == "a merge" and rejects["submodule"] == "a file was not modified but: add"
+    tip = history.repo[history.repo.head()]
+    (history.path / ".git" / "shallow").write_bytes(history.ids["submodule moves"] + b"\n")
+    gone = history.ids["submodule"].decode()
+    (history.path / ".git" / "objects" / gone[:2] / gone[2:]).unlink()
+    rows, _ = mine(history.path, MiningSettings())
+    assert not rows and tip is not None
+
+
+def test_a_licence_that_changed_counts_from_the_commit_that_changed_it(history: History) -> None:
+    history.commit("to GPL", {"LICENSE": GPL})
+    history.commit("under GPL", {"a.py": "def f(x):\n    return 2\n"})
+    history.commit("back", {"LICENSE": BSD})
+    history.commit("under BSD", {"a.py": "def f(x):\n    return 3\n"})
+    rows, rejects = history.mined()
+    assert [(row["message"], row["licence"]) for row in rows] == [("under BSD", "BSD-2-Clause")]
+    assert rejects["under GPL"] == "the licence at this commit is not permissive: GPL"
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"LICENSE": GPL}, r"library: GPL: its commits are not taken; .* Apache-2.0, MIT"),
+        ({"a.py": "x = 1"}, r"no licence file: its commits are not taken"),
+        ({"LICENSE": "All rights reserved."}, r"a text that is not known: its commits"),
+        ({"LICENSE": MIT, "COPYING": GPL}, r"GPL, MIT: its commits are not taken"),
+    ],
+)
+def test_a_repository_without_a_permissive_licence_is_refused(tmp_path: Path, files: Files, message: str) -> None:
+    history = History(tmp_path / "library")
+    history.commit("start", files)
+    with pytest.raises(OrchardError, match=message):
+        mine(history.path, MiningSettings())
+
+
+def test_what_is_no_repository_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(OrchardError, match="is not a git repository: give the folder that holds .git"):
+        mine(tmp_path, MiningSettings())
+    with pytest.raises(OrchardError, match="is not a git repository"):
+        mine(tmp_path / "nowhere", MiningSettings())
+    Repo.init(str(tmp_path))
+    with pytest.raises(OrchardError, match="the repository has no commits"):
+        mine(tmp_path, MiningSettings())
+
+
+def test_a_repository_without_python_gives_no_rows_and_the_table_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = History(tmp_path / "prose")
+    history.commit("start", {"LICENSE": MIT, "b.txt": "b"})
+    history.commit("more", {"b.txt": "c"})
+    monkeypatch.setenv("ORCHARD_HOME", str(tmp_path / "home"))
+    assert mine_into_lake(history.path, "quick") == {"taken": 0, "not a Python file": 1, "the first commit": 1}
+    with Lake(tmp_path / "home") as lake:
+        assert lake.read("code_changes").is_empty() and lake.read("rejects").height == 2
+    history.commit("code", {"a.py": "x = 1\n"})
+    history.commit("better code", {"a.py": "x = 2\n"})
+    assert mine_into_lake(history.path, "quick")["taken"] == 1
+    with Lake(tmp_path / "home") as lake:
+        assert lake.read("code_changes")["message"].to_list() == ["better code"]
+
+
+def test_licences_are_known_by_their_sentences() -> None:
+    assert licences_in("  Apache License\n  Version 2.0, January 2004") == {"Apache-2.0"}
+    assert licences_in(MIT) == {"MIT"} and licences_in(BSD) == {"BSD-2-Clause"}
+    assert licences_in(BSD + " may not be used to endorse or promote products") == {"BSD-3-Clause"}
+    assert licences_in("GNU LESSER GENERAL PUBLIC LICENSE") == {"LGPL"}
+    assert one_of([MIT, "Apache License Version 2.0"], ("MIT", "Apache-2.0"))[0] == "Apache-2.0"
+    names = ["LICENSE", "LICENCE.txt", "COPYING.md", "license-mit", "licensing.py", "LICENSES_OLD"]
+    assert [is_licence_file(name) for name in names] == [True, True, True, True, False, False]
