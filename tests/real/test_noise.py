@@ -28,7 +28,7 @@ validation: {variants: [outcome, voted_flip, voted_drop_random]}
 
 def pair(i: int) -> dict[str, object]:
     """A sentence against its words in alphabetical order."""
-    a, b = WORDS[i % 18], WORDS[(i * 5 + 1) % 18]
+    a, b = WORDS[i % 16], WORDS[(i * 5 + 1) % 16]
     good = f"I saw the {a} and then the {b} near the station."
     return {
         "good": good,
