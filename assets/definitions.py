@@ -11,6 +11,7 @@ from assets.sampling import prompts, responses, tree_nodes
 from assets.synthesis import instructions
 from assets.training import TRAINED, reference_logps_asset, training_runs
 from assets.trees import preference_lists, thought_nodes
+from assets.unpaired import unpaired
 from assets.validation import evaluations, leaderboard, report
 from assets.workshop import Workshop
 from pipeline import config
@@ -43,6 +44,7 @@ defs = dg.Definitions(
         *NOISE,
         instructions,
         code_pairs,
+        unpaired,
         preferences,
         reference_logps_asset,
         training_runs,

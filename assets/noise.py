@@ -93,7 +93,7 @@ def _settings(shop: Workshop) -> list[object]:
     group_name="noise",
     kinds={"polars", "parquet"},
     owners=OWNERS,
-    deps=[scores],
+    deps=[scores, votes_asset],
     code_version=CODE,
     metadata={"dagster/column_schema": column_schema("pair_votes")},
     description="One row per pair and voter: its margin, and the probability that it gives to the labelled side.",
@@ -105,14 +105,20 @@ def pair_votes(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
 
     def compute() -> Made:
         from pipeline.noise.features import sides
+        from pipeline.noise.votes import read_votes
+        from pipeline.noise.voting import judged, recorded_votes
         from pipeline.noise.voting import pair_votes as votes_of
 
         source = source_of(settings)
         pairs = sides(voted_on(shop.lake, settings), shop.base, settings.noise.max_length)[0]
+        judges, rejects = read_votes(judged(pairs, shop.lake.read("votes")), duplicates=settings.noise.duplicates)
         rows = votes_of(pairs, shop.lake.read("scores"), source)
-        return Made(rows, (), {"margins": plots.histogram(rows["margin"].drop_nulls().to_list(), "margin", "votes")})
+        rows = pl.concat([rows, recorded_votes(pairs, judges, source)])
+        return Made(
+            rows, rejects, {"margins": plots.histogram(rows["margin"].drop_nulls().to_list(), "margin", "votes")}
+        )
 
-    recipe = Recipe("pair_votes", "pair votes", CODE, _settings(shop), parents=(*_parents(shop), "scores"))
+    recipe = Recipe("pair_votes", "pair votes", CODE, _settings(shop), parents=(*_parents(shop), "scores", "votes"))
     return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
 
 

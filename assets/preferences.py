@@ -11,6 +11,7 @@ from assets.produce import Made, Recipe, Result, column_schema, produce
 from assets.sampling import OWNERS, responses, tree_nodes
 from assets.synthesis import instructions
 from assets.trees import preference_lists, thought_nodes
+from assets.unpaired import unpaired
 from assets.workshop import Workshop
 from pipeline import config
 from pipeline.code import code_version
@@ -39,6 +40,7 @@ SOURCES = [
     pair_strengths,
     instructions,
     code_pairs,
+    unpaired,
 ]
 
 

@@ -20,3 +20,5 @@ UNION ALL
 SELECT 'instructions', 0, count(DISTINCT prompt_id) FROM instructions -- made by programs: no token is sampled
 UNION ALL
 SELECT 'code_pairs', coalesce(sum(tokens), 0)::BIGINT, count(DISTINCT prompt_id) FROM code_pairs
+UNION ALL
+SELECT 'unpaired', 0, count(DISTINCT prompt_id) FROM unpaired -- made from responses: nothing is sampled

@@ -11,6 +11,8 @@ from assets.preferences import preferences
 from assets.synthesis import instructions
 from assets.workshop import Workshop
 from pipeline import tables
+from pipeline.engine.model import Model
+from pipeline.engine.rendering import Renderer
 from pipeline.store import Commit, Lake
 
 RIVERS = "Which long rivers rise in the mountains and end in the northern sea without ever passing a town?"
@@ -47,6 +49,8 @@ def profile(home: Path, variants: str) -> Workshop:
 
 def test_prompts_pairs_rejects_and_the_overlap_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORCHARD_HOME", str(tmp_path))
+    monkeypatch.setattr(Workshop, "base", Model(tmp_path, "m@0"))
+    monkeypatch.setattr(Renderer, "length", lambda self, text: len(text))  # no tokenizer: a token is a character
     fill(tmp_path)
     shop = profile(tmp_path, "mapl_intra, mapl_shuffled")
     done = dg.materialize([instructions, preferences, no_test_prompt_in_synthesis], resources={"shop": shop})

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
 from assets.cli import app
@@ -49,7 +50,8 @@ def test_a_past_judges_verdicts_are_replayed_into_its_report_card(home: Path) ->
         assert lake.read("prompts").is_empty() and lake.read("responses").is_empty()  # nothing that would be trained on
     again = bring(DATA / "judgebench_votes.jsonl", JudgeSettings())
     with Lake(home) as lake:
-        assert again.cards.equals(brought.cards) and lake.read("votes").height == 12
+        assert_frame_equal(again.cards, brought.cards)  # up to the order in which floats were summed
+        assert lake.read("votes").height == 12
 
 
 def test_labelled_pairs_of_llmbar_and_pandalm_come_in_by_their_own_columns(home: Path) -> None:

@@ -71,7 +71,8 @@ def test_the_daemon_loads_every_asset_the_schedule_and_the_run_of_the_command_li
     nodes = {node["assetKey"]["path"][0]: node for node in data["assetNodes"]}  # type: ignore[index,attr-defined]
     assert set(nodes) == {
         "prompts", "responses", "tree_nodes", "thought_nodes", "preference_lists", "votes", "judges", "rationales",
-        "scores", "pair_votes", "pair_strengths", "voters", "noise_tests", "preferences", "reference_logps",
+        "scores", "pair_votes", "pair_strengths", "voters", "noise_tests", "instructions", "code_pairs", "unpaired",
+        "preferences", "reference_logps",
         "training_runs", "evaluations", "leaderboard", "report",
     }  # fmt: skip
     assert all(node["description"] and node["groupName"] != "default" for node in nodes.values())

@@ -94,7 +94,8 @@ def reason(of: dict[str, Any], text: str) -> dict[str, Any]:
     return {
         "rationale_id": content_id(of["pair_id"], text), "prompt_id": of["prompt_id"], "chosen_id": of["chosen_id"],
         "rejected_id": of["rejected_id"], "kind": "general", "messages": [{"role": "user", "content": "why?"}],
-        "text": text, "chosen_first": True, "p_chosen": None, "agrees": None, "judge_id": "toy", "tokens": 3,
+        "text": text, "chosen_first": True, "permuted": False, "p_chosen": None, "agrees": None, "judge_id": "toy",
+        "tokens": 3,
     }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
 
     -log sigmoid(r - delta) for a desirable text and -log sigmoid(-(r - delta)) for an undesirable one, r being
     beta * log-ratio and delta the mean reward so far; a row of two texts is the sum of both. A text of value above a
-    half is desirable. The weight of undesirable texts (see pipeline.training.density) is the row's weight.
+    half is desirable. The weight of undesirable texts (see pipeline.preferences.unpaired) is the row's weight.
 
     Args:
         log_ratios: (n, K) in nats, K 1 or 2.
