@@ -9,7 +9,7 @@ from pipeline.errors import OrchardError
 
 
 def test_every_shipped_profile_loads() -> None:
-    assert {"quick", "gpu", "cluster"} <= set(config.profiles())
+    assert {"quick", "every", "gpu", "cluster"} <= set(config.profiles())
     for name in config.profiles():
         assert config.load(name).profile == name
 

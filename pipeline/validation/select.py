@@ -19,31 +19,52 @@ def by_hash(pairs: pl.DataFrame) -> pl.DataFrame:
     return pairs.with_columns(order=_units(pairs)).sort("order").drop("order")
 
 
-def equal_budget(pairs: Mapping[str, pl.DataFrame], max_pairs: int, *, tokens: bool = True) -> dict[str, pl.DataFrame]:
+def equal_budget(rows: Mapping[str, pl.DataFrame], max_pairs: int, *, tokens: bool = True) -> dict[str, pl.DataFrame]:
     """As many training pairs of each variant as the smallest has, at most `max_pairs`; and as many tokens of text.
 
     Equal tokens (our choice): pairs are drawn by hash with probabilities tilted by exp(slope * tokens), which is the
     draw nearest to a uniform one with the wanted mean length. Where no draw of n pairs gives all variants the same
     sum, n shrinks, at most by half; where that does not help either, only the pairs are equal, and `token_ratio` of
-    the result tells how far the tokens are apart. A control draws the same pairs as its source.
+    the result tells how far the tokens are apart. A control draws the same pairs as its source. Ranked lists and single
+    texts are no pairs: of them as many are drawn as hold the tokens of the pairs.
 
     Raises:
-        OrchardError: a variant has no training pair.
+        OrchardError: a variant has no training row.
     """
-    train = {name: frame.filter(pl.col("split") == "train") for name, frame in pairs.items()}
+    train = {name: frame.filter(pl.col("split") == "train") for name, frame in rows.items()}
     empty = [name for name, frame in train.items() if frame.is_empty()]
     if empty:
         raise OrchardError(
             f"variant {empty[0]!r} has no training pair: take more prompts or draws, or prompts that the model gets "
             "partly right (pools in the profile)"
         )
-    n = min(max_pairs, *(frame.height for frame in train.values()))
-    lengths = {name: _lengths(frame) for name, frame in train.items()}
+    pairs = {name: frame for name, frame in train.items() if "chosen_id" in frame.columns}
+    chosen = _equal_pairs(pairs, max_pairs, tokens=tokens)
+    sums = [float(_lengths(frame).sum()) for frame in chosen.values()]
+    budget = float(np.mean(sums)) if sums else float("nan")
+    others = {name: frame for name, frame in train.items() if name not in pairs}
+    return {name: chosen[name] if name in chosen else _up_to(others[name], max_pairs, budget) for name in train}
+
+
+def _equal_pairs(pairs: Mapping[str, pl.DataFrame], max_pairs: int, *, tokens: bool) -> dict[str, pl.DataFrame]:
+    if not pairs:
+        return {}
+    n = min(max_pairs, *(frame.height for frame in pairs.values()))
+    lengths = {name: _lengths(frame) for name, frame in pairs.items()}
     found = _common_sum(lengths, n) if tokens and all(np.isfinite(own).all() for own in lengths.values()) else None
     if found is None:
-        return {name: by_hash(frame).head(n) for name, frame in train.items()}
+        return {name: by_hash(frame).head(n) for name, frame in pairs.items()}
     n, target = found
-    return {name: _tilted(frame, lengths[name], n, target) for name, frame in train.items()}
+    return {name: _tilted(frame, lengths[name], n, target) for name, frame in pairs.items()}
+
+
+def _up_to(rows: pl.DataFrame, max_rows: int, budget: float) -> pl.DataFrame:
+    """The first rows by hash whose tokens come nearest to a budget; without one, `max_rows` of them."""
+    ordered = by_hash(rows)
+    if not np.isfinite(budget):
+        return ordered.head(max_rows)
+    sums = np.cumsum(_lengths(ordered))
+    return ordered.head(int(np.argmin(np.abs(sums - budget))) + 1)
 
 
 def token_ratio(chosen: Mapping[str, pl.DataFrame]) -> float:

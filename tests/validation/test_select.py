@@ -106,3 +106,14 @@ def test_a_control_draws_the_same_pairs_as_its_source_under_a_token_budget_too()
     long = sized(pairs(60), [25 + i % 20 for i in range(60)])
     chosen = equal_budget({"real": source, "control": control, "long": long}, 30)
     assert chosen["real"]["prompt_id"].to_list() == chosen["control"]["prompt_id"].to_list()
+
+
+def test_lists_and_single_texts_get_the_tokens_of_the_pairs_and_as_many_rows_as_that_makes() -> None:
+    items = [[{"item_id": f"i{i}{j}"} for j in range(4)] for i in range(30)]
+    ids = {"prompt_id": [f"p{i}" for i in range(30)], "split": ["train"] * 30}
+    lists = sized(pl.DataFrame({**ids, "items": items}), [50] * 30)
+    singles = sized(pl.DataFrame({**ids, "response_id": [f"r{i}" for i in range(30)], "desirable": True}), [7] * 30)
+    chosen = equal_budget({"pairs": sized(pairs(20), [20] * 20), "lists": lists, "singles": singles}, 10)
+    assert {name: frame.height for name, frame in chosen.items()} == {"pairs": 10, "lists": 4, "singles": 29}
+    assert sums(chosen) == {"pairs": 200, "lists": 200, "singles": 203}
+    assert equal_budget({"lists": lists}, 10)["lists"].height == 10  # without pairs there is no budget of tokens
