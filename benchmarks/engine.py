@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline import config
-from pipeline.config import TreeSettings
+from pipeline.config import ThoughtSettings, TreeSettings
 from pipeline.engine import cachefile
 from pipeline.engine.base import Completion, Engine, Prompt, Sampling
 from pipeline.engine.cache import Backend, CachedEngine
@@ -47,6 +47,9 @@ HITS = 20_000  # a second
 NODE_SECONDS = 25.0  # for one call per node: a sample of its requests is enough for a rate
 
 TREES = TreeSettings(children=3, rollouts=8, max_depth=2, max_expansions=2, step_tokens=32, rollout_tokens=48)
+THOUGHTS = ThoughtSettings(
+    children=3, rollouts=4, beam=2, max_depth=2, max_expansions=3, step_tokens=32, rollout_tokens=48
+)
 
 
 def best_first(engine: Engine, prompts: pl.DataFrame) -> None:
@@ -54,7 +57,15 @@ def best_first(engine: Engine, prompts: pl.DataFrame) -> None:
     plant(engine, prompts, TREES, run_seed=0)
 
 
-WORKS: dict[str, Callable[[Engine, pl.DataFrame], None]] = {"best-first trees": best_first}
+def thoughts(engine: Engine, prompts: pl.DataFrame) -> None:
+    """Tree of thoughts: breadth-first with a beam of two, thoughts valued by rollouts."""
+    plant(engine, prompts, THOUGHTS, run_seed=0)
+
+
+WORKS: dict[str, Callable[[Engine, pl.DataFrame], None]] = {
+    "best-first trees": best_first,
+    "trees of thoughts": thoughts,
+}
 
 
 class Recorder:
