@@ -2,28 +2,16 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from pipeline import config
-from pipeline.config import CodeSettings, EngineSettings, ModelSettings, PoolSettings
+from pipeline.config import CodeSettings, PoolSettings
 from pipeline.engine.base import Engine, Reject
-from pipeline.engine.model import Model
 from pipeline.engine.session import run_all
-from pipeline.engine.vllm import VllmEngine
 from pipeline.prompts import load_pools
 from pipeline.synthesis.codefavor import evolve
 
 DATA = Path(__file__).parents[1] / "data" / "code" / "mbpp.jsonl"
-
-
-@pytest.fixture(scope="module")
-def engine(model: Model) -> Iterator[Engine]:
-    engine = VllmEngine(model, EngineSettings(kv_cache_gib=1), ModelSettings(max_model_len=1024))
-    yield engine
-    engine.close()
 
 
 def test_every_prompt_ends_as_a_pair_good_enough_or_malformed(engine: Engine) -> None:

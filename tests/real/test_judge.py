@@ -1,14 +1,12 @@
 """The default model as a judge: the machinery works, and its report card says that it is no judge."""
 
-from collections.abc import Iterator
 from itertools import product
 
 import polars as pl
 import pytest
 
 from pipeline import tables
-from pipeline.config import EngineSettings, JudgeSettings, ModelSettings, RationaleSettings
-from pipeline.engine.model import Model
+from pipeline.config import JudgeSettings, RationaleSettings
 from pipeline.engine.vllm import VllmEngine
 from pipeline.errors import OrchardError
 from pipeline.judge import rationales
@@ -20,13 +18,6 @@ SUMS = {f"{a} + {b}": [f"{a} + {b} = {a + b}.", f"{a} + {b} = {a + b + 1}."] for
 PROMPTS = prompts(*SUMS)
 RESPONSES = responses(SUMS, lambda text: eval(text.replace("=", "==").rstrip(".")))
 NOTHING = tables.empty("recorded_pairs")
-
-
-@pytest.fixture(scope="module")
-def engine(model: Model) -> Iterator[VllmEngine]:
-    engine = VllmEngine(model, EngineSettings(kv_cache_gib=1), ModelSettings(max_model_len=512))
-    yield engine
-    engine.close()
 
 
 def test_every_pair_is_judged_in_both_orders_and_the_card_says_how_little_that_is_worth(engine: VllmEngine) -> None:

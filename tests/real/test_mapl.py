@@ -1,26 +1,17 @@
 """Responses of the real model, MAPL's prompts made from them, and every instruction checked again."""
 
 import json
-from collections.abc import Iterator
 
 import polars as pl
 import pytest
 
-from pipeline.config import EngineSettings, MaplSettings, ModelSettings, SamplingSettings
-from pipeline.engine.model import Model
+from pipeline.config import MaplSettings, SamplingSettings
 from pipeline.engine.vllm import VllmEngine
 from pipeline.responses import draw
 from pipeline.synthesis.mapl import synthesise
 from pipeline.verify.instructions import fulfilment, read
 
 QUESTIONS = ("What is a river?", "Why do birds sing?", "Tell me about winter.", "How is bread made?")
-
-
-@pytest.fixture(scope="module")
-def engine(model: Model) -> Iterator[VllmEngine]:
-    engine = VllmEngine(model, EngineSettings(kv_cache_gib=1), ModelSettings(max_model_len=256))
-    yield engine
-    engine.close()
 
 
 def test_pairs_made_from_a_models_own_responses_hold(engine: VllmEngine) -> None:

@@ -1,12 +1,10 @@
 """Trees of thoughts, ranked lists and step rewards with the real engine and the real small model."""
 
-from collections.abc import Iterator
-
 import polars as pl
 import pytest
 
 from pipeline import tables
-from pipeline.config import EngineSettings, ModelSettings, ThoughtSettings, load
+from pipeline.config import ThoughtSettings, load
 from pipeline.engine.model import Model
 from pipeline.engine.vllm import VllmEngine
 from pipeline.preferences.lists import build_lists
@@ -17,13 +15,6 @@ from pipeline.trees.forest import plant
 from tests.conftest import TINY
 
 SMALL = ThoughtSettings(children=3, rollouts=4, max_depth=2, max_expansions=3, step_tokens=16, rollout_tokens=24)
-
-
-@pytest.fixture(scope="module")
-def engine(model: Model) -> Iterator[VllmEngine]:
-    engine = VllmEngine(model, EngineSettings(kv_cache_gib=1), ModelSettings(max_model_len=384))
-    yield engine
-    engine.close()
 
 
 @pytest.fixture(scope="module")
