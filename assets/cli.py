@@ -42,11 +42,17 @@ def run(profile: Profile = "quick") -> None:
 @app.command()
 @one_line_errors
 def sql(
-    query: str, version: Annotated[int | None, typer.Option(help="Read the tables at this version.")] = None
+    query: Annotated[str, typer.Argument(help="A SELECT, or a .sql file: a path, or a name in sql/.")],
+    version: Annotated[int | None, typer.Option(help="Read the tables at this version.")] = None,
 ) -> None:
     """Run a DuckDB query on the tables."""
     from pipeline.store import Lake
 
+    if query.endswith(".sql"):
+        found = [path for path in (Path(query), config.ROOT / "sql" / query) if path.is_file()]
+        if not found:
+            raise OrchardError(f"no file {query!r}, here or in {config.ROOT / 'sql'}")
+        query = found[0].read_text(encoding="utf-8")
     with Lake(config.home()) as lake:
         frame = lake.sql(query, version=version)
     show(frame.columns, frame.rows())

@@ -76,6 +76,8 @@ def test_sql_answers_and_refuses_to_write(finished: Home) -> None:
     assert wrong.returncode == 1 and wrong.stderr.startswith("orchard: ") and wrong.stderr.count("\n") == 1
     assert finished.orchard("sql", "DELETE FROM preferences").returncode == 1
     assert finished.orchard("tables").returncode == 0
+    assert "tree_plv" in finished.orchard("sql", "pairs_per_depth.sql").stdout
+    assert finished.orchard("sql", "nothing.sql").stderr.startswith("orchard: no file 'nothing.sql'")
 
 
 def test_a_killed_run_loses_nothing_and_the_next_one_finishes(finished: Home, new_home: Callable[[], Home]) -> None:
