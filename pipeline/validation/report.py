@@ -13,6 +13,9 @@ from matplotlib.figure import Figure
 
 from pipeline.config import Settings
 from pipeline.store import Lake
+from pipeline.tables import TABLES
+from pipeline.trees.facts import showpiece
+from pipeline.trees.picture import picture
 from pipeline.validation import figures
 from pipeline.validation.statistics import prompts_needed
 
@@ -34,8 +37,7 @@ def _facts(lake: Lake, settings: Settings) -> dict[str, Any]:
     board = lake.read("leaderboard")
     pairs = lake.read("preferences")
     trained = lake.read("training_runs")
-    # A table that one of its own runs last touched is named with that version.
-    known = ("prompts", "responses", "tree_nodes", "preferences", "reference_logps", "training_runs", "evaluations")
+    known = [name for name in TABLES if name not in ("leaderboard", "usage", "rejects") and lake.version(name)]
     return {
         "settings": settings,
         "board": board.to_dicts(),
@@ -49,6 +51,9 @@ def _facts(lake: Lake, settings: Settings) -> dict[str, Any]:
         ),
         "losses": _picture(figures.curves(_losses(trained), "optimiser step", "loss")),
         "strengths": _picture(figures.histogram(pairs["strength"].drop_nulls().to_list(), "strength", "pairs")),
+        "tree": _tree(lake),
+        "flat": lake.query_file("flat_trees").to_dicts(),
+        "usage": lake.query_file("usage").to_dicts(),
         "depths": lake.query_file("pairs_per_depth").to_dicts(),
         "judges": lake.read("judges").sort("origin", "judge_id", "criterion").to_dicts(),
         "strength_truth": lake.query_file("strength_truth").to_dicts(),
@@ -81,6 +86,12 @@ def _losses(trained: pl.DataFrame) -> dict[str, list[tuple[float, float]]]:
         f"{row['variant']} s{row['seed']}": [(point[0], point[1]) for point in json.loads(row["curve"])]
         for row in trained.iter_rows(named=True)
     }
+
+
+def _tree(lake: Lake) -> dict[str, str] | None:
+    """A picture of the tree whose values are spread most, and its prompt; null where there is no tree."""
+    rows = showpiece(lake.read("tree_nodes"))
+    return {"prompt_id": rows[0]["prompt_id"], "picture": _picture(picture(rows))} if rows else None
 
 
 def _examples(pairs: pl.DataFrame, settings: Settings) -> list[dict[str, Any]]:
