@@ -1,6 +1,8 @@
 """Kills runs with SIGKILL at random moments and compares what is there in the end with an undisturbed run.
 
-    .venv/bin/python benchmarks/kills.py [--kills 20] [--homes 4] [--seed 0]
+    .venv/bin/python benchmarks/kills.py [--kills 20] [--homes 4] [--seed 0] [--variants osp,osp_shuffled]
+
+`--variants` names what is built instead of the tiny profile's variants: with `osp` a judge is asked too.
 
 Each data folder is killed several times, at moments drawn uniformly from the work that a whole run has to do (a run
 goes on where the one before it was killed), and then runs to its end. The number format is float32: in bfloat16 a
@@ -51,7 +53,7 @@ def main() -> None:
     options = arguments()
     chance = random.Random(options.seed)
     with tempfile.TemporaryDirectory(prefix="orchard-kills-") as folder:
-        profile = write_profile(Path(folder))
+        profile = write_profile(Path(folder), options.variants)
         calm = Path(folder) / "calm"
         whole = run(calm, profile)
         print(f"undisturbed run: {whole:.0f} s", flush=True)
@@ -73,12 +75,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--homes", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--variants", default="")
     return parser.parse_args()
 
 
-def write_profile(folder: Path) -> Path:
+def write_profile(folder: Path, variants: str) -> Path:
     settings = yaml.safe_load((ROOT / "tests" / "real" / "tiny.yaml").read_text(encoding="utf-8"))
     settings["model"]["dtype"] = "float32"
+    settings["judge"] = {"seat_correction": True, "on_bias": "warn"}  # a small model is no fair judge
+    if variants:
+        settings["validation"]["variants"] = variants.split(",")
     path = folder / "kills.yaml"
     path.write_text(yaml.safe_dump(settings))
     return path
