@@ -26,11 +26,6 @@ class EngineRoom:
             self._engines[model.policy_id] = open_engine(model, self._settings, self._home, self._resident, self._meter)
         return self._engines[model.policy_id]
 
-    @property
-    def loads(self) -> int:
-        """How often vLLM was built in this run; exchanged weights do not count."""
-        return self._resident.loads
-
     def usage(self) -> Usage:
         """The counts of all engines together."""
         total = Usage()

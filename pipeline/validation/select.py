@@ -24,8 +24,8 @@ def equal_budget(rows: Mapping[str, pl.DataFrame], max_pairs: int, *, tokens: bo
 
     Equal tokens (our choice): pairs are drawn by hash with probabilities tilted by exp(slope * tokens), which is the
     draw nearest to a uniform one with the wanted mean length. Where no draw of n pairs gives all variants the same
-    sum, n shrinks, at most by half; where that does not help either, only the pairs are equal, and `token_ratio` of
-    the result tells how far the tokens are apart. A control draws the same pairs as its source. Ranked lists and single
+    sum, n shrinks, at most by half; where that does not help either, only the pairs are equal, and the report says
+    how far the tokens are apart. A control draws the same pairs as its source. Ranked lists and single
     texts are no pairs: of them as many are drawn as hold the tokens of the pairs.
 
     Raises:
@@ -65,12 +65,6 @@ def _up_to(rows: pl.DataFrame, max_rows: int, budget: float) -> pl.DataFrame:
         return ordered.head(max_rows)
     sums = np.cumsum(_lengths(ordered))
     return ordered.head(int(np.argmin(np.abs(sums - budget))) + 1)
-
-
-def token_ratio(chosen: Mapping[str, pl.DataFrame]) -> float:
-    """Tokens of the variant with the most over tokens of the one with the fewest; 1 where they are equal."""
-    sums = [float(_lengths(frame).sum()) for frame in chosen.values()]
-    return max(sums) / min(sums) if sums and min(sums) > 0 else float("nan")
 
 
 def held_out(pairs: Mapping[str, pl.DataFrame], max_pairs: int) -> pl.DataFrame:

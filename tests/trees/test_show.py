@@ -81,7 +81,10 @@ def test_a_picture_puts_leaves_side_by_side_and_parents_over_their_middle() -> N
 def test_a_picture_survives_odd_texts_and_a_bare_question() -> None:
     odd = [{**row, "text": "$x_ \\frac{" if row["kind"] == "step" else ""} for row in TREE]
     for rows in (odd, [TREE[0]]):
-        picture(rows).savefig(io.BytesIO(), format="svg")
+        drawn, out = picture(rows), io.BytesIO()
+        drawn.savefig(out, format="svg")
+        shown = sum(row["kind"] != "rollout" for row in rows)
+        assert len(drawn.axes[0].texts) == shown and b"</svg>" in out.getvalue()
 
 
 def test_a_forest_is_counted_and_its_most_varied_tree_is_shown() -> None:
