@@ -20,7 +20,7 @@ from pipeline.progress import bar
 from pipeline.synthesis import codefavor
 from pipeline.synthesis.codefavor_measure import measure
 
-CODE = code_version("pipeline/synthesis", "pipeline/verify", "pipeline/engine", "pipeline/tables.py")
+CODE = code_version("pipeline/synthesis", "pipeline/verify", "pipeline/engine", "pipeline/tables")
 
 
 @dg.asset(

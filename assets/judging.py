@@ -16,8 +16,8 @@ from pipeline.judge import card, collect, rationales, templates
 from pipeline.preferences.judged import rationale_pairs
 from pipeline.progress import bar
 
-CODE = code_version("pipeline/judge", "pipeline/engine", "pipeline/preferences/judged.py", "pipeline/tables.py")
-CARD_CODE = code_version("pipeline/judge", "pipeline/tables.py", "sql/judge_items.sql", "sql/judge_labels.sql")
+CODE = code_version("pipeline/judge", "pipeline/engine", "pipeline/preferences/judged.py", "pipeline/tables")
+CARD_CODE = code_version("pipeline/judge", "pipeline/tables", "sql/judge_items.sql", "sql/judge_labels.sql")
 UNUSED: Metadata = {"status": "no variant of this profile uses it"}
 ASKED = ("words", "scale", "must_answer", "criteria", "method", "pairing", "max_prompts", "max_responses")
 

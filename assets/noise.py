@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pipeline.noise.features import Features
     from pipeline.noise.selftest import SelfTest
 
-CODE = code_version("pipeline/noise", "pipeline/preferences", "pipeline/tables.py")
+CODE = code_version("pipeline/noise", "pipeline/preferences", "pipeline/tables")
 UNUSED = {"status": "no variant of this profile uses it"}
 Advance = Callable[[int, int], None]
 

@@ -24,7 +24,7 @@ CODE = code_version(
     "pipeline/preferences",
     "pipeline/judge",
     "pipeline/noise",
-    "pipeline/tables.py",
+    "pipeline/tables",
     "sql/mapl_intra.sql",
     "sql/mapl_inter.sql",
     *QUERIES,

@@ -15,9 +15,9 @@ from pipeline.prompts import load_pools
 from pipeline.trees.forest import plant
 
 CODE = {
-    "prompts": code_version("pipeline/prompts", "pipeline/verify", "pipeline/tables.py"),
-    "responses": code_version("pipeline/responses.py", "pipeline/engine", "pipeline/verify", "pipeline/tables.py"),
-    "tree_nodes": code_version("pipeline/trees", "pipeline/engine", "pipeline/verify", "pipeline/tables.py"),
+    "prompts": code_version("pipeline/prompts", "pipeline/verify", "pipeline/tables"),
+    "responses": code_version("pipeline/responses.py", "pipeline/engine", "pipeline/verify", "pipeline/tables"),
+    "tree_nodes": code_version("pipeline/trees", "pipeline/engine", "pipeline/verify", "pipeline/tables"),
 }
 OWNERS = ["team:data"]
 

@@ -13,7 +13,7 @@ CODE = code_version(
     "pipeline/verify",
     "pipeline/verify/instructions/wordings.yaml",
     "pipeline/verify/instructions/vocabulary.txt",
-    "pipeline/tables.py",
+    "pipeline/tables",
     "sql/mapl_responses.sql",
     "sql/pairs_outcome.sql",
 )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pipeline.training.loop import TrainResult
 
 SELECTION = ("pipeline/validation/select.py", "pipeline/validation/rows.py")
-CODE = code_version("pipeline/training", *SELECTION, "pipeline/tables.py")
+CODE = code_version("pipeline/training", *SELECTION, "pipeline/tables")
 TRAINED = dg.StaticPartitionsDefinition(list(VARIANTS))
 
 

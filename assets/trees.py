@@ -12,7 +12,7 @@ from pipeline.preferences.lists import build_lists
 from pipeline.progress import bar
 from pipeline.trees.forest import plant
 
-LIST_CODE = code_version("pipeline/preferences/lists.py", "pipeline/trees", "pipeline/tables.py")
+LIST_CODE = code_version("pipeline/preferences/lists.py", "pipeline/trees", "pipeline/tables")
 UNUSED = {"status": "no variant of this profile uses it"}
 
 

@@ -10,7 +10,7 @@ from pipeline import tables
 from pipeline.code import code_version
 from pipeline.preferences.unpaired import VARIANTS, texts
 
-CODE = code_version("pipeline/preferences/unpaired.py", "pipeline/tables.py", "sql/unpaired_verified.sql")
+CODE = code_version("pipeline/preferences/unpaired.py", "pipeline/tables", "sql/unpaired_verified.sql")
 
 
 @dg.asset(

@@ -19,7 +19,7 @@ from pipeline.validation.report import write_report
 
 CODE = {
     "evaluations": code_version("pipeline/validation/evaluate.py", "pipeline/verify", "pipeline/engine"),
-    "leaderboard": code_version("pipeline/validation", "sql/data_tokens.sql", "pipeline/tables.py"),
+    "leaderboard": code_version("pipeline/validation", "sql/data_tokens.sql", "pipeline/tables"),
 }
 
 

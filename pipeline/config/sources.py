@@ -1,0 +1,65 @@
+"""Settings of prompt pools, splits, sampling and the verifiers' sandbox."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from pipeline.config.section import Section
+
+
+class ExampleSettings(Section):
+    """A question and its answer, shown before the prompt as turns of the chat (few-shot)."""
+
+    question: str
+    answer: str
+
+
+class PoolSettings(Section):
+    """One prompt pool."""
+
+    name: str
+    source: Literal["reasoning_gym", "file", "datasets"] = "reasoning_gym"
+    task: str = "chain_sum"  # reasoning_gym: data set name; else a label
+    params: dict[str, Any] = {}  # reasoning_gym: its configuration
+    path: str | None = None  # file: JSONL, Parquet or CSV; datasets: hub id or local folder
+    config: str | None = None  # datasets: configuration name
+    split: str = "train"  # datasets: which split to read
+    prompt_column: str = "question"
+    answer_column: str = "answer"
+    verifier: str | None = None  # default: reasoning_gym for its pools, number for others
+    template: str = "{question}"  # what the user turn says; {question} is the pool's text
+    system: str | None = None
+    examples: tuple[ExampleSettings, ...] = ()  # few-shot turns, through the same template
+    size: int | None = Field(None, ge=1)  # rows to take; null: all (reasoning_gym needs one)
+    seed: int = 0
+    licence: str = "unknown"
+
+
+class SplitSettings(Section):
+    """Shares of the prompts, by hash of the prompt; the rest is train."""
+
+    validation: float = Field(0.1, ge=0, lt=1)
+    test: float = Field(0.2, ge=0, lt=1)
+
+
+class SamplingSettings(Section):
+    """How responses are sampled."""
+
+    n: int = Field(8, ge=1)
+    temperature: float = Field(0.8, ge=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_tokens: int = Field(64, ge=1)
+    near_duplicate: float = Field(0.8, gt=0, le=1)  # Jaccard similarity from which two draws are marked; our choice
+
+
+class SandboxSettings(Section):
+    """Where generated code runs. A program is one process with one thread, so the limits are totals."""
+
+    isolation: Literal["bubblewrap", "limits"] = "bubblewrap"  # limits: weaker, a program can read your files
+    cpu_seconds: int = Field(4, ge=1)  # of the program, and again of its tests
+    wall_seconds: float = Field(12.0, gt=0)  # of both together
+    memory_mib: int = Field(512, ge=64)  # address space
+    file_mib: int = Field(4, ge=0)  # largest file, in /tmp; with `limits` none can be written
+    scratch_mib: int = Field(16, ge=1)  # all of /tmp
+    output_kib: int = Field(1024, ge=1)  # what one call may return; printed text goes nowhere
+    workers: int | None = Field(None, ge=1)  # warm sandboxes; null: one per core

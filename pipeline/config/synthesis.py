@@ -1,0 +1,41 @@
+"""Settings of synthetic preferences: MAPL and CodeFavor."""
+
+from pydantic import Field
+
+from pipeline.config.engine import ModelSettings
+from pipeline.config.section import Section
+
+
+class MaplSettings(Section):
+    """MAPL's synthetic instructions. None of these numbers was found in the paper: all are our choice."""
+
+    max_instructions: int = Field(3, ge=1)  # k: 1 to this many are added to a prompt
+    max_per_prompt: int = Field(4, ge=1)  # responses, and pairs of responses, that are used of each prompt
+    kinds: tuple[str, ...] = ()  # names of instruction types; empty: all
+
+
+class CodeSettings(Section):
+    """CodeFavor: pairs of code from commits and from a critic, and what execution says of them."""
+
+    critic: ModelSettings | None = None  # the model that reads commits and revises drafts; null: the policy itself
+    draft_tokens: int = Field(1024, ge=1)  # paper's code
+    draft_temperature: float = Field(0.8, ge=0)  # paper's code
+    critic_tokens: int = Field(2048, ge=1)  # paper's code, both methods
+    commit_temperature: float = Field(0.8, ge=0)  # paper's code
+    evol_temperature: float = Field(0.5, ge=0)  # paper's code
+    examples: int = Field(2, ge=0, le=2)  # worked examples shown to the critic; the paper shows five
+    max_changes: int | None = Field(None, ge=1)  # mined changes that the critic reads, by hash; null: all
+    max_prompts: int | None = Field(None, ge=1)  # code prompts that get a draft and a revision, by hash; null: all
+    timing_runs: int = Field(3, ge=1)  # the least CPU time of these counts; our choice
+    timing_repeat: int = Field(20, ge=1)  # times that the tests run in each; our choice
+    speed_ratio: float = Field(1.3, gt=1)  # a version this much faster is better; our choice
+    speed_seconds: float = Field(0.005, ge=0)  # and faster by this many seconds of CPU time; our choice
+
+
+class MiningSettings(Section):
+    """Which commits `orchard mine-commits` takes; all values are our choice, the licences are the paper's."""
+
+    licences: tuple[str, ...] = ("Apache-2.0", "MIT", "BSD-3-Clause", "BSD-2-Clause")
+    max_commits: int = Field(20_000, ge=1)  # newest first
+    max_file_bytes: int = Field(200_000, ge=1)  # of either side; larger files are not read
+    max_lines: int = Field(120, ge=1)  # of a taken function or file, either side

@@ -1,0 +1,64 @@
+"""Settings of pairs, training and validation."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.config.section import Section
+
+
+class PreferenceSettings(Section):
+    """From trees and responses to pairs."""
+
+    margin: float = Field(0.375, gt=0, le=1)  # Tree-PLV, second-hand: 3 of 8 rollouts
+    continuation: Literal["step", "rollout"] = "step"
+    max_pairs_per_prompt: int = Field(4, ge=1)  # outcome pairs, pairs across clusters; our choice
+    regret_scale: float = Field(1.0, gt=0)  # regret pairs: strength = sigmoid(scale * difference of regrets)
+
+
+class LossSettings(Section):
+    """What single losses read besides beta; each loss's file says where a formula is from."""
+
+    label_smoothing: float = Field(0.1, ge=0, lt=0.5)  # conservative: P(label wrong) of every pair; our choice
+    margin_scale: float = Field(1.0, ge=0)  # margin, soft_margin: times the margin column; our addition
+    flip_trust: float = Field(0.5, ge=0, le=1)  # rdpo: share of the noise score that is believed; our guard
+    flip_bound: float = Field(0.2, ge=0, le=0.45)  # rdpo: never a higher flip rate; our guard
+    reliability: float = Field(0.9, gt=0, lt=1)  # lcpo: P(label right) at the start; paper
+    reliability_rate: float = Field(0.1, ge=0, le=1)  # lcpo: share of a step's mean in the new reliability; paper
+    list_weights: Literal["lambda", "uniform"] = "lambda"  # list_ranking: uniform is the control
+    gamma: float = Field(1.0, ge=0)  # rationale: weight of its mean negative log-probability per token; our choice
+
+
+class TrainingSettings(Section):
+    """DPO training. beta: 0.1 in DPO's and most papers; TPO's code has 0.5."""
+
+    method: Literal["full", "lora"] = "lora"
+    loss: str = "sigmoid"
+    losses: LossSettings = LossSettings()
+    beta: float = Field(0.1, gt=0)
+    learning_rate: float = Field(2e-5, gt=0)
+    warmup: float = Field(0.1, ge=0, lt=1)  # share of the steps
+    epochs: int = Field(2, ge=1)
+    batch_pairs: int = Field(8, ge=1)  # pairs per optimiser step
+    micro_tokens: int = Field(1024, ge=1)  # padded tokens per forward pass; more suits a GPU, on a CPU it is no faster
+    max_length: int = Field(1024, ge=8)  # tokens of context and text
+    too_long: Literal["truncate", "drop"] = "truncate"  # a longer context loses its left, or its pair is rejected
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    lora_rank: int = Field(16, ge=1)
+    lora_alpha: int = Field(32, ge=1)
+    gradient_checkpointing: bool = False
+    checkpoint_every: int = Field(20, ge=1)  # optimiser steps
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+
+
+class ValidationSettings(Section):
+    """What is compared, and how."""
+
+    variants: tuple[str, ...] = Field(("outcome", "tree_plv", "tree_plv_shuffled"), min_length=1)
+    max_pairs: int = Field(96, ge=1)  # per variant: the same number for all
+    retrain_share: float = Field(0.05, ge=0, le=1)  # train again when more of a variant's pairs changed: our choice
+    equal_tokens: bool = True  # the same number of trained tokens too, where the variants' texts allow it
+    draws: int = Field(4, ge=1)  # sampled answers per test prompt
+    bootstrap: int = Field(10_000, ge=100)  # resamples
+    confidence: float = Field(0.95, gt=0, lt=1)

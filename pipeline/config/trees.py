@@ -1,0 +1,62 @@
+"""Settings of trees and of ranked lists."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.config.section import Section
+
+
+class GrowthSettings(Section):
+    """What every kind of tree has: how thoughts are drawn, how rollouts value them, and where growing ends."""
+
+    children: int = Field(4, ge=1)  # k thoughts per expansion, our choice
+    rollouts: int = Field(8, ge=1)  # per step; Tree-PLV, second-hand
+    max_depth: int = Field(8, ge=1)  # steps, our choice
+    max_expansions: int = Field(8, ge=0)  # our choice
+    max_tokens: int | None = Field(None, ge=0)  # sampled tokens per tree; null: no limit
+    step_tokens: int = Field(48, ge=1)  # longest step
+    rollout_tokens: int = Field(64, ge=1)  # longest rollout
+    delimiter: str = Field("\n", min_length=1)  # ends a step; our choice
+    temperature: float = Field(0.8, gt=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_prompts: int | None = Field(None, ge=1)  # train prompts that get a tree; null: all
+    probe: int = Field(0, ge=0)  # rollouts of the bare question before the search; our choice
+    if_flat: Literal["keep", "more", "skip"] = "keep"  # where the probe is all right or all wrong
+    flat_rollouts: int = Field(32, ge=1)  # rollouts per step with `more`; `skip` grows no tree
+
+
+class TreeSettings(GrowthSettings):
+    """Tree-PLV best-first search. Paper, second-hand: 8 rollouts. k, depth and sampling are our choice."""
+
+    strategy: Literal["greedy", "frontier"] = "greedy"
+
+
+class ThoughtSettings(GrowthSettings):
+    """Tree of thoughts (Yao et al. 2023, arXiv 2305.10601), and the comb of TPO's released code (`branches`).
+
+    From the authors' public code: propose or sample, value or vote, the best b of a level. Numbers are our choice.
+    """
+
+    search: Literal["breadth_first", "depth_first", "best_first", "branches"] = "breadth_first"
+    generate: Literal["sample", "propose"] = "sample"
+    value: Literal["rollouts", "verdict", "score", "vote"] = "rollouts"
+    beam: int = Field(2, ge=1)  # breadth_first: thoughts kept at each depth
+    threshold: float = Field(0.25, ge=0, le=1)  # depth_first: thoughts valued below are not visited
+    branches: int = Field(3, ge=1)  # branches: cuts of the reference path; TPO's code has 3
+
+    @model_validator(mode="after")
+    def _can_be_searched(self) -> "ThoughtSettings":
+        if self.value == "vote" and self.search in ("best_first", "branches"):
+            raise ValueError("votes compare one group only: search breadth_first or depth_first, or take another value")
+        group = self.children * (self.beam if self.search == "breadth_first" else 1)
+        if self.value == "vote" and group > 26:
+            raise ValueError(f"a vote over {group} thoughts: at most 26 have a letter: lower children or beam")
+        return self
+
+
+class ListSettings(Section):
+    """Ranked lists of whole paths."""
+
+    size: int = Field(5, ge=2)  # items; TPO's code has 5
+    rewards: bool = True  # adaptive step rewards, which need the model's hidden states

@@ -1,0 +1,90 @@
+"""Every table's columns, types, units and rules, declared once.
+
+Conventions for all tables: ids are content hashes, joins go by id, higher is better, probabilities lie in [0, 1],
+an unknown number is null and never a sentinel, and text is stripped once, where it enters.
+"""
+
+import dataframely as dy
+import polars as pl
+
+from pipeline.tables.judging import Judges, RecordedPairs, Votes
+from pipeline.tables.noise import NoiseTests, PairStrengths, PairVotes, Scores, Voters
+from pipeline.tables.preferences import PreferenceLists, Preferences, Rationales, Unpaired
+from pipeline.tables.results import Evaluations, Leaderboard, ReferenceLogps, Rejects, TrainingRuns, Usage
+from pipeline.tables.sampling import Prompts, Responses, TreeNodes
+from pipeline.tables.synthesis import CodeChanges, CodePairs, Instructions
+from pipeline.tables.terms import METHODS, SPLITS, VALUATIONS, Split
+
+__all__ = [
+    "CodeChanges",
+    "CodePairs",
+    "Evaluations",
+    "Instructions",
+    "Judges",
+    "Leaderboard",
+    "METHODS",
+    "NoiseTests",
+    "PairStrengths",
+    "PairVotes",
+    "PreferenceLists",
+    "Preferences",
+    "Prompts",
+    "Rationales",
+    "RecordedPairs",
+    "ReferenceLogps",
+    "Rejects",
+    "Responses",
+    "SPLITS",
+    "Scores",
+    "Split",
+    "TABLES",
+    "TrainingRuns",
+    "TreeNodes",
+    "Unpaired",
+    "Usage",
+    "VALUATIONS",
+    "Voters",
+    "Votes",
+    "columns",
+    "empty",
+]
+
+TABLES: dict[str, type[dy.Schema]] = {
+    "prompts": Prompts,
+    "responses": Responses,
+    "tree_nodes": TreeNodes,
+    "preferences": Preferences,
+    "instructions": Instructions,
+    "preference_lists": PreferenceLists,
+    "unpaired": Unpaired,
+    "votes": Votes,
+    "recorded_pairs": RecordedPairs,
+    "judges": Judges,
+    "rationales": Rationales,
+    "scores": Scores,
+    "pair_votes": PairVotes,
+    "pair_strengths": PairStrengths,
+    "voters": Voters,
+    "noise_tests": NoiseTests,
+    "code_changes": CodeChanges,
+    "code_pairs": CodePairs,
+    "reference_logps": ReferenceLogps,
+    "training_runs": TrainingRuns,
+    "evaluations": Evaluations,
+    "leaderboard": Leaderboard,
+    "usage": Usage,
+    "rejects": Rejects,
+}
+
+
+def columns(table: str) -> list[tuple[str, str, str]]:
+    """(name, type, meaning) of every column of a table, for documentation and the web UI."""
+    schema = TABLES[table]
+    return [
+        (name, str(column.dtype), (column.metadata or {}).get("doc", "")) for name, column in schema.columns().items()
+    ]
+
+
+def empty(table: str) -> pl.DataFrame:
+    """An empty frame with a table's columns and types."""
+    return TABLES[table].create_empty()

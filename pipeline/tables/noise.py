@@ -1,0 +1,99 @@
+"""Tables of reward models that vote: scores, votes, strengths, voters and the self-test."""
+
+import dataframely as dy
+
+import pipeline.tables.kinds as col
+from pipeline.tables.terms import SPLITS
+
+
+class Scores(dy.Schema):
+    """One row per text and reward model that scored it."""
+
+    score_id = col.identifier("hash of text and model", key=True)
+    text_id = col.identifier("hash of context and text as token ids")
+    response_id = col.identifier("response or node that the text is")
+    prompt_id = col.identifier("its prompt")
+    model_id = col.text("the reward model; no model scored a prompt that it was trained on")
+    aspect = col.text("what is rewarded")
+    raw = col.number("reward as the model gives it, nats")
+    standardised = col.number("raw less the model's mean, in its standard deviations")
+    r_lsc = dy.Float64(
+        max=0,
+        nullable=True,
+        allow_inf=False,
+        allow_nan=False,
+        metadata=col.meaning("log-sigmoid of raw less its prompt's centre; null for a prompt's only text"),
+    )
+
+
+class PairVotes(dy.Schema):
+    """One row per pair of a variant and voter."""
+
+    source = col.identifier("the variant whose pair it is", key=True)
+    chosen_id = col.identifier("the labelled side", key=True)
+    rejected_id = col.identifier("the other side", key=True)
+    voter_id = col.identifier("who votes", key=True)
+    pair_id = col.identifier("the pair in its variant")
+    prompt_id = col.identifier("its prompt")
+    split = col.choice(SPLITS, "the prompt's split")
+    kind = col.choice(["reward head", "recorded"], "what the voter is")
+    margin = col.number(
+        "score of the chosen side minus that of the rejected one; null where the vote has none", nullable=True
+    )
+    p = col.share("P(chosen is better) that the voter says; calibrated where it has a margin")
+
+
+class PairStrengths(dy.Schema):
+    """One row per pair that was voted on: how strongly, and whether its label is right."""
+
+    source = col.identifier("the variant whose pair it is", key=True)
+    chosen_id = col.identifier("the labelled side", key=True)
+    rejected_id = col.identifier("the other side", key=True)
+    pair_id = col.identifier("the pair in its variant")
+    prompt_id = col.identifier("its prompt")
+    split = col.choice(SPLITS, "the prompt's split")
+    n_votes = dy.Int64(min=1, metadata=col.meaning("voters with a margin"))
+    mean = col.number("mean margin of the voters, in standard deviations of their rewards")
+    spread = dy.Float64(
+        min=0, allow_inf=False, allow_nan=False, metadata=col.meaning("population standard deviation of the margins")
+    )
+    share_against = col.share("share of voters that prefer the rejected side")
+    decile = dy.Int64(min=0, max=9, metadata=col.meaning("0: the tenth of the pairs with the lowest means"))
+    noise_score = col.share("P(the label is wrong); null where only voters of unknown reliability voted", nullable=True)
+    flip_rate = col.share(
+        "share of wrong labels of the label's source, cautious: 1 less the upper end of its reliability", nullable=True
+    )
+
+
+class Voters(dy.Schema):
+    """One row per voter: how reliable it is."""
+
+    source = col.identifier("the variant whose pairs were voted on", key=True)
+    voter_id = col.identifier("who votes, or label:<method> for who gave the labels", key=True)
+    kind = col.choice(["label", "reward head", "recorded"], "what the voter is")
+    n_votes = col.count("pairs that it voted on")
+    reliability = col.share("P(its side is the better one); null where the votes do not tell", nullable=True)
+    low = col.share("lower end of its 95 % interval; null where unknown", nullable=True)
+    high = col.share("upper end", nullable=True)
+    agreement = col.share("share of labels that it agrees with; of a reward head: held out", nullable=True)
+    calibration_error = col.share(
+        "mean gap between p and the share of labels that agree, over ten bins; null for a label", nullable=True
+    )
+
+
+class NoiseTests(dy.Schema):
+    """One row per number of the self-test: labels flipped on purpose, and what finds or mends them."""
+
+    test_id = col.identifier("hash of share, kind, name and metric", key=True)
+    source = col.text("the variant whose pairs were used")
+    flipped_share = col.share("share of the training labels that was flipped")
+    kind = col.choice(["scorer", "treatment", "control"], "what was measured")
+    name = col.text("scorer or treatment")
+    metric = col.choice(["auroc", "precision_at_k", "accuracy"], "auroc and precision at k = flips; held-out accuracy")
+    value = col.share("the metric")
+    low = col.share("lower end of its interval")
+    high = col.share("upper end of its interval")
+    gain = col.number("accuracy less that without a treatment; null for a scorer", nullable=True)
+    gain_low = col.number("lower end of its paired interval", nullable=True)
+    gain_high = col.number("upper end", nullable=True)
+    n = dy.Int64(min=1, metadata=col.meaning("pairs behind the number"))

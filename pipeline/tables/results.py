@@ -1,0 +1,114 @@
+"""Tables of what came out and what it cost."""
+
+import dataframely as dy
+
+import pipeline.tables.kinds as col
+
+
+class ReferenceLogps(dy.Schema):
+    """One row per text and reference model: its log-probability, computed once and shared by all variants."""
+
+    text_id = col.identifier("hash of the context, the text and whether it ends the turn", key=True)
+    policy_id = col.identifier("the reference model", key=True)
+    logp = dy.Float64(
+        max=1e-3,
+        allow_inf=False,
+        allow_nan=False,
+        metadata=col.meaning("sum of log-probabilities of the text's tokens, nats"),
+    )
+    tokens = dy.Int64(min=1, metadata=col.meaning("tokens of the text, the end-of-turn token included"))
+
+
+class TrainingRuns(dy.Schema):
+    """One row per trained policy."""
+
+    run_id = col.identifier("hash of variant, data, settings and seed", key=True)
+    variant = col.text("the data it was trained on")
+    seed = col.count("training seed")
+    policy_id = col.identifier("the trained policy")
+    reference_id = col.identifier("the model it started from")
+    checkpoint = col.text("folder of the weights, relative to the data folder")
+    loss = col.text("name of the loss")
+    method = col.choice(["full", "lora"], "which weights were trained")
+    settings = col.text("JSON of the training settings")
+    n_pairs = col.count("pairs trained on, in each epoch")
+    row_ids = dy.List(dy.String(), metadata=col.meaning("ids of the pairs, lists or texts, sorted"))
+    row_marks = dy.List(dy.String(), metadata=col.meaning("hashes of those rows with all that the loss reads, sorted"))
+    n_steps = col.count("optimiser steps")
+    n_tokens = col.count("tokens of chosen and rejected texts seen, all epochs")
+    loss_first = col.number("mean loss over the first tenth of the steps")
+    loss_last = col.number("mean loss over the last tenth of the steps")
+    accuracy_last = col.share("share of pairs with a positive margin over the last tenth of the steps")
+    curve = col.text("JSON list of [step, loss, accuracy, margin]")
+    length_ratio = col.number("tokens of chosen texts over tokens of rejected texts")
+    seconds = col.number("wall time, seconds")
+
+
+class Evaluations(dy.Schema):
+    """One row per evaluated policy, metric and unit (a prompt or a pair)."""
+
+    evaluation_id = col.identifier("hash of policy, metric and unit", key=True)
+    policy_id = col.identifier("the policy that was measured")
+    variant = col.text("its data variant")
+    seed = col.count("its training seed")
+    metric = col.text("accuracy or reward_accuracy")
+    unit_id = col.identifier("the prompt or the pair")
+    value = col.share("the metric on this unit: share of right draws, or 1, 0.5, 0")
+    n = dy.Int64(min=1, metadata=col.meaning("draws behind the value"))
+    tokens = col.count("tokens sampled for it")
+
+
+class Leaderboard(dy.Schema):
+    """One row per variant."""
+
+    variant = col.identifier("data variant", key=True)
+    n_seeds = col.count("training seeds")
+    accuracy = col.share("exact-match accuracy on held-out test prompts, mean over draws, prompts and seeds")
+    gain = col.number("accuracy minus the base model's, paired by prompt")
+    gain_low = col.number("lower end of the paired bootstrap interval of the gain")
+    gain_high = col.number("upper end of that interval")
+    p_value = col.share("two-sided p-value of the gain: sign-flip test over prompts; null for the base", nullable=True)
+    p_holm = col.share("the same, Holm-corrected across all variants", nullable=True)
+    verdict = col.choice(["better", "worse", "not distinguishable", "baseline"], "what interval and p_holm say")
+    reward_accuracy = col.share(
+        "share of held-out pairs whose chosen side the policy prefers more than its reference does", nullable=True
+    )
+    reward_pairs = col.count("held-out pairs behind it")
+    n_pairs = col.count("training pairs")
+    n_tokens = col.count("trained tokens")
+    length_ratio = col.number("tokens of chosen over rejected in training", nullable=True)
+    response_tokens = col.number("mean tokens of a sampled answer at the test")
+    data_tokens = col.count("tokens sampled to make the variant's data")
+    train_seconds = col.number("wall time of training, seconds, all seeds")
+    gain_per_million_tokens = col.number("gain per million sampled tokens", nullable=True)
+
+
+class Usage(dy.Schema):
+    """One row per step of a run that asked a model: what it cost."""
+
+    run_id = col.identifier("the run", key=True)
+    step = col.identifier("the step: responses, trees, evaluate outcome, ...", key=True)
+    table = col.text("the table that the step wrote")
+    requests = col.count("requests that reached the model")
+    cache_hits = col.count("requests that the completion cache answered")
+    prompt_tokens = col.count("tokens of the prompts that reached the model")
+    cached_prompt_tokens = col.count("of these, tokens that the model's prefix cache held")
+    sampled_tokens = col.count("tokens that the model sampled")
+    saved_tokens = col.count("sampled tokens that the completion cache saved")
+    seconds = col.number("wall time of the step, seconds")
+    engine_seconds = col.number("of these, spent in the model, loading left out")
+    load_seconds = col.number("of these, spent loading weights")
+    occupancy = col.share("share of the continuous batch that was filled, mean over its steps", nullable=True)
+    price = col.number("sampled tokens at the profile's price; null where it names none", nullable=True)
+    finished = col.flag("false where the step failed or its budget was reached: its table was not written")
+
+
+class Rejects(dy.Schema):
+    """One row per row that was dropped."""
+
+    reject_id = col.identifier("hash of table, step, row and reason", key=True)
+    table = col.text("the table it would have gone to")
+    step = col.text("the step that dropped it")
+    row_id = col.text("its id, where it had one", nullable=True)
+    reason = col.text("why")
+    row = col.text("the row as JSON")

@@ -1,0 +1,95 @@
+"""Tables of synthetic preferences: instructions, commits and code."""
+
+import dataframely as dy
+import polars as pl
+
+import pipeline.tables.kinds as col
+from pipeline.tables.terms import SPLITS
+
+
+class Instructions(dy.Schema):
+    """One row per synthetic prompt and what it is compared with (MAPL)."""
+
+    synthesis_id = col.identifier("hash of kind, both contexts and responses", key=True)
+    kind = col.choice(
+        ["intra", "inter"], "one response under two prompts, or two responses under a prompt and its origin"
+    )
+    condition = col.choice(
+        ["A", "B", "chosen", "rejected"],
+        "intra: the paper's condition; inter: which response of the original pair fulfils what was added",
+    )
+    prompt_id = col.identifier("the prompt it was made from; its split is that prompt's")
+    split = col.choice(SPLITS, "the prompt's split")
+    messages = col.messages("chat turns with instructions added: intra, those of the better prompt")
+    other_messages = col.messages("intra: the worse prompt, as many instructions; inter: the prompt as it was")
+    instructions = col.text("JSON of the added instructions, in IFEval's columns")
+    other_instructions = col.text("JSON of those of the worse prompt; null where none were added", nullable=True)
+    response_id = col.identifier("the response: inter, the one that fulfils all that was added")
+    other_id = col.identifier("inter: the response that fulfils nothing of it; intra: the same response")
+    fulfilled = col.share("share of `instructions` that the response fulfils")
+    other_fulfilled = col.share(
+        "intra: share of `other_instructions` that it fulfils; inter: of `instructions`, the other response"
+    )
+
+    @dy.rule()
+    def never_of_a_test_prompt(cls) -> pl.Expr:
+        return pl.col("split") != "test"
+
+    @dy.rule()
+    def better_side_fulfils_more(cls) -> pl.Expr:
+        return pl.col("fulfilled") > pl.col("other_fulfilled")
+
+
+class CodeChanges(dy.Schema):
+    """One row per commit that changed one function or file, mined from a git repository (CodeFavor)."""
+
+    change_id = col.identifier("hash of repository, commit, path and name", key=True)
+    repository = col.text("name of the repository's folder")
+    commit = col.text("its hash")
+    path = col.text("the changed file")
+    unit = col.choice(["function", "file"], "what changed: one function or method, or more of a small file")
+    name = col.text("qualified name of the function; null for a file", nullable=True)
+    message = col.text("the commit's message, stripped")
+    old = col.text("the code before")
+    new = col.text("the code after")
+    licence = col.text("SPDX name of the repository's licence at that commit")
+
+
+class CodePairs(dy.Schema):
+    """One row per naive and improved code for one task (CodeFavor), and what execution and analysis say of them."""
+
+    code_pair_id = col.identifier("hash of method, prompt, both codes and critic", key=True)
+    method = col.choice(["commit", "evol"], "Commit-Instruct or Critic-Evol")
+    prompt_id = col.identifier("its prompt: of the pool (evol), or hash of messages (commit)")
+    split = col.choice(SPLITS, "the prompt's split, by hash of its messages")
+    messages = col.messages("chat turns that both codes answer")
+    instruction = col.text("the task in words")
+    criteria = col.text("what the improvement is about")
+    naive = col.text("the code before: a first attempt, or the commit's old code rephrased")
+    improved = col.text("the code after")
+    feedback = col.text("the critic's comparison")
+    reflection = col.text("what the critic thought of the draft; null for commits", nullable=True)
+    source = col.text("the mined change or the prompt it came from")
+    licence = col.text("licence of that source")
+    policy_id = col.identifier("the critic")
+    draft_id = col.identifier("the model that wrote the naive code")
+    tokens = col.count("sampled tokens, all turns")
+    naive_held = col.share(
+        "share of the task's assertions that hold for the naive code; null without tests", nullable=True
+    )
+    improved_held = col.share("the same for the improved code", nullable=True)
+    naive_passed = col.flag("true where the naive code passes its tests; null without tests", nullable=True)
+    improved_passed = col.flag("the same for the improved code", nullable=True)
+    naive_seconds = col.number("least CPU time of its timing runs; null where it was not timed", nullable=True)
+    improved_seconds = col.number("the same for the improved code", nullable=True)
+    naive_findings = col.count("findings of the security rules in the naive code")
+    improved_findings = col.count("the same for the improved code")
+    correctness_margin = col.number("improved minus naive share of assertions; null without tests", nullable=True)
+    speed_margin = col.number("binary logarithm of naive over improved time; 0 below the threshold", nullable=True)
+    security_margin = col.number("naive minus improved findings")
+    improved_is_better = col.flag("what execution says; null where it says nothing", nullable=True)
+    decided_by = col.text("correctness, speed or security; null where execution says nothing", nullable=True)
+
+    @dy.rule()
+    def codes_differ(cls) -> pl.Expr:
+        return pl.col("naive") != pl.col("improved")
