@@ -19,6 +19,7 @@ from polars.testing import assert_frame_equal
 from pipeline import lock, tables
 from pipeline.errors import OrchardError
 from pipeline.store import Commit, Lake, layout, releases
+from pipeline.tables import kinds
 from tests.store_child import reference
 
 ROOT = Path(__file__).resolve().parents[1]
