@@ -43,7 +43,7 @@ def code_pairs(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         CODE,
         [settings.seed, settings.code.model_dump(), settings.sandbox.model_dump(), settings.splits.model_dump()],
         parents=("prompts", "code_changes"),
-        extra=(shop.base.policy_id, critic.policy_id, settings.model.dtype),
+        extra=(shop.base.policy_id, critic.policy_id, shop.engine_kind),
     )
     return dg.MaterializeResult(metadata=produce(context, shop, recipe, lambda: _made(shop, critic)))
 

@@ -65,7 +65,7 @@ def votes_asset(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         extra=(
             [model.policy_id for model in models],
             [templates.text(name) for name in (settings.template, "score")],
-            shop.settings.model.dtype,
+            shop.engine_kind,
         ),
     )
     return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
@@ -163,7 +163,7 @@ def rationales_asset(context: dg.AssetExecutionContext, shop: Workshop) -> Resul
         parents=("prompts", "responses", "votes"),
         extra=(
             shop.base.policy_id,
-            settings.model.dtype,
+            shop.engine_kind,
             [templates.text(name) for name in ("rationale_general", "rationale_detailed", "polarity")],
         ),
     )

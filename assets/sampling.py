@@ -121,4 +121,4 @@ def speed(engine: Engine) -> str:
 def sampling_settings(shop: Workshop, section: str) -> list[object]:
     """What of the settings determines the rows of a sampling asset."""
     settings = shop.settings
-    return [settings.seed, shop.base.policy_id, settings.model.dtype, getattr(settings, section).model_dump()]
+    return [settings.seed, shop.base.policy_id, *shop.engine_kind, getattr(settings, section).model_dump()]

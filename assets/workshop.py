@@ -59,6 +59,11 @@ class Workshop(dg.ConfigurableResource[Any]):
         """Whether a variant of the profile is made from this table: what nobody asks for is not made."""
         return any(table in tables_of(name, self.settings) for name in self.settings.validation.variants)
 
+    @property
+    def engine_kind(self) -> tuple[str, str]:
+        """Number format and back end: with others, the same model and seeds give other texts."""
+        return self.settings.model.dtype, self.settings.engine.backend
+
     @cached_property
     def base(self) -> Model:
         """The model that samples, and that training starts from."""

@@ -1,8 +1,10 @@
 """Kills runs with SIGKILL at random moments and compares what is there in the end with an undisturbed run.
 
     .venv/bin/python benchmarks/kills.py [--kills 20] [--homes 4] [--seed 0] [--variants osp,osp_shuffled]
+        [--during votes]
 
-`--variants` names what is built instead of the tiny profile's variants: with `osp` a judge is asked too.
+`--variants` names what is built instead of the tiny profile's variants: with `osp` a judge is asked too. `--during`
+names a step, by how its progress lines begin: every run is killed in it, when a uniformly drawn share of it is done.
 
 Each data folder is killed several times, at moments drawn uniformly from the work that a whole run has to do (a run
 goes on where the one before it was killed), and then runs to its end. The number format is float32: in bfloat16 a
@@ -21,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +48,7 @@ class Kill:
 
     after: float
     step: str
+    shown: str  # the last progress of that step: done/all
     sampled: int  # tokens of completions finished in this attempt, as its last progress line said
     kept: int  # tokens that the cache gained in this attempt
 
@@ -62,8 +66,10 @@ def main() -> None:
         for number in range(options.homes):
             home = Path(folder) / f"home{number}"
             share_models(calm, home)
-            for after in delays(chance, options.kills // options.homes, whole):
-                kills.append(killed(home, profile, after))
+            n = options.kills // options.homes
+            moments = shares(chance, n, options.during) if options.during else delays(chance, n, whole)
+            for moment in moments:
+                kills.append(killed(home, profile, moment))
                 print(f"home {number}: {describe(kills[-1])}", flush=True)
             run(home, profile)
             differing += [f"home {number}: {name}" for name in unequal(calm, home)]
@@ -76,13 +82,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--homes", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--variants", default="")
+    parser.add_argument("--during", default="")
     return parser.parse_args()
 
 
 def write_profile(folder: Path, variants: str) -> Path:
     settings = yaml.safe_load((ROOT / "tests" / "real" / "tiny.yaml").read_text(encoding="utf-8"))
     settings["model"]["dtype"] = "float32"
-    settings["judge"] = {"seat_correction": True, "on_bias": "warn"}  # a small model is no fair judge
+    # A small model is no fair judge; every pair of responses is judged, so that there is a time in which to kill.
+    settings["judge"] = {"seat_correction": True, "on_bias": "warn", "pairing": "round_robin"}
     if variants:
         settings["validation"]["variants"] = variants.split(",")
     path = folder / "kills.yaml"
@@ -90,10 +98,26 @@ def write_profile(folder: Path, variants: str) -> Path:
     return path
 
 
-def delays(chance: random.Random, n: int, whole: float) -> list[float]:
-    """Seconds after its start at which each of n runs is killed, so that the work done by then is n uniform draws."""
+Moment = Callable[[float, Path], bool]  # (seconds since the start, the run's log): is it time to kill?
+
+
+def delays(chance: random.Random, n: int, whole: float) -> list[Moment]:
+    """Moments at which each of n runs is killed, so that the work done by then is n uniform draws of a whole run's."""
     points = sorted(chance.uniform(0, whole - STARTUP) for _ in range(n))
-    return [STARTUP + b - a for a, b in zip([0.0, *points], points, strict=False)]
+    after = [STARTUP + b - a for a, b in zip([0.0, *points], points, strict=False)]
+    return [lambda seconds, log, limit=limit: seconds >= limit for limit in after]  # type: ignore[misc]
+
+
+def shares(chance: random.Random, n: int, step: str) -> list[Moment]:
+    """Moments at which n uniform draws of a step's work are done; a run goes on where the one before was killed."""
+    points = sorted(chance.uniform(0, 1) for _ in range(n))
+    return [lambda seconds, log, share=share: progress(log, step) >= share for share in points]  # type: ignore[misc]
+
+
+def progress(log: Path, step: str) -> float:
+    """Share of a step that a run's log says is done; -1: it has not begun."""
+    found = re.findall(rf"^{re.escape(step)}.*?: (\d+)/(\d+) ", log.read_text(errors="replace"), re.MULTILINE)
+    return int(found[-1][0]) / int(found[-1][1]) if found else -1.0
 
 
 def share_models(source: Path, home: Path) -> None:
@@ -118,21 +142,22 @@ def run(home: Path, profile: Path) -> float:
     return time.monotonic() - began
 
 
-def killed(home: Path, profile: Path, after: float) -> Kill:
+def killed(home: Path, profile: Path, moment: Moment) -> Kill:
     """Starts a run and kills it; a run that ends before counts as a kill after its end."""
     before = cached_tokens(home)
     log = home / "run.log"
+    began = time.monotonic()
     process = start(home, profile, log)
-    try:
-        process.wait(after)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    lines = [line for line in log.read_text(errors="replace").splitlines() if ": " in line]
-    counts = [int(n) for n in re.findall(r"(\d+) tokens,", "\n".join(lines))]
+    while process.poll() is None and not moment(time.monotonic() - began, log):
+        time.sleep(0.02)
+    after = time.monotonic() - began
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    text = log.read_text(errors="replace")
+    counts = [int(n) for n in re.findall(r"(\d+) tokens,", text)]
     peaks = [a for a, b in zip(counts, [*counts, 0][1:], strict=True) if b < a]  # one per engine: counts start anew
-    steps = re.findall(r"^([a-z_ ]+): \d+/\d+ ", "\n".join(lines), re.MULTILINE)
-    return Kill(after, steps[-1] if steps else "start", sum(peaks), cached_tokens(home) - before)
+    step, shown = (re.findall(r"^(\S.*?): (\d+/\d+) ", text, re.MULTILINE) or [("start", "")])[-1]
+    return Kill(after, step, shown, sum(peaks), cached_tokens(home) - before)
 
 
 def cached_tokens(home: Path) -> int:
@@ -157,7 +182,7 @@ def canonical(lake: Lake, table: str) -> pl.DataFrame:
 
 def describe(kill: Kill) -> str:
     share = f"{kill.kept / kill.sampled:.1%} of {kill.sampled} tokens kept" if kill.sampled else "nothing sampled yet"
-    return f"killed after {kill.after:5.1f} s during {kill.step:<24} {share}"
+    return f"killed after {kill.after:5.1f} s during {kill.step + ' ' + kill.shown:<32} {share}"
 
 
 def report(kills: list[Kill], differing: list[str]) -> None:
