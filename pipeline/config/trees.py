@@ -40,7 +40,7 @@ class ThoughtSettings(GrowthSettings):
 
     search: Literal["breadth_first", "depth_first", "best_first", "branches"] = "breadth_first"
     generate: Literal["sample", "propose"] = "sample"
-    value: Literal["rollouts", "verdict", "score", "vote"] = "rollouts"
+    value: Literal["rollouts", "verdict", "score", "vote", "reward"] = "rollouts"
     beam: int = Field(2, ge=1)  # breadth_first: thoughts kept at each depth
     threshold: float = Field(0.25, ge=0, le=1)  # depth_first: thoughts valued below are not visited
     branches: int = Field(3, ge=1)  # branches: cuts of the reference path; TPO's code has 3

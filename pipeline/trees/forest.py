@@ -12,6 +12,7 @@ from pipeline.ids import content_id
 from pipeline.trees.growth import grow
 from pipeline.trees.node import Node, Problem
 from pipeline.trees.plans import needs_answers, plan_of
+from pipeline.trees.value import Reward
 from pipeline.verify import has_final_answer, verify
 
 _BROKE = "no budget: max_expansions or max_tokens allows not even the first expansion"
@@ -40,12 +41,14 @@ def plant(
     settings: GrowthSettings,
     run_seed: int,
     progress: Callable[[int, int], None] | None = None,
+    reward: Reward | None = None,
 ) -> tuple[pl.DataFrame, list[Reject]]:
     """Grows one tree per prompt and returns the rows of `tree_nodes`, and the prompts that got no tree.
 
     A prompt without a verifier is rejected where values come from rollouts, which need answers that can be checked.
+    `reward` values thoughts where the settings say so.
     """
-    plan = plan_of(settings)
+    plan = plan_of(settings, reward)
     unchecked = "no verifier: rollouts need checkable answers; the model's own values do not (thoughts.value: verdict, "
     unchecked += "score or vote, without a probe)"
 

@@ -11,9 +11,11 @@ searches that way.
 from functools import singledispatch
 
 from pipeline.config import GrowthSettings, ThoughtSettings, TreeSettings
+from pipeline.errors import OrchardError
 from pipeline.trees import generate, search, value
 from pipeline.trees.branches import branches
 from pipeline.trees.growth import Plan, Search, Value
+from pipeline.trees.value import Reward
 
 VALUES: dict[str, Value] = {
     "rollouts": value.rollouts,
@@ -24,19 +26,23 @@ VALUES: dict[str, Value] = {
 
 
 @singledispatch
-def plan_of(settings: GrowthSettings) -> Plan:
-    """The plan that a method's settings stand for."""
+def plan_of(settings: GrowthSettings, reward: Reward | None = None) -> Plan:
+    """The plan that a method's settings stand for; `reward` values thoughts where the settings say reward.
+
+    Raises:
+        OrchardError: values by a reward model, and there is none.
+    """
     raise NotImplementedError(type(settings))
 
 
 @plan_of.register
-def _best_first(settings: TreeSettings) -> Plan:
+def _best_first(settings: TreeSettings, reward: Reward | None = None) -> Plan:
     chosen = search.greedy if settings.strategy == "greedy" else search.best_first
     return Plan("best_first", chosen, generate.sample, value.rollouts)
 
 
 @plan_of.register
-def _thoughts(settings: ThoughtSettings) -> Plan:
+def _thoughts(settings: ThoughtSettings, reward: Reward | None = None) -> Plan:
     searches: dict[str, Search] = {
         "breadth_first": search.breadth_first(settings.beam),
         "depth_first": search.depth_first(settings.threshold),
@@ -44,7 +50,15 @@ def _thoughts(settings: ThoughtSettings) -> Plan:
         "branches": branches(settings.branches),
     }
     thoughts = generate.sample if settings.generate == "sample" else generate.propose
-    return Plan("tot", searches[settings.search], thoughts, VALUES[settings.value])
+    return Plan("tot", searches[settings.search], thoughts, _value(settings, reward))
+
+
+def _value(settings: ThoughtSettings, reward: Reward | None) -> Value:
+    if settings.value != "reward":
+        return VALUES[settings.value]
+    if reward is None:
+        raise OrchardError("thoughts.value is reward: there is no reward model here: take verdict, score or rollouts")
+    return value.reward_model(reward)
 
 
 def needs_answers(settings: GrowthSettings) -> bool:
