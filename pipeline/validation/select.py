@@ -26,7 +26,8 @@ def equal_budget(rows: Mapping[str, pl.DataFrame], max_pairs: int, *, tokens: bo
     draw nearest to a uniform one with the wanted mean length. Where no draw of n pairs gives all variants the same
     sum, n shrinks, at most by half; where that does not help either, only the pairs are equal, and the report says
     how far the tokens are apart. A control draws the same pairs as its source. Ranked lists and single
-    texts are no pairs: of them as many are drawn as hold the tokens of the pairs.
+    texts are no pairs: of them as many are drawn as hold the tokens of the pairs; where all of them hold fewer, n
+    shrinks to their tokens, at most by half.
 
     Raises:
         OrchardError: a variant has no training row.
@@ -39,19 +40,24 @@ def equal_budget(rows: Mapping[str, pl.DataFrame], max_pairs: int, *, tokens: bo
             "partly right (pools in the profile)"
         )
     pairs = {name: frame for name, frame in train.items() if "chosen_id" in frame.columns}
-    chosen = _equal_pairs(pairs, max_pairs, tokens=tokens)
+    others = {name: frame for name, frame in train.items() if name not in pairs}
+    most = min((float(_lengths(frame).sum()) for frame in others.values()), default=float("nan"))
+    chosen = _equal_pairs(pairs, max_pairs, most, tokens=tokens)
     sums = [float(_lengths(frame).sum()) for frame in chosen.values()]
     budget = float(np.mean(sums)) if sums else float("nan")
-    others = {name: frame for name, frame in train.items() if name not in pairs}
     return {name: chosen[name] if name in chosen else _up_to(others[name], max_pairs, budget) for name in train}
 
 
-def _equal_pairs(pairs: Mapping[str, pl.DataFrame], max_pairs: int, *, tokens: bool) -> dict[str, pl.DataFrame]:
+def _equal_pairs(
+    pairs: Mapping[str, pl.DataFrame], max_pairs: int, most: float, *, tokens: bool
+) -> dict[str, pl.DataFrame]:
     if not pairs:
         return {}
     n = min(max_pairs, *(frame.height for frame in pairs.values()))
     lengths = {name: _lengths(frame) for name, frame in pairs.items()}
-    found = _common_sum(lengths, n) if tokens and all(np.isfinite(own).all() for own in lengths.values()) else None
+    found = (
+        _common_sum(lengths, n, most) if tokens and all(np.isfinite(own).all() for own in lengths.values()) else None
+    )
     if found is None:
         return {name: by_hash(frame).head(n) for name, frame in pairs.items()}
     n, target = found
@@ -90,14 +96,19 @@ def _lengths(rows: pl.DataFrame) -> Numbers:
     return rows["text_tokens"].cast(pl.Float64).to_numpy()
 
 
-def _common_sum(lengths: Mapping[str, Numbers], n: int) -> tuple[int, float] | None:
-    """The largest number of pairs, n or up to half as many, with which all variants can reach one sum of tokens."""
+def _common_sum(lengths: Mapping[str, Numbers], n: int, most: float) -> tuple[int, float] | None:
+    """The largest number of pairs, n or up to half as many, with which all variants can reach one sum of tokens.
+
+    `most` tokens are all that others than pairs have; NaN: there are none, or they were not counted.
+    """
     ordered = [np.sort(own) for own in lengths.values()]
     wanted = float(np.mean([own.mean() for own in ordered]))
-    for size in range(n, (n + 1) // 2 - 1, -1):
-        least, most = max(own[:size].sum() for own in ordered), min(own[-size:].sum() for own in ordered)
-        if least <= most:
-            return size, float(np.clip(wanted * size, least, most))
+    fewest = (n + 1) // 2
+    first = min(n, max(fewest, int(most // wanted))) if np.isfinite(most) else n
+    for size in range(first, fewest - 1, -1):
+        least, greatest = max(own[:size].sum() for own in ordered), min(own[-size:].sum() for own in ordered)
+        if least <= greatest:
+            return size, float(np.clip(wanted * size, least, greatest))
     return None
 
 

@@ -116,4 +116,8 @@ def test_lists_and_single_texts_get_the_tokens_of_the_pairs_and_as_many_rows_as_
     chosen = equal_budget({"pairs": sized(pairs(20), [20] * 20), "lists": lists, "singles": singles}, 10)
     assert {name: frame.height for name, frame in chosen.items()} == {"pairs": 10, "lists": 4, "singles": 29}
     assert sums(chosen) == {"pairs": 200, "lists": 200, "singles": 203}
+    few = equal_budget({"pairs": sized(pairs(20), [20] * 20), "lists": lists.head(3)}, 10)
+    assert sums(few) == {"pairs": 140, "lists": 150}  # all three lists hold 150 tokens: 7 pairs
+    fewer = equal_budget({"pairs": sized(pairs(20), [20] * 20), "lists": lists.head(1)}, 10)
+    assert sums(fewer) == {"pairs": 100, "lists": 50}  # pairs shrink by half at most
     assert equal_budget({"lists": lists}, 10)["lists"].height == 10  # without pairs there is no budget of tokens
