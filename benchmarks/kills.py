@@ -93,6 +93,7 @@ def write_profile(folder: Path, variants: str) -> Path:
     settings["judge"] = {"seat_correction": True, "on_bias": "warn", "pairing": "round_robin"}
     if variants:
         settings["validation"]["variants"] = variants.split(",")
+        settings["sampling"]["n"] = 8
     path = folder / "kills.yaml"
     path.write_text(yaml.safe_dump(settings))
     return path
