@@ -166,9 +166,11 @@ def cached_tokens(home: Path) -> int:
     if not path.exists():
         return 0
     cache = CacheFile(path)
-    rows = cache._db.execute("SELECT json_array_length(value, '$[1]') FROM completions").fetchall()
+    # A completion holds its tokens in second place; a verdict is a list of probabilities, after one sampled token.
+    tokens = "CASE json_type(value, '$[1]') WHEN 'array' THEN json_array_length(value, '$[1]') ELSE 1 END"
+    (found,) = cache._db.execute(f"SELECT coalesce(sum({tokens}), 0) FROM completions").fetchone()
     cache.close()
-    return sum(int(row[0] or 0) for row in rows)
+    return int(found)
 
 
 def unequal(calm: Path, home: Path) -> list[str]:
