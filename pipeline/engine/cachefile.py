@@ -15,7 +15,7 @@ from pipeline.errors import OrchardError
 from pipeline.lock import locked
 
 FORMAT = 2  # of the file; format 1 lacked policy and day
-COMMIT_SECONDS = 0.05  # at most this much sampling is lost at a kill; a commit costs less than a millisecond
+COMMIT_SECONDS = 0.005  # at most this much sampling is lost at a kill; a commit costs less than a millisecond
 SECONDS_PER_DAY = 86_400
 
 SCHEMA = """
