@@ -203,6 +203,10 @@ def difference(left: pl.Series, right: pl.Series) -> float:
     return float((left - right).abs().max() or 0) if left.dtype.is_float() else 0.0  # type: ignore[arg-type]
 
 
+def canonical(lake: Lake, table: str) -> pl.DataFrame:
+    return lake.read(table).drop(TIMES, strict=False).sort(TABLES[table].primary_key())
+
+
 def describe(kill: Kill) -> str:
     share = f"{kill.share:.1%} kept of {kill.before} + {kill.sampled} tokens, {kill.kept} of the latter"
     return f"killed after {kill.after:5.1f} s during {kill.step + ' ' + kill.shown:<32} {share}"
