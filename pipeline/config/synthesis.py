@@ -12,6 +12,12 @@ class MaplSettings(Section):
     max_instructions: int = Field(3, ge=1)  # k: 1 to this many are added to a prompt
     max_per_prompt: int = Field(4, ge=1)  # responses, and pairs of responses, that are used of each prompt
     kinds: tuple[str, ...] = ()  # names of instruction types; empty: all
+    reword: bool = False  # the model says added instructions in its own words; what fails the check keeps its template
+    reword_tokens: int = Field(64, ge=1)
+    reword_temperature: float = Field(0.7, ge=0)
+    reword_ratio: float = Field(
+        2.0, ge=1
+    )  # words of a rewording over those of its template, at most; and at least 1/it
 
 
 class CodeSettings(Section):
