@@ -45,3 +45,12 @@ class MiningSettings(Section):
     max_commits: int = Field(20_000, ge=1)  # newest first
     max_file_bytes: int = Field(200_000, ge=1)  # of either side; larger files are not read
     max_lines: int = Field(120, ge=1)  # of a taken function or file, either side
+
+
+class OverlapSettings(Section):
+    """From which measures on a text and an evaluation text overlap (pipeline/synthesis/overlap.py); our choice."""
+
+    n: int = Field(8, ge=1)  # tokens of a run
+    ngrams: float = Field(0.8, gt=0, le=1)  # share of the evaluation text's runs
+    edits: float = Field(0.9, gt=0, le=1)  # similarity
+    common: float = Field(0.05, gt=0, le=1)  # share of evaluation texts from which a run is their template
