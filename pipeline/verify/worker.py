@@ -7,12 +7,14 @@ Some of it evaluates the text as Python: SymPy's parser, and nine of reasoning-g
 others compare and count). Such texts pass a filter first (`gym.is_harmless`); and should one slip through, the child
 has given up what it could do harm with before it reads the first text: no other process, no thread, no socket, no
 signal, no file opened for writing, no capability, and of the environment only where things lie. It can read files, and
-has no way to pass them on: all that leaves it is true or false. A sandbox of namespaces for each text would keep it from
-reading too, and would cost the import of SymPy, a second, each time; whole programs (the verifier `code`) have that.
+has no way to pass them on: all that leaves it is true or false. What only the filter prevents is a text that forges its
+own verdict, since it is judged in the same process. A sandbox of namespaces for each text would keep it from reading,
+and cost the import of SymPy, a second, each time; whole programs (the verifier `code`) have that, and two processes.
 
-Run as `python -m pipeline.verify.worker`: one JSON request per line in, one JSON answer per line out.
+Run as `python -m pipeline.verify.worker`: one JSON request per line in, its number and answer per line out.
 """
 
+import itertools
 import json
 import os
 import subprocess
@@ -25,10 +27,12 @@ from pipeline.config import ROOT
 from pipeline.errors import OrchardError
 
 SECONDS = 5
+_START_SECONDS = 120  # to load the libraries
 _MEMORY = 4 * 2**30  # bytes
 _PASSED_ON = ("HOME", "PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG")  # and no other variable: some hold secrets
 _LIBRARIES = ("math_verify", "reasoning_gym")  # loaded before the child is confined: loading may write caches
 _READY = "ready\n"
+_numbers = itertools.count()
 _lock = threading.Lock()
 _child: tuple[int, subprocess.Popen[str]] | None = None  # (process id that started it, child)
 
@@ -39,20 +43,22 @@ def ask(function: str, *arguments: str | None) -> bool:
     Raises:
         OrchardError: the child cannot be confined on this machine.
     """
-    request = json.dumps([function, *arguments]) + "\n"
+    number = next(_numbers)
+    request = json.dumps([number, function, *arguments]) + "\n"
     with _lock:
         child = _running()
         try:
             assert child.stdin and child.stdout
             child.stdin.write(request)
             child.stdin.flush()
-            reply = child.stdout.readline()
+            replies = iter(child.stdout.readline, "")
+            reply = next((line for line in replies if line.startswith(f"{number} ")), "")  # not what others left behind
         except OSError:
             reply = ""
         if not reply:
             child.kill()  # it is gone, or about to be
             child.wait()
-        return reply == "true\n"
+        return reply == f"{number} true\n"
 
 
 def _running() -> subprocess.Popen[str]:
@@ -89,16 +95,18 @@ def _serve() -> None:
 
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints must not look like a reply
+    signal.setitimer(signal.ITIMER_REAL, _START_SECONDS)
     for name in _LIBRARIES:
         import_module(name)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     replies.write(_confine() or _READY)
     replies.flush()
     for line in sys.stdin:
-        function, *arguments = json.loads(line)
+        number, function, *arguments = json.loads(line)
         signal.setitimer(signal.ITIMER_REAL, SECONDS)
         right = _answer(function, arguments)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        replies.write(json.dumps(right) + "\n")
+        replies.write(f"{number} {json.dumps(right)}\n")
         replies.flush()
 
 
