@@ -68,7 +68,7 @@ def _from_prompts(shop: Workshop, chosen: pl.DataFrame, critic: Model) -> list[d
     engine = shop.room.engine(shop.base)
     with bar("code drafts", lambda: speed(engine)) as advance:
         drafts = run_all([codefavor.draft(engine, row, settings, shop.settings.seed) for row in asked], advance)
-    second = shop.room.engine(critic)
+    second = shop.room.critic(critic)
     with bar("code revisions", lambda: speed(second)) as advance:
         revised = run_all(
             [
@@ -85,7 +85,7 @@ def _from_commits(shop: Workshop, critic: Model) -> list[dict[str, Any] | Reject
     settings = shop.settings
     changes = shop.lake.read("code_changes").to_dicts()
     changes.sort(key=lambda row: unit_for("changes", row["change_id"]))
-    engine = shop.room.engine(critic)
+    engine = shop.room.critic(critic)
     asked = [
         codefavor.from_commit(engine, row, settings.code, settings.splits, settings.seed)
         for row in changes[: settings.code.max_changes]

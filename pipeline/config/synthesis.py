@@ -1,8 +1,10 @@
 """Settings of synthetic preferences: MAPL and CodeFavor."""
 
-from pydantic import Field
+from typing import Self
 
-from pipeline.config.engine import ModelSettings
+from pydantic import Field, model_validator
+
+from pipeline.config.engine import ModelSettings, ServerSettings
 from pipeline.config.section import Section
 
 
@@ -24,6 +26,7 @@ class CodeSettings(Section):
     """CodeFavor: pairs of code from commits and from a critic, and what execution says of them."""
 
     critic: ModelSettings | None = None  # the model that reads commits and revises drafts; null: the policy itself
+    critic_servers: tuple[ServerSettings, ...] = ()  # where the critic is served; none: it is loaded in the process
     draft_tokens: int = Field(1024, ge=1)  # paper's code
     draft_temperature: float = Field(0.8, ge=0)  # paper's code
     critic_tokens: int = Field(2048, ge=1)  # paper's code, both methods
@@ -36,6 +39,12 @@ class CodeSettings(Section):
     timing_repeat: int = Field(20, ge=1)  # times that the tests run in each; our choice
     speed_ratio: float = Field(1.3, gt=1)  # a version this much faster is better; our choice
     speed_seconds: float = Field(0.005, ge=0)  # and faster by this many seconds of CPU time; our choice
+
+    @model_validator(mode="after")
+    def _servers_serve_a_critic(self) -> Self:
+        if self.critic_servers and self.critic is None:
+            raise ValueError("critic_servers needs critic: the folder or hub id of the model that they serve")
+        return self
 
 
 class MiningSettings(Section):
