@@ -1,21 +1,48 @@
 """Checks on finished tables; a blocking one stops what would be built on them."""
 
-import dagster as dg
+from collections.abc import Mapping
+from typing import Any
 
+import dagster as dg
+import polars as pl
+
+from assets.codefavor import code_pairs
 from assets.judging import judges_are_fair
 from assets.preferences import preferences
 from assets.produce import preview
+from assets.sampling import prompts
 from assets.synthesis import instructions
 from assets.workshop import Workshop
-from pipeline.synthesis.overlap import overlaps
+from pipeline.synthesis.overlap import code_overlaps, overlaps, same_prompts
 
 
 @dg.asset_check(
-    asset=preferences, blocking=True, description="No prompt has pairs in two splits, none is a test prompt."
+    asset=prompts,
+    blocking=True,
+    description="No prompt to learn from repeats a test prompt: found here before anything is sampled.",
+)
+def no_test_prompt_among_prompts(shop: Workshop) -> dg.AssetCheckResult:
+    asked, tests = (dict(shop.lake.query_file(name).iter_rows()) for name in ("learnable_prompts", "test_prompts"))
+    found = same_prompts(asked, tests, shop.settings.overlap)
+    what = None if found.is_empty() else _what_to_do(0, found.height)
+    return dg.AssetCheckResult(passed=found.is_empty(), description=what, metadata=_table(found, tests))
+
+
+@dg.asset_check(
+    asset=preferences,
+    blocking=True,
+    description="No prompt is in both training and evaluation: by id and split, by normalised text, by runs of tokens.",
 )
 def no_test_prompt_in_training(shop: Workshop) -> dg.AssetCheckResult:
     leaks = shop.lake.query_file("leaked_pairs")
-    return dg.AssetCheckResult(passed=leaks.is_empty(), metadata={"leaked_pairs": leaks.height})
+    trained, tests = (dict(shop.lake.query_file(name).iter_rows()) for name in ("trained_prompts", "test_prompts"))
+    repeated = same_prompts(trained, tests, shop.settings.overlap)
+    passed = leaks.is_empty() and repeated.is_empty()
+    return dg.AssetCheckResult(
+        passed=passed,
+        description=None if passed else _what_to_do(leaks.height, repeated.height),
+        metadata={"leaked_pairs": leaks.height, "trained_prompts": len(trained), **_table(repeated, tests)},
+    )
 
 
 @dg.asset_check(
@@ -23,19 +50,56 @@ def no_test_prompt_in_training(shop: Workshop) -> dg.AssetCheckResult:
     description="No synthetic prompt repeats a test prompt: shared runs of tokens, and similarity by edits.",
 )
 def no_test_prompt_in_synthesis(shop: Workshop) -> dg.AssetCheckResult:
-    made = shop.lake.query_file("synthetic_prompts")
-    tests = shop.lake.query_file("test_prompts")
-    found = overlaps(dict(made.iter_rows()), dict(tests.iter_rows()))
-    return dg.AssetCheckResult(
-        passed=found.is_empty(),
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={
-            "synthetic_prompts": made.height,
-            "test_prompts": tests.height,
-            "overlaps": found.height,
-            "table": dg.MetadataValue.md(preview(found, 50)),
-        },
+    made, tests = _prompts(shop, "instructions")
+    found = overlaps(made, tests, shop.settings.overlap)
+    return _warning(found, {"synthetic_prompts": len(made), **_table(found, tests)})
+
+
+@dg.asset_check(
+    asset=code_pairs,
+    description="No task or code of a pair repeats a test prompt or its reference program: runs of tokens, edits.",
+)
+def no_test_code_in_synthesis(shop: Workshop) -> dg.AssetCheckResult:
+    made, tests = _prompts(shop, "code_pairs")
+    codes, references = (
+        dict(shop.lake.query_file("code_texts", side=side).iter_rows()) for side in ("synthetic", "test")
+    )
+    found = pl.concat(
+        [
+            overlaps(made, tests, shop.settings.overlap),
+            code_overlaps(codes, references, shop.settings.overlap),
+        ]
+    )
+    counts = {"synthetic_prompts": len(made), "synthetic_codes": len(codes), "test_codes": len(references)}
+    return _warning(found, {**counts, **_table(found, tests)})
+
+
+def _prompts(shop: Workshop, table: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The synthetic prompts of a table, and the test prompts, by id."""
+    made = shop.lake.query_file("synthetic_prompts", table=table)
+    return dict(made.iter_rows()), dict(shop.lake.query_file("test_prompts").iter_rows())
+
+
+def _table(found: pl.DataFrame, tests: Mapping[str, str]) -> dict[str, Any]:
+    table = dg.MetadataValue.md(preview(found, 50))
+    return {"test_prompts": len(tests), "overlaps": found.height, "table": table}
+
+
+def _warning(found: pl.DataFrame, metadata: dict[str, Any]) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=found.is_empty(), severity=dg.AssetCheckSeverity.WARN, metadata=metadata)
+
+
+def _what_to_do(leaked: int, repeated: int) -> str:
+    return (
+        f"{leaked} pairs of test prompts, {repeated} prompts to learn from that repeat a test prompt (see the table): "
+        "take one of each out of its pool, or raise overlap.ngrams in the profile"
     )
 
 
-CHECKS = [no_test_prompt_in_training, no_test_prompt_in_synthesis, judges_are_fair]
+CHECKS = [
+    no_test_prompt_among_prompts,
+    no_test_prompt_in_training,
+    no_test_prompt_in_synthesis,
+    no_test_code_in_synthesis,
+    judges_are_fair,
+]

@@ -17,7 +17,7 @@ from pipeline.engine.model import Model, resolve
 from pipeline.engine.session import run_all
 from pipeline.ids import unit_for
 from pipeline.progress import bar
-from pipeline.synthesis import codefavor
+from pipeline.synthesis import codefavor, codefavor_recorded
 from pipeline.synthesis.codefavor_measure import measure
 
 CODE = code_version("pipeline/synthesis", "pipeline/verify", "pipeline/engine", "pipeline/tables")
@@ -30,7 +30,7 @@ CODE = code_version("pipeline/synthesis", "pipeline/verify", "pipeline/engine", 
     deps=[prompts],
     code_version=CODE,
     metadata={"dagster/column_schema": column_schema("code_pairs")},
-    description="CodeFavor: naive and improved code from mined commits and a critic's revisions, run and measured.",
+    description="CodeFavor: naive and improved code from mined commits, a critic and files, run and measured.",
 )
 def code_pairs(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
     if not shop.wants("code_pairs"):
@@ -42,7 +42,7 @@ def code_pairs(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         "code pairs",
         CODE,
         [settings.seed, settings.code.model_dump(), settings.sandbox.model_dump(), settings.splits.model_dump()],
-        parents=("prompts", "code_changes"),
+        parents=("prompts", "code_changes", "recorded_code"),
         extra=(shop.base.policy_id, critic.policy_id, shop.engine_kind),
     )
     return dg.MaterializeResult(metadata=produce(context, shop, recipe, lambda: _made(shop, critic)))
@@ -52,10 +52,11 @@ def _made(shop: Workshop, critic: Model) -> Made:
     chosen = first_by_hash(
         learnable(shop).filter(pl.col("verifier").eq_missing("code")), shop.settings.code.max_prompts
     )
-    found = [*_from_prompts(shop, chosen, critic), *_from_commits(shop, critic)]
+    recorded, tests = codefavor_recorded.pairs(shop.lake.read("recorded_code"), shop.settings.splits)
+    found = [*_from_prompts(shop, chosen, critic), *_from_commits(shop, critic), *recorded]
     rows = {item["code_pair_id"]: item for item in found if not isinstance(item, Reject)}  # the same pair once
     rejects = [item for item in found if isinstance(item, Reject)]
-    tested = dict(chosen.select("prompt_id", "metadata").rows())
+    tested = {**tests, **dict(chosen.select("prompt_id", "metadata").rows())}
     measured = measure(list(rows.values()), tested, shop.settings.code)
     frame = pl.DataFrame(measured, schema=tables.empty("code_pairs").schema)
     return Made(frame, rejects, _counts(frame, rejects))
@@ -67,7 +68,7 @@ def _from_prompts(shop: Workshop, chosen: pl.DataFrame, critic: Model) -> list[d
     engine = shop.room.engine(shop.base)
     with bar("code drafts", lambda: speed(engine)) as advance:
         drafts = run_all([codefavor.draft(engine, row, settings, shop.settings.seed) for row in asked], advance)
-    second = shop.room.engine(critic)
+    second = shop.room.critic(critic)
     with bar("code revisions", lambda: speed(second)) as advance:
         revised = run_all(
             [
@@ -84,7 +85,7 @@ def _from_commits(shop: Workshop, critic: Model) -> list[dict[str, Any] | Reject
     settings = shop.settings
     changes = shop.lake.read("code_changes").to_dicts()
     changes.sort(key=lambda row: unit_for("changes", row["change_id"]))
-    engine = shop.room.engine(critic)
+    engine = shop.room.critic(critic)
     asked = [
         codefavor.from_commit(engine, row, settings.code, settings.splits, settings.seed)
         for row in changes[: settings.code.max_changes]

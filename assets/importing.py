@@ -1,4 +1,4 @@
-"""`orchard import`: recorded votes and labelled pairs from a file into the lake, and the report card over them."""
+"""Files into the lake: recorded votes and labelled pairs with the report card over them, and pairs of code."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -9,9 +9,11 @@ import polars as pl
 from assets.produce import reject_rows
 from pipeline import config
 from pipeline.config import JudgeSettings
+from pipeline.ids import content_id
 from pipeline.judge import card, recorded
 from pipeline.prompts.files import read
 from pipeline.store import Commit, Lake
+from pipeline.synthesis import codefavor_recorded
 
 
 @dataclass(frozen=True)
@@ -44,3 +46,23 @@ def bring(path: Path, settings: JudgeSettings) -> Brought:
     cards = card.cards(found.votes, items, labels, settings)
     reasons = Counter(reject.reason for reject in found.rejects).most_common(5)
     return Brought(found.votes.height, found.pairs.height, len(found.rejects), reasons, cards)
+
+
+def bring_code(path: Path) -> tuple[dict[str, int], int, list[tuple[str, int]]]:
+    """Replaces what an earlier import of a file of this name brought into `recorded_code`.
+
+    Returns:
+        Pairs by method, how many of them have tests, and the reasons of the rejected rows, most frequent first.
+
+    Raises:
+        OrchardError: no such file, not what its name says, missing columns, or no row that could be used.
+    """
+    rows, columns = read(path)
+    found = codefavor_recorded.read(rows, columns, path.name)
+    commit = Commit(f"import-code {path.name}", fingerprint=content_id(found.rows.to_dicts()))
+    with Lake(config.home()) as lake:
+        own = {"origin": path.name}
+        lake.write("recorded_code", found.rows, commit, partition=own, rejects=reject_rows(found.rejects))
+    methods = dict(found.rows.group_by("method").len().sort("method").iter_rows())
+    reasons = Counter(reject.reason for reject in found.rejects).most_common(5)
+    return methods, found.rows["tests"].count(), reasons

@@ -29,6 +29,22 @@ def import_(
         console.print(f"{judge_id}, {criterion}: {verdict}")
 
 
+@app.command("import-code")
+@one_line_errors
+def import_code(
+    path: Annotated[Path, typer.Argument(help="Code pairs or a critic's replies: JSONL, JSON, CSV or Parquet.")],
+) -> None:
+    """Bring in pairs of naive and improved code, or another critic's replies, for CodeFavor. No model is asked."""
+    from assets.importing import bring_code
+
+    methods, tested, reasons = bring_code(path)
+    console.print(f"{path.name}: {sum(methods.values())} pairs of code, {tested} with tests")
+    for method, n in methods.items():
+        console.print(f"  {n} x {method}")
+    for reason, n in reasons:
+        console.print(f"  rejected {n} x {reason}")
+
+
 @app.command()
 @one_line_errors
 def tree(

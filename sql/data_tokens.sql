@@ -17,7 +17,7 @@ SELECT 'rationales', coalesce(sum(tokens), 0)::BIGINT, count(DISTINCT prompt_id)
 UNION ALL
 SELECT 'pair_strengths', 0, 0 -- reward heads read texts and sample none
 UNION ALL
-SELECT 'instructions', 0, count(DISTINCT prompt_id) FROM instructions -- made by programs: no token is sampled
+SELECT 'instructions', coalesce(sum(tokens), 0)::BIGINT, count(DISTINCT prompt_id) FROM instructions -- of rewording only
 UNION ALL
 SELECT 'code_pairs', coalesce(sum(tokens), 0)::BIGINT, count(DISTINCT prompt_id) FROM code_pairs
 UNION ALL

@@ -6,7 +6,7 @@ from pipeline.config.noise import NoiseSettings
 from pipeline.config.profile import PROFILES, ROOT, Settings, home, load, profiles
 from pipeline.config.section import section
 from pipeline.config.sources import ExampleSettings, PoolSettings, SamplingSettings, SandboxSettings, SplitSettings
-from pipeline.config.synthesis import CodeSettings, MaplSettings, MiningSettings
+from pipeline.config.synthesis import CodeSettings, MaplSettings, MiningSettings, OverlapSettings
 from pipeline.config.training import LossSettings, PreferenceSettings, TrainingSettings, ValidationSettings
 from pipeline.config.trees import GrowthSettings, ListSettings, ThoughtSettings, TreeSettings
 
@@ -23,6 +23,7 @@ __all__ = [
     "MiningSettings",
     "ModelSettings",
     "NoiseSettings",
+    "OverlapSettings",
     "PROFILES",
     "PoolSettings",
     "PreferenceSettings",

@@ -12,7 +12,7 @@ from pipeline.config.judge import JudgeSettings
 from pipeline.config.noise import NoiseSettings
 from pipeline.config.section import Section, first_problem
 from pipeline.config.sources import PoolSettings, SamplingSettings, SandboxSettings, SplitSettings
-from pipeline.config.synthesis import CodeSettings, MaplSettings, MiningSettings
+from pipeline.config.synthesis import CodeSettings, MaplSettings, MiningSettings, OverlapSettings
 from pipeline.config.training import PreferenceSettings, TrainingSettings, ValidationSettings
 from pipeline.config.trees import ListSettings, ThoughtSettings, TreeSettings
 from pipeline.errors import OrchardError
@@ -42,6 +42,7 @@ class Settings(Section):
     judge: JudgeSettings = JudgeSettings()
     noise: NoiseSettings = NoiseSettings()
     mapl: MaplSettings = MaplSettings()
+    overlap: OverlapSettings = OverlapSettings()  # what counts as an evaluation prompt among the training data
     training: TrainingSettings = TrainingSettings()
     validation: ValidationSettings = ValidationSettings()
     budget: BudgetSettings = BudgetSettings()

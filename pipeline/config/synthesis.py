@@ -1,8 +1,10 @@
 """Settings of synthetic preferences: MAPL and CodeFavor."""
 
-from pydantic import Field
+from typing import Self
 
-from pipeline.config.engine import ModelSettings
+from pydantic import Field, model_validator
+
+from pipeline.config.engine import ModelSettings, ServerSettings
 from pipeline.config.section import Section
 
 
@@ -12,12 +14,19 @@ class MaplSettings(Section):
     max_instructions: int = Field(3, ge=1)  # k: 1 to this many are added to a prompt
     max_per_prompt: int = Field(4, ge=1)  # responses, and pairs of responses, that are used of each prompt
     kinds: tuple[str, ...] = ()  # names of instruction types; empty: all
+    reword: bool = False  # the model says added instructions in its own words; what fails the check keeps its template
+    reword_tokens: int = Field(64, ge=1)
+    reword_temperature: float = Field(0.7, ge=0)
+    reword_ratio: float = Field(
+        2.0, ge=1
+    )  # words of a rewording over those of its template, at most; and at least 1/it
 
 
 class CodeSettings(Section):
     """CodeFavor: pairs of code from commits and from a critic, and what execution says of them."""
 
     critic: ModelSettings | None = None  # the model that reads commits and revises drafts; null: the policy itself
+    critic_servers: tuple[ServerSettings, ...] = ()  # where the critic is served; none: it is loaded in the process
     draft_tokens: int = Field(1024, ge=1)  # paper's code
     draft_temperature: float = Field(0.8, ge=0)  # paper's code
     critic_tokens: int = Field(2048, ge=1)  # paper's code, both methods
@@ -31,6 +40,12 @@ class CodeSettings(Section):
     speed_ratio: float = Field(1.3, gt=1)  # a version this much faster is better; our choice
     speed_seconds: float = Field(0.005, ge=0)  # and faster by this many seconds of CPU time; our choice
 
+    @model_validator(mode="after")
+    def _servers_serve_a_critic(self) -> Self:
+        if self.critic_servers and self.critic is None:
+            raise ValueError("critic_servers needs critic: the folder or hub id of the model that they serve")
+        return self
+
 
 class MiningSettings(Section):
     """Which commits `orchard mine-commits` takes; all values are our choice, the licences are the paper's."""
@@ -39,3 +54,12 @@ class MiningSettings(Section):
     max_commits: int = Field(20_000, ge=1)  # newest first
     max_file_bytes: int = Field(200_000, ge=1)  # of either side; larger files are not read
     max_lines: int = Field(120, ge=1)  # of a taken function or file, either side
+
+
+class OverlapSettings(Section):
+    """From which measures on a text and an evaluation text overlap (pipeline/synthesis/overlap.py); our choice."""
+
+    n: int = Field(8, ge=1)  # tokens of a run
+    ngrams: float = Field(0.8, gt=0, le=1)  # share of the evaluation text's runs
+    edits: float = Field(0.9, gt=0, le=1)  # similarity
+    common: float = Field(0.05, gt=0, le=1)  # share of evaluation texts from which a run is their template

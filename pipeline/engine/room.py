@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.config import Settings
+from pipeline.config import Settings, section
 from pipeline.engine.base import Engine, Usage
 from pipeline.engine.budget import Meter
 from pipeline.engine.model import Model
@@ -24,6 +24,17 @@ class EngineRoom:
         """The engine of this model; its weights are loaded when something has to be sampled."""
         if model.policy_id not in self._engines:
             self._engines[model.policy_id] = open_engine(model, self._settings, self._home, self._resident, self._meter)
+        return self._engines[model.policy_id]
+
+    def critic(self, model: Model) -> Engine:
+        """The engine of CodeFavor's critic: on servers of its own, where the settings name some."""
+        code = self._settings.code
+        if not code.critic_servers or code.critic is None:
+            return self.engine(model)
+        if model.policy_id not in self._engines:
+            served = section(self._settings.engine, backend="server", servers=code.critic_servers)
+            own = self._settings.model_copy(update={"model": code.critic, "engine": served})
+            self._engines[model.policy_id] = open_engine(model, own, self._home, self._resident, self._meter)
         return self._engines[model.policy_id]
 
     def usage(self) -> Usage:

@@ -1,4 +1,4 @@
-"""CodeFavor's variants: from commits, from a critic, from both, and as execution decides; each with two controls.
+"""CodeFavor's variants: from commits, a critic, all sources, and as execution decides; each with two controls.
 
 `..._shuffled` exchanges half of the labels. `..._length` knows nothing but the length: its chosen side is the longer
 one, or the shorter one, whichever is more often the better in the same pairs: what a variant gains over it is not
@@ -14,6 +14,7 @@ from pipeline.preferences.variant import Build, Variant
 from pipeline.store import Lake
 from pipeline.synthesis.codefavor_prompts import judge
 
+ALL = ("commit", "evol", "recorded")  # methods of `code_pairs`; recorded: pairs from a file (`orchard import-code`)
 _SIDES = (("chosen", "rejected"), ("chosen_ends", "rejected_ends"), ("chosen_id", "rejected_id"))
 
 
@@ -50,8 +51,8 @@ def by_length(pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def judged(lake: Lake, settings: Settings) -> pl.DataFrame:
-    """Every pair twice, in both orders: which code is better, A or B? Doubles the rows and removes seats' advantage."""
-    pairs = lake.query_file("pairs_code", methods=["commit", "evol"], tests=False)
+    """Every pair with a criterion twice, in both orders: which code is better, A or B? So no seat has an advantage."""
+    pairs = lake.query_file("pairs_code", methods=list(ALL), tests=False).drop_nulls("criteria")
     rows = [
         {
             **row,
@@ -74,10 +75,10 @@ def _order(row: dict[str, str], better_first: bool) -> tuple[str, str]:
 
 def _family() -> tuple[Variant, ...]:
     sources = {
-        "codefavor": ("commits and critic", _pairs(("commit", "evol"), tests=False)),
+        "codefavor": ("commits, critic and files", _pairs(ALL, tests=False)),
         "codefavor_commit": ("Commit-Instruct", _pairs(("commit",), tests=False)),
         "codefavor_evol": ("Critic-Evol", _pairs(("evol",), tests=False)),
-        "codefavor_tests": ("commits and critic, labels by execution", _pairs(("commit", "evol"), tests=True)),
+        "codefavor_tests": ("commits, critic and files, labels by execution", _pairs(ALL, tests=True)),
     }
     made: list[Variant] = []
     for name, (method, build) in sources.items():

@@ -11,6 +11,8 @@ fulfils what was added and b that violates it, the term is our hypothesis (the p
 
 One row is one term: (x', a) is its chosen side and (x, b) its rejected one, and the loss 'prompt_contrast' reads both
 texts under both prompts. In one of the two directions a is the original pair's better response, in the other its worse.
+
+Two controls each: `..._shuffled` exchanges the prompts of half of the rows; `..._length` knows nothing but lengths.
 """
 
 import polars as pl
@@ -42,20 +44,63 @@ def shuffled(source: Build) -> Build:
     return build
 
 
+def by_length(source: Build, better: pl.Expr, worse: pl.Expr) -> Build:
+    """The control that knows nothing but the length of two texts of a row: see `length_only`."""
+
+    def build(lake: Lake, settings: Settings) -> pl.DataFrame:
+        return length_only(source(lake, settings), better, worse)
+
+    return build
+
+
 def exchange_half(pairs: pl.DataFrame) -> pl.DataFrame:
     """Exchanges the prompts of the rows with the smallest hashes, half of those of a split."""
-    units = [unit_for("mapl shuffle", *text_ids(row)) for row in pairs.iter_rows(named=True)]
-    marked = pairs.with_columns(order=pl.Series(units, dtype=pl.Float64))
-    half = pl.col("order").rank("dense").over("split") <= pl.col("order").n_unique().over("split") // 2
-    marked = marked.with_columns(flipped=half)
+    marked = pairs.select("split", order=_units(pairs, "mapl shuffle"))
+    return _exchanged(pairs, marked.select(_first_half("order")).to_series())
+
+
+def length_only(pairs: pl.DataFrame, better: pl.Expr, worse: pl.Expr) -> pl.DataFrame:
+    """The rows relabelled by length alone: the longer text marks the better side where it does so more often than not.
+
+    Where both texts are equally long, length has no say and half of these rows are exchanged, by hash: so the control
+    has every row of its source. The margin is unknown. Our choice.
+
+    Args:
+        better, worse: of a row, the texts that stand for its better and its worse side; length is in characters.
+    """
+    more = better.str.len_chars().cast(pl.Int64) - worse.str.len_chars().cast(pl.Int64)
+    marked = pairs.select("split", more=more, units=_units(pairs, "mapl length"))
+    marked = marked.with_columns(order=pl.when(pl.col("more") == 0).then("units"))
+    longer_wins = marked.select((pl.col("more") > 0).sum() >= (pl.col("more") < 0).sum()).item()
+    by_coin, by_size = _first_half("order"), (pl.col("more") > 0) != longer_wins
+    wrong = marked.select(pl.when(pl.col("more") == 0).then(by_coin).otherwise(by_size)).to_series()
+    return _exchanged(pairs, wrong).with_columns(margin=pl.lit(None, dtype=pl.Float64))
+
+
+def _units(pairs: pl.DataFrame, name: str) -> pl.Series:
+    return pl.Series([unit_for(name, *text_ids(row)) for row in pairs.iter_rows(named=True)], dtype=pl.Float64)
+
+
+def _first_half(order: str) -> pl.Expr:
+    """True for the rows of each split whose values are smallest; rows of equal texts go together, nulls nowhere."""
+    column = pl.col(order)
+    return column.rank("dense").over("split") <= column.drop_nulls().n_unique().over("split") // 2
+
+
+def _exchanged(pairs: pl.DataFrame, flipped: pl.Series) -> pl.DataFrame:
+    """The better and the worse prompt exchanged where `flipped`: it turns the sign of both losses."""
+    marked = pairs.with_columns(flipped=flipped)
     swap = [
         pl.when("flipped").then(other).otherwise(side).alias(side)
         for side, other in (("messages", "rejected_messages"), ("rejected_messages", "messages"))
     ]
     sign = pl.when("flipped").then(-pl.col("margin")).otherwise("margin").alias("margin")
-    return marked.with_columns(*swap, sign).drop("order")
+    return marked.with_columns(*swap, sign)
 
 
+# What a policy could go by without reading: the prompt's length (one response, two prompts), or the response's.
+_PROMPTS = tuple(pl.col(turns).list.last().struct.field("content") for turns in ("messages", "rejected_messages"))
+_RESPONSES = (pl.col("chosen"), pl.col("rejected"))
 _intra, _inter = from_file("mapl_intra"), from_file("mapl_inter")
 VARIANTS = (
     Variant("mapl_intra", "prompt", "MAPL, one response under two prompts", TABLES, _intra, "sigmoid"),
@@ -68,6 +113,15 @@ VARIANTS = (
         "sigmoid",
         control_of="mapl_intra",
     ),
+    Variant(
+        "mapl_intra_length",
+        "prompt",
+        "MAPL, one response under two prompts, labels by the prompts' length",
+        TABLES,
+        by_length(_intra, *_PROMPTS),
+        "sigmoid",
+        control_of="mapl_intra",
+    ),
     Variant("mapl_inter", "prompt", "MAPL, pairs of pairs", TABLES, _inter, "prompt_contrast"),
     Variant(
         "mapl_inter_shuffled",
@@ -75,6 +129,15 @@ VARIANTS = (
         "MAPL, pairs of pairs, shuffled",
         TABLES,
         shuffled(_inter),
+        "prompt_contrast",
+        control_of="mapl_inter",
+    ),
+    Variant(
+        "mapl_inter_length",
+        "prompt",
+        "MAPL, pairs of pairs, labels by the responses' length",
+        TABLES,
+        by_length(_inter, *_RESPONSES),
         "prompt_contrast",
         control_of="mapl_inter",
     ),

@@ -45,7 +45,7 @@ async def from_commit(
     read = read_commit(replies[-1])
     if isinstance(read, Malformed):
         return _reject("commit", change["change_id"], f"malformed: {read.reason}", replies[-1])
-    messages = [{"role": "user", "content": f"{read.instruction}\n\n{read.criteria}"}]
+    messages = commit_messages(read)
     origin = {
         "prompt_id": content_id(messages, None, None),
         "split": split_of(messages, splits),
@@ -98,6 +98,11 @@ async def evolve(drafter: Engine, critic: Engine, prompt: Row, settings: CodeSet
     if isinstance(attempt, Reject):
         return attempt
     return await revise(critic, prompt, attempt, drafter.policy_id, settings, run_seed)
+
+
+def commit_messages(read: Improved) -> list[dict[str, str]]:
+    """The prompt of a task that was made from a commit: what to do, and the property that counts."""
+    return [{"role": "user", "content": f"{read.instruction}\n\n{read.criteria}"}]
 
 
 def _no(answer: bool | Malformed) -> str | None:

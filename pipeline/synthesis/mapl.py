@@ -20,7 +20,7 @@ What keeps a model from winning by other means than reading (our choices):
   violated form can be told by its looks (Kind.even) serve inter-sample data only, where both responses share a prompt.
 - An instruction that names the prompt's answer, or repeats four words in a row of a response, is not used.
 - Contradictory sets are refused, also on the worse side, and together with instructions that the prompt has already.
-- All are checked again on the real text.
+- All are checked again on the real text. The wording is a template's, or the model's own (rewording.py).
 """
 
 from collections.abc import Iterator, Sequence
@@ -271,4 +271,6 @@ def _row(
         **ids,
         "fulfilled": shares[0],
         "other_fulfilled": shares[1],
+        "reworded": 0,
+        "tokens": 0,
     }

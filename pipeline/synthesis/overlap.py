@@ -1,57 +1,77 @@
-"""Decontamination: do synthetic prompts or code repeat what the evaluation asks?
+"""Decontamination: do texts that a model learns from, prompts or code, repeat what the evaluation asks?
 
-Two measures of every synthetic text against every evaluation text, after case and white space are evened out:
+Two measures of every such text against every evaluation text, after case and white space are evened out:
 
-- n-grams: the share of the evaluation text's runs of n tokens (words and marks) that the synthetic text has too. It
+- n-grams: the share of the evaluation text's runs of n tokens (words and marks) that the other text has too. It
   finds a question inside a longer prompt. A text of fewer than n tokens is one run. Runs that more than `common` of the
   evaluation texts (and more than two of them) share say nothing and are left out: they are the pool's template.
 - edits: 1 - (insertions + deletions) / (both lengths), by rapidfuzz. It finds a question that was reworded slightly.
-  Two texts whose numbers differ are two problems, however alike, and are not reported.
 
-The measures are usual ones; the thresholds and both exceptions are our choice.
+Two questions whose numbers differ are two problems, however alike, and are not reported: by edits, where they are not
+the same numbers; by n-grams, where the evaluation text's do not stand in a row in the other's. Of code numbers say
+nothing (`numbers` false).
+
+The measures are usual ones; the thresholds and both exceptions are our choice. This is the only implementation: the
+blocking check before training uses it as well.
 """
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
+from pipeline.config import OverlapSettings
+from pipeline.synthesis.codefavor_code import stripped
+
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
-_BLOCK = 512  # synthetic texts per matrix of similarities
+_BLOCK = 512  # texts per matrix of similarities
 SCHEMA = {"text_id": pl.String, "reference_id": pl.String, "ngrams": pl.Float64, "edits": pl.Float64}
+LIMITS = OverlapSettings()
 Runs = frozenset[tuple[str, ...]]
 
 
-@dataclass(frozen=True)
-class Limits:
-    """From which measures on two texts overlap."""
-
-    n: int = 8  # tokens of a run
-    ngrams: float = 0.8  # share of the evaluation text's runs
-    edits: float = 0.9  # similarity in [0, 1]
-    common: float = 0.05  # share of evaluation texts from which a run is template
-
-
-def overlaps(texts: Mapping[str, str], references: Mapping[str, str], limits: Limits = Limits()) -> pl.DataFrame:
-    """Every synthetic text and evaluation text that overlap, with both measures in [0, 1]; sorted by their ids.
+def overlaps(
+    texts: Mapping[str, str],
+    references: Mapping[str, str],
+    limits: OverlapSettings = LIMITS,
+    *,
+    numbers: bool = True,
+) -> pl.DataFrame:
+    """Every text and evaluation text that overlap, with both measures in [0, 1]; sorted by their ids.
 
     Args:
-        texts: synthetic texts by id.
+        texts: texts to learn from, by id.
         references: evaluation texts by id.
+        numbers: whether two texts with other numbers are two problems.
     """
-    shares = dict(_shared_runs(texts, references, limits))
-    alike = dict(_similar(texts, references, limits.edits))
+    shares = dict(_shared_runs(texts, references, limits, numbers))
+    alike = dict(_similar(texts, references, limits.edits, numbers))
     found = sorted(shares.keys() | alike.keys())
     rows = [(*pair, shares.get(pair, 0.0), alike.get(pair) or _edits(*pair, texts, references)) for pair in found]
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
+def same_prompts(
+    texts: Mapping[str, str], references: Mapping[str, str], limits: OverlapSettings = LIMITS
+) -> pl.DataFrame:
+    """What must not be trained on: texts that are an evaluation text when normalised, or hold its runs of tokens."""
+    found = overlaps(texts, references, limits.model_copy(update={"edits": 1.0}))
+    return found.filter((pl.col("ngrams") >= limits.ngrams) | (pl.col("edits") == 1.0))
+
+
+def code_overlaps(
+    codes: Mapping[str, str], references: Mapping[str, str], limits: OverlapSettings = LIMITS
+) -> pl.DataFrame:
+    """The same for programs, without their comments and docstrings where they parse; numbers do not count."""
+    sides = [{key: stripped(code) or code for key, code in found.items()} for found in (codes, references)]
+    return overlaps(sides[0], sides[1], limits, numbers=False)
+
+
 def _shared_runs(
-    texts: Mapping[str, str], references: Mapping[str, str], limits: Limits
+    texts: Mapping[str, str], references: Mapping[str, str], limits: OverlapSettings, numbers: bool
 ) -> Iterator[tuple[tuple[str, str], float]]:
     """Pairs of ids whose share of common runs reaches the limit, with that share."""
     tokens = {key: tuple(_TOKEN.findall(text.casefold())) for key, text in references.items()}
@@ -69,7 +89,8 @@ def _shared_runs(
         own = frozenset().union(*(_runs(found, size) for size in sizes))
         hits = Counter(key for run in own & where.keys() for key in where[run])
         for key, n in hits.items():
-            if n >= limits.ngrams * len(telling[key]):
+            enough = n >= limits.ngrams * len(telling[key])
+            if enough and (not numbers or _in_a_row(_numbers(references[key]), _numbers(text))):
                 yield (text_id, key), n / len(telling[key])
 
 
@@ -78,9 +99,9 @@ def _runs(tokens: tuple[str, ...], size: int) -> Runs:
 
 
 def _similar(
-    texts: Mapping[str, str], references: Mapping[str, str], limit: float
+    texts: Mapping[str, str], references: Mapping[str, str], limit: float, numbers: bool
 ) -> Iterator[tuple[tuple[str, str], float]]:
-    """Pairs of ids with the same numbers whose similarity reaches the limit, with that similarity."""
+    """Pairs of ids (with the same numbers, where they count) whose similarity reaches the limit, with it."""
     from rapidfuzz import process
     from rapidfuzz.distance import Indel
 
@@ -92,7 +113,7 @@ def _similar(
             [_even(texts[i]) for i in block], others, scorer=Indel.normalized_similarity, score_cutoff=limit
         )
         for i, j in np.argwhere(matrix >= limit):
-            if _numbers(texts[block[i]]) == _numbers(references[keys[j]]):
+            if not numbers or _numbers(texts[block[i]]) == _numbers(references[keys[j]]):
                 yield (block[i], keys[j]), float(matrix[i, j])
 
 
@@ -108,3 +129,7 @@ def _even(text: str) -> str:
 
 def _numbers(text: str) -> list[str]:
     return _NUMBER.findall(text)
+
+
+def _in_a_row(part: list[str], whole: list[str]) -> bool:
+    return any(whole[start : start + len(part)] == part for start in range(len(whole) - len(part) + 1))

@@ -14,9 +14,22 @@ _RUN = 4  # words in a row that an instruction may not share with the response; 
 
 def added(messages: Sequence[dict[str, str]], instructions: Sequence[Instruction], style: int) -> list[dict[str, Any]]:
     """The turns with the instructions after the last turn's text, one a line."""
-    lines = [f"- {instruction.text(style)}" for instruction in instructions]
-    content = "\n".join([messages[-1]["content"], "", OPENINGS[style % len(OPENINGS)], *lines])
-    return [*messages[:-1], {**messages[-1], "content": content}]
+    return with_lines(messages, [instruction.text(style) for instruction in instructions], style)
+
+
+def with_lines(messages: Sequence[dict[str, str]], lines: Sequence[str], style: int) -> list[dict[str, Any]]:
+    """The turns with these lines after the last turn's text, under the style's opening."""
+    return [*messages[:-1], {**messages[-1], "content": messages[-1]["content"] + _tail(lines, style)}]
+
+
+def without_lines(messages: Sequence[dict[str, str]], lines: Sequence[str], style: int) -> list[dict[str, Any]] | None:
+    """The turns that `with_lines` put these lines behind; None where they do not end so."""
+    content, tail = messages[-1]["content"], _tail(lines, style)
+    return [*messages[:-1], {**messages[-1], "content": content[: -len(tail)]}] if content.endswith(tail) else None
+
+
+def _tail(lines: Sequence[str], style: int) -> str:
+    return "\n".join(["\n", OPENINGS[style % len(OPENINGS)], *(f"- {line}" for line in lines)])
 
 
 def leak(text: str, response: str, answer: str | None) -> str | None:

@@ -12,7 +12,7 @@ from pipeline.tables.noise import NoiseTests, PairStrengths, PairVotes, Scores, 
 from pipeline.tables.preferences import PreferenceLists, Preferences, Rationales, Unpaired
 from pipeline.tables.results import Evaluations, Leaderboard, ReferenceLogps, Rejects, TrainingRuns, Usage
 from pipeline.tables.sampling import Prompts, Responses, TreeNodes
-from pipeline.tables.synthesis import CodeChanges, CodePairs, Instructions
+from pipeline.tables.synthesis import CodeChanges, CodePairs, Instructions, RecordedCode
 from pipeline.tables.terms import METHODS, SPLITS, VALUATIONS, Split
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Preferences",
     "Prompts",
     "Rationales",
+    "RecordedCode",
     "RecordedPairs",
     "ReferenceLogps",
     "Rejects",
@@ -67,6 +68,7 @@ TABLES: dict[str, type[dy.Schema]] = {
     "voters": Voters,
     "noise_tests": NoiseTests,
     "code_changes": CodeChanges,
+    "recorded_code": RecordedCode,
     "code_pairs": CodePairs,
     "reference_logps": ReferenceLogps,
     "training_runs": TrainingRuns,

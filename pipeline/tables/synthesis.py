@@ -30,6 +30,8 @@ class Instructions(dy.Schema):
     other_fulfilled = col.share(
         "intra: share of `other_instructions` that it fulfils; inter: of `instructions`, the other response"
     )
+    reworded = col.count("of `instructions`: how many stand in the model's words; the others in a template's")
+    tokens = col.count("tokens sampled for the rewording; 0 without it")
 
     @dy.rule()
     def never_of_a_test_prompt(cls) -> pl.Expr:
@@ -55,25 +57,45 @@ class CodeChanges(dy.Schema):
     licence = col.text("SPDX name of the repository's licence at that commit")
 
 
+class RecordedCode(dy.Schema):
+    """One row per code pair, or critic's reply, that was imported from a file (`orchard import-code`)."""
+
+    record_id = col.identifier("hash of origin, task and both codes", key=True)
+    origin = col.text("the file that it was imported from")
+    method = col.choice(["recorded", "commit", "evol"], "two programs, or a critic's reply in the form of that method")
+    messages = col.messages("chat turns that both codes answer")
+    instruction = col.text("the task in words")
+    criteria = col.text("what the improvement is about; null where the file does not say", nullable=True)
+    naive = col.text("the code before")
+    improved = col.text("the code that is held to be better")
+    feedback = col.text("the comparison in words; null where the file has none", nullable=True)
+    reflection = col.text("what a critic thought of the draft; null where there is none", nullable=True)
+    tests = col.text("JSON for the verifier `code`; null where the file has no tests", nullable=True)
+    source = col.text("where the file's author has it from; else its row in the file")
+    licence = col.text("licence that the file gives; else unknown")
+    critic = col.text("who improved it; else the file's name")
+    drafter = col.text("who wrote the code before; else the file's name")
+
+
 class CodePairs(dy.Schema):
     """One row per naive and improved code for one task (CodeFavor), and what execution and analysis say of them."""
 
     code_pair_id = col.identifier("hash of method, prompt, both codes and critic", key=True)
-    method = col.choice(["commit", "evol"], "Commit-Instruct or Critic-Evol")
-    prompt_id = col.identifier("its prompt: of the pool (evol), or hash of messages (commit)")
+    method = col.choice(["commit", "evol", "recorded"], "Commit-Instruct, Critic-Evol, or two imported programs")
+    prompt_id = col.identifier("its prompt: of the pool (evol), or hash of messages (commit, imported)")
     split = col.choice(SPLITS, "the prompt's split, by hash of its messages")
     messages = col.messages("chat turns that both codes answer")
     instruction = col.text("the task in words")
-    criteria = col.text("what the improvement is about")
+    criteria = col.text("what the improvement is about; null where a file does not say", nullable=True)
     naive = col.text("the code before: a first attempt, or the commit's old code rephrased")
     improved = col.text("the code after")
-    feedback = col.text("the critic's comparison")
+    feedback = col.text("the critic's comparison; null where a file has none", nullable=True)
     reflection = col.text("what the critic thought of the draft; null for commits", nullable=True)
-    source = col.text("the mined change or the prompt it came from")
+    source = col.text("the mined change, the prompt, or the file's row that it came from")
     licence = col.text("licence of that source")
-    policy_id = col.identifier("the critic")
-    draft_id = col.identifier("the model that wrote the naive code")
-    tokens = col.count("sampled tokens, all turns")
+    policy_id = col.identifier("the critic: a model here, or the name that a file gives")
+    draft_id = col.identifier("who wrote the naive code: a model here, or the name that a file gives")
+    tokens = col.count("sampled tokens, all turns; 0 where imported")
     naive_held = col.share(
         "share of the task's assertions that hold for the naive code; null without tests", nullable=True
     )

@@ -2,7 +2,7 @@
 
 The stock scorer gives partial credit to any text that contains the answer, so the final answer is extracted first and
 only full credit (1.0) counts. The scorers of some tasks evaluate the answer as Python: those texts pass a filter first,
-and every scorer runs in the worker.
+and every scorer runs in the worker, which is confined (worker.py says how).
 """
 
 import json
@@ -15,7 +15,7 @@ from pipeline.verify.markers import final, stated
 
 PREFIX = "reasoning_gym:"
 _NUMERIC = re.compile(r"-?(?:0|[1-9][0-9]*)(?P<places>\.[0-9]+)?", re.ASCII)
-_EVALUATING = frozenset(
+EVALUATING = frozenset(
     "binary_matrix countdown intermediate_integration n_queens polynomial_multiplication puzzle24 simple_integration "
     "spiral_matrix string_insertion".split()
 )
@@ -52,7 +52,7 @@ def correct(answer: str, reference: str, task: str, metadata: str | None) -> boo
         return True
     if numeric and not numeric["places"]:
         return False
-    if len(answer) > _LONGEST or (task in _EVALUATING and not is_harmless(answer)):
+    if len(answer) > _LONGEST or (task in EVALUATING and not is_harmless(answer)):
         return False
     return worker.ask("pipeline.verify.gym:full_credit", answer, reference, task, metadata)
 

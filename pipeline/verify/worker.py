@@ -3,9 +3,18 @@
 Such code may run for ever (9**9**9) or fill the memory. An alarm with the default action kills the child, which also
 ends C code and works whichever thread asks; its memory is limited; the next call starts another one.
 
-Run as `python -m pipeline.verify.worker`: one JSON request per line in, one JSON answer per line out.
+Some of it evaluates the text as Python: SymPy's parser, and nine of reasoning-gym's scorers (`gym.EVALUATING`; the
+others compare and count). Such texts pass a filter first (`gym.is_harmless`); and should one slip through, the child
+has given up what it could do harm with before it reads the first text: no other process, no thread, no socket, no
+signal, no file opened for writing, no capability, and of the environment only where things lie. It can read files, and
+has no way to pass them on: all that leaves it is true or false. What only the filter prevents is a text that forges its
+own verdict, since it is judged in the same process. A sandbox of namespaces for each text would keep it from reading,
+and cost the import of SymPy, a second, each time; whole programs (the verifier `code`) have that, and two processes.
+
+Run as `python -m pipeline.verify.worker`: one JSON request per line in, its number and answer per line out.
 """
 
+import itertools
 import json
 import os
 import subprocess
@@ -15,30 +24,41 @@ from importlib import import_module
 from typing import Any
 
 from pipeline.config import ROOT
+from pipeline.errors import OrchardError
 
 SECONDS = 5
-_START_SECONDS = 60  # imports of the first call
+_START_SECONDS = 120  # to load the libraries
 _MEMORY = 4 * 2**30  # bytes
+_PASSED_ON = ("HOME", "PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG")  # and no other variable: some hold secrets
+_LIBRARIES = ("math_verify", "reasoning_gym")  # loaded before the child is confined: loading may write caches
+_READY = "ready\n"
+_numbers = itertools.count()
 _lock = threading.Lock()
 _child: tuple[int, subprocess.Popen[str]] | None = None  # (process id that started it, child)
 
 
 def ask(function: str, *arguments: str | None) -> bool:
-    """The truth of module:function(*arguments) in the child; False where it raises or takes too much time or memory."""
-    request = json.dumps([function, *arguments]) + "\n"
+    """The truth of module:function(*arguments) in the child; False where it raises or takes too much time or memory.
+
+    Raises:
+        OrchardError: the child cannot be confined on this machine.
+    """
+    number = next(_numbers)
+    request = json.dumps([number, function, *arguments]) + "\n"
     with _lock:
         child = _running()
         try:
             assert child.stdin and child.stdout
             child.stdin.write(request)
             child.stdin.flush()
-            reply = child.stdout.readline()
+            replies = iter(child.stdout.readline, "")
+            reply = next((line for line in replies if line.startswith(f"{number} ")), "")  # not what others left behind
         except OSError:
             reply = ""
         if not reply:
             child.kill()  # it is gone, or about to be
             child.wait()
-        return reply == "true\n"
+        return reply == f"{number} true\n"
 
 
 def _running() -> subprocess.Popen[str]:
@@ -46,7 +66,18 @@ def _running() -> subprocess.Popen[str]:
     if _child is None or _child[0] != os.getpid() or _child[1].poll() is not None:
         command = [sys.executable, "-m", "pipeline.verify.worker"]
         pipe = subprocess.PIPE
-        child = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, cwd=ROOT)
+        own = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        own |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # it may not start threads
+        child = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, cwd=ROOT, env=own
+        )
+        assert child.stdout
+        said = child.stdout.readline()
+        if said != _READY:
+            child.kill()
+            child.wait()
+            why = said.strip() or "it does not start"
+            raise OrchardError(f"the verifiers' worker cannot be confined: {why}: run on Linux, x86-64 or arm64")
         _child = (os.getpid(), child)
     return _child[1]
 
@@ -60,21 +91,40 @@ def _answer(function: str, arguments: list[Any]) -> bool:
 
 
 def _serve() -> None:
-    import resource
     import signal
 
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints must not look like a reply
-    seconds = _START_SECONDS
+    signal.setitimer(signal.ITIMER_REAL, _START_SECONDS)
+    for name in _LIBRARIES:
+        import_module(name)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    replies.write(_confine() or _READY)
+    replies.flush()
     for line in sys.stdin:
-        function, *arguments = json.loads(line)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        number, function, *arguments = json.loads(line)
+        signal.setitimer(signal.ITIMER_REAL, SECONDS)
         right = _answer(function, arguments)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        replies.write(json.dumps(right) + "\n")
+        replies.write(f"{number} {json.dumps(right)}\n")
         replies.flush()
-        seconds = SECONDS
+
+
+def _confine() -> str | None:
+    """Limits, no capabilities, and the sandbox's list of system calls; why not, where the machine has none of that."""
+    import resource
+
+    from pipeline.verify.sandbox.inside import confine, seccomp
+
+    confine.hide_memory()
+    for limit, value in ((resource.RLIMIT_AS, _MEMORY), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
+        resource.setrlimit(limit, (value, value))
+    try:
+        seccomp.drop_capabilities()
+        seccomp.install(write_files=False)
+    except seccomp.Unsupported as error:
+        return f"{error}\n"
+    return None
 
 
 if __name__ == "__main__":

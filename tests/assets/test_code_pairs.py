@@ -62,7 +62,7 @@ def shop(tmp_path: Path) -> Iterator[Any]:
     }  # fmt: skip
     for table, rows in (("prompts", prompts), ("code_changes", [change])):
         lake.write(table, pl.DataFrame(rows, schema=tables.empty(table).schema), Commit("test"))
-    room = SimpleNamespace(engine=lambda model: engine)
+    room = SimpleNamespace(engine=lambda model: engine, critic=lambda model: engine)
     base = Model(tmp_path, engine.policy_id)
     yield SimpleNamespace(lake=lake, settings=config.load("quick"), room=room, base=base)
     code.use(SandboxSettings())

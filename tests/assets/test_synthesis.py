@@ -6,7 +6,12 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from assets.checks import no_test_prompt_in_synthesis
+from assets.checks import (
+    no_test_code_in_synthesis,
+    no_test_prompt_among_prompts,
+    no_test_prompt_in_synthesis,
+    no_test_prompt_in_training,
+)
 from assets.preferences import preferences
 from assets.synthesis import instructions
 from assets.workshop import Workshop
@@ -72,3 +77,59 @@ def test_nothing_is_made_where_no_variant_uses_it(tmp_path: Path, monkeypatch: p
     done = dg.materialize([instructions], resources={"shop": profile(tmp_path, "outcome")})
     (made,) = done.asset_materializations_for_node("instructions")
     assert made.metadata["status"].value == "no variant of this profile uses it"
+
+
+def check_of(check: dg.AssetChecksDefinition, home: Path) -> dg.AssetCheckResult:
+    """A check's result on the lake as it stands."""
+    shop = profile(home, "outcome")
+    with shop.yield_for_execution(dg.build_init_resource_context()):
+        found = check(shop=shop)
+    assert isinstance(found, dg.AssetCheckResult)
+    return found
+
+
+def test_training_on_a_test_prompt_is_stopped_wherever_the_prompt_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHARD_HOME", str(tmp_path))
+    fill(tmp_path)  # p1 asks what the test prompt t asks
+    early = check_of(no_test_prompt_among_prompts, tmp_path)
+    assert not early.passed and early.metadata["overlaps"].value == 1
+    assert "take one of each out of its pool" in (early.description or "")
+    pair = {
+        "pair_id": "x", "prompt_id": "p2", "variant": "v", "level": "prompt", "method": "m", "split": "train",
+        "depth": 0, "messages": [{"role": "user", "content": BREAD}], "prefix": "", "chosen": "a", "rejected": "b",
+        "chosen_ends": True, "rejected_ends": True, "chosen_id": "a", "rejected_id": "b", "weight": 1.0,
+        "flipped": False, "policy_id": "m",
+    }  # fmt: skip
+    worse = [{"role": "user", "content": RIVERS.upper() + "\n\nIn addition:\n- Use 3 commas."}]
+    schema = tables.empty("preferences").schema
+    for more, passed in (({}, True), ({"rejected_messages": worse}, False)):
+        with Lake(tmp_path) as lake:
+            lake.write("preferences", pl.DataFrame([{**pair, **more}], schema=schema), Commit("test"))
+        found = check_of(no_test_prompt_in_training, tmp_path)
+        assert (found.passed, found.metadata["overlaps"].value) == (passed, 0 if passed else 1)
+
+
+def test_code_that_repeats_a_test_programs_reference_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHARD_HOME", str(tmp_path))
+    program = "def f(n):\n    return [k * k for k in range(n) if k % 2 == 0 and k > 10]"
+    prompt = {
+        "prompt_id": "t", "pool": "x", "task": "x", "split": "test", "answer": program, "verifier": "code",
+        "messages": [{"role": "user", "content": "Square some numbers."}], "metadata": None, "source": "s",
+        "licence": "MIT",
+    }  # fmt: skip
+    made = {
+        "code_pair_id": "c", "method": "recorded", "prompt_id": "p", "split": "train", "instruction": "Other.",
+        "messages": [{"role": "user", "content": "Say something else entirely."}], "naive": "def f(n):\n    return 0",
+        "improved": program + "  # mine", "source": "s", "licence": "MIT", "policy_id": "x", "draft_id": "x",
+        "tokens": 0, "naive_findings": 0, "improved_findings": 0, "security_margin": 0.0,
+    }  # fmt: skip
+    with Lake(tmp_path) as lake:
+        lake.write("prompts", pl.DataFrame([prompt], schema=tables.empty("prompts").schema), Commit("test"))
+        lake.write("code_pairs", pl.DataFrame([made], schema=tables.empty("code_pairs").schema), Commit("test"))
+    found = check_of(no_test_code_in_synthesis, tmp_path)
+    assert not found.passed and found.severity == dg.AssetCheckSeverity.WARN
+    assert found.metadata["overlaps"].value == 1 and "c.improved" in str(found.metadata["table"].value)

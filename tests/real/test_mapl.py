@@ -9,7 +9,9 @@ from pipeline.config import MaplSettings, SamplingSettings
 from pipeline.engine.vllm import VllmEngine
 from pipeline.responses import draw
 from pipeline.synthesis.mapl import synthesise
+from pipeline.synthesis.rewording import reword_all
 from pipeline.verify.instructions import fulfilment, read
+from tests.synthesis.test_mapl import frames
 
 QUESTIONS = ("What is a river?", "Why do birds sing?", "Tell me about winter.", "How is bread made?")
 
@@ -43,3 +45,16 @@ def test_pairs_made_from_a_models_own_responses_hold(engine: VllmEngine) -> None
         assert found["strict"].item() == pytest.approx(row["fulfilled"])
         assert row["condition"] == "B" or found["all_strict"].item()
         assert len(json.loads(row["instructions"])["kwargs"]) <= 3
+
+
+def test_the_real_models_rewordings_pass_the_check_or_keep_their_template(engine: VllmEngine) -> None:
+    responses, pairs = frames(10)
+    settings = MaplSettings(reword_tokens=32)
+    rows, _ = synthesise(responses, pairs, settings, 0)
+    new, rejects, kept = reword_all(engine, rows, responses, settings, 0)
+    asked = sum(len(read(each)) for each in rows["instructions"])
+    assert not rejects and new.height == rows.height
+    assert new["reworded"].sum() + sum(kept.values()) == asked > 20
+    assert new["reworded"].sum() > 0, kept  # small as the model is, some of its words pass
+    changed = new.filter(pl.col("reworded") > 0)
+    assert set(changed["synthesis_id"]).isdisjoint(rows["synthesis_id"])

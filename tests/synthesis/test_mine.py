@@ -136,12 +136,18 @@ def test_submodules_merges_and_shallow_histories_are_skipped(history: History) -
     rows, rejects = history.mined()
     assert not rows and rejects["submodule moves"] == "not a regular file: a submodule or a link"
     assert rejects["merge"] == "a merge" and rejects["submodule"] == "a file was not modified but: add"
-    tip = history.repo[history.repo.head()]
-    (history.path / ".git" / "shallow").write_bytes(history.ids["submodule moves"] + b"\n")
-    gone = history.ids["submodule"].decode()
-    (history.path / ".git" / "objects" / gone[:2] / gone[2:]).unlink()
-    rows, _ = mine(history.path, MiningSettings())
-    assert not rows and tip is not None
+
+
+def test_a_shallow_history_ends_at_its_edge_with_a_reason(history: History) -> None:
+    history.commit("cut off", {"a.py": "def f(x):\n    return 1\n\n\ndef g(x):\n    return 0\n"})
+    history.commit("kept", {"a.py": "def f(x):\n    return 2\n\n\ndef g(x):\n    return 0\n"})
+    # as `git clone --depth 1` leaves it: the edge is listed, and what is before it is not there
+    (history.path / ".git" / "shallow").write_bytes(history.ids["kept"] + b"\n")
+    for name in ("start", "cut off"):
+        gone = history.ids[name].decode()
+        (history.path / ".git" / "objects" / gone[:2] / gone[2:]).unlink()
+    rows, rejects = history.mined()
+    assert not rows and rejects == {"kept": "its parent is not here: the history is shallow"}
 
 
 def test_a_licence_that_changed_counts_from_the_commit_that_changed_it(history: History) -> None:

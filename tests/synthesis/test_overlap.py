@@ -2,7 +2,8 @@
 
 import pytest
 
-from pipeline.synthesis.overlap import Limits, overlaps
+from pipeline.config import OverlapSettings as Limits
+from pipeline.synthesis.overlap import code_overlaps, overlaps, same_prompts
 
 TEMPLATE = "State the final answer to the following arithmetic problem: "
 
@@ -39,3 +40,35 @@ def test_the_pools_template_is_no_overlap_and_the_same_problem_is() -> None:
 def test_nothing_overlaps_with_nothing() -> None:
     assert overlaps({}, {"q": "a"}).is_empty() and overlaps({"s": "a"}, {}).is_empty()
     assert overlaps({"s": ""}, {"q": "a b"}).is_empty()
+
+
+def test_a_sum_that_differs_in_one_number_is_another_sum_whatever_runs_they_share() -> None:
+    # 2-token runs of the reference: 12 of 13 are in the text too
+    reference = {"q": "add 1 then 2 then 3 then 4 then 5 then 6 now"}
+    text = "add 1 then 2 then 3 then 4 then 5 then 7 now"
+    assert overlaps({"s": text}, reference, Limits(n=2, edits=1)).is_empty()
+    found = overlaps({"s": text}, reference, Limits(n=2, edits=1), numbers=False)
+    assert found["ngrams"].item() == pytest.approx(
+        10 / 12
+    )  # '5 then', 'then 6', '6 now' ...: 'then 6' and '6 now' lack
+
+
+def test_before_training_normalised_equality_and_runs_count_and_a_rewording_alone_does_not() -> None:
+    references = {"q": "Which river is the longest of all the rivers in Europe, and where does it end?"}
+    texts = {
+        "same": "  which RIVER is the longest of all the rivers in Europe,\nand where does it end? ",
+        "inside": references["q"] + "\n\nIn addition:\n- Use 3 commas.",
+        "reworded": "What river is the longest of all rivers of Europe, and where does it end?",
+    }
+    found = same_prompts(texts, references)
+    assert found["text_id"].to_list() == ["inside", "same"]
+
+
+def test_code_repeats_code_whatever_its_comments_and_numbers() -> None:
+    reference = {"t": 'def f(n):\n    """Sum."""\n    return sum(k * k for k in range(n + 1))'}
+    codes = {
+        "copy": "def f(n):\n    # squares\n    return sum(k * k for k in range(n + 2))",
+        "other": "def g(text):\n    return [word.lower() for word in text.split()]",
+        "broken": "def f(n:\n    return",
+    }
+    assert code_overlaps(codes, reference)["text_id"].to_list() == ["copy"]

@@ -61,7 +61,7 @@ class Instruction:
     def text(self, style: int = 0) -> str:
         """It in words: the same style of two instructions of one kind differs in the arguments only."""
         templates = WORDINGS[self.name]
-        return templates[style % len(templates)].format(**{key: _shown(key, v) for key, v in self.arguments.items()})
+        return templates[style % len(templates)].format(**{key: shown(key, v) for key, v in self.arguments.items()})
 
     def as_json(self) -> dict[str, Any]:
         """Its name and arguments for a table."""
@@ -144,7 +144,8 @@ def _fault(key: str, value: object, type_: str) -> str | None:
     return None if right else f"{key} must be {wanted}, not {str(value)[:60]!r}"
 
 
-def _shown(key: str, value: object) -> str:
+def shown(key: str, value: object) -> str:
+    """An argument as the words of an instruction show it."""
     if key == "language":
         return languages.name_of(str(value))
     if isinstance(value, list | tuple):
