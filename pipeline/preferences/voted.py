@@ -84,7 +84,7 @@ def apply(
         strength: rows of `pair_strengths`; a pair without one keeps its label, and has no noise score.
     """
     keys = ["chosen_id", "rejected_id"]
-    voted = strength.select(*keys, "mean", vote_rate="flip_rate", vote_noise="noise_score").unique(keys)
+    voted = strength.select(*keys, _lean().alias("mean"), vote_rate="flip_rate", vote_noise="noise_score").unique(keys)
     joined = pairs.drop("noise_score", strict=False).join(voted, on=keys, how="left", maintain_order="left")
     train = joined["split"].to_numpy() == "train"
     rows, rest = joined.filter(pl.Series(train)), joined.filter(pl.Series(~train))
@@ -102,6 +102,12 @@ def apply(
     score = doubts.flip_rate if LOSSES.get(name) == "rdpo" else doubts.noise_score
     done = [_columns(rows, doubts.mean, score, treated), rest]
     return pl.concat(done, how="diagonal_relaxed").drop("mean", "vote_noise", "vote_rate")
+
+
+def _lean() -> pl.Expr:
+    """The voters' mean margin; without margins the log-odds that the label is right, whose sign says the same."""
+    noise = pl.col("noise_score").clip(1e-3, 1 - 1e-3)
+    return pl.coalesce("mean", ((1 - noise) / noise).log())
 
 
 def _flipped(pairs: pl.DataFrame) -> pl.Expr:

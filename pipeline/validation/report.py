@@ -17,6 +17,7 @@ from pipeline.tables import TABLES
 from pipeline.trees.facts import showpiece
 from pipeline.trees.picture import picture
 from pipeline.validation import figures
+from pipeline.validation.noise_section import noise_section
 from pipeline.validation.statistics import prompts_needed
 
 SAME_TOKENS = 0.02  # trained tokens this close count as equal: our choice
@@ -56,6 +57,7 @@ def _facts(lake: Lake, settings: Settings) -> dict[str, Any]:
         "usage": lake.query_file("usage").to_dicts(),
         "depths": lake.query_file("pairs_per_depth").to_dicts(),
         "judges": lake.read("judges").sort("origin", "judge_id", "criterion").to_dicts(),
+        "noise": noise_section(lake),
         "strength_truth": lake.query_file("strength_truth").to_dicts(),
         "examples": _examples(pairs, settings),
         "tables": [{"table": name, "version": lake.version(name), "rows": lake.read(name).height} for name in known],
