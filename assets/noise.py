@@ -14,9 +14,9 @@ from assets.trees import preference_lists
 from assets.workshop import Workshop
 from pipeline import config, tables
 from pipeline.code import code_version
-from pipeline.config import Settings
+from pipeline.config import ModelSettings, Settings
 from pipeline.engine.base import Reject
-from pipeline.engine.model import Model
+from pipeline.engine.model import Model, resolve
 from pipeline.errors import OrchardError
 from pipeline.preferences.build import sources, voted_on
 from pipeline.preferences.voted import source_of
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 CODE = code_version("pipeline/noise", "pipeline/preferences", "pipeline/training/reward.py", "pipeline/tables")
 UNUSED = {"status": "no variant of this profile uses it"}
 LABEL_TRUTH = config.ROOT / "sql" / "label_truth.sql"
+AFTERWARDS = {"start", "flip_share", "drop_share", "soft", "duplicates", "test_shares"}  # settings that no score reads
 Advance = Callable[[int, int], None]
 
 
@@ -87,7 +88,10 @@ def scores(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         plot = plots.curves(curves, "optimiser step of the first fold", "loss") if curves else None
         return Made(pl.concat([own, others]), [*rejects, *faults], {"loss": plot} if plot else {})
 
-    recipe = Recipe("scores", "scores", CODE, _settings(shop), parents=_parents(shop))
+    asked = [settings.seed, settings.noise.model_dump(exclude=AFTERWARDS), settings.preferences.model_dump()]
+    read_here = [resolve(model, config.home()).policy_id for model in local_voters(settings)]
+    extra = (shop.base.policy_id, *read_here)
+    recipe = Recipe("scores", "scores", CODE, asked, parents=_parents(shop), extra=extra)
     return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
 
 
@@ -133,6 +137,11 @@ def _external_scores(settings: Settings, pairs: pl.DataFrame) -> tuple[pl.DataFr
                 micro = settings.noise.micro_tokens
                 said.append((classify(voter, asked, config.home(), micro, advance), voter.aspect))
     return external_scores(pairs, said, settings.noise.centre)
+
+
+def local_voters(settings: Settings) -> list[ModelSettings]:
+    """External voters whose weights are read here: a change of them changes the scores."""
+    return [ModelSettings(name=v.model, revision=v.revision) for v in settings.noise.external if v.model is not None]
 
 
 def _settings(shop: Workshop) -> list[object]:

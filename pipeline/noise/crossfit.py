@@ -45,7 +45,7 @@ class Scored:
     @property
     def curves(self) -> list[Curve]:
         """(step from 1, loss) of each model of the first fold."""
-        return [list(enumerate(map(float, losses), start=1)) for losses in self.losses.T]
+        return [[(float(n), float(loss)) for n, loss in enumerate(losses, start=1)] for losses in self.losses.T]
 
 
 def out_of_fold(

@@ -16,13 +16,14 @@ def noise_section(lake: Lake) -> str:
     strength = lake.read("pair_strengths")
     if strength.is_empty():
         return ""
-    parts = ["<h2>Noise</h2>", f"<p>{_sentence(strength)}</p>"]
+    voters = lake.read("voters")
+    parts = ["<h2>Noise</h2>", f"<p>{_sentence(strength)}</p>", *_warning(voters)]
     known = strength.drop_nulls("mean")
     if known.height:
         truth = lake.query_file("label_truth")
         parts.append(_picture(of_strength(known, truth), "Voters for the label, P(label is right), and labels that are right, by decile of the mean margin"))  # fmt: skip  # noqa: E501
     parts.append(_picture(histograms(strength), "Histograms of the pairs' mean margins and noise scores"))
-    parts.append(_voters(lake.read("voters")))
+    parts.append(_voters(voters))
     tests = lake.read("noise_tests")
     if tests.height:
         for name in ("noise_scorers", "noise_treatments"):
@@ -43,6 +44,19 @@ def _sentence(strength: pl.DataFrame) -> str:
         said += f" By the noise scores, {float(scored.sum()) / len(scored):.1%} of the labels are wrong"
         said += "." if len(scored) == n else f" (of {len(scored)} pairs whose voters' reliability is known)."
     return html.escape(said)
+
+
+def _warning(voters: pl.DataFrame) -> list[str]:
+    """Where no voter is known to be better than a coin, what the vote says about single labels is worth nothing."""
+    models = voters.filter(pl.col("kind") != "label")
+    if models.is_empty() or models.filter((pl.col("low") > 0.5) | (pl.col("high") < 0.5)).height:
+        return []
+    said = (
+        f"None of the {models.height} voters can be told from a coin on these pairs (every interval holds 0.5): "
+        "flipping or removing pairs by their votes does as much harm as good. More pairs, a larger model or voters "
+        "from elsewhere (noise.external, orchard import) would help."
+    )
+    return [f"<p><strong>{html.escape(said)}</strong></p>"]
 
 
 def _voters(voters: pl.DataFrame) -> str:

@@ -42,4 +42,18 @@ def test_the_part_says_it_in_words_and_is_empty_where_nobody_voted(tmp_path: Pat
     assert "11 pairs of outcome&lt; were voted on." in html
     assert "mean is against the label of 20.0%" in html
     assert "18.0% of the labels are wrong (of 10 pairs" in html  # (0.9 + 9 * 0.1) / 10
+    assert "can be told from a coin" not in html  # no voters are known
     assert html.count("data:image/svg+xml;base64") == 2 and "<th scope" in html
+
+
+def test_voters_at_chance_are_called_that(tmp_path: Path) -> None:
+    def voters(low: float) -> pl.DataFrame:
+        common = {"source": "outcome", "kind": "reward head", "n_votes": 9, "high": 0.9}
+        rows = [{**common, "voter_id": "a", "low": low}, {**common, "voter_id": "label:x", "kind": "label", "low": 0.6}]
+        return pl.DataFrame(rows, schema=tables.empty("voters").schema)
+
+    with Lake(tmp_path) as lake:
+        lake.write("pair_strengths", strengths(), Commit("test"))
+        for low, said in ((0.4, True), (0.55, False)):
+            lake.write("voters", voters(low), Commit("test"))
+            assert ("None of the 1 voters can be told from a coin" in noise_section(lake)) == said

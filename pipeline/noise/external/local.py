@@ -11,6 +11,7 @@ from pipeline.errors import OrchardError
 from pipeline.noise.external.texts import Conversations, Said, class_of, plain, reward
 
 Progress = Callable[[int, int], None]
+Tokens = dict[str, list[int]]  # what the network reads of one text
 
 
 def classify(
@@ -26,7 +27,7 @@ def classify(
     network, tokenizer, device = _load(model.path, voter)
     class_of(voter.positive, network.config.num_labels, voter.name)
     said = Said(f"{voter.name}@{model.policy_id.rpartition('@')[2]}", {}, {})
-    encoded = {}
+    encoded: dict[str, Tokens] = {}
     for key in sorted(texts):
         ids = _encode(tokenizer, texts[key])
         if len(ids["input_ids"]) > voter.max_length:
@@ -34,8 +35,9 @@ def classify(
             said.faults[key] = f"voter {voter.name}: {tokens} tokens do not fit into its max_length {voter.max_length}"
         else:
             encoded[key] = ids
-    for batch in _batches(encoded, micro_tokens, single=tokenizer.pad_token_id is None):
-        for key, logits in zip(batch, _forward(network, tokenizer, [encoded[k] for k in batch], device), strict=True):
+    pad = network.config.get_text_config().pad_token_id
+    for batch in _batches(encoded, micro_tokens, single=pad is None):
+        for key, logits in zip(batch, _forward(network, [encoded[k] for k in batch], pad or 0, device), strict=True):
             try:
                 said.rewards[key] = reward(logits, voter.positive, voter.name)
             except RequestFailed as error:
@@ -63,19 +65,19 @@ def _load(path: Path, voter: VoterSettings) -> tuple[Any, Any, Any]:
     missing = sorted(report["missing_keys"])
     if missing:  # transformers would vote with random weights
         raise OrchardError(f"voter {voter.name!r}: {path} has no trained {missing[0]}: name a reward model")
-    network.config.pad_token_id = network.config.get_text_config().pad_token_id or tokenizer.pad_token_id
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return network.to(device).eval().requires_grad_(False), tokenizer, device
 
 
-def _encode(tokenizer: Any, turns: Sequence[Turn]) -> dict[str, list[int]]:
+def _encode(tokenizer: Any, turns: Sequence[Turn]) -> Tokens:
     if tokenizer.chat_template is None:
         return dict(tokenizer(*plain(turns)))
     text = tokenizer.apply_chat_template([dict(turn) for turn in turns], tokenize=False)
-    return dict(tokenizer(text, add_special_tokens=False))
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    return {"input_ids": ids, "attention_mask": [1] * len(ids)}
 
 
-def _batches(encoded: dict[str, dict[str, list[int]]], micro_tokens: int, *, single: bool) -> Iterator[list[str]]:
+def _batches(encoded: dict[str, Tokens], micro_tokens: int, *, single: bool) -> Iterator[list[str]]:
     """Ids of texts, the longest first, at most `micro_tokens` padded tokens together; one by one if `single`."""
     keys = sorted(encoded, key=lambda key: (-len(encoded[key]["input_ids"]), key))
     done = 0
@@ -85,14 +87,20 @@ def _batches(encoded: dict[str, dict[str, list[int]]], micro_tokens: int, *, sin
         done += size
 
 
-def _forward(network: Any, tokenizer: Any, texts: list[dict[str, list[int]]], device: Any) -> list[list[float]]:
-    """(B, classes) logits."""
+def _forward(network: Any, texts: list[Tokens], pad: int, device: Any) -> list[list[float]]:
+    """(B, classes) logits.
+
+    Padded on the right with the model's own padding token, by which it finds a text's last one; a model that has none
+    gets one text at a time.
+    """
     import torch
 
-    if len(texts) == 1:
-        padded = {name: torch.tensor([values]) for name, values in texts[0].items()}
-    else:
-        padded = tokenizer.pad(texts, padding_side="right", return_tensors="pt")
+    width = max(len(text["input_ids"]) for text in texts)
+    fill = {"input_ids": pad}  # all else: 0
+    padded = {
+        name: torch.tensor([text[name] + [fill.get(name, 0)] * (width - len(text[name])) for text in texts])
+        for name in texts[0]
+    }
     with torch.no_grad():
         found: list[list[float]] = network(**{n: v.to(device) for n, v in padded.items()}).logits.double().tolist()
     return found
