@@ -9,11 +9,11 @@ from pipeline.config.section import Section
 
 
 class TuneSettings(Section):
-    """Fine-tuned reward models (methods lora and full). Paper (7B models, full): rate 5e-6, 32 pairs, 1 epoch."""
+    """Fine-tuned reward models (methods lora and full). Paper (7B models, full): 5e-6, 32 pairs a step, 1 epoch."""
 
     epochs: int = Field(1, ge=1)
     batch_pairs: int = Field(32, ge=1)
-    learning_rate: float = Field(5e-6, gt=0)  # full; LoRA layers want about 1e-4
+    learning_rate: float | None = Field(None, gt=0)  # null: 5e-6 for full (paper), 1e-4 for lora (our choice)
     warmup: float = Field(0.1, ge=0, lt=1)  # share of the steps; our choice
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)

@@ -29,6 +29,7 @@ from pipeline.training.rows import micro_batches
 from pipeline.training.schedule import batches, learning_rate
 
 Advance = Callable[[int, int], None]
+RATES = {"full": 5e-6, "lora": 1e-4}  # full: paper; lora: our choice
 
 
 @dataclass
@@ -89,8 +90,11 @@ def train_reward_model(
     drawn = np.random.default_rng(seed_for(seed, "draw")).integers(n, size=n) if settings.resample else np.arange(n)
     data = _Pairs.of(texts, targets.take(drawn), settings, model.policy.device)
     chosen = settings.tune
-    optimiser = torch.optim.AdamW(model.parameters(), lr=chosen.learning_rate, weight_decay=chosen.weight_decay)
-    plan = TrainingSettings(**chosen.model_dump(include={"epochs", "batch_pairs", "learning_rate", "warmup"}))
+    rate = chosen.learning_rate or RATES[settings.method]
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=chosen.weight_decay)
+    plan = TrainingSettings(
+        epochs=chosen.epochs, batch_pairs=chosen.batch_pairs, learning_rate=rate, warmup=chosen.warmup
+    )
     steps = batches(data.examples(), plan, seed)
     for number, places in enumerate(steps):
         for group in optimiser.param_groups:
