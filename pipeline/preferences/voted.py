@@ -64,7 +64,8 @@ def _build(name: str, control: bool, pairs_of: Callable[[str, Lake, Settings], p
         pairs = inject(pairs_of(source, lake, settings), settings.noise.inject)
         strength = lake.read("pair_strengths").filter(pl.col("source") == source)
         if strength.is_empty() and not pairs.is_empty():
-            raise OrchardError(
+            mend = "materialise pair_strengths first, or import votes"
+            raise OrchardError(f"no votes on the pairs of {source!r}: {mend}")
                 f"no votes on the pairs of {source!r}: materialise pair_strengths first, or import votes"
             )
         return apply(name, pairs, strength, settings.noise, control=control)
