@@ -66,8 +66,6 @@ def _build(name: str, control: bool, pairs_of: Callable[[str, Lake, Settings], p
         if strength.is_empty() and not pairs.is_empty():
             mend = "materialise pair_strengths first, or import votes"
             raise OrchardError(f"no votes on the pairs of {source!r}: {mend}")
-                f"no votes on the pairs of {source!r}: materialise pair_strengths first, or import votes"
-            )
         return apply(name, pairs, strength, settings.noise, control=control)
 
     return build
