@@ -81,4 +81,4 @@ def out_of_fold(
             raw = found.rewards[:, np.searchsorted(wanted, side[mine])]
             out[place][:, mine] = (raw - mean) / spread
             out[place + 2][:, mine] = raw
-    return Scored(*out, losses)
+    return Scored(out[0], out[1], out[2], out[3], losses)

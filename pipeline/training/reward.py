@@ -117,9 +117,9 @@ class _Pairs:
     @classmethod
     def of(cls, texts: Sequence[Ids], targets: Targets, settings: NoiseSettings, device: torch.device) -> "_Pairs":
         values = (targets.target, targets.margin, targets.weight / targets.weight.mean(), targets.length)
-        columns = [torch.from_numpy(v).float().to(device) for v in values]
+        target, margin, weight, length = (torch.from_numpy(v).float().to(device) for v in values)
         sides = [(texts[a], texts[b]) for a, b in zip(targets.chosen, targets.rejected, strict=True)]
-        return cls(sides, *columns, settings.length_penalty)
+        return cls(sides, target, margin, weight, length, settings.length_penalty)
 
     def examples(self) -> list[Example]:
         """The pairs as the trainer's batches take them; ids by place, which depends on the pairs' ids only."""

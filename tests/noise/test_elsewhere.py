@@ -48,7 +48,9 @@ def test_pairs_with_nothing_but_shares_have_no_mean_but_a_noise_score_and_are_tr
     score = dict(strength.select("pair_id", "noise_score").iter_rows())
     wrong = dict(zip(w.pair_ids, ~w.right, strict=True))
     assert np.mean([(score[key] > 0.5) == wrong[key] for key in score]) > 0.95
-    made = pairs.with_columns(chosen=pl.lit("x"), rejected=pl.lit("y"), strength=1.0, margin=None, flipped=False)
+    made = pairs.with_columns(
+        chosen=pl.lit("x"), rejected=pl.lit("y"), strength=1.0, margin=pl.lit(None, pl.Float64), flipped=False
+    )
     made = made.with_columns(chosen_ends=True, rejected_ends=True, prefix=pl.lit(""))
     flipped = apply("flip", made, strength, SETTINGS)
     assert set(flipped.filter("flipped")["pair_id"]) == {key for key, value in score.items() if value > 0.5}

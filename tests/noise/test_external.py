@@ -96,9 +96,9 @@ def test_models_that_cannot_vote_are_one_line_each_and_a_long_text_has_a_reason(
         classify(VoterSettings(name="v", model=str(three)), TURNS, tmp_path, 100)
     with pytest.raises(OrchardError, match="voter 'v': has 3 classes: noise.external's positive is 3, from 0"):
         classify(VoterSettings(name="v", model=str(three), positive=3), TURNS, tmp_path, 100)
-    said = classify(VoterSettings(name="v", model=str(three), positive=2, max_length=60), TURNS, tmp_path, 100)
+    said = classify(VoterSettings(name="v", model=str(three), positive=2, max_length=33), TURNS, tmp_path, 100)
     assert set(said.rewards) == {"t0", "t3"}
-    assert "tokens do not fit into its max_length 60" in said.faults["t4"]
+    assert "tokens do not fit into its max_length 33" in said.faults["t4"]
     with pytest.raises(ValidationError, match="voter 'v' needs either model or server"):
         VoterSettings(name="v")
     with pytest.raises(ValidationError, match="two voters have the same name"):
