@@ -12,13 +12,12 @@ from assets.produce import Made, Recipe, Result, column_schema, preview, produce
 from assets.sampling import OWNERS, prompts, responses, tree_nodes
 from assets.trees import preference_lists
 from assets.workshop import Workshop
-from pipeline import config
+from pipeline import config, tables
 from pipeline.code import code_version
-from pipeline.config import Settings
+from pipeline.config import ModelSettings, Settings
 from pipeline.engine.base import Reject
-from pipeline.engine.model import Model
+from pipeline.engine.model import Model, resolve
 from pipeline.errors import OrchardError
-from pipeline.noise.strength import by_decile
 from pipeline.preferences.build import sources, voted_on
 from pipeline.preferences.voted import source_of
 from pipeline.progress import bar
@@ -28,8 +27,10 @@ if TYPE_CHECKING:
     from pipeline.noise.features import Features
     from pipeline.noise.selftest import SelfTest
 
-CODE = code_version("pipeline/noise", "pipeline/preferences", "pipeline/tables")
+CODE = code_version("pipeline/noise", "pipeline/preferences", "pipeline/training/reward.py", "pipeline/tables")
 UNUSED = {"status": "no variant of this profile uses it"}
+LABEL_TRUTH = config.ROOT / "sql" / "label_truth.sql"
+AFTERWARDS = {"start", "flip_share", "drop_share", "soft", "duplicates", "test_shares"}  # settings that no score reads
 Advance = Callable[[int, int], None]
 
 
@@ -41,16 +42,24 @@ def texts_of(
     Raises:
         OrchardError: the source variant has no pairs.
     """
-    from pipeline.noise.features import features, sides
+    from pipeline.noise.features import features
 
-    chosen = settings.noise
+    fitting, texts, rejects = _sides_of(lake, settings, model)
+    folder = config.home() / "cache" / "features"
+    found = features(model, texts, folder, micro_tokens=settings.noise.micro_tokens, progress=advance)
+    return fitting, found, rejects
+
+
+def _sides_of(
+    lake: Lake, settings: Settings, model: Model
+) -> tuple[pl.DataFrame, dict[str, tuple[int, ...]], list[Reject]]:
+    from pipeline.noise.features import sides
+
     pairs = voted_on(lake, settings)
     if pairs.is_empty():
-        raise OrchardError(f"no pairs of {chosen.source!r}: run `orchard run` first, or set noise.source")
-    fitting, texts, faults = sides(pairs, model, chosen.max_length)
-    folder = config.home() / "cache" / "features"
-    found = features(model, texts, folder, micro_tokens=chosen.micro_tokens, progress=advance)
-    return fitting, found, [Reject("scores", "scores", pair, reason) for pair, reason in faults.items()]
+        raise OrchardError(f"no pairs of {settings.noise.source!r}: run `orchard run` first, or set noise.source")
+    fitting, texts, faults = sides(pairs, model, settings.noise.max_length)
+    return fitting, texts, [Reject("scores", "scores", pair, reason) for pair, reason in faults.items()]
 
 
 def _parents(shop: Workshop) -> tuple[str, ...]:
@@ -64,7 +73,7 @@ def _parents(shop: Workshop) -> tuple[str, ...]:
     deps=[prompts, responses, tree_nodes, preference_lists, votes_asset],
     code_version=CODE,
     metadata={"dagster/column_schema": column_schema("scores")},
-    description="Rewards of every text by an ensemble of reward heads that never saw its prompt.",
+    description="Rewards of every text by reward models that never saw its prompt, and by external ones.",
 )
 def scores(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
     settings = shop.settings
@@ -72,16 +81,67 @@ def scores(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         return dg.MaterializeResult(metadata=UNUSED)
 
     def compute() -> Made:
-        from pipeline.noise.voting import head_scores
-
         shop.room.rest()  # the engine's memory, before torch takes its own
-        with bar("features") as advance:
-            pairs, found, rejects = texts_of(shop.lake, settings, shop.base, advance)
-        rows, curve = head_scores(found, pairs, settings.noise, settings.seed, shop.base.policy_id)
-        return Made(rows, rejects, {"loss": plots.curves({"mean of the heads": curve}, "step", "loss")})
+        pairs, texts, rejects = _sides_of(shop.lake, settings, shop.base)
+        own, curves = _own_scores(shop, pairs, texts)
+        others, faults = _external_scores(settings, pairs)
+        plot = plots.curves(curves, "optimiser step of the first fold", "loss") if curves else None
+        return Made(pl.concat([own, others]), [*rejects, *faults], {"loss": plot} if plot else {})
 
-    recipe = Recipe("scores", "scores", CODE, _settings(shop), parents=_parents(shop))
+    asked = [settings.seed, settings.noise.model_dump(exclude=AFTERWARDS), settings.preferences.model_dump()]
+    read_here = [resolve(model, config.home()).policy_id for model in local_voters(settings)]
+    extra = (shop.base.policy_id, *read_here)
+    recipe = Recipe("scores", "scores", CODE, asked, parents=_parents(shop), extra=extra)
     return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
+
+
+def _own_scores(
+    shop: Workshop, pairs: pl.DataFrame, texts: dict[str, tuple[int, ...]]
+) -> tuple[pl.DataFrame, dict[str, list[tuple[float, float]]]]:
+    """Rewards by our own models, and their training losses."""
+    import numpy as np
+
+    from pipeline.noise.features import Features, features
+    from pipeline.noise.heads import fit_heads
+    from pipeline.noise.voting import own_scores
+    from pipeline.training.reward import fit_tuned
+
+    chosen, cache, name = shop.settings.noise, config.home() / "cache", shop.base.policy_id
+    if chosen.method == "none":
+        return tables.empty("scores"), {}
+    if chosen.method == "heads":
+        with bar("features") as advance:
+            found = features(shop.base, texts, cache / "features", micro_tokens=chosen.micro_tokens, progress=advance)
+        return own_scores(found, pairs, chosen, shop.settings.seed, name, fit_heads(chosen))
+    keys = sorted(texts)
+    unread = Features(keys, np.zeros((len(keys), 0), np.float32))
+    with bar("reward models") as advance:
+        fit = fit_tuned(shop.base.path, [texts[key] for key in keys], chosen, cache / "rewards", progress=advance)
+        return own_scores(unread, pairs, chosen, shop.settings.seed, name, fit)
+
+
+def _external_scores(settings: Settings, pairs: pl.DataFrame) -> tuple[pl.DataFrame, list[Reject]]:
+    """Rewards by models and servers from elsewhere."""
+    from pipeline.noise.external.local import classify
+    from pipeline.noise.external.scores import external_scores
+    from pipeline.noise.external.server import ask
+    from pipeline.noise.external.texts import conversations
+
+    said = []
+    asked = conversations(pairs)
+    for voter in settings.noise.external:
+        with bar(voter.name) as advance:
+            if voter.server:
+                said.append((ask(voter, asked, settings.engine, advance), voter.aspect))
+            else:
+                micro = settings.noise.micro_tokens
+                said.append((classify(voter, asked, config.home(), micro, advance), voter.aspect))
+    return external_scores(pairs, said, settings.noise.centre)
+
+
+def local_voters(settings: Settings) -> list[ModelSettings]:
+    """External voters whose weights are read here: a change of them changes the scores."""
+    return [ModelSettings(name=v.model, revision=v.revision) for v in settings.noise.external if v.model is not None]
 
 
 def _settings(shop: Workshop) -> list[object]:
@@ -105,20 +165,27 @@ def pair_votes(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
 
     def compute() -> Made:
         from pipeline.noise.features import sides
-        from pipeline.noise.votes import read_votes
-        from pipeline.noise.voting import judged, recorded_votes
+        from pipeline.noise.voting import from_elsewhere, recorded_votes
         from pipeline.noise.voting import pair_votes as votes_of
 
         source = source_of(settings)
         pairs = sides(voted_on(shop.lake, settings), shop.base, settings.noise.max_length)[0]
-        judges, rejects = read_votes(judged(pairs, shop.lake.read("votes")), duplicates=settings.noise.duplicates)
+        votes, rejects = from_elsewhere(
+            pairs, shop.lake.read("votes"), shop.lake.read("recorded_votes"), settings.noise.duplicates
+        )
         rows = votes_of(pairs, shop.lake.read("scores"), source)
-        rows = pl.concat([rows, recorded_votes(pairs, judges, source)])
+        rows = pl.concat([rows, recorded_votes(pairs, votes, source)])
         return Made(
             rows, rejects, {"margins": plots.histogram(rows["margin"].drop_nulls().to_list(), "margin", "votes")}
         )
 
-    recipe = Recipe("pair_votes", "pair votes", CODE, _settings(shop), parents=(*_parents(shop), "scores", "votes"))
+    recipe = Recipe(
+        "pair_votes",
+        "pair votes",
+        CODE,
+        _settings(shop),
+        parents=(*_parents(shop), "scores", "votes", "recorded_votes"),
+    )
     return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
 
 
@@ -136,16 +203,18 @@ def pair_strengths(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         return dg.MaterializeResult(metadata=UNUSED)
 
     def compute() -> Made:
+        from pipeline.noise.figures import histograms, of_strength
+
         rows = _judge(shop)[0]
-        lines = {
-            "voters for the label": by_decile(rows, 1 - pl.col("share_against")),
-            "P(label is right)": by_decile(rows, 1 - pl.col("noise_score")),
-            "spread of the margins": by_decile(rows, pl.col("spread")),
+        known = rows.drop_nulls("mean")
+        truth = shop.lake.sql(LABEL_TRUTH.read_text(encoding="utf-8"), frames={"pair_strengths": rows})
+        shown = {
+            "by_strength": plots.inline(of_strength(known, truth), "agreement by strength"),
+            "histograms": plots.inline(histograms(rows), "strengths and noise scores"),
+            "share_below_0": known.select((pl.col("mean") < 0).mean()).item(),
+            "pairs_without_a_mean": rows.height - known.height,
         }
-        below = rows.select((pl.col("mean") < 0).mean()).item()
-        return Made(
-            rows, (), {"by_strength": plots.curves(lines, "decile of the mean", "mean"), "share_below_0": below}
-        )
+        return Made(rows, (), shown)
 
     recipe = Recipe("pair_strengths", "pair strengths", CODE, _settings(shop), parents=(*_parents(shop), "pair_votes"))
     return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
@@ -206,12 +275,14 @@ def noise_tests(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
 def self_test(lake: Lake, settings: Settings, model: Model) -> "SelfTest":
     """The self-test on the pairs of the source variant; also behind `orchard noise-test`."""
     from pipeline.noise.selftest import noise_test
+    from pipeline.noise.voting import margins
 
     clean = settings.model_copy(update={"noise": settings.noise.model_copy(update={"inject": 0.0})})
     with bar("features") as advance:
         pairs, found, _ = texts_of(lake, clean, model, advance)
+    others = margins(pairs, _external_scores(clean, pairs)[0])
     with bar("noise test") as advance:
-        return noise_test(found, pairs, settings.noise, settings.seed, advance)
+        return noise_test(found, pairs, settings.noise, settings.seed, advance, others)
 
 
 NOISE = [scores, pair_votes, pair_strengths, voters, noise_tests]

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
+import polars as pl
 import typer
 
 from assets.terminal import Profile, console, one_line_errors, show
@@ -18,9 +19,19 @@ def import_(
     path: Annotated[Path, typer.Argument(help="Recorded votes or labelled pairs: JSONL, JSON, CSV or Parquet.")],
     profile: Profile = "quick",
 ) -> None:
-    """Bring in a judge's past votes, or labelled pairs, and show the judge's report card. No model is asked."""
+    """Bring in a judge's past votes, labelled pairs, or votes on our pairs by id; say how reliable the voters are."""
     from assets.importing import bring
+    from assets.importing_votes import bring_votes, holds_votes
+    from pipeline.prompts.files import read
 
+    if holds_votes(read(path)[1]):
+        found = bring_votes(path, config.load(profile).noise.duplicates)
+        console.print(f"{path.name}: {found.votes} votes on {found.pairs} pairs, {found.rejected} rejected rows")
+        for reason, n in found.reasons:
+            console.print(f"  {n} x {reason}")
+        rounded = found.voters.with_columns(pl.col(pl.Float64).round(3))
+        show(rounded.columns, rounded.rows())
+        return
     brought = bring(path, config.load(profile).judge)
     console.print(f"{path.name}: {brought.votes} votes, {brought.pairs} pairs, {brought.rejected} rejected rows")
     for reason, n in brought.reasons:

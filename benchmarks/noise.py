@@ -55,8 +55,9 @@ def heads() -> bool:
     import torch
 
     from pipeline.config import NoiseSettings
+    from pipeline.noise.crossfit import out_of_fold
     from pipeline.noise.features import Features
-    from pipeline.noise.heads import out_of_fold
+    from pipeline.noise.heads import fit_heads
     from pipeline.noise.targets import Targets
 
     generator = torch.Generator().manual_seed(0)
@@ -69,7 +70,8 @@ def heads() -> bool:
     fold = np.arange(PAIRS) % NoiseSettings().folds
     targets = Targets.plain(features, first.numpy(), second.numpy())
     start = time.perf_counter()
-    scored = out_of_fold(targets, fold, np.ones(PAIRS, bool), NoiseSettings(models=HEADS), seed=0)
+    settings = NoiseSettings(models=HEADS)
+    scored = out_of_fold(targets, fold, np.ones(PAIRS, bool), settings, 0, fit_heads(settings))
     seconds = time.perf_counter() - start
     accuracy = float((scored.margins > 0).mean())
     trained = HEADS * NoiseSettings().folds

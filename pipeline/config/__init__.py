@@ -2,7 +2,7 @@
 
 from pipeline.config.engine import BudgetSettings, EngineSettings, ModelSettings, ServerSettings
 from pipeline.config.judge import JudgeSettings, RationaleSettings
-from pipeline.config.noise import NoiseSettings
+from pipeline.config.noise import NoiseSettings, TuneSettings, VoterSettings
 from pipeline.config.profile import PROFILES, ROOT, Settings, home, load, profiles
 from pipeline.config.section import section
 from pipeline.config.sources import ExampleSettings, PoolSettings, SamplingSettings, SandboxSettings, SplitSettings
@@ -37,6 +37,8 @@ __all__ = [
     "ThoughtSettings",
     "TrainingSettings",
     "TreeSettings",
+    "TuneSettings",
+    "VoterSettings",
     "ValidationSettings",
     "home",
     "load",

@@ -1,25 +1,62 @@
 """Settings of reward models that vote."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from pipeline.config.engine import ServerSettings
 from pipeline.config.section import Section
+
+
+class TuneSettings(Section):
+    """Fine-tuned reward models (methods lora and full). Paper (7B models, full): 5e-6, 32 pairs a step, 1 epoch."""
+
+    epochs: int = Field(1, ge=1)
+    batch_pairs: int = Field(32, ge=1)
+    learning_rate: float | None = Field(None, gt=0)  # null: 5e-6 for full (paper), 1e-4 for lora (our choice)
+    warmup: float = Field(0.1, ge=0, lt=1)  # share of the steps; our choice
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    lora_rank: int = Field(16, ge=1)
+    lora_alpha: int = Field(32, ge=1)
+    gradient_checkpointing: bool = False
+
+
+class VoterSettings(Section):
+    """One reward model or classifier from elsewhere: a folder, a hub id, or a `vllm serve --runner pooling`."""
+
+    name: str = Field(min_length=1)  # the voter's id
+    model: str | None = None  # a local folder, package:<name> or a hub id of a sequence classifier
+    revision: str | None = None
+    server: ServerSettings | None = None  # instead of `model`; its own `model` is the name that it serves
+    api: Literal["classify", "pooling"] = "classify"  # which of vLLM's two the server is asked
+    positive: int | None = Field(None, ge=0)  # the class that counts as good; null: the only one, or the second of two
+    aspect: str = "preference"  # what it rewards
+    max_length: int = Field(1024, ge=8)  # tokens of the whole conversation; a longer one is rejected
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.model is None) == (self.server is None):
+            raise ValueError(f"voter {self.name!r} needs either model or server")
+        return self
 
 
 class NoiseSettings(Section):
     """Reward models that vote on pairs, and what is done with the pairs they doubt. Paper: Secrets of RLHF II."""
 
     source: str = "outcome"  # the variant whose pairs are voted on and treated
+    method: Literal["heads", "lora", "full", "none"] = "heads"  # our own voters; none: external and recorded ones only
     models: int = Field(10, ge=1)  # M, paper
     folds: int = Field(5, ge=2)  # of prompts: no pair is scored by a model trained on its prompt; our choice
     resample: bool = True  # train each model on pairs drawn with replacement; false: only their order differs (paper)
     hidden: int = Field(0, ge=0)  # units of a reward head's hidden layer; 0: linear
-    epochs: int = Field(3, ge=1)  # paper: 1, of a whole model
+    epochs: int = Field(3, ge=1)  # of heads; paper: 1, of a whole model
     min_steps: int = Field(300, ge=1)  # optimiser steps, also of a small set; our choice
-    batch_pairs: int = Field(256, ge=1)  # paper: 32, of a whole model
+    batch_pairs: int = Field(256, ge=1)  # of heads; paper: 32, of a whole model
     learning_rate: float = Field(1e-3, gt=0)  # of a head on standardised features; our choice
-    weight_decay: float = Field(0.1, ge=0)  # our choice
+    weight_decay: float = Field(0.1, ge=0)  # of heads; our choice
+    tune: TuneSettings = TuneSettings()
+    external: tuple[VoterSettings, ...] = ()
     use_margin: bool = False  # the pairs' margin in the Bradley-Terry loss
     length_penalty: float = Field(0.0, ge=0)  # on the squared correlation of reward margin and length; our choice
     max_length: int = Field(1024, ge=8)  # tokens of context and text
@@ -32,3 +69,10 @@ class NoiseSettings(Section):
     duplicates: Literal["error", "mean"] = "error"  # same voter, pair and order twice
     inject: float = Field(0.0, ge=0, lt=1)  # training labels flipped on purpose before the vote: treatments by DPO
     test_shares: tuple[float, ...] = (0.1, 0.2, 0.4)  # labels that the self-test flips
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [voter.name for voter in self.external]
+        if len(set(names)) < len(names):
+            raise ValueError("external: two voters have the same name")
+        return self

@@ -74,6 +74,9 @@ class Description:
 class Server:
     """A server and the model it is asked for."""
 
+    path = "/v1/completions"  # what `complete` asks
+    section = "engine.servers"  # the settings to mend, in messages
+
     def __init__(self, settings: ServerSettings, model: str, seconds: float) -> None:
         self.url = settings.url
         self.model = settings.model or model
@@ -85,7 +88,7 @@ class Server:
 
     async def complete(self, session: aiohttp.ClientSession, body: dict[str, Any]) -> bytes:
         """The answer to one completion request, unread. Raises what the module's head lists."""
-        return await self._ask(session, "POST", "/v1/completions", self._seconds, {**body, "model": self.model})
+        return await self._ask(session, "POST", self.path, self._seconds, {**body, "model": self.model})
 
     async def describe(self, session: aiohttp.ClientSession) -> Description:
         """Who answers at the address.
@@ -94,7 +97,7 @@ class Server:
             OrchardError: it speaks another protocol, serves another model, or refuses the key.
             Unreachable, Busy, TryFailed: it does not answer now.
         """
-        what = "does not speak the OpenAI protocol at /v1/models: check engine.servers"
+        what = f"does not speak the OpenAI protocol at /v1/models: check {self.section}"
         answer = await self._ask(session, "GET", "/v1/models", CHECK_SECONDS)
         try:
             cards = _Models.model_validate_json(answer).data
@@ -104,7 +107,7 @@ class Server:
         if card is None:
             served = ", ".join(repr(card.id) for card in cards[:5]) or "nothing"
             raise OrchardError(
-                f"server {self.url}: serves {served} and not {self.model!r}: set model in engine.servers"
+                f"server {self.url}: serves {served} and not {self.model!r}: set model in {self.section}"
             )
         return Description(card.owned_by, await self._version(session), card.max_model_len)
 
@@ -163,10 +166,10 @@ class Server:
         if status in (400, 413, 422):
             return RequestFailed(f"server {self.url} refuses the request ({status}): {said}")
         if status in (401, 403):
-            mend = f"check what {self._key_env} holds" if self._key_env else "set key_env in engine.servers"
+            mend = f"check what {self._key_env} holds" if self._key_env else f"set key_env in {self.section}"
             return OrchardError(f"server {self.url}: refuses us ({status}): {mend}")
         return OrchardError(
-            f"server {self.url}: {path} answers {status} ({said}): check url and model in engine.servers"
+            f"server {self.url}: {path} answers {status} ({said}): check url and model in {self.section}"
         )
 
     def _plain(self, text: str) -> str:

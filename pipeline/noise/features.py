@@ -109,13 +109,8 @@ def _compute(
     while done < len(keys):
         width = len(texts[keys[done]])
         batch = keys[done : done + max(1, micro_tokens // width)]
-        ids = torch.zeros(len(batch), width, dtype=torch.long)
-        for row, key in enumerate(batch):  # padded on the right: causal attention never sees it
-            ids[row, : len(texts[key])] = torch.tensor(texts[key])
-        last = torch.tensor([len(texts[key]) - 1 for key in batch], device=device)
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            states = causal(input_ids=ids.to(device), use_cache=False).last_hidden_state  # (B, L, D)
-        found = states[torch.arange(len(batch), device=device), last].float().cpu().numpy()
+            found = last_states(causal, [texts[key] for key in batch], device).float().cpu().numpy()
         if not np.isfinite(found).all():
             bad = batch[int(np.flatnonzero(~np.isfinite(found).all(axis=1))[0])]
             raise OrchardError(f"features of text {bad} are not finite: load the model with another dtype")
@@ -123,6 +118,18 @@ def _compute(
         done += len(batch)
         if progress:
             progress(done, len(keys))
+
+
+def last_states(backbone: Any, texts: Sequence[Ids], device: Any) -> Any:
+    """(B, D) last-layer hidden states of a causal model without its head, at the last token of each of B texts."""
+    import torch
+
+    ids = torch.zeros(len(texts), max(map(len, texts)), dtype=torch.long)
+    for row, text in enumerate(texts):  # padded on the right: causal attention never sees it
+        ids[row, : len(text)] = torch.tensor(text)
+    states = backbone(input_ids=ids.to(device), use_cache=False).last_hidden_state  # (B, L, D)
+    last = torch.tensor([len(text) - 1 for text in texts], device=device)
+    return states[torch.arange(len(texts), device=device), last]
 
 
 def _load_model(path: Path) -> tuple[Any, Any, bool]:

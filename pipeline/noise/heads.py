@@ -1,4 +1,4 @@
-"""Reward heads on frozen features: M models trained in one batched operation, and scores that no model has seen."""
+"""Reward heads on frozen features: M models trained in one batched operation."""
 
 from dataclasses import dataclass, field
 
@@ -6,15 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from pipeline.config import NoiseSettings
 from pipeline.errors import OrchardError
-from pipeline.ids import seed_for
 from pipeline.noise.coding import Floats
-from pipeline.noise.targets import Targets
-
-Mask = npt.NDArray[np.bool_]
+from pipeline.noise.crossfit import Curve, Fit, Fitted
+from pipeline.noise.loss import bradley_terry, length_correlation
+from pipeline.noise.targets import Places, Targets
 
 
 @dataclass
@@ -24,7 +22,12 @@ class Heads:
     mean: Tensor  # (D,)
     scale: Tensor  # (D,)
     weights: list[Tensor]  # linear: [(M, 1, D)]; else [(M, H, D), (M, 1, H)]
-    curve: list[tuple[float, float]] = field(default_factory=list)  # (step, mean loss over heads)
+    losses: list[Tensor] = field(default_factory=list)  # (M,) a step
+
+    @property
+    def curve(self) -> Curve:
+        """(step from 1, mean loss over heads)."""
+        return [(float(step), float(loss.mean())) for step, loss in enumerate(self.losses, start=1)]
 
     @property
     def linear(self) -> bool:
@@ -49,9 +52,9 @@ class Heads:
 def train_heads(targets: Targets, settings: NoiseSettings, seeds: list[int]) -> Heads:
     """M = len(seeds) heads, each with its own initial weights, order of the pairs and, with `resample`, its own draw.
 
-    Bradley-Terry loss with margins and soft targets (see `Targets`); adding `length_penalty` times the squared
-    correlation, within a batch, of a head's reward margin with the difference in length (our choice, after ODIN,
-    arXiv 2402.07319, which penalises the absolute correlation). AdamW; all heads move in the same tensor operations.
+    Bradley-Terry loss with margins and soft targets, and `length_penalty` times the squared correlation, within a
+    batch, of a head's reward margin with the difference in length (see `pipeline.noise.loss`). AdamW; all heads move
+    in the same tensor operations.
 
     Raises:
         OrchardError: fewer than two pairs, or no weight in them.
@@ -65,13 +68,13 @@ def train_heads(targets: Targets, settings: NoiseSettings, seeds: list[int]) -> 
     batch = min(settings.batch_pairs, n)
     steps = max(settings.min_steps, settings.epochs * (n // batch))
     orders = [_Order(n, seed, settings.resample) for seed in seeds]
-    for step in range(steps):
+    for _ in range(steps):
         places = torch.stack([order.next(batch) for order in orders])  # (M, B)
         loss = _loss(heads, data, places, settings.length_penalty)
         optimiser.zero_grad(set_to_none=True)
         loss.sum().backward()
         optimiser.step()
-        heads.curve.append((float(step + 1), float(loss.detach().mean())))
+        heads.losses.append(loss.detach())
     for weight in heads.weights:
         weight.requires_grad_(False)
     return heads
@@ -134,12 +137,10 @@ def _loss(heads: Heads, data: _Tensors, places: Tensor, length_penalty: float) -
     d = heads.rewards(_gather(data.chosen, places))  # (M, B) reward margins
     if data.rejected is not None:
         d = d - heads.rewards(_gather(data.rejected, places))
-    target, margin = data.target[places], data.margin[places]
-    each = -target * F.logsigmoid(d - margin) - (1 - target) * F.logsigmoid(-d)
+    each = bradley_terry(d, data.target[places], data.margin[places])
     loss = (data.weight[places] * each).mean(dim=1)
     if length_penalty > 0:
-        lengths = data.length[places]
-        loss = loss + length_penalty * _correlation(d, lengths) ** 2
+        loss = loss + length_penalty * length_correlation(d, data.length[places])
     return loss
 
 
@@ -148,60 +149,11 @@ def _gather(rows: Tensor, places: Tensor) -> Tensor:
     return rows.index_select(0, places.view(-1)).view(*places.shape, -1)
 
 
-def _correlation(a: Tensor, b: Tensor) -> Tensor:
-    """(M,) Pearson correlation of the rows of two (M, B) tensors; 0 where one is constant."""
-    a, b = a - a.mean(dim=1, keepdim=True), b - b.mean(dim=1, keepdim=True)
-    norm = (a.square().sum(dim=1) * b.square().sum(dim=1)).sqrt()
-    return (a * b).sum(dim=1) / norm.clamp_min(1e-9)
+def fit_heads(settings: NoiseSettings) -> Fit:
+    """Heads as the models of `out_of_fold`."""
 
-
-@dataclass(frozen=True)
-class Scored:
-    """Rewards that each model gives to pairs whose prompts it never saw, standardised per model."""
-
-    chosen: Floats  # (M, n)
-    rejected: Floats  # (M, n)
-    raw_chosen: Floats
-    raw_rejected: Floats
-    curve: list[tuple[float, float]]
-
-    @property
-    def margins(self) -> Floats:
-        """(M, n)."""
-        return self.chosen - self.rejected
-
-
-def out_of_fold(
-    targets: Targets, fold: npt.NDArray[np.int64], train: Mask, settings: NoiseSettings, seed: int
-) -> Scored:
-    """Scores every pair by heads trained on the `train` pairs of the other folds.
-
-    A head's rewards are standardised by mean and standard deviation over the texts that it was trained on: rewards
-    have no scale or origin of their own, and each fold has another head.
-
-    Args:
-        targets: in an order that depends on ids only, so that seeds do.
-        fold: (n,) the fold of each pair's prompt.
-        train: (n,) pairs that may be learnt from; the others are only scored.
-
-    Raises:
-        OrchardError: a fold leaves no pairs to learn from.
-    """
-    shape = (settings.models, len(fold))
-    out = tuple(np.zeros(shape) for _ in range(4))
-    curve: list[tuple[float, float]] = []
-    for k in np.unique(fold):
-        mine = fold == k
-        seeds = [seed_for(seed, "reward head", m, int(k)) for m in range(settings.models)]
-        learnt = targets.take(train & ~mine)
+    def fit(learnt: Targets, seeds: list[int], wanted: Places) -> Fitted:
         heads = train_heads(learnt, settings, seeds)
-        curve = curve or heads.curve
-        seen = heads.score(targets.matrix[np.unique([learnt.chosen, learnt.rejected])])
-        mean, spread = seen.mean(axis=1, keepdims=True), seen.std(axis=1, keepdims=True)
-        spread = np.where(spread > 1e-12, spread, 1.0)
-        for place, side in enumerate((targets.chosen, targets.rejected)):
-            raw = heads.score(targets.matrix[side[mine]])
-            out[place][:, mine] = (raw - mean) / spread
-            out[place + 2][:, mine] = raw
-    chosen, rejected, raw_chosen, raw_rejected = out
-    return Scored(chosen, rejected, raw_chosen, raw_rejected, curve)
+        return Fitted(heads.score(learnt.matrix[wanted]), torch.stack(heads.losses).double().numpy())
+
+    return fit

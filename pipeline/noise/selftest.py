@@ -12,8 +12,9 @@ from pipeline.config import NoiseSettings
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id, seed_for, unit_for
 from pipeline.noise.coding import Floats
+from pipeline.noise.crossfit import out_of_fold
 from pipeline.noise.features import Features
-from pipeline.noise.heads import out_of_fold, train_heads
+from pipeline.noise.heads import fit_heads, train_heads
 from pipeline.noise.measure import Measured, auroc, mean_of, precision_at
 from pipeline.noise.strength import by_decile, label_noise, strengths
 from pipeline.noise.targets import Targets
@@ -49,7 +50,12 @@ class _Data:
 
 
 def noise_test(
-    features: Features, pairs: pl.DataFrame, settings: NoiseSettings, seed: int, progress: Progress | None = None
+    features: Features,
+    pairs: pl.DataFrame,
+    settings: NoiseSettings,
+    seed: int,
+    progress: Progress | None = None,
+    others: pl.DataFrame | None = None,
 ) -> SelfTest:
     """Flips a share of the labels by hash, and measures scorers and treatments against that.
 
@@ -60,6 +66,7 @@ def noise_test(
 
     Args:
         pairs: as `features.sides` gives them: pair_id, prompt_id, and for either side its text id and tokens.
+        others: pair_id, voter_id, margin: voters from elsewhere, which know nothing of the flips; scorers too.
 
     Raises:
         OrchardError: too few pairs or prompts.
@@ -74,6 +81,7 @@ def noise_test(
         flipped = _flips(data, share)
         doubts, scores, strength = _vote(data, flipped, settings, seed)
         learn = ~data.held
+        scores |= _from_elsewhere(data, flipped, others)
         figure[f"{share:.0%} flipped"] = by_decile(
             strength.with_columns(right=~pl.Series(flipped[learn])), pl.col("right")
         )
@@ -132,7 +140,7 @@ def _vote(
     learn = ~data.held
     noisy = data.targets.exchanged(flipped).take(learn)
     keys = [key for key, chosen in zip(data.keys, learn, strict=True) if chosen]
-    scored = out_of_fold(noisy, data.fold[learn], np.ones(len(keys), bool), settings, seed)
+    scored = out_of_fold(noisy, data.fold[learn], np.ones(len(keys), bool), settings, seed, fit_heads(settings))
     votes = pl.concat(
         pl.DataFrame({"pair_id": keys, "voter_id": f"head-{m}", "margin": row}) for m, row in enumerate(scored.margins)
     )
@@ -149,6 +157,16 @@ def _vote(
     }
     rate = 1 - fit.voters.select(pl.col("high").fill_null(1.0)).item()
     return Doubts(keys, strength["mean"].to_numpy(), noise, np.full(len(keys), rate)), scores, strength
+
+
+def _from_elsewhere(data: _Data, flipped: npt.NDArray[np.bool_], others: pl.DataFrame | None) -> dict[str, Floats]:
+    """Scores of the pairs to learn from by voters from elsewhere; a pair without their vote scores 0, of two minds."""
+    found = {}
+    for (voter,), rows in () if others is None else others.sort("voter_id").group_by("voter_id", maintain_order=True):
+        known = dict(rows.select("pair_id", "margin").iter_rows())
+        margin = np.array([known.get(key, 0.0) for key in data.keys])
+        found[str(voter)] = np.where(flipped, margin, -margin)[~data.held]
+    return found
 
 
 def _scorers(

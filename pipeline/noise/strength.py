@@ -12,18 +12,21 @@ def strengths(votes: pl.DataFrame) -> pl.DataFrame:
     """One row per pair from one row per pair and voter: Secrets of RLHF II (arXiv 2401.06080), section 2.
 
     Args:
-        votes: pair_id, voter_id, margin (reward of the chosen side minus that of the rejected one, standardised);
-            a margin that is null or not finite is no vote.
+        votes: pair_id, voter_id, margin (reward of the chosen side minus that of the rejected one, standardised), and
+            perhaps p, which counts where there is no margin. What is null or not finite in both is no vote.
 
     Returns:
-        pair_id; n_votes; mean and spread (population standard deviation) of the margins; share_against, the share of
-        voters that prefer the rejected side (a margin of 0 counts half); decile, 0 for the tenth with the lowest
-        means to 9 (equal means share one). Pairs without votes have no row.
+        pair_id; n_votes; mean and spread (population standard deviation) of the margins, null where there is none;
+        share_against, the share of voters that prefer the rejected side (of two minds: half); decile, 0 for the tenth
+        with the lowest means to 9 (equal means share one), null without a mean. Pairs without votes have no row.
     """
+    finite = pl.when(pl.col("margin").is_finite()).then("margin")
+    leaning = pl.coalesce("margin", pl.col("p") - 0.5) if "p" in votes.columns else pl.col("margin")
+    against = (leaning < 0).cast(pl.Float64) + (leaning == 0).cast(pl.Float64) / 2
     margin = pl.col("margin")
-    against = (margin < 0).cast(pl.Float64) + (margin == 0).cast(pl.Float64) / 2
     found = (
-        votes.filter(margin.is_finite())
+        votes.with_columns(margin=finite)
+        .filter(leaning.is_finite())
         .group_by("pair_id")
         .agg(
             n_votes=pl.len().cast(pl.Int64),
@@ -32,13 +35,13 @@ def strengths(votes: pl.DataFrame) -> pl.DataFrame:
             share_against=against.mean(),
         )
     )
-    place = (pl.col("mean").rank("average") - 0.5) / pl.len()
+    place = (pl.col("mean").rank("average") - 0.5) / pl.col("mean").count()
     return found.with_columns(decile=(place * GROUPS).floor().cast(pl.Int64)).sort("pair_id")
 
 
 def by_decile(strength: pl.DataFrame, agrees: pl.Expr) -> list[tuple[float, float]]:
     """(decile, mean of `agrees`): the paper's figure, accuracy or agreement by strength."""
-    groups = strength.group_by("decile").agg(value=agrees.mean()).drop_nulls().sort("decile")
+    groups = strength.drop_nulls("decile").group_by("decile").agg(value=agrees.mean()).drop_nulls().sort("decile")
     return [(float(decile), float(value)) for decile, value in groups.select("decile", "value").iter_rows()]
 
 

@@ -10,7 +10,9 @@ from pipeline.errors import OrchardError
 
 Duplicates = Literal["error", "mean"]
 UNKNOWN = "unknown"  # all votes without a voter's name count as one voter's
-VALUES = ("p", "label", "margin")
+Value = Literal["p", "label", "margin"]
+VALUES: tuple[Value, ...] = ("p", "label", "margin")
+ALIASES = {"probability": "p", "score": "margin", "judge_id": "voter_id", "annotator": "voter_id"}
 COLUMNS = ("pair_id", "voter_id", "p", "margin")
 
 
@@ -33,14 +35,7 @@ def read_votes(
     Raises:
         OrchardError: a column is missing, is no number, or there are duplicates that should be an error.
     """
-    value = _value_column(frame)
-    rows = _typed(frame, value)
-    rejects = [
-        Reject("pair_votes", "read votes", row["pair_id"], str(row.pop("reason")), row)
-        for row in _faulty(rows, value, known).to_dicts()
-    ]
-    good = _faulty(rows, value, known, keep=True)
-    _refuse_duplicates(good, duplicates)
+    good, value, rejects = checked(frame, known=known, duplicates=duplicates)
     named = good.filter(pl.col("voter_id") != UNKNOWN)
     keys = ["pair_id", "voter_id"]
     means = named.group_by(*keys, "order").agg(pl.col("value").mean()).group_by(keys).agg(pl.col("value").mean())
@@ -50,7 +45,36 @@ def read_votes(
     return votes.with_columns(p=p, margin=margin).select(COLUMNS).sort("pair_id", "voter_id", "p"), rejects
 
 
-def _value_column(frame: pl.DataFrame) -> str:
+def checked(
+    frame: pl.DataFrame, *, known: Collection[str] | None = None, duplicates: Duplicates = "error"
+) -> tuple[pl.DataFrame, Value, list[Reject]]:
+    """The rows of `read_votes` that are votes, as pair_id, voter_id, order and value; what a value is; and the others.
+
+    Raises:
+        OrchardError: see `read_votes`.
+    """
+    frame = _renamed(frame)
+    value = _value_column(frame)
+    rows = _typed(frame, value)
+    rejects = [
+        Reject("pair_votes", "read votes", row["pair_id"], str(row.pop("reason")), row)
+        for row in _faulty(rows, value, known).to_dicts()
+    ]
+    good = _faulty(rows, value, known, keep=True).drop("reason")
+    _refuse_duplicates(good, duplicates)
+    return good, value, rejects
+
+
+def _renamed(frame: pl.DataFrame) -> pl.DataFrame:
+    """Other names of the columns, and a margin from the scores of both sides."""
+    sides = ("chosen_score", "rejected_score")
+    if set(sides) <= set(frame.columns) and "margin" not in frame.columns:
+        score, other = (pl.col(name).cast(pl.Float64, strict=False) for name in sides)
+        frame = frame.with_columns(margin=score - other).drop(sides)
+    return frame.rename({k: v for k, v in ALIASES.items() if k in frame.columns and v not in frame.columns})
+
+
+def _value_column(frame: pl.DataFrame) -> Value:
     found = [name for name in VALUES if name in frame.columns]
     if "pair_id" not in frame.columns:
         raise OrchardError(f"votes: column 'pair_id' is missing: found {', '.join(frame.columns) or 'no columns'}")

@@ -7,41 +7,48 @@ import polars as pl
 
 from pipeline import tables
 from pipeline.config import NoiseSettings
+from pipeline.engine.base import Reject
+from pipeline.errors import OrchardError
 from pipeline.ids import content_id
 from pipeline.noise.calibrate import calibrate
 from pipeline.noise.combine import log_sigmoid_centred
+from pipeline.noise.crossfit import Curve, Fit, out_of_fold
 from pipeline.noise.features import Features
-from pipeline.noise.heads import out_of_fold
 from pipeline.noise.intervals import wilson
 from pipeline.noise.selftest import folds, pair_targets
 from pipeline.noise.strength import label_noise, strengths
+from pipeline.noise.votes import UNKNOWN, Duplicates, read_votes
 
 KEYS = ["source", "chosen_id", "rejected_id"]
-Curve = list[tuple[float, float]]
+SHARES = ["pair_id", "voter_id", "p", "order"]
 
 
-def head_scores(
-    features: Features, pairs: pl.DataFrame, settings: NoiseSettings, seed: int, model: str
-) -> tuple[pl.DataFrame, Curve]:
-    """Rows of `scores` for both texts of every pair under M reward heads, and the heads' mean training loss by step.
+def own_scores(
+    features: Features, pairs: pl.DataFrame, settings: NoiseSettings, seed: int, model: str, fit: Fit
+) -> tuple[pl.DataFrame, dict[str, Curve]]:
+    """Rows of `scores` for both texts of every pair under M models of ours, and their training losses by step.
 
-    Heads learn from training pairs of other folds of prompts; validation pairs are only scored.
+    Models learn from training pairs of other folds of prompts; validation pairs are only scored.
 
     Args:
+        features: of the pairs' texts; the matrix is read by heads only.
         pairs: as `features.sides` gives them.
-        model: policy_id of the frozen model, part of each head's name.
+        model: policy_id of the model that the heads stand on, or that is fine-tuned: part of each voter's name.
+        fit: trains M models.
     """
     rows = pairs.sort("pair_id")
     targets = pair_targets(features, rows, use_margin=settings.use_margin)
     fold = folds(rows["prompt_id"].to_list(), settings.folds)
     train = (rows["split"] == "train").to_numpy()
-    scored = out_of_fold(targets, fold, train, settings, seed)
+    scored = out_of_fold(targets, fold, train, settings, seed, fit)
+    names = [voter_name(settings.method, model, m) for m in range(settings.models)]
     frames = [
         rows.select(
             "prompt_id",
             text_id=f"{side}_text_id",
             response_id=f"{side}_id",
-            model_id=pl.lit(head_name(model, m)),
+            model_id=pl.lit(name),
+            kind=pl.lit("reward head" if settings.method == "heads" else "fine-tuned"),
             aspect=pl.lit("preference"),
             raw=pl.Series(raw[m]),
             standardised=pl.Series(standard[m]),
@@ -50,37 +57,68 @@ def head_scores(
             ("chosen", scored.raw_chosen, scored.chosen),
             ("rejected", scored.raw_rejected, scored.rejected),
         )
-        for m in range(settings.models)
+        for m, name in enumerate(names)
     ]
     scores = pl.concat(frames).unique(["text_id", "model_id"]).sort("text_id", "model_id")
     ids = [content_id(*row) for row in scores.select("text_id", "model_id").iter_rows()]
     named = log_sigmoid_centred(scores, settings.centre).with_columns(pl.Series("score_id", ids, pl.String))
-    return named.select(tables.empty("scores").columns), scored.curve
+    return named.select(tables.empty("scores").columns), dict(zip(names, scored.curves, strict=True))
 
 
-def head_name(model: str, m: int) -> str:
-    """The voter's id of the m-th head on a frozen model."""
-    return f"head {m} on {model.split('@')[0]}"
+def voter_name(method: str, model: str, m: int) -> str:
+    """The id of the m-th voter of ours on a model."""
+    return f"{'head' if method == 'heads' else method} {m} on {model.split('@')[0]}"
+
+
+def margins(pairs: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
+    """The pairs with `voter_id`, its `kind` and its `margin`: one row for every reward model that scored both sides."""
+    known = scores.select("text_id", "kind", voter_id="model_id", score="standardised")
+    chosen = known.rename({"text_id": "chosen_text_id", "score": "chosen_score"})
+    rejected = known.rename({"text_id": "rejected_text_id", "score": "rejected_score"}).drop("kind")
+    joined = (
+        pairs.drop("margin", strict=False)
+        .join(chosen, on="chosen_text_id")
+        .join(rejected, on=["rejected_text_id", "voter_id"])
+    )
+    return joined.with_columns(margin=pl.col("chosen_score") - pl.col("rejected_score"))
 
 
 def pair_votes(pairs: pl.DataFrame, scores: pl.DataFrame, source: str) -> pl.DataFrame:
     """Rows of `pair_votes`: every reward model's margin of every pair, and its probability, calibrated per model."""
-    known = scores.select("text_id", voter_id="model_id", score="standardised")
-    sides = [known.rename({"text_id": f"{side}_text_id", "score": f"{side}_score"}) for side in ("chosen", "rejected")]
-    joined = pairs.join(sides[0], on="chosen_text_id").join(sides[1], on=["rejected_text_id", "voter_id"])
-    margins = joined.with_columns(
-        margin=pl.col("chosen_score") - pl.col("rejected_score"), p=pl.lit(None, pl.Float64), source=pl.lit(source)
+    voted = margins(pairs, scores).with_columns(
+        p=pl.lit(None, pl.Float64), source=pl.lit(source), number=pl.lit(0, pl.Int64)
     )
-    votes = calibrate(margins.with_columns(kind=pl.lit("reward head")))
-    return votes.select(tables.empty("pair_votes").columns).sort(*KEYS, "voter_id")
+    return calibrate(voted).select(tables.empty("pair_votes").columns).sort(*KEYS, "voter_id")
 
 
 def recorded_votes(pairs: pl.DataFrame, votes: pl.DataFrame, source: str) -> pl.DataFrame:
-    """Rows of `pair_votes` from votes that `read_votes` has checked; their margins are calibrated per voter."""
+    """Rows of `pair_votes` from votes that `read_votes` has checked; their margins are calibrated per voter.
+
+    Margins on a voter's own scale get a root mean square of sqrt 2, that of the margins between two independent
+    rewards of standard deviation 1, so that they can be averaged with the others: our choice.
+    """
     keys = pairs.select("pair_id", "chosen_id", "rejected_id", "prompt_id", "split")
-    joined = calibrate(votes).join(keys, on="pair_id")
-    named = joined.with_columns(source=pl.lit(source), kind=pl.lit("recorded"))
-    return named.select(tables.empty("pair_votes").columns).sort(*KEYS, "voter_id")
+    size = pl.col("margin").pow(2).mean().sqrt().over("voter_id")
+    scaled = votes.with_columns(margin=pl.when(size > 0).then(pl.col("margin") / size * 2**0.5).otherwise("margin"))
+    joined = calibrate(scaled).join(keys, on="pair_id")
+    number = pl.int_range(pl.len(), dtype=pl.Int64).over("pair_id", "voter_id").alias("number")
+    named = joined.sort("pair_id", "voter_id", "p").with_columns(number, source=pl.lit(source), kind=pl.lit("recorded"))
+    return named.select(tables.empty("pair_votes").columns).sort(*KEYS, "voter_id", "number")
+
+
+def imported(pairs: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `recorded_votes` on these pairs as a frame for `read_votes`: pair_id, voter_id, order, p, margin.
+
+    A vote belongs to the two sides and not to the label: where chosen and rejected have been exchanged since the
+    import, or the same two sides are a pair of another variant, it is turned round, or taken over.
+    """
+    sides = pairs.select("pair_id", "chosen_id", "rejected_id")
+    same = sides.join(votes.drop("pair_id"), on=["chosen_id", "rejected_id"])
+    turned = sides.join(
+        votes.drop("pair_id"), left_on=["chosen_id", "rejected_id"], right_on=["rejected_id", "chosen_id"]
+    ).with_columns(p=1 - pl.col("p"), margin=-pl.col("margin"))
+    columns = ["pair_id", "voter_id", "order", "p", "margin"]
+    return pl.concat([same.select(columns), turned.select(columns)]).sort(columns)
 
 
 def judged(pairs: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:
@@ -102,34 +140,60 @@ def judged(pairs: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(frames)
 
 
+def from_elsewhere(
+    pairs: pl.DataFrame, votes: pl.DataFrame, recorded: pl.DataFrame, duplicates: Duplicates
+) -> tuple[pl.DataFrame, list[Reject]]:
+    """Judges' votes on ordered pairs and imported ones, checked: (pair_id, voter_id, p, margin), and the rejects.
+
+    Args:
+        votes: rows of `votes`.
+        recorded: rows of `recorded_votes`.
+
+    Raises:
+        OrchardError: duplicates that should be an error; a voter with probabilities and margins on one pair.
+    """
+    brought = imported(pairs, recorded)
+    shares = pl.concat([judged(pairs, votes), brought.filter(pl.col("p").is_not_null()).drop("margin").select(SHARES)])
+    margins = brought.filter(pl.col("margin").is_not_null()).drop("p")
+    read = [read_votes(frame, duplicates=duplicates) for frame in (shares, margins)]
+    both = read[0][0].join(read[1][0], on=["pair_id", "voter_id"]).filter(pl.col("voter_id") != UNKNOWN)
+    if both.height:
+        pair, voter = both.select("pair_id", "voter_id").row(0)
+        raise OrchardError(f"votes: voter {voter!r} has a probability and a margin for pair {pair!r}: import only one")
+    return pl.concat([found for found, _ in read]), [reject for _, rejects in read for reject in rejects]
+
+
 def judge(
     pairs: pl.DataFrame, votes: pl.DataFrame, source: str, settings: NoiseSettings
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows of `pair_strengths` and of `voters`.
 
-    A label's source is its method, `label:<method>`. Reward heads give each pair's prior together (`calibrated_prior`)
-    and are measured against the result; recorded voters vote beside the label.
+    A label's source is its method, `label:<method>`. Models that learnt from the labels err together: they give each
+    pair's prior together (`calibrated_prior`) and are measured against the result. Voters from elsewhere, recorded
+    ones and external models, vote beside the label. A pair that has only votes without a margin has no mean, but a
+    noise score where the voters' reliability is known.
 
     Args:
         pairs: rows of the source variant.
         votes: rows of `pair_votes` on them.
     """
-    heads = votes.filter(pl.col("kind") == "reward head")
-    recorded = votes.filter(pl.col("kind") == "recorded")
-    strength = strengths(votes.filter(pl.col("margin").is_not_null()))
+    own = votes.filter(pl.col("kind").is_in(["reward head", "fine-tuned"]))
+    others = votes.filter(pl.col("kind").is_in(["external", "recorded"]))
     labels = pairs.select("pair_id", voter_id="label:" + pl.col("method"))
     labels = labels.join(votes.select("pair_id").unique(), on="pair_id", how="semi")
-    found = label_noise(strengths(heads), labels, recorded, start=settings.start)
+    if votes.is_empty():
+        return tables.empty("pair_strengths"), tables.empty("voters")
+    found = label_noise(strengths(own), labels, others, start=settings.start)
     rates = found.voters.select("voter_id", flip_rate=1 - pl.col("high"))
     rows = (
         pairs.select("pair_id", "chosen_id", "rejected_id", "prompt_id", "split", source=pl.lit(source))
-        .join(strength, on="pair_id")
+        .join(strengths(votes), on="pair_id")
         .join(found.pairs.select("pair_id", "noise_score"), on="pair_id", how="left")
         .join(labels.join(rates, on="voter_id", how="left").drop("voter_id"), on="pair_id", how="left")
     )
-    by_model = _heads(heads, found.pairs)
-    others = _agreements(recorded, by_model.columns, found.voters)
-    voters = pl.concat([others, by_model]).with_columns(source=pl.lit(source))
+    by_model = _heads(own, found.pairs)
+    voters = pl.concat([_agreements(others, by_model.columns, found.voters), by_model])
+    voters = voters.with_columns(source=pl.lit(source))
     return (
         rows.select(tables.empty("pair_strengths").columns).sort(*KEYS),
         voters.select(tables.empty("voters").columns).sort("kind", "voter_id"),
@@ -137,24 +201,22 @@ def judge(
 
 
 def _heads(heads: pl.DataFrame, truth: pl.DataFrame) -> pl.DataFrame:
-    """Reward heads against the posterior: expected share of right sides, with Wilson's interval over pairs."""
+    """Our own models against the posterior: expected share of right sides, with Wilson's interval over pairs."""
     w = heads.join(truth.select("pair_id", right="p"), on="pair_id", how="left")
     side = pl.col("margin")
     hit = pl.when(side > 0).then("right").when(side < 0).then(1 - pl.col("right")).otherwise(0.5)
-    each = w.group_by("voter_id").agg(n_votes=pl.len(), reliability=hit.mean())
+    each = w.group_by("voter_id", "kind").agg(n_votes=pl.len(), reliability=hit.mean())
     n = each["n_votes"].to_numpy().astype(np.float64)
     low, high = wilson(each["reliability"].cast(pl.Float64).fill_null(np.nan).to_numpy(), np.maximum(n, 1), 0.95)
     bounds = each.with_columns(pl.Series("low", low).fill_nan(None), pl.Series("high", high).fill_nan(None))
-    return _with_labels(bounds.with_columns(kind=pl.lit("reward head")), heads)
+    return _with_labels(bounds, heads)
 
 
-def _agreements(recorded: pl.DataFrame, columns: Sequence[str], voters: pl.DataFrame) -> pl.DataFrame:
-    """The voters that LCPO fitted: label sources and recorded ones."""
-    label = pl.col("voter_id").str.starts_with("label:")
-    kinds = voters.drop("accuracy").with_columns(
-        kind=pl.when(label).then(pl.lit("label")).otherwise(pl.lit("recorded"))
-    )
-    return _with_labels(kinds, recorded).select(columns)
+def _agreements(others: pl.DataFrame, columns: Sequence[str], voters: pl.DataFrame) -> pl.DataFrame:
+    """The voters that LCPO fitted: label sources, and voters from elsewhere."""
+    kinds = others.select("voter_id", "kind").unique()
+    named = voters.drop("accuracy").join(kinds, on="voter_id", how="left")
+    return _with_labels(named.with_columns(pl.col("kind").fill_null("label")), others).select(columns)
 
 
 def _with_labels(voters: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:

@@ -64,7 +64,8 @@ def _build(name: str, control: bool, pairs_of: Callable[[str, Lake, Settings], p
         pairs = inject(pairs_of(source, lake, settings), settings.noise.inject)
         strength = lake.read("pair_strengths").filter(pl.col("source") == source)
         if strength.is_empty() and not pairs.is_empty():
-            raise OrchardError(f"no votes on the pairs of {source!r}: materialise pair_strengths first")
+            mend = "materialise pair_strengths first, or import votes"
+            raise OrchardError(f"no votes on the pairs of {source!r}: {mend}")
         return apply(name, pairs, strength, settings.noise, control=control)
 
     return build
@@ -84,7 +85,7 @@ def apply(
         strength: rows of `pair_strengths`; a pair without one keeps its label, and has no noise score.
     """
     keys = ["chosen_id", "rejected_id"]
-    voted = strength.select(*keys, "mean", vote_rate="flip_rate", vote_noise="noise_score").unique(keys)
+    voted = strength.select(*keys, _lean().alias("mean"), vote_rate="flip_rate", vote_noise="noise_score").unique(keys)
     joined = pairs.drop("noise_score", strict=False).join(voted, on=keys, how="left", maintain_order="left")
     train = joined["split"].to_numpy() == "train"
     rows, rest = joined.filter(pl.Series(train)), joined.filter(pl.Series(~train))
@@ -102,6 +103,12 @@ def apply(
     score = doubts.flip_rate if LOSSES.get(name) == "rdpo" else doubts.noise_score
     done = [_columns(rows, doubts.mean, score, treated), rest]
     return pl.concat(done, how="diagonal_relaxed").drop("mean", "vote_noise", "vote_rate")
+
+
+def _lean() -> pl.Expr:
+    """The voters' mean margin; without margins the log-odds that the label is right, whose sign says the same."""
+    noise = pl.col("noise_score").clip(1e-3, 1 - 1e-3)
+    return pl.coalesce("mean", ((1 - noise) / noise).log())
 
 
 def _flipped(pairs: pl.DataFrame) -> pl.Expr:

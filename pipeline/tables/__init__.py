@@ -8,7 +8,7 @@ import dataframely as dy
 import polars as pl
 
 from pipeline.tables.judging import Judges, RecordedPairs, Votes
-from pipeline.tables.noise import NoiseTests, PairStrengths, PairVotes, Scores, Voters
+from pipeline.tables.noise import NoiseTests, PairStrengths, PairVotes, RecordedVotes, Scores, Voters
 from pipeline.tables.preferences import PreferenceLists, Preferences, Rationales, Unpaired
 from pipeline.tables.results import Evaluations, Leaderboard, ReferenceLogps, Rejects, TrainingRuns, Usage
 from pipeline.tables.sampling import Prompts, Responses, TreeNodes
@@ -32,6 +32,7 @@ __all__ = [
     "Rationales",
     "RecordedCode",
     "RecordedPairs",
+    "RecordedVotes",
     "ReferenceLogps",
     "Rejects",
     "Responses",
@@ -62,6 +63,7 @@ TABLES: dict[str, type[dy.Schema]] = {
     "recorded_pairs": RecordedPairs,
     "judges": Judges,
     "rationales": Rationales,
+    "recorded_votes": RecordedVotes,
     "scores": Scores,
     "pair_votes": PairVotes,
     "pair_strengths": PairStrengths,

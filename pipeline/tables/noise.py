@@ -5,6 +5,8 @@ import dataframely as dy
 import pipeline.tables.kinds as col
 from pipeline.tables.terms import SPLITS
 
+MODELS = ("reward head", "fine-tuned", "external")  # kinds of reward models; the first two learn from our pairs
+
 
 class Scores(dy.Schema):
     """One row per text and reward model that scored it."""
@@ -14,6 +16,7 @@ class Scores(dy.Schema):
     response_id = col.identifier("response or node that the text is")
     prompt_id = col.identifier("its prompt")
     model_id = col.text("the reward model; no model scored a prompt that it was trained on")
+    kind = col.choice(MODELS, "what the model is")
     aspect = col.text("what is rewarded")
     raw = col.number("reward as the model gives it, nats")
     standardised = col.number("raw less the model's mean, in its standard deviations")
@@ -33,10 +36,13 @@ class PairVotes(dy.Schema):
     chosen_id = col.identifier("the labelled side", key=True)
     rejected_id = col.identifier("the other side", key=True)
     voter_id = col.identifier("who votes", key=True)
+    number = dy.Int64(
+        primary_key=True, min=0, metadata=col.meaning("0; of several votes by nobody who was named: 0, 1, ...")
+    )
     pair_id = col.identifier("the pair in its variant")
     prompt_id = col.identifier("its prompt")
     split = col.choice(SPLITS, "the prompt's split")
-    kind = col.choice(["reward head", "recorded"], "what the voter is")
+    kind = col.choice([*MODELS, "recorded"], "what the voter is")
     margin = col.number(
         "score of the chosen side minus that of the rejected one; null where the vote has none", nullable=True
     )
@@ -52,13 +58,22 @@ class PairStrengths(dy.Schema):
     pair_id = col.identifier("the pair in its variant")
     prompt_id = col.identifier("its prompt")
     split = col.choice(SPLITS, "the prompt's split")
-    n_votes = dy.Int64(min=1, metadata=col.meaning("voters with a margin"))
-    mean = col.number("mean margin of the voters, in standard deviations of their rewards")
+    n_votes = dy.Int64(min=1, metadata=col.meaning("voters, those without a margin included"))
+    mean = col.number(
+        "mean margin of the voters, in standard deviations of their rewards; null where none has a margin",
+        nullable=True,
+    )
     spread = dy.Float64(
-        min=0, allow_inf=False, allow_nan=False, metadata=col.meaning("population standard deviation of the margins")
+        min=0,
+        nullable=True,
+        allow_inf=False,
+        allow_nan=False,
+        metadata=col.meaning("population standard deviation of the margins; null where none has a margin"),
     )
     share_against = col.share("share of voters that prefer the rejected side")
-    decile = dy.Int64(min=0, max=9, metadata=col.meaning("0: the tenth of the pairs with the lowest means"))
+    decile = dy.Int64(
+        min=0, max=9, nullable=True, metadata=col.meaning("0: the tenth with the lowest means; null without a mean")
+    )
     noise_score = col.share("P(the label is wrong); null where only voters of unknown reliability voted", nullable=True)
     flip_rate = col.share(
         "share of wrong labels of the label's source, cautious: 1 less the upper end of its reliability", nullable=True
@@ -70,7 +85,7 @@ class Voters(dy.Schema):
 
     source = col.identifier("the variant whose pairs were voted on", key=True)
     voter_id = col.identifier("who votes, or label:<method> for who gave the labels", key=True)
-    kind = col.choice(["label", "reward head", "recorded"], "what the voter is")
+    kind = col.choice(["label", *MODELS, "recorded"], "what the voter is")
     n_votes = col.count("pairs that it voted on")
     reliability = col.share("P(its side is the better one); null where the votes do not tell", nullable=True)
     low = col.share("lower end of its 95 % interval; null where unknown", nullable=True)
@@ -79,6 +94,20 @@ class Voters(dy.Schema):
     calibration_error = col.share(
         "mean gap between p and the share of labels that agree, over ten bins; null for a label", nullable=True
     )
+
+
+class RecordedVotes(dy.Schema):
+    """One row per imported vote on a pair: by people, a judge behind an API, or another's reward model."""
+
+    vote_id = col.identifier("hash of origin and row number", key=True)
+    origin = col.text("the file that it was imported from")
+    pair_id = col.identifier("the pair, of any variant")
+    chosen_id = col.identifier("the pair's labelled side when it was imported")
+    rejected_id = col.identifier("the other side")
+    voter_id = col.text("who votes; unknown: nobody was named")
+    order = col.text("how the pair was shown to the voter; empty where unknown")
+    p = col.share("P(chosen is better); null where the vote is a margin", nullable=True)
+    margin = col.number("score of the chosen side less that of the rejected one; null if a probability", nullable=True)
 
 
 class NoiseTests(dy.Schema):

@@ -7,8 +7,10 @@ from torch.nn import functional as F
 
 from pipeline.config import NoiseSettings
 from pipeline.errors import OrchardError
+from pipeline.noise.crossfit import Scored
+from pipeline.noise.crossfit import out_of_fold as cross_fitted
 from pipeline.noise.features import Features
-from pipeline.noise.heads import out_of_fold, train_heads
+from pipeline.noise.heads import fit_heads, train_heads
 from pipeline.noise.targets import Targets
 
 SETTINGS = NoiseSettings(models=3, folds=3, min_steps=200, learning_rate=1e-2)
@@ -25,6 +27,10 @@ def drawn(n: int = 600, width: int = 12, seed: int = 0, noise: float = 0.0) -> T
     return plain.exchanged(rng.random(n) < noise)
 
 
+def out_of_fold(targets: Targets, fold: np.ndarray, train: np.ndarray, settings: NoiseSettings, seed: int) -> Scored:
+    return cross_fitted(targets, fold, train, settings, seed, fit_heads(settings))
+
+
 def accuracy(targets: Targets, margins: np.ndarray) -> float:
     return float((margins > 0).mean())
 
@@ -36,7 +42,7 @@ def test_heads_learn_a_reward_and_rank_pairs_that_they_never_saw(hidden: int) ->
     scored = out_of_fold(targets, np.arange(600) % 3, np.ones(600, bool), settings, seed=1)
     assert scored.margins.shape == (3, 600)
     assert accuracy(targets, scored.margins) > 0.93
-    assert scored.curve[-1][1] < 0.4 < scored.curve[0][1]
+    assert all(curve[-1][1] < 0.4 < curve[0][1] for curve in scored.curves)
 
 
 def test_a_pair_is_never_scored_by_a_model_that_learnt_from_it() -> None:

@@ -7,9 +7,10 @@ import pytest
 from pipeline.config import NoiseSettings
 from pipeline.errors import OrchardError
 from pipeline.noise.features import Features
+from pipeline.noise.heads import fit_heads
 from pipeline.noise.selftest import SelfTest, noise_test
 from pipeline.noise.votes import read_votes
-from pipeline.noise.voting import head_scores, judge, judged, pair_votes, recorded_votes
+from pipeline.noise.voting import judge, judged, own_scores, pair_votes, recorded_votes
 from pipeline.tables import TABLES
 
 SETTINGS = NoiseSettings(models=4, folds=3, min_steps=120, learning_rate=5e-3, test_shares=(0.2, 0.4))
@@ -80,6 +81,14 @@ def test_strong_labels_are_right_and_weak_ones_are_the_flipped_ones(found: SelfT
     assert curve[9.0] > 0.97 and curve[0.0] < 0.15
 
 
+def test_a_voter_from_elsewhere_is_a_scorer_that_knows_nothing_of_the_flips() -> None:
+    features, pairs = drawn(120)
+    sure = pl.DataFrame({"pair_id": pairs["pair_id"], "voter_id": "rm@1", "margin": 2.0})  # right of every true label
+    settings = SETTINGS.model_copy(update={"test_shares": (0.2,)})
+    found = noise_test(features, pairs, settings, 0, None, sure)
+    assert value(found, 0.2, "rm@1", "auroc")["value"] == value(found, 0.2, "rm@1", "precision_at_k")["value"] == 1.0
+
+
 def test_the_order_of_rows_changes_nothing() -> None:
     features, pairs = drawn(120)
     settings = SETTINGS.model_copy(update={"test_shares": (0.2,)})
@@ -114,8 +123,9 @@ def test_scores_become_votes_strengths_and_voters() -> None:
         for name in names
         for a, b in (("chosen", "rejected"), ("rejected", "chosen"))
     )
-    scores, curve = head_scores(features, pairs, SETTINGS, 0, "model@1")
-    assert scores.height == 800 * SETTINGS.models and curve[-1][1] < curve[0][1]
+    scores, curves = own_scores(features, pairs, SETTINGS, 0, "model@1", fit_heads(SETTINGS))
+    assert scores.height == 800 * SETTINGS.models and len(curves) == SETTINGS.models
+    assert all(curve[-1][1] < curve[0][1] for curve in curves.values())
     votes = pair_votes(pairs, scores, "made")
     people = pl.DataFrame({"pair_id": pairs["pair_id"], "voter_id": "ann", "label": ~wrong}).head(200)
     few = recorded_votes(pairs, read_votes(people)[0], "made")

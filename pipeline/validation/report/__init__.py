@@ -10,7 +10,7 @@ import jinja2
 
 from pipeline.config import Settings
 from pipeline.store import Lake
-from pipeline.validation.report import cost, data, examples, judges, results, training, trees, versions
+from pipeline.validation.report import cost, data, examples, judges, noise, results, training, trees, versions
 from pipeline.validation.report.blocks import MakeSection, Section
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
@@ -19,6 +19,7 @@ SECTIONS: tuple[MakeSection, ...] = (
     training.curves,
     data.pairs,
     judges.cards,
+    noise.votes,
     trees.forest,
     cost.spent,
     examples.pairs,

@@ -1,0 +1,255 @@
+"""Reward models by full or LoRA fine-tuning: a causal language model whose head gives one number at the last token.
+
+Folds, standardisation, loss and calibration are those of the reward heads (`pipeline.noise`); loading, LoRA, batches by
+length and what happens when memory runs out are those of the DPO trainer.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipeline.config import NoiseSettings, TrainingSettings
+from pipeline.engine.model import fingerprint
+from pipeline.errors import OrchardError
+from pipeline.ids import content_id, seed_for
+from pipeline.noise.coding import Floats
+from pipeline.noise.crossfit import Fit, Fitted
+from pipeline.noise.features import Ids, last_states
+from pipeline.noise.loss import bradley_terry, length_correlation
+from pipeline.noise.targets import Places, Targets
+from pipeline.training import memory
+from pipeline.training.example import Example
+from pipeline.training.policy import Policy, Precision, adapt, checkpointing, free_full, load
+from pipeline.training.rows import micro_batches
+from pipeline.training.schedule import batches, learning_rate
+
+Advance = Callable[[int, int], None]
+RATES = {"full": 5e-6, "lora": 1e-4}  # full: paper; lora: our choice
+
+
+@dataclass
+class RewardModel:
+    """r(text) = v . h, where h is the last layer's hidden state at the text's last token."""
+
+    policy: Policy
+    head: nn.Linear  # fp32, without a bias: only differences of rewards count
+    micro_tokens: int
+    losses: list[float] = field(default_factory=list)  # mean over the pairs of each step, nats
+
+    def rewards(self, texts: Sequence[Ids]) -> Tensor:
+        """(n,) with gradients; all texts in one pass."""
+        with self.policy.computing():
+            states = last_states(self.policy.causal.base_model, texts, self.policy.device)
+        scored: Tensor = self.head(states.float()).squeeze(-1)
+        return scored
+
+    def parameters(self) -> list[nn.Parameter]:
+        return [*self.policy.trainable().values(), *self.head.parameters()]
+
+    @torch.no_grad()
+    def score(self, texts: Sequence[Ids]) -> Floats:
+        """(n,) rewards."""
+        out = np.zeros(len(texts))
+
+        def pass_over(budget: int) -> None:
+            for places in micro_batches(range(len(texts)), lambda i: (1, len(texts[i])), budget):
+                out[places] = self.rewards([texts[i] for i in places]).double().cpu().numpy()
+
+        _, self.micro_tokens = memory.retry(pass_over, self.micro_tokens)
+        return out
+
+
+def train_reward_model(
+    model_dir: Path,
+    texts: Sequence[Ids],
+    targets: Targets,
+    settings: NoiseSettings,
+    seed: int,
+    precision: Precision = "auto",
+) -> RewardModel:
+    """One model, fine-tuned on pairs; the seed decides head, LoRA layers, draw and order of the pairs.
+
+    Per step: the mean over its pairs of weight times `bradley_terry`, and `length_penalty` times the squared
+    correlation of margin and length over the whole step, whatever fits into one pass.
+
+    Args:
+        texts: token ids of each row of the targets' matrix, whose numbers are not read.
+
+    Raises:
+        OrchardError: fewer than two pairs, no weight in them, a loss that is not finite, or a folder that is no model.
+    """
+    n = len(targets.chosen)
+    if n < 2 or targets.weight.sum() <= 0:
+        raise OrchardError(f"reward models: {n} pairs to learn from: at least 2 of positive weight are needed")
+    model = _begin(model_dir, settings, seed, precision)
+    drawn = np.random.default_rng(seed_for(seed, "draw")).integers(n, size=n) if settings.resample else np.arange(n)
+    data = _Pairs.of(texts, targets.take(drawn), settings, model.policy.device)
+    chosen = settings.tune
+    rate = chosen.learning_rate or RATES[settings.method]
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=chosen.weight_decay)
+    plan = TrainingSettings(
+        epochs=chosen.epochs, batch_pairs=chosen.batch_pairs, learning_rate=rate, warmup=chosen.warmup
+    )
+    steps = batches(data.examples(), plan, seed)
+    for number, places in enumerate(steps):
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(number, len(steps), plan)
+        _step(model, data, places, optimiser, chosen.max_grad_norm)
+    return model
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """n pairs on the device; a pair's texts are at places 0 and 1."""
+
+    texts: list[tuple[Ids, Ids]]
+    target: Tensor
+    margin: Tensor
+    weight: Tensor  # mean 1
+    length: Tensor
+    penalty: float
+
+    @classmethod
+    def of(cls, texts: Sequence[Ids], targets: Targets, settings: NoiseSettings, device: torch.device) -> "_Pairs":
+        values = (targets.target, targets.margin, targets.weight / targets.weight.mean(), targets.length)
+        target, margin, weight, length = (torch.from_numpy(v).float().to(device) for v in values)
+        sides = [(texts[a], texts[b]) for a, b in zip(targets.chosen, targets.rejected, strict=True)]
+        return cls(sides, target, margin, weight, length, settings.length_penalty)
+
+    def examples(self) -> list[Example]:
+        """The pairs as the trainer's batches take them; ids by place, which depends on the pairs' ids only."""
+        sides = [tuple(((), text) for text in pair) for pair in self.texts]
+        return [Example(f"{i:09d}", texts, (1.0, 0.0)) for i, texts in enumerate(sides)]
+
+    def loss(self, d: Tensor, places: Sequence[int]) -> Tensor:
+        """(k,) weighted loss of some pairs, without the penalty."""
+        rows = list(places)
+        return self.weight[rows] * bradley_terry(d, self.target[rows], self.margin[rows])
+
+
+def _begin(model_dir: Path, settings: NoiseSettings, seed: int, precision: Precision) -> RewardModel:
+    policy = load(model_dir, precision)
+    if settings.method == "lora":
+        adapt(policy, settings.tune.lora_rank, settings.tune.lora_alpha, seed_for(seed, "lora"))
+    else:
+        free_full(policy)
+    if settings.tune.gradient_checkpointing:
+        checkpointing(policy)
+    width = policy.causal.config.get_text_config().hidden_size
+    generator = torch.Generator().manual_seed(seed_for(seed, "head"))
+    head = nn.Linear(width, 1, bias=False)
+    with torch.no_grad():  # small: the first loss is log 2, as it is for the heads
+        head.weight.copy_(torch.randn(1, width, generator=generator) / (width + 1))
+    return RewardModel(policy, head.to(policy.device), settings.micro_tokens)
+
+
+def _step(
+    model: RewardModel, data: _Pairs, places: Sequence[int], optimiser: torch.optim.Optimizer, most: float
+) -> None:
+    """One update on the pairs at `places`."""
+
+    def gradients(budget: int) -> float:
+        optimiser.zero_grad(set_to_none=True)
+        slope = _penalty_slope(model, data, places, budget) if data.penalty > 0 else None
+        total = 0.0
+        for micro in _micros(data, places, budget):
+            d = _margins(model, data, micro)
+            loss = data.loss(d, micro).sum() / len(places)
+            total += float(loss.detach())
+            if slope is not None:
+                loss = loss + (torch.stack([slope[i] for i in micro]) * d).sum()
+            loss.backward()
+        return total
+
+    loss, model.micro_tokens = memory.retry(gradients, model.micro_tokens)
+    norm = nn.utils.clip_grad_norm_(model.parameters(), most)
+    if not (np.isfinite(loss) and norm.isfinite()):
+        raise OrchardError(f"reward model stopped: loss {loss}, gradient norm {norm.item()}: lower noise.tune's rate")
+    optimiser.step()
+    model.losses.append(loss)
+
+
+def _penalty_slope(model: RewardModel, data: _Pairs, places: Sequence[int], budget: int) -> dict[int, Tensor]:
+    """Derivative of the length penalty of the whole step by each pair's margin.
+
+    The penalty does not split into passes, so the margins are computed once more, without gradients (gradient caching,
+    arXiv 2101.06983).
+    """
+    with torch.no_grad():
+        passes = [(micro, _margins(model, data, micro)) for micro in _micros(data, places, budget)]
+        margins = {i: d for micro, found in passes for i, d in zip(micro, found, strict=True)}
+    d = torch.stack([margins[i] for i in places]).requires_grad_(True)
+    (data.penalty * length_correlation(d, data.length[list(places)])).backward()
+    assert d.grad is not None
+    return dict(zip(places, d.grad, strict=True))
+
+
+def _micros(data: _Pairs, places: Sequence[int], budget: int) -> Iterator[list[int]]:
+    return micro_batches(places, lambda i: (2, max(map(len, data.texts[i]))), budget)
+
+
+def _margins(model: RewardModel, data: _Pairs, places: Sequence[int]) -> Tensor:
+    """(k,) rewards of the first sides minus those of the second."""
+    rewards = model.rewards([text for side in (0, 1) for text in (data.texts[i][side] for i in places)])
+    return rewards[: len(places)] - rewards[len(places) :]
+
+
+def fit_tuned(
+    model_dir: Path,
+    texts: Sequence[Ids],
+    settings: NoiseSettings,
+    folder: Path,
+    *,
+    progress: Advance | None = None,
+    precision: Precision = "auto",
+) -> Fit:
+    """Fine-tuned models as the models of `pipeline.noise.crossfit.out_of_fold`, one after the other.
+
+    What a model said is kept in the folder, so that a run that was stopped does not train it again.
+    """
+    done, total = 0, settings.models * settings.folds
+
+    def one(learnt: Targets, seed: int, wanted: Places) -> tuple[Floats, Floats]:
+        nonlocal done
+        path = folder / f"{_mark(model_dir, texts, learnt, settings, seed, wanted)}.npz"
+        if not path.is_file():
+            model = train_reward_model(model_dir, texts, learnt, settings, seed, precision)
+            _keep(path, model.score([texts[i] for i in wanted]), np.array(model.losses))
+        done += 1
+        if progress:
+            progress(done, total)
+        with np.load(path) as kept:
+            return kept["rewards"], kept["losses"]
+
+    def fit(learnt: Targets, seeds: list[int], wanted: Places) -> Fitted:
+        found = [one(learnt, seed, wanted) for seed in seeds]
+        return Fitted(np.stack([rewards for rewards, _ in found]), np.stack([losses for _, losses in found], axis=1))
+
+    return fit
+
+
+def _mark(
+    model_dir: Path, texts: Sequence[Ids], learnt: Targets, settings: NoiseSettings, seed: int, wanted: Places
+) -> str:
+    """All that decides what a model says."""
+    course = settings.model_dump(include={"method", "tune", "resample", "length_penalty"})
+    columns = (learnt.target, learnt.margin, learnt.weight, learnt.length)
+    sides = [[texts[i] for i in side] for side in (learnt.chosen, learnt.rejected)]
+    rows = [sides, [column.tolist() for column in columns], [texts[i] for i in wanted]]
+    return content_id("reward model", fingerprint(model_dir), torch.__version__, course, seed, rows)
+
+
+def _keep(path: Path, rewards: Floats, losses: Floats) -> None:
+    """Written whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+    try:
+        np.savez(draft, rewards=rewards, losses=losses)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
