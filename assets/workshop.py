@@ -60,6 +60,11 @@ class Workshop(dg.ConfigurableResource[Any]):
         return any(table in tables_of(name, self.settings) for name in self.settings.validation.variants)
 
     @cached_property
+    def judges(self) -> list[Model]:
+        """The profile's judges; the policy itself where it names none."""
+        return [resolve(model, config.home()) for model in self.settings.judge.models] or [self.base]
+
+    @cached_property
     def base(self) -> Model:
         """The model that samples, and that training starts from."""
         return resolve(self.settings.model, config.home())

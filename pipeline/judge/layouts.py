@@ -91,6 +91,8 @@ def _check(have: set[str], origin: str) -> None:
             f"{origin}: its columns are {', '.join(sorted(have)) or 'none'}: name the pair by prompt, first and second "
             "(texts), or by first_id and second_id"
         )
-    if "label" not in have and not ("judge_id" in have and ({"p_first", "verdict"} & have)):
+    if "label" not in have and not ("judge_id" in have and ({"p_first", "verdict", "first_score"} & have)):
         missing = "judge_id" if "judge_id" not in have else "p_first or verdict"
-        raise OrchardError(f"{origin}: column {missing} is missing: a vote needs judge_id, and p_first or verdict")
+        raise OrchardError(
+            f"{origin}: column {missing} is missing: a vote needs judge_id, and p_first, verdict or two scores"
+        )

@@ -17,7 +17,9 @@ from pipeline.tables import TABLES
 from pipeline.trees.facts import showpiece
 from pipeline.trees.picture import picture
 from pipeline.validation import figures
+from pipeline.validation.judge_section import judge_section
 from pipeline.validation.statistics import prompts_needed
+from pipeline.validation.untrained import untrained
 
 SAME_TOKENS = 0.02  # trained tokens this close count as equal: our choice
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
@@ -42,7 +44,8 @@ def _facts(lake: Lake, settings: Settings) -> dict[str, Any]:
         "settings": settings,
         "board": board.to_dicts(),
         "budget": _budget(board),
-        "sentences": [_sentence(lake, row, settings) for row in board.iter_rows(named=True)],
+        "sentences": [_sentence(lake, row, settings) for row in board.iter_rows(named=True)]
+        + untrained(lake, settings),
         "gains": _picture(
             figures.intervals(
                 [(r["variant"], r["gain"], r["gain_low"], r["gain_high"]) for r in board.iter_rows(named=True)],
@@ -55,8 +58,7 @@ def _facts(lake: Lake, settings: Settings) -> dict[str, Any]:
         "flat": lake.query_file("flat_trees").to_dicts(),
         "usage": lake.query_file("usage").to_dicts(),
         "depths": lake.query_file("pairs_per_depth").to_dicts(),
-        "judges": lake.read("judges").sort("origin", "judge_id", "criterion").to_dicts(),
-        "strength_truth": lake.query_file("strength_truth").to_dicts(),
+        "judges": judge_section(lake),
         "examples": _examples(pairs, settings),
         "tables": [{"table": name, "version": lake.version(name), "rows": lake.read(name).height} for name in known],
         "rejects": lake.sql(
