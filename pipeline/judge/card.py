@@ -48,7 +48,7 @@ def cards(
     for key, mine in votes.sort(VOTER).group_by(VOTER, maintain_order=True):
         who = dict(zip(VOTER, map(str, key), strict=True))
         pairs = known.filter(*(pl.col(name) == value for name, value in who.items()))
-        own_contexts = asked.filter(pl.col("judge_id") == who["judge_id"], who["source"] == "model")
+        own_contexts = asked.filter(pl.col("judge_id") == who["judge_id"], pl.lit(who["source"] == "model"))
         rows.append(_card(who, mine, pairs.sort("prompt_id", "a_id", "b_id"), settings, own_contexts))
     return pl.DataFrame(rows, schema=tables.empty("judges").schema)
 

@@ -46,12 +46,12 @@ def run(*judges: Annotator, texts: dict[str, list[str]], settings: PrincipleSett
 def test_what_all_annotators_of_a_response_name_is_one_group_across_a_prompts_responses() -> None:
     def named(response: str, draw: int) -> str:
         brief = line("Brevity" if draw else "brevity", "yes" if response == "7" else "no")
-        return "\n".join([brief, line("truth", "yes" if draw else "no"), line(f"wit {draw}", "yes")])
+        return "\n".join([brief, line("truth", "yes" if draw else "no"), line("wit" if draw else "kindness", "yes")])
 
     rows, rejects = run(Annotator(named), texts={"p": ["7", "it is 7"], "q": ["8"]})
     assert rows.height == 3 * 2 * 3 and not rejects and not tables.Principles.filter(rows)[1].counts()
     agreed = rows.filter(pl.col("group_id").is_not_null())
-    # truth: the annotators say yes and no; wit 0 and wit 1 are no such likeness: only brevity is agreed on
+    # truth: the annotators say yes and no; each names one more of its own: only brevity is agreed on
     assert agreed.height == 6 and set(agreed["name"]) == {"brevity", "Brevity"}
     assert agreed.filter(prompt_id="p")["group_id"].n_unique() == 1 and agreed["group_id"].n_unique() == 2
     satisfied = dict(

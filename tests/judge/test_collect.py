@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import tables
 from pipeline.config import JudgeSettings
-from pipeline.engine.base import Prompt, RequestFailed
+from pipeline.engine.base import Prompt, RequestFailed, shares
 from pipeline.errors import OrchardError
 from pipeline.judge.collect import collect
 from pipeline.judge.templates import render
@@ -60,6 +60,18 @@ def test_identical_responses_and_a_single_one_are_rejected_with_reasons() -> Non
 def test_a_judge_that_refuses_or_gives_nan_casts_no_vote(judge: SimulatedJudge, reason: str) -> None:
     rows, rejects = ask(judge, {"p": ["1", "2"]})
     assert rows.is_empty() and [reject.reason[: len(reason)] for reject in rejects] == [reason]
+
+
+def test_nan_log_probabilities_of_an_engine_are_a_reject_that_says_so() -> None:
+    class Broken(SimulatedJudge):
+        async def verdict(self, prompt, words):
+            return shares([math.nan, -1.0], words) if "Response A" in prompt.messages[-1]["content"] else [0.5, 0.5]
+
+    rows, rejects = ask(Broken(lambda first, second: 0.0), {"p": ["1", "2"]})
+    assert rows.is_empty()
+    assert [reject.reason for reject in rejects] == [
+        "the log-probabilities of the verdict words [' A', ' B'] are no numbers: [nan, -1.0]"
+    ]
 
 
 def test_a_pair_that_is_too_long_is_one_reject_and_the_others_go_on() -> None:

@@ -5,7 +5,8 @@ import math
 
 import pytest
 
-from pipeline.judge.likeness import alike, characters
+from pipeline.engine.model import Model
+from pipeline.judge.likeness import alike, characters, mean_pooled
 from pipeline.judge.principles import Dropped, Principle, consensus, extract, groups, log_odds, parse
 from tests.judge.simulated import SimulatedJudge
 
@@ -73,3 +74,18 @@ def test_the_log_odds_of_yes_by_hand() -> None:
             return [0.8, 0.2]
 
     assert asyncio.run(log_odds(Reader(lambda a, b: 0.0), TURNS, "1066", "brevity")) == pytest.approx(math.log(4))
+
+
+def test_an_embedding_is_the_mean_of_the_last_states_whatever_it_is_batched_with(model: Model) -> None:
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    texts = ["brevity", "it says nothing that nobody asked for", "brevity"]
+    found = mean_pooled(model.path)(texts)
+    own = AutoModel.from_pretrained(str(model.path), dtype=torch.float32).eval()
+    ids = AutoTokenizer.from_pretrained(str(model.path))(texts[0], return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        mean = own(ids).last_hidden_state[0].mean(0).numpy()
+    assert (found**2).sum(1) == pytest.approx([1, 1, 1])
+    assert found[0] == pytest.approx(mean / (mean**2).sum() ** 0.5, abs=1e-4)
+    assert found[0] @ found[2] == pytest.approx(1) > found[0] @ found[1]
