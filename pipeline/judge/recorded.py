@@ -2,15 +2,16 @@
 
 One row is one judgement of one ordered pair, or a labelled pair without one. Columns (others are ignored):
 
-- which pair: prompt and first and second (texts), or first_id and second_id (ids of this lake's responses or of an
-  earlier row of this file); prompt may be a text or a list of chat turns;
+- which pair: prompt and first and second (texts), or first_id and second_id (ids of this lake's responses, of an
+  earlier import, or of an earlier row of this file); prompt may be a text or a list of chat turns;
 - the judgement: judge_id with p_first (a probability) or verdict (first, second or tie; also A, B, A>B, A>>B, ...),
   or with first_score and second_score (each a number, or a list of several draws; they have no seat, so that one row
   holds both orders);
 - criterion, label (first, second, tie, or the share of annotators for the first), first_policy, second_policy.
 
 A file of single scores (prompt, response, judge_id, score) becomes the pairs of each prompt: see scored.py.
-Rows of LLMBar, JudgeBench (pairs) and PandaLM are recognised by their columns: see layouts.py.
+Rows of LLMBar, JudgeBench (pairs) and PandaLM are recognised by their columns: see layouts.py. JudgeBench's verdicts
+name their pairs by id, so that the pairs have to be imported first: see verdicts.py.
 """
 
 import math
@@ -24,7 +25,7 @@ from pipeline import tables
 from pipeline.engine.base import Reject
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
-from pipeline.judge import scored
+from pipeline.judge import scored, verdicts
 from pipeline.judge.layouts import VERDICTS, BadRow, Row, layout, verdict
 
 
@@ -44,12 +45,16 @@ def read(rows: Iterable[tuple[int, Row]], columns: list[str], origin: str, known
         rows: numbered rows with named columns, as `pipeline.prompts.files.read` gives them.
         columns: all the file's columns.
         origin: the file's name.
-        known: response id -> prompt id of this lake's responses.
+        known: response id -> prompt id of this lake's responses and imported pairs.
 
     Raises:
         OrchardError: the columns tell neither a pair nor a judgement, or no row could be used.
     """
     rejects: list[Reject] = []
+    rows = list(rows)
+    named = verdicts.judges(rows)
+    if named:
+        rows, columns = verdicts.expanded(rows, named), verdicts.COLUMNS
     if scored.COLUMNS <= set(columns):
         rows, columns, rejects = scored.pairs(rows, origin)
     brought = layout(columns, origin)

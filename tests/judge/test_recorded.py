@@ -69,6 +69,35 @@ def test_labelled_pairs_of_llmbar_and_pandalm_come_in_by_their_own_columns(home:
     assert {split["first_policy"], split["second_policy"]} == {"bloom-7b", "opt-7b"}
 
 
+def test_verdicts_by_pair_id_find_the_pairs_of_an_earlier_import(home: Path) -> None:
+    """JudgeBench's two files: pairs with texts, and a judge's verdicts in both orders, the swapped one as printed."""
+    pairs = [
+        {"pair_id": n, "question": f"q{n}", "response_A": f"a{n}", "response_B": f"b{n}", "label": "A>B"}
+        for n in range(4)
+    ]  # fmt: skip
+    said = [
+        ("A>B", "B>A"),
+        ("B>A", "A>>B"),
+        ("A>B", "A>B"),
+        ("A=B", "B>A"),
+    ]  # right, wrong, a flip to seat one, half a tie
+    rows = [
+        {"pair_id": n, "label": "A>B", "old-judge": {"orig": one, "swapped": other}}
+        for n, (one, other) in enumerate(said)
+    ]
+    for name, content in (("pairs.jsonl", pairs), ("said.jsonl", rows)):
+        (home.parent / name).write_text("\n".join(map(json.dumps, content)))
+    with pytest.raises(OrchardError, match="unknown id '0-A' in first_id"):
+        bring(home.parent / "said.jsonl", JudgeSettings())
+    assert bring(home.parent / "pairs.jsonl", JudgeSettings()).pairs == 4
+    for _ in range(2):  # a second import replaces the first
+        brought = bring(home.parent / "said.jsonl", JudgeSettings())
+        card = brought.cards.to_dicts()[0]
+        assert (brought.votes, brought.pairs, brought.rejected, card["n_labelled"]) == (8, 4, 0, 4)
+        assert (card["judge_id"], card["accuracy"], card["flip_rate"]) == ("old-judge", (1 + 0 + 0.5 + 0.5) / 4, 0.25)
+        assert card["longer_share"] is None  # a0 and b0 are equally long: the texts of the first file are known
+
+
 def test_a_vote_keeps_its_order_and_both_sides_their_ids() -> None:
     votes = take(GOOD, SWAPPED).votes.to_dicts()
     one, other = sorted(votes, key=lambda v: -v["p_first"])
