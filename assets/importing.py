@@ -13,7 +13,6 @@ from pipeline.judge import card, recorded
 from pipeline.prompts.files import read
 from pipeline.store import Commit, Lake
 
-
 KNOWN = """
     SELECT response_id, prompt_id FROM responses
     UNION SELECT first_id, prompt_id FROM recorded_pairs WHERE origin <> $origin
