@@ -55,11 +55,12 @@ def _llmbar(row: Row) -> Row:
 def _judgebench(row: Row) -> Row:
     policy = row.get("response_model")
     sides = {"first": row.get("response_A"), "second": row.get("response_B")}
-    ids = {f"{side}_id": f"{row['pair_id']}-{seat}" for side, seat in (("first", "A"), ("second", "B"))}
+    named = row.get("pair_id")
+    ids = {f"{side}_id": f"{named}-{seat}" for side, seat in (("first", "A"), ("second", "B"))}
     return {
         "prompt": row.get("question"),
         **sides,
-        **(ids if row.get("pair_id") else {}),
+        **(ids if named is not None else {}),
         "label": row.get("label"),
         "first_policy": policy,
         "second_policy": policy,

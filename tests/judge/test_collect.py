@@ -118,7 +118,7 @@ def test_a_response_that_looks_like_a_template_stays_text() -> None:
 
 
 def test_templates_that_do_not_exist_or_lack_a_value_are_one_clear_line(tmp_path) -> None:
-    with pytest.raises(OrchardError, match="judge template 'none': no file: use one of pair, polarity"):
+    with pytest.raises(OrchardError, match="judge template 'none': no file: use one of feedback, pair, polarity"):
         render("none")
     with pytest.raises(OrchardError, match="judge template 'pair': 'second' is undefined"):
         render("pair", request="r", first="x", question="q")

@@ -88,4 +88,4 @@ def test_an_embedding_is_the_mean_of_the_last_states_whatever_it_is_batched_with
         mean = own(ids).last_hidden_state[0].mean(0).numpy()
     assert (found**2).sum(1) == pytest.approx([1, 1, 1])
     assert found[0] == pytest.approx(mean / (mean**2).sum() ** 0.5, abs=1e-4)
-    assert found[0] @ found[2] == pytest.approx(1) > found[0] @ found[1]
+    assert found[0] @ found[2] == pytest.approx(1) and found[0] @ found[1] < 0.999
