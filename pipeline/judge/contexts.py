@@ -62,10 +62,10 @@ def by_principle(prompts: pl.DataFrame, pairs: pl.DataFrame) -> list[Case]:
     for row in pairs.sort("chosen_id", "rejected_id").iter_rows(named=True):
         name = row["principle"]
         asked = (f"Which response satisfies this principle: {name}?", f"Which response fails this principle: {name}?")
-        sides = [{"response_id": row[f"{side}_id"], "text": row[side]} for side in ("chosen", "rejected")]
+        good, bad = ({"response_id": row[f"{side}_id"], "text": row[side]} for side in ("chosen", "rejected"))
         if row["prompt_id"] in messages:
             prompt = {"prompt_id": row["prompt_id"], "messages": messages[row["prompt_id"]]}
-            found.append(_case(prompt, *sides, "principle", asked))
+            found.append(_case(prompt, good, bad, "principle", asked))
     return found
 
 

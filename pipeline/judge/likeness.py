@@ -42,7 +42,8 @@ def mean_pooled(model_dir: Path) -> Embed:
             mask = coded["attention_mask"][:, :, None].float()
             hidden = model(input_ids=coded["input_ids"], attention_mask=coded["attention_mask"]).last_hidden_state
             rows.append(torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=1).numpy())
-        return np.concatenate(rows).astype(np.float64)
+        vectors: Vectors = np.concatenate(rows).astype(np.float64)
+        return vectors
 
     return embed
 

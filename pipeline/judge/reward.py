@@ -42,7 +42,7 @@ def votes(
     for done, (prompt_id, messages, texts, origin) in enumerate(tables_, start=1):
         found = dict(zip(texts, score([(messages, text) for text in texts.values()]), strict=True))
         for one in [one for one, value in found.items() if not math.isfinite(value)]:
-            about = {"prompt_id": prompt_id, "judge_id": judge_id}
+            about: Row = {"prompt_id": prompt_id, "judge_id": judge_id}
             rejects.append(Reject("votes", "votes", one, f"its reward is no number: {found.pop(one)}", about))
         for a, b in permutations(found, 2):
             p = 1 / (1 + math.exp(-max(-500.0, min(500.0, found[a] - found[b]))))
