@@ -50,13 +50,7 @@ def read(rows: Iterable[tuple[int, Row]], columns: list[str], origin: str, known
     Raises:
         OrchardError: the columns tell neither a pair nor a judgement, or no row could be used.
     """
-    rejects: list[Reject] = []
-    rows = list(rows)
-    named = verdicts.judges(rows)
-    if named:
-        rows, columns = verdicts.expanded(rows, named), verdicts.COLUMNS
-    if scored.COLUMNS <= set(columns):
-        rows, columns, rejects = scored.pairs(rows, origin)
+    rows, columns, rejects = _one_judgement_a_row(list(rows), columns, origin)
     brought = layout(columns, origin)
     voted: list[Row] = []
     pairs: dict[str, Row] = {}
@@ -85,6 +79,16 @@ def read(rows: Iterable[tuple[int, Row]], columns: list[str], origin: str, known
         pl.DataFrame(used, schema=tables.empty("recorded_pairs").schema),
         rejects,
     )
+
+
+def _one_judgement_a_row(
+    rows: list[tuple[int, Row]], columns: list[str], origin: str
+) -> tuple[list[tuple[int, Row]], list[str], list[Reject]]:
+    """Rows and columns of files that hold several judgements in a row, or single scores, brought into ours."""
+    named = verdicts.judges(rows)
+    if named:
+        return verdicts.expanded(rows, named), verdicts.COLUMNS, []
+    return scored.pairs(rows, origin) if scored.COLUMNS <= set(columns) else (rows, columns, [])
 
 
 def _pair(row: Row, origin: str, known: Mapping[str, str]) -> tuple[Row, str]:
