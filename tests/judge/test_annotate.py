@@ -55,7 +55,7 @@ def test_what_all_annotators_of_a_response_name_is_one_group_across_a_prompts_re
     assert agreed.height == 6 and set(agreed["name"]) == {"brevity", "Brevity"}
     assert agreed.filter(prompt_id="p")["group_id"].n_unique() == 1 and agreed["group_id"].n_unique() == 2
     satisfied = set(agreed.select("response_id", "satisfied").rows())
-    assert satisfied == {("p-0", True), ("p-1", False), ("q-0", True)}
+    assert satisfied == {("p-0", True), ("p-1", False), ("q-0", False)}
     assert rows["log_odds"].to_list() == pytest.approx([1.3862943611] * 18) and set(rows["likeness"]) == {100.0}
 
 

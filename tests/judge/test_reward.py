@@ -67,7 +67,7 @@ def test_a_reward_is_the_head_on_the_last_token_of_the_whole_chat(classifier: Pa
     for text in ("4", "five, I think"):
         chat = tokenizer.apply_chat_template([*turns, {"role": "assistant", "content": text}], tokenize=False)
         hidden = own.model(torch.tensor([tokenizer(chat, add_special_tokens=False)["input_ids"]])).last_hidden_state
-        expected.append(float(own.score(hidden[:, -1])))
+        expected.append(float(own.score(hidden[:, -1]).detach()))
     found = reward.scorer(classifier, 512)([(turns, "4"), (turns, "five, I think")])
     assert found == pytest.approx(expected, abs=1e-6) and found[0] != found[1]
 
