@@ -28,7 +28,7 @@ def run(profile: Profile = "quick") -> None:
     prepare(profile)
     start = time.perf_counter()
     materialise()
-    show_leaderboard()
+    show_leaderboard(profile)
     home = config.home()
     console.print(f"\nDone in {time.perf_counter() - start:.0f} s. Report: {home / 'report.html'}")
     console.print("Next:")
@@ -100,13 +100,17 @@ def prepare(profile: str) -> None:
     os.environ["DAGSTER_HOME"] = str(dagster_home)
 
 
-def show_leaderboard() -> None:
-    """The leaderboard in the terminal."""
+def show_leaderboard(profile: str) -> None:
+    """The leaderboard in the terminal, and under it the variants that have none to show."""
     from pipeline.store import Lake
+    from pipeline.validation.untrained import untrained
 
     with Lake(config.home()) as lake:
         board = lake.query_file("leaderboard")
+        without = untrained(lake, config.load(profile))
     show(board.columns, board.rows())
+    for sentence in without:
+        console.print(f"\nNot trained: {sentence}", highlight=False, markup=False)
 
 
 app.registered_commands += tools_cli.app.registered_commands  # after ours: `--help` shows them in this order

@@ -7,6 +7,7 @@ from assets.codefavor import code_pairs
 from assets.judging import judges, rationales_asset, votes_asset
 from assets.noise import NOISE
 from assets.preferences import preferences
+from assets.principles import judge_contexts, principles
 from assets.sampling import prompts, responses, tree_nodes
 from assets.synthesis import instructions
 from assets.training import TRAINED, reference_logps_asset, training_runs
@@ -39,6 +40,8 @@ defs = dg.Definitions(
         thought_nodes,
         preference_lists,
         votes_asset,
+        principles,
+        judge_contexts,
         judges,
         rationales_asset,
         *NOISE,

@@ -15,6 +15,12 @@ from pipeline.prompts.files import read
 from pipeline.store import Commit, Lake
 from pipeline.synthesis import codefavor_recorded
 
+KNOWN = """
+    SELECT response_id, prompt_id FROM responses
+    UNION SELECT first_id, prompt_id FROM recorded_pairs WHERE origin <> $origin
+    UNION SELECT second_id, prompt_id FROM recorded_pairs WHERE origin <> $origin
+"""  # what a file may name by id alone; not what an earlier import of the same file brought, which it replaces
+
 
 @dataclass(frozen=True)
 class Brought:
@@ -36,7 +42,7 @@ def bring(path: Path, settings: JudgeSettings) -> Brought:
     rows, columns = read(path)
     origin = path.name
     with Lake(config.home()) as lake:
-        known = dict(lake.sql("SELECT response_id, prompt_id FROM responses").iter_rows())
+        known = dict(lake.sql(KNOWN, {"origin": origin}).iter_rows())
         found = recorded.read(rows, columns, origin, known)
         commit = Commit(f"import {origin}")
         lake.write("recorded_pairs", found.pairs, commit, partition={"origin": origin})

@@ -6,13 +6,14 @@ import dagster as dg
 import polars as pl
 
 from assets import plots
+from assets.principles import judge_contexts
 from assets.produce import Made, Metadata, Recipe, Result, column_schema, preview, produce
 from assets.sampling import OWNERS, learnable, responses, speed
 from assets.workshop import Workshop
-from pipeline import config
 from pipeline.code import code_version
-from pipeline.engine.model import Model, resolve
-from pipeline.judge import card, collect, rationales, templates
+from pipeline.engine.base import Reject
+from pipeline.engine.model import Model
+from pipeline.judge import card, collect, rationales, reward, templates
 from pipeline.preferences.judged import rationale_pairs
 from pipeline.progress import bar
 
@@ -20,11 +21,6 @@ CODE = code_version("pipeline/judge", "pipeline/engine", "pipeline/preferences/j
 CARD_CODE = code_version("pipeline/judge", "pipeline/tables", "sql/judge_items.sql", "sql/judge_labels.sql")
 UNUSED: Metadata = {"status": "no variant of this profile uses it"}
 ASKED = ("words", "scale", "must_answer", "criteria", "method", "pairing", "max_prompts", "max_responses")
-
-
-def judge_models(shop: Workshop) -> list[Model]:
-    """The profile's judges; the policy itself where it names none."""
-    return [resolve(model, config.home()) for model in shop.settings.judge.models] or [shop.base]
 
 
 @dg.asset(
@@ -41,18 +37,10 @@ def votes_asset(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
     if not shop.wants("votes"):
         return dg.MaterializeResult(metadata=UNUSED)
     settings = shop.settings.judge
-    models = judge_models(shop)
 
     def compute() -> Made:
-        sampled, recorded = shop.lake.read("responses"), shop.lake.read("recorded_pairs")
-        frames, rejects = [], []
-        for model in models:
-            engine = shop.room.engine(model)
-            with bar(f"votes of {model.policy_id}", lambda e=engine: speed(e)) as advance:  # type: ignore[misc]
-                rows, dropped = collect.collect(engine, learnable(shop), sampled, recorded, settings, advance)
-            frames.append(rows)
-            rejects += dropped
-        rows = pl.concat(frames)
+        found = [_votes_of(shop, model, number) for number, model in enumerate(shop.judges)]
+        rows, rejects = pl.concat([rows for rows, _ in found]), [one for _, dropped in found for one in dropped]
         return Made(rows, rejects, {"p_first": plots.histogram(rows["p_first"].to_list(), "P(first wins)", "votes")})
 
     recipe = Recipe(
@@ -63,7 +51,8 @@ def votes_asset(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         parents=("prompts", "responses", "recorded_pairs"),
         partition={"source": "model"},
         extra=(
-            [model.policy_id for model in models],
+            [model.policy_id for model in shop.judges],
+            [model.model_dump() for model in settings.models],
             [templates.text(name) for name in (settings.template, "score")],
             shop.engine_kind,
         ),
@@ -71,11 +60,25 @@ def votes_asset(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
     return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
 
 
+def _votes_of(shop: Workshop, model: Model, number: int) -> tuple[pl.DataFrame, list[Reject]]:
+    """Votes of the profile's judge of that number: of a reward model by its scores, of any other by its answers."""
+    settings = shop.settings.judge
+    sampled, recorded = shop.lake.read("responses"), shop.lake.read("recorded_pairs")
+    if number < len(settings.models) and settings.models[number].kind == "reward":
+        shop.room.rest()  # the engine's memory, before torch takes its own
+        with bar(f"scores of {model.policy_id}") as advance:
+            score = reward.scorer(model.path, settings.models[number].max_model_len)
+            return reward.votes(score, model.policy_id, (learnable(shop), sampled, recorded), settings, advance)
+    engine = shop.room.engine(model)
+    with bar(f"votes of {model.policy_id}", lambda: speed(engine)) as advance:
+        return collect.collect(engine, learnable(shop), sampled, recorded, settings, advance)
+
+
 @dg.asset(
     group_name="judge",
     kinds={"polars", "parquet"},
     owners=OWNERS,
-    deps=[votes_asset],
+    deps=[votes_asset, judge_contexts],
     code_version=CARD_CODE,
     metadata={"dagster/column_schema": column_schema("judges")},
     description="Every judge's report card: accuracy on labelled pairs, flips, favourite seat, length, itself, cost.",
@@ -87,15 +90,17 @@ def judges(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
 
     def compute() -> Made:
         items, labels = shop.lake.query_file("judge_items"), shop.lake.query_file("judge_labels")
-        rows = card.cards(shop.lake.read("votes"), items, labels, settings)
+        rows = card.cards(shop.lake.read("votes"), items, labels, settings, shop.lake.read("judge_contexts"))
         return Made(rows, (), _report(rows))
 
     recipe = Recipe(
         "judges",
         "judges",
         CARD_CODE,
-        settings.model_dump(exclude={*ASKED, "models", "rationales", "max_recorded", "template"}),
-        parents=("votes", "responses", "recorded_pairs"),
+        settings.model_dump(
+            exclude={*ASKED, "models", "rationales", "principles", "contexts", "max_recorded", "template"}
+        ),
+        parents=("votes", "responses", "recorded_pairs", "judge_contexts"),
     )
     return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
 

@@ -7,6 +7,7 @@ from assets import plots
 from assets.codefavor import code_pairs
 from assets.judging import judges, rationales_asset
 from assets.noise import pair_strengths
+from assets.principles import principles
 from assets.produce import Made, Recipe, Result, column_schema, produce
 from assets.sampling import OWNERS, responses, tree_nodes
 from assets.synthesis import instructions
@@ -37,6 +38,7 @@ SOURCES = [
     preference_lists,
     judges,
     rationales_asset,
+    principles,
     pair_strengths,
     instructions,
     code_pairs,

@@ -7,7 +7,7 @@ from assets.produce import Made, Metadata, Recipe, Result, column_schema, previe
 from assets.sampling import OWNERS, prompts, speed
 from assets.training import test_pairs, training_runs
 from assets.workshop import Workshop
-from pipeline import config
+from pipeline import config, tables
 from pipeline.code import code_version
 from pipeline.config import SamplingSettings
 from pipeline.engine.model import Model
@@ -16,6 +16,7 @@ from pipeline.progress import bar
 from pipeline.validation.evaluate import Candidate, accuracy, rows
 from pipeline.validation.leaderboard import rank
 from pipeline.validation.report import write_report
+from pipeline.validation.untrained import untrained
 
 CODE = {
     "evaluations": code_version("pipeline/validation/evaluate.py", "pipeline/verify", "pipeline/engine"),
@@ -44,8 +45,7 @@ def evaluations(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
             )
             for row in mine.iter_rows(named=True)
         ]
-        if candidates:
-            found[variant] = _evaluate(context, shop, candidates, variant)
+        found[variant] = _evaluate(context, shop, candidates, variant)
     return dg.MaterializeResult(
         metadata={f"{name}: {key}": value for name, m in found.items() for key, value in m.items()}
     )
@@ -59,7 +59,7 @@ def _evaluate(
 
     def compute() -> Made:
         tests = shop.lake.read("prompts", where="split = 'test'")
-        frames = []
+        frames = [tables.empty("evaluations")]  # all that there is of a variant without a training pair
         for candidate, model in candidates:
             engine = shop.room.engine(model)
             with bar(f"test {variant}", lambda e=engine: speed(e)) as advance:  # type: ignore[misc]
@@ -112,7 +112,9 @@ def leaderboard(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         made_from = {name: tables_of(name, settings) for name in settings.validation.variants}
         tokens = {name: sum(cost.get(table, 0) for table in set(found)) for name, found in made_from.items()}
         board = rank(measured, shop.lake.read("training_runs"), tokens, settings.validation, settings.seed)
-        return Made(board, (), {"board": dg.MetadataValue.md(preview(board, board.height))})
+        shown = {"board": dg.MetadataValue.md(preview(board, board.height))}
+        without = untrained(shop.lake, settings)
+        return Made(board, (), {**shown, **({"not_trained": "\n".join(without)} if without else {})})
 
     recipe = Recipe(
         "leaderboard",

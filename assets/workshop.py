@@ -65,6 +65,11 @@ class Workshop(dg.ConfigurableResource[Any]):
         return self.settings.model.dtype, self.settings.engine.backend
 
     @cached_property
+    def judges(self) -> list[Model]:
+        """The profile's judges; the policy itself where it names none."""
+        return [resolve(model, config.home()) for model in self.settings.judge.models] or [self.base]
+
+    @cached_property
     def base(self) -> Model:
         """The model that samples, and that training starts from."""
         return resolve(self.settings.model, config.home())

@@ -15,6 +15,12 @@ SELECT 'rationales', coalesce(sum(tokens), 0)::BIGINT, count(DISTINCT prompt_id)
     SELECT ("row"->>'tokens')::BIGINT, "row"->>'prompt_id' FROM rejects WHERE "table" = 'rationales'
 )
 UNION ALL
+SELECT 'principles', coalesce(sum(tokens), 0)::BIGINT, count(DISTINCT prompt_id) FROM (
+    SELECT tokens, prompt_id FROM principles
+    UNION ALL -- feedback that led to no principle is paid for too
+    SELECT ("row"->>'tokens')::BIGINT, "row"->>'prompt_id' FROM rejects WHERE "table" = 'principles'
+)
+UNION ALL
 SELECT 'pair_strengths', 0, 0 -- reward heads read texts and sample none
 UNION ALL
 SELECT 'instructions', coalesce(sum(tokens), 0)::BIGINT, count(DISTINCT prompt_id) FROM instructions -- of rewording only

@@ -4,5 +4,5 @@ SELECT f.variant, floor(least(f.strength, 0.999) * 10 + 1e-9) / 10 AS strength_f
 FROM preferences f
 JOIN responses c ON c.response_id = f.chosen_id
 JOIN responses r ON r.response_id = f.rejected_id AND c.correct <> r.correct
-WHERE f.method LIKE 'self-judged%'
+WHERE f.variant LIKE 'osp%'
 GROUP BY ALL ORDER BY ALL

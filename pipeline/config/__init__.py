@@ -1,7 +1,7 @@
 """Settings: one pydantic model in sections, one YAML file per profile, and where the data live."""
 
 from pipeline.config.engine import BudgetSettings, EngineSettings, ModelSettings, ServerSettings
-from pipeline.config.judge import JudgeSettings, RationaleSettings
+from pipeline.config.judge import JudgeModelSettings, JudgeSettings, PrincipleSettings, RationaleSettings
 from pipeline.config.noise import NoiseSettings, TuneSettings, VoterSettings
 from pipeline.config.profile import PROFILES, ROOT, Settings, home, load, profiles
 from pipeline.config.section import section
@@ -16,6 +16,7 @@ __all__ = [
     "EngineSettings",
     "ExampleSettings",
     "GrowthSettings",
+    "JudgeModelSettings",
     "JudgeSettings",
     "ListSettings",
     "LossSettings",
@@ -27,6 +28,7 @@ __all__ = [
     "PROFILES",
     "PoolSettings",
     "PreferenceSettings",
+    "PrincipleSettings",
     "ROOT",
     "RationaleSettings",
     "SamplingSettings",

@@ -1,10 +1,10 @@
 """Settings of judges and of rationales."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from pipeline.config.engine import ModelSettings
+from pipeline.config.engine import ModelSettings, ServerSettings
 from pipeline.config.section import Section
 
 
@@ -19,10 +19,36 @@ class RationaleSettings(Section):
     check_polarity: bool = True  # ask for the verdict from the rationale alone, and keep those that agree
 
 
+class JudgeModelSettings(ModelSettings):
+    """A judge: a model that answers questions, here or on servers of its own, or a reward model that scores texts."""
+
+    kind: Literal["generative", "reward"] = "generative"  # reward: a sequence classifier with one output
+    servers: tuple[ServerSettings, ...] = ()  # where it answers; empty: here, or wherever the policy does
+
+    @model_validator(mode="after")
+    def _rewards_are_computed_here(self) -> Self:
+        if self.kind == "reward" and self.servers:
+            raise ValueError("a reward model is computed here: leave out its servers")
+        return self
+
+
+class PrincipleSettings(Section):
+    """What sampled responses are judged by: yes/no principles (RLBFF). Values are our choice where nothing is said."""
+
+    max_prompts: int | None = Field(None, ge=1)  # prompts whose responses are annotated, by hash; null: all
+    max_responses: int = Field(4, ge=1)  # per prompt, the first draws with different texts
+    annotators: int = Field(2, ge=1)  # feedbacks on a response by each judge; a consensus takes two in all
+    temperature: float = Field(0.7, ge=0)  # of the feedback
+    feedback_tokens: int = Field(96, ge=1)
+    principle_tokens: int = Field(160, ge=1)
+    alike: float = Field(0.8, ge=-1, lt=1)  # two names mean the same above this cosine; paper, of its own embeddings
+    embedding: ModelSettings | None = None  # an embedding model (mean of its last states); null: runs of characters
+
+
 class JudgeSettings(Section):
     """Who judges pairs of responses, by which criteria, and from when on a judge is not trusted. Values: our choice."""
 
-    models: tuple[ModelSettings, ...] = ()  # the judges; empty: the policy itself
+    models: tuple[JudgeModelSettings, ...] = ()  # the judges, several at once; empty: the policy itself
     criteria: dict[str, str] = Field({"overall": "Which response is better?"}, min_length=1)  # name: question
     method: Literal["pairwise", "scores"] = "pairwise"  # scores: each response alone, 1 to `scale`
     pairing: Literal["baseline", "round_robin", "swiss", "knockout"] = "baseline"
@@ -43,4 +69,6 @@ class JudgeSettings(Section):
     seat_high: float = Field(0.55, ge=0.5, le=1)
     significance: float = Field(0.05, gt=0, lt=1)  # of the seat's sign test
     on_bias: Literal["stop", "warn"] = "stop"  # what a flipping or biased judge does to the build
+    contexts: int = Field(20, ge=0)  # pairs that are asked under two questions that prefer different sides
     rationales: RationaleSettings = RationaleSettings()
+    principles: PrincipleSettings = PrincipleSettings()

@@ -110,10 +110,14 @@ def shares(logprobs: Sequence[float], words: Sequence[str]) -> list[float]:
     """Probabilities of the words among themselves, from their log-probabilities in nats; they sum to 1.
 
     Raises:
-        RequestFailed: none of them has a probability above 0.
+        RequestFailed: none of them has a probability above 0, or one is not a number.
     """
     found = [math.exp(logprob) for logprob in logprobs]
     total = sum(found)
+    if math.isnan(total):
+        raise RequestFailed(
+            f"the log-probabilities of the verdict words {list(words)} are no numbers: {list(logprobs)}"
+        )
     if not total > 0:
         raise RequestFailed(f"none of the verdict words {list(words)} has a probability above 0")
     return [share / total for share in found]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipeline.config import Settings
+from pipeline.config import Settings, section
 from pipeline.engine.base import Engine
 from pipeline.engine.budget import Meter
 from pipeline.engine.cache import Backend, CachedEngine
@@ -25,12 +25,16 @@ def cache_path(home: Path) -> Path:
 def open_engine(model: Model, settings: Settings, home: Path, resident: Resident, meter: Meter) -> Engine:
     """The engine of the settings for one model, with the completion cache in front of it unless that is off."""
     # The servers hold the policy of the settings; one that was trained here is sampled in this process.
-    served = settings.engine.backend == "server" and model.policy_id == resolve(settings.model, home).policy_id
-    inner: Backend = (
-        ServerEngine(model, settings.engine, settings.model, meter)
-        if served
-        else VllmEngine(model, resident, settings.model, meter)
-    )
+    # A judge may have servers of its own.
+    policy = settings.engine.backend == "server" and model.policy_id == resolve(settings.model, home).policy_id
+    judges = [one for one in settings.judge.models if one.servers and resolve(one, home).policy_id == model.policy_id]
+    inner: Backend
+    if policy:
+        inner = ServerEngine(model, settings.engine, settings.model, meter)
+    elif judges:
+        inner = ServerEngine(model, section(settings.engine, servers=judges[0].servers), judges[0], meter)
+    else:
+        inner = VllmEngine(model, resident, settings.model, meter)
     return CachedEngine(inner, cache_path(home)) if settings.engine.cache else inner
 
 

@@ -17,7 +17,13 @@ Card = dict[str, Any]
 CONFIDENCE = 0.95
 
 
-def cards(votes: pl.DataFrame, items: pl.DataFrame, labels: pl.DataFrame, settings: JudgeSettings) -> pl.DataFrame:
+def cards(
+    votes: pl.DataFrame,
+    items: pl.DataFrame,
+    labels: pl.DataFrame,
+    settings: JudgeSettings,
+    contexts: pl.DataFrame | None = None,
+) -> pl.DataFrame:
     """Rows of `judges`, one per judge, criterion, source and origin. No model is asked.
 
     Args:
@@ -25,7 +31,9 @@ def cards(votes: pl.DataFrame, items: pl.DataFrame, labels: pl.DataFrame, settin
         items: what is known of the responses: response_id, chars (null: unknown), policy_id (null: unknown).
         labels: truth: a_id < b_id, label = share that finds a better (1, 0; 0.5 is a tie and is left out).
         settings: see JudgeSettings; `seat_correction` decides what accuracy and calibration are measured on.
+        contexts: rows of `judge_contexts`; null: none were asked.
     """
+    asked = tables.empty("judge_contexts") if contexts is None else contexts
     own = items.group_by("response_id").agg(pl.col("chars", "policy_id").drop_nulls().min())
     truth = labels.group_by("a_id", "b_id").agg(pl.col("label").mean())
     known = paired(votes, settings).join(truth, on=["a_id", "b_id"], how="left")
@@ -40,7 +48,8 @@ def cards(votes: pl.DataFrame, items: pl.DataFrame, labels: pl.DataFrame, settin
     for key, mine in votes.sort(VOTER).group_by(VOTER, maintain_order=True):
         who = dict(zip(VOTER, map(str, key), strict=True))
         pairs = known.filter(*(pl.col(name) == value for name, value in who.items()))
-        rows.append(_card(who, mine, pairs.sort("prompt_id", "a_id", "b_id"), settings))
+        own_contexts = asked.filter(pl.col("judge_id") == who["judge_id"], pl.lit(who["source"] == "model"))
+        rows.append(_card(who, mine, pairs.sort("prompt_id", "a_id", "b_id"), settings, own_contexts))
     return pl.DataFrame(rows, schema=tables.empty("judges").schema)
 
 
@@ -65,7 +74,7 @@ def advice(settings: JudgeSettings) -> str:
     return f"{less}take a stronger judge (judge.models), or go on all the same with judge.on_bias: warn"
 
 
-def _card(who: Card, votes: pl.DataFrame, pairs: pl.DataFrame, settings: JudgeSettings) -> Card:
+def _card(who: Card, votes: pl.DataFrame, pairs: pl.DataFrame, settings: JudgeSettings, contexts: pl.DataFrame) -> Card:
     corrected = _seat(pairs, settings, corrected=True)
     card: Card = {
         **who,
@@ -76,6 +85,8 @@ def _card(who: Card, votes: pl.DataFrame, pairs: pl.DataFrame, settings: JudgeSe
         **_accuracy(pairs),
         **_length(pairs),
         **_self(pairs, who["judge_id"]),
+        "n_contexts": contexts.select("a_id", "b_id", "kind").unique().height,
+        "context_accuracy": contexts["points"].mean(),
         **_calibration(pairs, settings),
         "tokens": int(votes["tokens"].sum()),
     }
@@ -161,6 +172,9 @@ def in_words(card: Mapping[str, Any], settings: JudgeSettings) -> str:
         said.append(f"{sure}right on {card['accuracy']:.2f} {interval} of {card['n_labelled']} labelled pairs")
         if card["longer_accuracy"] is not None and card["longer_accuracy"] >= card["accuracy"]:
             said.append(f"length alone is right on {card['longer_accuracy']:.2f}")
+    if card["context_accuracy"] is not None:
+        share, n = card["context_accuracy"], card["n_contexts"]
+        said.append(f"right on {share:.2f} of {n} reversed contexts (0.50: it does not read the question)")
     said += problems(card, settings)
     if card["flip_rate"] is not None and (settings.seat_correction or not problems(card, settings)):
         first = "–" if card["first_share"] is None else f"{card['first_share']:.0%}"

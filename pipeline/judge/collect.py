@@ -68,27 +68,41 @@ class Bench:
 
     def row(self, first: str, second: str, p: float, *, tokens: int, scores: tuple[float, float] | None = None) -> Row:
         """One vote."""
-        judge_id, criterion = self.judge.engine.policy_id, self.judge.criterion
-        return {
-            "vote_id": content_id(judge_id, criterion, "model", self.origin, first, second),
-            "prompt_id": self.prompt_id,
-            "first_id": first,
-            "second_id": second,
-            "judge_id": judge_id,
-            "criterion": criterion,
-            "method": self.settings.method,
-            "p_first": p,
-            "score_first": scores[0] if scores else None,
-            "score_second": scores[1] if scores else None,
-            "source": "model",
-            "origin": self.origin,
-            "tokens": tokens,
-        }
+        who = (self.judge.engine.policy_id, self.judge.criterion, self.settings.method)
+        return vote_row(who, (self.prompt_id, self.origin), (first, second), p, tokens=tokens, scores=scores)
 
     def reject(self, row_id: str, reason: str, **row: object) -> None:
         """A vote that failed."""
         about = {"prompt_id": self.prompt_id, "criterion": self.judge.criterion, **row}
         self.rejects.append(Reject("votes", "votes", row_id, reason, about))
+
+
+def vote_row(
+    who: tuple[str, str, str],
+    where: tuple[str, str],
+    shown: tuple[str, str],
+    p: float,
+    *,
+    tokens: int,
+    scores: tuple[float, float] | None = None,
+) -> Row:
+    """A row of `votes` by who (judge, criterion, method), where (prompt, origin) and what was shown (first, second)."""
+    judge_id, criterion, method = who
+    return {
+        "vote_id": content_id(judge_id, criterion, "model", where[1], *shown),
+        "prompt_id": where[0],
+        "first_id": shown[0],
+        "second_id": shown[1],
+        "judge_id": judge_id,
+        "criterion": criterion,
+        "method": method,
+        "p_first": p,
+        "score_first": scores[0] if scores else None,
+        "score_second": scores[1] if scores else None,
+        "source": "model",
+        "origin": where[1],
+        "tokens": tokens,
+    }
 
 
 def collect(

@@ -55,9 +55,12 @@ def _llmbar(row: Row) -> Row:
 def _judgebench(row: Row) -> Row:
     policy = row.get("response_model")
     sides = {"first": row.get("response_A"), "second": row.get("response_B")}
+    named = row.get("pair_id")
+    ids = {f"{side}_id": f"{named}-{seat}" for side, seat in (("first", "A"), ("second", "B"))}
     return {
         "prompt": row.get("question"),
         **sides,
+        **(ids if named is not None else {}),
         "label": row.get("label"),
         "first_policy": policy,
         "second_policy": policy,
@@ -91,6 +94,8 @@ def _check(have: set[str], origin: str) -> None:
             f"{origin}: its columns are {', '.join(sorted(have)) or 'none'}: name the pair by prompt, first and second "
             "(texts), or by first_id and second_id"
         )
-    if "label" not in have and not ("judge_id" in have and ({"p_first", "verdict"} & have)):
+    if "label" not in have and not ("judge_id" in have and ({"p_first", "verdict", "first_score"} & have)):
         missing = "judge_id" if "judge_id" not in have else "p_first or verdict"
-        raise OrchardError(f"{origin}: column {missing} is missing: a vote needs judge_id, and p_first or verdict")
+        raise OrchardError(
+            f"{origin}: column {missing} is missing: a vote needs judge_id, and p_first, verdict or two scores"
+        )

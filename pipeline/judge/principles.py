@@ -1,23 +1,23 @@
-"""Principles (RLBFF): what a feedback judges a response by, as yes or no with the words that say so; and the test that
-a judge reads its criterion at all.
+"""Principles (RLBFF): what a feedback judges a response by, as yes or no with the words that say so.
 
 RLBFF (arXiv 2509.21319, known to us second-hand): a model names principles with a quoted span; those whose span does
 not occur in the feedback (rapidfuzz partial_ratio of 60 or less), "partially" and global helpfulness are dropped; the
-reward is log p(Yes) - log p(No) of one token. Its consensus across annotators compares embeddings by a cosine above
-0.8; `consensus` takes the similarity as a function, so that any embedding can be used.
+reward is log p(Yes) - log p(No) of one token. A principle is kept where every other annotator of the response has one
+whose embedding has a cosine above 0.8.
 """
 
-import asyncio
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rapidfuzz import fuzz, utils
 
 from pipeline.engine.base import Engine, Prompt, Sampling, Turn
+from pipeline.judge.likeness import Alike
 from pipeline.judge.templates import conversation, render
-from pipeline.judge.vote import Judge, shares
+from pipeline.judge.vote import shares
 
 LEAST_SPAN = 60.0  # paper, second-hand: partial_ratio has to be above it
 ALIKE = 0.8  # paper, second-hand: cosine has to be above it
@@ -45,31 +45,60 @@ class Dropped:
 
 
 def parse(answer: str, feedback: str) -> list[Principle | Dropped]:
-    """Every non-empty line of a model's answer as a principle, or dropped with the reason."""
-    return [_principle(line.strip(), feedback) for line in answer.splitlines() if line.strip()]
+    """Every line of a model's answer as a principle, or dropped with the reason.
+
+    A line that is repeated word for word (small models do it without end) counts once, and so does a name.
+    """
+    found: list[Principle | Dropped] = []
+    for line in dict.fromkeys(line.strip() for line in answer.splitlines() if line.strip()):
+        one = _principle(line, feedback)
+        names = {utils.default_process(own.name) for own in found if isinstance(own, Principle)}
+        again = isinstance(one, Principle) and utils.default_process(one.name) in names
+        found.append(Dropped(line, "named twice by one annotator: the first one counts") if again else one)
+    return found
 
 
 async def extract(
-    engine: Engine, messages: Sequence[Turn], response: str, feedback: str, seed: int, max_tokens: int = 256
-) -> list[Principle | Dropped]:
-    """The principles that a feedback judges a response by, as `engine` reads it.
+    engine: Engine, messages: Sequence[Turn], response: str, feedback: str, seed: int, max_tokens: int = 160
+) -> tuple[list[Principle | Dropped], int]:
+    """The principles that a feedback judges a response by, as `engine` reads it; and the tokens that it sampled.
 
     Raises:
         RequestFailed: the prompt is too long.
     """
     prompt = render("principles", request=conversation(messages), response=response, feedback=feedback)
     (said,) = await engine.sample(prompt, Sampling(max_tokens, temperature=0.0), [seed])
-    return parse(said.text, feedback)
+    return parse(said.text, feedback), len(said.token_ids)
 
 
-def consensus(named: Sequence[Sequence[Principle]], alike: Callable[[str, str], float]) -> list[Principle]:
-    """The first judge's principles that every other judge names too (likeness above 0.8) with the same yes or no."""
-    first, *others = named
-    return [
-        one
-        for one in first
-        if all(any(alike(one.name, own.name) > ALIKE and own.satisfied == one.satisfied for own in o) for o in others)
-    ]
+def consensus(named: Sequence[Sequence[Principle]], alike: Alike, least: float = ALIKE) -> list[tuple[Principle, ...]]:
+    """Of each annotator of one response, the principles that every other one names too, with the same yes or no.
+
+    Alike is a cosine above `least`. One annotator alone agrees with nobody: nothing is kept.
+    """
+
+    def shared(one: Principle, others: Iterable[Sequence[Principle]]) -> bool:
+        return all(
+            any(own.satisfied == one.satisfied and alike(one.name, own.name) > least for own in o) for o in others
+        )
+
+    if len(named) < 2:
+        return [() for _ in named]
+    rest = [[*named[:i], *named[i + 1 :]] for i in range(len(named))]
+    return [tuple(one for one in own if shared(one, others)) for own, others in zip(named, rest, strict=True)]
+
+
+def groups(names: Sequence[str], alike: Alike, least: float = ALIKE) -> dict[str, str]:
+    """Name -> the name that stands for its group: the commonest first, each joins the first one that it is alike to."""
+    counts = Counter(names)
+    heads: list[str] = []
+    found: dict[str, str] = {}
+    for name in sorted(counts, key=lambda one: (-counts[one], one)):
+        head = next((one for one in heads if alike(one, name) > least), None)
+        if head is None:
+            heads.append(name)
+        found[name] = head or name
+    return found
 
 
 async def log_odds(engine: Engine, messages: Sequence[Turn], response: str, principle: str) -> float:
@@ -81,38 +110,6 @@ async def log_odds(engine: Engine, messages: Sequence[Turn], response: str, prin
     prompt: Prompt = render("satisfies", request=conversation(messages), response=response, principle=principle)
     yes, no = await shares(engine, prompt, WORDS)
     return math.log(max(yes, EDGE)) - math.log(max(no, EDGE))
-
-
-@dataclass(frozen=True)
-class Reversal:
-    """Two responses, and two criteria that prefer different ones."""
-
-    messages: Sequence[Turn]
-    a: str
-    b: str
-    prefers_a: str  # a question under which a is better
-    prefers_b: str  # a question under which b is better
-
-
-async def context_accuracy(judges: Callable[[str], Judge], cases: Sequence[Reversal]) -> float | None:
-    """Share of (case, criterion) that a judge gets right, in both orders; null without cases.
-
-    A judge that ignores the criterion gives both questions the same answer and scores exactly 0.5, ties being half
-    (RPR, arXiv 2407.14916, second-hand). `judges` makes the judge of a question.
-    """
-    wanted = [(case, question, first) for case in cases for question, first in _questions(case)]
-    found = await asyncio.gather(
-        *(judges(question).both_orders(case.messages, case.a, case.b) for case, question, _ in wanted)
-    )
-    points = []
-    for (_, _, a_is_better), (with_a, with_b) in zip(wanted, found, strict=True):
-        p = (with_a + 1 - with_b) / 2
-        points.append(0.5 if abs(p - 0.5) < EDGE else float((p > 0.5) == a_is_better))
-    return sum(points) / len(points) if points else None
-
-
-def _questions(case: Reversal) -> tuple[tuple[str, bool], tuple[str, bool]]:
-    return (case.prefers_a, True), (case.prefers_b, False)
 
 
 def _principle(line: str, feedback: str) -> Principle | Dropped:
@@ -128,5 +125,5 @@ def _principle(line: str, feedback: str) -> Principle | Dropped:
         return Dropped(line, "no quoted words")
     likeness = fuzz.partial_ratio(span, feedback, processor=utils.default_process)
     if likeness <= LEAST_SPAN or len(utils.default_process(span)) > len(utils.default_process(feedback)):
-        return Dropped(line, f"its quoted words do not occur in the feedback ({likeness:.0f} of 100 alike)")
+        return Dropped(line, "its quoted words do not occur in the feedback")
     return Principle(name, answer == "yes", span, likeness)

@@ -2,12 +2,16 @@
 
 One row is one judgement of one ordered pair, or a labelled pair without one. Columns (others are ignored):
 
-- which pair: prompt and first and second (texts), or first_id and second_id (ids of this lake's responses or of an
-  earlier row of this file); prompt may be a text or a list of chat turns;
-- the judgement: judge_id with p_first (a probability) or verdict (first, second or tie; also A, B, A>B, A>>B, ...);
+- which pair: prompt and first and second (texts), or first_id and second_id (ids of this lake's responses, of an
+  earlier import, or of an earlier row of this file); prompt may be a text or a list of chat turns;
+- the judgement: judge_id with p_first (a probability) or verdict (first, second or tie; also A, B, A>B, A>>B, ...),
+  or with first_score and second_score (each a number, or a list of several draws; they have no seat, so that one row
+  holds both orders);
 - criterion, label (first, second, tie, or the share of annotators for the first), first_policy, second_policy.
 
-Rows of LLMBar, JudgeBench (pairs) and PandaLM are recognised by their columns: see layouts.py.
+A file of single scores (prompt, response, judge_id, score) becomes the pairs of each prompt: see scored.py.
+Rows of LLMBar, JudgeBench (pairs) and PandaLM are recognised by their columns: see layouts.py. JudgeBench's verdicts
+name their pairs by id, so that the pairs have to be imported first: see verdicts.py.
 """
 
 import math
@@ -21,6 +25,7 @@ from pipeline import tables
 from pipeline.engine.base import Reject
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
+from pipeline.judge import scored, verdicts
 from pipeline.judge.layouts import VERDICTS, BadRow, Row, layout, verdict
 
 
@@ -40,28 +45,28 @@ def read(rows: Iterable[tuple[int, Row]], columns: list[str], origin: str, known
         rows: numbered rows with named columns, as `pipeline.prompts.files.read` gives them.
         columns: all the file's columns.
         origin: the file's name.
-        known: response id -> prompt id of this lake's responses.
+        known: response id -> prompt id of this lake's responses and imported pairs.
 
     Raises:
         OrchardError: the columns tell neither a pair nor a judgement, or no row could be used.
     """
+    rows, columns, rejects = _one_judgement_a_row(list(rows), columns, origin)
     brought = layout(columns, origin)
     voted: list[Row] = []
     pairs: dict[str, Row] = {}
-    rejects: list[Reject] = []
     ids = dict(known)
     for number, raw in rows:
         try:
             row = brought(raw)
             pair, shown_first = _pair(row, origin, ids)
             pair = _with_label(pairs.get(pair["pair_id"]), pair)
-            vote = _vote(row, pair, shown_first, f"{origin} row {number}")
+            votes_ = _votes(row, pair, shown_first, f"{origin} row {number}")
         except BadRow as error:
             rejects.append(Reject("votes", "import", f"{origin} row {number}", str(error), raw))
             continue
         ids.update({pair["first_id"]: pair["prompt_id"], pair["second_id"]: pair["prompt_id"]})
         pairs[pair["pair_id"]] = pair
-        voted += [vote] if vote else []
+        voted += votes_
     votes, lonely = _with_both_orders(voted)
     rejects += lonely
     voted_on = {(vote["first_id"], vote["second_id"]) for vote in votes}
@@ -74,6 +79,16 @@ def read(rows: Iterable[tuple[int, Row]], columns: list[str], origin: str, known
         pl.DataFrame(used, schema=tables.empty("recorded_pairs").schema),
         rejects,
     )
+
+
+def _one_judgement_a_row(
+    rows: list[tuple[int, Row]], columns: list[str], origin: str
+) -> tuple[list[tuple[int, Row]], list[str], list[Reject]]:
+    """Rows and columns of files that hold several judgements in a row, or single scores, brought into ours."""
+    named = verdicts.judges(rows)
+    if named:
+        return verdicts.expanded(rows, named), verdicts.COLUMNS, []
+    return scored.pairs(rows, origin) if scored.COLUMNS <= set(columns) else (rows, columns, [])
 
 
 def _pair(row: Row, origin: str, known: Mapping[str, str]) -> tuple[Row, str]:
@@ -125,14 +140,30 @@ def _id(row: Row, side: str, prompt_id: str | None, text: str | None, known: Map
     return content_id(prompt_id, text)
 
 
-def _vote(row: Row, pair: Row, first: str, where: str) -> Row | None:
-    """The row's judgement; None for a pair that only has a label."""
+def _votes(row: Row, pair: Row, first: str, where: str) -> list[Row]:
+    """The row's judgement; none for a pair that only has a label, and both orders where it holds two scores."""
     if row.get("judge_id") in (None, ""):
         if pair["label"] is None:
             raise BadRow("neither a judge_id nor a label")
-        return None
-    judge_id, criterion = str(row["judge_id"]), str(row.get("criterion") or "overall")
+        return []
     second = pair["second_id"] if first == pair["first_id"] else pair["first_id"]
+    if row.get("first_score") is None and row.get("second_score") is None:
+        p = _probability(row["p_first"]) if row.get("p_first") is not None else verdict(row.get("verdict"))
+        return [_vote(row, pair, (first, second), p, where)]
+    given = [scored.numbers(row.get(f"{side}_score"), f"{side}_score") for side in ("first", "second")]
+    p = scored.above(*given)
+    means = (sum(given[0]) / len(given[0]), sum(given[1]) / len(given[1]))
+    return [
+        _vote(row, pair, (first, second), p, where, means),
+        _vote(row, pair, (second, first), 1 - p, where, means[::-1]),
+    ]
+
+
+def _vote(
+    row: Row, pair: Row, shown: tuple[str, str], p: float, where: str, scores: tuple[float, float] | None = None
+) -> Row:
+    judge_id, criterion = str(row["judge_id"]), str(row.get("criterion") or "overall")
+    first, second = shown
     return {
         "vote_id": content_id(judge_id, criterion, "recorded", pair["origin"], first, second),
         "prompt_id": pair["prompt_id"],
@@ -140,10 +171,10 @@ def _vote(row: Row, pair: Row, first: str, where: str) -> Row | None:
         "second_id": second,
         "judge_id": judge_id,
         "criterion": criterion,
-        "method": "pairwise",
-        "p_first": _probability(row["p_first"]) if row.get("p_first") is not None else verdict(row.get("verdict")),
-        "score_first": None,
-        "score_second": None,
+        "method": "scores" if scores else "pairwise",
+        "p_first": p,
+        "score_first": scores[0] if scores else None,
+        "score_second": scores[1] if scores else None,
         "source": "recorded",
         "origin": pair["origin"],
         "tokens": 0,

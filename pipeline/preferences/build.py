@@ -8,7 +8,7 @@ from pipeline import tables
 from pipeline.config import Settings
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
-from pipeline.preferences import codefavor, judged, mapl, trees, unpaired, voted
+from pipeline.preferences import codefavor, judged, mapl, principles, trees, unpaired, voted
 from pipeline.preferences.controls import flip_half, shuffled
 from pipeline.preferences.exchange import inject
 from pipeline.preferences.variant import Variant
@@ -47,6 +47,7 @@ VARIANTS: dict[str, Variant] = {
         ),
         *trees.VARIANTS,
         *judged.VARIANTS,
+        *principles.VARIANTS,
         *voted.variants(_pairs_of),
         *mapl.VARIANTS,
         *codefavor.VARIANTS,

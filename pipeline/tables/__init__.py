@@ -7,7 +7,7 @@ an unknown number is null and never a sentinel, and text is stripped once, where
 import dataframely as dy
 import polars as pl
 
-from pipeline.tables.judging import Judges, RecordedPairs, Votes
+from pipeline.tables.judging import JudgeContexts, Judges, Principles, RecordedPairs, Votes
 from pipeline.tables.noise import NoiseTests, PairStrengths, PairVotes, RecordedVotes, Scores, Voters
 from pipeline.tables.preferences import PreferenceLists, Preferences, Rationales, Unpaired
 from pipeline.tables.results import Evaluations, Leaderboard, ReferenceLogps, Rejects, TrainingRuns, Usage
@@ -20,6 +20,7 @@ __all__ = [
     "CodePairs",
     "Evaluations",
     "Instructions",
+    "JudgeContexts",
     "Judges",
     "Leaderboard",
     "METHODS",
@@ -28,6 +29,7 @@ __all__ = [
     "PairVotes",
     "PreferenceLists",
     "Preferences",
+    "Principles",
     "Prompts",
     "Rationales",
     "RecordedCode",
@@ -61,6 +63,8 @@ TABLES: dict[str, type[dy.Schema]] = {
     "unpaired": Unpaired,
     "votes": Votes,
     "recorded_pairs": RecordedPairs,
+    "principles": Principles,
+    "judge_contexts": JudgeContexts,
     "judges": Judges,
     "rationales": Rationales,
     "recorded_votes": RecordedVotes,

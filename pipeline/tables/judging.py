@@ -1,4 +1,4 @@
-"""Tables of judges: votes, imported pairs and report cards."""
+"""Tables of judges: votes, imported pairs, principles, reversed contexts and report cards."""
 
 import dataframely as dy
 import polars as pl
@@ -44,6 +44,49 @@ class RecordedPairs(dy.Schema):
     origin = col.text("the file that it was imported from")
 
 
+class Principles(dy.Schema):
+    """One row per principle that one annotator's feedback on a response names, with the words that say so."""
+
+    principle_id = col.identifier("hash of response, judge, annotator and name", key=True)
+    prompt_id = col.identifier("its prompt")
+    response_id = col.identifier("the response")
+    judge_id = col.identifier("the model that gave the feedback")
+    annotator = col.count("which of that model's feedbacks on this response, from 0")
+    name = col.text("the principle, as the annotator calls it")
+    satisfied = col.flag("true where the feedback finds it satisfied")
+    span = col.text("words quoted from the feedback that say so")
+    likeness = dy.Float64(
+        min=0,
+        max=100,
+        metadata=col.meaning("how well the span occurs in the feedback, 0 to 100; above 60, or rejected"),
+    )
+    feedback = col.text("what the annotator wrote about the response")
+    log_odds = col.number("log p(Yes) - log p(No) of the judge that the response satisfies it, nats")
+    group_id = col.identifier(
+        "consensus: alike principles of a prompt's responses that every annotator of the response names; null: none",
+        nullable=True,
+    )
+    group_name = col.text("the name that stands for the group", nullable=True)
+    tokens = col.count("tokens sampled for it; an annotator's first principle bears the feedback's")
+
+
+class JudgeContexts(dy.Schema):
+    """One row per judge, pair of responses and question, of two questions that prefer different sides."""
+
+    context_id = col.identifier("hash of judge, pair and question", key=True)
+    judge_id = col.identifier("who judged")
+    prompt_id = col.identifier("the prompt of both responses")
+    kind = col.choice(["length", "principle"], "where the truth comes from: counted, or the annotators' consensus")
+    question = col.text("what was asked")
+    a_id = col.identifier("one response")
+    b_id = col.identifier("the other response")
+    a_is_better = col.flag("what the question prefers")
+    with_a_first = col.share("P(first is better) with a shown first")
+    with_b_first = col.share("P(first is better) with b shown first")
+    points = col.share("1 where the mean of both orders is right, 0.5 for a tie, else 0")
+    tokens = col.count("tokens sampled for it")
+
+
 class Judges(dy.Schema):
     """One row per judge, criterion, and source and origin of its votes: the judge's report card."""
 
@@ -74,6 +117,10 @@ class Judges(dy.Schema):
     longer_accuracy = col.share("share of labelled pairs whose better side is longer: length alone", nullable=True)
     own_share = col.share("share won by the judge's own responses against other policies'", nullable=True)
     own_truth = col.share("share of those pairs, where labelled, whose own side is better", nullable=True)
+    n_contexts = col.count("pairs that were asked under two questions that prefer different sides")
+    context_accuracy = col.share(
+        "share of those questions judged right: exactly 0.5 where a judge ignores its criterion", nullable=True
+    )
     ece = col.share("expected calibration error on labelled pairs, 10 bins", nullable=True)
     ece_calibrated = col.share("the same after calibration, each half fitted on the other", nullable=True)
     temperature = col.number("divides the log-odds; null: no label, or a judge no better than chance", nullable=True)

@@ -39,6 +39,7 @@ class Preferences(dy.Schema):
     flipped = col.flag("true where chosen and rejected were exchanged after labelling")
     stage = col.count("stage of a curriculum, from 0; null outside of one", nullable=True)
     rationale_id = col.identifier("rationale of the pair; null where there is none", nullable=True)
+    principle_id = col.identifier("group of the principle that the context names; null: it names none", nullable=True)
     policy_id = col.identifier("the model that wrote both sides")
     method = col.text("how the pair was made")
 

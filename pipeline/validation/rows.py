@@ -9,7 +9,7 @@ from pipeline.preferences.build import variant
 from pipeline.store import Lake
 
 IDS = {"preferences": "pair_id", "preference_lists": "list_id", "unpaired": "unpaired_id"}
-LABELS = ("strength", "margin", "weight", "noise_score", "stage", "rationale_id", "desirable", "items")
+LABELS = ("strength", "margin", "weight", "noise_score", "stage", "rationale_id", "principle_id", "desirable", "items")
 
 
 def training_rows(lake: Lake, name: str, length: Callable[[str], int]) -> pl.DataFrame:

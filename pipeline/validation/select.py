@@ -27,16 +27,18 @@ def equal_budget(rows: Mapping[str, pl.DataFrame], max_pairs: int, *, tokens: bo
     sum, n shrinks, at most by half; where that does not help either, only the pairs are equal, and the report says
     how far the tokens are apart. A control draws the same pairs as its source. Ranked lists and single
     texts are no pairs: of them as many are drawn as hold the tokens of the pairs; where all of them hold fewer, n
-    shrinks to their tokens, at most by half.
+    shrinks to their tokens, at most by half. A variant without a training row keeps none and takes nothing from the
+    others.
 
     Raises:
-        OrchardError: a variant has no training row.
+        OrchardError: no variant has a training row.
     """
-    train = {name: frame.filter(pl.col("split") == "train") for name, frame in rows.items()}
-    empty = [name for name, frame in train.items() if frame.is_empty()]
-    if empty:
+    every = {name: frame.filter(pl.col("split") == "train") for name, frame in rows.items()}
+    train = {name: frame for name, frame in every.items() if not frame.is_empty()}
+    if every and not train:
+        names = ", ".join(every)
         raise OrchardError(
-            f"variant {empty[0]!r} has no training pair: take more prompts or draws, or prompts that the model gets "
+            f"no variant has a training pair ({names}): take more prompts or draws, or prompts that the model gets "
             "partly right (pools in the profile)"
         )
     pairs = {name: frame for name, frame in train.items() if "chosen_id" in frame.columns}
@@ -45,7 +47,8 @@ def equal_budget(rows: Mapping[str, pl.DataFrame], max_pairs: int, *, tokens: bo
     chosen = _equal_pairs(pairs, max_pairs, most, tokens=tokens)
     sums = [float(_lengths(frame).sum()) for frame in chosen.values()]
     budget = float(np.mean(sums)) if sums else float("nan")
-    return {name: chosen[name] if name in chosen else _up_to(others[name], max_pairs, budget) for name in train}
+    found = {**chosen, **{name: _up_to(frame, max_pairs, budget) for name, frame in others.items()}}
+    return {name: found.get(name, every[name]) for name in every}
 
 
 def _equal_pairs(
@@ -74,14 +77,15 @@ def _up_to(rows: pl.DataFrame, max_rows: int, budget: float) -> pl.DataFrame:
 
 
 def held_out(pairs: Mapping[str, pl.DataFrame], max_pairs: int) -> pl.DataFrame:
-    """Pairs of validation prompts, the same number of each variant given: for reward accuracy.
+    """Pairs of validation prompts, the same number of each variant that has pairs at all: for reward accuracy.
 
     Raises:
         OrchardError: no variant is given, that is, the profile compares controls only.
     """
     if not pairs:
         raise OrchardError("only controls are compared: add the variants they belong to (validation.variants)")
-    frames = [by_hash(frame.filter(pl.col("split") == "validation")) for frame in pairs.values()]
+    some = [frame for frame in pairs.values() if not frame.is_empty()] or list(pairs.values())
+    frames = [by_hash(frame.filter(pl.col("split") == "validation")) for frame in some]
     n = min([max_pairs, *(frame.height for frame in frames)])
     return pl.concat([frame.head(n) for frame in frames])
 

@@ -10,6 +10,7 @@ import yaml
 from assets.checks import CHECKS
 from assets.judging import judges, rationales_asset, votes_asset
 from assets.preferences import preferences
+from assets.principles import judge_contexts, principles
 from assets.running import _cause
 from assets.workshop import Workshop
 from pipeline.engine.model import Model
@@ -32,12 +33,12 @@ def materialise(home: Path, *judges_: SimulatedJudge, variants: list[str], **set
     profile["judge"] = {"must_answer": False, **settings}
     path = home / "profile.yaml"
     path.write_text(yaml.safe_dump(profile))
-    assets = [votes_asset, judges, rationales_asset, preferences, *CHECKS]
+    assets = [votes_asset, principles, judge_contexts, judges, rationales_asset, preferences, *CHECKS]
     shop = Workshop(profile=str(path))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ORCHARD_HOME", str(home))
         patch.setattr(EngineRoom, "engine", lambda self, model: engines[model.policy_id])
-        patch.setattr("assets.judging.judge_models", lambda shop: models)
+        patch.setattr(Workshop, "judges", models)
         patch.setattr(Workshop, "base", models[0])
         patch.setattr(Renderer, "length", lambda self, text: len(text))  # no tokenizer: a token is a character
         return dg.materialize(assets, resources={"shop": shop}, raise_on_error=False)
@@ -127,3 +128,57 @@ def test_rationales_are_made_for_the_variants_that_want_them_and_the_control_get
     pairs = rows(home, "preferences")
     assert pairs.height == 80 and pairs["rationale_id"].n_unique() == 80
     assert rows(home, "votes").is_empty()  # no variant here is made from votes
+
+
+def test_principles_and_reversed_contexts_are_made_where_a_variant_wants_them_and_once_only(home: Path) -> None:
+    class Annotator(SimulatedJudge):
+        """Finds "7" exact and all else not; reads the question of a reversed context."""
+
+        async def sample(self, prompt, sampling, seeds):
+            asked = prompt.messages[-1]["content"]
+            said = "Exact and to the point."
+            if "List the principles" in asked:
+                good = "Response:\n7\n" in asked
+                said = f'exactness | {"yes" if good else "no"} | "exact and to the point"'
+            return [self._complete(said, sampling)]
+
+        async def verdict(self, prompt, words):
+            asked = prompt.messages[-1]["content"]
+            if words == (" Yes", " No"):
+                return [0.9, 0.1] if "Response:\n7\n" in asked else [0.2, 0.8]
+            sign = -1 if "shorter" in asked or "fails" in asked else 1
+            by_length = "longer" in asked or "shorter" in asked
+            self.odds = lambda a, b: sign * (len(a) - len(b) if by_length else fair(a, b))
+            return await super().verdict(prompt, words)
+
+    variants = ["principles", "principles_shuffled", "principles_permuted"]
+    judge = Annotator(fair)
+    assert materialise(home, judge, variants=variants, contexts=5, principles={"max_prompts": 10}).success
+    named = rows(home, "principles")
+    assert named.height == 10 * 2 * 2 and named["group_id"].null_count() == 0 and named["group_id"].n_unique() == 10
+    counts = dict(rows(home, "preferences").group_by("variant").len().iter_rows())
+    assert counts == {"principles": 10, "principles_shuffled": 10}  # one principle for all: none to exchange
+    pairs = rows(home, "preferences").filter(variant="principles")
+    assert set(pairs["chosen"]) == {"7"} and pairs["strength"].to_list() == pytest.approx([36 / 37] * 10)
+    asked = rows(home, "judge_contexts")
+    assert asked.group_by("kind").len().sort("kind").rows() == [("length", 10), ("principle", 10)]
+    assert asked["points"].mean() == 1.0
+    before = len(judge.asked)
+    assert materialise(home, judge, variants=variants, contexts=5, principles={"max_prompts": 10}).success
+    assert len(judge.asked) == before
+    assert materialise(home, judge, variants=["osp"], contexts=5).success
+    card = rows(home, "judges").to_dicts()[0]
+    assert (card["context_accuracy"], card["n_contexts"]) == (1.0, 10)
+
+
+def test_a_reward_model_votes_beside_a_judge_that_answers_and_is_asked_nothing(home: Path) -> None:
+    judges_ = [SimulatedJudge(fair, "one@0"), SimulatedJudge(lambda a, b: 1 / 0, "rm@0")]
+    models = [{"name": "one"}, {"name": "rm", "kind": "reward"}]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "pipeline.judge.reward.scorer", lambda path, length: lambda items: [-float(len(t)) for _, t in items]
+        )
+        assert materialise(home, *judges_, variants=["osp"], models=models, contexts=3).success
+    found = rows(home, "votes").group_by("judge_id", "method", "criterion").len().sort("judge_id").rows()
+    assert found == [("one@0", "pairwise", "overall", 80), ("rm@0", "scores", "reward", 80)]
+    assert set(rows(home, "judge_contexts")["judge_id"]) == {"one@0"}

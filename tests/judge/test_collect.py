@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import tables
 from pipeline.config import JudgeSettings
-from pipeline.engine.base import Prompt, RequestFailed
+from pipeline.engine.base import Prompt, RequestFailed, shares
 from pipeline.errors import OrchardError
 from pipeline.judge.collect import collect
 from pipeline.judge.templates import render
@@ -62,6 +62,18 @@ def test_a_judge_that_refuses_or_gives_nan_casts_no_vote(judge: SimulatedJudge, 
     assert rows.is_empty() and [reject.reason[: len(reason)] for reject in rejects] == [reason]
 
 
+def test_nan_log_probabilities_of_an_engine_are_a_reject_that_says_so() -> None:
+    class Broken(SimulatedJudge):
+        async def verdict(self, prompt, words):
+            return shares([math.nan, -1.0], words) if "Response A" in prompt.messages[-1]["content"] else [0.5, 0.5]
+
+    rows, rejects = ask(Broken(lambda first, second: 0.0), {"p": ["1", "2"]})
+    assert rows.is_empty()
+    assert [reject.reason for reject in rejects] == [
+        "the log-probabilities of the verdict words [' A', ' B'] are no numbers: [nan, -1.0]"
+    ]
+
+
 def test_a_pair_that_is_too_long_is_one_reject_and_the_others_go_on() -> None:
     judge = SimulatedJudge(lambda first, second: 1.0)
     rows, rejects = ask(judge, {"p": ["1", "too long", "2"]})
@@ -106,7 +118,7 @@ def test_a_response_that_looks_like_a_template_stays_text() -> None:
 
 
 def test_templates_that_do_not_exist_or_lack_a_value_are_one_clear_line(tmp_path) -> None:
-    with pytest.raises(OrchardError, match="judge template 'none': no file: use one of pair, polarity"):
+    with pytest.raises(OrchardError, match="judge template 'none': no file: use one of feedback, pair, polarity"):
         render("none")
     with pytest.raises(OrchardError, match="judge template 'pair': 'second' is undefined"):
         render("pair", request="r", first="x", question="q")

@@ -1,6 +1,7 @@
 """Imported votes and labelled pairs: known files by hand, and every kind of bad row."""
 
 import json
+import math
 from pathlib import Path
 
 import polars as pl
@@ -68,6 +69,35 @@ def test_labelled_pairs_of_llmbar_and_pandalm_come_in_by_their_own_columns(home:
     assert {split["first_policy"], split["second_policy"]} == {"bloom-7b", "opt-7b"}
 
 
+def test_verdicts_by_pair_id_find_the_pairs_of_an_earlier_import(home: Path) -> None:
+    """JudgeBench's two files: pairs with texts, and a judge's verdicts in both orders, the swapped one as printed."""
+    pairs = [
+        {"pair_id": n, "question": f"q{n}", "response_A": f"a{n}", "response_B": f"b{n}", "label": "A>B"}
+        for n in range(4)
+    ]  # fmt: skip
+    said = [
+        ("A>B", "B>A"),
+        ("B>A", "A>>B"),
+        ("A>B", "A>B"),
+        ("A=B", "B>A"),
+    ]  # right, wrong, a flip to seat one, half a tie
+    rows = [
+        {"pair_id": n, "label": "A>B", "old-judge": {"orig": one, "swapped": other}}
+        for n, (one, other) in enumerate(said)
+    ]
+    for name, content in (("pairs.jsonl", pairs), ("said.jsonl", rows)):
+        (home.parent / name).write_text("\n".join(map(json.dumps, content)))
+    with pytest.raises(OrchardError, match="unknown id '0-A' in first_id"):
+        bring(home.parent / "said.jsonl", JudgeSettings())
+    assert bring(home.parent / "pairs.jsonl", JudgeSettings()).pairs == 4
+    for _ in range(2):  # a second import replaces the first
+        brought = bring(home.parent / "said.jsonl", JudgeSettings())
+        card = brought.cards.to_dicts()[0]
+        assert (brought.votes, brought.pairs, brought.rejected, card["n_labelled"]) == (8, 4, 0, 4)
+        assert (card["judge_id"], card["accuracy"], card["flip_rate"]) == ("old-judge", (1 + 0 + 0.5 + 0.5) / 4, 0.25)
+        assert card["longer_share"] is None  # a0 and b0 are equally long: the texts of the first file are known
+
+
 def test_a_vote_keeps_its_order_and_both_sides_their_ids() -> None:
     votes = take(GOOD, SWAPPED).votes.to_dicts()
     one, other = sorted(votes, key=lambda v: -v["p_first"])
@@ -92,6 +122,7 @@ def test_a_vote_keeps_its_order_and_both_sides_their_ids() -> None:
         ({"prompt": None}, "no first response: give prompt and first, or first_id"),
         ({"first": None, "first_id": "r9"}, "unknown id 'r9' in first_id: no such response here, and the row gives no"),
         ({"judge_id": None}, "neither a judge_id nor a label"),
+        ({"first_score": 3}, "second_score is None, not a number"),
         ({"label": "maybe"}, "label 'maybe' is none of first, second and tie, nor a share in [0, 1]"),
         ({"label": 2}, "label 2 is none of first, second and tie, nor a share in [0, 1]"),
     ],
@@ -110,6 +141,34 @@ def test_a_vote_whose_other_order_is_missing_or_that_comes_twice_is_rejected() -
         ("f.jsonl row 4", "the same judge judged th"),
     }
     assert set(found.votes["p_first"]) == {0.9, 0.2}
+
+
+def test_recorded_scores_have_no_seat_and_one_row_holds_both_orders() -> None:
+    pair = {"prompt": "2 + 2?", "first": "4", "second": "5", "judge_id": "j"}
+    found = take({**pair, "first_score": [5, 4, 4], "second_score": [4, 3, 4]}, {**pair, "prompt": "q", "first_score": 2, "second_score": 2.5})  # fmt: skip  # noqa: E501
+    assert not found.rejects and set(found.votes["method"]) == {"scores"}
+    by_text = {row["first_id"]: row["p_first"] for row in found.votes.to_dicts()}
+    ids = {side: row[f"{side}_id"] for row in found.pairs.to_dicts() for side in ("first", "second")}
+    assert len(ids) == 2 and found.votes.height == 4
+    # of nine pairs of draws (5,4,4) beats (4,3,4) in 3 + 1 + 1, with ties in 2 + 2: (5 + 2) / 9
+    assert sorted(by_text.values()) == pytest.approx([0.0, 2 / 9, 7 / 9, 1.0])
+    assert sorted(found.votes["score_first"]) == pytest.approx([2, 2.5, 11 / 3, 13 / 3])
+
+
+def test_single_scores_become_the_pairs_of_each_prompt_and_a_lonely_or_bad_one_is_rejected() -> None:
+    def one(response: str, score: object, prompt: str = "2 + 2?") -> dict[str, object]:
+        return {"prompt": prompt, "response": response, "judge_id": "j", "score": score}
+
+    rows = [one("4", 9), one("5", 1), one("four", 9), one("alone", 3, "other"), one("6", "high"), one("7", math.inf)]
+    found = take(*rows, {**one("8", 1), "judge_id": None})
+    assert found.pairs.height == 3 and found.votes.height == 6
+    assert sorted(found.votes["p_first"]) == [0.0, 0.0, 0.5, 0.5, 1.0, 1.0]
+    assert {(r.row_id[-1], r.reason[:22]) for r in found.rejects} == {
+        ("4", "one response only: thi"),
+        ("5", "score is 'high', not a"),
+        ("6", "score is inf, not fini"),
+        ("7", "a score needs prompt, "),
+    }
 
 
 @pytest.mark.parametrize("row", [{"input": "q", "output_1": "a", "label": []}, {"instruction": "q", "annotator1": "x"}])
@@ -144,7 +203,11 @@ def test_ids_of_this_lakes_responses_need_no_texts_and_must_share_a_prompt() -> 
     [
         ("v.jsonl", '{"prompt": "p", "first": "a", "judge_id": "j", "p_first": 1}', "name the pair by prompt, first"),
         ("v.jsonl", '{"prompt": "p", "first": "a", "second": "b", "p_first": 1}', "column judge_id is missing"),
-        ("v.csv", "prompt,first,second,judge_id\np,a,b,j\n", "column p_first or verdict is missing"),
+        (
+            "v.csv",
+            "prompt,first,second,judge_id\np,a,b,j\n",
+            "column p_first or verdict is missing: a vote needs judge_id, and p_first, verdict or two scores",
+        ),
         ("v.jsonl", json.dumps(GOOD), "no row could be used: v.jsonl row 1: one order is missing"),
         ("v.json", '{"a": 1}', "is not a JSON array of objects"),
         ("v.jsonl", "not json", "row 1 is not JSON"),

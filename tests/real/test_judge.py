@@ -6,12 +6,15 @@ import polars as pl
 import pytest
 
 from pipeline import tables
-from pipeline.config import JudgeSettings, RationaleSettings
+from pipeline.config import JudgeSettings, PrincipleSettings, RationaleSettings
 from pipeline.engine.vllm import VllmEngine
 from pipeline.errors import OrchardError
 from pipeline.judge import rationales
+from pipeline.judge.annotate import annotate
 from pipeline.judge.card import cards
 from pipeline.judge.collect import collect
+from pipeline.judge.contexts import ask, by_length
+from pipeline.judge.likeness import characters
 from tests.judge.simulated import prompts, responses
 
 SUMS = {f"{a} + {b}": [f"{a} + {b} = {a + b}.", f"{a} + {b} = {a + b + 1}."] for a, b in product((2, 3, 4), (3, 5))}
@@ -49,3 +52,17 @@ def test_rationales_are_written_and_every_pair_is_a_row_or_a_reject(engine: Vllm
     real = rows.filter(~pl.col("permuted"))
     assert real.height + len(rejects) == len(SUMS)
     assert real["p_chosen"].is_between(0.5, 1).all() and not tables.Rationales.filter(rows)[1].counts()
+
+
+def test_annotators_and_reversed_contexts_account_for_every_question(engine: VllmEngine) -> None:
+    """The default model keeps to no format, so that nearly all it says of principles is rejected, with a reason."""
+    settings = PrincipleSettings(max_prompts=2, feedback_tokens=32, principle_tokens=48)
+    rows, rejects = annotate([engine], PROMPTS, RESPONSES, settings, 0, characters)
+    said = {(r["response_id"], r["annotator"]) for r in [*rows.to_dicts(), *(reject.row for reject in rejects)]}
+    assert len(said) == 2 * 2 * 2 and all(reject.reason for reject in rejects)
+    assert len({reject.row_id for reject in rejects}) == len(rejects)
+    long = pl.when(pl.col("draw") == 0).then(pl.col("text") + " So it is.").otherwise("text")
+    longer = RESPONSES.with_columns(text=long)
+    asked, refused = ask(engine, by_length(PROMPTS, longer), JudgeSettings(must_answer=False))
+    assert asked.height == 2 * len(SUMS) and not refused
+    assert asked.group_by("a_id").agg(pl.col("points").sum())["points"].is_in([0.0, 0.5, 1.0, 1.5, 2.0]).all()

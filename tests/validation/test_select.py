@@ -45,15 +45,18 @@ def test_a_control_draws_the_same_pairs_as_its_source() -> None:
     assert equal_budget({"a": pairs(50, swap=True)}, 10)["a"]["prompt_id"].to_list() == real
 
 
-def test_a_variant_without_training_pairs_is_named() -> None:
-    with pytest.raises(OrchardError, match="variant 'b' has no training pair"):
-        equal_budget({"a": pairs(3), "b": pairs(3, "validation")}, 8)
+def test_a_variant_without_training_pairs_keeps_none_and_takes_nothing_from_the_others() -> None:
+    chosen = equal_budget({"a": pairs(3), "b": pairs(3, "validation")}, 8)
+    assert {name: frame.height for name, frame in chosen.items()} == {"a": 3, "b": 0}
+    with pytest.raises(OrchardError, match=r"no variant has a training pair \(b, c\)"):
+        equal_budget({"b": pairs(3, "validation"), "c": pairs(3).clear()}, 8)
 
 
 def test_held_out_pairs_are_validation_pairs_only() -> None:
     mixed = pl.concat([pairs(3), pairs(5, "validation")])
     assert held_out({"a": mixed, "b": pairs(2, "validation")}, 8).height == 4
     assert held_out({"a": pairs(3)}, 8).is_empty()
+    assert held_out({"a": mixed, "nothing": pairs(3).clear()}, 8).height == 5
 
 
 def test_controls_alone_are_one_clear_error() -> None:

@@ -10,12 +10,24 @@ import jinja2
 
 from pipeline.config import Settings
 from pipeline.store import Lake
-from pipeline.validation.report import cost, data, examples, judges, noise, results, training, trees, versions
+from pipeline.validation.report import (
+    cost,
+    data,
+    examples,
+    judges,
+    noise,
+    results,
+    training,
+    trees,
+    untrained,
+    versions,
+)
 from pipeline.validation.report.blocks import MakeSection, Section
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
 SECTIONS: tuple[MakeSection, ...] = (
     results.leaderboard,
+    untrained.variants,
     training.curves,
     data.pairs,
     judges.cards,

@@ -1,0 +1,49 @@
+"""A variant without a training pair: nothing fails, and nothing of an earlier training stays behind."""
+
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+import yaml
+
+from assets.training import training_runs
+from assets.validation import evaluations
+from assets.workshop import Workshop
+from pipeline import tables
+from pipeline.engine.model import Model
+from pipeline.engine.room import EngineRoom
+from pipeline.store import Commit, Lake
+from pipeline.validation.evaluate import Candidate, rows
+from tests.conftest import TINY
+from tests.judge.simulated import frame
+from tests.scripted import ScriptedEngine
+
+
+def test_a_variant_that_lost_its_pairs_loses_its_policy_and_its_results_too(tmp_path: Path) -> None:
+    run = {
+        "run_id": "r", "variant": "principles", "seed": 0, "policy_id": "old", "reference_id": "m",
+        "checkpoint": "none", "loss": "sigmoid", "method": "lora", "settings": "{}", "n_pairs": 1,
+        "row_ids": ["x"], "row_marks": ["x"], "n_steps": 1, "n_tokens": 1, "loss_first": 1.0, "loss_last": 1.0,
+        "accuracy_last": 1.0, "curve": "[]", "length_ratio": 1.0, "seconds": 1.0,
+    }  # fmt: skip
+    units = pl.DataFrame({"unit_id": ["p"], "value": [1.0], "n": [1], "tokens": [1]})
+    with Lake(tmp_path) as lake:
+        own = {"variant": "principles"}
+        lake.write("training_runs", frame("training_runs", [run]), Commit("train principles"), partition=own)
+        old = rows(Candidate("old", "principles", 0), "accuracy", units)
+        lake.write("evaluations", old, Commit("evaluate principles"), partition=own)
+    profile = yaml.safe_load(TINY.read_text())
+    profile["validation"]["variants"] = ["principles"]
+    (tmp_path / "profile.yaml").write_text(yaml.safe_dump(profile))
+    empty = tables.empty("preferences").with_columns(mark=pl.lit(""), row_id=pl.lit(""))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ORCHARD_HOME", str(tmp_path))
+        patch.setattr(Workshop, "base", Model(tmp_path, "m"))
+        patch.setattr(EngineRoom, "engine", lambda self, model: ScriptedEngine(lambda prefix, sampling, n: "7"))
+        patch.setattr("assets.training.budget", lambda shop: {"principles": empty})
+        shop = Workshop(profile=str(tmp_path / "profile.yaml"))
+        done = dg.materialize([training_runs], partition_key="principles", resources={"shop": shop})
+        assert done.success and dg.materialize([evaluations], resources={"shop": shop}).success
+    with Lake(tmp_path) as lake:
+        assert lake.read("training_runs").is_empty() and lake.read("evaluations").is_empty()
