@@ -85,9 +85,15 @@ def ui(profile: Profile = "quick", port: int = 3000) -> None:
 def prepare(profile: str) -> None:
     """Checks the profile and makes the folders that Dagster needs."""
     from pipeline.preferences.build import variant
+    from pipeline.preferences.custom import check
+    from pipeline.store import Lake
 
-    for name in config.load(profile).validation.variants:
-        variant(name)  # before anything is sampled
+    settings = config.load(profile)
+    for name in settings.validation.variants:
+        variant(name, settings)  # before anything is sampled
+    if settings.variants:
+        with Lake(config.home()) as lake:
+            check(settings, lake)
     os.environ["ORCHARD_PROFILE"] = profile
     dagster_home = config.home() / "dagster"
     try:

@@ -11,13 +11,14 @@ from assets import plots
 from assets.preferences import preferences
 from assets.produce import Made, Metadata, Recipe, Result, column_schema, produce
 from assets.sampling import OWNERS
+from assets.variants import VARIANTS
 from assets.workshop import Workshop
 from pipeline import config, tables
 from pipeline.code import code_version
 from pipeline.engine.model import fingerprint
 from pipeline.engine.rendering import Renderer
 from pipeline.ids import content_id
-from pipeline.preferences.build import VARIANTS
+from pipeline.preferences.build import variant as registered
 from pipeline.progress import bar
 from pipeline.validation.rows import training_rows
 from pipeline.validation.select import equal_budget, held_out
@@ -27,13 +28,12 @@ if TYPE_CHECKING:
 
 SELECTION = ("pipeline/validation/select.py", "pipeline/validation/rows.py")
 CODE = code_version("pipeline/training", *SELECTION, "pipeline/tables")
-TRAINED = dg.StaticPartitionsDefinition(list(VARIANTS))
 
 
 def budget(shop: Workshop) -> dict[str, pl.DataFrame]:
     """Training rows of each variant of the profile, at equal budget."""
     settings, length = shop.settings.validation, Renderer(shop.base.path).length
-    each = {name: training_rows(shop.lake, name, length) for name in settings.variants}
+    each = {name: training_rows(shop.lake, name, length, shop.settings) for name in settings.variants}
     return equal_budget(each, settings.max_pairs, tokens=settings.equal_tokens)
 
 
@@ -41,7 +41,7 @@ def test_pairs(shop: Workshop) -> pl.DataFrame:
     """Held-out pairs of the variants that are no controls, equally many of each."""
     settings = shop.settings.validation
     pairs = shop.lake.read("preferences")
-    real = [name for name in settings.variants if VARIANTS[name].control_of is None]
+    real = [name for name in settings.variants if registered(name, shop.settings).control_of is None]
     return held_out({name: pairs.filter(pl.col("variant") == name) for name in real}, settings.max_pairs)
 
 
@@ -85,7 +85,7 @@ def reference_logps_asset(context: dg.AssetExecutionContext, shop: Workshop) -> 
     kinds={"torch", "huggingface"},
     owners=OWNERS,
     deps=[reference_logps_asset],
-    partitions_def=TRAINED,
+    partitions_def=VARIANTS,
     backfill_policy=dg.BackfillPolicy.single_run(),
     code_version=CODE,
     metadata={"dagster/column_schema": column_schema("training_runs")},
@@ -135,7 +135,7 @@ def _variant(context: dg.AssetExecutionContext, shop: Workshop, variant: str, ro
         "training_runs",
         f"train {variant}",
         CODE,
-        [settings.training.model_dump(), VARIANTS[variant].loss, shop.base.policy_id],
+        [settings.training.model_dump(), registered(variant, settings).loss, shop.base.policy_id],
         reads=("preferences", "reference_logps"),
         partition={"variant": variant},
         extra=tuple(_basis(shop, variant, rows)),
@@ -149,7 +149,7 @@ def _train(
     from pipeline.training.loop import train
 
     chosen = shop.settings.training
-    settings = chosen.model_copy(update={"loss": VARIANTS[variant].loss or chosen.loss})
+    settings = chosen.model_copy(update={"loss": registered(variant, shop.settings).loss or chosen.loss})
     data = content_id(sorted(rows["mark"]), settings.model_dump(exclude={"seeds"}), shop.base.policy_id)
     run_id = content_id(variant, data, seed)
     out = Path("policies") / f"{variant}-s{seed}-{run_id[:8]}"

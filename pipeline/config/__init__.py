@@ -9,6 +9,7 @@ from pipeline.config.sources import ExampleSettings, PoolSettings, SamplingSetti
 from pipeline.config.synthesis import CodeSettings, MaplSettings, MiningSettings
 from pipeline.config.training import LossSettings, PreferenceSettings, TrainingSettings, ValidationSettings
 from pipeline.config.trees import GrowthSettings, ListSettings, ThoughtSettings, TreeSettings
+from pipeline.config.variants import UserVariant
 
 __all__ = [
     "BudgetSettings",
@@ -36,6 +37,7 @@ __all__ = [
     "ThoughtSettings",
     "TrainingSettings",
     "TreeSettings",
+    "UserVariant",
     "ValidationSettings",
     "home",
     "load",
