@@ -21,7 +21,7 @@ from pipeline.ids import content_id
 from pipeline.preferences.build import variant as registered
 from pipeline.progress import bar
 from pipeline.validation.rows import training_rows
-from pipeline.validation.select import equal_budget, held_out
+from pipeline.validation.select import equal_budget, held_out, reported, stopping
 
 if TYPE_CHECKING:
     from pipeline.training.loop import TrainResult
@@ -41,8 +41,16 @@ def test_pairs(shop: Workshop) -> pl.DataFrame:
     """Held-out pairs of the variants that are no controls, equally many of each."""
     settings = shop.settings.validation
     pairs = shop.lake.read("preferences")
+    if shop.settings.training.patience:
+        pairs = reported(pairs)
     real = [name for name in settings.variants if registered(name, shop.settings).control_of is None]
     return held_out({name: pairs.filter(pl.col("variant") == name) for name in real}, settings.max_pairs)
+
+
+def stopping_rows(shop: Workshop, variant: str) -> pl.DataFrame:
+    """Validation rows that a variant's training may stop on; none where the profile does not stop early."""
+    rows = training_rows(shop.lake, variant, Renderer(shop.base.path).length, shop.settings)
+    return stopping(rows, shop.settings.validation.max_pairs if shop.settings.training.patience else 0)
 
 
 @dg.asset(
@@ -63,13 +71,15 @@ def reference_logps_asset(context: dg.AssetExecutionContext, shop: Workshop) -> 
 
         shop.room.rest()  # the engine's memory, before torch takes its own
         found = _known_logps(shop)
-        for rows in (*budget(shop).values(), test_pairs(shop)):  # tables of three shapes: one after the other
+        watched = [stopping_rows(shop, name) for name in settings.validation.variants]
+        for rows in (*budget(shop).values(), test_pairs(shop), *watched):  # of three shapes: one after the other
             new = reference_logps(shop.base.path, rows, settings.training, policy_id=shop.base.policy_id, known=found)
             found = pl.concat([found, new])
         return Made(found)
 
     chosen = settings.validation
-    section = [settings.training.max_length, settings.training.too_long, chosen.variants, chosen.max_pairs]
+    train = settings.training
+    section = [train.max_length, train.too_long, bool(train.patience), chosen.variants, chosen.max_pairs]
     recipe = Recipe(
         "reference_logps",
         "reference",
@@ -138,7 +148,7 @@ def _variant(context: dg.AssetExecutionContext, shop: Workshop, variant: str, ro
         [settings.training.model_dump(), registered(variant, settings).loss, shop.base.policy_id],
         reads=("preferences", "reference_logps"),
         partition={"variant": variant},
-        extra=tuple(_basis(shop, variant, rows)),
+        extra=(*_basis(shop, variant, rows), *sorted(stopping_rows(shop, variant)["mark"])),
     )
     return produce(context, shop, recipe, compute)
 
@@ -156,7 +166,7 @@ def _train(
     with bar(f"train {variant}") as advance:
         result = train(
             shop.base.path,
-            _with_rationales(shop, rows),
+            _with_rationales(shop, pl.concat([rows, stopping_rows(shop, variant)])),
             reference,
             settings,
             seed=seed,
@@ -177,6 +187,8 @@ def _train(
         "row_ids": sorted(rows["row_id"]),
         "row_marks": sorted(rows["mark"]),
         "n_steps": result.n_steps,
+        "kept_step": result.kept_step,
+        "looks": json.dumps(result.looks),
         "n_tokens": result.n_tokens,
         "loss_first": result.loss_first,
         "loss_last": result.loss_last,

@@ -6,6 +6,7 @@ from pipeline.config.noise import NoiseSettings
 from pipeline.config.profile import PROFILES, ROOT, Settings, home, load, profiles
 from pipeline.config.section import section
 from pipeline.config.sources import ExampleSettings, PoolSettings, SamplingSettings, SandboxSettings, SplitSettings
+from pipeline.config.sweep import SweepSettings
 from pipeline.config.synthesis import CodeSettings, MaplSettings, MiningSettings
 from pipeline.config.training import LossSettings, PreferenceSettings, TrainingSettings, ValidationSettings
 from pipeline.config.trees import GrowthSettings, ListSettings, ThoughtSettings, TreeSettings
@@ -34,6 +35,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "SplitSettings",
+    "SweepSettings",
     "ThoughtSettings",
     "TrainingSettings",
     "TreeSettings",

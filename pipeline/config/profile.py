@@ -12,6 +12,7 @@ from pipeline.config.judge import JudgeSettings
 from pipeline.config.noise import NoiseSettings
 from pipeline.config.section import Section, first_problem
 from pipeline.config.sources import PoolSettings, SamplingSettings, SandboxSettings, SplitSettings
+from pipeline.config.sweep import SweepSettings
 from pipeline.config.synthesis import CodeSettings, MaplSettings, MiningSettings
 from pipeline.config.training import PreferenceSettings, TrainingSettings, ValidationSettings
 from pipeline.config.trees import ListSettings, ThoughtSettings, TreeSettings
@@ -46,6 +47,7 @@ class Settings(Section):
     variants: tuple[UserVariant, ...] = ()  # of one's own; compared where validation.variants names them
     training: TrainingSettings = TrainingSettings()
     validation: ValidationSettings = ValidationSettings()
+    sweep: SweepSettings = SweepSettings()
     budget: BudgetSettings = BudgetSettings()
 
 

@@ -10,6 +10,7 @@ With one seed nothing can be known about other seeds. Then the interval is the p
 holds for the one policy that was trained.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,51 +35,93 @@ class Gain:
 
 
 @dataclass(frozen=True)
-class Components:
-    """Mean squares of a crossed table (S seeds, n prompts); all in squared units of the metric."""
+class Spread:
+    """Mean squares that tell how far seeds are apart, with their degrees of freedom, in squared units of the metric."""
 
-    prompts: float  # S * variance of the prompts' means
     seeds: float  # n * variance of the seeds' means
     rest: float  # interaction and the noise of the draws
+    seeds_df: float
+    rest_df: float
+
+    @classmethod
+    def of(cls, table: Numbers) -> "Spread":
+        """Of one crossed table (S, n), two of each at least."""
+        seeds, prompts = table.shape
+        by_prompt, by_seed = table.mean(axis=0), table.mean(axis=1)
+        rest = table - by_prompt[None, :] - by_seed[:, None] + table.mean()
+        df = float((seeds - 1) * (prompts - 1))
+        return cls(float(prompts * by_seed.var(ddof=1)), float((rest**2).sum() / df), seeds - 1.0, df)
+
+    @classmethod
+    def pooled(cls, tables: Sequence[Numbers]) -> "Spread | None":
+        """Of several variants on the same prompts, as if their seeds differed equally: our choice.
+
+        Two or three seeds of one variant hardly tell how far seeds are apart; those of all variants together do. Null
+        where no variant has two seeds.
+        """
+        found = [cls.of(table) for table in tables if min(table.shape) > 1]
+        if not found:
+            return None
+        seeds_df, rest_df = sum(one.seeds_df for one in found), sum(one.rest_df for one in found)
+        seeds = sum(one.seeds * one.seeds_df for one in found) / seeds_df
+        return cls(seeds, sum(one.rest * one.rest_df for one in found) / rest_df, seeds_df, rest_df)
+
+
+@dataclass(frozen=True)
+class Components:
+    """What the mean of a crossed table (S seeds, n prompts) is uncertain by."""
+
+    prompts: float  # mean square: S * variance of the prompts' means
+    spread: Spread
     shape: tuple[int, int]
 
     @classmethod
-    def of(cls, table: Numbers) -> "Components":
-        """Needs two seeds and two prompts at least."""
-        seeds, prompts = table.shape
-        by_prompt, by_seed, mean = table.mean(axis=0), table.mean(axis=1), table.mean()
-        rest = table - by_prompt[None, :] - by_seed[:, None] + mean
-        return cls(
-            prompts=float(seeds * by_prompt.var(ddof=1)),
-            seeds=float(prompts * by_seed.var(ddof=1)),
-            rest=float((rest**2).sum() / ((seeds - 1) * (prompts - 1))),
-            shape=(seeds, prompts),
-        )
+    def of(cls, table: Numbers, spread: Spread | None = None) -> "Components":
+        """With the spread of its own seeds, or with a pooled one."""
+        by_prompt = float(table.shape[0] * table.mean(axis=0).var(ddof=1))
+        return cls(by_prompt, spread or Spread.of(table), (table.shape[0], table.shape[1]))
+
+    @property
+    def excess(self) -> float:
+        """MS_seeds - MS_rest: n times the variance of the true gain between seeds; not below 0."""
+        return max(self.spread.seeds - self.spread.rest, 0.0)
 
     @property
     def variance(self) -> float:
-        """Of the mean: (MS_prompts + MS_seeds - MS_rest) / (S n); the seeds' part is not allowed below 0."""
-        return (self.prompts + max(self.seeds - self.rest, 0.0)) / (self.shape[0] * self.shape[1])
+        """Of the mean: (MS_prompts + MS_seeds - MS_rest) / (S n)."""
+        return (self.prompts + self.excess) / (self.shape[0] * self.shape[1])
 
     @property
     def seed_sd(self) -> float:
-        """Standard deviation of the true gain from seed to seed: sqrt((MS_seeds - MS_rest) / n), at least 0."""
-        return float(np.sqrt(max(self.seeds - self.rest, 0.0) / self.shape[1]))
+        """Standard deviation of the true gain from seed to seed."""
+        return float(np.sqrt(self.excess / self.shape[1]))
 
     @property
     def degrees(self) -> float:
         """Degrees of freedom of that variance, by Satterthwaite 1946.
 
-        Between those of the seeds, S - 1, where they make most of it, and those of the prompts.
+        Between those of the seeds, where they make most of it, and those of the prompts.
         """
         seeds, prompts = self.shape
-        if self.seeds <= self.rest:
+        if not self.excess:
             return prompts - 1.0
-        parts = ((self.prompts, prompts - 1), (self.seeds, seeds - 1), (self.rest, (seeds - 1) * (prompts - 1)))
+        parts = (
+            (self.prompts, prompts - 1),
+            (self.spread.seeds, self.spread.seeds_df),
+            (self.spread.rest, self.spread.rest_df),
+        )
         return float((self.variance * seeds * prompts) ** 2 / sum(ms**2 / df for ms, df in parts))
 
 
-def gain(values: Numbers, baseline: Numbers, *, resamples: int, confidence: float, seed: int) -> Gain:
+def gain(
+    values: Numbers,
+    baseline: Numbers,
+    *,
+    resamples: int,
+    confidence: float,
+    seed: int,
+    spread: Spread | None = None,
+) -> Gain:
     """The mean difference of a variant from the base model, over prompts and training seeds.
 
     Args:
@@ -86,10 +129,11 @@ def gain(values: Numbers, baseline: Numbers, *, resamples: int, confidence: floa
         baseline: (n prompts,), the base model's on the same prompts: it has no training seed, so that its part is the
             same for all seeds and counts among the prompts' differences.
         resamples, seed: of the bootstrap and the test over prompts, with one seed.
+        spread: between seeds, pooled over variants; null: that of this variant's own seeds.
     """
     table = np.atleast_2d(np.asarray(values, dtype=np.float64)) - np.asarray(baseline, dtype=np.float64)
     seeds, prompts = table.shape
-    parts = Components.of(table) if seeds > 1 and prompts > 1 else None
+    parts = Components.of(table, spread) if seeds > 1 and prompts > 1 else None
     if parts is None or parts.variance == 0:
         mean, zero = table.mean(axis=0), np.zeros(prompts)
         interval = paired_bootstrap(mean, zero, resamples=resamples, confidence=confidence, seed=seed)

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from pipeline.errors import OrchardError
-from pipeline.validation.seeds import Components, crossed, gain, prompts_needed
+from pipeline.validation.seeds import Components, Spread, crossed, gain, prompts_needed
 from pipeline.validation.statistics import paired_bootstrap
 from tests.validation.test_leaderboard import scores
 
@@ -24,7 +24,7 @@ def test_the_mean_squares_of_a_small_table_are_those_worked_out_by_hand() -> Non
     # Rows 1 2 6 and 3 4 8: means 3 and 5, of columns 2 3 7, of all 4; the rows differ by 2 everywhere: no rest.
     parts = Components.of(np.array([[1.0, 2, 6], [3, 4, 8]]))
     assert parts.prompts == pytest.approx(2 * 7)  # columns' variance ((-2)^2 + (-1)^2 + 3^2) / 2 = 7
-    assert parts.seeds == pytest.approx(3 * 2) and parts.rest == pytest.approx(0)
+    assert parts.spread.seeds == pytest.approx(3 * 2) and parts.spread.rest == pytest.approx(0)
     assert parts.variance == pytest.approx((14 + 6) / 6) and parts.seed_sd == pytest.approx(np.sqrt(2))
     # Satterthwaite: (14 + 6)^2 / (14^2 / 2 + 6^2 / 1) = 400 / 134.
     assert parts.degrees == pytest.approx(400 / 134)
@@ -37,7 +37,7 @@ def test_many_equal_seeds_are_the_t_interval_over_prompts() -> None:
     known = stats.ttest_1samp(one, 0.0)
     low, high = known.confidence_interval(0.95)
     assert (found.interval.low, found.interval.high) == pytest.approx((low, high))
-    assert found.p == pytest.approx(known.pvalue) and found.seed_sd == 0
+    assert found.p == pytest.approx(known.pvalue) and found.seed_sd == pytest.approx(0, abs=1e-9)
 
 
 def test_prompts_that_do_not_differ_leave_the_t_interval_over_seeds() -> None:
@@ -59,6 +59,25 @@ def test_intervals_hold_the_truth_as_often_as_they_say_whatever_the_seeds_do(see
         held += found.interval.low <= 0.1 <= found.interval.high
     # Two seeds tell a spread of 0.05 badly from none: there the variance is often taken for the prompts' alone.
     assert (0.88 if seeds == 2 else 0.91) <= held / 1000 <= 0.985
+
+
+def test_pooled_seeds_hold_the_truth_too_and_are_much_surer_with_two_each() -> None:
+    rng = np.random.default_rng(9)
+    held, widths = 0, []
+    for _ in range(1000):
+        tables = [table(rng, 2, 60, 0.1, truth=0.1) for _ in range(5)]
+        pooled = gain(tables[0], np.zeros(60), spread=Spread.pooled(tables), **OPTIONS).interval
+        alone = gain(tables[0], np.zeros(60), **OPTIONS).interval
+        held += pooled.low <= 0.1 <= pooled.high
+        widths.append((pooled.high - pooled.low, alone.high - alone.low))
+    assert 0.92 <= held / 1000 <= 0.985
+    assert np.mean(widths, axis=0)[0] < 0.6 * np.mean(widths, axis=0)[1]
+    assert Spread.pooled([np.ones((1, 4))]) is None
+    # (1 * 2 + 3 * 4) / 4 and the degrees of freedom add up.
+    a, b = np.array([[0.0, 0], [2, 2]]), np.array([[0.0, 0], [0, 0], [0, 0], [2, 2]])
+    both = Spread.pooled([a, b])
+    assert both is not None and (both.seeds_df, both.rest_df) == (4, 4)
+    assert both.seeds == pytest.approx((2 * a.mean(axis=1).var(ddof=1) + 3 * 2 * b.mean(axis=1).var(ddof=1)) / 4)
 
 
 def test_the_bootstrap_over_prompts_alone_is_too_sure_where_seeds_differ() -> None:

@@ -10,13 +10,14 @@ import jinja2
 
 from pipeline.config import Settings
 from pipeline.store import Lake
-from pipeline.validation.report import cost, data, examples, judges, results, training, trees, versions
+from pipeline.validation.report import cost, data, examples, judges, results, sweep, training, trees, versions
 from pipeline.validation.report.blocks import MakeSection, Section
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
 SECTIONS: tuple[MakeSection, ...] = (
     results.leaderboard,
     training.curves,
+    sweep.curves,
     data.pairs,
     judges.cards,
     trees.forest,
