@@ -11,6 +11,7 @@ from assets import plots
 from assets.preferences import preferences
 from assets.produce import Made, Metadata, Recipe, Result, column_schema, forget, preview, produce
 from assets.sampling import OWNERS
+from assets.training import reference_logps_asset
 from assets.workshop import Workshop
 from pipeline import config, tables
 from pipeline.code import code_version
@@ -37,7 +38,7 @@ class Inputs(NamedTuple):
     group_name="validation",
     kinds={"torch", "parquet"},
     owners=OWNERS,
-    deps=[preferences],
+    deps=[preferences, reference_logps_asset],
     code_version=CODE,
     metadata={"dagster/column_schema": column_schema("noise_sweep")},
     description="Labels flipped on purpose (0, 10, 20, 40 %): reward accuracy on clean pairs, one curve per loss.",

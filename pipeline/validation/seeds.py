@@ -5,6 +5,7 @@ base form a crossed table (S, n): every seed answers every prompt. We want the m
 could have been drawn, so both are random effects (two-way, one value per cell; Montgomery, Design and Analysis of
 Experiments, chapter on random factors). Nothing is resampled: to draw two or three seeds with replacement gives too
 narrow an interval (the variance of such draws is (S - 1) / S of the seeds' own, and their quantiles are not a t's).
+How far seeds are apart is taken from all variants of a leaderboard together, where it is given.
 
 With one seed nothing can be known about other seeds. Then the interval is the paired bootstrap over prompts alone, and
 holds for the one policy that was trained.

@@ -19,7 +19,6 @@ from pipeline.validation.report.sweep import curves
 from pipeline.validation.sweep import Cell, cells, divided, learn, lines, measured, noisy, row_of, told
 from tests.training.toy import frame, pair, save_llama
 
-
 FULL: dict[str, Any] = {
     "method": "full", "learning_rate": 3e-3, "epochs": 3, "batch_pairs": 4, "micro_tokens": 256, "max_length": 128
 }  # fmt: skip
