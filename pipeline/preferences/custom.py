@@ -16,7 +16,14 @@ from pipeline.preferences.controls import relabelled
 from pipeline.preferences.variant import Build, Variant
 from pipeline.store import Lake
 
-AFTER = {"preferences", "reference_logps", "training_runs", "evaluations", "leaderboard"}  # made from variants
+AFTER = {
+    "preferences",
+    "reference_logps",
+    "training_runs",
+    "evaluations",
+    "leaderboard",
+    "noise_sweep",
+}  # made from variants
 ROUNDABOUT = {"thought_nodes": "tree_nodes"}  # a name for costs: rows of that table
 
 PairsOf = Callable[[str, Lake, Settings], pl.DataFrame]
@@ -33,10 +40,6 @@ def variants(settings: Settings, pairs_of: PairsOf, known: Mapping[str, Variant]
     for own in settings.variants:
         before = {**known, **found}
         _check_names(own, before)
-        if own.source and own.source.startswith("voted_") and settings.noise.source in found:
-            raise OrchardError(
-                f"variant {own.name!r}: source {own.source!r} is made from {settings.noise.source!r} itself"
-            )
         query = _query(own)
         build = _build(own, query, pairs_of)
         source = own.source
@@ -55,6 +58,7 @@ def variants(settings: Settings, pairs_of: PairsOf, known: Mapping[str, Variant]
             if variant.name in {"base", *before}:
                 raise OrchardError(f"variants: the name {variant.name!r} is taken: choose another")
             found[variant.name] = variant
+    _check_votes(settings)
     return found
 
 
@@ -94,6 +98,16 @@ def _check_names(own: UserVariant, known: Mapping[str, Variant]) -> None:
     wrong = [name for name in own.needs if ROUNDABOUT.get(name, name) not in set(tables.TABLES) - AFTER]
     if wrong:
         raise OrchardError(f"variant {own.name!r}: needs {wrong[0]!r}, which is no table that pairs are made from")
+
+
+def _check_votes(settings: Settings) -> None:
+    """The pairs that are voted on must not be made from votes, also not over several of the profile's variants."""
+    sources = {own.name: own.source for own in settings.variants}
+    name: str | None = settings.noise.source
+    while name in sources:
+        name = sources[name]
+    if name and name != settings.noise.source and name.startswith("voted_"):
+        raise OrchardError(f"noise.source: {settings.noise.source!r} is itself made from votes, by its source {name!r}")
 
 
 def _query(own: UserVariant) -> str | None:

@@ -166,6 +166,14 @@ def test_a_declaration_that_cannot_be_is_one_line(variants: list[dict[str, Any]]
         registry(profile(tmp_path, *variants))
 
 
+def test_votes_on_pairs_that_are_made_from_votes_are_refused(tmp_path: Path) -> None:
+    settings = profile(tmp_path, {"name": "a", "source": "voted_drop"}, {"name": "b", "source": "a"})
+    assert {"a", "b"} <= set(registry(settings))
+    settings = settings.model_copy(update={"noise": settings.noise.model_copy(update={"source": "b"})})
+    with pytest.raises(OrchardError, match="noise.source: 'b' is itself made from votes, by its source 'voted_drop'"):
+        registry(settings)
+
+
 def test_a_profile_names_its_files_from_its_own_folder_and_misses_are_told(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "base.yaml").write_text("extends: quick\nvariants: [{name: mine, sql: mine.sql}]\n")
