@@ -15,7 +15,7 @@ def footing(board: pl.DataFrame) -> list[str]:
         return ["No variant was trained."]
     apart = {name: text for column, name in COLUMNS.items() if (text := _apart(trained, column, name))}
     equal = [name for name in COLUMNS.values() if name not in apart]
-    numbers = {name: int(trained[column].max() or 0) for column, name in COLUMNS.items()}
+    numbers = {name: max(trained[column].to_list()) for column, name in COLUMNS.items()}
     return [*_equal(equal, numbers), *apart.values()]
 
 
@@ -34,9 +34,8 @@ def _equal(names: list[str], numbers: Mapping[str, int]) -> list[str]:
 
 def _apart(trained: pl.DataFrame, column: str, name: str) -> str | None:
     """What differs, and by whom the most and the least was had."""
-    low, high = trained[column].min(), trained[column].max()
-    tolerance = SAME_TOKENS if column == "n_tokens" else 0.0
-    if not isinstance(low, int) or not isinstance(high, int) or high <= low * (1 + tolerance):
+    low, high = min(trained[column].to_list()), max(trained[column].to_list())
+    if high <= low * (1 + (SAME_TOKENS if column == "n_tokens" else 0.0)):
         return None
     ordered = trained.sort(column, "variant")
     return f"Not equal: {name}, from {low:,} ({ordered['variant'][0]}) to {high:,} ({ordered['variant'][-1]})."

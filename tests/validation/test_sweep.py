@@ -46,7 +46,7 @@ def test_exactly_the_share_is_flipped_and_more_noise_holds_less_noise() -> None:
     assert [len(found) for found in flipped] == [0, 2, 4, 8]
     assert flipped[1] < flipped[2] < flipped[3]
     row = noisy(train, 0.4).filter("flipped").row(0, named=True)
-    assert (row["chosen"], row["rejected"], row["strength"], row["noise_score"]) == ("no", "yes", 1.0, 0.4)
+    assert (row["chosen"], row["rejected"], row["strength"], row["noise_score"]) == ("no, not", "yes", 1.0, 0.4)
     few = divided(made(), 5)
     assert [frame_.height for frame_ in few] == [5, 5] and few[0]["pair_id"].is_in(train["pair_id"]).all()
     with pytest.raises(OrchardError, match="noise sweep: 20 training and 0 validation pairs: take more prompts"):
