@@ -8,7 +8,7 @@ import dataframely as dy
 import polars as pl
 
 from pipeline.tables.judging import JudgeContexts, Judges, Principles, RecordedPairs, Votes
-from pipeline.tables.noise import NoiseTests, PairStrengths, PairVotes, RecordedVotes, Scores, Voters
+from pipeline.tables.noise import NoiseSweep, NoiseTests, PairStrengths, PairVotes, RecordedVotes, Scores, Voters
 from pipeline.tables.preferences import PreferenceLists, Preferences, Rationales, Unpaired
 from pipeline.tables.results import Evaluations, Leaderboard, ReferenceLogps, Rejects, TrainingRuns, Usage
 from pipeline.tables.sampling import Prompts, Responses, TreeNodes
@@ -24,6 +24,7 @@ __all__ = [
     "Judges",
     "Leaderboard",
     "METHODS",
+    "NoiseSweep",
     "NoiseTests",
     "PairStrengths",
     "PairVotes",
@@ -73,6 +74,7 @@ TABLES: dict[str, type[dy.Schema]] = {
     "pair_strengths": PairStrengths,
     "voters": Voters,
     "noise_tests": NoiseTests,
+    "noise_sweep": NoiseSweep,
     "code_changes": CodeChanges,
     "recorded_code": RecordedCode,
     "code_pairs": CodePairs,

@@ -40,7 +40,7 @@ class Preferences(dy.Schema):
     stage = col.count("stage of a curriculum, from 0; null outside of one", nullable=True)
     rationale_id = col.identifier("rationale of the pair; null where there is none", nullable=True)
     principle_id = col.identifier("group of the principle that the context names; null: it names none", nullable=True)
-    policy_id = col.identifier("the model that wrote both sides")
+    policy_id = col.identifier("the model that wrote both sides; null where unknown", nullable=True)
     method = col.text("how the pair was made")
 
     @dy.rule()

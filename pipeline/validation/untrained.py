@@ -1,5 +1,7 @@
 """Variants without a training pair: how many rows they have, and what became of the rows that they wanted."""
 
+import polars as pl
+
 from pipeline.config import Settings
 from pipeline.preferences.build import tables_of, variant
 from pipeline.store import Lake
@@ -14,7 +16,7 @@ def untrained(lake: Lake, settings: Settings) -> list[str]:
 
 
 def _sentence(lake: Lake, settings: Settings, name: str) -> str:
-    rows = lake.read(variant(name).rows, where=f"variant = '{variant(name).name}'")
+    rows = lake.read(variant(name, settings).rows).filter(pl.col("variant") == name)
     train = rows.filter(rows["split"] == "train").height
     said = f"{name} has {train} training pairs ({rows.height} of all splits) and no policy"
     made_from = dict.fromkeys("tree_nodes" if one == "thought_nodes" else one for one in tables_of(name, settings))

@@ -44,7 +44,8 @@ def shop(tmp_path: Path) -> Shop:
         engine = JudgingEngine(maze)
         room = SimpleNamespace(engine=lambda model: engine, usage=Usage, close=lambda: None)
         base = SimpleNamespace(policy_id="scripted@0", path=None)
-        found = SimpleNamespace(settings=settings, lake=lake, room=room, base=base, made=engine)
+        kind = (settings.model.dtype, settings.engine.backend)
+        found = SimpleNamespace(settings=settings, lake=lake, room=room, base=base, made=engine, engine_kind=kind)
         found.wants = lambda table: Workshop.wants(found, table)
         return found
 

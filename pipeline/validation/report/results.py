@@ -7,10 +7,10 @@ import polars as pl
 from pipeline.config import Settings
 from pipeline.store import Lake
 from pipeline.validation import figures
+from pipeline.validation.footing import footing
 from pipeline.validation.report.blocks import Bullets, Picture, Section, Table, Text
 from pipeline.validation.statistics import prompts_needed
 
-SAME_TOKENS = 0.02  # trained tokens this close count as equal: our choice
 COLUMNS = {
     "variant": ("variant", ""),
     "accuracy": ("accuracy", ".3f"),
@@ -21,6 +21,7 @@ COLUMNS = {
     "reward_pairs": ("of pairs", ","),
     "n_pairs": ("pairs", ","),
     "n_tokens": ("trained tokens", ","),
+    "n_steps": ("steps", ","),
     "length_ratio": ("length ratio", ".2f"),
     "response_tokens": ("answer tokens", ".1f"),
     "data_tokens": ("data tokens", ","),
@@ -36,7 +37,7 @@ def leaderboard(lake: Lake, settings: Settings) -> Section:
         "What was seen",
         [
             Text(_setting(settings)),
-            Text(_budget(board)),
+            Text(" ".join(footing(board))),
             Bullets([_sentence(lake, row, settings) for row in board.iter_rows(named=True)]),
             _table(board),
             Picture(
@@ -66,22 +67,6 @@ def _table(board: pl.DataFrame) -> Table:
     ]
     formats = {title: spec for title, spec in COLUMNS.values() if spec}
     return Table("Leaderboard", [title for title, _ in COLUMNS.values()], rows, formats)
-
-
-def _budget(board: pl.DataFrame) -> str:
-    """What was equal between the variants, in plain words."""
-    trained = board.filter(pl.col("variant") != "base")
-    if trained.is_empty():
-        return "No variant was trained."
-    pairs, tokens = trained["n_pairs"].unique().sort().to_list(), trained["n_tokens"].to_list()
-    apart = max(tokens) / max(1, min(tokens)) - 1
-    same = f"{pairs[0]} pairs" if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]} pairs"
-    if apart <= SAME_TOKENS:
-        return f"Every variant was trained on {same} and {max(tokens)} tokens of text, equal within {apart:.1%}."
-    return (
-        f"Every variant was trained on {same}, but not on equally many tokens: their texts differ too much in length "
-        f"({min(tokens)} to {max(tokens)} tokens, {apart:.0%} apart)."
-    )
 
 
 def _sentence(lake: Lake, row: dict[str, Any], settings: Settings) -> str:
