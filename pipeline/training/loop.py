@@ -165,7 +165,7 @@ def _fingerprint(model_dir: Path, data: Data, seed: int, policy: Policy) -> str:
     """All that decides the course of a training: not how often it is saved, nor which other seeds there are."""
     course = data.settings.model_dump(mode="json", exclude={"checkpoint_every", "seeds"})
     model = model_fingerprint(model_dir)
-    machine = [torch.__version__, policy.device.type, policy.bf16, policy.packs, parallel.size()]
+    machine = [torch.__version__, policy.device.type, policy.bf16, policy.trees, parallel.size()]
     rows = [example.__dict__ for example in data.examples]
     return content_id(course, seed, model, machine, rows, data.reference.tolist())
 
