@@ -85,9 +85,21 @@ def ui(profile: Profile = "quick", port: int = 3000) -> None:
 def prepare(profile: str) -> None:
     """Checks the profile and makes the folders that Dagster needs."""
     from pipeline.preferences.build import variant
+    from pipeline.preferences.custom import check
+    from pipeline.store import Lake
 
-    for name in config.load(profile).validation.variants:
-        variant(name)  # before anything is sampled
+    settings = config.load(profile)
+    for name in settings.validation.variants:
+        variant(name, settings)  # before anything is sampled
+    if settings.sweep.losses or settings.variants:
+        from pipeline.training.losses import get
+
+        variant(settings.sweep.source, settings)
+        for loss in (*settings.sweep.losses, *(own.loss for own in settings.variants if own.loss)):
+            get(loss)
+    if settings.variants:
+        with Lake(config.home()) as lake:
+            check(settings, lake)
     os.environ["ORCHARD_PROFILE"] = profile
     dagster_home = config.home() / "dagster"
     try:
@@ -101,12 +113,15 @@ def prepare(profile: str) -> None:
 
 
 def show_leaderboard() -> None:
-    """The leaderboard in the terminal."""
+    """The leaderboard in the terminal, and what was not equal between its variants."""
     from pipeline.store import Lake
+    from pipeline.validation.footing import unequal
 
     with Lake(config.home()) as lake:
-        board = lake.query_file("leaderboard")
+        board, rows = lake.query_file("leaderboard"), lake.read("leaderboard")
     show(board.columns, board.rows())
+    for sentence in unequal(rows):
+        console.print(sentence)
 
 
 app.registered_commands += tools_cli.app.registered_commands  # after ours: `--help` shows them in this order

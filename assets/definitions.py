@@ -8,17 +8,15 @@ from assets.judging import judges, rationales_asset, votes_asset
 from assets.noise import NOISE
 from assets.preferences import preferences
 from assets.sampling import prompts, responses, tree_nodes
+from assets.sweep import noise_sweep
 from assets.synthesis import instructions
-from assets.training import TRAINED, reference_logps_asset, training_runs
+from assets.training import reference_logps_asset, training_runs
 from assets.trees import preference_lists, thought_nodes
 from assets.unpaired import unpaired
 from assets.validation import evaluations, leaderboard, report
+from assets.variants import RANGE
 from assets.workshop import Workshop
 from pipeline import config
-
-KEYS = TRAINED.get_partition_keys()
-# One run for all variants: a range over the partitions of the training asset, so that one engine serves the whole run.
-RANGE = {"dagster/asset_partition_range_start": KEYS[0], "dagster/asset_partition_range_end": KEYS[-1]}
 
 everything = dg.define_asset_job(
     "everything", selection="*", tags=RANGE, description="All assets, in one run; what is up to date costs nothing."
@@ -49,6 +47,7 @@ defs = dg.Definitions(
         reference_logps_asset,
         training_runs,
         evaluations,
+        noise_sweep,
         leaderboard,
         report,
     ],

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +16,7 @@ from pipeline.config import BudgetSettings
 from pipeline.engine.base import Reject, Usage
 from pipeline.engine.budget import price
 from pipeline.ids import content_id
-from pipeline.store import Commit
+from pipeline.store import Commit, Lake
 
 Metadata = dict[str, Any]
 Result = dg.MaterializeResult[Any]
@@ -79,6 +79,13 @@ def produce(context: dg.AssetExecutionContext, shop: Workshop, recipe: Recipe, c
         "preview": dg.MetadataValue.md(preview(made.rows)),
         **made.metadata,
     }
+
+
+def forget(lake: Lake, table: str, column: str, keep: Iterable[str], run_id: str) -> None:
+    """Empties the partitions of a table that the profile no longer names; older versions still hold their rows."""
+    for (gone,) in lake.sql(f'SELECT DISTINCT "{column}" FROM "{table}" ORDER BY ALL').iter_rows():
+        if gone not in set(keep):
+            lake.write(table, tables.empty(table), Commit(f"forget {gone}", run_id), partition={column: gone})
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
@@ -11,29 +10,26 @@ from assets import plots
 from assets.preferences import preferences
 from assets.produce import Made, Metadata, Recipe, Result, column_schema, produce
 from assets.sampling import OWNERS
+from assets.variants import VARIANTS
 from assets.workshop import Workshop
 from pipeline import config, tables
 from pipeline.code import code_version
 from pipeline.engine.model import fingerprint
 from pipeline.engine.rendering import Renderer
 from pipeline.ids import content_id
-from pipeline.preferences.build import VARIANTS
+from pipeline.preferences.build import variant as registered
 from pipeline.progress import bar
 from pipeline.validation.rows import training_rows
-from pipeline.validation.select import equal_budget, held_out
-
-if TYPE_CHECKING:
-    from pipeline.training.loop import TrainResult
+from pipeline.validation.select import equal_budget, held_out, reported, stopping
 
 SELECTION = ("pipeline/validation/select.py", "pipeline/validation/rows.py")
 CODE = code_version("pipeline/training", *SELECTION, "pipeline/tables")
-TRAINED = dg.StaticPartitionsDefinition(list(VARIANTS))
 
 
 def budget(shop: Workshop) -> dict[str, pl.DataFrame]:
     """Training rows of each variant of the profile, at equal budget."""
     settings, length = shop.settings.validation, Renderer(shop.base.path).length
-    each = {name: training_rows(shop.lake, name, length) for name in settings.variants}
+    each = {name: training_rows(shop.lake, name, length, shop.settings) for name in settings.variants}
     return equal_budget(each, settings.max_pairs, tokens=settings.equal_tokens)
 
 
@@ -41,8 +37,21 @@ def test_pairs(shop: Workshop) -> pl.DataFrame:
     """Held-out pairs of the variants that are no controls, equally many of each."""
     settings = shop.settings.validation
     pairs = shop.lake.read("preferences")
-    real = [name for name in settings.variants if VARIANTS[name].control_of is None]
+    if shop.settings.training.patience:
+        pairs = reported(pairs)
+    real = [name for name in settings.variants if registered(name, shop.settings).control_of is None]
     return held_out({name: pairs.filter(pl.col("variant") == name) for name in real}, settings.max_pairs)
+
+
+def watched(shop: Workshop) -> dict[str, pl.DataFrame]:
+    """Validation rows that each variant's training may stop on; none where the profile does not stop early."""
+    if not shop.settings.training.patience:
+        return {}
+    chosen, length = shop.settings.validation, Renderer(shop.base.path).length
+    return {
+        name: stopping(training_rows(shop.lake, name, length, shop.settings), chosen.max_pairs)
+        for name in chosen.variants
+    }
 
 
 @dg.asset(
@@ -63,13 +72,15 @@ def reference_logps_asset(context: dg.AssetExecutionContext, shop: Workshop) -> 
 
         shop.room.rest()  # the engine's memory, before torch takes its own
         found = _known_logps(shop)
-        for rows in (*budget(shop).values(), test_pairs(shop)):  # tables of three shapes: one after the other
+        # Tables of three shapes: one after the other.
+        for rows in (*budget(shop).values(), test_pairs(shop), *watched(shop).values()):
             new = reference_logps(shop.base.path, rows, settings.training, policy_id=shop.base.policy_id, known=found)
             found = pl.concat([found, new])
         return Made(found)
 
     chosen = settings.validation
-    section = [settings.training.max_length, settings.training.too_long, chosen.variants, chosen.max_pairs]
+    train = settings.training
+    section = [train.max_length, train.too_long, bool(train.patience), chosen.variants, chosen.max_pairs]
     recipe = Recipe(
         "reference_logps",
         "reference",
@@ -85,7 +96,7 @@ def reference_logps_asset(context: dg.AssetExecutionContext, shop: Workshop) -> 
     kinds={"torch", "huggingface"},
     owners=OWNERS,
     deps=[reference_logps_asset],
-    partitions_def=TRAINED,
+    partitions_def=VARIANTS,
     backfill_policy=dg.BackfillPolicy.single_run(),
     code_version=CODE,
     metadata={"dagster/column_schema": column_schema("training_runs")},
@@ -94,8 +105,9 @@ def reference_logps_asset(context: dg.AssetExecutionContext, shop: Workshop) -> 
 def training_runs(context: dg.AssetExecutionContext, shop: Workshop) -> None:
     wanted = [name for name in context.partition_keys if name in shop.settings.validation.variants]
     rows = budget(shop) if wanted else {}
+    held = watched(shop) if wanted else {}
     for variant in wanted:
-        metadata = _variant(context, shop, variant, rows[variant])
+        metadata = _variant(context, shop, variant, pl.concat([rows[variant], *([held[variant]] if held else [])]))
         context.add_asset_metadata(metadata, asset_key=context.asset_key, partition_key=variant)
 
 
@@ -127,15 +139,15 @@ def _variant(context: dg.AssetExecutionContext, shop: Workshop, variant: str, ro
         reference = shop.lake.read("reference_logps")
         done = [_train(shop, variant, rows, reference, seed) for seed in settings.training.seeds]
         runs = pl.DataFrame([row for row, _ in done], schema=tables.empty("training_runs").schema)
-        lines = {f"seed {row['seed']}": [(p[0], p[1]) for p in result.curve] for row, result in done}
-        rejects = pl.concat([result.rejects for _, result in done])
+        lines = {f"seed {row['seed']}": [(p[0], p[1]) for p in json.loads(str(row["curve"]))] for row, _ in done}
+        rejects = pl.concat([dropped for _, dropped in done])
         return Made(runs, rejects, {"loss": plots.curves(lines, "step", "loss")})
 
     recipe = Recipe(
         "training_runs",
         f"train {variant}",
         CODE,
-        [settings.training.model_dump(), VARIANTS[variant].loss, shop.base.policy_id],
+        [settings.training.model_dump(), registered(variant, settings).loss, shop.base.policy_id],
         reads=("preferences", "reference_logps"),
         partition={"variant": variant},
         extra=tuple(_basis(shop, variant, rows)),
@@ -145,14 +157,19 @@ def _variant(context: dg.AssetExecutionContext, shop: Workshop, variant: str, ro
 
 def _train(
     shop: Workshop, variant: str, rows: pl.DataFrame, reference: pl.DataFrame, seed: int
-) -> "tuple[dict[str, object], TrainResult]":
+) -> tuple[dict[str, object], pl.DataFrame]:
+    """The row of one seed, and rejected rows; a policy of the same code, data, settings and seed is not made again."""
     from pipeline.training.loop import train
 
     chosen = shop.settings.training
-    settings = chosen.model_copy(update={"loss": VARIANTS[variant].loss or chosen.loss})
-    data = content_id(sorted(rows["mark"]), settings.model_dump(exclude={"seeds"}), shop.base.policy_id)
+    settings = chosen.model_copy(update={"loss": registered(variant, shop.settings).loss or chosen.loss})
+    data = content_id(sorted(rows["mark"]), settings.model_dump(exclude={"seeds"}), shop.base.policy_id, CODE)
     run_id = content_id(variant, data, seed)
     out = Path("policies") / f"{variant}-s{seed}-{run_id[:8]}"
+    known = shop.lake.read("training_runs", where=f"run_id = '{run_id}'")
+    if known.height and (config.home() / out).is_dir():
+        said = f"\"table\" = 'training_runs' AND step = 'train {variant}'"
+        return known.row(0, named=True), shop.lake.read("rejects", where=said).unique(["row_id", "reason"])
     with bar(f"train {variant}") as advance:
         result = train(
             shop.base.path,
@@ -174,9 +191,11 @@ def _train(
         "method": settings.method,
         "settings": settings.model_dump_json(),
         "n_pairs": result.n_pairs,
-        "row_ids": sorted(rows["row_id"]),
+        "row_ids": sorted(rows.filter(pl.col("split") == "train")["row_id"]),
         "row_marks": sorted(rows["mark"]),
         "n_steps": result.n_steps,
+        "kept_step": result.kept_step,
+        "looks": json.dumps(result.looks),
         "n_tokens": result.n_tokens,
         "loss_first": result.loss_first,
         "loss_last": result.loss_last,
@@ -185,7 +204,7 @@ def _train(
         "length_ratio": result.length_ratio,
         "seconds": result.seconds,
     }
-    return row, result
+    return row, result.rejects
 
 
 def _with_rationales(shop: Workshop, rows: pl.DataFrame) -> pl.DataFrame:

@@ -5,6 +5,7 @@ import polars as pl
 
 from assets.produce import Made, Metadata, Recipe, Result, column_schema, preview, produce
 from assets.sampling import OWNERS, prompts, speed
+from assets.sweep import noise_sweep
 from assets.training import test_pairs, training_runs
 from assets.workshop import Workshop
 from pipeline import config
@@ -14,6 +15,7 @@ from pipeline.engine.model import Model
 from pipeline.preferences.build import sources, tables_of
 from pipeline.progress import bar
 from pipeline.validation.evaluate import Candidate, accuracy, rows
+from pipeline.validation.footing import footing
 from pipeline.validation.leaderboard import rank
 from pipeline.validation.report import write_report
 
@@ -112,7 +114,8 @@ def leaderboard(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         made_from = {name: tables_of(name, settings) for name in settings.validation.variants}
         tokens = {name: sum(cost.get(table, 0) for table in set(found)) for name, found in made_from.items()}
         board = rank(measured, shop.lake.read("training_runs"), tokens, settings.validation, settings.seed)
-        return Made(board, (), {"board": dg.MetadataValue.md(preview(board, board.height))})
+        said = dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in footing(board)))
+        return Made(board, (), {"board": dg.MetadataValue.md(preview(board, board.height)), "equal_footing": said})
 
     recipe = Recipe(
         "leaderboard",
@@ -128,7 +131,7 @@ def leaderboard(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
     group_name="validation",
     kinds={"html"},
     owners=OWNERS,
-    deps=[leaderboard],
+    deps=[leaderboard, noise_sweep],
     code_version=CODE["leaderboard"],
     description="The leaderboard and what stands behind it as one self-contained HTML file.",
 )

@@ -57,7 +57,9 @@ class Workshop(dg.ConfigurableResource[Any]):
 
     def wants(self, table: str) -> bool:
         """Whether a variant of the profile is made from this table: what nobody asks for is not made."""
-        return any(table in tables_of(name, self.settings) for name in self.settings.validation.variants)
+        chosen = self.settings
+        names = (*chosen.validation.variants, *((chosen.sweep.source,) if chosen.sweep.losses else ()))
+        return any(table in tables_of(name, chosen) for name in names)
 
     @cached_property
     def base(self) -> Model:

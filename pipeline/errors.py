@@ -7,3 +7,7 @@ class OrchardError(Exception):
     The message is one line: what is wrong, where, and what to do.
     The command line prints it and exits with status 1; Dagster shows it as the step's error.
     """
+
+
+class Diverged(OrchardError):
+    """A training whose loss is not finite or explodes."""

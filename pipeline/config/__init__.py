@@ -6,9 +6,11 @@ from pipeline.config.noise import NoiseSettings
 from pipeline.config.profile import PROFILES, ROOT, Settings, home, load, profiles
 from pipeline.config.section import section
 from pipeline.config.sources import ExampleSettings, PoolSettings, SamplingSettings, SandboxSettings, SplitSettings
+from pipeline.config.sweep import SweepSettings
 from pipeline.config.synthesis import CodeSettings, MaplSettings, MiningSettings
 from pipeline.config.training import LossSettings, PreferenceSettings, TrainingSettings, ValidationSettings
 from pipeline.config.trees import GrowthSettings, ListSettings, ThoughtSettings, TreeSettings
+from pipeline.config.variants import UserVariant
 
 __all__ = [
     "BudgetSettings",
@@ -33,9 +35,11 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "SplitSettings",
+    "SweepSettings",
     "ThoughtSettings",
     "TrainingSettings",
     "TreeSettings",
+    "UserVariant",
     "ValidationSettings",
     "home",
     "load",

@@ -12,9 +12,11 @@ from pipeline.config.judge import JudgeSettings
 from pipeline.config.noise import NoiseSettings
 from pipeline.config.section import Section, first_problem
 from pipeline.config.sources import PoolSettings, SamplingSettings, SandboxSettings, SplitSettings
+from pipeline.config.sweep import SweepSettings
 from pipeline.config.synthesis import CodeSettings, MaplSettings, MiningSettings
 from pipeline.config.training import PreferenceSettings, TrainingSettings, ValidationSettings
 from pipeline.config.trees import ListSettings, ThoughtSettings, TreeSettings
+from pipeline.config.variants import UserVariant
 from pipeline.errors import OrchardError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,8 +44,10 @@ class Settings(Section):
     judge: JudgeSettings = JudgeSettings()
     noise: NoiseSettings = NoiseSettings()
     mapl: MaplSettings = MaplSettings()
+    variants: tuple[UserVariant, ...] = ()  # of one's own; compared where validation.variants names them
     training: TrainingSettings = TrainingSettings()
     validation: ValidationSettings = ValidationSettings()
+    sweep: SweepSettings = SweepSettings()
     budget: BudgetSettings = BudgetSettings()
 
 
@@ -87,6 +91,9 @@ def _values(path: Path, inside: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise OrchardError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(own, dict):
         raise OrchardError(f"{path}: not a mapping of settings")
+    for variant in own.get("variants") or ():
+        if isinstance(variant, dict) and isinstance(variant.get("sql"), str):
+            variant["sql"] = str(path.parent / Path(variant["sql"]).expanduser())  # whoever extends this profile
     base = own.pop("extends", None)
     return own if base is None else _merged(_values(_path(str(base)), (*inside, path)), own)
 

@@ -49,6 +49,8 @@ class TrainingSettings(Section):
     lora_alpha: int = Field(32, ge=1)
     gradient_checkpointing: bool = False
     checkpoint_every: int = Field(20, ge=1)  # optimiser steps
+    patience: int | None = Field(None, ge=1)  # looks at validation rows without a lower loss, then stop; null: never
+    evaluate_every: int = Field(10, ge=1)  # with patience: optimiser steps from one look to the next
     seeds: tuple[int, ...] = Field((0,), min_length=1)
 
 

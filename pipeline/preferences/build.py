@@ -1,6 +1,6 @@
 """Variants of preference data, each from one SQL file, and controls made from them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -8,7 +8,7 @@ from pipeline import tables
 from pipeline.config import Settings
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
-from pipeline.preferences import codefavor, judged, mapl, trees, unpaired, voted
+from pipeline.preferences import codefavor, custom, judged, mapl, trees, unpaired, voted
 from pipeline.preferences.controls import flip_half, shuffled
 from pipeline.preferences.exchange import inject
 from pipeline.preferences.variant import Variant
@@ -29,13 +29,21 @@ def tree_plv(lake: Lake, settings: Settings) -> pl.DataFrame:
 
 
 def _pairs_of(name: str, lake: Lake, settings: Settings) -> pl.DataFrame:
-    return variant(name).build(lake, settings)
+    return variant(name, settings).build(lake, settings)
 
 
 VARIANTS: dict[str, Variant] = {
     variant.name: variant
     for variant in (
         Variant("outcome", "response", "outcome pairs", ("responses",), outcome),
+        Variant(
+            "outcome_shuffled",
+            "response",
+            "outcome pairs, labels shuffled",
+            ("responses",),
+            shuffled(outcome),
+            control_of="outcome",
+        ),
         Variant("tree_plv", "step", "sibling margin", ("tree_nodes",), tree_plv),
         Variant(
             "tree_plv_shuffled",
@@ -54,19 +62,40 @@ VARIANTS: dict[str, Variant] = {
     )
 }
 
-__all__ = ["VARIANTS", "build", "flip_half", "shuffled", "variant"]
+__all__ = ["VARIANTS", "build", "flip_half", "registry", "shuffled", "variant"]
 
 
-def variant(name: str) -> Variant:
+def registry(settings: Settings) -> Mapping[str, Variant]:
+    """All variants by name: those that Orchard knows, and the profile's own after them."""
+    if not settings.variants:
+        return VARIANTS
+    return {**VARIANTS, **custom.variants(settings, lambda name, lake, own: build(name, lake, own), VARIANTS)}
+
+
+def variant(name: str, settings: Settings) -> Variant:
     """The variant of that name; raises OrchardError that lists the known ones."""
-    if name not in VARIANTS:
-        raise OrchardError(f"unknown variant {name!r}: use one of {', '.join(VARIANTS)}")
-    return VARIANTS[name]
+    known = registry(settings)
+    if name not in known:
+        raise OrchardError(f"unknown variant {name!r}: use one of {', '.join(known)}")
+    return known[name]
+
+
+def identity(name: str, settings: Settings) -> list[object]:
+    """What makes a profile's own variant, besides code and tables: its query, its level, and those of its source."""
+    chosen = variant(name, settings)
+    if name in VARIANTS:
+        return []
+    return [
+        chosen.query,
+        chosen.level,
+        chosen.method,
+        *((chosen.source(settings), *identity(chosen.source(settings), settings)) if chosen.source else ()),
+    ]
 
 
 def tables_of(name: str, settings: Settings) -> tuple[str, ...]:
     """The tables that a variant's data are made from, those of the variant that it treats included."""
-    chosen = variant(name)
+    chosen = variant(name, settings)
     return (*chosen.tables, *(tables_of(chosen.source(settings), settings) if chosen.source else ()))
 
 
@@ -79,7 +108,7 @@ def sources(settings: Settings, names: Sequence[str] | None = None) -> tuple[str
 
 def build(name: str, lake: Lake, settings: Settings) -> pl.DataFrame:
     """The rows of `preferences` of one variant."""
-    chosen = variant(name)
+    chosen = variant(name, settings)
     pairs = chosen.build(lake, settings)
     if pairs.is_empty():
         return tables.empty("preferences")
@@ -93,7 +122,7 @@ def build(name: str, lake: Lake, settings: Settings) -> pl.DataFrame:
     filled = pairs.with_columns(
         pair_id=pl.Series(ids, dtype=pl.String),
         variant=pl.lit(name),
-        level=pl.lit(variant(chosen.source(settings)).level if chosen.source else chosen.level),
+        level=pl.lit(variant(chosen.source(settings), settings).level if chosen.source else chosen.level),
         method=pl.lit(chosen.method),
         weight=pl.col("weight").fill_null(1.0) if "weight" in pairs.columns else pl.lit(1.0),
     )

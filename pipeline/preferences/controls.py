@@ -18,6 +18,21 @@ def shuffled(source: Build) -> Build:
     return build
 
 
+def relabelled(source: Build) -> Build:
+    """The same, for any loss: strength and margin stay with the label, the wrong one is as sure as the right one was.
+
+    Where a loss reads the strength as a soft label, exchanging it with the sides would change nothing: the loss of (a
+    over b with p) and of (b over a with 1 - p) is the same number.
+    """
+
+    def build(lake: Lake, settings: Settings) -> pl.DataFrame:
+        pairs = source(lake, settings)
+        kept = pairs.select("strength", "margin")
+        return flip_half(pairs).with_columns(kept["strength"], kept["margin"])
+
+    return build
+
+
 def flip_half(pairs: pl.DataFrame) -> pl.DataFrame:
     """Exchanges the sides of half of the pairs of each split: the half whose hashes are smallest (rounded down).
 

@@ -22,7 +22,8 @@ class Variant:
     that learns it; null: the profile's `training.loss`. `control_of` names the variant that this one is a control of.
     `rows` is the table whose rows of this variant's name the loss learns from: a list loss reads ranked lists.
     `source` gives the name of the variant whose pairs this one treats, where the profile says which: its tables and
-    its level are then this one's too.
+    its level are then this one's too. `query` is the text of a profile's own query. `no_control` says, of a variant
+    that has no control, why none is needed.
     """
 
     name: str
@@ -34,3 +35,5 @@ class Variant:
     control_of: str | None = None
     rows: Literal["preferences", "preference_lists", "unpaired"] = "preferences"
     source: Callable[[Settings], str] | None = None
+    query: str | None = None
+    no_control: str | None = None

@@ -25,6 +25,8 @@ METHODS = {
     "rdpo": "estimated flip rate of the labels' source",
 }
 
+NO_CONTROL = "it treats nothing: the others of its family are compared with it"
+
 
 def source_of(settings: Settings) -> str:
     """The variant whose pairs are voted on.
@@ -53,6 +55,7 @@ def variants(pairs_of: Callable[[str, Lake, Settings], pl.DataFrame]) -> tuple[V
                     loss=LOSSES.get(name),
                     control_of=f"voted_{name}" if control else None,
                     source=source_of,
+                    no_control=NO_CONTROL if name == "none" else None,
                 )
             )
     return tuple(found)

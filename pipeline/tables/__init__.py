@@ -8,7 +8,7 @@ import dataframely as dy
 import polars as pl
 
 from pipeline.tables.judging import Judges, RecordedPairs, Votes
-from pipeline.tables.noise import NoiseTests, PairStrengths, PairVotes, Scores, Voters
+from pipeline.tables.noise import NoiseSweep, NoiseTests, PairStrengths, PairVotes, Scores, Voters
 from pipeline.tables.preferences import PreferenceLists, Preferences, Rationales, Unpaired
 from pipeline.tables.results import Evaluations, Leaderboard, ReferenceLogps, Rejects, TrainingRuns, Usage
 from pipeline.tables.sampling import Prompts, Responses, TreeNodes
@@ -23,6 +23,7 @@ __all__ = [
     "Judges",
     "Leaderboard",
     "METHODS",
+    "NoiseSweep",
     "NoiseTests",
     "PairStrengths",
     "PairVotes",
@@ -66,6 +67,7 @@ TABLES: dict[str, type[dy.Schema]] = {
     "pair_strengths": PairStrengths,
     "voters": Voters,
     "noise_tests": NoiseTests,
+    "noise_sweep": NoiseSweep,
     "code_changes": CodeChanges,
     "code_pairs": CodePairs,
     "reference_logps": ReferenceLogps,

@@ -97,3 +97,23 @@ class NoiseTests(dy.Schema):
     gain_low = col.number("lower end of its paired interval", nullable=True)
     gain_high = col.number("upper end", nullable=True)
     n = dy.Int64(min=1, metadata=col.meaning("pairs behind the number"))
+
+
+class NoiseSweep(dy.Schema):
+    """One row per training of the noise sweep: labels flipped on purpose, and how well the policy ranks clean pairs."""
+
+    sweep_id = col.identifier("hash of source, loss, share and seed", key=True)
+    source = col.text("the variant whose pairs were used")
+    loss = col.text("name of the loss")
+    flipped_share = col.share("share of the training labels that was flipped")
+    seed = col.count("training seed")
+    n_pairs = col.count("training pairs")
+    n_flipped = col.count("of these, with a flipped label")
+    n_steps = col.count("optimiser steps")
+    accuracy = col.share("share of clean held-out pairs that the implicit reward ranks right, mean over prompts")
+    accuracy_low = col.share("lower end of its 95 % bootstrap interval over prompts")
+    accuracy_high = col.share("upper end")
+    margin = col.number("mean log-ratio of chosen minus rejected on the clean pairs, nats")
+    n_held_out = dy.Int64(min=1, metadata=col.meaning("clean pairs"))
+    train_accuracy = col.share("share of training pairs ranked as labelled over the last tenth of the steps")
+    seconds = col.number("wall time of training, seconds")

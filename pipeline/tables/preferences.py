@@ -39,7 +39,7 @@ class Preferences(dy.Schema):
     flipped = col.flag("true where chosen and rejected were exchanged after labelling")
     stage = col.count("stage of a curriculum, from 0; null outside of one", nullable=True)
     rationale_id = col.identifier("rationale of the pair; null where there is none", nullable=True)
-    policy_id = col.identifier("the model that wrote both sides")
+    policy_id = col.identifier("the model that wrote both sides; null where unknown", nullable=True)
     method = col.text("how the pair was made")
 
     @dy.rule()

@@ -33,8 +33,13 @@ class TrainingRuns(dy.Schema):
     settings = col.text("JSON of the training settings")
     n_pairs = col.count("pairs trained on, in each epoch")
     row_ids = dy.List(dy.String(), metadata=col.meaning("ids of the pairs, lists or texts, sorted"))
-    row_marks = dy.List(dy.String(), metadata=col.meaning("hashes of those rows with all that the loss reads, sorted"))
-    n_steps = col.count("optimiser steps")
+    row_marks = dy.List(
+        dy.String(),
+        metadata=col.meaning("hashes of those rows, and of rows to stop on, with all that the loss reads, sorted"),
+    )
+    n_steps = col.count("optimiser steps done")
+    kept_step = col.count("the step whose weights were kept: the last, or the best on validation rows", nullable=True)
+    looks = col.text("JSON list of [step, loss on validation rows]; empty without early stopping", nullable=True)
     n_tokens = col.count("tokens of chosen and rejected texts seen, all epochs")
     loss_first = col.number("mean loss over the first tenth of the steps")
     loss_last = col.number("mean loss over the last tenth of the steps")
@@ -65,10 +70,13 @@ class Leaderboard(dy.Schema):
     n_seeds = col.count("training seeds")
     accuracy = col.share("exact-match accuracy on held-out test prompts, mean over draws, prompts and seeds")
     gain = col.number("accuracy minus the base model's, paired by prompt")
-    gain_low = col.number("lower end of the paired bootstrap interval of the gain")
+    gain_low = col.number("lower end of its interval: over prompts (bootstrap), with several seeds over both (t)")
     gain_high = col.number("upper end of that interval")
-    p_value = col.share("two-sided p-value of the gain: sign-flip test over prompts; null for the base", nullable=True)
+    p_value = col.share(
+        "two-sided p-value of the gain over prompts (sign flips) or prompts and seeds (t); null: base", nullable=True
+    )
     p_holm = col.share("the same, Holm-corrected across all variants", nullable=True)
+    seed_sd = col.number("spread of the true gain from seed to seed, standard deviation; null: one seed", nullable=True)
     verdict = col.choice(["better", "worse", "not distinguishable", "baseline"], "what interval and p_holm say")
     reward_accuracy = col.share(
         "share of held-out pairs whose chosen side the policy prefers more than its reference does", nullable=True
@@ -76,6 +84,7 @@ class Leaderboard(dy.Schema):
     reward_pairs = col.count("held-out pairs behind it")
     n_pairs = col.count("training pairs")
     n_tokens = col.count("trained tokens")
+    n_steps = col.count("optimiser steps, the most of any seed")
     length_ratio = col.number("tokens of chosen over rejected in training", nullable=True)
     response_tokens = col.number("mean tokens of a sampled answer at the test")
     data_tokens = col.count("tokens sampled to make the variant's data")

@@ -24,6 +24,9 @@ class Progress:
     curve: list[CurvePoint] = field(default_factory=list)
     running: float = 0.0  # what the loss keeps from step to step
     reference: torch.Tensor | None = None  # of the stage that is being trained, where it is not the first
+    looks: list[tuple[int, float]] = field(default_factory=list)  # at the validation rows: step, loss
+    best_step: int = 0
+    best: dict[str, torch.Tensor] | None = None  # trainable weights at that step
 
 
 def path_for(out: Path) -> Path:

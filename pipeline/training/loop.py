@@ -20,6 +20,7 @@ from pipeline.training.example import Example
 from pipeline.training.policy import Policy, Precision, adapt, checkpointing, free_full, load, load_tokenizer
 from pipeline.training.reference import lookup, recompute
 from pipeline.training.step import run_step
+from pipeline.training.stopping import Watch, divide
 from pipeline.training.tokens import Examples, tokenize
 
 Report = Callable[[int, int, dict[str, float]], None]
@@ -31,7 +32,7 @@ class TrainResult:
 
     n_pairs: int  # rows in each epoch: pairs, lists or single texts
     n_steps: int
-    n_tokens: int  # of all texts, without contexts, all epochs
+    n_tokens: int  # of all texts, without contexts, all steps done
     loss_first: float  # mean over the first tenth of the steps
     loss_last: float  # mean over the last tenth
     accuracy_last: float  # share of rows with a positive margin over the last tenth
@@ -42,6 +43,8 @@ class TrainResult:
     rejects: pl.DataFrame
     path: Path
     peak_bytes: int
+    kept_step: int  # whose weights the policy has: the last, or with `patience` the best on validation rows
+    looks: list[tuple[int, float]]  # with `patience`: step, loss on validation rows
 
 
 def train(
@@ -70,22 +73,22 @@ def train(
 
     Args:
         pairs: rows of `preferences` (with `pipeline.training.rationales.attach`, where the loss reads rationales), of
-            `preference_lists` or of `unpaired`.
+            `preference_lists` or of `unpaired`. With `settings.patience` those of the split validation are not learned
+            from: training stops on them (see `stopping.Watch`).
         reference: rows of `reference_logps` for the texts of these rows and one model.
         progress: called after each step with steps done, steps in all, and loss, accuracy, margin, learning_rate.
 
     Raises:
-        OrchardError: no rows, an unknown loss or one that cannot take these rows, a folder that is no model, a text
-            without reference, a loss that is not finite or explodes (the state before that step stays as checkpoint),
-            or not enough memory for one row.
+        OrchardError: no rows, a row of the test split, an unknown loss or one that cannot take these rows, a folder
+            that is no model, a text without reference, a loss that is not finite or explodes (the state before
+            that step stays as checkpoint), or not enough memory for one row.
     """
     started = time.monotonic()
     parallel.join()
-    read = _examples(model_dir, pairs, settings)
-    data = Data.of(read.examples, lookup(read.examples, reference), settings)
+    read, data, watch = _inputs(model_dir, pairs, reference, settings)
     policy = _policy(model_dir, settings, seed, precision)
     optimizer = _optimizer(policy, settings)
-    mark = _fingerprint(model_dir, data, seed, policy)
+    mark = _fingerprint(model_dir, data, seed, policy, watch)
     kept = checkpoint.path_for(out)
     state = checkpoint.restore(kept, mark, policy, optimizer) or _start(data)
     parallel.wait()  # before the first process writes the next checkpoint
@@ -93,6 +96,8 @@ def train(
     data = data if state.reference is None else replace(data, reference=state.reference)
     steps = schedule.plan(read.examples, settings, seed)
     for step in steps[state.step :]:
+        if watch.over(state):
+            break
         if step.opens:
             data = _next_stage(policy, optimizer, data, step.opens, state)
         for group in optimizer.param_groups:
@@ -102,6 +107,7 @@ def train(
         except OrchardError:
             checkpoint.save(kept, mark, policy, optimizer, state)
             raise
+        watch.look(policy, state, last=state.step == len(steps))
         state.seconds = before + time.monotonic() - started
         if state.step % settings.checkpoint_every == 0 and state.step < len(steps):
             checkpoint.save(kept, mark, policy, optimizer, state)
@@ -109,11 +115,14 @@ def train(
             _, loss, accuracy, margin = state.curve[-1]
             report = {"loss": loss, "accuracy": accuracy, "margin": margin, "learning_rate": step.rate}
             progress(state.step, len(steps), report)
+    kept_step = watch.keep(policy, state)
     if parallel.rank() == 0:
         save.save(policy, out)
         kept.unlink(missing_ok=True)
     parallel.wait()
-    return _result(read, settings, state.curve, before + time.monotonic() - started, out)
+    state.seconds = before + time.monotonic() - started
+    seen = [read.examples[i] for step in steps[: state.step] for i in step.rows]
+    return _result(read, seen, state, kept_step, out)
 
 
 def _start(data: Data) -> Progress:
@@ -129,6 +138,15 @@ def _next_stage(policy: Policy, optimizer: torch.optim.Optimizer, data: Data, ro
     data = data.with_reference(rows, reference)
     state.reference = data.reference
     return data
+
+
+def _inputs(
+    model_dir: Path, pairs: pl.DataFrame, reference: pl.DataFrame, settings: TrainingSettings
+) -> tuple[Examples, Data, Watch]:
+    learned, watched = divide(pairs, settings)
+    read = _examples(model_dir, learned, settings)
+    data = Data.of(read.examples, lookup(read.examples, reference), settings)
+    return read, data, Watch.of(model_dir, watched, reference, data)
 
 
 def _examples(model_dir: Path, pairs: pl.DataFrame, settings: TrainingSettings) -> Examples:
@@ -161,33 +179,34 @@ def _optimizer(policy: Policy, settings: TrainingSettings) -> torch.optim.Optimi
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.learning_rate, fused=True)
 
 
-def _fingerprint(model_dir: Path, data: Data, seed: int, policy: Policy) -> str:
+def _fingerprint(model_dir: Path, data: Data, seed: int, policy: Policy, watch: Watch) -> str:
     """All that decides the course of a training: not how often it is saved, nor which other seeds there are."""
     course = data.settings.model_dump(mode="json", exclude={"checkpoint_every", "seeds"})
     model = model_fingerprint(model_dir)
     machine = [torch.__version__, policy.device.type, policy.bf16, policy.trees, parallel.size()]
     rows = [example.__dict__ for example in data.examples]
-    return content_id(course, seed, model, machine, rows, data.reference.tolist())
+    return content_id(course, seed, model, machine, rows, data.reference.tolist(), watch.mark())
 
 
-def _result(
-    read: Examples, settings: TrainingSettings, curve: list[CurvePoint], seconds: float, out: Path
-) -> TrainResult:
+def _result(read: Examples, seen: list[Example], state: Progress, kept_step: int, out: Path) -> TrainResult:
+    curve = state.curve
     tenth = math.ceil(len(curve) / 10)
     return TrainResult(
         n_pairs=len(read.examples),
         n_steps=len(curve),
-        n_tokens=sum(len(text) for e in read.examples for _, text in e.texts) * settings.epochs,
+        n_tokens=sum(len(text) for e in seen for _, text in e.texts),
         loss_first=sum(point[1] for point in curve[:tenth]) / tenth,
         loss_last=sum(point[1] for point in curve[-tenth:]) / tenth,
         accuracy_last=sum(point[2] for point in curve[-tenth:]) / tenth,
         curve=curve,
         length_ratio=_length_ratio(read.examples),
-        seconds=seconds,
+        seconds=state.seconds,
         truncated=read.truncated,
         rejects=read.rejects,
         path=out,
         peak_bytes=memory.peak_bytes(),
+        kept_step=kept_step,
+        looks=state.looks,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.errors import OrchardError
+from pipeline.errors import Diverged
 from pipeline.training import memory, parallel
 from pipeline.training.checkpoint import Progress
 from pipeline.training.data import Data
@@ -23,8 +23,8 @@ def run_step(
     """Updates the policy once on the rows of `batch`, and the state with it: step, curve, what fits, what is kept.
 
     Raises:
-        OrchardError: loss or gradient are not finite or explode, or one row does not fit into memory; the policy and
-            the state are as they were before the step.
+        OrchardError: loss or gradient are not finite or explode (Diverged), or one row does not fit into memory; the
+            policy and the state are as they were before the step.
     """
 
     def gradients(budget: int) -> Tensor:
@@ -40,7 +40,7 @@ def run_step(
     if not (totals.isfinite().all() and norm.isfinite() and abs(loss) <= limit):
         names = ", ".join(data.examples[i].row_id for i in batch)
         what = f"loss {loss}, gradient norm {norm.item()}"
-        raise OrchardError(f"training stopped at step {state.step + 1}: {what}, rows {names}: lower learning_rate")
+        raise Diverged(f"training stopped at step {state.step + 1}: {what}, rows {names}: lower learning_rate")
     optimizer.step()
     state.step += 1
     state.curve.append((state.step, loss, accuracy, margin))

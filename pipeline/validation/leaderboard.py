@@ -9,7 +9,9 @@ import polars as pl
 from pipeline import tables
 from pipeline.config import ValidationSettings
 from pipeline.errors import OrchardError
-from pipeline.validation.statistics import Interval, holm, paired_bootstrap, sign_flip_p, verdict
+from pipeline.validation.seeds import Spread, crossed
+from pipeline.validation.seeds import gain as gain_of
+from pipeline.validation.statistics import Interval, holm, verdict
 
 Row = dict[str, object]
 
@@ -31,7 +33,8 @@ def rank(
     scores = _per_prompt(evaluations)
     if "base" not in scores:
         raise OrchardError("the base model has no evaluation: materialise `evaluations` first")
-    rows = [_row(name, evaluations, scores, runs, data_tokens, settings, seed) for name in scores]
+    spread = _spread(evaluations, scores)
+    rows = [_row(name, evaluations, scores, runs, data_tokens, settings, seed, spread) for name in scores]
     _judge([row for row in rows if row["variant"] != "base"], settings.confidence)
     frame = pl.DataFrame(rows, schema=tables.empty("leaderboard").schema)
     return frame.sort("accuracy", "variant", descending=[True, False])
@@ -44,6 +47,13 @@ def _per_prompt(evaluations: pl.DataFrame) -> dict[str, pl.DataFrame]:
     return {str(name): frame.drop("variant") for (name,), frame in means.group_by("variant", maintain_order=True)}
 
 
+def _spread(evaluations: pl.DataFrame, scores: Mapping[str, pl.DataFrame]) -> Spread | None:
+    """How far training seeds are apart, over all variants on the base model's prompts."""
+    base = scores["base"]["value"].to_numpy()
+    tables = [crossed(evaluations, name) for name in scores if name != "base"]
+    return Spread.pooled([table - base for table in tables if table.shape[1] == len(base)])
+
+
 def _row(
     name: str,
     evaluations: pl.DataFrame,
@@ -52,12 +62,16 @@ def _row(
     data_tokens: Mapping[str, int],
     settings: ValidationSettings,
     seed: int,
+    spread: Spread | None,
 ) -> Row:
     base, own = scores["base"], scores[name]
     if base["unit_id"].to_list() != own["unit_id"].to_list():
         raise OrchardError(f"variant {name!r} was evaluated on other prompts than the base model: evaluate it again")
-    values, baseline = own["value"].to_numpy(), base["value"].to_numpy()
-    gain = paired_bootstrap(values, baseline, resamples=settings.bootstrap, confidence=settings.confidence, seed=seed)
+    table, baseline = crossed(evaluations, name), base["value"].to_numpy()
+    found = gain_of(
+        table, baseline, resamples=settings.bootstrap, confidence=settings.confidence, seed=seed, spread=spread
+    )
+    gain = found.interval
     mine = evaluations.filter(pl.col("variant") == name)
     rewards = mine.filter(pl.col("metric") == "reward_accuracy")
     answers = mine.filter(pl.col("metric") == "accuracy")
@@ -68,7 +82,8 @@ def _row(
         "gain": gain.mean,
         "gain_low": gain.low,
         "gain_high": gain.high,
-        "p_value": None if name == "base" else sign_flip_p(values, baseline, resamples=settings.bootstrap, seed=seed),
+        "p_value": None if name == "base" else found.p,
+        "seed_sd": found.seed_sd,
         "p_holm": None,
         "verdict": "baseline",
         "reward_accuracy": rewards["value"].mean(),
@@ -92,6 +107,7 @@ def _training(runs: pl.DataFrame) -> Row:
         "n_seeds": runs.height,
         "n_pairs": runs["n_pairs"].max() or 0,
         "n_tokens": runs["n_tokens"].max() or 0,
+        "n_steps": runs["n_steps"].max() or 0,
         "length_ratio": runs["length_ratio"].mean(),
         "train_seconds": float(runs["seconds"].sum()),
     }

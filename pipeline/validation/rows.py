@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import polars as pl
 
+from pipeline.config import Settings
 from pipeline.ids import content_id
 from pipeline.preferences.build import variant
 from pipeline.store import Lake
@@ -12,14 +13,15 @@ IDS = {"preferences": "pair_id", "preference_lists": "list_id", "unpaired": "unp
 LABELS = ("strength", "margin", "weight", "noise_score", "stage", "rationale_id", "desirable", "items")
 
 
-def training_rows(lake: Lake, name: str, length: Callable[[str], int]) -> pl.DataFrame:
+def training_rows(lake: Lake, name: str, length: Callable[[str], int], settings: Settings) -> pl.DataFrame:
     """A variant's rows of `preferences`, `preference_lists` or `unpaired`, with three columns more.
 
     `text_tokens`: tokens of all texts of the row, null where they were not counted; `length` counts those of a text.
     `row_id`: the row's id. `mark`: a hash of the id and of every column that a loss reads.
     """
-    table = variant(name).rows
-    rows = lake.read(table, where=f"variant = '{variant(name).name}'")
+    chosen = variant(name, settings)
+    table = chosen.rows
+    rows = lake.read(table, where=f"variant = '{chosen.name}'")
     marked = [c for c in (IDS[table], *LABELS) if c in rows.columns]
     marks = [content_id(*values) for values in rows.select(marked).iter_rows()]
     return rows.with_columns(

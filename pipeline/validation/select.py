@@ -80,6 +80,23 @@ def held_out(pairs: Mapping[str, pl.DataFrame], max_pairs: int) -> pl.DataFrame:
     return pl.concat([frame.head(n) for frame in frames])
 
 
+def stopping(rows: pl.DataFrame, max_rows: int) -> pl.DataFrame:
+    """At most so many rows, by hash, that a training may stop on: of half of the validation prompts, by hash.
+
+    The other half is left for `reported`: an accuracy on pairs that a policy was chosen on would flatter it.
+    """
+    return by_hash(rows.filter((pl.col("split") == "validation") & _stops(rows))).head(max_rows)
+
+
+def reported(pairs: pl.DataFrame) -> pl.DataFrame:
+    """The pairs without those of prompts that a training may stop on."""
+    return pairs.filter(~_stops(pairs))
+
+
+def _stops(rows: pl.DataFrame) -> pl.Series:
+    return pl.Series([unit_for("stopping", prompt) < 0.5 for prompt in rows["prompt_id"]], dtype=pl.Boolean)
+
+
 def _units(rows: pl.DataFrame) -> pl.Series:
     units = [unit_for("select", row["prompt_id"], *text_ids(row)) for row in rows.iter_rows(named=True)]
     return pl.Series("order", units, dtype=pl.Float64)

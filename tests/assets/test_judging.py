@@ -11,6 +11,7 @@ from assets.checks import CHECKS
 from assets.judging import judges, rationales_asset, votes_asset
 from assets.preferences import preferences
 from assets.running import _cause
+from assets.variants import RANGE
 from assets.workshop import Workshop
 from pipeline.engine.model import Model
 from pipeline.engine.rendering import Renderer
@@ -40,7 +41,7 @@ def materialise(home: Path, *judges_: SimulatedJudge, variants: list[str], **set
         patch.setattr("assets.judging.judge_models", lambda shop: models)
         patch.setattr(Workshop, "base", models[0])
         patch.setattr(Renderer, "length", lambda self, text: len(text))  # no tokenizer: a token is a character
-        return dg.materialize(assets, resources={"shop": shop}, raise_on_error=False)
+        return dg.materialize(assets, resources={"shop": shop}, raise_on_error=False, tags=RANGE)
 
 
 @pytest.fixture

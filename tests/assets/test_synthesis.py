@@ -9,6 +9,7 @@ import pytest
 from assets.checks import no_test_prompt_in_synthesis
 from assets.preferences import preferences
 from assets.synthesis import instructions
+from assets.variants import RANGE
 from assets.workshop import Workshop
 from pipeline import tables
 from pipeline.engine.model import Model
@@ -53,7 +54,9 @@ def test_prompts_pairs_rejects_and_the_overlap_table(tmp_path: Path, monkeypatch
     monkeypatch.setattr(Renderer, "length", lambda self, text: len(text))  # no tokenizer: a token is a character
     fill(tmp_path)
     shop = profile(tmp_path, "mapl_intra, mapl_shuffled")
-    done = dg.materialize([instructions, preferences, no_test_prompt_in_synthesis], resources={"shop": shop})
+    done = dg.materialize(
+        [instructions, preferences, no_test_prompt_in_synthesis], resources={"shop": shop}, tags=RANGE
+    )
     assert done.success
     with Lake(tmp_path) as lake:
         assert lake.read("instructions")["response_id"].sort().to_list() == ["r0", "r1"]

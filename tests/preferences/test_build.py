@@ -116,7 +116,7 @@ def test_which_half_is_exchanged_does_not_depend_on_the_order_of_rows(lake: Lake
 
 
 def test_an_unknown_variant_lists_the_known_ones(lake: Lake) -> None:
-    with pytest.raises(OrchardError, match="unknown variant 'tree': use one of outcome, tree_plv, tree_plv_shuffled"):
+    with pytest.raises(OrchardError, match="unknown variant 'tree': use one of outcome, outcome_shuffled, tree_plv"):
         build("tree", lake, SETTINGS)
 
 

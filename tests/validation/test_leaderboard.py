@@ -2,6 +2,7 @@
 
 import polars as pl
 import pytest
+from scipy import stats
 
 from pipeline import tables
 from pipeline.config import ValidationSettings
@@ -26,8 +27,8 @@ def test_seeds_are_averaged_before_pairing_and_gains_are_per_prompt() -> None:
     evaluations = pl.concat(
         [
             scores("base", 0, [0.0, 0.5, 0.25, 0.25] * 2),
-            scores("good", 0, [0.5, 1.0, 0.75, 0.75] * 2),
-            scores("good", 1, [0.75, 1.0, 0.75, 1.0] * 2),
+            scores("good", 0, [0.5, 1.0, 0.75, 1.0] * 2),
+            scores("good", 1, [0.5, 1.0, 1.0, 0.75] * 2),
             scores("good", 0, [1.0, 0.0, 0.5], "reward_accuracy"),
             scores("same", 0, [0.25, 0.25, 0.0, 0.5] * 2),
         ]
@@ -36,8 +37,10 @@ def test_seeds_are_averaged_before_pairing_and_gains_are_per_prompt() -> None:
     assert board["variant"].to_list() == ["good", "base", "same"]
     good, base, same = board.to_dicts()
     assert good["accuracy"] == 0.8125 and good["gain"] == 0.5625 and good["verdict"] == "better"
-    # All eight gains are positive: of 2^8 sign patterns two are as extreme; two variants are compared (Holm).
-    assert good["p_value"] == 2 / 256 and good["p_holm"] == 4 / 256 and same["p_holm"] == 1.0
+    # Both seeds gain 0.5625: what is left is the t test over prompts. Two variants are compared (Holm).
+    known = stats.ttest_1samp([0.5, 0.5, 0.625, 0.625] * 2, 0.0)
+    assert good["p_value"] == pytest.approx(known.pvalue) and good["p_holm"] == 2 * good["p_value"]
+    assert good["seed_sd"] == 0 and same["seed_sd"] is None and same["p_holm"] == 1.0
     assert good["gain_per_million_tokens"] == pytest.approx(0.28125)
     assert good["reward_accuracy"] == 0.5 and good["reward_pairs"] == 3 and good["response_tokens"] == 10
     assert base["verdict"] == "baseline" and base["gain"] == 0 and base["reward_accuracy"] is None

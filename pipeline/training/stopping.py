@@ -1,0 +1,114 @@
+"""Early stopping on validation rows: when to stop, and which weights to keep. The test split is never read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from pipeline.config import TrainingSettings
+from pipeline.errors import OrchardError
+from pipeline.training import memory, parallel
+from pipeline.training.checkpoint import Progress
+from pipeline.training.data import Data, arrange
+from pipeline.training.logps import text_logps
+from pipeline.training.losses.columns import columns_of
+from pipeline.training.policy import Policy, load_tokenizer
+from pipeline.training.reference import lookup
+from pipeline.training.rows import micro_batches, shape_of
+from pipeline.training.tokens import tokenize
+
+
+def divide(rows: pl.DataFrame, settings: TrainingSettings) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows to learn from, and with `patience` those of the validation split, to stop on.
+
+    Raises:
+        OrchardError: a row of the test split: no training sees one, not even to stop.
+    """
+    tests = rows.filter(pl.col("split") == "test").height
+    if tests:
+        raise OrchardError(f"{tests} of {rows.height} training rows are of the test split: no training may see them")
+    held = (pl.col("split") == "validation") if settings.patience else pl.lit(False)
+    return rows.filter(~held), rows.filter(held)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What a training is watched on; without data it is not.
+
+    Every `evaluate_every` steps and after the last one the loss on the validation rows is taken. Training stops when
+    the last `patience` looks were no better than the best one before them, and ends with the weights of the best look,
+    whether it stopped or not. The untrained model is no candidate: our choice.
+    """
+
+    data: Data | None = None
+
+    @classmethod
+    def of(cls, model_dir: Path, rows: pl.DataFrame, reference: pl.DataFrame, train: Data) -> "Watch":
+        """The watch of a training; none where patience is null, or in a curriculum: that is trained to its end.
+
+        Raises:
+            OrchardError: no rows, or rows that the loss cannot take.
+        """
+        if train.settings.patience is None or len({example.stage for example in train.examples}) > 1:
+            return cls()
+        if rows.is_empty():
+            raise OrchardError("training.patience needs validation rows: raise splits.validation, or leave it out")
+        read = tokenize(rows, load_tokenizer(model_dir), train.settings.max_length, train.settings.too_long)
+        try:
+            examples = arrange(read.examples, train.settings.loss)
+            return cls(Data.of(examples, lookup(examples, reference), train.settings))
+        except OrchardError as error:
+            raise OrchardError(f"validation rows of early stopping: {error}") from error
+
+    def over(self, state: Progress) -> bool:
+        """Whether the last looks were in vain."""
+        if self.data is None or self.data.settings.patience is None:
+            return False
+        return sum(step > state.best_step for step, _ in state.looks) >= self.data.settings.patience
+
+    def look(self, policy: Policy, state: Progress, *, last: bool) -> None:
+        """Takes the loss where it is due, and the weights where they are the best so far."""
+        if self.data is None or (state.step % self.data.settings.evaluate_every and not last):
+            return
+        loss = validation_loss(policy, self.data, state)
+        if not state.looks or loss < min(found for _, found in state.looks):
+            weights = policy.trainable().items()
+            state.best_step, state.best = state.step, {name: p.detach().cpu().clone() for name, p in weights}
+        state.looks.append((state.step, loss))
+
+    def keep(self, policy: Policy, state: Progress) -> int:
+        """Gives the policy the best look's weights; the step that they are of."""
+        if self.data is None or state.best is None:
+            return state.step
+        with torch.no_grad():
+            for name, parameter in policy.trainable().items():
+                parameter.copy_(state.best[name])
+        return state.best_step
+
+    def mark(self) -> list[Any]:
+        """What of it decides the course of a training."""
+        return [] if self.data is None else [e.__dict__ for e in self.data.examples] + self.data.reference.tolist()
+
+
+@torch.no_grad()
+def validation_loss(policy: Policy, data: Data, state: Progress) -> float:
+    """Mean over all rows of weight * loss; several processes take a part of the rows each and agree on the sum."""
+
+    def total(budget: int) -> Tensor:
+        mine = parallel.share(range(len(data.examples)))
+        micros = micro_batches(mine, lambda i: shape_of(data.examples[i], policy.packs), budget)
+        return sum((_loss(policy, data, rows, state.running) for rows in micros), torch.zeros(1))
+
+    found, state.micro_tokens = memory.retry(total, state.micro_tokens)
+    return float(parallel.add_up(found, ()).item()) / len(data.examples)
+
+
+def _loss(policy: Policy, data: Data, rows: list[int], running: float) -> Tensor:
+    examples = [data.examples[i] for i in rows]
+    logps = text_logps(policy, examples)  # (k, K)
+    log_ratios = logps - data.reference[rows, : logps.shape[1]].to(policy.device)
+    columns = columns_of(examples, data.settings.beta, data.settings.losses, running, policy.device)
+    return (data.weights[rows].to(policy.device) * data.loss(log_ratios, columns)).sum()[None].float().cpu()

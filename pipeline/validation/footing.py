@@ -1,0 +1,42 @@
+"""Whether all variants stood on equal footing: pairs, trained tokens, optimiser steps, and training seeds."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+SAME_TOKENS = 0.02  # trained tokens this close count as equal: our choice
+COLUMNS = {"n_pairs": "pairs", "n_tokens": "trained tokens", "n_steps": "optimiser steps", "n_seeds": "training seeds"}
+
+
+def footing(board: pl.DataFrame) -> list[str]:
+    """Sentences on the rows of `leaderboard` that were trained: what was equal first, then each thing that was not."""
+    trained = board.filter(pl.col("variant") != "base")
+    if trained.is_empty():
+        return ["No variant was trained."]
+    apart = {name: text for column, name in COLUMNS.items() if (text := _apart(trained, column, name))}
+    equal = [name for name in COLUMNS.values() if name not in apart]
+    numbers = {name: int(trained[column].max() or 0) for column, name in COLUMNS.items()}
+    return [*_equal(equal, numbers), *apart.values()]
+
+
+def unequal(board: pl.DataFrame) -> list[str]:
+    """Only what was not equal: one sentence each."""
+    return [text for text in footing(board) if text.startswith("Not equal")]
+
+
+def _equal(names: list[str], numbers: Mapping[str, int]) -> list[str]:
+    if not names:
+        return []
+    parts = [f"{numbers[name]:,} {name if numbers[name] != 1 else name.removesuffix('s')}" for name in names]
+    within = f" (tokens within {SAME_TOKENS:.0%})" if "trained tokens" in names else ""
+    return [f"Every variant had {', '.join(parts)}{within}."]
+
+
+def _apart(trained: pl.DataFrame, column: str, name: str) -> str | None:
+    """What differs, and by whom the most and the least was had."""
+    low, high = trained[column].min(), trained[column].max()
+    tolerance = SAME_TOKENS if column == "n_tokens" else 0.0
+    if not isinstance(low, int) or not isinstance(high, int) or high <= low * (1 + tolerance):
+        return None
+    ordered = trained.sort(column, "variant")
+    return f"Not equal: {name}, from {low:,} ({ordered['variant'][0]}) to {high:,} ({ordered['variant'][-1]})."

@@ -1,0 +1,50 @@
+"""The report: one HTML file that needs nothing else, readable on paper and by a screen reader.
+
+A section is a function of the lake and the settings in a file of its own; to add one, name it in SECTIONS.
+"""
+
+import os
+from pathlib import Path
+
+import jinja2
+
+from pipeline.config import Settings
+from pipeline.store import Lake
+from pipeline.validation.report import cost, data, examples, judges, results, sweep, training, trees, versions
+from pipeline.validation.report.blocks import MakeSection, Section
+
+TEMPLATE = Path(__file__).with_name("page.html.jinja")
+SECTIONS: tuple[MakeSection, ...] = (
+    results.leaderboard,
+    training.curves,
+    sweep.curves,
+    data.pairs,
+    judges.cards,
+    trees.forest,
+    cost.spent,
+    examples.pairs,
+    versions.tables,
+    versions.rejects,
+)
+
+
+def write_report(lake: Lake, settings: Settings, path: Path) -> Path:
+    """Writes the report of the lake's present state, whole or not at all; returns its path."""
+    html = page(f"Orchard report: {settings.profile}", made(lake, settings))
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(html, encoding="utf-8")
+    draft.replace(path)
+    return path
+
+
+def made(lake: Lake, settings: Settings) -> list[Section]:
+    """The sections that have something to show."""
+    return [section for make in SECTIONS if (section := make(lake, settings)) is not None]
+
+
+def page(title: str, sections: list[Section]) -> str:
+    """The HTML of some sections."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(title=title, sections=sections)
