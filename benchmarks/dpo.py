@@ -81,7 +81,7 @@ def _pair(prompt: dict[str, Any], apart: bool) -> dict[str, Any]:
 
 
 def ours(model: Path, pairs: pl.DataFrame, folder: Path) -> dict[str, float]:
-    from pipeline.training import loop, reference, save
+    from pipeline.training import loop, reference, run, save
 
     reading = [0.0]
 
@@ -91,8 +91,8 @@ def ours(model: Path, pairs: pl.DataFrame, folder: Path) -> dict[str, float]:
         reading[0] += time.process_time() - before
         return policy
 
-    policy_load = loop.load
-    loop.load = reference.load = load
+    policy_load = run.load
+    run.load = reference.load = load
     save.save = lambda policy, out: None  # TRL's side does not write its model either
     started = time.process_time()
     table = reference.reference_logps(model, pairs, SETTINGS, policy_id="base", precision="bf16")
