@@ -33,6 +33,7 @@ def save(policy: Policy, out: Path) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
+@torch.no_grad()
 def merged(policy: Policy, dtype: torch.dtype = torch.float32) -> Any:
     """The policy as a plain model: LoRA layers added to the weights, in fp32 so that only the sum is rounded.
 
