@@ -40,7 +40,7 @@ class TrainingSettings(Section):
     warmup: float = Field(0.1, ge=0, lt=1)  # share of the steps
     epochs: int = Field(2, ge=1)
     batch_pairs: int = Field(8, ge=1)  # pairs per optimiser step
-    micro_tokens: int = Field(1024, ge=1)  # padded tokens per forward pass; more suits a GPU, on a CPU it is no faster
+    micro_tokens: int = Field(1024, ge=1)  # tokens computed per pass; more suits a GPU, on a CPU it is no faster
     max_length: int = Field(1024, ge=8)  # tokens of context and text
     too_long: Literal["truncate", "drop"] = "truncate"  # a longer context loses its left, or its pair is rejected
     weight_decay: float = Field(0.0, ge=0)

@@ -6,7 +6,7 @@ import polars as pl
 
 from pipeline.config import TrainingSettings
 from pipeline.training.losses.base import compared
-from pipeline.training.policy import Precision, load
+from pipeline.training.policy import Precision, halve_frozen, load
 from pipeline.training.reference import lookup, recompute
 from pipeline.training.tokens import tokenize
 
@@ -24,6 +24,7 @@ def log_ratios(
     A pair with a text that is too long for max_length is left out, as it is in training.
     """
     policy = load(model_dir, precision)
+    halve_frozen(policy)
     read = tokenize(pairs, policy.tokenizer, settings.max_length, settings.too_long)
     examples = [compared(example) for example in read.examples]
     ratios = (recompute(policy, examples, settings.micro_tokens) - lookup(examples, reference)).tolist()

@@ -8,17 +8,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.training.example import Example
+from pipeline.training.attention import graft, undo
+from pipeline.training.example import Example, Side
+from pipeline.training.head import token_logps
 from pipeline.training.policy import Policy
-from pipeline.training.rows import Batch, Group, groups_of, pack
+from pipeline.training.tree import grow
 
-_PROBE = Group((3, 1, 4, 1, 5), ((2, 6, 5), (3, 5, 8, 2)))  # ids below 10: every vocabulary has them
+_PROBE = (((3, 1, 4), (1, 5)), ((3, 1, 4), (1, 2, 6, 5)), ((3, 5), (8, 2)))  # every vocabulary has ids below 10
 
 
 def text_logps(policy: Policy, examples: Sequence[Example]) -> Tensor:
     """(n, K) log-probabilities in nats of the texts of each example, with gradients; 0 where one has fewer than K."""
-    groups = [group for example in examples for group in groups_of(example, policy.packs)]
-    return spread(group_logps(policy, groups), [len(example.texts) for example in examples])
+    sides = [side for example in examples for side in example.texts]
+    return spread(side_logps(policy, sides), [len(example.texts) for example in examples])
 
 
 def spread(values: Tensor, counts: Sequence[int]) -> Tensor:
@@ -27,27 +29,45 @@ def spread(values: Tensor, counts: Sequence[int]) -> Tensor:
     return values.new_zeros(filled.shape).masked_scatter(filled.to(values.device), values)
 
 
-def group_logps(policy: Policy, groups: Sequence[Group]) -> Tensor:
-    """(M,) log-probabilities in nats of all branches of all groups, in order."""
-    batch = pack(groups, policy.device)
-    with policy.computing(), _head_sees(policy.causal, batch):
-        output = policy.causal(
-            input_ids=batch.ids, position_ids=batch.positions, attention_mask=batch.mask, use_cache=False
+def side_logps(policy: Policy, sides: Sequence[Side]) -> Tensor:
+    """(M,) log-probabilities in nats of texts in their contexts, with gradients."""
+    return _by_tree(policy, sides) if policy.trees else _by_rows(policy, sides)
+
+
+def _by_tree(policy: Policy, sides: Sequence[Side]) -> Tensor:
+    tree = grow(sides, policy.device)
+    with policy.computing():
+        output = policy.causal.base_model(
+            input_ids=tree.ids, position_ids=tree.positions, use_cache=False, paths=tree.paths
         )
-    logits = output.logits[0].float()  # (N, V)
-    tokens = -F.cross_entropy(logits, batch.targets, reduction="none")  # (N,)
-    return torch.stack([part.sum() for part in tokens.split(batch.lengths)])
+        states = output.last_hidden_state[0].index_select(0, tree.parents)  # (N, H)
+        head = policy.causal.get_output_embeddings().weight
+        tokens = token_logps(states, head, tree.targets, torch.bfloat16 if policy.bf16 else head.dtype)  # (N,)
+    return torch.stack([part.sum() for part in tokens[tree.tokens].split(tree.lengths)])
+
+
+def _by_rows(policy: Policy, sides: Sequence[Side]) -> Tensor:
+    """One text per row, as any causal model takes it: padded on the right, which no token before it sees."""
+    width = max(len(context) + len(text) for context, text in sides)
+    ids = torch.tensor([context + text + (0,) * (width - len(context + text)) for context, text in sides])
+    places = [(row, len(c) - 1 + i) for row, (c, t) in enumerate(sides) for i in range(len(t))]
+    rows, columns = torch.tensor(places, device=policy.device).unbind(1)
+    targets = torch.tensor([token for _, text in sides for token in text], device=policy.device)
+    with policy.computing(), _head_sees(policy.causal, rows, columns):
+        logits = policy.causal(input_ids=ids.to(policy.device), use_cache=False).logits[0].float()  # (N, V)
+    tokens = -F.cross_entropy(logits, targets, reduction="none")
+    return torch.stack([part.sum() for part in tokens.split([len(text) for _, text in sides])])
 
 
 @contextmanager
-def _head_sees(causal: Any, batch: Batch) -> Iterator[None]:
-    """Within, the head reads only positions that predict a text's token: (R, L, H) becomes (1, N, H).
+def _head_sees(causal: Any, rows: Tensor, columns: Tensor) -> Iterator[None]:
+    """Within, the head reads only the positions that predict a text's token: (R, L, H) becomes (1, N, H).
 
     A hook and not a call of the head, so that what a model does after it (caps, scales) is still done.
     """
 
     def gather(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return (inputs[0][batch.rows, batch.columns][None], *inputs[1:])
+        return (inputs[0][rows, columns][None], *inputs[1:])
 
     handle = causal.get_output_embeddings().register_forward_pre_hook(gather)
     try:
@@ -57,14 +77,24 @@ def _head_sees(causal: Any, batch: Batch) -> Iterator[None]:
 
 
 @torch.no_grad()
-def packs(policy: Policy) -> bool:
-    """True where this model gives packed branches the log-probabilities that each has alone.
+def takes_trees(policy: Policy) -> bool:
+    """Teaches a model to take trees, where it then gives texts the log-probabilities that each has alone; else not.
 
-    A probe and not a list of names: a model that ignores the mask or the positions (state-space layers, ALiBi) shows
-    it. A window of attention would not be kept by the mask, so such a model takes one text per row.
+    A probe and not a list of names: a model that ignores the positions (ALiBi), rotates in another way or changes its
+    logits after the head shows it. A window of attention would not be kept in a tree.
     """
     config = policy.causal.config.get_text_config()
-    if config._attn_implementation != "sdpa" or getattr(config, "sliding_window", None) or config.vocab_size < 10:
+    head = policy.causal.get_output_embeddings()
+    if getattr(config, "sliding_window", None) or config.vocab_size < 10:
         return False
-    alone = group_logps(policy, [Group(_PROBE.context, (branch,)) for branch in _PROBE.branches])
-    return torch.allclose(group_logps(policy, [_PROBE]), alone, rtol=1e-4, atol=1e-3)
+    if not isinstance(head, nn.Linear) or head.bias is not None:
+        return False
+    taught = graft(policy.causal)
+    if len(taught) == config.num_hidden_layers:
+        try:
+            if torch.allclose(_by_tree(policy, _PROBE), _by_rows(policy, _PROBE), rtol=1e-4, atol=1e-3):
+                return True
+        except (TypeError, RuntimeError):  # a forward without `paths`, or of other shapes: such a model takes rows
+            pass
+    undo(taught)
+    return False

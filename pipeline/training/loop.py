@@ -1,50 +1,24 @@
 """The training loop: from pairs and reference log-probabilities to a policy on disk."""
 
-import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
-import torch
 
 from pipeline.config import TrainingSettings
-from pipeline.engine.model import fingerprint as model_fingerprint
 from pipeline.errors import OrchardError
-from pipeline.ids import content_id, seed_for
-from pipeline.training import checkpoint, memory, parallel, save, schedule
-from pipeline.training.checkpoint import CurvePoint, Progress
+from pipeline.training import parallel, schedule
 from pipeline.training.data import Data, arrange
-from pipeline.training.example import Example
-from pipeline.training.policy import Policy, Precision, adapt, checkpointing, free_full, load, load_tokenizer
-from pipeline.training.reference import lookup, recompute
-from pipeline.training.step import run_step
+from pipeline.training.policy import Precision, load_tokenizer
+from pipeline.training.reference import lookup
+from pipeline.training.result import TrainResult, result_of
+from pipeline.training.run import Run
 from pipeline.training.stopping import Watch, divide
 from pipeline.training.tokens import Examples, tokenize
 
 Report = Callable[[int, int, dict[str, float]], None]
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What a training did; `path` holds the policy."""
-
-    n_pairs: int  # rows in each epoch: pairs, lists or single texts
-    n_steps: int
-    n_tokens: int  # of all texts, without contexts, all steps done
-    loss_first: float  # mean over the first tenth of the steps
-    loss_last: float  # mean over the last tenth
-    accuracy_last: float  # share of rows with a positive margin over the last tenth
-    curve: list[CurvePoint]  # (step, loss, accuracy, reward margin)
-    length_ratio: float  # mean tokens of a row's best texts over those of its others
-    seconds: float
-    truncated: int  # rows whose context lost tokens on the left
-    rejects: pl.DataFrame
-    path: Path
-    peak_bytes: int
-    kept_step: int  # whose weights the policy has: the last, or with `patience` the best on validation rows
-    looks: list[tuple[int, float]]  # with `patience`: step, loss on validation rows
 
 
 def train(
@@ -86,58 +60,21 @@ def train(
     started = time.monotonic()
     parallel.join()
     read, data, watch = _inputs(model_dir, pairs, reference, settings)
-    policy = _policy(model_dir, settings, seed, precision)
-    optimizer = _optimizer(policy, settings)
-    mark = _fingerprint(model_dir, data, seed, policy, watch)
-    kept = checkpoint.path_for(out)
-    state = checkpoint.restore(kept, mark, policy, optimizer) or _start(data)
-    parallel.wait()  # before the first process writes the next checkpoint
-    before = state.seconds
-    data = data if state.reference is None else replace(data, reference=state.reference)
     steps = schedule.plan(read.examples, settings, seed)
-    for step in steps[state.step :]:
-        if watch.over(state):
+    run = Run.open(model_dir, data, watch, seed=seed, precision=precision, out=out, started=started)
+    for number, step in enumerate(steps[run.state.step :], run.state.step + 1):
+        if watch.over(run.state):
             break
-        if step.opens:
-            data = _next_stage(policy, optimizer, data, step.opens, state)
-        for group in optimizer.param_groups:
-            group["lr"] = step.rate
-        try:
-            run_step(policy, optimizer, data, step.rows, state)
-        except OrchardError:
-            checkpoint.save(kept, mark, policy, optimizer, state)
-            raise
-        watch.look(policy, state, last=state.step == len(steps))
-        state.seconds = before + time.monotonic() - started
-        if state.step % settings.checkpoint_every == 0 and state.step < len(steps):
-            checkpoint.save(kept, mark, policy, optimizer, state)
+        run.take(step, last=number == len(steps))
+        if number % settings.checkpoint_every == 0 and number < len(steps):
+            run.keep()
         if progress:
-            _, loss, accuracy, margin = state.curve[-1]
+            _, loss, accuracy, margin = run.state.curve[-1]
             report = {"loss": loss, "accuracy": accuracy, "margin": margin, "learning_rate": step.rate}
-            progress(state.step, len(steps), report)
-    kept_step = watch.keep(policy, state)
-    if parallel.rank() == 0:
-        save.save(policy, out)
-        kept.unlink(missing_ok=True)
-    parallel.wait()
-    state.seconds = before + time.monotonic() - started
-    seen = [read.examples[i] for step in steps[: state.step] for i in step.rows]
-    return _result(read, seen, state, kept_step, out)
-
-
-def _start(data: Data) -> Progress:
-    running = data.loss.running
-    first = running.start(data.settings.losses) if running else 0.0
-    return Progress(micro_tokens=data.settings.micro_tokens, running=first)
-
-
-def _next_stage(policy: Policy, optimizer: torch.optim.Optimizer, data: Data, rows: list[int], state: Progress) -> Data:
-    """The policy as it is now becomes the reference of the rows of the stage that begins."""
-    optimizer.state.clear()
-    reference = recompute(policy, [data.examples[i] for i in rows], state.micro_tokens)
-    data = data.with_reference(rows, reference)
-    state.reference = data.reference
-    return data
+            progress(number, len(steps), report)
+    kept_step = run.close()
+    seen = [read.examples[i] for step in steps[: run.state.step] for i in step.rows]
+    return result_of(read, seen, run.state, kept_step, out)
 
 
 def _inputs(
@@ -159,63 +96,4 @@ def _examples(model_dir: Path, pairs: pl.DataFrame, settings: TrainingSettings) 
     return replace(read, examples=arrange(read.examples, settings.loss))
 
 
-def _policy(model_dir: Path, settings: TrainingSettings, seed: int, precision: Precision) -> Policy:
-    policy = load(model_dir, precision)
-    if settings.method == "lora":
-        adapt(policy, settings.lora_rank, settings.lora_alpha, seed_for(seed, "lora"))
-    else:
-        free_full(policy)
-    if settings.gradient_checkpointing:
-        checkpointing(policy)
-    return policy
-
-
-def _optimizer(policy: Policy, settings: TrainingSettings) -> torch.optim.Optimizer:
-    parameters = list(policy.trainable().values())
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.learning_rate, fused=True)
-
-
-def _fingerprint(model_dir: Path, data: Data, seed: int, policy: Policy, watch: Watch) -> str:
-    """All that decides the course of a training: not how often it is saved, nor which other seeds there are."""
-    course = data.settings.model_dump(mode="json", exclude={"checkpoint_every", "seeds"})
-    model = model_fingerprint(model_dir)
-    machine = [torch.__version__, policy.device.type, policy.bf16, policy.packs, parallel.size()]
-    rows = [example.__dict__ for example in data.examples]
-    return content_id(course, seed, model, machine, rows, data.reference.tolist(), watch.mark())
-
-
-def _result(read: Examples, seen: list[Example], state: Progress, kept_step: int, out: Path) -> TrainResult:
-    curve = state.curve
-    tenth = math.ceil(len(curve) / 10)
-    return TrainResult(
-        n_pairs=len(read.examples),
-        n_steps=len(curve),
-        n_tokens=sum(len(text) for e in seen for _, text in e.texts),
-        loss_first=sum(point[1] for point in curve[:tenth]) / tenth,
-        loss_last=sum(point[1] for point in curve[-tenth:]) / tenth,
-        accuracy_last=sum(point[2] for point in curve[-tenth:]) / tenth,
-        curve=curve,
-        length_ratio=_length_ratio(read.examples),
-        seconds=state.seconds,
-        truncated=read.truncated,
-        rejects=read.rejects,
-        path=out,
-        peak_bytes=memory.peak_bytes(),
-        kept_step=kept_step,
-        looks=state.looks,
-    )
-
-
-def _length_ratio(examples: list[Example]) -> float:
-    sides = [
-        (value, max(e.values) if len(e.values) > 1 else 1.0, len(text))
-        for e in examples
-        for value, (_, text) in zip(e.values, e.compared, strict=True)
-    ]
-    best = [tokens for value, high, tokens in sides if value == high]
-    worst = [tokens for value, high, tokens in sides if value != high]
-    return (sum(best) / len(best)) / (sum(worst) / len(worst))
+__all__ = ["TrainResult", "train"]

@@ -26,7 +26,7 @@ class Policy:
     tokenizer: Any
     device: torch.device
     bf16: bool
-    packs: bool = True  # False: the architecture ignores a block mask, so that each row holds one text
+    trees: bool = False  # takes texts as one tree (see `tree`); False: each row holds one text
     adapter: Any = None  # peft.PeftModel around `causal`, where there is one
 
     @contextmanager
@@ -62,7 +62,7 @@ def load_tokenizer(model_dir: Path) -> Any:
 
 
 def load(model_dir: Path, precision: Precision = "auto") -> Policy:
-    """A model folder as a policy, on the GPU where there is one, without dropout and without gradients yet.
+    """A model folder as a policy, on the GPU where there is one, without dropout and without gradients.
 
     Raises:
         OrchardError: the folder lacks configuration, weights or tokenizer, or they cannot be read.
@@ -70,7 +70,8 @@ def load(model_dir: Path, precision: Precision = "auto") -> Policy:
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
-    from pipeline.training.logps import packs
+    from pipeline.training.fused import fuse_layers
+    from pipeline.training.logps import takes_trees
 
     logging.disable_progress_bar()  # ours is the only bar
 
@@ -84,7 +85,8 @@ def load(model_dir: Path, precision: Precision = "auto") -> Policy:
     causal.config.use_cache = False
     _no_dropout(causal)
     policy = Policy(causal, tokenizer, device, bf16=False)
-    policy.packs = packs(policy)  # compared in fp32
+    policy.trees = takes_trees(policy)  # compared in fp32
+    fuse_layers(causal)
     policy.bf16 = precision == "bf16" or (precision == "auto" and has_bf16(device))
     return policy
 
@@ -95,18 +97,17 @@ def free_full(policy: Policy) -> None:
 
 
 def adapt(policy: Policy, rank: int, alpha: int, seed: int) -> None:
-    """Adds LoRA layers (Hu et al. 2022: W + alpha / rank * B A) to every linear layer but the head; only they train.
-
-    Autocast would round the frozen linear weights to bfloat16 at every step: they are held so, with equal results.
-    """
+    """Adds LoRA layers (Hu et al. 2022: W + alpha / rank * B A) to every linear layer but the head; only they train."""
     from peft import LoraConfig, get_peft_model
+
+    from pipeline.training.fused import fuse_adapter
 
     config = LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear", lora_dropout=0.0, task_type="CAUSAL_LM")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         policy.adapter = get_peft_model(policy.causal, config)
-    if policy.bf16:
-        _halve_frozen(policy.causal)
+    halve_frozen(policy)
+    fuse_adapter(policy.causal)
 
 
 def checkpointing(policy: Policy) -> None:
@@ -115,9 +116,12 @@ def checkpointing(policy: Policy) -> None:
     policy.causal.train()  # transformers checkpoints in this mode only; there is no dropout to wake
 
 
-def _halve_frozen(causal: Any) -> None:
-    embedding = causal.get_input_embeddings().weight  # may be tied to the head
-    for module in causal.modules():
+def halve_frozen(policy: Policy) -> None:
+    """Holds the frozen linear weights in bfloat16, to which autocast would round them at every step: equal results."""
+    if not policy.bf16:
+        return
+    embedding = policy.causal.get_input_embeddings().weight  # may be tied to the head
+    for module in policy.causal.modules():
         if isinstance(module, nn.Linear) and not module.weight.requires_grad and module.weight is not embedding:
             module.to(torch.bfloat16)
 

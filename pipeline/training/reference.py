@@ -11,12 +11,12 @@ from pipeline import tables
 from pipeline.config import TrainingSettings
 from pipeline.errors import OrchardError
 from pipeline.training import memory
-from pipeline.training.example import Example, Ids, Side, text_id
-from pipeline.training.logps import group_logps, spread
+from pipeline.training.example import Example, Side, text_id
+from pipeline.training.logps import side_logps, spread
 from pipeline.training.losses.prompt_contrast import crossed
-from pipeline.training.policy import Policy, Precision, load, load_tokenizer
-from pipeline.training.rows import BRANCHES, Group, micro_batches
+from pipeline.training.policy import Policy, Precision, halve_frozen, load, load_tokenizer
 from pipeline.training.tokens import tokenize
+from pipeline.training.tree import micro_batches
 
 
 def reference_logps(
@@ -40,7 +40,7 @@ def reference_logps(
     if known is not None:
         have = set(known.filter(pl.col("policy_id") == policy_id)["text_id"])
         texts = {key: side for key, side in texts.items() if key not in have}
-    logps = side_logps(load(model_dir, precision), list(texts.values()), settings.micro_tokens) if texts else []
+    logps = _under(model_dir, precision, list(texts.values()), settings.micro_tokens) if texts else []
     found = [
         {"text_id": key, "policy_id": policy_id, "logp": min(logp, 0.0), "tokens": len(text)}
         for (key, (_, text)), logp in zip(texts.items(), logps, strict=True)
@@ -48,21 +48,21 @@ def reference_logps(
     return pl.DataFrame(found, schema=tables.empty("reference_logps").schema)
 
 
+def _under(model_dir: Path, precision: Precision, sides: Sequence[Side], micro_tokens: int) -> list[float]:
+    policy = load(model_dir, precision)
+    halve_frozen(policy)
+    return all_logps(policy, sides, micro_tokens)
+
+
 @torch.no_grad()
-def side_logps(policy: Policy, sides: Sequence[Side], micro_tokens: int) -> list[float]:
-    """Log-probabilities in nats of (context, text) pairs, in order; texts of one context share its computation."""
-    size = BRANCHES if policy.packs else 1
-    by_context: dict[Ids, list[Ids]] = {}
-    for context, text in dict.fromkeys(sides):
-        by_context.setdefault(context, []).append(text)
-    groups = [Group(c, tuple(t[i : i + size])) for c, t in by_context.items() for i in range(0, len(t), size)]
+def all_logps(policy: Policy, sides: Sequence[Side], micro_tokens: int) -> list[float]:
+    """Log-probabilities in nats of (context, text) pairs, in order; what they begin with alike is computed once."""
     found: dict[Side, float] = {}
 
     def compute(budget: int) -> None:
-        waiting = [group for group in groups if (group.context, group.branches[-1]) not in found]
-        for micro in micro_batches(waiting, lambda group: (1, group.length), budget):
-            keys = [(group.context, branch) for group in micro for branch in group.branches]
-            found.update(zip(keys, group_logps(policy, micro).tolist(), strict=True))
+        waiting = [side for side in dict.fromkeys(sides) if side not in found]
+        for micro in micro_batches(waiting, lambda side: (side,), budget, policy.trees):
+            found.update(zip(micro, side_logps(policy, micro).tolist(), strict=True))
 
     memory.retry(compute, micro_tokens)
     return [found[side] for side in sides]
@@ -90,7 +90,7 @@ def lookup(examples: Sequence[Example], reference: pl.DataFrame) -> Tensor:
 
 def recompute(policy: Policy, examples: Sequence[Example], micro_tokens: int) -> Tensor:
     """(n, K) as `lookup`, under the policy as it is now: it becomes the reference of what follows."""
-    return table_of(examples, side_logps(policy, [side for e in examples for side in e.compared], micro_tokens))
+    return table_of(examples, all_logps(policy, [side for e in examples for side in e.compared], micro_tokens))
 
 
 def table_of(examples: Sequence[Example], logps: Sequence[float]) -> Tensor:

@@ -23,7 +23,7 @@ def save(policy: Policy, out: Path) -> None:
     try:
         if policy.adapter is not None:
             policy.adapter.save_pretrained(draft / ADAPTER, save_embedding_layers=False)
-        merged(policy).to(torch.bfloat16).save_pretrained(draft)
+        merged(policy, torch.bfloat16).save_pretrained(draft)
         policy.tokenizer.save_pretrained(draft)
         if out.exists():
             out.rename(old)
@@ -33,10 +33,18 @@ def save(policy: Policy, out: Path) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def merged(policy: Policy) -> Any:
-    """The policy as a plain model: LoRA layers added to the weights, in fp32 so that only the sum is rounded."""
-    if policy.adapter is None:
-        return policy.causal
-    model = policy.adapter.float().merge_and_unload()
-    policy.causal, policy.adapter = model, None
-    return model
+@torch.no_grad()
+def merged(policy: Policy, dtype: torch.dtype = torch.float32) -> Any:
+    """The policy as a plain model: LoRA layers added to the weights, in fp32 so that only the sum is rounded.
+
+    Layer by layer, so that the whole model is never held in fp32.
+    """
+    from peft.tuners.lora import LoraLayer
+
+    if policy.adapter is not None:
+        for module in policy.causal.modules():
+            if isinstance(module, LoraLayer):
+                module.float().merge()  # type: ignore[attr-defined]
+                module.to(dtype)
+        policy.causal, policy.adapter = policy.adapter.unload(), None
+    return policy.causal.to(dtype)

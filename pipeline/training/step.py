@@ -12,7 +12,7 @@ from pipeline.training.data import Data
 from pipeline.training.logps import text_logps
 from pipeline.training.losses.columns import columns_of
 from pipeline.training.policy import Policy
-from pipeline.training.rows import micro_batches, shape_of
+from pipeline.training.tree import micro_batches
 
 EXPLOSION = 100  # times the first step's loss (at least 1): far beyond what any loss here reaches while it learns
 
@@ -29,7 +29,7 @@ def run_step(
 
     def gradients(budget: int) -> Tensor:
         optimizer.zero_grad(set_to_none=True)
-        micros = micro_batches(parallel.share(batch), lambda i: shape_of(data.examples[i], policy.packs), budget)
+        micros = micro_batches(parallel.share(batch), lambda i: data.examples[i].texts, budget, policy.trees)
         return sum((backward(policy, data, micro, len(batch), state.running) for micro in micros), torch.zeros(4))
 
     totals, state.micro_tokens = memory.retry(gradients, state.micro_tokens)

@@ -17,8 +17,8 @@ from pipeline.training.logps import text_logps
 from pipeline.training.losses.columns import columns_of
 from pipeline.training.policy import Policy, load_tokenizer
 from pipeline.training.reference import lookup
-from pipeline.training.rows import micro_batches, shape_of
 from pipeline.training.tokens import tokenize
+from pipeline.training.tree import micro_batches
 
 
 def divide(rows: pl.DataFrame, settings: TrainingSettings) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -99,7 +99,7 @@ def validation_loss(policy: Policy, data: Data, state: Progress) -> float:
 
     def total(budget: int) -> Tensor:
         mine = parallel.share(range(len(data.examples)))
-        micros = micro_batches(mine, lambda i: shape_of(data.examples[i], policy.packs), budget)
+        micros = micro_batches(mine, lambda i: data.examples[i].texts, budget, policy.trees)
         return sum((_loss(policy, data, rows, state.running) for rows in micros), torch.zeros(1))
 
     found, state.micro_tokens = memory.retry(total, state.micro_tokens)

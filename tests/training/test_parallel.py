@@ -1,7 +1,8 @@
-"""Two processes (gloo, through torchrun) train the policy that one trains."""
+"""Two processes (gloo, through torchrun) train the policy that one trains; a killed one is followed by its next."""
 
 import ast
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from pipeline.config import TrainingSettings
 from pipeline.training.loop import train
 from pipeline.training.reference import reference_logps
-from tests.training.test_train import change, weights
+from tests.training.test_train import change, same, weights
 from tests.training.toy import frame, pair
 
 ROOT = Path(__file__).parents[2]
@@ -40,3 +41,25 @@ def test_two_processes_train_the_policy_of_one(tiny: Path, settings: TrainingSet
     apart = max((alone[name] - both[name]).abs().max().item() for name in start)
     assert moved > 0.005 and apart < 0.3 * moved  # what rounding to bfloat16 may cost
     assert not (tmp_path / "out.ckpt").exists()
+
+
+def test_after_a_kill_the_next_process_ends_with_the_same_weights(
+    tiny: Path, settings: TrainingSettings, tmp_path: Path
+) -> None:
+    pairs = frame([pair(f"q{i}", "yes" + "!" * (i % 3)) for i in range(9)])
+    reference = reference_logps(tiny, pairs, settings, policy_id="tiny", precision="fp32")
+    whole = train(tiny, pairs, reference, settings, seed=0, out=tmp_path / "whole", precision="fp32")
+    (tmp_path / "settings.json").write_text(settings.model_dump_json())
+    pairs.write_parquet(tmp_path / "pairs.parquet")
+    reference.write_parquet(tmp_path / "reference.parquet")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tests/training/worker.py"), str(tmp_path), str(tiny)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "KILL_AT": "5"}, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
+    assert not (tmp_path / "out").exists()
+    seen: list[int] = []
+    out = tmp_path / "out"
+    train(tiny, pairs, reference, settings, seed=0, out=out, precision="fp32", progress=lambda n, *_: seen.append(n))
+    assert seen == [5, 6] and whole.n_steps == 6
+    assert same(out, whole.path)

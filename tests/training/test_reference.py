@@ -11,7 +11,6 @@ from pipeline.errors import OrchardError
 from pipeline.training.accuracy import log_ratios, reward_accuracy
 from pipeline.training.policy import load, load_tokenizer
 from pipeline.training.reference import lookup, reference_logps
-from pipeline.training.rows import Group
 from pipeline.training.tokens import tokenize
 from tests.training.test_logps import plainly
 from tests.training.toy import frame, pair
@@ -24,7 +23,7 @@ def test_one_row_per_text_with_the_models_log_probability(tiny: Path, settings: 
     assert len(table) == 5  # q: a, b, c; r: a, b
     examples = tokenize(pairs, load_tokenizer(tiny), 128).examples
     policy = load(tiny, "fp32")
-    expected = [[plainly(policy, Group(context, (text,)))[0] for context, text in e.compared] for e in examples]
+    expected = [[plainly(policy, side) for side in e.compared] for e in examples]
     for row, want in zip(lookup(examples, table).tolist(), expected, strict=True):
         assert row == pytest.approx(want, abs=1e-4)
 

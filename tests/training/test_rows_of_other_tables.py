@@ -14,7 +14,7 @@ from pipeline.training.data import Data, arrange
 from pipeline.training.losses.prompt_contrast import crossed
 from pipeline.training.policy import load, load_tokenizer
 from pipeline.training.rationales import attach
-from pipeline.training.reference import lookup, reference_logps, side_logps
+from pipeline.training.reference import all_logps, lookup, reference_logps
 from pipeline.training.step import backward
 from pipeline.training.tokens import tokenize
 from tests.training.test_train import change, run, same
@@ -88,7 +88,7 @@ def test_a_rationale_is_learned_beside_the_pair_and_only_where_the_loss_reads_it
     assert learned.n_tokens - without.n_tokens == 4 * 6 * (len("short is good") + 1)
     assert without.curve == run(tiny, frame(plain), change(settings, loss="sigmoid"), tmp_path / "plain").curve
     side = tokenize(pairs, load_tokenizer(tiny), 128).examples[0].texts[2]
-    before, after, unread = (side_logps(load(p, "fp32"), [side], 256)[0] for p in (tiny, learned.path, without.path))
+    before, after, unread = (all_logps(load(p, "fp32"), [side], 256)[0] for p in (tiny, learned.path, without.path))
     assert after > before + 10 and after > unread + 10
     with pytest.raises(OrchardError, match="no row has a rationale"):
         run(tiny, frame(plain), settings, tmp_path / "none")
@@ -117,7 +117,7 @@ def test_prompt_contrast_has_the_gradient_of_its_two_margins(
     table = reference_logps(tiny, frame([row]), settings, policy_id="tiny", precision="fp32")
     assert len(table) == 4
     known = lookup([one], table)[0].tolist()
-    w, x, y, z = (logp - ref for logp, ref in zip(side_logps(policy, list(one.texts), 256), known, strict=True))
+    w, x, y, z = (logp - ref for logp, ref in zip(all_logps(policy, list(one.texts), 256), known, strict=True))
     policy.causal.requires_grad_(True)
     data = Data.of([one], lookup([one], table), change(settings, loss="prompt_contrast"))
     loss, _, margin, _ = backward(policy, data, [0], 1, 0.0).tolist()

@@ -73,23 +73,23 @@ def test_the_result_accounts_for_pairs_steps_and_tokens(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]  # no checkpoint, no draft
 
 
-@pytest.mark.parametrize("method", ["full", "lora"])
-def test_a_stopped_training_goes_on_and_ends_with_equal_weights(
-    method: str, tiny: Path, toy: pl.DataFrame, settings: TrainingSettings, tmp_path: Path
+@pytest.mark.parametrize(("method", "at"), [("full", 3), ("lora", 1), ("lora", 2), ("lora", 3), ("lora", 6)])
+def test_a_training_stopped_at_any_step_goes_on_and_ends_with_equal_weights(
+    method: str, at: int, tiny: Path, toy: pl.DataFrame, settings: TrainingSettings, tmp_path: Path
 ) -> None:
     settings = change(settings, method=method)
     whole = run(tiny, toy, settings, tmp_path / "whole")
     started: list[int] = []
 
     def stop(done: int, total: int, values: dict[str, float]) -> None:
-        if done == 3:
+        if done == at:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run(tiny, toy, settings, tmp_path / "cut", progress=stop)
     assert not (tmp_path / "cut").exists()
     cut = run(tiny, toy, settings, tmp_path / "cut", progress=lambda done, *_: started.append(done))
-    assert started[0] == 3  # the checkpoint of step 2 was used
+    assert started[0] == {1: 1, 2: 3, 3: 3, 6: 5}[at]  # every second step is kept, but not the last
     assert cut.curve == whole.curve
     assert same(tmp_path / "cut", tmp_path / "whole")
 
@@ -157,9 +157,9 @@ def test_a_weight_of_0_takes_the_pair_out(tiny: Path, settings: TrainingSettings
     )
 
 
-@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("trees", [True, False])
 def test_accumulation_does_not_change_the_step(
-    packed: bool, tiny: Path, toy: pl.DataFrame, settings: TrainingSettings
+    trees: bool, tiny: Path, toy: pl.DataFrame, settings: TrainingSettings
 ) -> None:
     table = reference_logps(tiny, toy, settings, policy_id="tiny", precision="fp32")
     examples = tokenize(toy, load_tokenizer(tiny), 128).examples
@@ -167,7 +167,7 @@ def test_accumulation_does_not_change_the_step(
     found = []
     for micro_tokens in (1, 300, 100_000):
         policy = load(tiny, "fp32")
-        policy.packs = packed
+        policy.trees = trees
         policy.causal.requires_grad_(True)
         optimizer = torch.optim.SGD(policy.causal.parameters(), lr=1.0)
         step.run_step(policy, optimizer, data, range(len(examples)), Progress(micro_tokens=micro_tokens))

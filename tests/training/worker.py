@@ -1,5 +1,7 @@
-"""One process of several: trains on the pairs of a folder, as torchrun starts it. Not a test."""
+"""Trains on the pairs of a folder, under torchrun as one process of several; KILL_AT names its last step. No test."""
 
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -9,9 +11,16 @@ from pipeline.config import TrainingSettings
 from pipeline.training import parallel
 from pipeline.training.loop import train
 
+
+def killed(done: int, total: int, values: dict[str, float]) -> None:
+    if done == int(os.environ.get("KILL_AT", "0")):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     settings = TrainingSettings.model_validate_json((folder / "settings.json").read_text())
     pairs, reference = pl.read_parquet(folder / "pairs.parquet"), pl.read_parquet(folder / "reference.parquet")
-    result = train(Path(sys.argv[2]), pairs, reference, settings, seed=0, out=folder / "out", precision="fp32")
+    model, out = Path(sys.argv[2]), folder / "out"
+    result = train(model, pairs, reference, settings, seed=0, out=out, precision="fp32", progress=killed)
     (folder / f"curve{parallel.rank()}.json").write_text(str(result.curve))
