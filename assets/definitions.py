@@ -12,7 +12,7 @@ from assets.synthesis import instructions
 from assets.training import TRAINED, reference_logps_asset, training_runs
 from assets.trees import preference_lists, thought_nodes
 from assets.unpaired import unpaired
-from assets.validation import evaluations, leaderboard, report
+from assets.validation import evaluations, leaderboard, metrics, report
 from assets.workshop import Workshop
 from pipeline import config
 
@@ -49,6 +49,7 @@ defs = dg.Definitions(
         reference_logps_asset,
         training_runs,
         evaluations,
+        metrics,
         leaderboard,
         report,
     ],

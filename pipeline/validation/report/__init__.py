@@ -4,18 +4,22 @@ A section is a function of the lake and the settings in a file of its own; to ad
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
 
 from pipeline.config import Settings
 from pipeline.store import Lake
-from pipeline.validation.report import cost, data, examples, judges, results, training, trees, versions
+from pipeline.validation.report import cost, data, examples, judges, metrics, results, training, trees, versions
 from pipeline.validation.report.blocks import MakeSection, Section
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
 SECTIONS: tuple[MakeSection, ...] = (
     results.leaderboard,
+    metrics.answers,
+    metrics.ranking,
+    metrics.categories,
     training.curves,
     data.pairs,
     judges.cards,
@@ -27,9 +31,9 @@ SECTIONS: tuple[MakeSection, ...] = (
 )
 
 
-def write_report(lake: Lake, settings: Settings, path: Path) -> Path:
-    """Writes the report of the lake's present state, whole or not at all; returns its path."""
-    html = page(f"Orchard report: {settings.profile}", made(lake, settings))
+def write_report(sections: Sequence[Section], settings: Settings, path: Path) -> Path:
+    """Writes the page of some sections, whole or not at all; returns its path."""
+    html = page(f"Orchard report: {settings.profile}", sections)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(html, encoding="utf-8")
     draft.replace(path)
@@ -41,7 +45,7 @@ def made(lake: Lake, settings: Settings) -> list[Section]:
     return [section for make in SECTIONS if (section := make(lake, settings)) is not None]
 
 
-def page(title: str, sections: list[Section]) -> str:
+def page(title: str, sections: Sequence[Section]) -> str:
     """The HTML of some sections."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
