@@ -4,6 +4,7 @@ import dagster as dg
 import polars as pl
 
 from assets import plots
+from assets.judging import CODE as JUDGING
 from assets.judging import judge_models
 from assets.produce import Made, Metadata, Recipe, Result, column_schema, preview, produce
 from assets.sampling import OWNERS, prompts, speed
@@ -25,9 +26,10 @@ from pipeline.validation.metrics import summarise
 from pipeline.validation.report import made, write_report
 
 MEASURES = [f"pipeline/validation/{name}.py" for name in ("evaluate", "diversity", "ranking", "likelihood", "wins")]
+LOGPS = [f"pipeline/training/{name}.py" for name in ("logps", "policy", "reference", "rows", "tokens")]
 TABLES = [f"pipeline/validation/{name}.py" for name in ("metrics", "leaderboard", "scores", "statistics")]
 CODE = {
-    "evaluations": code_version(*MEASURES, "pipeline/verify", "pipeline/engine"),
+    "evaluations": code_version(*MEASURES, *LOGPS, "pipeline/verify", "pipeline/engine"),
     "metrics": code_version(*TABLES, "sql/unit_categories.sql", "pipeline/tables"),
     "leaderboard": code_version(*TABLES, "sql/data_tokens.sql", "sql/engine_speed.sql", "pipeline/tables"),
     "report": code_version("pipeline/validation"),
@@ -83,7 +85,7 @@ def _evaluate(
         [settings.seed, ids, _sampling(shop).model_dump(), measured, settings.training.beta, chosen.variants],
         parents=("prompts", "preferences"),
         partition={"variant": variant},
-        extra=(judged, templates.text(settings.judge.template)) if chosen.win_prompts else (),
+        extra=(JUDGING, judged, templates.text(settings.judge.template)) if chosen.win_prompts else (),
     )
     shown = ("status", "sampled_tokens", "rejected_rows")
     return {key: value for key, value in produce(context, shop, recipe, compute).items() if key in shown}

@@ -64,7 +64,9 @@ class ValidationSettings(Section):
     pass_at: tuple[int, ...] = (2,)  # k of pass@k; those below `draws` are measured
     kl_prompts: int = Field(32, ge=0)  # test prompts, by hash, whose answers measure the KL to the reference; 0: none
     win_prompts: int = Field(0, ge=0)  # test prompts, by hash, whose answers are judged against the base's; 0: none
-    smallest_gain: float = Field(0.05, gt=0, le=1)  # worth finding: the report says how many prompts that takes; our choice
+    smallest_gain: float = Field(
+        0.05, gt=0, le=1
+    )  # worth finding: the report says how many prompts that takes; our choice
     power: float = Field(0.8, gt=0, lt=1)  # with which probability they show it
     bootstrap: int = Field(10_000, ge=100)  # resamples
     confidence: float = Field(0.95, gt=0, lt=1)

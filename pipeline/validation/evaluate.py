@@ -103,10 +103,11 @@ def _named(candidate: Candidate, metric: str, values: Mapping[str, float]) -> pl
 
 
 def as_rejects(candidate: Candidate, failed: Sequence[Reject], step: str) -> list[Reject]:
-    """What failed for one policy, as rejects of `evaluations`."""
+    """What failed for one policy, as rejects of `evaluations`; a prompt that fails twice in the same way is one."""
+    different = {(reject.row_id, reject.reason): reject for reject in failed}
     return [
         replace(reject, table="evaluations", step=step, row_id=content_id(candidate.policy_id, reject.row_id))
-        for reject in failed
+        for reject in different.values()
     ]
 
 

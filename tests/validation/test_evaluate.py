@@ -37,7 +37,7 @@ def test_a_failed_request_has_no_row_an_empty_answer_is_wrong_and_what_has_no_ve
     rows = accuracy(CANDIDATE, drawn)
     assert values(rows, "accuracy") == {"a": 0.5} and rows["n"].to_list() == [4]
     assert [reject.row_id for reject in drawn.failed] == ["b"]
-    (reject,) = as_rejects(CANDIDATE, drawn.failed, "evaluate good")
+    (reject,) = as_rejects(CANDIDATE, [*drawn.failed, *drawn.failed], "evaluate good")  # greedy and sampled
     assert reject.table == "evaluations" and "leaves 0 of the 8 tokens" in reject.reason
     other = as_rejects(Candidate("p@2", "good", 1), drawn.failed, "evaluate good")[0]
     assert other.row_id != reject.row_id  # so that two seeds leave two rejects
