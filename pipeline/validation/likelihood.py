@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -45,9 +46,8 @@ def pair_logps(
         }
         for example, mine, theirs in zip(examples, own, base, strict=True)
     ]
-    kinds = dict.fromkeys(("chosen_tokens", "rejected_tokens"), pl.Int64)
-    numbers = dict.fromkeys((*COLUMNS, "strength"), pl.Float64)
-    return pl.DataFrame(rows, schema={"pair_id": pl.String, **numbers, **kinds})
+    schema: dict[str, Any] = {"pair_id": pl.String, **dict.fromkeys((*COLUMNS, "strength"), pl.Float64)}
+    return pl.DataFrame(rows, schema=schema | dict.fromkeys(("chosen_tokens", "rejected_tokens"), pl.Int64))
 
 
 def own_answers(
@@ -79,7 +79,8 @@ def of_policy(
     settings: TrainingSettings,
 ) -> dict[str, pl.DataFrame]:
     """Metric -> (unit_id, value) of a trained policy, on held-out pairs and on its own answers; one model at a time."""
-    sides, found = list(answers.values()), {}
+    sides = list(answers.values())
+    found: dict[str, pl.DataFrame] = {}
     policy = load(model_dir)
     if pairs.height:
         found = measured(pair_logps(model_dir, pairs, reference, settings, policy), settings.beta)

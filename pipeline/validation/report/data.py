@@ -48,7 +48,10 @@ def _lengths(lake: Lake) -> list[Block]:
     if found.is_empty():
         return []
     titles = ["variant", "pairs", "chosen tokens", "rejected tokens", "ratio", "chosen is longer"]
-    ratios = [(row["variant"], *[row["ratio"]] * 3) for row in found.drop_nulls("ratio").iter_rows(named=True)]
+    ratios = [
+        (row["variant"], row["ratio"], row["ratio"], row["ratio"])
+        for row in found.drop_nulls("ratio").iter_rows(named=True)
+    ]
     formats = {"chosen tokens": ".1f", "rejected tokens": ".1f", "ratio": ".2f"}
     return [
         Picture(
