@@ -14,7 +14,7 @@ from assets.synthesis import instructions
 from assets.training import reference_logps_asset, training_runs
 from assets.trees import preference_lists, thought_nodes
 from assets.unpaired import unpaired
-from assets.validation import evaluations, leaderboard, report
+from assets.validation import evaluations, leaderboard, metrics, report
 from assets.variants import RANGE
 from assets.workshop import Workshop
 from pipeline import config
@@ -51,6 +51,7 @@ defs = dg.Definitions(
         training_runs,
         evaluations,
         noise_sweep,
+        metrics,
         leaderboard,
         report,
     ],

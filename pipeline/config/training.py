@@ -62,5 +62,13 @@ class ValidationSettings(Section):
     retrain_share: float = Field(0.05, ge=0, le=1)  # train again when more of a variant's pairs changed: our choice
     equal_tokens: bool = True  # the same number of trained tokens too, where the variants' texts allow it
     draws: int = Field(4, ge=1)  # sampled answers per test prompt
+    greedy: bool = True  # one more answer per test prompt, at temperature 0
+    pass_at: tuple[int, ...] = (2,)  # k of pass@k; those below `draws` are measured
+    kl_prompts: int = Field(32, ge=0)  # test prompts, by hash, whose answers measure the KL to the reference; 0: none
+    win_prompts: int = Field(0, ge=0)  # test prompts, by hash, whose answers are judged against the base's; 0: none
+    smallest_gain: float = Field(
+        0.05, gt=0, le=1
+    )  # worth finding: the report says how many prompts that takes; our choice
+    power: float = Field(0.8, gt=0, lt=1)  # with which probability they show it
     bootstrap: int = Field(10_000, ge=100)  # resamples
     confidence: float = Field(0.95, gt=0, lt=1)

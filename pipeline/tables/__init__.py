@@ -10,7 +10,7 @@ import polars as pl
 from pipeline.tables.judging import JudgeContexts, Judges, Principles, RecordedPairs, Votes
 from pipeline.tables.noise import NoiseSweep, NoiseTests, PairStrengths, PairVotes, RecordedVotes, Scores, Voters
 from pipeline.tables.preferences import PreferenceLists, Preferences, Rationales, Unpaired
-from pipeline.tables.results import Evaluations, Leaderboard, ReferenceLogps, Rejects, TrainingRuns, Usage
+from pipeline.tables.results import Evaluations, Leaderboard, Metrics, ReferenceLogps, Rejects, TrainingRuns, Usage
 from pipeline.tables.sampling import Prompts, Responses, TreeNodes
 from pipeline.tables.synthesis import CodeChanges, CodePairs, Instructions, RecordedCode
 from pipeline.tables.terms import METHODS, SPLITS, VALUATIONS, Split
@@ -25,6 +25,7 @@ __all__ = [
     "Leaderboard",
     "METHODS",
     "NoiseSweep",
+    "Metrics",
     "NoiseTests",
     "PairStrengths",
     "PairVotes",
@@ -81,6 +82,7 @@ TABLES: dict[str, type[dy.Schema]] = {
     "reference_logps": ReferenceLogps,
     "training_runs": TrainingRuns,
     "evaluations": Evaluations,
+    "metrics": Metrics,
     "leaderboard": Leaderboard,
     "usage": Usage,
     "rejects": Rejects,

@@ -3,6 +3,7 @@
 import dataframely as dy
 
 import pipeline.tables.kinds as col
+from pipeline.tables.terms import SPLITS
 
 
 class ReferenceLogps(dy.Schema):
@@ -56,11 +57,37 @@ class Evaluations(dy.Schema):
     policy_id = col.identifier("the policy that was measured")
     variant = col.text("its data variant")
     seed = col.count("its training seed")
-    metric = col.text("accuracy or reward_accuracy")
+    metric = col.text("name of the metric; the table `metrics` has one row per metric")
     unit_id = col.identifier("the prompt or the pair")
-    value = col.share("the metric on this unit: share of right draws, or 1, 0.5, 0")
+    value = col.number("the metric on this unit")
     n = dy.Int64(min=1, metadata=col.meaning("draws behind the value"))
     tokens = col.count("tokens sampled for it")
+
+
+class Metrics(dy.Schema):
+    """One row per variant, metric and category: means over units and seeds, and what changed against the base."""
+
+    variant = col.identifier("data variant", key=True)
+    metric = col.identifier("name of the metric", key=True)
+    category = col.identifier("all; pool and task of the prompts; or the variant that the pairs are of", key=True)
+    split = col.choice(SPLITS, "whose prompts were measured: test, or validation for metrics on pairs")
+    meaning = col.text("what the metric is, with its unit and estimator")
+    value = col.number("mean over units and seeds; higher is better only where the meaning says so")
+    low = col.number("lower end of its bootstrap interval over units and seeds; null: one unit", nullable=True)
+    high = col.number("upper end of that interval", nullable=True)
+    base = col.number("the base model's mean on the same units; null where it has none", nullable=True)
+    change = col.number("value minus base, paired by unit", nullable=True)
+    change_low = col.number("lower end of the paired bootstrap interval of the change", nullable=True)
+    change_high = col.number("upper end of that interval", nullable=True)
+    p_value = col.share("accuracy by category only: sign-flip test of the change", nullable=True)
+    p_holm = col.share("the same, Holm-corrected across all categories of all variants", nullable=True)
+    verdict = dy.String(
+        nullable=True,
+        check=lambda column: column.is_in(["better", "worse", "not distinguishable"]),
+        metadata=col.meaning("what interval and p_holm say; accuracy by category only"),
+    )
+    n = dy.Int64(min=1, metadata=col.meaning("units: prompts or pairs"))
+    n_seeds = dy.Int64(min=1, metadata=col.meaning("training seeds"))
 
 
 class Leaderboard(dy.Schema):
@@ -69,6 +96,9 @@ class Leaderboard(dy.Schema):
     variant = col.identifier("data variant", key=True)
     n_seeds = col.count("training seeds")
     accuracy = col.share("exact-match accuracy on held-out test prompts, mean over draws, prompts and seeds")
+    greedy = col.share("the same with one answer at temperature 0; null: not asked", nullable=True)
+    n_prompts = col.count("test prompts that the base model and every seed of the variant answered: the verdict's size")
+    n_failed = col.count("test prompts left out, because a request of the base model or the variant failed")
     gain = col.number("accuracy minus the base model's, paired by prompt")
     gain_low = col.number("lower end of its interval: over prompts (bootstrap), with several seeds over both (t)")
     gain_high = col.number("upper end of that interval")
@@ -78,6 +108,12 @@ class Leaderboard(dy.Schema):
     p_holm = col.share("the same, Holm-corrected across all variants", nullable=True)
     seed_sd = col.number("spread of the true gain from seed to seed, standard deviation; null: one seed", nullable=True)
     verdict = col.choice(["better", "worse", "not distinguishable", "baseline"], "what interval and p_holm say")
+    detectable_gain = col.number(
+        "smallest true gain that this many prompts would show with the profile's power; null: nothing varies",
+        nullable=True,
+    )
+    prompts_needed = col.count("prompts that would show the profile's smallest gain of interest", nullable=True)
+    conclusion = col.text("the verdict in a sentence, with the prompts that it would take")
     reward_accuracy = col.share(
         "share of held-out pairs whose chosen side the policy prefers more than its reference does", nullable=True
     )
@@ -87,9 +123,18 @@ class Leaderboard(dy.Schema):
     n_steps = col.count("optimiser steps, the most of any seed")
     length_ratio = col.number("tokens of chosen over rejected in training", nullable=True)
     response_tokens = col.number("mean tokens of a sampled answer at the test")
-    data_tokens = col.count("tokens sampled to make the variant's data")
+    data_tokens = col.count(
+        "tokens that the variant's data would cost alone: all sampled tokens of the tables that it is made from, those "
+        "included that it shares with another variant through the cache; what was really spent stands in `usage`"
+    )
+    data_seconds = col.number(
+        "time that sampling these takes at the engine's mean speed so far; null where that is unknown", nullable=True
+    )
     train_seconds = col.number("wall time of training, seconds, all seeds")
-    gain_per_million_tokens = col.number("gain per million sampled tokens", nullable=True)
+    gain_per_million_tokens = col.number("gain per million of data_tokens", nullable=True)
+    gain_per_hour = col.number(
+        "gain per hour of data_seconds and of training one seed; null where either is unknown", nullable=True
+    )
 
 
 class Usage(dy.Schema):

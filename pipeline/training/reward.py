@@ -25,8 +25,8 @@ from pipeline.noise.targets import Places, Targets
 from pipeline.training import memory
 from pipeline.training.example import Example
 from pipeline.training.policy import Policy, Precision, adapt, checkpointing, free_full, load
-from pipeline.training.rows import micro_batches
 from pipeline.training.schedule import batches, learning_rate
+from pipeline.training.tree import micro_batches
 
 Advance = Callable[[int, int], None]
 RATES = {"full": 5e-6, "lora": 1e-4}  # full: paper; lora: our choice
@@ -57,7 +57,7 @@ class RewardModel:
         out = np.zeros(len(texts))
 
         def pass_over(budget: int) -> None:
-            for places in micro_batches(range(len(texts)), lambda i: (1, len(texts[i])), budget):
+            for places in micro_batches(range(len(texts)), lambda i: (((), texts[i]),), budget, trees=False):
                 out[places] = self.rewards([texts[i] for i in places]).double().cpu().numpy()
 
         _, self.micro_tokens = memory.retry(pass_over, self.micro_tokens)
@@ -190,7 +190,7 @@ def _penalty_slope(model: RewardModel, data: _Pairs, places: Sequence[int], budg
 
 
 def _micros(data: _Pairs, places: Sequence[int], budget: int) -> Iterator[list[int]]:
-    return micro_batches(places, lambda i: (2, max(map(len, data.texts[i]))), budget)
+    return micro_batches(places, lambda i: [((), text) for text in data.texts[i]], budget, trees=False)
 
 
 def _margins(model: RewardModel, data: _Pairs, places: Sequence[int]) -> Tensor:

@@ -44,7 +44,7 @@ def merged(policy: Policy, dtype: torch.dtype = torch.float32) -> Any:
     if policy.adapter is not None:
         for module in policy.causal.modules():
             if isinstance(module, LoraLayer):
-                module.float().merge()  # type: ignore[attr-defined]
+                module.float().merge()
                 module.to(dtype)
         policy.causal, policy.adapter = policy.adapter.unload(), None
     return policy.causal.to(dtype)

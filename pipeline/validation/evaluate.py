@@ -1,14 +1,18 @@
 """One policy on held-out prompts and pairs: rows of `evaluations`."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import comb
 
 import polars as pl
 
 from pipeline import responses, tables
 from pipeline.config import SamplingSettings
-from pipeline.engine.base import Engine
-from pipeline.ids import content_id
+from pipeline.engine.base import Engine, Reject
+from pipeline.ids import content_id, unit_for
+from pipeline.validation.diversity import distinct
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -20,29 +24,96 @@ class Candidate:
     seed: int
 
 
-def accuracy(
-    engine: Engine,
-    candidate: Candidate,
-    prompts: pl.DataFrame,
-    sampling: SamplingSettings,
-    run_seed: int,
-    progress: Callable[[int, int], None] | None = None,
-) -> pl.DataFrame:
-    """Share of right draws per test prompt, answers sampled from the policy.
+@dataclass(frozen=True)
+class Drawn:
+    """Sampled answers of one policy to the test prompts that have a verifier."""
 
-    An empty or failed draw counts as wrong. The seeds of the draws are the same for every policy.
-    """
+    prompts: pl.DataFrame  # those whose request did not fail
+    rows: pl.DataFrame  # of `responses`; an empty answer has no row, and counts as wrong
+    n: int  # draws per prompt
+    failed: list[Reject]  # prompts whose request failed: no answer, neither right nor wrong
+
+    @property
+    def first_texts(self) -> dict[str, str]:
+        """Prompt id -> its first answer that is not empty."""
+        first = self.rows.sort("draw").unique("prompt_id", keep="first", maintain_order=True)
+        return dict(first.select("prompt_id", "text").iter_rows())
+
+
+def first_prompts(prompts: pl.DataFrame, purpose: str, limit: int) -> pl.DataFrame:
+    """At most `limit` prompts, chosen by hash."""
+    order = pl.Series("order", [unit_for(purpose, prompt) for prompt in prompts["prompt_id"]], dtype=pl.Float64)
+    return prompts.with_columns(order).sort("order").drop("order").head(limit)
+
+
+def answers(
+    engine: Engine, prompts: pl.DataFrame, sampling: SamplingSettings, run_seed: int, progress: Progress | None = None
+) -> Drawn:
+    """Draws answers. The seeds of the draws are the same for every policy."""
     checkable = prompts.filter(pl.col("verifier").is_not_null())
-    drawn, _ = responses.draw(engine, checkable, sampling, run_seed, progress)
-    right = drawn.group_by("prompt_id").agg(right=pl.col("correct").sum(), tokens=pl.col("tokens").sum())
-    units = checkable.select("prompt_id").join(right, on="prompt_id", how="left", maintain_order="left")
+    drawn, rejects = responses.draw(engine, checkable, sampling, run_seed, progress)
+    ids = set(checkable["prompt_id"])
+    failed = [reject for reject in rejects if reject.row_id in ids]  # the others name a response that is empty
+    lost = {reject.row_id for reject in failed}
+    return Drawn(checkable.filter(~pl.col("prompt_id").is_in(lost)), drawn, sampling.n, failed)
+
+
+def accuracy(candidate: Candidate, drawn: Drawn, metric: str = "accuracy") -> pl.DataFrame:
+    """Share of right draws per prompt; an empty draw is wrong, and a failed request is not counted at all."""
+    right = drawn.rows.group_by("prompt_id").agg(right=pl.col("correct").sum(), tokens=pl.col("tokens").sum())
+    units = drawn.prompts.select("prompt_id").join(right, on="prompt_id", how="left", maintain_order="left")
     values = units.select(
         unit_id="prompt_id",
-        value=pl.col("right").fill_null(0) / sampling.n,
-        n=pl.lit(sampling.n),
+        value=pl.col("right").fill_null(0) / drawn.n,
+        n=pl.lit(drawn.n),
         tokens=pl.col("tokens").fill_null(0),
     )
-    return rows(candidate, "accuracy", values)
+    return rows(candidate, metric, values)
+
+
+def pass_at(k: int, n: int, right: int) -> float:
+    """P(at least one of k draws is right), from `right` of n draws: unbiased (Chen et al. 2021, arXiv 2107.03374)."""
+    return 1 - comb(n - right, k) / comb(n, k)
+
+
+def of_draws(candidate: Candidate, drawn: Drawn, pass_ks: tuple[int, ...]) -> pl.DataFrame:
+    """accuracy, pass@k for each k below the number of draws, and length and diversity of the answers."""
+    accurate = accuracy(candidate, drawn)
+    frames = [accurate]
+    rights = [(unit, round(value * drawn.n)) for unit, value in accurate.select("unit_id", "value").iter_rows()]
+    for k in sorted({k for k in pass_ks if 1 < k < drawn.n}):
+        frames.append(_named(candidate, f"pass_at_{k}", {unit: pass_at(k, drawn.n, c) for unit, c in rights}))
+    own = {str(prompt): frame for (prompt,), frame in drawn.rows.group_by("prompt_id")}
+    ordered = {unit: own[unit] for unit, _ in rights if unit in own}
+    lengths = {unit: float(frame["tokens"].sum()) / frame.height for unit, frame in ordered.items()}
+    frames.append(_named(candidate, "answer_tokens", lengths))
+    several = {unit: frame for unit, frame in ordered.items() if frame.height > 1}
+    grams = {unit: distinct(frame["text"].to_list(), 2) for unit, frame in several.items()}
+    frames.append(_named(candidate, "distinct_2", {unit: value for unit, value in grams.items() if value is not None}))
+    copies = {unit: _copies(frame) for unit, frame in several.items()}
+    return pl.concat([*frames, _named(candidate, "near_duplicates", copies)])
+
+
+def _copies(frame: pl.DataFrame) -> float:
+    return (frame.height - frame["near_duplicate_of"].null_count()) / (frame.height - 1)
+
+
+def _named(candidate: Candidate, metric: str, values: Mapping[str, float]) -> pl.DataFrame:
+    return units(candidate, metric, pl.DataFrame({"unit_id": list(values), "value": list(values.values())}))
+
+
+def as_rejects(candidate: Candidate, failed: Sequence[Reject], step: str) -> list[Reject]:
+    """What failed for one policy, as rejects of `evaluations`; a prompt that fails twice in the same way is one."""
+    different = {(reject.row_id, reject.reason): reject for reject in failed}
+    return [
+        replace(reject, table="evaluations", step=step, row_id=content_id(candidate.policy_id, reject.row_id))
+        for reject in different.values()
+    ]
+
+
+def units(candidate: Candidate, metric: str, values: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `evaluations` from (unit_id, value): one draw each, with no tokens of its own."""
+    return rows(candidate, metric, values.with_columns(n=pl.lit(1), tokens=pl.lit(0)))
 
 
 def rows(candidate: Candidate, metric: str, values: pl.DataFrame) -> pl.DataFrame:

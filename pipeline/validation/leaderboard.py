@@ -1,19 +1,19 @@
 """From evaluations and training runs to one row per variant."""
 
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Collection, Mapping
+from typing import Any, cast
 
-import numpy as np
 import polars as pl
 
 from pipeline import tables
 from pipeline.config import ValidationSettings
 from pipeline.errors import OrchardError
-from pipeline.validation.seeds import Spread, crossed
-from pipeline.validation.seeds import gain as gain_of
-from pipeline.validation.statistics import Interval, holm, verdict
+from pipeline.validation.scores import Scores, paired, scores
+from pipeline.validation.seeds import Spread, gain, prompts_needed
+from pipeline.validation.statistics import Interval, Power, holm, verdict
 
-Row = dict[str, object]
+Row = dict[str, Any]
+Found = Mapping[tuple[str, str], Scores]
 
 
 def rank(
@@ -22,84 +22,117 @@ def rank(
     data_tokens: Mapping[str, int],
     settings: ValidationSettings,
     seed: int,
+    *,
+    tests: Collection[str],
+    tokens_per_second: float | None = None,
 ) -> pl.DataFrame:
     """Rows of `leaderboard`, the best variant first.
 
-    data_tokens: sampled tokens that each variant's data cost.
+    Args:
+        evaluations: of the base model and of the variants.
+        runs: rows of `training_runs`.
+        data_tokens: sampled tokens that each variant's data would cost alone.
+        settings: resamples, confidence, power, smallest gain of interest.
+        seed: of the resampling.
+        tests: ids of the test prompts that have a verifier.
+        tokens_per_second: the engine's mean speed; null: unknown.
 
     Raises:
-        OrchardError: the base model was not evaluated, or on other prompts than a variant.
+        OrchardError: the base model was not evaluated, or a variant on other prompts than it, or all requests failed.
     """
-    scores = _per_prompt(evaluations)
-    if "base" not in scores:
+    found = scores(evaluations)
+    if ("base", "accuracy") not in found:
         raise OrchardError("the base model has no evaluation: materialise `evaluations` first")
-    spread = _spread(evaluations, scores)
-    rows = [_row(name, evaluations, scores, runs, data_tokens, settings, seed, spread) for name in scores]
+    names = [variant for variant, metric in found if metric == "accuracy"]
+    power = Power(settings.confidence, settings.power, max(1, len(names) - 1))
+    pairs = {name: _pair(name, found, tests) for name in names}
+    # How far training seeds are apart is estimated over all variants together.
+    spread = Spread.pooled([own.values - base.per_unit for name, (own, base) in pairs.items() if name != "base"])
+    rows = []
+    for name, (own, base) in pairs.items():
+        row = {
+            "variant": name,
+            **_accuracy(name, own, base, settings, seed, spread),
+            **_size(own, base, tests, power, settings),
+            **_measured(evaluations.filter(pl.col("variant") == name)),
+            **_training(runs.filter(pl.col("variant") == name)),
+        }
+        rows.append(row | _cost(row, data_tokens.get(name, 0), tokens_per_second))
     _judge([row for row in rows if row["variant"] != "base"], settings.confidence)
+    for row in rows:
+        row["conclusion"] = sentence(row, settings)
     frame = pl.DataFrame(rows, schema=tables.empty("leaderboard").schema)
     return frame.sort("accuracy", "variant", descending=[True, False])
 
 
-def _per_prompt(evaluations: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Variant -> (unit_id, value), values averaged over seeds."""
-    found = evaluations.filter(pl.col("metric") == "accuracy")
-    means = found.group_by("variant", "unit_id").agg(pl.col("value").mean()).sort("variant", "unit_id")
-    return {str(name): frame.drop("variant") for (name,), frame in means.group_by("variant", maintain_order=True)}
-
-
-def _spread(evaluations: pl.DataFrame, scores: Mapping[str, pl.DataFrame]) -> Spread | None:
-    """How far training seeds are apart, over all variants on the base model's prompts."""
-    base = scores["base"]["value"].to_numpy()
-    tables = [crossed(evaluations, name) for name in scores if name != "base"]
-    return Spread.pooled([table - base for table in tables if table.shape[1] == len(base)])
-
-
-def _row(
-    name: str,
-    evaluations: pl.DataFrame,
-    scores: Mapping[str, pl.DataFrame],
-    runs: pl.DataFrame,
-    data_tokens: Mapping[str, int],
-    settings: ValidationSettings,
-    seed: int,
-    spread: Spread | None,
-) -> Row:
-    base, own = scores["base"], scores[name]
-    if base["unit_id"].to_list() != own["unit_id"].to_list():
-        raise OrchardError(f"variant {name!r} was evaluated on other prompts than the base model: evaluate it again")
-    table, baseline = crossed(evaluations, name), base["value"].to_numpy()
-    found = gain_of(
-        table, baseline, resamples=settings.bootstrap, confidence=settings.confidence, seed=seed, spread=spread
+def sentence(row: Row, settings: ValidationSettings) -> str:
+    """What a reader may conclude about one variant, and how many prompts it would take."""
+    if row["variant"] == "base":
+        return f"base answers {row['accuracy']:.1%} of the draws on {row['n_prompts']} test prompts right."
+    said = {"better": "better than the base model", "worse": "worse than the base model"}
+    shown = said.get(row["verdict"], "not distinguishable from the base model at this size")
+    gain = f"gain {row['gain']:+.3f} [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}] on {row['n_prompts']} prompts"
+    text = f"{row['variant']} is {shown}: {gain}"
+    if row["verdict"] in said or row["prompts_needed"] is None:
+        return text + "."
+    return (
+        f"{text}; so many show a true gain of {row['detectable_gain']:.3f} or more with {settings.power:.0%} power, "
+        f"and one of {settings.smallest_gain:g} would take about {row['prompts_needed']}."
     )
-    gain = found.interval
-    mine = evaluations.filter(pl.col("variant") == name)
-    rewards = mine.filter(pl.col("metric") == "reward_accuracy")
-    answers = mine.filter(pl.col("metric") == "accuracy")
-    tokens = data_tokens.get(name, 0)
+
+
+def _pair(name: str, found: Found, tests: Collection[str]) -> tuple[Scores, Scores]:
+    whole = found[name, "accuracy"]
+    if not set(whole.units) <= set(tests):
+        raise OrchardError(f"variant {name!r} was evaluated on other prompts than the test's: evaluate it again")
+    own, base = paired(whole, found["base", "accuracy"])
+    if not own.units:
+        raise OrchardError(f"variant {name!r}: no test prompt was answered by it and by the base model: see `rejects`")
+    return own, base
+
+
+def _accuracy(
+    name: str, own: Scores, base: Scores, settings: ValidationSettings, seed: int, spread: Spread | None
+) -> Row:
+    found = gain(
+        own.values,
+        base.per_unit,
+        resamples=settings.bootstrap,
+        confidence=settings.confidence,
+        seed=seed,
+        spread=spread,
+    )
     return {
-        "variant": name,
-        "accuracy": float(np.mean(own["value"].to_numpy())),
-        "gain": gain.mean,
-        "gain_low": gain.low,
-        "gain_high": gain.high,
+        "accuracy": float(own.values.mean()),
+        "gain": found.interval.mean,
+        "gain_low": found.interval.low,
+        "gain_high": found.interval.high,
         "p_value": None if name == "base" else found.p,
         "seed_sd": found.seed_sd,
         "p_holm": None,
         "verdict": "baseline",
-        "reward_accuracy": rewards["value"].mean(),
-        "reward_pairs": rewards["unit_id"].n_unique(),
-        "response_tokens": int(answers["tokens"].sum()) / max(1, int(answers["n"].sum())),
-        "data_tokens": tokens,
-        "gain_per_million_tokens": gain.mean / tokens * 1e6 if tokens else None,
-        **_training(runs.filter(pl.col("variant") == name)),
     }
 
 
-def _judge(rows: list[Row], confidence: float) -> None:
-    """Fills the corrected p-values and verdicts of all variants: they are one family of comparisons with the base."""
-    for row, p in zip(rows, holm([cast(float, row["p_value"]) for row in rows]), strict=True):
-        interval = Interval(*(cast(float, row[name]) for name in ("gain", "gain_low", "gain_high")))
-        row |= {"p_holm": p, "verdict": verdict(interval, p, confidence)}
+def _size(own: Scores, base: Scores, tests: Collection[str], power: Power, settings: ValidationSettings) -> Row:
+    differences = own.values - base.per_unit
+    return {
+        "n_prompts": len(own.units),
+        "n_failed": len(tests) - len(own.units),
+        "detectable_gain": power.detectable(differences.mean(axis=0)),
+        "prompts_needed": prompts_needed(differences, settings.smallest_gain, power.z),
+    }
+
+
+def _measured(mine: pl.DataFrame) -> Row:
+    rewards = mine.filter(pl.col("metric") == "reward_accuracy")
+    answers = mine.filter(pl.col("metric") == "accuracy")
+    return {
+        "greedy": mine.filter(pl.col("metric") == "greedy")["value"].mean(),
+        "reward_accuracy": rewards["value"].mean(),
+        "reward_pairs": rewards["unit_id"].n_unique(),
+        "response_tokens": int(answers["tokens"].sum()) / max(1, int(answers["n"].sum())),
+    }
 
 
 def _training(runs: pl.DataFrame) -> Row:
@@ -111,3 +144,22 @@ def _training(runs: pl.DataFrame) -> Row:
         "length_ratio": runs["length_ratio"].mean(),
         "train_seconds": float(runs["seconds"].sum()),
     }
+
+
+def _cost(row: Row, tokens: int, tokens_per_second: float | None) -> Row:
+    """What the recipe costs alone, and what its gain is per unit of that."""
+    sampling = tokens / tokens_per_second if tokens_per_second else None
+    seconds = None if sampling is None else sampling + row["train_seconds"] / max(1, row["n_seeds"])
+    return {
+        "data_tokens": tokens,
+        "data_seconds": sampling,
+        "gain_per_million_tokens": row["gain"] / tokens * 1e6 if tokens else None,
+        "gain_per_hour": row["gain"] / seconds * 3600 if seconds else None,
+    }
+
+
+def _judge(rows: list[Row], confidence: float) -> None:
+    """Fills the corrected p-values and verdicts of all variants: they are one family of comparisons with the base."""
+    for row, p in zip(rows, holm([cast(float, row["p_value"]) for row in rows]), strict=True):
+        interval = Interval(*(cast(float, row[name]) for name in ("gain", "gain_low", "gain_high")))
+        row |= {"p_holm": p, "verdict": verdict(interval, p, confidence)}

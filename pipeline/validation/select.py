@@ -77,16 +77,15 @@ def _up_to(rows: pl.DataFrame, max_rows: int, budget: float) -> pl.DataFrame:
 
 
 def held_out(pairs: Mapping[str, pl.DataFrame], max_pairs: int) -> pl.DataFrame:
-    """Pairs of validation prompts, the same number of each variant that has pairs at all: for reward accuracy.
+    """Pairs of validation prompts, the same number of each variant that has any: for reward and ranking accuracy.
 
     Raises:
         OrchardError: no variant is given, that is, the profile compares controls only.
     """
     if not pairs:
         raise OrchardError("only controls are compared: add the variants they belong to (validation.variants)")
-    some = [frame for frame in pairs.values() if not frame.is_empty()] or list(pairs.values())
-    frames = [by_hash(frame.filter(pl.col("split") == "validation")) for frame in some]
-    n = min([max_pairs, *(frame.height for frame in frames)])
+    frames = [by_hash(frame.filter(pl.col("split") == "validation")) for frame in pairs.values()]
+    n = min([max_pairs, *(frame.height for frame in frames if frame.height)])
     return pl.concat([frame.head(n) for frame in frames])
 
 

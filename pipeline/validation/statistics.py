@@ -1,11 +1,15 @@
-"""Intervals over prompts, paired."""
+"""Intervals, tests and sample sizes: means over prompts and seeds, paired."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
+
+Numbers = npt.NDArray[np.float64]
+CELLS = 1_000_000  # of resampling weights held at once
 
 
 @dataclass(frozen=True)
@@ -24,32 +28,60 @@ def verdict(interval: Interval, p: float, confidence: float) -> str:
     return "better" if interval.low > 0 else "worse"
 
 
-def paired_bootstrap(
-    values: npt.NDArray[np.float64], baseline: npt.NDArray[np.float64], *, resamples: int, confidence: float, seed: int
-) -> Interval:
-    """Percentile bootstrap interval of the mean difference, prompts drawn with replacement.
+def bootstrap(values: Numbers, *, resamples: int, confidence: float, seed: int) -> Interval | None:
+    """Percentile bootstrap interval of the mean; null with one unit, of which nothing can be said.
 
-    values, baseline: (n prompts,), the same prompts in the same order, each a mean over draws and seeds.
+    values: (n units,) or (S seeds, n units). Units and seeds are drawn with replacement, each on its own (a crossed
+    design), so that the interval holds the chance of the seeds too. With two or three seeds that part is rough.
+    """
+    table = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    mean = float(table.mean())
+    if table.shape[1] < 2:
+        return None
+    if np.ptp(table) == 0:
+        return Interval(mean, mean, mean)
+    tail = 100 * (1 - confidence) / 2
+    low, high = np.percentile(_resampled(table, resamples, seed), [tail, 100 - tail])
+    return Interval(mean, float(low), float(high))
+
+
+def _resampled(table: Numbers, resamples: int, seed: int) -> Numbers:
+    """(resamples,) means of the table with its rows and its columns drawn anew."""
+    seeds, units = table.shape
+    most = max(1, CELLS // units)
+    found = []
+    for part, left in enumerate(range(resamples, 0, -most)):
+        rows, columns = _weights(seeds, units, min(left, most), seed, part)
+        found.append(np.sum((rows @ table) * columns, axis=1))
+    return np.concatenate(found)
+
+
+@lru_cache(maxsize=16)  # many metrics have the same units
+def _weights(seeds: int, units: int, size: int, seed: int, part: int) -> tuple[Numbers, Numbers]:
+    """(size, seeds) and (size, units): how often each was drawn, as shares."""
+    rng = np.random.default_rng([seed, part])
+    rows = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=size) / seeds
+    return rows, rng.multinomial(units, np.full(units, 1 / units), size=size) / units
+
+
+def paired_bootstrap(values: Numbers, baseline: Numbers, *, resamples: int, confidence: float, seed: int) -> Interval:
+    """Bootstrap interval of a mean difference in accuracy; with one prompt it is all that a difference can be.
+
+    values: (n prompts,) or (S seeds, n prompts); baseline: (n prompts,), the same prompts in the same order.
     """
     difference = np.asarray(values, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
-    mean = float(difference.mean())
-    if len(difference) < 2 or np.ptp(difference) == 0:
-        return Interval(mean, mean, mean) if len(difference) > 1 else Interval(mean, -1.0, 1.0)
-    result = stats.bootstrap(
-        (difference,), np.mean, n_resamples=resamples, confidence_level=confidence, method="percentile",
-        vectorized=True, batch=1000, rng=np.random.default_rng(seed),
-    )  # fmt: skip
-    return Interval(mean, float(result.confidence_interval.low), float(result.confidence_interval.high))
+    found = bootstrap(difference, resamples=resamples, confidence=confidence, seed=seed)
+    return found or Interval(float(difference.mean()), -1.0, 1.0)
 
 
-def sign_flip_p(
-    values: npt.NDArray[np.float64], baseline: npt.NDArray[np.float64], *, resamples: int, seed: int
-) -> float:
+def sign_flip_p(values: Numbers, baseline: Numbers, *, resamples: int, seed: int) -> float:
     """Two-sided p-value of the mean difference: each prompt's sign is as likely as its opposite if nothing differs.
 
-    Exact up to about 13 prompts with 10,000 resamples, else Monte Carlo (Fisher's randomisation test for pairs).
+    values: as in `paired_bootstrap`; seeds are averaged first. Exact up to about 13 prompts with 10,000 resamples, else
+    Monte Carlo (Fisher's randomisation test for pairs).
     """
-    difference = np.asarray(values, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
+    table = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    difference = table.mean(axis=0) - np.asarray(baseline, dtype=np.float64)
     if len(difference) < 2 or not difference.any():
         return 1.0
     result = stats.permutation_test(
@@ -69,13 +101,39 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in adjusted]
 
 
-def prompts_needed(difference: npt.NDArray[np.float64], confidence: float, power: float = 0.8) -> int | None:
-    """How many prompts a two-sided paired test of this mean difference would take; null where it is zero.
+@dataclass(frozen=True)
+class Power:
+    """What a comparison of so many variants asks of the number of prompts.
 
-    Normal approximation: n = ((z_confidence + z_power) * sd / mean)^2.
+    Normal approximation of a two-sided paired test at the level (1 - confidence) / comparisons, the first step of
+    Holm's correction: n = (z * sd / effect)^2 with z = z_level + z_power. The effect is one of interest and not the
+    observed one: power at the observed effect only says the p-value again (Hoenig and Heisey 2001).
     """
-    mean, spread = float(np.mean(difference)), float(np.std(difference, ddof=1)) if len(difference) > 1 else 0.0
-    if mean == 0 or spread == 0:
-        return None
-    z = stats.norm.ppf(0.5 + confidence / 2) + stats.norm.ppf(power)
-    return int(np.ceil((z * spread / mean) ** 2))
+
+    confidence: float
+    power: float = 0.8
+    comparisons: int = 1
+
+    @property
+    def z(self) -> float:
+        level = (1 - self.confidence) / self.comparisons
+        return float(stats.norm.ppf(1 - level / 2) + stats.norm.ppf(self.power))
+
+    def prompts_needed(self, difference: Numbers, effect: float) -> int | None:
+        """Prompts that show a true gain of `effect` with this power; null where the spread is not known.
+
+        difference: (n prompts,), averaged over seeds: as many seeds and draws as now are meant.
+        """
+        spread = _spread(difference)
+        return None if spread is None else max(2, int(np.ceil((self.z * spread / effect) ** 2)))
+
+    def detectable(self, difference: Numbers) -> float | None:
+        """The smallest true gain that this many prompts show with this power."""
+        spread = _spread(difference)
+        return None if spread is None else self.z * spread / float(np.sqrt(len(difference)))
+
+
+def _spread(difference: Numbers) -> float | None:
+    """Standard deviation over prompts; null with one prompt, or where nothing varies."""
+    spread = float(np.std(difference, ddof=1)) if len(difference) > 1 else 0.0
+    return spread or None

@@ -1,9 +1,18 @@
-"""Intervals against a simulated truth and closed forms."""
+"""Intervals, tests and sample sizes against a simulated truth and closed forms."""
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from pipeline.validation.statistics import Interval, holm, paired_bootstrap, prompts_needed, sign_flip_p, verdict
+from pipeline.validation.statistics import (
+    Interval,
+    Power,
+    bootstrap,
+    holm,
+    paired_bootstrap,
+    sign_flip_p,
+    verdict,
+)
 
 OPTIONS = {"resamples": 2000, "confidence": 0.95, "seed": 0}
 
@@ -19,19 +28,45 @@ def test_the_interval_covers_the_true_difference_about_as_often_as_it_says() -> 
     assert 0.90 <= covered / 300 <= 0.98
 
 
-def test_it_agrees_with_the_normal_interval_of_the_mean() -> None:
+def test_it_agrees_with_the_normal_interval_of_the_mean_and_with_scipys_bootstrap() -> None:
     rng = np.random.default_rng(2)
     difference = rng.normal(0.2, 1, 1000)
     interval = paired_bootstrap(difference, np.zeros(1000), **OPTIONS)
     half = 1.96 * difference.std() / np.sqrt(1000)
     assert abs(interval.low - (difference.mean() - half)) < 0.01
     assert abs(interval.high - (difference.mean() + half)) < 0.01
+    skewed = rng.exponential(1, 25)
+    other = stats.bootstrap((skewed,), np.mean, n_resamples=20_000, method="percentile", rng=rng).confidence_interval
+    own = bootstrap(skewed, resamples=20_000, confidence=0.95, seed=0)
+    assert own is not None and (own.low, own.high) == pytest.approx(other, abs=0.01)
 
 
-def test_pairing_removes_what_prompts_share() -> None:
+def test_a_resampling_in_parts_says_what_one_at_once_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(3).normal(size=50)
+    whole = bootstrap(values, resamples=4000, confidence=0.9, seed=1)
+    monkeypatch.setattr("pipeline.validation.statistics.CELLS", 2500)  # 50 resamples at a time
+    parts = bootstrap(values, resamples=4000, confidence=0.9, seed=1)
+    assert whole and parts and (parts.low, parts.high) == pytest.approx((whole.low, whole.high), abs=0.02)
+
+
+def test_the_interval_over_prompts_and_seeds_covers_where_prompts_alone_are_too_sure() -> None:
+    rng = np.random.default_rng(4)
+    both, prompts = 0, 0
+    for _ in range(200):  # every seed moves all prompts together; the true gain is 0.1
+        table = 0.1 + rng.normal(0, 0.1, (8, 1)) + rng.normal(0, 0.3, (8, 40))
+        options = {"resamples": 400, "confidence": 0.95, "seed": 0}
+        crossed, single = bootstrap(table, **options), bootstrap(table.mean(axis=0), **options)
+        assert crossed and single
+        both += crossed.low <= 0.1 <= crossed.high
+        prompts += single.low <= 0.1 <= single.high
+    assert 0.85 <= both / 200 <= 0.99 and prompts / 200 < 0.75
+
+
+def test_pairing_removes_what_prompts_share_and_one_unit_has_no_interval() -> None:
     base = np.tile([0.0, 1.0], 50)
     interval = paired_bootstrap(np.clip(base + 0.1, 0, 2), base, **OPTIONS)
     assert interval.low > 0 and interval.high - interval.low < 1e-9
+    assert bootstrap(np.array([[3.0], [4.0]]), **OPTIONS) is None
 
 
 def test_a_verdict_needs_the_interval_and_the_corrected_p_value() -> None:
@@ -45,6 +80,7 @@ def test_a_verdict_needs_the_interval_and_the_corrected_p_value() -> None:
 def test_the_sign_flip_p_value_is_exact_for_few_prompts_and_uniform_where_nothing_differs() -> None:
     # Differences 1, 2, 3, -4: |sum| = 2; of the 16 sign patterns those with |sum| >= 2 are all but |sum| = 0 (two).
     assert sign_flip_p(np.array([1.0, 2, 3, -4]), np.zeros(4), resamples=1000, seed=0) == 14 / 16
+    assert sign_flip_p(np.array([[0.0, 1, 3, -5], [2, 3, 3, -3]]), np.zeros(4), resamples=1000, seed=0) == 14 / 16
     assert sign_flip_p(np.ones(5), np.ones(5), resamples=1000, seed=0) == 1.0
     rng = np.random.default_rng(3)
     ps = [sign_flip_p(rng.normal(size=30), np.zeros(30), resamples=300, seed=i) for i in range(300)]
@@ -58,8 +94,30 @@ def test_holm_is_the_worked_example() -> None:
 
 
 def test_prompts_needed_matches_the_textbook_formula() -> None:
-    difference = np.array([0.5, -0.5, 0.6, -0.4])  # mean 0.05, sd 0.5802
-    assert prompts_needed(difference, 0.95) == int(
-        np.ceil(((1.959964 + 0.841621) * difference.std(ddof=1) / 0.05) ** 2)
-    )
-    assert prompts_needed(np.zeros(5), 0.95) is None
+    difference = np.array([0.5, -0.5, 0.6, -0.4])  # sd 0.5802
+    spread = difference.std(ddof=1)
+    assert Power(0.95).prompts_needed(difference, 0.05) == int(np.ceil(((1.959964 + 0.841621) * spread / 0.05) ** 2))
+    # Five comparisons: the level is 0.01, z = 2.575829.
+    five = Power(0.95, 0.8, comparisons=5)
+    assert five.prompts_needed(difference, 0.05) == int(np.ceil(((2.575829 + 0.841621) * spread / 0.05) ** 2))
+    assert five.detectable(difference) == pytest.approx((2.575829 + 0.841621) * spread / 2)
+    assert Power(0.95).prompts_needed(np.zeros(5), 0.05) is None and Power(0.95).detectable(np.zeros(1)) is None
+
+
+def test_as_many_prompts_as_it_says_show_the_true_gain_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(5)
+
+    def gains(n: int, gain: float) -> np.ndarray:
+        """Differences of four draws each of a policy and the base model, on prompts of different difficulty."""
+        ability = rng.uniform(0.1, 0.7, n)
+        return rng.binomial(4, ability + gain) / 4 - rng.binomial(4, ability) / 4
+
+    needed = Power(0.95, 0.8).prompts_needed(gains(20_000, 0.0), 0.1)
+    assert needed is not None and 100 < needed < 200
+    verdicts = []
+    for i in range(300):
+        found = gains(needed, 0.1)
+        interval = paired_bootstrap(found, np.zeros(needed), resamples=400, confidence=0.95, seed=0)
+        p = sign_flip_p(found, np.zeros(needed), resamples=400, seed=i)
+        verdicts.append(verdict(interval, p, 0.95))
+    assert 0.73 <= verdicts.count("better") / 300 <= 0.87  # 0.8 and three standard errors

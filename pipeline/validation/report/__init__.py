@@ -4,6 +4,7 @@ A section is a function of the lake and the settings in a file of its own; to ad
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
@@ -15,6 +16,7 @@ from pipeline.validation.report import (
     data,
     examples,
     judges,
+    metrics,
     noise,
     results,
     sweep,
@@ -29,6 +31,9 @@ TEMPLATE = Path(__file__).with_name("page.html.jinja")
 SECTIONS: tuple[MakeSection, ...] = (
     results.leaderboard,
     untrained.variants,
+    metrics.answers,
+    metrics.ranking,
+    metrics.categories,
     training.curves,
     sweep.curves,
     data.pairs,
@@ -42,9 +47,9 @@ SECTIONS: tuple[MakeSection, ...] = (
 )
 
 
-def write_report(lake: Lake, settings: Settings, path: Path) -> Path:
-    """Writes the report of the lake's present state, whole or not at all; returns its path."""
-    html = page(f"Orchard report: {settings.profile}", made(lake, settings))
+def write_report(sections: Sequence[Section], settings: Settings, path: Path) -> Path:
+    """Writes the page of some sections, whole or not at all; returns its path."""
+    html = page(f"Orchard report: {settings.profile}", sections)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(html, encoding="utf-8")
     draft.replace(path)
@@ -56,7 +61,7 @@ def made(lake: Lake, settings: Settings) -> list[Section]:
     return [section for make in SECTIONS if (section := make(lake, settings)) is not None]
 
 
-def page(title: str, sections: list[Section]) -> str:
+def page(title: str, sections: Sequence[Section]) -> str:
     """The HTML of some sections."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True

@@ -6,18 +6,12 @@ from pipeline.validation.report.blocks import Section, Table
 
 
 def spent(lake: Lake, _: Settings) -> Section | None:
-    """What each step has really spent, over all runs."""
+    """What each step has really spent, over all runs, and all of them together."""
     usage = lake.query_file("usage")
     if usage.is_empty():
         return None
-    shown = {
-        "step": "step",
-        "runs": "runs",
-        "requests": "requests",
-        "from the cache": "cache_hits",
-        "sampled tokens": "sampled_tokens",
-        "saved tokens": "saved_tokens",
-        "seconds": "seconds",
-    }
-    cells = usage.select(shown.values()).rows()
-    return Section("Cost", [Table("What each step has cost so far", [*shown], cells, {"seconds": ",.1f"})])
+    columns = ["step", "runs", "requests", "cache_hits", "sampled_tokens", "saved_tokens", "seconds"]
+    titles = ["step", "runs", "requests", "from the cache", "sampled tokens", "saved tokens", "seconds"]
+    total = ["all", None, *(usage[name].sum() for name in columns[2:])]
+    cells = [*usage.select(columns).rows(), total]
+    return Section("Cost", [Table("What each step has really spent so far", titles, cells, {"seconds": ",.1f"})])

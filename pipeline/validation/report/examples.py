@@ -12,18 +12,29 @@ SHOWN = 3  # pairs per variant
 
 
 def pairs(lake: Lake, settings: Settings) -> Section | None:
-    """A few pairs of each variant, with their lineage."""
-    rows = lake.read("preferences").sort("pair_id")
-    chosen = [rows.filter(pl.col("variant") == name).head(SHOWN) for name in settings.validation.variants]
-    cells = [_cells(row) for frame in chosen for row in frame.iter_rows(named=True)]
-    if not cells:
+    """A few pairs of each variant, with where they come from."""
+    found = lake.query_file("pair_lineage", shown=SHOWN)
+    rows = found.filter(pl.col("variant").is_in(settings.validation.variants))
+    if rows.is_empty():
         return None
     titles = ["variant", "prompt and shared prefix", "chosen", "rejected", "lineage"]
-    return Section("Examples", [Table(f"{SHOWN} pairs of each variant, with their lineage", titles, cells)])
+    caption = f"{SHOWN} pairs of each variant, the first by id, of preferences at version {lake.version('preferences')}"
+    return Section("Examples", [Table(caption, titles, [_cells(row) for row in rows.iter_rows(named=True)])])
 
 
 def _cells(pair: dict[str, Any]) -> list[str]:
-    lineage = f"{pair['chosen_id']} over {pair['rejected_id']}{', exchanged' if pair['flipped'] else ''}"
-    margin = "unknown" if pair["margin"] is None else f"{pair['margin']:.3f}"
+    known = [
+        f"{name.replace('_', ' ')} {pair[name]:.3f}"
+        for name in ("strength", "margin", "noise_score")
+        if pair[name] is not None
+    ]
+    lineage = [
+        f"pair {pair['pair_id']}: {pair['method']}{', exchanged' if pair['flipped'] else ''}",
+        f"chosen: {pair['chosen_side']}",
+        f"rejected: {pair['rejected_side']}",
+        f"prompt {pair['prompt_id']} of {pair['pool'] or 'no pool'}, {pair['split']}",
+        f"written by {pair['policy_id']}",
+        ", ".join(known),
+    ]
     prompt = f"{pair['messages'][-1]['content']}\n{pair['prefix']}".rstrip()
-    return [pair["variant"], prompt, pair["chosen"], pair["rejected"], f"{lineage}; margin {margin}"]
+    return [pair["variant"], prompt, pair["chosen"], pair["rejected"], "\n".join(line for line in lineage if line)]

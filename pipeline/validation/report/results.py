@@ -1,6 +1,6 @@
-"""What was seen: the leaderboard, and a sentence per variant."""
+"""What was seen: the leaderboard, a sentence per variant, and what a gain costs."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import polars as pl
 
@@ -9,43 +9,59 @@ from pipeline.store import Lake
 from pipeline.validation import figures
 from pipeline.validation.footing import footing
 from pipeline.validation.report.blocks import Bullets, Picture, Section, Table, Text
-from pipeline.validation.statistics import prompts_needed
 
-COLUMNS = {
+RESULTS = {
     "variant": ("variant", ""),
     "accuracy": ("accuracy", ".3f"),
+    "greedy": ("greedy accuracy", ".3f"),
     "gain": ("gain", "+.3f"),
-    "interval": ("interval", ""),
+    "interval": ("interval of the gain", ""),
+    "p_holm": ("p, corrected", ".3f"),
     "verdict": ("verdict", ""),
+    "n_prompts": ("prompts", ","),
+    "n_failed": ("failed prompts", ","),
+    "prompts_needed": ("prompts needed", ","),
+    "n_seeds": ("seeds", ","),
     "reward_accuracy": ("reward accuracy", ".2f"),
     "reward_pairs": ("of pairs", ","),
+}
+COSTS = {
+    "variant": ("variant", ""),
     "n_pairs": ("pairs", ","),
     "n_tokens": ("trained tokens", ","),
     "n_steps": ("steps", ","),
     "length_ratio": ("length ratio", ".2f"),
     "response_tokens": ("answer tokens", ".1f"),
     "data_tokens": ("data tokens", ","),
-    "gain_per_million_tokens": ("gain per million", "+.2f"),
-    "train_seconds": ("seconds", ",.0f"),
+    "gain_per_million_tokens": ("gain per million tokens", "+.2f"),
+    "data_seconds": ("seconds of sampling", ",.0f"),
+    "train_seconds": ("seconds of training", ",.0f"),
+    "gain_per_hour": ("gain per hour", "+.2f"),
 }
 
 
 def leaderboard(lake: Lake, settings: Settings) -> Section:
     """The leaderboard in words, figures and a plot."""
-    board = lake.read("leaderboard")
+    board = lake.read("leaderboard").sort("accuracy", "variant", descending=[True, False])
+    gains = [(r["variant"], r["gain"], r["gain_low"], r["gain_high"]) for r in board.iter_rows(named=True)]
+    needed = f"{settings.validation.smallest_gain:g} with {settings.validation.power:.0%} power"
     return Section(
         "What was seen",
         [
             Text(_setting(settings)),
             Text(" ".join(footing(board))),
-            Bullets([_sentence(lake, row, settings) for row in board.iter_rows(named=True)]),
-            _table(board),
+            Bullets(board["conclusion"].to_list()),
+            _table(f"Leaderboard; prompts needed: to show a true gain of {needed}", board, RESULTS),
             Picture(
-                figures.intervals(
-                    [(r["variant"], r["gain"], r["gain_low"], r["gain_high"]) for r in board.iter_rows(named=True)],
-                    "gain in accuracy over the base model",
-                ),
+                figures.intervals(gains, "gain in accuracy over the base model"),
                 "Gain of each variant over the base model with its interval; the figures stand in the leaderboard.",
+            ),
+            _table("What the gains cost", board.filter(pl.col("variant") != "base"), COSTS),
+            Text(
+                "Data tokens are what the variant's data would cost alone: all sampled tokens of its tables, those "
+                "included that another variant asked for too and the cache answered. What the runs really spent stands "
+                "under Cost. Gain per hour counts that sampling at the engine's mean speed, and the training of one "
+                "seed."
             ),
         ],
     )
@@ -55,35 +71,16 @@ def _setting(settings: Settings) -> str:
     chosen = settings.validation
     return (
         f"Profile {settings.profile}, run seed {settings.seed}, model {settings.model.name}. Accuracy is the share of "
-        f"right draws ({chosen.draws} per prompt) on held-out test prompts; intervals are paired bootstrap over "
-        f"prompts, {chosen.confidence:.0%}. A control is a variant whose labels were shuffled."
+        f"right draws ({chosen.draws} per prompt) on held-out test prompts. Intervals are bootstrap over prompts and "
+        f"seeds, {chosen.confidence:.0%}; p is a sign-flip test over prompts, corrected over all variants (Holm). A "
+        "prompt whose request failed is left out, on both sides. A control is a variant whose labels were shuffled."
     )
 
 
-def _table(board: pl.DataFrame) -> Table:
+def _table(caption: str, board: pl.DataFrame, shown: Mapping[str, tuple[str, str]]) -> Table:
     rows = [
-        [f"{row['gain_low']:+.3f} to {row['gain_high']:+.3f}" if key == "interval" else row[key] for key in COLUMNS]
+        [f"{row['gain_low']:+.3f} to {row['gain_high']:+.3f}" if key == "interval" else row[key] for key in shown]
         for row in board.iter_rows(named=True)
     ]
-    formats = {title: spec for title, spec in COLUMNS.values() if spec}
-    return Table("Leaderboard", [title for title, _ in COLUMNS.values()], rows, formats)
-
-
-def _sentence(lake: Lake, row: dict[str, Any], settings: Settings) -> str:
-    """What a reader may conclude about one variant, and how many prompts would settle it."""
-    if row["variant"] == "base":
-        return f"base answers {row['accuracy']:.1%} of the draws on test prompts right."
-    low, high = f"{row['gain_low']:+.3f}", f"{row['gain_high']:+.3f}"
-    text = f"{row['variant']} is {row['verdict']}: gain {row['gain']:+.3f} [{low}, {high}]"
-    if row["verdict"] != "not distinguishable":
-        return text + "."
-    needed = prompts_needed(_differences(lake, row["variant"]), settings.validation.confidence)
-    return text + (f"; a difference of this size would take about {needed} prompts to show." if needed else ".")
-
-
-def _differences(lake: Lake, variant: str) -> Any:
-    query = """
-        SELECT avg(value) FILTER (variant = $variant) - avg(value) FILTER (variant = 'base') AS difference
-        FROM evaluations WHERE metric = 'accuracy' AND variant IN ($variant, 'base') GROUP BY unit_id
-    """
-    return lake.sql(query, {"variant": variant})["difference"].to_numpy()
+    formats = {title: spec for title, spec in shown.values() if spec}
+    return Table(caption, [title for title, _ in shown.values()], rows, formats)

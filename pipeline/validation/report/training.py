@@ -1,30 +1,43 @@
 """How the trainings went."""
 
 import json
+from typing import Any
 
 from pipeline.config import Settings
 from pipeline.store import Lake
 from pipeline.validation import figures
 from pipeline.validation.report.blocks import Picture, Section, Table
 
+SHOWN = 6  # points of each curve in its table
+MEASURES = {"loss": 1, "share of pairs right": 2}  # place in a point of the curve
+
 
 def curves(lake: Lake, _: Settings) -> Section | None:
-    """Loss of every run by optimiser step."""
+    """Loss and accuracy of every run by optimiser step."""
     runs = lake.read("training_runs").sort("variant", "seed")
     if runs.is_empty():
         return None
-    lines = {f"{row['variant']} s{row['seed']}": json.loads(row["curve"]) for row in runs.iter_rows(named=True)}
-    losses = {name: [(point[0], point[1]) for point in points] for name, points in lines.items()}
     columns = ["variant", "seed", "loss", "n_steps", "loss_first", "loss_last", "accuracy_last", "seconds"]
     titles = ["variant", "seed", "loss", "steps", "loss, first tenth", "loss, last tenth", "pairs right, last tenth"]
     ends = Table("Trainings", [*titles, "seconds"], runs.select(columns).rows(), {"seconds": ",.0f"})
-    return Section(
-        "Training",
-        [
-            ends,
-            Picture(
-                figures.curves(losses, "optimiser step", "loss"),
-                "Training loss of each run by optimiser step; the table of trainings holds where each starts and ends.",
-            ),
-        ],
+    points = [(row["variant"], row["seed"], json.loads(row["curve"])) for row in runs.iter_rows(named=True)]
+    return Section("Training", [ends, *(_curve(points, name, place) for name, place in MEASURES.items())])
+
+
+def _curve(runs: list[tuple[str, int, list[Any]]], name: str, place: int) -> Picture:
+    groups: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for variant, seed, points in runs:
+        groups.setdefault(variant, {})[f"seed {seed}"] = [(point[0], point[place]) for point in points]
+    cells = [[variant, seed, *_few(points, place)] for variant, seed, points in runs]
+    titles = ["variant", "seed", *(f"{100 * i // (SHOWN - 1)} % of the steps" for i in range(SHOWN))]
+    return Picture(
+        figures.panels(groups, "optimiser step", name),
+        f"Training: {name} by optimiser step, a panel per variant and a line per seed.",
+        Table(f"{name.capitalize()} along the training", titles, cells),
     )
+
+
+def _few(points: list[Any], place: int) -> list[float | None]:
+    if not points:
+        return [None] * SHOWN
+    return [points[round(i * (len(points) - 1) / (SHOWN - 1))][place] for i in range(SHOWN)]
