@@ -188,9 +188,7 @@ def test_a_slope_is_found_though_a_fifth_of_the_labels_is_wrong() -> None:
     assert fit(np.zeros(5)).slope == 0.0
 
 
-def test_models_that_contradict_the_labels_they_learnt_from_know_nothing_and_few_margins_are_not_believed_fully() -> (
-    None
-):
+def test_models_that_contradict_the_labels_they_learnt_from_know_nothing_and_few_margins_are_no_proof() -> None:
     rng = np.random.default_rng(0)
     contrary = rng.normal(-0.3, 1, 60)
     assert fit(contrary).slope < 0 == fit(contrary, contrary=False).slope
