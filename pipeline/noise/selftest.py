@@ -150,7 +150,7 @@ def _vote(
     scores = {
         "mean margin": -strength["mean"].to_numpy(),
         "share of voters against": strength["share_against"].to_numpy(),
-        "LCPO": noise,
+        "LCPO": np.nan_to_num(noise, nan=0.0),  # unknown where heads are no better than chance: no order at all
         "spread": strength["spread"].to_numpy(),
         "length (baseline)": -noisy.length,
         "random (control)": np.array([unit_for("noise test random", key) for key in keys]),

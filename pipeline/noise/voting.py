@@ -10,7 +10,7 @@ from pipeline.config import NoiseSettings
 from pipeline.engine.base import Reject
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
-from pipeline.noise.calibrate import calibrate
+from pipeline.noise.calibrate import OWN, calibrate
 from pipeline.noise.combine import log_sigmoid_centred
 from pipeline.noise.crossfit import Curve, Fit, out_of_fold
 from pipeline.noise.features import Features
@@ -177,7 +177,7 @@ def judge(
         pairs: rows of the source variant.
         votes: rows of `pair_votes` on them.
     """
-    own = votes.filter(pl.col("kind").is_in(["reward head", "fine-tuned"]))
+    own = votes.filter(pl.col("kind").is_in(OWN))
     others = votes.filter(pl.col("kind").is_in(["external", "recorded"]))
     labels = pairs.select("pair_id", voter_id="label:" + pl.col("method"))
     labels = labels.join(votes.select("pair_id").unique(), on="pair_id", how="semi")

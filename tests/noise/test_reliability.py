@@ -186,3 +186,15 @@ def test_a_slope_is_found_though_a_fifth_of_the_labels_is_wrong() -> None:
         assert (found.slope * scale, found.label_eta) == pytest.approx((1.0, 0.8), abs=0.06)
     assert fit(-signed).slope == pytest.approx(-1.0, abs=0.06)
     assert fit(np.zeros(5)).slope == 0.0
+
+
+def test_models_that_contradict_the_labels_they_learnt_from_know_nothing_and_few_margins_are_no_proof() -> None:
+    rng = np.random.default_rng(0)
+    contrary = rng.normal(-0.3, 1, 60)
+    assert fit(contrary).slope < 0 == fit(contrary, contrary=False).slope
+    means = pl.DataFrame({"pair_id": [f"p{i}" for i in range(60)], "mean": contrary})
+    assert calibrated_prior(means).is_empty()
+    labels = pl.DataFrame({"pair_id": means["pair_id"], "voter_id": LABEL, "p": 1.0})
+    found = lcpo(labels, calibrated_prior(means))
+    assert found.pairs["noise_score"].null_count() == 60 and eta(found)[LABEL] is None  # unknown, and not 0.1 or 0.5
+    assert fit(np.ones(8)).slope < 6  # eight margins that all agree: likely right, not certainly
