@@ -24,7 +24,7 @@ USE = Instruction("keywords:existence", {"keywords": ["river"]})
     [
         (WORDS, "Please reply with at least 5 words.", None),
         (COMMA, "Please write without commas.", None),
-        (USE, 'Please mention "river" in the reply.', None),
+        (USE, 'Please include "river" somewhere in the reply.', None),
         (WORDS, "", "empty"),
         (WORDS, "use  at least 5 words", "the template's own words"),
         (WORDS, "Sure!\nUse at least 5 words.", "more than one line"),
@@ -63,7 +63,7 @@ def test_both_sides_get_the_same_words_and_the_row_stays_valid() -> None:
     assert new.height == rows.height and not rejects
     n = sum(len(read(each)) for each in rows["instructions"])
     assert new["reworded"].sum() + sum(kept.values()) == n and new["reworded"].sum() > 0.8 * n
-    assert set(new["synthesis_id"]).isdisjoint(rows.filter(pl.col("kind") == "intra")["synthesis_id"])
+    assert set(new.filter(pl.col("reworded") > 0)["synthesis_id"]).isdisjoint(rows["synthesis_id"])
     for row in new.filter((pl.col("kind") == "intra") & (pl.col("reworded") > 0)).to_dicts():
         asked = [row[key][-1]["content"].split("\n") for key in ("messages", "other_messages")]
         assert [line.startswith("- Please: ") for line in asked[0]] == [
