@@ -25,6 +25,10 @@ SELECT 'pair_strengths', 0, 0 -- reward heads read texts and sample none
 UNION ALL
 SELECT 'instructions', coalesce(sum(tokens), 0)::BIGINT, count(DISTINCT prompt_id) FROM instructions -- of rewording only
 UNION ALL
-SELECT 'code_pairs', coalesce(sum(tokens), 0)::BIGINT, count(DISTINCT prompt_id) FROM code_pairs
+SELECT 'code_pairs', coalesce(sum(tokens), 0)::BIGINT, count(DISTINCT prompt_id) FROM (
+    SELECT tokens, prompt_id FROM code_pairs
+    UNION ALL -- drafts, revisions and chats that came to nothing
+    SELECT ("row"->>'tokens')::BIGINT, NULL FROM rejects WHERE "table" = 'code_pairs'
+)
 UNION ALL
 SELECT 'unpaired', 0, count(DISTINCT prompt_id) FROM unpaired -- made from responses: nothing is sampled

@@ -36,15 +36,15 @@ async def from_commit(
         try:
             (reply,) = await engine.sample(Prompt(tuple(turns)), sampling, [seed])
         except RequestFailed as error:
-            return _reject("commit", change["change_id"], str(error))
+            return _reject("commit", change["change_id"], str(error), tokens=tokens)
         tokens += len(reply.token_ids)
         replies.append(reply)
         turns.append(Turn(role="assistant", content=reply.text))
         if number == 1 and (stop := _no(says_better(reply))):
-            return _reject("commit", change["change_id"], stop, reply)
+            return _reject("commit", change["change_id"], stop, reply, tokens)
     read = read_commit(replies[-1])
     if isinstance(read, Malformed):
-        return _reject("commit", change["change_id"], f"malformed: {read.reason}", replies[-1])
+        return _reject("commit", change["change_id"], f"malformed: {read.reason}", replies[-1], tokens)
     messages = commit_messages(read)
     origin = {
         "prompt_id": content_id(messages, None, None),
@@ -66,7 +66,9 @@ async def draft(engine: Engine, prompt: Row, settings: CodeSettings, run_seed: i
         return _reject("evol", prompt["prompt_id"], str(error))
     code = extract(reply.text)
     if code is None:
-        return _reject("evol", prompt["prompt_id"], "malformed: the draft holds no program", reply)
+        return _reject(
+            "evol", prompt["prompt_id"], "malformed: the draft holds no program", reply, len(reply.token_ids)
+        )
     return code, len(reply.token_ids)
 
 
@@ -81,15 +83,16 @@ async def revise(
     try:
         (reply,) = await engine.sample(chat, sampling, [seed_for(run_seed, prompt_id, "code revision", 0)])
     except RequestFailed as error:
-        return _reject("evol", prompt_id, str(error))
+        return _reject("evol", prompt_id, str(error), tokens=spent)
+    spent += len(reply.token_ids)
     read = read_evol(reply, code)
     if isinstance(read, GoodEnough):
-        return _reject("evol", prompt_id, "good enough: the critic has nothing to improve", reply)
+        return _reject("evol", prompt_id, "good enough: the critic has nothing to improve", reply, spent)
     if isinstance(read, Malformed):
-        return _reject("evol", prompt_id, f"malformed: {read.reason}", reply)
+        return _reject("evol", prompt_id, f"malformed: {read.reason}", reply, spent)
     origin = {name: prompt[name] for name in ("prompt_id", "split", "messages", "licence")}
     origin["source"] = f"prompt {prompt_id}"
-    return _row("evol", read, origin, instruction, (engine.policy_id, draft_id), spent + len(reply.token_ids))
+    return _row("evol", read, origin, instruction, (engine.policy_id, draft_id), spent)
 
 
 async def evolve(drafter: Engine, critic: Engine, prompt: Row, settings: CodeSettings, run_seed: int) -> Row | Reject:
@@ -129,5 +132,7 @@ def _row(method: str, read: Improved, origin: Row, instruction: str, policies: t
     }
 
 
-def _reject(method: str, row_id: str, reason: str, reply: Completion | None = None) -> Reject:
-    return Reject("code_pairs", STEP[method], row_id, reason, {"reply": reply.text} if reply else {})
+def _reject(method: str, row_id: str, reason: str, reply: Completion | None = None, tokens: int = 0) -> Reject:
+    """`tokens` were sampled for it in vain: they are part of what the pairs cost."""
+    said: dict[str, object] = {"reply": reply.text} if reply else {}
+    return Reject("code_pairs", STEP[method], row_id, reason, {**said, "tokens": tokens})

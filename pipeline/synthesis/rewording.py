@@ -5,8 +5,9 @@ The paper says nothing readable about wording: all of this is our choice. A rewo
 - it is one line, not the template's, and at most `reword_ratio` times as long or as short, in words;
 - every number, quoted word, and comparison ("at least") occurs as often as in the template, and no other one does;
 - it negates where the template does, and only there;
-- it has every content word that all our own wordings of that kind share, and is nearer to these wordings (Jaccard
-  similarity of content words) than to those of any other kind with arguments of the same types;
+- it has every content word that all our own wordings of that kind share (a kind without any is not reworded), and is
+  nearer to these wordings (Jaccard similarity of content words) than to those of any other kind with arguments of the
+  same types;
 - it repeats neither the prompt's answer nor a run of the response's words.
 
 What fails keeps its template, and the reason is counted. The two prompts of an intra-sample pair stay alike: the one
@@ -154,6 +155,8 @@ def fault(new: str, one: Instruction, template: str, ratio: float) -> str | None
         return "negated otherwise"
     if any(shown(key, value) not in new for key, value in one.arguments.items()):
         return "an argument is missing"
+    if not _shared(one.name):
+        return "nothing to check it by"
     if not _shared(one.name) <= _stems(new):
         return "what it is about is missing"
     return None if _is_nearest(new, one) else "it may be about something else"
@@ -182,20 +185,26 @@ async def _said(
     if reply.finish_reason == "length":
         return "cut off by the token limit", len(reply.token_ids)
     said = reply.text.strip()
-    sides = [said if one is both[asked] else _filled(said, both[asked], one) for one in both]
+    sides = [said if one is both[asked] else _filled(said, both[asked], one, style) for one in both]
     known = tuple(side for side in sides if side is not None)
-    return (known if len(known) == len(both) else "an argument is missing"), len(reply.token_ids)
+    return (known if len(known) == len(both) else "its arguments cannot be told from its words"), len(reply.token_ids)
 
 
-def _filled(said: str, one: Instruction, other: Instruction) -> str | None:
-    """The same words with another instruction's arguments; None where one's own are not all found."""
+def _filled(said: str, one: Instruction, other: Instruction, style: int) -> str | None:
+    """The same words with another instruction's arguments; None where these cannot be told from the other words.
+
+    They can where the same replacement makes the one's template into the other's, and finds as many places in both.
+    """
+    template = one.text(style)
     for key, value in one.arguments.items():
         mine, theirs = shown(key, value), shown(key, other.arguments[key])
-        if mine != theirs:
-            said, n = re.subn(rf"(?<!\w){re.escape(mine)}(?!\w)", theirs.replace("\\", r"\\"), said)
-            if n == 0:
-                return None
-    return said
+        if mine == theirs:
+            continue
+        place, new = re.compile(rf"(?<!\w){re.escape(mine)}(?!\w)"), theirs.replace("\\", r"\\")
+        (said, found), (template, wanted) = place.subn(new, said), place.subn(new, template)
+        if found != wanted:
+            return None
+    return said if template == other.text(style) else None
 
 
 def _fault(

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from assets.codefavor import _made
+from assets.produce import reject_rows
 from pipeline import config, tables
 from pipeline.config import SandboxSettings
 from pipeline.engine.model import Model
@@ -86,3 +87,11 @@ def test_prompts_and_changes_become_measured_pairs_and_the_rest_is_counted_by_re
     }
     (reject,) = made.rejects
     assert json.loads(json.dumps(reject.row))["reply"] == "I do not know."  # type: ignore[union-attr]
+
+
+def test_what_came_to_nothing_is_part_of_the_cost(shop: Any) -> None:
+    made = _made(shop, shop.base)
+    shop.lake.write("code_pairs", made.rows, Commit("code pairs"), rejects=reject_rows(made.rejects))
+    cost = dict(shop.lake.query_file("data_tokens").select("source", "tokens").iter_rows())
+    assert cost["code_pairs"] == made.rows["tokens"].sum() + len("I do not know.")
+    assert cost["code_pairs"] == shop.room.engine(None).usage.sampled_tokens

@@ -19,7 +19,10 @@ from assets.workshop import Workshop
 from pipeline import tables
 from pipeline.engine.model import Model
 from pipeline.engine.rendering import Renderer
+from pipeline.engine.room import EngineRoom
 from pipeline.store import Commit, Lake
+from pipeline.verify.instructions import read
+from tests.synthesis.test_rewording import Rewriter
 
 RIVERS = "Which long rivers rise in the mountains and end in the northern sea without ever passing a town?"
 BREAD = "How does a baker know that the dough for tomorrow has rested for as long as it should?"
@@ -72,6 +75,28 @@ def test_prompts_pairs_rejects_and_the_overlap_table(tmp_path: Path, monkeypatch
     (check,) = done.get_asset_check_evaluations()
     assert not check.passed and check.severity == dg.AssetCheckSeverity.WARN
     assert check.metadata["overlaps"].value == 2 and check.metadata["test_prompts"].value == 1
+
+
+def test_with_rewording_the_model_is_asked_and_what_keeps_its_template_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHARD_HOME", str(tmp_path))
+    monkeypatch.setattr(Workshop, "base", Model(tmp_path, "m@0"))
+    engine = Rewriter(lambda text: "Please: " + text if "word" in text else "I cannot.")
+    monkeypatch.setattr(EngineRoom, "engine", lambda self, model: engine)
+    fill(tmp_path)
+    shop = profile(tmp_path, "mapl_intra")
+    path = tmp_path / "p.yaml"
+    path.write_text(path.read_text() + "mapl: {reword: true, max_instructions: 6}\n")
+    done = dg.materialize([instructions], resources={"shop": shop})
+    (made,) = done.asset_materializations_for_node("instructions")
+    with Lake(tmp_path) as lake:
+        rows = lake.read("instructions")
+    kept = sum(int(v.value) for name, v in made.metadata.items() if name.startswith("kept its template"))  # type: ignore[arg-type]
+    n = sum(len(read(each)) for each in rows["instructions"])
+    assert made.metadata["reworded_instructions"].value == rows["reworded"].sum() > 0
+    assert kept + rows["reworded"].sum() == n and len(engine.calls) == n
+    assert rows["tokens"].sum() == engine.usage.sampled_tokens
 
 
 def test_nothing_is_made_where_no_variant_uses_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

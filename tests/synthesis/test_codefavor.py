@@ -51,7 +51,8 @@ def test_three_turns_make_a_task_with_two_solutions() -> None:
 )
 def test_a_no_ends_the_chat_and_a_bad_reply_is_counted_apart(texts: tuple[str, ...], reason: str) -> None:
     row, engine = commit(*texts)
-    assert isinstance(row, Reject) and row.reason == reason and row.row == {"reply": texts[-1]}
+    assert isinstance(row, Reject) and row.reason == reason and row.row["reply"] == texts[-1]
+    assert row.row["tokens"] == engine.usage.sampled_tokens  # paid for in vain
     assert len(engine.calls) == len(texts)
 
 
@@ -74,8 +75,10 @@ def test_a_draft_by_one_model_is_revised_by_another() -> None:
     ],
 )
 def test_each_end_of_an_evolution_has_its_reason(draft: str, revision: str, reason: str) -> None:
-    row = asyncio.run(evolve(Scripted(draft), Scripted(revision), PROMPT, CodeSettings(), 0))
+    drafter, critic = Scripted(draft), Scripted(revision)
+    row = asyncio.run(evolve(drafter, critic, PROMPT, CodeSettings(), 0))
     assert isinstance(row, Reject) and row.reason == reason and row.step == "code evol"
+    assert row.row["tokens"] == drafter.usage.sampled_tokens + critic.usage.sampled_tokens
 
 
 def test_a_prompt_that_is_too_long_is_a_reject() -> None:

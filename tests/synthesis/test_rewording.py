@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.config import MaplSettings
 from pipeline.synthesis.mapl import synthesise
-from pipeline.synthesis.rewording import fault, reword_all
+from pipeline.synthesis.rewording import _filled, fault, reword_all
 from pipeline.verify.instructions import Instruction, read
 from pipeline.verify.instructions.text import words
 from tests.scripted import ScriptedEngine
@@ -24,7 +24,7 @@ USE = Instruction("keywords:existence", {"keywords": ["river"]})
     [
         (WORDS, "Please reply with at least 5 words.", None),
         (COMMA, "Please write without commas.", None),
-        (USE, 'Please mention "river" in the reply.', None),
+        (USE, 'Please start with "river" in the reply.', "nothing to check it by"),
         (WORDS, "", "empty"),
         (WORDS, "use  at least 5 words", "the template's own words"),
         (WORDS, "Sure!\nUse at least 5 words.", "more than one line"),
@@ -62,8 +62,8 @@ def test_both_sides_get_the_same_words_and_the_row_stays_valid() -> None:
     new, rejects, kept = reword_all(Rewriter(lambda text: "Please: " + text), rows, responses, MaplSettings(), 0)
     assert new.height == rows.height and not rejects
     n = sum(len(read(each)) for each in rows["instructions"])
-    assert new["reworded"].sum() + sum(kept.values()) == n and new["reworded"].sum() > 0.8 * n
-    assert set(new["synthesis_id"]).isdisjoint(rows.filter(pl.col("kind") == "intra")["synthesis_id"])
+    assert new["reworded"].sum() + sum(kept.values()) == n and new["reworded"].sum() > 0.3 * n
+    assert set(new.filter(pl.col("reworded") > 0)["synthesis_id"]).isdisjoint(rows["synthesis_id"])
     for row in new.filter((pl.col("kind") == "intra") & (pl.col("reworded") > 0)).to_dicts():
         asked = [row[key][-1]["content"].split("\n") for key in ("messages", "other_messages")]
         assert [line.startswith("- Please: ") for line in asked[0]] == [
@@ -73,6 +73,14 @@ def test_both_sides_get_the_same_words_and_the_row_stays_valid() -> None:
         for line, one in zip(asked[1][-len(read(row["instructions"])) :], read(row["other_instructions"]), strict=True):
             assert any(one.text(style) in line for style in range(3))  # the worse prompt's own arguments
     assert new.equals(reword_all(Rewriter(lambda text: "Please: " + text), rows, responses, MaplSettings(), 0)[0])
+
+
+def test_a_word_of_the_template_is_no_argument_of_it() -> None:
+    be, of = (Instruction("order:first_word", {"word": word}) for word in ("be", "of"))
+    assert be.text(0) == 'The first word must be "be".'
+    assert _filled('Please let the first word be "be".', be, of, 0) is None  # it would become 'let the first word of'
+    ok, so = (Instruction("order:first_word", {"word": word}) for word in ("ok", "so"))
+    assert _filled('Please let the first word be "ok".', ok, so, 0) == 'Please let the first word be "so".'
 
 
 def test_a_model_that_answers_instead_of_rewording_changes_nothing_but_the_count() -> None:
