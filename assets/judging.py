@@ -10,12 +10,15 @@ from assets.principles import judge_contexts
 from assets.produce import Made, Metadata, Recipe, Result, column_schema, preview, produce
 from assets.sampling import OWNERS, learnable, responses, speed
 from assets.workshop import Workshop
+from pipeline import config
 from pipeline.code import code_version
+from pipeline.config import VoterSettings
 from pipeline.engine.base import Reject
 from pipeline.engine.model import Model
 from pipeline.judge import card, collect, rationales, reward, templates
 from pipeline.preferences.judged import rationale_pairs
 from pipeline.progress import bar
+from pipeline.rewards import reward_model
 
 CODE = code_version("pipeline/judge", "pipeline/engine", "pipeline/preferences/judged.py", "pipeline/tables")
 CARD_CODE = code_version("pipeline/judge", "pipeline/tables", "sql/judge_items.sql", "sql/judge_labels.sql")
@@ -67,7 +70,11 @@ def _votes_of(shop: Workshop, model: Model, number: int) -> tuple[pl.DataFrame, 
     if number < len(settings.models) and settings.models[number].kind == "reward":
         shop.room.rest()  # the engine's memory, before torch takes its own
         with bar(f"scores of {model.policy_id}") as advance:
-            score = reward.scorer(model.path, settings.models[number].max_model_len)
+            chosen = settings.models[number]
+            voter = VoterSettings(
+                name=model.policy_id, model=chosen.name, revision=chosen.revision, max_length=chosen.max_model_len
+            )
+            score = reward_model(voter, shop.settings.engine, config.home(), shop.settings.noise.micro_tokens)
             return reward.votes(score, model.policy_id, (learnable(shop), sampled, recorded), settings, advance)
     engine = shop.room.engine(model)
     with bar(f"votes of {model.policy_id}", lambda: speed(engine)) as advance:

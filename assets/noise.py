@@ -122,20 +122,16 @@ def _own_scores(
 
 def _external_scores(settings: Settings, pairs: pl.DataFrame) -> tuple[pl.DataFrame, list[Reject]]:
     """Rewards by models and servers from elsewhere."""
-    from pipeline.noise.external.local import classify
-    from pipeline.noise.external.scores import external_scores
-    from pipeline.noise.external.server import ask
-    from pipeline.noise.external.texts import conversations
+    from pipeline.noise.elsewhere import external_scores
+    from pipeline.rewards import reward_model
+    from pipeline.rewards.texts import conversations
 
     said = []
     asked = conversations(pairs)
     for voter in settings.noise.external:
         with bar(voter.name) as advance:
-            if voter.server:
-                said.append((ask(voter, asked, settings.engine, advance), voter.aspect))
-            else:
-                micro = settings.noise.micro_tokens
-                said.append((classify(voter, asked, config.home(), micro, advance), voter.aspect))
+            model = reward_model(voter, settings.engine, config.home(), settings.noise.micro_tokens)
+            said.append((model(asked, advance), voter.aspect))
     return external_scores(pairs, said, settings.noise.centre)
 
 

@@ -94,7 +94,10 @@ def noise_test(profile: Profile = "quick") -> None:
 def steptruth(
     file: Annotated[Path, typer.Argument(help="ProcessBench or PRMBench rows as JSON or JSONL, gzipped or not.")],
     profile: Profile = "quick",
-    value: Annotated[str, typer.Option(help="verdict, score or rollouts (which need a column `answer`).")] = "verdict",
+    value: Annotated[
+        str,
+        typer.Option(help="verdict, score, reward (of thoughts.reward) or rollouts (need `answer`)."),
+    ] = "verdict",
     threshold: Annotated[float, typer.Option(min=0, max=1, help="A step valued below it counts as wrong.")] = 0.5,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many rows.")] = None,
 ) -> None:
@@ -102,6 +105,7 @@ def steptruth(
     from pipeline.engine.model import resolve
     from pipeline.engine.room import EngineRoom
     from pipeline.progress import bar
+    from pipeline.rewards.values import rewards_of
     from pipeline.trees import truth
 
     settings = config.load(profile)
@@ -111,7 +115,8 @@ def steptruth(
     try:
         with bar("step values") as advance:
             engine = room.engine(resolve(settings.model, config.home()))
-            scored, rejects = truth.score(engine, solutions, thoughts, settings.seed, advance)
+            reward = rewards_of(settings.model_copy(update={"thoughts": thoughts}))
+            scored, rejects = truth.score(engine, solutions, thoughts, settings.seed, advance, reward)
     finally:
         room.close()
     found = {**truth.report(scored, threshold), "rejected": len(rejects)}

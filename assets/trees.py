@@ -10,6 +10,7 @@ from assets.workshop import Workshop
 from pipeline.code import code_version
 from pipeline.preferences.lists import build_lists
 from pipeline.progress import bar
+from pipeline.rewards.values import rewards_of
 from pipeline.trees.forest import plant
 
 LIST_CODE = code_version("pipeline/preferences/lists.py", "pipeline/trees", "pipeline/tables")
@@ -34,7 +35,7 @@ def thought_nodes(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         engine = shop.room.engine(shop.base)
         chosen = first_by_hash(learnable(shop), settings.thoughts.max_prompts)
         with bar("thoughts", lambda: speed(engine)) as advance:
-            rows, rejects = plant(engine, chosen, settings.thoughts, settings.seed, advance)
+            rows, rejects = plant(engine, chosen, settings.thoughts, settings.seed, advance, rewards_of(settings))
         return Made(rows, rejects, tree_metadata(shop.lake, rows))
 
     recipe = Recipe(

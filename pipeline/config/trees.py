@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from pipeline.config.noise import VoterSettings
 from pipeline.config.section import Section
 
 
@@ -41,9 +42,16 @@ class ThoughtSettings(GrowthSettings):
     search: Literal["breadth_first", "depth_first", "best_first", "branches"] = "breadth_first"
     generate: Literal["sample", "propose"] = "sample"
     value: Literal["rollouts", "verdict", "score", "vote", "reward"] = "rollouts"
+    reward: VoterSettings | None = None  # value reward: the reward model; its sigmoid is a thought's value
     beam: int = Field(2, ge=1)  # breadth_first: thoughts kept at each depth
     threshold: float = Field(0.25, ge=0, le=1)  # depth_first: thoughts valued below are not visited
     branches: int = Field(3, ge=1)  # branches: cuts of the reference path; TPO's code has 3
+
+    @model_validator(mode="after")
+    def _has_a_reward_model(self) -> "ThoughtSettings":
+        if self.value == "reward" and self.reward is None:
+            raise ValueError("value reward needs a reward model: thoughts.reward, with a name and a model or server")
+        return self
 
     @model_validator(mode="after")
     def _can_be_searched(self) -> "ThoughtSettings":

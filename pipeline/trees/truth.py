@@ -25,6 +25,7 @@ from pipeline.trees.forest import problem
 from pipeline.trees.growth import Tree
 from pipeline.trees.node import Node
 from pipeline.trees.plans import needs_answers, plan_of
+from pipeline.trees.value import Reward
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ def score(
     settings: ThoughtSettings,
     run_seed: int,
     progress: Callable[[int, int], None] | None = None,
+    reward: Reward | None = None,
 ) -> tuple[list[Scored], list[Reject]]:
     """Values every step of every solution through the code that values thoughts, each step on its own.
 
@@ -122,7 +124,7 @@ def score(
         name = f"row {solution.row + 1}"
         if solution.answer is None and needs_answers(settings):
             return Reject("step_truth", "steptruth", name, "no answer: rollouts cannot be checked")
-        tree = _tree(engine, solution, settings, run_seed)
+        tree = _tree(engine, solution, settings, run_seed, reward)
         nodes = _nodes(tree, solution.steps)
         try:
             await tree.value(nodes, new=nodes)
@@ -134,7 +136,7 @@ def score(
     return [d for d in done if isinstance(d, Scored)], [d for d in done if isinstance(d, Reject)]
 
 
-def _tree(engine: Engine, solution: Labelled, settings: ThoughtSettings, run_seed: int) -> Tree:
+def _tree(engine: Engine, solution: Labelled, settings: ThoughtSettings, run_seed: int, reward: Reward | None) -> Tree:
     prompt: dict[str, object] = {
         "prompt_id": content_id("step truth", solution.question),
         "messages": [Turn(role="user", content=solution.question)],
@@ -142,7 +144,7 @@ def _tree(engine: Engine, solution: Labelled, settings: ThoughtSettings, run_see
         "verifier": None if solution.answer is None else "math",
         "metadata": None,
     }
-    return Tree(engine, problem(prompt, engine.policy_id, settings), settings, plan_of(settings), run_seed)
+    return Tree(engine, problem(prompt, engine.policy_id, settings), settings, plan_of(settings, reward), run_seed)
 
 
 def _nodes(tree: Tree, steps: Sequence[str]) -> list[Node]:

@@ -13,16 +13,18 @@ from pipeline.engine.resident import Resident
 from pipeline.engine.server import ServerEngine
 from pipeline.engine.session import open_engine
 from pipeline.engine.vllm import VllmEngine
-from pipeline.errors import OrchardError
 from pipeline.judge import reward, strength
+from pipeline.rewards.texts import Said
 from tests.judge.simulated import prompts, responses
 
 TEXTS = {"p": ["a", "bbb", "bad"], "q": ["x", "x"]}
 
 
 def test_votes_of_a_reward_model_are_bradley_terry_and_what_is_no_number_is_rejected() -> None:
-    def score(items):
-        return [math.nan if text == "bad" else float(len(text)) for _, text in items]
+    def score(texts, _):
+        said = {key: turns[-1]["content"] for key, turns in texts.items()}
+        rewards = {key: float(len(text)) for key, text in said.items() if text != "bad"}
+        return Said("rm", rewards, {key: "its score is not finite" for key, text in said.items() if text == "bad"})
 
     known = (prompts(*TEXTS), responses(TEXTS), tables.empty("recorded_pairs"))
     rows, rejects = reward.votes(score, "rm@0", known, JudgeSettings())
@@ -32,7 +34,7 @@ def test_votes_of_a_reward_model_are_bradley_terry_and_what_is_no_number_is_reje
     assert set(rows["method"]) == {"scores"} and set(rows["criterion"]) == {"reward"}
     assert not tables.Votes.filter(rows)[1].counts()
     assert {(reject.row_id, reject.reason.split(":")[0]) for reject in rejects} == {
-        ("p-2", "its reward is no number"),
+        ("p-2", "its score is not finite"),
         ("q-1", "identical to an earlier response"),
         ("q-0", "one response only"),
     }
@@ -54,38 +56,6 @@ def classifier(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     LlamaForSequenceClassification(shape).save_pretrained(path)
     tokenizer.save_pretrained(path)
     return path
-
-
-def test_a_reward_is_the_head_on_the_last_token_of_the_whole_chat(classifier: Path) -> None:
-    import torch
-    from transformers import AutoTokenizer, LlamaForSequenceClassification
-
-    turns = [{"role": "user", "content": "2 + 2?"}]
-    tokenizer = AutoTokenizer.from_pretrained(str(classifier))
-    own = LlamaForSequenceClassification.from_pretrained(str(classifier)).eval()
-    expected = []
-    for text in ("4", "five, I think"):
-        chat = tokenizer.apply_chat_template([*turns, {"role": "assistant", "content": text}], tokenize=False)
-        hidden = own.model(torch.tensor([tokenizer(chat, add_special_tokens=False)["input_ids"]])).last_hidden_state
-        expected.append(float(own.score(hidden[:, -1]).detach()))
-    found = reward.scorer(classifier, 512)([(turns, "4"), (turns, "five, I think")])
-    assert found == pytest.approx(expected, abs=1e-6) and found[0] != found[1]
-
-
-def test_a_model_with_several_outputs_is_no_reward_model(classifier: Path, tmp_path: Path) -> None:
-    import json
-    import shutil
-
-    shutil.copytree(classifier, tmp_path, dirs_exist_ok=True)
-    shape = json.loads((tmp_path / "config.json").read_text())
-    two = {**shape, "id2label": {"0": "a", "1": "b"}, "label2id": {"a": 0, "b": 1}}
-    (tmp_path / "config.json").write_text(json.dumps(two))
-    (tmp_path / "model.safetensors").unlink()
-    from transformers import LlamaConfig, LlamaForSequenceClassification
-
-    LlamaForSequenceClassification(LlamaConfig(**two)).save_pretrained(tmp_path)
-    with pytest.raises(OrchardError, match="2 outputs, not 1"):
-        reward.scorer(tmp_path, 512)
 
 
 def test_a_judge_may_answer_on_servers_of_its_own_while_the_policy_is_sampled_here(classifier: Path, model: Model, models: Path, tmp_path: Path) -> None:  # fmt: skip  # noqa: E501

@@ -23,10 +23,10 @@ from pipeline.config import EngineSettings, NoiseSettings, ServerSettings, Voter
 from pipeline.engine import pool
 from pipeline.engine.base import RequestFailed
 from pipeline.errors import OrchardError
-from pipeline.noise.external.local import classify
-from pipeline.noise.external.scores import external_scores
-from pipeline.noise.external.server import ask
-from pipeline.noise.external.texts import Said, conversations, reward
+from pipeline.noise.elsewhere import external_scores
+from pipeline.rewards.local import Classifier
+from pipeline.rewards.server import ask
+from pipeline.rewards.texts import Said, conversations, reward
 from pipeline.tables import TABLES
 from tests.fake_server import Answer, FakeServer
 from tests.training.toy import save_tokenizer
@@ -64,7 +64,7 @@ def test_a_classifiers_reward_is_its_logit_or_the_log_odds_of_the_good_class(
     tmp_path: Path, labels: int, positive: int | None, signs: list[int]
 ) -> None:
     path = llama(tmp_path / "rm", labels)
-    said = classify(VoterSettings(name="v", model=str(path), positive=positive), TURNS, tmp_path, 100)
+    said = Classifier(VoterSettings(name="v", model=str(path), positive=positive), tmp_path, 100)(TURNS)
     network = LlamaForSequenceClassification.from_pretrained(path, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(path)
     for key, turns in TURNS.items():  # one at a time, without padding
@@ -79,7 +79,7 @@ def test_a_classifiers_reward_is_its_logit_or_the_log_odds_of_the_good_class(
 def test_an_encoder_without_a_chat_template_reads_question_and_answer_as_two_texts(tmp_path: Path) -> None:
     path = saved(tmp_path / "bert", BertForSequenceClassification, BertConfig(**SIZES, num_labels=1, pad_token_id=257))
     (path / "chat_template.jinja").unlink()
-    said = classify(VoterSettings(name="v", model=str(path)), TURNS, tmp_path, 64)
+    said = Classifier(VoterSettings(name="v", model=str(path)), tmp_path, 64)(TURNS)
     network = BertForSequenceClassification.from_pretrained(path, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(path)
     with torch.no_grad():
@@ -90,13 +90,13 @@ def test_an_encoder_without_a_chat_template_reads_question_and_answer_as_two_tex
 def test_models_that_cannot_vote_are_one_line_each_and_a_long_text_has_a_reason(tmp_path: Path) -> None:
     base = llama(tmp_path / "lm", 1, LlamaForCausalLM)
     with pytest.raises(OrchardError, match=r"voter 'v': .* has no trained score.weight: name a reward model"):
-        classify(VoterSettings(name="v", model=str(base)), TURNS, tmp_path, 100)
+        Classifier(VoterSettings(name="v", model=str(base)), tmp_path, 100)(TURNS)
     three = llama(tmp_path / "three", 3)
     with pytest.raises(OrchardError, match="voter 'v': 3 classes: say which one counts as good"):
-        classify(VoterSettings(name="v", model=str(three)), TURNS, tmp_path, 100)
+        Classifier(VoterSettings(name="v", model=str(three)), tmp_path, 100)(TURNS)
     with pytest.raises(OrchardError, match="voter 'v': has 3 classes: noise.external's positive is 3, from 0"):
-        classify(VoterSettings(name="v", model=str(three), positive=3), TURNS, tmp_path, 100)
-    said = classify(VoterSettings(name="v", model=str(three), positive=2, max_length=33), TURNS, tmp_path, 100)
+        Classifier(VoterSettings(name="v", model=str(three), positive=3), tmp_path, 100)(TURNS)
+    said = Classifier(VoterSettings(name="v", model=str(three), positive=2, max_length=33), tmp_path, 100)(TURNS)
     assert set(said.rewards) == {"t0", "t3"}
     assert "tokens do not fit into its max_length 33" in said.faults["t4"]
     with pytest.raises(ValidationError, match="voter 'v' needs either model or server"):

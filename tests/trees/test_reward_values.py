@@ -3,19 +3,25 @@
 import asyncio
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from pipeline.config import ThoughtSettings
+from pipeline.config import ThoughtSettings, VoterSettings, load
 from pipeline.engine.base import RequestFailed
 from pipeline.errors import OrchardError
+from pipeline.rewards.local import Classifier
+from pipeline.rewards.texts import Said
+from pipeline.rewards.values import Conversation, Rewards, rewards_of
 from pipeline.trees.forest import plant
-from pipeline.trees.reward import Conversation, Rewards, Scored
+from tests.noise.test_external import llama
 from tests.scripted import ScriptedEngine
 from tests.trees.mazes import PROBLEM, maze
 from tests.trees.test_best_first import prompt_rows
 
-VALUED = ThoughtSettings(value="reward", search="best_first", children=2, max_depth=4, max_expansions=3)
+NAMED = VoterSettings(name="v", model="somewhere")
+VALUED = ThoughtSettings(value="reward", reward=NAMED, search="best_first", children=2, max_depth=4, max_expansions=3)
 
 
 class Model:
@@ -25,12 +31,11 @@ class Model:
         self.likes = likes
         self.sizes: list[int] = []
 
-    def __call__(self, texts: Mapping[str, Conversation]) -> Scored:
+    def __call__(self, texts: Mapping[str, Conversation], _: object) -> Said:
         self.sizes.append(len(texts))
         said = {key: turns[-1]["content"] for key, turns in texts.items()}
-        return {k: math.log(3) if text.startswith(self.likes) else 0.0 for k, text in said.items() if text != "?"}, {
-            key: "it says nothing" for key, text in said.items() if text == "?"
-        }
+        rewards = {k: math.log(3) if text.startswith(self.likes) else 0.0 for k, text in said.items() if text != "?"}
+        return Said("model", rewards, {key: "it says nothing" for key, text in said.items() if text == "?"})
 
 
 def ask(model: Model, *texts: str) -> list[float | BaseException]:
@@ -52,7 +57,7 @@ def test_a_text_that_cannot_be_scored_fails_alone_and_a_broken_model_ends_everyt
     assert good == pytest.approx(0.75) and isinstance(bad, RequestFailed) and "it says nothing" in str(bad)
 
     class Broken(Model):
-        def __call__(self, texts: Mapping[str, Conversation]) -> Scored:
+        def __call__(self, texts: Mapping[str, Conversation], _: object) -> Said:
             raise OrchardError("voter 'x': no such model")
 
     assert all(isinstance(answer, OrchardError) for answer in ask(Broken(), "ab", "b"))
@@ -71,3 +76,24 @@ def test_the_reward_model_leads_the_search_of_every_tree(likes: str) -> None:
 def test_without_a_reward_model_it_is_one_clear_line() -> None:
     with pytest.raises(OrchardError, match="there is no reward model here"):
         plant(ScriptedEngine(maze), prompt_rows("one"), VALUED, 0)
+
+
+def test_a_profile_that_wants_rewards_and_names_no_model_is_refused() -> None:
+    with pytest.raises(ValidationError, match="value reward needs a reward model"):
+        ThoughtSettings(value="reward")
+
+
+def test_a_thoughts_value_is_the_sigmoid_of_a_real_classifiers_reward(tmp_path: Path) -> None:
+    folder = llama(tmp_path / "model", 1)
+    settings = load("quick").model_copy(
+        update={"thoughts": VALUED.model_copy(update={"reward": VoterSettings(name="v", model=str(folder))})}
+    )
+    rewards = rewards_of(settings)
+    assert rewards is not None and rewards_of(load("quick")) is None
+
+    async def value() -> float:
+        return await rewards(PROBLEM, "a\n")
+
+    turns = (*PROBLEM.messages, {"role": "assistant", "content": "a\n"})
+    alone = Classifier(VoterSettings(name="v", model=str(folder)), tmp_path, 100)({"t": turns}).rewards["t"]
+    assert asyncio.run(value()) == pytest.approx(1 / (1 + math.exp(-alone)), abs=1e-6)

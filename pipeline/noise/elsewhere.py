@@ -8,7 +8,7 @@ from pipeline import tables
 from pipeline.engine.base import Reject
 from pipeline.ids import content_id
 from pipeline.noise.combine import log_sigmoid_centred
-from pipeline.noise.external.texts import Said
+from pipeline.rewards.texts import Said
 
 
 def external_scores(

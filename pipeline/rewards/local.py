@@ -8,43 +8,53 @@ from pipeline.config import ModelSettings, VoterSettings
 from pipeline.engine.base import RequestFailed, Turn
 from pipeline.engine.model import resolve
 from pipeline.errors import OrchardError
-from pipeline.noise.external.texts import Conversations, Said, class_of, plain, reward
+from pipeline.rewards.texts import Conversations, Said, class_of, plain, reward
 
 Progress = Callable[[int, int], None]
 Tokens = dict[str, list[int]]  # what the network reads of one text
 
 
-def classify(
-    voter: VoterSettings, texts: Conversations, home: Path, micro_tokens: int, progress: Progress | None = None
-) -> Said:
-    """The classifier's reward of every conversation, in its own chat template, or as a pair of texts without one.
+class Classifier:
+    """A loaded classifier; its rewards are those of whole conversations.
 
     Raises:
         OrchardError: no such model, one without a trained classification head, or an unclear good class.
     """
-    assert voter.model is not None
-    model = resolve(ModelSettings(name=voter.model, revision=voter.revision), home)
-    network, tokenizer, device = _load(model.path, voter)
-    class_of(voter.positive, network.config.num_labels, voter.name)
-    said = Said(f"{voter.name}@{model.policy_id.rpartition('@')[2]}", {}, {})
-    encoded: dict[str, Tokens] = {}
-    for key in sorted(texts):
-        ids = _encode(tokenizer, texts[key])
-        if len(ids["input_ids"]) > voter.max_length:
-            tokens = len(ids["input_ids"])
-            said.faults[key] = f"voter {voter.name}: {tokens} tokens do not fit into its max_length {voter.max_length}"
-        else:
-            encoded[key] = ids
-    pad = network.config.get_text_config().pad_token_id
-    for batch in _batches(encoded, micro_tokens, single=pad is None):
-        for key, logits in zip(batch, _forward(network, [encoded[k] for k in batch], pad or 0, device), strict=True):
-            try:
-                said.rewards[key] = reward(logits, voter.positive, voter.name)
-            except RequestFailed as error:
-                said.faults[key] = f"voter {voter.name}: {error}"
-        if progress:
-            progress(len(said.rewards) + len(said.faults), len(texts))
-    return said
+
+    def __init__(self, voter: VoterSettings, home: Path, micro_tokens: int) -> None:
+        assert voter.model is not None
+        model = resolve(ModelSettings(name=voter.model, revision=voter.revision), home)
+        self._network, self._tokenizer, self._device = _load(model.path, voter)
+        class_of(voter.positive, self._network.config.num_labels, voter.name)
+        self._pad = self._network.config.get_text_config().pad_token_id
+        self._voter = voter
+        self._micro_tokens = micro_tokens
+        self.voter_id = f"{voter.name}@{model.policy_id.rpartition('@')[2]}"
+
+    def __call__(self, texts: Conversations, progress: Progress | None = None) -> Said:
+        """The reward of every conversation, in its own chat template, or as a pair of texts without one."""
+        said = Said(self.voter_id, {}, {})
+        encoded = self._encoded(texts, said)
+        for batch in _batches(encoded, self._micro_tokens, single=self._pad is None):
+            rows = _forward(self._network, [encoded[key] for key in batch], self._pad or 0, self._device)
+            for key, logits in zip(batch, rows, strict=True):
+                try:
+                    said.rewards[key] = reward(logits, self._voter.positive, self._voter.name)
+                except RequestFailed as error:
+                    said.faults[key] = f"voter {self._voter.name}: {error}"
+            if progress:
+                progress(len(said.rewards) + len(said.faults), len(texts))
+        return said
+
+    def _encoded(self, texts: Conversations, said: Said) -> dict[str, Tokens]:
+        """Tokens of those that fit; the others become faults."""
+        name, most = self._voter.name, self._voter.max_length
+        encoded = {key: _encode(self._tokenizer, texts[key]) for key in sorted(texts)}
+        lengths = {key: len(ids["input_ids"]) for key, ids in encoded.items()}
+        for key, length in lengths.items():
+            if length > most:
+                said.faults[key] = f"voter {name}: {length} tokens do not fit into its max_length {most}"
+        return {key: ids for key, ids in encoded.items() if lengths[key] <= most}
 
 
 def _load(path: Path, voter: VoterSettings) -> tuple[Any, Any, Any]:

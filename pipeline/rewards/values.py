@@ -4,13 +4,15 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping
 
+from pipeline.config import Settings, home
 from pipeline.engine.base import RequestFailed, Turn
 from pipeline.ids import content_id
+from pipeline.rewards import reward_model
+from pipeline.rewards.texts import Said
 from pipeline.trees.node import Problem
 
 Conversation = tuple[Turn, ...]  # the prompt's turns and the response so far
-Scored = tuple[Mapping[str, float], Mapping[str, str]]  # rewards in nats, and why others have none, by the texts' keys
-ScoreAll = Callable[[Mapping[str, Conversation]], Scored]
+ScoreAll = Callable[[Mapping[str, Conversation], None], Said]
 
 
 class Rewards:
@@ -49,16 +51,24 @@ class Rewards:
             batch, self._waiting = self._waiting, {}
             try:
                 texts = {key: turns for key, (turns, _) in batch.items()}
-                rewards, faults = await asyncio.to_thread(self._score_all, texts)
+                said = await asyncio.to_thread(self._score_all, texts, None)
             except Exception as error:  # every one who waits gets it, and so the run ends with it
                 for _, answer in batch.values():
                     answer.set_exception(error)
                 continue
             for key, (_, answer) in batch.items():
-                if key in rewards:
-                    answer.set_result(1 / (1 + math.exp(-max(-60.0, min(60.0, rewards[key])))))
+                if key in said.rewards:
+                    answer.set_result(1 / (1 + math.exp(-max(-60.0, min(60.0, said.rewards[key])))))
                 else:
-                    answer.set_exception(RequestFailed(faults.get(key, "the reward model gave no reward")))
+                    answer.set_exception(RequestFailed(said.faults.get(key, "the reward model gave no reward")))
+
+
+def rewards_of(settings: Settings) -> Rewards | None:
+    """The reward model that values thoughts; null where `thoughts.value` says otherwise."""
+    voter = settings.thoughts.reward
+    if settings.thoughts.value != "reward" or voter is None:
+        return None
+    return Rewards(reward_model(voter, settings.engine, home(), settings.noise.micro_tokens))
 
 
 def _seen(answer: asyncio.Future[float]) -> None:

@@ -16,7 +16,7 @@ from pipeline.engine.base import RequestFailed, Turn
 from pipeline.engine.client import Busy, Server, TryFailed, Unreachable
 from pipeline.engine.pool import ServerPool, opened
 from pipeline.errors import OrchardError
-from pipeline.noise.external.texts import Conversations, Said, reward
+from pipeline.rewards.texts import Conversations, Said, reward
 
 Progress = Callable[[int, int], None]
 
