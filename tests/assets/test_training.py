@@ -49,8 +49,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def train(shop: Any) -> list[dict[str, Any]]:
-    context = dg.build_asset_context(partition_key="outcome")
-    training.training_runs(context, shop=shop)
+    assert dg.materialize([training.training_runs], partition_key="outcome", resources={"shop": shop}).success
     return shop.lake.read("training_runs").sort("seed").to_dicts()
 
 
