@@ -155,6 +155,11 @@ def fault(new: str, one: Instruction, template: str, ratio: float) -> str | None
         return "negated otherwise"
     if any(shown(key, value) not in new for key, value in one.arguments.items()):
         return "an argument is missing"
+    return _strays(new, one)
+
+
+def _strays(new: str, one: Instruction) -> str | None:
+    """Whether the words are about what the instruction is about."""
     if not _shared(one.name):
         return "nothing to check it by"
     if not _shared(one.name) <= _stems(new):
