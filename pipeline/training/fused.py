@@ -1,7 +1,7 @@
 """Layers with a forward and backward pass of their own: fewer passes over memory, less kept between them."""
 
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -73,7 +73,8 @@ def fuse_layers(causal: nn.Module) -> None:
     """
     for module in causal.modules():
         if type(module).__name__.endswith("RMSNorm") and hasattr(module, "variance_epsilon"):
-            probe = torch.linspace(-3, 5, module.weight.numel(), device=module.weight.device)[None]
+            weight = cast(Tensor, module.weight)
+            probe = torch.linspace(-3, 5, weight.numel(), device=weight.device)[None]
             with torch.no_grad():
                 same = torch.allclose(_norm(module, probe), module(probe), rtol=1e-5, atol=1e-6)
             if same:
