@@ -80,12 +80,13 @@ def _evaluate(
 
     ids = [[candidate.policy_id, candidate.seed] for candidate, _ in candidates]
     judged = [settings.judge.model_dump(), [model.policy_id for model in shop.judges]]
+    asked = [settings.seed, *shop.engine_kind, ids, _sampling(shop).model_dump()]
     measured = [chosen.max_pairs, chosen.greedy, chosen.pass_at, chosen.kl_prompts, chosen.win_prompts]
     recipe = Recipe(
         "evaluations",
         f"evaluate {variant}",
         CODE["evaluations"],
-        [settings.seed, ids, _sampling(shop).model_dump(), measured, settings.training.beta, chosen.variants],
+        [*asked, measured, settings.training.beta, chosen.variants],
         parents=("prompts", "preferences"),
         partition={"variant": variant},
         extra=(JUDGING, judged, templates.text(settings.judge.template)) if chosen.win_prompts else (),

@@ -17,6 +17,7 @@ from assets.workshop import Workshop
 from pipeline.engine.model import Model
 from pipeline.engine.rendering import Renderer
 from pipeline.engine.room import EngineRoom
+from pipeline.rewards.texts import Conversations, Said
 from pipeline.store import Commit, Lake
 from tests.conftest import TINY
 from tests.judge.simulated import SimulatedJudge, prompts, responses, sigmoid
@@ -172,13 +173,15 @@ def test_principles_and_reversed_contexts_are_made_where_a_variant_wants_them_an
     assert (card["context_accuracy"], card["n_contexts"]) == (1.0, 10)
 
 
+def shortest(texts: Conversations, _: object) -> Said:
+    return Said("rm", {key: -float(len(turns[-1]["content"])) for key, turns in texts.items()}, {})
+
+
 def test_a_reward_model_votes_beside_a_judge_that_answers_and_is_asked_nothing(home: Path) -> None:
     judges_ = [SimulatedJudge(fair, "one@0"), SimulatedJudge(lambda a, b: 1 / 0, "rm@0")]
     models = [{"name": "one"}, {"name": "rm", "kind": "reward"}]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "pipeline.judge.reward.scorer", lambda path, length: lambda items: [-float(len(t)) for _, t in items]
-        )
+        patch.setattr("assets.judging.reward_model", lambda *_: shortest)
         assert materialise(home, *judges_, variants=["osp"], models=models, contexts=3).success
     found = rows(home, "votes").group_by("judge_id", "method", "criterion").len().sort("judge_id").rows()
     assert found == [("one@0", "pairwise", "overall", 80), ("rm@0", "scores", "reward", 80)]

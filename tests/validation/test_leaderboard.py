@@ -39,7 +39,15 @@ def test_seeds_are_averaged_before_pairing_and_gains_are_per_prompt() -> None:
     )
     runs = pl.DataFrame(
         [
-            {"variant": "good", "seed": s, "n_pairs": 3, "n_tokens": 9, "length_ratio": 1.5, "seconds": 900.0}
+            {
+                "variant": "good",
+                "seed": s,
+                "n_pairs": 3,
+                "n_tokens": 9,
+                "n_steps": 2,
+                "length_ratio": 1.5,
+                "seconds": 900.0,
+            }
             for s in (0, 1)
         ]
     )
