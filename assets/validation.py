@@ -28,7 +28,7 @@ from pipeline.validation.report import made, write_report
 from pipeline.validation.untrained import untrained
 
 MEASURES = [f"pipeline/validation/{name}.py" for name in ("evaluate", "diversity", "ranking", "likelihood", "wins")]
-TRAINER = ("attention", "fused", "head", "logps", "policy", "reference", "tokens", "tree")
+TRAINER = ("attention", "fused", "head", "loading", "logps", "policy", "reference", "tokens", "tree")
 LOGPS = [f"pipeline/training/{name}.py" for name in TRAINER]
 TABLES = [f"pipeline/validation/{name}.py" for name in ("metrics", "leaderboard", "scores", "statistics")]
 CODE = {

@@ -103,7 +103,7 @@ def ours(model: Path, pairs: pl.DataFrame, folder: Path) -> dict[str, float]:
 
 def sides(model: Path, pairs: pl.DataFrame) -> list[tuple[int, ...]]:
     """Token ids of context and text of both sides of every pair, as our trainer makes them."""
-    from pipeline.training.policy import load_tokenizer
+    from pipeline.training.loading import load_tokenizer
     from pipeline.training.tokens import tokenize
 
     examples = tokenize(pairs, load_tokenizer(model), SETTINGS.max_length).examples

@@ -5,8 +5,9 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.config import TrainingSettings
+from pipeline.training.loading import load
 from pipeline.training.losses.base import compared
-from pipeline.training.policy import Precision, halve_frozen, load
+from pipeline.training.policy import Precision, halve_frozen
 from pipeline.training.reference import lookup, recompute
 from pipeline.training.tokens import tokenize
 

@@ -11,7 +11,8 @@ from pipeline.config import TrainingSettings
 from pipeline.errors import OrchardError
 from pipeline.training import parallel, schedule
 from pipeline.training.data import Data, arrange
-from pipeline.training.policy import Precision, load_tokenizer
+from pipeline.training.loading import load_tokenizer
+from pipeline.training.policy import Precision
 from pipeline.training.reference import lookup
 from pipeline.training.result import TrainResult, result_of
 from pipeline.training.run import Run

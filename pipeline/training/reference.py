@@ -12,9 +12,10 @@ from pipeline.config import TrainingSettings
 from pipeline.errors import OrchardError
 from pipeline.training import memory
 from pipeline.training.example import Example, Side, text_id
+from pipeline.training.loading import load, load_tokenizer
 from pipeline.training.logps import side_logps, spread
 from pipeline.training.losses.prompt_contrast import crossed
-from pipeline.training.policy import Policy, Precision, halve_frozen, load, load_tokenizer
+from pipeline.training.policy import Policy, Precision, halve_frozen
 from pipeline.training.tokens import tokenize
 from pipeline.training.tree import micro_batches
 

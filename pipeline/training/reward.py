@@ -24,7 +24,8 @@ from pipeline.noise.loss import bradley_terry, length_correlation
 from pipeline.noise.targets import Places, Targets
 from pipeline.training import memory
 from pipeline.training.example import Example
-from pipeline.training.policy import Policy, Precision, adapt, checkpointing, free_full, load
+from pipeline.training.loading import load
+from pipeline.training.policy import Policy, Precision, adapt, checkpointing, free_full
 from pipeline.training.schedule import batches, learning_rate
 from pipeline.training.tree import micro_batches
 

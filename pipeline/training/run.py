@@ -13,7 +13,8 @@ from pipeline.ids import content_id, seed_for
 from pipeline.training import checkpoint, parallel, save
 from pipeline.training.checkpoint import Progress
 from pipeline.training.data import Data
-from pipeline.training.policy import Policy, Precision, adapt, checkpointing, free_full, load
+from pipeline.training.loading import load
+from pipeline.training.policy import Policy, Precision, adapt, checkpointing, free_full
 from pipeline.training.reference import recompute
 from pipeline.training.schedule import Step
 from pipeline.training.step import run_step

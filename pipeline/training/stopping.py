@@ -13,9 +13,10 @@ from pipeline.errors import OrchardError
 from pipeline.training import memory, parallel
 from pipeline.training.checkpoint import Progress
 from pipeline.training.data import Data, arrange
+from pipeline.training.loading import load_tokenizer
 from pipeline.training.logps import text_logps
 from pipeline.training.losses.columns import columns_of
-from pipeline.training.policy import Policy, load_tokenizer
+from pipeline.training.policy import Policy
 from pipeline.training.reference import lookup
 from pipeline.training.tokens import tokenize
 from pipeline.training.tree import micro_batches

@@ -12,8 +12,9 @@ from pipeline.engine.rendering import Renderer
 from pipeline.engine.session import run_all
 from pipeline.ids import seed_for
 from pipeline.training.example import Side
+from pipeline.training.loading import load, load_tokenizer
 from pipeline.training.losses.base import compared
-from pipeline.training.policy import Policy, load, load_tokenizer
+from pipeline.training.policy import Policy
 from pipeline.training.reference import all_logps, lookup
 from pipeline.training.tokens import tokenize
 from pipeline.validation.ranking import measured, of_reference

@@ -13,8 +13,9 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 from pipeline.training.attention import TreeAttention
 from pipeline.training.fused import LoraLinear, RmsNorm, SwiGlu
 from pipeline.training.head import FrozenHead
+from pipeline.training.loading import load
 from pipeline.training.logps import text_logps
-from pipeline.training.policy import Policy, Precision, adapt, load
+from pipeline.training.policy import Policy, Precision, adapt
 from pipeline.training.tokens import tokenize
 from pipeline.training.tree import grow
 

@@ -7,8 +7,9 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from pipeline.training.example import Example, Side
+from pipeline.training.loading import load
 from pipeline.training.logps import side_logps, spread, text_logps
-from pipeline.training.policy import Policy, load
+from pipeline.training.policy import Policy
 from tests.training.toy import save_tokenizer
 
 SHOTS = (5, 6, 7, 8, 9, 10, 11)

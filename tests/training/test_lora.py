@@ -8,9 +8,10 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from pipeline.config import TrainingSettings
+from pipeline.training.loading import load
 from pipeline.training.logps import text_logps
 from pipeline.training.loop import train
-from pipeline.training.policy import adapt, load
+from pipeline.training.policy import adapt
 from pipeline.training.reference import reference_logps
 from pipeline.training.save import merged
 from pipeline.training.tokens import tokenize

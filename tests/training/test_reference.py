@@ -9,7 +9,7 @@ from pipeline import tables
 from pipeline.config import TrainingSettings
 from pipeline.errors import OrchardError
 from pipeline.training.accuracy import log_ratios, reward_accuracy
-from pipeline.training.policy import load, load_tokenizer
+from pipeline.training.loading import load, load_tokenizer
 from pipeline.training.reference import lookup, reference_logps
 from pipeline.training.tokens import tokenize
 from tests.training.test_logps import plainly

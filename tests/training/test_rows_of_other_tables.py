@@ -11,8 +11,8 @@ from pipeline.errors import OrchardError
 from pipeline.training import loop, schedule
 from pipeline.training.accuracy import reward_accuracy
 from pipeline.training.data import Data, arrange
+from pipeline.training.loading import load, load_tokenizer
 from pipeline.training.losses.prompt_contrast import crossed
-from pipeline.training.policy import load, load_tokenizer
 from pipeline.training.rationales import attach
 from pipeline.training.reference import all_logps, lookup, reference_logps
 from pipeline.training.step import backward

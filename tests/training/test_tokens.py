@@ -7,7 +7,7 @@ import pytest
 from pipeline import tables
 from pipeline.errors import OrchardError
 from pipeline.training.example import Example, text_id
-from pipeline.training.policy import load_tokenizer
+from pipeline.training.loading import load_tokenizer
 from pipeline.training.tokens import tokenize
 from tests.training.toy import frame, pair
 

@@ -16,8 +16,8 @@ from pipeline.training import checkpoint, losses, memory, step
 from pipeline.training.accuracy import reward_accuracy
 from pipeline.training.checkpoint import Progress
 from pipeline.training.data import Data
+from pipeline.training.loading import load, load_tokenizer
 from pipeline.training.loop import TrainResult, train
-from pipeline.training.policy import load, load_tokenizer
 from pipeline.training.reference import lookup, reference_logps
 from pipeline.training.tokens import tokenize
 from tests.training.toy import frame, pair

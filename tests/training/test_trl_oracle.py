@@ -12,7 +12,7 @@ from trl import DPOConfig, DPOTrainer
 from pipeline.config import LossSettings, TrainingSettings
 from pipeline.training.data import Data
 from pipeline.training.example import Example
-from pipeline.training.policy import load
+from pipeline.training.loading import load
 from pipeline.training.reference import lookup, reference_logps
 from pipeline.training.step import backward
 from pipeline.training.tokens import tokenize

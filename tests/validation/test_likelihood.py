@@ -12,7 +12,8 @@ from pipeline.config import TrainingSettings
 from pipeline.engine.base import Completion, Prompt, Sampling, Usage
 from pipeline.engine.rendering import Renderer
 from pipeline.training.accuracy import log_ratios
-from pipeline.training.policy import Policy, load
+from pipeline.training.loading import load
+from pipeline.training.policy import Policy
 from pipeline.training.reference import reference_logps
 from pipeline.validation.likelihood import divergence, of_base, of_policy, own_answers, pair_logps
 from tests.training.toy import frame, pair, save_llama
