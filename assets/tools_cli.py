@@ -1,6 +1,6 @@
 """Commands for one task each: look at a tree, bring in votes, mine commits, test scores and step values, export."""
 
-from collections import Counter
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -109,7 +109,7 @@ def steptruth(
     from pipeline.trees import truth
 
     settings = config.load(profile)
-    solutions = truth.read(file, limit)
+    solutions, unsound = truth.read(file, limit)
     thoughts = config.section(settings.thoughts, value=value)
     room = EngineRoom(settings, config.home())
     try:
@@ -119,10 +119,14 @@ def steptruth(
             scored, rejects = truth.score(engine, solutions, thoughts, settings.seed, advance, reward)
     finally:
         room.close()
+    rejects = [*unsound, *rejects]
     found = {**truth.report(scored, threshold), "rejected": len(rejects)}
     show(["measure", "value"], [(name, round(x, 4) if isinstance(x, float) else x) for name, x in found.items()])
-    for reason, n in Counter(reject.reason for reject in rejects).items():
-        console.print(f"rejected {n}: {reason}")
+    kinds: dict[str, list[str]] = {}  # reasons that differ in their numbers alone are one
+    for reject in rejects:
+        kinds.setdefault(re.sub(r"\d+", "#", reject.reason), []).append(f"{reject.row_id}: {reject.reason}")
+    for same in kinds.values():
+        console.print(f"rejected {len(same)}, such as {same[0]}")
 
 
 @app.command(name="mine-commits")

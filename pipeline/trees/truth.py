@@ -52,11 +52,11 @@ class Scored:
         return next((step for step, value in enumerate(self.values) if value < threshold), None)
 
 
-def read(path: Path, limit: int | None = None) -> list[Labelled]:
-    """Solutions of a JSON or JSONL file, gzipped or not; of the first `limit` rows.
+def read(path: Path, limit: int | None = None) -> tuple[list[Labelled], list[Reject]]:
+    """Solutions of a JSON or JSONL file, gzipped or not; of the first `limit` rows; and the rows that are not sound.
 
     Raises:
-        OrchardError: no such file, not JSON, neither format, or an index outside of the steps; it names the row.
+        OrchardError: no such file, not JSON, or no sound row; it names the first row's fault.
     """
     try:
         raw = path.read_bytes()
@@ -66,15 +66,17 @@ def read(path: Path, limit: int | None = None) -> list[Labelled]:
     except (OSError, ValueError, EOFError) as error:
         raise OrchardError(f"{path}: cannot be read as JSON or JSONL: {' '.join(str(error).split())}") from error
     found: list[Labelled] = []
+    rejects: list[Reject] = []
     for number, row in enumerate(rows[:limit]):
         try:
             found += _solutions(number, row)
         except (KeyError, TypeError, ValueError) as error:
             what = f"column {error} is missing" if isinstance(error, KeyError) else str(error)
-            raise OrchardError(f"{path}: row {number + 1}: {what}") from error
+            rejects.append(Reject("step_truth", "steptruth", f"row {number + 1}", what))
     if not found:
-        raise OrchardError(f"{path}: no rows")
-    return found
+        what = f"{rejects[0].row_id}: {rejects[0].reason}" if rejects else "no rows"
+        raise OrchardError(f"{path}: {what}")
+    return found, rejects
 
 
 def _solutions(number: int, row: dict[str, Any]) -> list[Labelled]:

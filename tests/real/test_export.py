@@ -34,7 +34,8 @@ def said(home: Home, code: str, folder: Path) -> list[list[int]]:
     command = [sys.executable, "-c", code, str(folder), PROMPT]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
-    found: list[list[int]] = json.loads(done.stdout.strip().splitlines()[-1])
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("[[")]  # vLLM writes to stdout too
+    found: list[list[int]] = json.loads(line)
     return found
 
 

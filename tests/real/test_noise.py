@@ -28,8 +28,8 @@ validation: {variants: [outcome, voted_flip, voted_drop_random]}
 
 
 def pair(i: int) -> dict[str, object]:
-    """A sentence against its words in alphabetical order."""
-    a, b = WORDS[i % 16], WORDS[(i * 5 + 1) % 16]
+    """A sentence against its words in alphabetical order; no two are equal, else wrong labels confirm each other."""
+    a, b = WORDS[i % 16], WORDS[(i * 5 + i // 16 + 1) % 16]
     good = f"I saw the {a} and then the {b} near the station."
     return {
         "good": good,

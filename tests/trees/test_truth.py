@@ -16,10 +16,11 @@ DATA = Path(__file__).parent / "data"
 
 
 def test_processbench_counts_from_zero_and_prmbench_from_one() -> None:
-    process = truth.read(DATA / "processbench.jsonl")
+    process, _ = truth.read(DATA / "processbench.jsonl")
     assert [s.first_wrong for s in process] == [2, 1, None]
     assert process[0].steps[2].startswith("Next, let's determine how many wolves and cougars Rick killed today")
-    pairs = truth.read(DATA / "prmbench.jsonl")
+    pairs, rejects = truth.read(DATA / "prmbench.jsonl")
+    assert not rejects
     rows = [json.loads(line) for line in (DATA / "prmbench.jsonl").read_text().splitlines()]
     firsts = [row["error_steps"][0] - 1 if row["error_steps"] else None for row in rows]
     assert [s.first_wrong for s in pairs[1::2]] == firsts and firsts[-1] is None
@@ -66,7 +67,7 @@ def test_one_kind_of_rows_alone_leaves_measures_unknown() -> None:
 
 
 def test_a_judge_that_knows_the_errors_is_perfect_and_one_that_says_the_same_of_all_is_at_a_half() -> None:
-    rows = truth.read(DATA / "processbench.jsonl") + truth.read(DATA / "prmbench.jsonl")
+    rows = truth.read(DATA / "processbench.jsonl")[0] + truth.read(DATA / "prmbench.jsonl")[0]
     wrong = [row.steps[row.first_wrong] for row in rows if row.first_wrong is not None]
 
     def knows(text: str, words: Sequence[str]) -> list[float]:
@@ -92,6 +93,15 @@ def test_rollouts_need_an_answer_and_take_it_where_it_is() -> None:
     assert [s.values for s in scored] == [(1.0, 0.25)]
     with pytest.raises(OrchardError, match="votes compare steps with each other"):
         truth.score(JudgingEngine(script), rows, ThoughtSettings(value="vote"), 0)
+
+
+def test_an_unsound_row_among_sound_ones_is_rejected(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    lines = ['{"problem": "p", "steps": ["a"], "label": 0}', '{"problem": "p", "steps": ["a"], "label": 7}']
+    file.write_text("\n".join(lines))
+    found, (reject,) = truth.read(file)
+    assert [row.first_wrong for row in found] == [0]
+    assert (reject.row_id, reject.reason.split(",")[0]) == ("row 2", "label 7 is not -1 or one of the 1 steps")
 
 
 @pytest.mark.parametrize(
