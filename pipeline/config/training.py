@@ -52,6 +52,10 @@ class TrainingSettings(Section):
     patience: int | None = Field(None, ge=1)  # looks at validation rows without a lower loss, then stop; null: never
     evaluate_every: int = Field(10, ge=1)  # with patience: optimiser steps from one look to the next
     seeds: tuple[int, ...] = Field((0,), min_length=1)
+    processes: int = Field(1, ge=1)  # that train one policy, one a GPU (without GPUs: on this machine's cores)
+    # full: each process holds its part of weights, gradients and moments (FSDP2), and not all of them. The reference
+    # still wants the weights, in fp32, on one GPU.
+    sharding: Literal["none", "full"] = "none"
 
 
 class ValidationSettings(Section):

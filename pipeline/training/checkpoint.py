@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from pipeline.training import parallel
+from pipeline.training import parallel, sharding
 from pipeline.training.policy import Policy
 
 CurvePoint = tuple[int, float, float, float]  # step from 1, loss, accuracy, reward margin
@@ -34,15 +34,15 @@ def path_for(out: Path) -> Path:
 
 
 def save(path: Path, fingerprint: str, policy: Policy, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """Of several processes the first writes: their states are equal."""
-    if parallel.rank():
-        return
+    """Called by all processes; the first writes: their states are equal, or parts of one that are put together."""
     state = {
         "fingerprint": fingerprint,
-        "weights": {name: p.detach() for name, p in policy.trainable().items()},
-        "optimizer": optimizer.state_dict(),
+        "weights": {name: sharding.whole(p.detach()) for name, p in policy.trainable().items()},
+        "optimizer": sharding.optimizer_state(optimizer),
         "progress": progress.__dict__,
     }
+    if parallel.rank():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
@@ -59,8 +59,8 @@ def restore(path: Path, fingerprint: str, policy: Policy, optimizer: torch.optim
         return None
     with torch.no_grad():
         for name, parameter in policy.trainable().items():
-            parameter.copy_(state["weights"][name])
-    optimizer.load_state_dict(state["optimizer"])
+            parameter.copy_(sharding.like(state["weights"][name], parameter))
+    sharding.set_optimizer_state(optimizer, state["optimizer"])
     return Progress(**state["progress"])
 
 

@@ -36,8 +36,15 @@ def load_tokenizer(model_dir: Path) -> Any:
         raise _unreadable(model_dir, "tokenizer", error) from error
 
 
-def load(model_dir: Path, precision: Precision = "auto") -> Policy:
-    """A model folder as a policy, on the GPU where there is one, without dropout and without gradients.
+def best_device() -> torch.device:
+    """The GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load(model_dir: Path, precision: Precision = "auto", device: torch.device | None = None) -> Policy:
+    """A model folder as a policy, on a device or the best one, without dropout and without gradients.
+
+    Its precision is that of the best device, wherever it is.
 
     Raises:
         OrchardError: the folder lacks configuration, weights or tokenizer, or they cannot be read.
@@ -48,7 +55,7 @@ def load(model_dir: Path, precision: Precision = "auto") -> Policy:
     logging.disable_progress_bar()  # ours is the only bar
 
     tokenizer = load_tokenizer(model_dir)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device or best_device()
     try:
         causal = AutoModelForCausalLM.from_pretrained(str(model_dir), dtype=torch.float32, local_files_only=True)
     except Exception as error:
@@ -59,7 +66,7 @@ def load(model_dir: Path, precision: Precision = "auto") -> Policy:
     policy = Policy(causal, tokenizer, device, bf16=False)
     policy.trees = takes_trees(policy)  # compared in fp32
     fuse_layers(causal)
-    policy.bf16 = precision == "bf16" or (precision == "auto" and has_bf16(device))
+    policy.bf16 = precision == "bf16" or (precision == "auto" and has_bf16(best_device()))
     return policy
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,8 +13,9 @@ from pipeline.training.attention import graft, undo
 from pipeline.training.example import Example, Side
 from pipeline.training.head import token_logps
 from pipeline.training.policy import Policy
-from pipeline.training.tree import grow
+from pipeline.training.tree import Tree, grow
 
+TREE_METHOD = "tree_logps"  # of a model that takes trees: a method, so that what wraps its forward can wrap it too
 _PROBE = (((3, 1, 4), (1, 5)), ((3, 1, 4), (1, 2, 6, 5)), ((3, 5), (8, 2)))  # every vocabulary has ids below 10
 
 
@@ -37,13 +39,16 @@ def side_logps(policy: Policy, sides: Sequence[Side]) -> Tensor:
 def _by_tree(policy: Policy, sides: Sequence[Side]) -> Tensor:
     tree = grow(sides, policy.device)
     with policy.computing():
-        output = policy.causal.base_model(
-            input_ids=tree.ids, position_ids=tree.positions, use_cache=False, paths=tree.paths
-        )
-        states = output.last_hidden_state[0].index_select(0, tree.parents)  # (N, H)
-        head = policy.causal.get_output_embeddings().weight
-        tokens = token_logps(states, head, tree.targets, torch.bfloat16 if policy.bf16 else head.dtype)  # (N,)
+        tokens = getattr(policy.causal, TREE_METHOD)(tree, torch.bfloat16 if policy.bf16 else None)  # (N,)
     return torch.stack([part.sum() for part in tokens[tree.tokens].split(tree.lengths)])
+
+
+def _tree_logps(causal: Any, tree: Tree, dtype: torch.dtype | None) -> Tensor:
+    """(N,) log-probabilities in nats of the tree's predicted nodes; the head's products in dtype, null for its own."""
+    output = causal.base_model(input_ids=tree.ids, position_ids=tree.positions, use_cache=False, paths=tree.paths)
+    states = output.last_hidden_state[0].index_select(0, tree.parents)  # (N, H)
+    head = causal.get_output_embeddings().weight
+    return token_logps(states, head, tree.targets, dtype or head.dtype)
 
 
 def _by_rows(policy: Policy, sides: Sequence[Side]) -> Tensor:
@@ -90,6 +95,7 @@ def takes_trees(policy: Policy) -> bool:
     if not isinstance(head, nn.Linear) or head.bias is not None:
         return False
     taught = graft(policy.causal)
+    setattr(policy.causal, TREE_METHOD, partial(_tree_logps, policy.causal))
     if len(taught) == config.num_hidden_layers:
         try:
             if torch.allclose(_by_tree(policy, _PROBE), _by_rows(policy, _PROBE), rtol=1e-4, atol=1e-3):

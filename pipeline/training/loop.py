@@ -1,7 +1,6 @@
 """The training loop: from pairs and reference log-probabilities to a policy on disk."""
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import polars as pl
 
 from pipeline.config import TrainingSettings
 from pipeline.errors import OrchardError
-from pipeline.training import parallel, schedule
+from pipeline.training import launch, parallel, schedule
 from pipeline.training.data import Data, arrange
 from pipeline.training.loading import load_tokenizer
 from pipeline.training.policy import Precision
@@ -18,8 +17,6 @@ from pipeline.training.result import TrainResult, result_of
 from pipeline.training.run import Run
 from pipeline.training.stopping import Watch, divide
 from pipeline.training.tokens import Examples, tokenize
-
-Report = Callable[[int, int, dict[str, float]], None]
 
 
 def train(
@@ -30,7 +27,7 @@ def train(
     *,
     seed: int,
     out: Path,
-    progress: Report | None = None,
+    progress: launch.Report | None = None,
     precision: Precision = "auto",
 ) -> TrainResult:
     """Trains the model of a folder on preferences and saves the policy to `out`.
@@ -43,8 +40,8 @@ def train(
     policy that a stage ends with is the next one's reference. Each has its own warm-up and fresh moments of the
     optimiser (our choice), as if it were trained by a call of its own.
 
-    Called by every process of torchrun or accelerate, they train one policy together (see `parallel`): the same one up
-    to the order of sums. The first writes policy and checkpoint, which all read.
+    `settings.processes` train one policy together (see `launch`), or those of torchrun or accelerate, where each calls
+    this: the same policy up to the order of sums. The first writes policy and checkpoint, which all read.
 
     Args:
         pairs: rows of `preferences` (with `pipeline.training.rationales.attach`, where the loss reads rationales), of
@@ -58,6 +55,10 @@ def train(
             that is no model, a text without reference, a loss that is not finite or explodes (the state before
             that step stays as checkpoint), or not enough memory for one row.
     """
+    if settings.processes > 1 and not parallel.launched():
+        return launch.together(
+            model_dir, pairs, reference, settings, seed=seed, out=out, progress=progress, precision=precision
+        )
     started = time.monotonic()
     parallel.join()
     read, data, watch = _inputs(model_dir, pairs, reference, settings)

@@ -1,6 +1,7 @@
 """Several processes that train one policy: each takes a part of every step's rows, and they add up their gradients.
 
-Start them with `torchrun --nproc-per-node N` or `accelerate launch`; without either, there is one process.
+`training.processes` starts them (`launch`); `torchrun --nproc-per-node N` or `accelerate launch` around a program that
+calls `train` do too. Without either, there is one process.
 """
 
 import os
@@ -10,13 +11,23 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from pipeline.errors import OrchardError
+
 
 def join() -> None:
     """Joins the group that torchrun or accelerate describes in the environment, if there is one: nccl on GPUs, gloo."""
+    if torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
+        own, found = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if own >= found:
+            raise OrchardError(f"training.processes: process {own + 1} has no GPU, {found} are there: one for each")
+        torch.cuda.set_device(own)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    if torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+
+
+def launched() -> bool:
+    """Whether torchrun or accelerate started this process."""
+    return "WORLD_SIZE" in os.environ
 
 
 def size() -> int:
@@ -24,7 +35,7 @@ def size() -> int:
 
 
 def rank() -> int:
-    return dist.get_rank() if dist.is_initialized() else 0
+    return int(os.environ.get("RANK", "0"))
 
 
 def share(rows: Sequence[int]) -> list[int]:
@@ -36,14 +47,26 @@ def add_up(values: Tensor, parameters: Iterable[nn.Parameter]) -> Tensor:
     """The sum over all processes of `values`, and in place that of all gradients; one without rows gives zeros."""
     if size() == 1:
         return values
-    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    values = values.to(device)
+    values = values.to(_device())
     dist.all_reduce(values)
     for parameter in parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
         dist.all_reduce(parameter.grad)
     return values.cpu()
+
+
+def most(number: int) -> int:
+    """The highest of all processes' numbers."""
+    if size() == 1:
+        return number
+    value = torch.tensor(number, device=_device())
+    dist.all_reduce(value, dist.ReduceOp.MAX)
+    return int(value)
+
+
+def _device() -> str:
+    return "cuda" if dist.get_backend() == "nccl" else "cpu"
 
 
 def wait() -> None:

@@ -23,6 +23,7 @@ class Policy:
     device: torch.device
     bf16: bool
     trees: bool = False  # takes texts as one tree (see `tree`); False: each row holds one text
+    sharded: bool = False  # weights spread over several processes (see `sharding`)
     adapter: Any = None  # peft.PeftModel around `causal`, where there is one
 
     @contextmanager

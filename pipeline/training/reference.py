@@ -10,7 +10,7 @@ from torch import Tensor
 from pipeline import tables
 from pipeline.config import TrainingSettings
 from pipeline.errors import OrchardError
-from pipeline.training import memory
+from pipeline.training import sharding
 from pipeline.training.example import Example, Side, text_id
 from pipeline.training.loading import load, load_tokenizer
 from pipeline.training.logps import side_logps, spread
@@ -65,7 +65,7 @@ def all_logps(policy: Policy, sides: Sequence[Side], micro_tokens: int) -> list[
         for micro in micro_batches(waiting, lambda side: (side,), budget, policy.trees):
             found.update(zip(micro, side_logps(policy, micro).tolist(), strict=True))
 
-    memory.retry(compute, micro_tokens)
+    sharding.retry(policy, compute, micro_tokens)
     return [found[side] for side in sides]
 
 

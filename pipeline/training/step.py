@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import Diverged
-from pipeline.training import memory, parallel
+from pipeline.training import parallel, sharding
 from pipeline.training.checkpoint import Progress
 from pipeline.training.data import Data
 from pipeline.training.logps import text_logps
@@ -29,12 +29,15 @@ def run_step(
 
     def gradients(budget: int) -> Tensor:
         optimizer.zero_grad(set_to_none=True)
-        micros = micro_batches(parallel.share(batch), lambda i: data.examples[i].texts, budget, policy.trees)
-        return sum((backward(policy, data, micro, len(batch), state.running) for micro in micros), torch.zeros(4))
+        micros = list(micro_batches(parallel.share(batch), lambda i: data.examples[i].texts, budget, policy.trees))
+        make_up = sharding.idle(policy, len(micros), data.examples[batch[0]].texts[0])
+        found = sum((backward(policy, data, micro, len(batch), state.running) for micro in micros), torch.zeros(4))
+        make_up()
+        return found
 
-    totals, state.micro_tokens = memory.retry(gradients, state.micro_tokens)
-    totals = parallel.add_up(totals, policy.trainable().values())
-    norm = torch.nn.utils.clip_grad_norm_(policy.trainable().values(), data.settings.max_grad_norm)
+    totals, state.micro_tokens = sharding.retry(policy, gradients, state.micro_tokens)
+    totals = parallel.add_up(totals, () if policy.sharded else policy.trainable().values())
+    norm = sharding.whole(torch.nn.utils.clip_grad_norm_(policy.trainable().values(), data.settings.max_grad_norm))
     loss, accuracy, margin, observed = totals.tolist()
     limit = EXPLOSION * max(1.0, abs(state.curve[0][1]) if state.curve else abs(loss))
     if not (totals.isfinite().all() and norm.isfinite() and abs(loss) <= limit):

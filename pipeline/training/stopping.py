@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pipeline.config import TrainingSettings
 from pipeline.errors import OrchardError
-from pipeline.training import memory, parallel
+from pipeline.training import parallel, sharding
 from pipeline.training.checkpoint import Progress
 from pipeline.training.data import Data, arrange
 from pipeline.training.loading import load_tokenizer
@@ -77,7 +77,8 @@ class Watch:
         loss = validation_loss(policy, self.data, state)
         if not state.looks or loss < min(found for _, found in state.looks):
             weights = policy.trainable().items()
-            state.best_step, state.best = state.step, {name: p.detach().cpu().clone() for name, p in weights}
+            state.best_step = state.step
+            state.best = {name: sharding.whole(p.detach()).cpu().clone() for name, p in weights}
         state.looks.append((state.step, loss))
 
     def keep(self, policy: Policy, state: Progress) -> int:
@@ -86,7 +87,7 @@ class Watch:
             return state.step
         with torch.no_grad():
             for name, parameter in policy.trainable().items():
-                parameter.copy_(state.best[name])
+                parameter.copy_(sharding.like(state.best[name], parameter))
         return state.best_step
 
     def mark(self) -> list[Any]:
@@ -100,10 +101,13 @@ def validation_loss(policy: Policy, data: Data, state: Progress) -> float:
 
     def total(budget: int) -> Tensor:
         mine = parallel.share(range(len(data.examples)))
-        micros = micro_batches(mine, lambda i: data.examples[i].texts, budget, policy.trees)
-        return sum((_loss(policy, data, rows, state.running) for rows in micros), torch.zeros(1))
+        micros = list(micro_batches(mine, lambda i: data.examples[i].texts, budget, policy.trees))
+        make_up = sharding.idle(policy, len(micros), data.examples[0].texts[0])
+        found = sum((_loss(policy, data, rows, state.running) for rows in micros), torch.zeros(1))
+        make_up()
+        return found
 
-    found, state.micro_tokens = memory.retry(total, state.micro_tokens)
+    found, state.micro_tokens = sharding.retry(policy, total, state.micro_tokens)
     return float(parallel.add_up(found, ()).item()) / len(data.examples)
 
 

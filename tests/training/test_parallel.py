@@ -1,46 +1,111 @@
-"""Two processes (gloo, through torchrun) train the policy that one trains; a killed one is followed by its next."""
+"""Two processes (gloo, through torchrun) train the policy that one trains; a stopped one goes on and ends the same."""
 
-import ast
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from pipeline.config import TrainingSettings
+from pipeline.errors import OrchardError
 from pipeline.training.loop import train
 from pipeline.training.reference import reference_logps
+from pipeline.training.result import TrainResult
 from tests.training.test_train import change, same, weights
 from tests.training.toy import frame, pair
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_two_processes_train_the_policy_of_one(tiny: Path, settings: TrainingSettings, tmp_path: Path) -> None:
-    pairs = frame([pair(f"q{i}", "yes" + "!" * (i % 3), stage=i % 2) for i in range(9)])  # the last step has one row
-    settings = change(settings, loss="lcpo")
-    reference = reference_logps(tiny, pairs, settings, policy_id="tiny", precision="fp32")
-    one = train(tiny, pairs, reference, settings, seed=0, out=tmp_path / "one", precision="fp32")
-    (tmp_path / "settings.json").write_text(settings.model_dump_json())
-    pairs.write_parquet(tmp_path / "pairs.parquet")
-    reference.write_parquet(tmp_path / "reference.parquet")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [*torchrun, str(ROOT / "tests/training/worker.py"), str(tmp_path), str(tiny)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    curves = [ast.literal_eval((tmp_path / f"curve{rank}.json").read_text()) for rank in (0, 1)]
-    assert curves[0] == curves[1]
-    for found, expected in zip(curves[0], one.curve, strict=True):
-        assert found == pytest.approx(expected, abs=1e-4)
-    start, alone, both = weights(tiny), weights(one.path), weights(tmp_path / "out")
+@pytest.fixture
+def pairs() -> pl.DataFrame:
+    """Nine training pairs in two stages, so that a last step has one row and the second process none."""
+    return frame([pair(f"q{i}", "yes" + "!" * (i % 3), stage=i % 2) for i in range(9)])
+
+
+@pytest.fixture
+def watched() -> pl.DataFrame:
+    """As `pairs` in one stage, with three pairs to stop on."""
+    rows = [pair(f"q{i}", "yes" + "!" * (i % 3)) for i in range(9)]
+    return frame([*rows, *(pair(f"v{i}", "yes", split="validation") for i in range(3))])
+
+
+def run(model: Path, pairs: pl.DataFrame, settings: TrainingSettings, out: Path, **values: object) -> TrainResult:
+    reference = reference_logps(model, pairs, settings, policy_id="tiny", precision="fp32")
+    return train(model, pairs, reference, settings, seed=0, out=out, precision="fp32", **values)  # type: ignore[arg-type]
+
+
+def assert_like(found: TrainResult, expected: TrainResult, model: Path) -> None:
+    """The same training up to the order of sums, and its policy up to rounding to bfloat16."""
+    for mine, other in zip(found.curve, expected.curve, strict=True):
+        assert mine == pytest.approx(other, abs=1e-4)
+    assert [step for step, _ in found.looks] == [step for step, _ in expected.looks]
+    assert (found.n_tokens, found.kept_step) == (expected.n_tokens, expected.kept_step)
+    start, alone, both = weights(model), weights(expected.path), weights(found.path)
     moved = max((alone[name] - start[name]).abs().max().item() for name in start)
     apart = max((alone[name] - both[name]).abs().max().item() for name in start)
-    assert moved > 0.005 and apart < 0.3 * moved  # what rounding to bfloat16 may cost
-    assert not (tmp_path / "out.ckpt").exists()
+    assert moved > 0.005 and apart < 0.3 * moved
+
+
+@pytest.mark.parametrize("sharding", ["none", "full"])
+def test_two_processes_train_a_curriculum_as_one(
+    sharding: str, tiny: Path, pairs: pl.DataFrame, settings: TrainingSettings, tmp_path: Path
+) -> None:
+    settings = change(settings, loss="lcpo", micro_tokens=64)  # several passes a step, not equally many in each
+    alone = run(tiny, pairs, settings, tmp_path / "one")
+    steps: list[int] = []
+    both = run(
+        tiny, pairs, change(settings, processes=2, sharding=sharding), tmp_path / "two",
+        progress=lambda step, *_: steps.append(step),
+    )  # fmt: skip
+    assert_like(both, alone, tiny)
+    assert steps == list(range(1, alone.n_steps + 1))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_adapters_in_parts_stop_early_as_in_one_piece(
+    checkpointing: bool, tiny: Path, watched: pl.DataFrame, settings: TrainingSettings, tmp_path: Path
+) -> None:
+    settings = change(settings, method="lora", learning_rate=3e-2, patience=1, evaluate_every=1)
+    alone = run(tiny, watched, settings, tmp_path / "one")
+    settings = change(settings, processes=2, sharding="full", gradient_checkpointing=checkpointing)
+    both = run(tiny, watched, settings, tmp_path / "two")
+    assert_like(both, alone, tiny)
+    assert (both.path / "adapter" / "adapter_config.json").is_file()
+
+
+def test_a_training_in_parts_that_is_stopped_goes_on_from_its_checkpoint(
+    tiny: Path, watched: pl.DataFrame, settings: TrainingSettings, tmp_path: Path
+) -> None:
+    settings = change(settings, patience=9, evaluate_every=1, processes=2, sharding="full")
+    whole = run(tiny, watched, settings, tmp_path / "whole")
+
+    class Stopped(Exception):
+        pass
+
+    def stop(step: int, *_: object) -> None:
+        if step == 4:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run(tiny, watched, settings, tmp_path / "out", progress=stop)
+    assert not (tmp_path / "out").exists() and (tmp_path / "out.ckpt").exists()
+    seen: list[int] = []
+    resumed = run(tiny, watched, settings, tmp_path / "out", progress=lambda step, *_: seen.append(step))
+    assert 1 < seen[0] <= 5 and seen[-1] == whole.n_steps == 6
+    assert resumed.curve == whole.curve and same(resumed.path, whole.path)
+
+
+def test_what_a_process_says_went_wrong_is_the_error(
+    tiny: Path, pairs: pl.DataFrame, settings: TrainingSettings, tmp_path: Path
+) -> None:
+    with pytest.raises(OrchardError, match="training stopped at step 1: loss .* rows .*: lower learning_rate"):
+        run(tiny, pairs.with_columns(weight=1e30), change(settings, processes=2, beta=1e30), tmp_path / "out")
+    assert list(tmp_path.glob("*.job")) == []
 
 
 def test_after_a_kill_the_next_process_ends_with_the_same_weights(

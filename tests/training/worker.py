@@ -1,4 +1,4 @@
-"""Trains on the pairs of a folder, under torchrun as one process of several; KILL_AT names its last step. No test."""
+"""Trains on the pairs of a folder; KILL_AT names its last step. No test."""
 
 import os
 import signal
@@ -8,7 +8,6 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.config import TrainingSettings
-from pipeline.training import parallel
 from pipeline.training.loop import train
 
 
@@ -22,5 +21,4 @@ if __name__ == "__main__":
     settings = TrainingSettings.model_validate_json((folder / "settings.json").read_text())
     pairs, reference = pl.read_parquet(folder / "pairs.parquet"), pl.read_parquet(folder / "reference.parquet")
     model, out = Path(sys.argv[2]), folder / "out"
-    result = train(model, pairs, reference, settings, seed=0, out=out, precision="fp32", progress=killed)
-    (folder / f"curve{parallel.rank()}.json").write_text(str(result.curve))
+    train(model, pairs, reference, settings, seed=0, out=out, precision="fp32", progress=killed)
