@@ -112,7 +112,10 @@ class Leaderboard(dy.Schema):
         "smallest true gain that this many prompts would show with the profile's power; null: nothing varies",
         nullable=True,
     )
-    prompts_needed = col.count("prompts that would show the profile's smallest gain of interest", nullable=True)
+    prompts_needed = col.count(
+        "prompts that would show the profile's smallest gain of interest; null: nothing varies, or seeds vary too much",
+        nullable=True,
+    )
     conclusion = col.text("the verdict in a sentence, with the prompts that it would take")
     reward_accuracy = col.share(
         "share of held-out pairs whose chosen side the policy prefers more than its reference does", nullable=True

@@ -8,9 +8,10 @@ import polars as pl
 from pipeline import tables
 from pipeline.config import ValidationSettings
 from pipeline.errors import OrchardError
+from pipeline.validation.power import Power
 from pipeline.validation.scores import Scores, paired, scores
-from pipeline.validation.seeds import Spread, gain, prompts_needed
-from pipeline.validation.statistics import Interval, Power, holm, verdict
+from pipeline.validation.seeds import Spread, gain
+from pipeline.validation.statistics import Interval, Numbers, holm, verdict
 
 Row = dict[str, Any]
 Found = Mapping[tuple[str, str], Scores]
@@ -53,7 +54,9 @@ def rank(
         row = {
             "variant": name,
             **_accuracy(name, own, base, settings, seed, spread),
-            **_size(own, base, tests, power, settings),
+            "n_prompts": len(own.units),
+            "n_failed": len(tests) - len(own.units),
+            **_reach(own.values - base.per_unit, spread, power, settings.smallest_gain),
             **_measured(evaluations.filter(pl.col("variant") == name)),
             **_training(runs.filter(pl.col("variant") == name)),
         }
@@ -73,11 +76,12 @@ def sentence(row: Row, settings: ValidationSettings) -> str:
     shown = said.get(row["verdict"], "not distinguishable from the base model at this size")
     gain = f"gain {row['gain']:+.3f} [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}] on {row['n_prompts']} prompts"
     text = f"{row['variant']} is {shown}: {gain}"
-    if row["verdict"] in said or row["prompts_needed"] is None:
+    if row["verdict"] in said or row["detectable_gain"] is None:
         return text + "."
+    enough = f"would take about {row['prompts_needed']}" if row["prompts_needed"] else "would take more training seeds"
     return (
         f"{text}; so many show a true gain of {row['detectable_gain']:.3f} or more with {settings.power:.0%} power, "
-        f"and one of {settings.smallest_gain:g} would take about {row['prompts_needed']}."
+        f"and one of {settings.smallest_gain:g} {enough}."
     )
 
 
@@ -114,13 +118,10 @@ def _accuracy(
     }
 
 
-def _size(own: Scores, base: Scores, tests: Collection[str], power: Power, settings: ValidationSettings) -> Row:
-    differences = own.values - base.per_unit
+def _reach(differences: Numbers, spread: Spread | None, power: Power, smallest: float) -> Row:
     return {
-        "n_prompts": len(own.units),
-        "n_failed": len(tests) - len(own.units),
-        "detectable_gain": power.detectable(differences.mean(axis=0)),
-        "prompts_needed": prompts_needed(differences, settings.smallest_gain, power.z),
+        "detectable_gain": power.detectable(differences, spread),
+        "prompts_needed": power.prompts_needed(differences, smallest, spread),
     }
 
 

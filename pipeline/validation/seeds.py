@@ -160,22 +160,3 @@ def crossed(evaluations: pl.DataFrame, variant: str, metric: str = "accuracy") -
     if table.null_count().sum_horizontal().sum():
         raise OrchardError(f"seeds of variant {variant!r} were evaluated on different prompts: evaluate it again")
     return table.to_numpy().astype(np.float64)
-
-
-def prompts_needed(table: Numbers, effect: float, z: float) -> int | None:
-    """Prompts that show a true gain of `effect` with as many seeds as now; null where only more seeds could.
-
-    From z^2 * [(v_prompts + v_rest / S) / N + v_seeds / S] = effect^2: what the seeds add does not shrink with N.
-
-    Args:
-        table: (S, n) differences from the base.
-        z: sum of the normal quantiles of level and power.
-    """
-    table = np.atleast_2d(np.asarray(table, dtype=np.float64))
-    seeds, prompts = table.shape
-    if prompts < 2:
-        return None
-    parts = Components.of(table) if seeds > 1 else None
-    by_prompt = float(table.mean(axis=0).var(ddof=1))
-    left = (effect / z) ** 2 - (parts.seed_sd**2 / seeds if parts else 0.0)
-    return max(2, int(np.ceil(by_prompt / left))) if left > 0 and by_prompt > 0 else None

@@ -84,6 +84,15 @@ def test_the_sentence_says_how_many_prompts_it_would_take() -> None:
     assert base["prompts_needed"] is None
 
 
+def test_where_seeds_differ_too_much_the_sentence_asks_for_seeds() -> None:
+    evaluations = pl.concat(
+        [scores("base", 0, [0.5] * 8), scores("wild", 0, [0.0, 0.25] * 4), scores("wild", 1, [1.0, 0.75] * 4)]
+    )
+    wild = rank(evaluations, RUNS, {}, SETTINGS, 0, tests=prompts(8)).filter(pl.col("variant") == "wild").to_dicts()[0]
+    assert wild["prompts_needed"] is None and wild["detectable_gain"] > 1
+    assert wild["conclusion"].endswith("and one of 0.05 would take more training seeds.")
+
+
 def test_a_failed_request_is_no_wrong_answer_and_leaves_the_pair_out() -> None:
     evaluations = pl.concat(
         [

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from pipeline.errors import OrchardError
-from pipeline.validation.seeds import Components, Spread, crossed, gain, prompts_needed
+from pipeline.validation.seeds import Components, Spread, crossed, gain
 from pipeline.validation.statistics import paired_bootstrap
 from tests.validation.test_leaderboard import scores
 
@@ -111,12 +111,3 @@ def test_evaluations_become_a_table_of_seeds_and_prompts() -> None:
     assert crossed(rows.reverse(), "a").tolist() == [[0.25, 0.75], [0.5, 1.0]]
     with pytest.raises(OrchardError, match="seeds of variant 'a' were evaluated on different prompts"):
         crossed(pl.concat([scores("a", 0, [0.5]), scores("a", 1, [0.5, 1.0])]), "a")
-
-
-def test_the_prompts_needed_are_the_textbooks_and_more_of_them_do_not_mend_seeds() -> None:
-    rng = np.random.default_rng(8)
-    one = rng.normal(0.1, 0.3, 200)
-    z = 1.959964 + 0.841621
-    assert prompts_needed(one, 0.05, z) == int(np.ceil((z * one.std(ddof=1) / 0.05) ** 2))
-    apart = np.array([[0.0], [0.4], [0.8]]) + one
-    assert prompts_needed(apart, 0.05, z) is None and (prompts_needed(apart, 2.0, z) or 0) < 10

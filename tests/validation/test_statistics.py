@@ -6,7 +6,6 @@ from scipy import stats
 
 from pipeline.validation.statistics import (
     Interval,
-    Power,
     bootstrap,
     holm,
     paired_bootstrap,
@@ -91,34 +90,3 @@ def test_holm_is_the_worked_example() -> None:
     # Sorted 0.005, 0.01, 0.03, 0.04 times 4, 3, 2, 1; then never falling.
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.5, 0.9]) == [1.0, 1.0] and holm([]) == []
-
-
-def test_prompts_needed_matches_the_textbook_formula() -> None:
-    difference = np.array([0.5, -0.5, 0.6, -0.4])  # sd 0.5802
-    spread = difference.std(ddof=1)
-    assert Power(0.95).prompts_needed(difference, 0.05) == int(np.ceil(((1.959964 + 0.841621) * spread / 0.05) ** 2))
-    # Five comparisons: the level is 0.01, z = 2.575829.
-    five = Power(0.95, 0.8, comparisons=5)
-    assert five.prompts_needed(difference, 0.05) == int(np.ceil(((2.575829 + 0.841621) * spread / 0.05) ** 2))
-    assert five.detectable(difference) == pytest.approx((2.575829 + 0.841621) * spread / 2)
-    assert Power(0.95).prompts_needed(np.zeros(5), 0.05) is None and Power(0.95).detectable(np.zeros(1)) is None
-
-
-def test_as_many_prompts_as_it_says_show_the_true_gain_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(5)
-
-    def gains(n: int, gain: float) -> np.ndarray:
-        """Differences of four draws each of a policy and the base model, on prompts of different difficulty."""
-        ability = rng.uniform(0.1, 0.7, n)
-        return rng.binomial(4, ability + gain) / 4 - rng.binomial(4, ability) / 4
-
-    needed = Power(0.95, 0.8).prompts_needed(gains(20_000, 0.0), 0.1)
-    # E[a(1 - a)] = 0.21, so the variance is 2 * 0.21 / 4 = 0.105 and n = 2.8016^2 * 0.105 / 0.1^2 = 82.4.
-    assert needed is not None and abs(needed - 82.4) < 4
-    verdicts = []
-    for i in range(300):
-        found = gains(needed, 0.1)
-        interval = paired_bootstrap(found, np.zeros(needed), resamples=400, confidence=0.95, seed=0)
-        p = sign_flip_p(found, np.zeros(needed), resamples=400, seed=i)
-        verdicts.append(verdict(interval, p, 0.95))
-    assert 0.73 <= verdicts.count("better") / 300 <= 0.87  # 0.8 and three standard errors
