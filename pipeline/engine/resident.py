@@ -4,7 +4,6 @@ Loading costs seconds to minutes; reading other weights into the same engine cos
 Measured on two cores with the default model: 2.8 s to load with warm files, 0.3 s to wake with other weights.
 """
 
-import gc
 import json
 import logging
 import os
@@ -14,6 +13,7 @@ from typing import Any
 
 from pipeline.config import EngineSettings, ModelSettings
 from pipeline.engine.model import Model
+from pipeline.freed import trim
 
 UNIMPORTANT = {"_name_or_path", "dtype", "torch_dtype", "transformers_version", "use_cache", "quantization_config"}
 
@@ -66,7 +66,7 @@ class Resident:
             self.drop()  # a function cannot be sent to the workers of other processes
             return
         self._asleep = True
-        _trim()
+        trim()
 
     def drop(self) -> None:
         """Ends the engine, whatever its state."""
@@ -78,7 +78,7 @@ class Resident:
         self._engine = self._model = None
         self._asleep = False
         cleanup_dist_env_and_memory()
-        _trim()
+        trim()
 
     def _exchange(self, model: Model) -> None:
         if self._engine.has_unfinished_requests():
@@ -176,13 +176,3 @@ def _environment(settings: EngineSettings) -> None:
     os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(max(1, round(settings.kv_cache_gib)))
     if settings.tensor_parallel_size == 1:
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # one process: loads in seconds instead of a minute
-
-
-def _trim() -> None:
-    """Hands freed memory back to the system (glibc keeps it otherwise)."""
-    import ctypes
-
-    gc.collect()
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "malloc_trim"):
-        libc.malloc_trim(0)

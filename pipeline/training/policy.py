@@ -8,6 +8,8 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from pipeline.freed import trim
+
 Precision = Literal["auto", "bf16", "fp32"]
 
 
@@ -68,3 +70,4 @@ def halve_frozen(policy: Policy) -> None:
     for module in policy.causal.modules():
         if isinstance(module, nn.Linear) and not module.weight.requires_grad and module.weight is not embedding:
             module.to(torch.bfloat16)
+    trim()

@@ -10,6 +10,7 @@ from torch import Tensor
 from pipeline import tables
 from pipeline.config import TrainingSettings
 from pipeline.errors import OrchardError
+from pipeline.freed import trim
 from pipeline.training import sharding
 from pipeline.training.example import Example, Side, text_id
 from pipeline.training.loading import load, load_tokenizer
@@ -42,6 +43,7 @@ def reference_logps(
         have = set(known.filter(pl.col("policy_id") == policy_id)["text_id"])
         texts = {key: side for key, side in texts.items() if key not in have}
     logps = _under(model_dir, precision, list(texts.values()), settings.micro_tokens) if texts else []
+    trim()  # of the model, before the next one is read
     found = [
         {"text_id": key, "policy_id": policy_id, "logp": min(logp, 0.0), "tokens": len(text)}
         for (key, (_, text)), logp in zip(texts.items(), logps, strict=True)
