@@ -40,7 +40,7 @@ from pipeline.tables import TABLES
 
 ORCHARD = Path(sys.executable).with_name("orchard")
 COMPARED = [name for name in TABLES if name not in ("usage", "rejects")]  # what a run cost differs after a kill
-TIMES = ("seconds", "train_seconds")  # of the clock: they differ between any two runs
+TIMES = ("seconds", "train_seconds", "data_seconds", "gain_per_hour")  # of the clock: they differ between any two runs
 SAME = 1e-4  # numbers nearer than this are equal
 STARTUP = 8.0  # seconds until a run's first step, vLLM's loading included
 

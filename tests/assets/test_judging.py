@@ -12,7 +12,7 @@ from assets.judging import judges, rationales_asset, votes_asset
 from assets.preferences import preferences
 from assets.principles import judge_contexts, principles
 from assets.running import _cause
-from assets.variants import RANGE
+from assets.variants import KEYS, span
 from assets.workshop import Workshop
 from pipeline.engine.model import Model
 from pipeline.engine.rendering import Renderer
@@ -43,7 +43,7 @@ def materialise(home: Path, *judges_: SimulatedJudge, variants: list[str], **set
         patch.setattr(Workshop, "judges", models)
         patch.setattr(Workshop, "base", models[0])
         patch.setattr(Renderer, "length", lambda self, text: len(text))  # no tokenizer: a token is a character
-        return dg.materialize(assets, resources={"shop": shop}, raise_on_error=False, tags=RANGE)
+        return dg.materialize(assets, resources={"shop": shop}, raise_on_error=False, tags=span(KEYS))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from assets.checks import (
 )
 from assets.preferences import preferences
 from assets.synthesis import instructions
-from assets.variants import RANGE
+from assets.variants import KEYS, span
 from assets.workshop import Workshop
 from pipeline import tables
 from pipeline.engine.model import Model
@@ -63,7 +63,7 @@ def test_prompts_pairs_rejects_and_the_overlap_table(tmp_path: Path, monkeypatch
     fill(tmp_path)
     shop = profile(tmp_path, "mapl_intra, mapl_shuffled")
     done = dg.materialize(
-        [instructions, preferences, no_test_prompt_in_synthesis], resources={"shop": shop}, tags=RANGE
+        [instructions, preferences, no_test_prompt_in_synthesis], resources={"shop": shop}, tags=span(KEYS)
     )
     assert done.success
     with Lake(tmp_path) as lake:

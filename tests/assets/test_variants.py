@@ -9,7 +9,7 @@ import pytest
 from assets import variants
 from assets.checks import no_test_prompt_in_training
 from assets.preferences import preferences
-from assets.variants import RANGE, VARIANTS
+from assets.variants import KEYS, span
 from assets.workshop import Workshop
 from pipeline.engine.model import Model
 from pipeline.engine.rendering import Renderer
@@ -82,19 +82,19 @@ def test_one_variant_is_made_alone_and_a_run_of_all_makes_the_rest(home: Path) -
     both = {"shop": shop(home, "outcome, outcome_shuffled")}
     assert statuses(dg.materialize([preferences], partition_key="outcome", resources=both)) == {"outcome": "written"}
     assert counts(home) == {"outcome": 6}
-    made = statuses(dg.materialize([preferences, no_test_prompt_in_training], resources=both, tags=RANGE))
+    made = statuses(dg.materialize([preferences, no_test_prompt_in_training], resources=both, tags=span(KEYS)))
     assert made == {"outcome": "up to date", "outcome_shuffled": "written"}
     assert counts(home) == {"outcome": 6, "outcome_shuffled": 6}
-    again = statuses(dg.materialize([preferences], resources=both, tags=RANGE))
+    again = statuses(dg.materialize([preferences], resources=both, tags=span(KEYS)))
     assert set(again.values()) == {"up to date"}
 
 
 def test_a_variant_that_the_profile_no_longer_names_leaves_the_table(home: Path) -> None:
-    dg.materialize([preferences], resources={"shop": shop(home, "outcome, outcome_shuffled")}, tags=RANGE)
-    dg.materialize([preferences], resources={"shop": shop(home, "outcome")}, tags=RANGE)
+    dg.materialize([preferences], resources={"shop": shop(home, "outcome, outcome_shuffled")}, tags=span(KEYS))
+    dg.materialize([preferences], resources={"shop": shop(home, "outcome")}, tags=span(KEYS))
     assert counts(home) == {"outcome": 6}
     back = {"shop": shop(home, "outcome, outcome_shuffled")}
-    made = statuses(dg.materialize([preferences], resources=back, tags=RANGE))
+    made = statuses(dg.materialize([preferences], resources=back, tags=span(KEYS)))
     assert made == {"outcome": "up to date", "outcome_shuffled": "written"}
 
 
@@ -103,11 +103,14 @@ def test_a_profiles_own_variant_is_a_new_partition_and_follows_its_query(
 ) -> None:
     own = shop(home, "outcome, mine, mine_shuffled", OWN)
     monkeypatch.setenv("ORCHARD_PROFILE", own.profile)
-    keys = runpy.run_path(str(Path(variants.__file__)))["KEYS"]  # as Dagster does when it loads the definitions
-    assert [key for key in keys if key not in VARIANTS.get_partition_keys()] == ["mine", "mine_shuffled"]
+    loaded = runpy.run_path(str(Path(variants.__file__)))  # as Dagster does when it loads the definitions
+    keys, tags = loaded["KEYS"], loaded["RANGE"]
+    assert sorted(key for key in keys if key not in KEYS) == ["mine", "mine_shuffled"]
     asset = partitioned(keys)
-    tags = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
-    assert statuses(dg.materialize([asset], resources={"shop": own}, tags=tags))["mine"] == "written"
+    done = dg.materialize([asset], resources={"shop": own}, tags=tags)
+    assert statuses(done)["mine"] == "written"
+    shown = {event.partition for event in done.asset_materializations_for_node("preferences")}
+    assert shown == {"outcome", "mine", "mine_shuffled"}  # and no partition that the run made nothing of
     assert counts(home) == {"mine": 4, "mine_shuffled": 4, "outcome": 6}
     (home / "mine.sql").write_text((home / "mine.sql").read_text().replace("'p4'", "'p2'"))
     made = statuses(dg.materialize([asset], resources={"shop": own}, tags=tags))

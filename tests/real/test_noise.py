@@ -11,7 +11,7 @@ import torch
 from assets.definitions import defs
 from assets.noise import NOISE
 from assets.preferences import preferences
-from assets.variants import RANGE
+from assets.variants import KEYS, span
 from pipeline import tables
 from pipeline.engine.model import Model
 from pipeline.ids import content_id
@@ -103,7 +103,7 @@ def test_the_assets_find_the_wrong_labels_and_a_second_run_makes_nothing(
     monkeypatch.setenv("ORCHARD_PROFILE", str(home / "profile.yaml"))
     resources = {"shop": (defs.resources or {})["shop"]}
     for expected in ("written", "up to date"):
-        done = dg.materialize([*NOISE, preferences], resources=resources, tags=RANGE)
+        done = dg.materialize([*NOISE, preferences], resources=resources, tags=span(KEYS))
         assert done.success
         for asset in NOISE:
             (event,) = [m for m in done.asset_materializations_for_node(asset.key.path[0])]
