@@ -32,7 +32,8 @@ def showpiece(nodes: pl.DataFrame, most: int = 24) -> list[Row]:
 
 
 def _spread(nodes: pl.DataFrame) -> pl.DataFrame:
-    """(tree_id, spread of its values, flat: all of them 0, or all 1); a root's value counts too."""
-    low, high = pl.col("value").min(), pl.col("value").max()
+    """(tree_id, spread of its steps' values, flat: all of them 0, or all 1); a root's value counts without steps."""
+    low, high, step = pl.col("value").min(), pl.col("value").max(), pl.col("kind") == "step"
     valued = nodes.filter((pl.col("kind") != "rollout") & pl.col("value").is_not_null())
+    valued = valued.filter(step | ~step.any().over("tree_id"))
     return valued.group_by("tree_id").agg(spread=high - low, flat=(high == 0) | (low == 1))

@@ -129,13 +129,13 @@ async def grow(engine: Engine, problem: Problem, settings: GrowthSettings, plan:
 
     With `probe`, rollouts of the bare question come first and become the root's value. Where they are all right or all
     wrong, `if_flat` gives every step more rollouts, or no tree is grown. The probe only decides: no step's value reads
-    it, so that shares stay unbiased.
+    it, so that shares stay unbiased. Without a budget for an expansion there is no probe either.
 
     Raises:
         RequestFailed: the prompt is too long for the model.
     """
     tree = Tree(engine, problem, settings, plan, run_seed)
-    if settings.probe:
+    if settings.probe and tree.left > 0:
         tree.nodes += await tree.roll_out(tree.root, settings.probe)
         if tree.root.value in (0.0, 1.0):
             if settings.if_flat == "skip":

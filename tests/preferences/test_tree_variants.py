@@ -1,6 +1,7 @@
 """Pairs that trees turn into, each asserted from a tree worked out by hand."""
 
 import math
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -11,6 +12,7 @@ from pipeline.preferences.lists import build_lists
 from pipeline.preferences.trees import VARIANTS as TREE_VARIANTS
 from pipeline.preferences.trees import shuffled_stages
 from pipeline.store import Commit, Lake
+from pipeline.trees.facts import counts
 from tests.preferences.forest import NODES, PROMPTS, frame, rollout
 
 SETTINGS = config.load("quick")  # margin 3/8, at most 4 pairs a prompt
@@ -151,6 +153,19 @@ def test_flat_trees_and_missing_answers_are_counted_by_pool(lake: Lake) -> None:
         ("x", "tree_nodes, best_first", 6, 1, 0.1667),
         ("x", "tree_nodes, tot", 1, 0, 0.0),
     ]
+
+
+def test_a_tree_is_flat_by_its_steps_and_by_its_probe_only_where_it_has_none(tmp_path: Path) -> None:
+    probed = NODES.filter(pl.col("tree_id") == "flat").with_columns(
+        value=pl.when(pl.col("kind") == "root").then(0.5).otherwise(0.0)  # 2 of 4 right, and then no step is
+    )
+    skipped = NODES.filter(pl.col("node_id") == "root").with_columns(value=pl.lit(1.0))
+    nodes = pl.concat([probed, skipped])
+    lake = Lake(tmp_path)
+    lake.write("prompts", PROMPTS, Commit("test"))
+    lake.write("tree_nodes", nodes, Commit("test"))
+    assert lake.query_file("flat_trees").rows() == [("x", "best_first", 2, 1, 1, 1.0)]
+    assert counts(nodes)["share_of_trees_all_right_or_all_wrong"] == 1.0
 
 
 def test_a_method_that_changes_leaves_the_other_up_to_date(lake: Lake) -> None:

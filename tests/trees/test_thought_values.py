@@ -114,6 +114,13 @@ def test_no_budget_is_a_reject_that_says_so() -> None:
     assert rejects[0].reason == "no budget: max_expansions or max_tokens allows not even the first expansion"
 
 
+@pytest.mark.parametrize("nothing", ["max_expansions", "max_tokens"])
+def test_no_budget_has_no_probe_either(nothing: str) -> None:
+    engine = ScriptedEngine(maze)
+    rows, (reject,) = plant(engine, prompt_rows("x"), ThoughtSettings(probe=4, **{nothing: 0}), 1)
+    assert rows.is_empty() and reject.reason.startswith("no budget") and not engine.calls
+
+
 def test_steps_of_a_path_join_to_the_text_and_share_its_tokens() -> None:
     assert split_path("a\n\nb", "\n") == ["a\n", "\n", "b"] and split_path("", "\n") == []
     assert share_tokens(10, ["aaaa", "b", "aaaaa"]) == [4, 1, 5]
