@@ -64,8 +64,8 @@ def _graft(tree: Tree, stem: Path, rest: Completion, draw: int, known: dict[str,
     shares = share_tokens(len(rest.token_ids), steps)
     path = list(stem)
     for number, text in enumerate(steps):
-        ends = number == len(steps) - 1 and rest.finish_reason == "stop"
-        child = tree.child(path[-1], draw, Thought(text, ends, shares[number]))
+        last, stopped = number == len(steps) - 1, rest.finish_reason == "stop"
+        child = tree.child(path[-1], draw, Thought(text, last and stopped, shares[number], last and not stopped))
         if child.terminal:
             child.tokens += sum(shares[number + 1 :])  # talk after the answer was sampled too
         if child.node_id in known:

@@ -23,14 +23,15 @@ async def sample(tree: Tree, parent: Node) -> list[Thought]:
     drawn = await tree.sample(parent, "step", tree.step_sampling, tree.settings.children)
     steps = [(split_step(completion, tree.settings.delimiter), completion) for completion in drawn]
     # Nothing was said: no step. Its tokens still count against the tree's budget.
-    return [Thought(step.text, step.ends, len(completion.token_ids)) for step, completion in steps if step is not None]
+    return [Thought(s.text, s.ends, len(completion.token_ids), s.cut) for s, completion in steps if s is not None]
 
 
 async def propose(tree: Tree, parent: Node) -> list[Thought]:
     """One completion that lists `children` different next steps, a line each; numbers and bullets are taken off.
 
-    The authors' code splits the lines too. Our choices: the wording; lines beyond `children` are left out; a proposed
-    step ends the response where it states the final answer, and never otherwise.
+    The authors' code splits the lines too. Our choices: the wording; lines beyond `children` are left out, and so is
+    one that the token limit cut, which is no whole step; a proposed step ends the response where it states the final
+    answer, and never otherwise.
     """
     k = tree.settings.children
     text = PROPOSE.format(question=tree.problem.question, so_far=parent.whole.strip() or "(nothing yet)", k=k)
@@ -42,6 +43,8 @@ async def propose(tree: Tree, parent: Node) -> list[Thought]:
 
 def _lines(listed: Completion, k: int, delimiter: str) -> list[Thought]:
     lines = [_BULLET.sub("", line).strip() for line in listed.text.split("\n")]
+    if listed.finish_reason == "length":
+        lines = lines[:-1]
     steps = [line + delimiter for line in lines if line][:k]
     shares = share_tokens(len(listed.token_ids), steps)
     return [Thought(step, False, tokens) for step, tokens in zip(steps, shares, strict=True)]

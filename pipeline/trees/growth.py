@@ -16,11 +16,15 @@ from pipeline.trees.node import Node, Problem
 
 @dataclass(frozen=True)
 class Thought:
-    """A candidate next step; `ends` where the response ends with it. `tokens` were sampled for it."""
+    """A candidate next step; `ends` where the response ends with it. `tokens` were sampled for it.
+
+    `cut` where the token limit ended it: its last word or number may go on in the next step.
+    """
 
     text: str
     ends: bool
     tokens: int
+    cut: bool = False
 
 
 Generate = Callable[["Tree", Node], Awaitable[list[Thought]]]
@@ -83,8 +87,11 @@ class Tree:
         self.nodes += [*new, *made]
 
     def child(self, parent: Node, draw: int, thought: Thought) -> Node:
-        """A child that states the final answer ends there, without the delimiter: our choice, the rest is talk."""
-        if thought.ends or not self.problem.is_final(parent.whole + thought.text):
+        """A child that states the final answer ends there, without the delimiter: our choice, the rest is talk.
+
+        A thought that was cut never does: what it has of "The answer is 12" may be "The answer is 1".
+        """
+        if thought.ends or thought.cut or not self.problem.is_final(parent.whole + thought.text):
             return parent.child("step", draw, thought.text, thought.ends, thought.tokens)
         text = thought.text.removesuffix(self.settings.delimiter)
         return parent.child("step", draw, text, True, thought.tokens)

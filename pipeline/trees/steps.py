@@ -8,10 +8,11 @@ from pipeline.engine.base import Completion
 
 @dataclass(frozen=True)
 class Step:
-    """One step's text (its delimiter included) and whether the response ends with it."""
+    """One step's text (its delimiter included), whether the response ends with it, and whether it was cut off."""
 
     text: str
     ends: bool
+    cut: bool = False
 
 
 def split_step(completion: Completion, delimiter: str) -> Step | None:
@@ -24,7 +25,8 @@ def split_step(completion: Completion, delimiter: str) -> Step | None:
         return Step(completion.text + delimiter, ends=False)
     if not completion.text.strip():
         return None
-    return Step(completion.text, ends=completion.finish_reason == "stop")
+    ends = completion.finish_reason == "stop"
+    return Step(completion.text, ends, cut=not ends)
 
 
 def split_path(text: str, delimiter: str) -> list[str]:

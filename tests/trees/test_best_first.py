@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import tables
 from pipeline.config import TreeSettings
-from pipeline.engine.base import Sampling
+from pipeline.engine.base import Completion, Sampling
 from pipeline.trees.forest import plant
 from pipeline.trees.growth import grow
 from pipeline.trees.node import Node, Problem
@@ -106,6 +106,27 @@ def test_ties_go_to_the_earlier_draw() -> None:
 
     nodes, _ = run(SETTINGS.model_copy(update={"max_expansions": 2}), script)
     assert next(node for node in nodes if node.expanded_order == 1).text == "b\n"
+
+
+class Limited(ScriptedEngine):
+    """Cuts a completion at its token limit, a token a character, as a real engine does."""
+
+    def _complete(self, text: str, sampling: Sampling) -> Completion:
+        whole = super()._complete(text, sampling)
+        if len(whole.text) <= sampling.max_tokens:
+            return whole
+        return replace(whole, text=whole.text[: sampling.max_tokens], finish_reason="length", stopped_by=None)
+
+
+def test_a_step_that_the_token_limit_cut_inside_its_number_is_not_the_final_answer() -> None:
+    def script(prefix: str, sampling: Sampling, n: int) -> str:
+        return "The answer is 12."[len(prefix) :]
+
+    settings = TreeSettings(children=1, rollouts=2, step_tokens=15)  # "The answer is 1" has 15 characters
+    prompts = prompt_rows("3 + 9").with_columns(answer=pl.lit("12"))
+    rows, _ = plant(Limited(script), prompts, settings, 1)
+    steps = rows.filter(pl.col("kind") == "step").select("text", "terminal", "answer", "value").rows()
+    assert steps == [("The answer is 1", False, None, 1.0), ("2.", True, "12", 1.0)]
 
 
 def test_one_child_and_a_model_that_says_nothing() -> None:

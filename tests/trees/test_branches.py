@@ -1,7 +1,9 @@
 """TPO's branches from random steps of a reference path, with every text known."""
 
+from dataclasses import replace
+
 from pipeline.config import ThoughtSettings
-from pipeline.engine.base import Sampling
+from pipeline.engine.base import Completion, Sampling
 from pipeline.trees.branches import cut_points
 from tests.scripted import ScriptedEngine
 from tests.trees.mazes import grown
@@ -31,6 +33,20 @@ def test_branches_leave_the_best_path_at_the_cuts_and_nowhere_else() -> None:
     parents = {node.node_id for node in nodes}
     assert all(node.parent_id in parents for node in nodes if node.kind != "root")
     assert len(parents) == len(nodes)
+
+
+def test_a_path_that_the_token_limit_cut_inside_its_number_is_unfinished() -> None:
+    class Limited(ScriptedEngine):
+        def _complete(self, text: str, sampling: Sampling) -> Completion:
+            whole = super()._complete(text, sampling)
+            return replace(whole, finish_reason="length") if text == "a\n#### 1" else whole
+
+    def script(prefix: str, sampling: Sampling, n: int) -> str:
+        return "a\n#### 1" if prefix == "" else "7"
+
+    settings = SETTINGS.model_copy(update={"children": 1, "max_expansions": 1})
+    steps = [node for node in grown(settings, Limited(script)) if node.kind == "step"]
+    assert [(node.text, node.terminal, node.n_rollouts) for node in steps] == [("a\n", False, 0), ("#### 1", False, 4)]
 
 
 def test_every_sampled_token_is_counted_once() -> None:

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from pipeline.config import ThoughtSettings
+from pipeline.engine.base import Completion, Sampling
 from pipeline.trees.forest import plant
 from pipeline.trees.generate import sample
 from pipeline.trees.growth import Plan, Tree
@@ -88,6 +90,19 @@ def test_proposed_thoughts_are_the_lines_of_one_listing_without_their_numbers() 
     steps = [node for node in nodes if node.kind == "step"]
     assert [(node.text, node.value) for node in steps] == [("a\n", 0.5), ("b\n", 0.75), ("c\n", 0.0)]
     assert sum(node.tokens for node in steps) == len("1. a\n\n2) b\n- c\n3. a\n")  # a token a character here
+
+
+def test_a_proposed_line_that_the_token_limit_cut_is_no_step() -> None:
+    class Limited(JudgingEngine):
+        def _complete(self, text: str, sampling: Sampling) -> Completion:
+            whole = super()._complete(text, sampling)
+            return replace(whole, finish_reason="length") if text == self.listing else whole
+
+    settings = thoughts(children=3, generate="propose", max_depth=1)
+    nodes = grown(settings, Limited(maze, listing="1. a\n2. #### 1"))  # the '7' of '#### 17' was not written
+    assert [(n.text, n.terminal) for n in nodes if n.kind == "step"] == [("a\n", False)]
+    nodes = grown(settings, Limited(maze, listing="1. a\n2. #### 1\n"))  # cut after a whole line
+    assert [(n.text, n.terminal) for n in nodes if n.kind == "step"] == [("a\n", False), ("#### 1", True)]
 
 
 def test_a_pool_without_answers_needs_the_models_own_values() -> None:
