@@ -26,6 +26,9 @@ from pipeline.trees.growth import Tree
 from pipeline.trees.node import Node
 from pipeline.trees.plans import needs_answers, plan_of
 from pipeline.trees.value import Reward
+from pipeline.verify import canonical
+
+_VERIFIER = "math"  # of the rows with an answer
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def read(path: Path, limit: int | None = None) -> tuple[list[Labelled], list[Rej
     for number, row in enumerate(rows[:limit]):
         try:
             found += _solutions(number, row)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OrchardError) as error:
             what = f"column {error} is missing" if isinstance(error, KeyError) else str(error)
             rejects.append(Reject("step_truth", "steptruth", f"row {number + 1}", what))
     if not found:
@@ -81,21 +84,40 @@ def read(path: Path, limit: int | None = None) -> tuple[list[Labelled], list[Rej
 
 def _solutions(number: int, row: dict[str, Any]) -> list[Labelled]:
     if "label" in row:
-        steps, label = _steps(row["steps"]), int(row["label"])
-        if not -1 <= label < len(steps):
-            raise ValueError(f"label {label} is not -1 or one of the {len(steps)} steps, which count from 0")
-        return [Labelled(number, row["problem"], steps, None if label == -1 else label, row.get("answer"))]
+        steps, label = _steps(row["steps"]), row["label"]
+        if type(label) is not int or not -1 <= label < len(steps):
+            raise ValueError(f"label {label!r} is not -1 or one of the {len(steps)} steps, which count from 0")
+        return [Labelled(number, _text(row, "problem"), steps, None if label == -1 else label, _answer(row))]
     if "error_steps" not in row:
         raise ValueError("neither ProcessBench (problem, steps, label) nor PRMBench (original_process, error_steps)")
     right, wrong = _steps(row["original_process"]), _steps(row["modified_process"])
-    errors = [step - 1 for step in row["error_steps"]]
-    if not all(0 <= step < len(wrong) for step in errors):
+    if not all(type(step) is int and 1 <= step <= len(wrong) for step in row["error_steps"]):
         raise ValueError(f"error_steps {row['error_steps']} are not among the {len(wrong)} steps, which count from 1")
-    first = min(errors, default=None)
+    first = min((step - 1 for step in row["error_steps"]), default=None)
+    answer = _answer(row)
     return [
-        Labelled(number, row["original_question"], right, None, row.get("answer"), pair=number),
-        Labelled(number, row["modified_question"], wrong, first, row.get("answer"), pair=number),
+        Labelled(number, _text(row, "original_question"), right, None, answer, pair=number),
+        Labelled(number, _text(row, "modified_question"), wrong, first, answer, pair=number),
     ]
+
+
+def _text(row: dict[str, Any], column: str) -> str:
+    if not isinstance(row[column], str):
+        raise ValueError(f"{column} is no text: {row[column]!r}")
+    return str(row[column])
+
+
+def _answer(row: dict[str, Any]) -> str | None:
+    """The answer as text, which a JSON number becomes; null where there is none.
+
+    Raises:
+        OrchardError: the verifier cannot read it.
+    """
+    given = row.get("answer")
+    if given is None:
+        return None
+    canonical(str(given), _VERIFIER)
+    return str(given)
 
 
 def _steps(given: Sequence[str]) -> tuple[str, ...]:
@@ -143,7 +165,7 @@ def _tree(engine: Engine, solution: Labelled, settings: ThoughtSettings, run_see
         "prompt_id": content_id("step truth", solution.question),
         "messages": [Turn(role="user", content=solution.question)],
         "answer": solution.answer,
-        "verifier": None if solution.answer is None else "math",
+        "verifier": None if solution.answer is None else _VERIFIER,
         "metadata": None,
     }
     return Tree(engine, problem(prompt, engine.policy_id, settings), settings, plan_of(settings, reward), run_seed)

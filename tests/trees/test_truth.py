@@ -105,6 +105,31 @@ def test_an_unsound_row_among_sound_ones_is_rejected(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({"answer": ""}, "'' is not an answer that the verifier 'math' can read"),
+        ({"answer": "$"}, "'$' is not an answer that the verifier 'math' can read"),
+        ({"label": 0.9}, "label 0.9 is not -1 or one of the 1 steps"),
+        ({"label": True}, "label True is not -1 or one of the 1 steps"),
+        ({"label": "0"}, "label '0' is not -1 or one of the 1 steps"),
+        ({"problem": None}, "problem is no text: None"),
+        ({"error_steps": [1.5], "label": ...}, "error_steps [1.5] are not among the 1 steps"),
+    ],
+)
+def test_a_bad_row_is_rejected_and_not_its_neighbours(tmp_path: Path, columns: dict[str, object], says: str) -> None:
+    row: dict[str, object] = {"problem": "3 + 4", "steps": ["a"], "label": -1, "answer": 7}  # a JSON number
+    pair = {"original_process": ["a"], "modified_process": ["b"], "original_question": "q", "modified_question": "q"}
+    bad = {name: value for name, value in {**row, **pair, **columns}.items() if value is not ...}
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps(bad) + "\n" + json.dumps(row))
+    found, (reject,) = truth.read(file)
+    assert reject.row_id == "row 1" and reject.reason.startswith(says)
+    engine = JudgingEngine(lambda prefix, sampling, n: "the answer is 7")
+    scored, rejects = truth.score(engine, found, ThoughtSettings(rollouts=2), 0)
+    assert [s.values for s in scored] == [(1.0,)] and not rejects
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         ("", "no rows"),
