@@ -19,7 +19,7 @@ from pipeline.trees.paths import Path, Row, paths
 from pipeline.trees.similarity import Embed, step_rewards
 
 Item = dict[str, Any]  # of `preference_lists.items`
-_NUMBERED = re.compile(r"^(\s*(?:\*\*|#+\s*)?step\s+)(\d+)", re.IGNORECASE)
+_LABEL = re.compile(r"^(\s*(?:\*\*|#+\s*)?step\s+)(\d+)(?=(?:\*\*)?\s*[:.])", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -111,16 +111,19 @@ def shuffle(lists: pl.DataFrame) -> pl.DataFrame:
 
 
 def renumbered(steps: Sequence[str]) -> list[str]:
-    """'Step n' labels put in order from the first label's number: a model may start again at 1 after a branch."""
-    out: list[str] = []
-    last: int | None = None
-    for step in steps:
-        label = _NUMBERED.match(step)
-        if label:
-            last = int(label[2]) if last is None else last + 1
-            step = f"{label[1]}{last}{step[label.end() :]}"
-        out.append(step)
-    return out
+    """Steps whose 'Step n:' labels rise: one that does not follows the last label, and those above it stay.
+
+    A model may start again at 1 after a branch. A label begins a line, of which a step may have several, and has a
+    colon or a full stop after its number: 'step 1 above' is none.
+    """
+    last = -1
+
+    def risen(label: re.Match[str]) -> str:
+        nonlocal last
+        last = max(int(label[2]), last + 1)
+        return f"{label[1]}{last}"
+
+    return [_LABEL.sub(risen, step) for step in steps]
 
 
 def _item(path: Path) -> Item:

@@ -102,8 +102,27 @@ def test_a_lists_rewards_compare_with_its_best_item() -> None:
 
 def test_restarted_step_numbers_are_put_right_and_other_texts_left() -> None:
     assert renumbered(["Step 1: a\n", "Step 1: b\n", "step 2: c"]) == ["Step 1: a\n", "Step 2: b\n", "step 3: c"]
-    assert renumbered(["**Step 3**: a", "no label", "Step 9. b"]) == ["**Step 3**: a", "no label", "Step 4. b"]
+    assert renumbered(["**Step 3**: a", "no label", "Step 1. b"]) == ["**Step 3**: a", "no label", "Step 4. b"]
     assert renumbered(["4 + 3 = 7\n", "The answer is 7."]) == ["4 + 3 = 7\n", "The answer is 7."]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ["Step 1: add\nStep 2: carry\n\n", "Step 3: done"],  # two labels in one step
+        ["Step 1: take 3\n", "Step 2: as found in\n", "step 1 above, 3 + 4 = 7\n", "Step 3: so 7"],  # no label
+        ["Step 2 is easy: 4\n", "Step 4: so 4"],
+        ["Step 1: a\n", "then b\n", "Step 3: c"],  # one without a label
+        ["Step 0: a\n", "Step 1: b\n"],
+    ],
+)
+def test_right_step_numbers_are_left_alone(steps: list[str]) -> None:
+    assert renumbered(steps) == steps
+
+
+def test_labels_inside_a_step_are_put_right_too() -> None:
+    steps = ["Step 1: a\nStep 2: b\n\n", "Step 1: c\nStep 2: d\n\n", "Step 3: e"]
+    assert renumbered(steps) == ["Step 1: a\nStep 2: b\n\n", "Step 3: c\nStep 4: d\n\n", "Step 5: e"]
 
 
 def test_no_trees_give_no_lists() -> None:
