@@ -96,6 +96,18 @@ def test_equal_scores_rank_the_worse_item_first() -> None:
     assert list_ranking.ranks(RATIOS, VALUES).tolist() == [[2.0, 1.0, 5.0, 3.0, 4.0]]
 
 
+def test_a_list_of_equal_values_teaches_nothing_and_spoils_no_batch() -> None:
+    """Two values that float32 cannot tell apart, beside a list that has an order: zero loss, zero gradient."""
+    values = torch.tensor([[0.5, 0.5 + 1e-9], [1.0, 0.0]])
+    for weights in ("lambda", "uniform"):
+        ratios = torch.tensor([[3.0, -1.0], [0.0, 0.0]], requires_grad=True)
+        found = of(ratios, values, options=LossSettings(list_weights=weights))
+        assert found.tolist() == pytest.approx([0.0, math.log(2)])
+        found.sum().backward()
+        assert ratios.grad is not None and ratios.grad[0].tolist() == [0.0, 0.0]
+    assert losses.get("list_ranking").margin(ratios.detach(), columns(2, values=values)).tolist() == [0.0, 0.0]
+
+
 def test_its_margin_is_the_mean_over_ordered_pairs() -> None:
     found = losses.get("list_ranking").margin(
         torch.tensor([[3.0, 1.0, 0.0]]), columns(1, 3, values=torch.tensor([[1.0, 0.0, 0.0]]))

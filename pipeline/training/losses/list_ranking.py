@@ -14,7 +14,8 @@ def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
     could not be read and its code maximises mis-ranking. This is LiPO's form (arXiv 2402.01878, second-hand):
     lambda_ij = |G_i - G_j| * |1 / D_i - 1 / D_j|, gain G = 2^v - 1, discount D = log(1 + rank by score). Ours: values
     are rescaled to [0, 1] per list, so that no gain overflows; lambdas sum to 1, so that a list of two is DPO and a
-    long list weighs no more than a short one; equal values make no pair. The same whatever the order of the items.
+    long list weighs no more than a short one; equal values make no pair, and a list of them costs 0. The same whatever
+    the order of the items.
 
     Args:
         log_ratios: (n, K) in nats.
@@ -23,12 +24,17 @@ def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
     score = scores(log_ratios, columns)
     better = ordered(columns.values)
     weights = lambdas(score.detach(), columns.values) if columns.options.list_weights == "lambda" else better.float()
-    weights = weights / weights.sum((1, 2), keepdim=True)
+    total = weights.sum((1, 2), keepdim=True)
+    weights = weights / torch.where(total > 0, total, 1.0)
     return -(weights * F.logsigmoid(score[:, :, None] - score[:, None, :])).sum((1, 2))
 
 
 def scores(log_ratios: Tensor, columns: Columns) -> Tensor:
     """(n, K) beta * step reward * log-ratio, 0 where there is no item.
+
+    TPO's released code weighs each step's mean log-ratio by the step's reward 1 + cos (the paper's equation could not
+    be read). Here the mean of an item's step rewards weighs its whole log-ratio: our reading, since the reference's
+    log-probabilities are stored by text and not by step.
 
     Step rewards are divided by their mean in the list (our choice: only differences of rewards count); a list that
     lacks one takes none. A mean of 0 or less gives no scale, so that such a list takes none either.
@@ -68,7 +74,7 @@ def ranks(scores: Tensor, values: Tensor) -> Tensor:
 
 
 def margin(log_ratios: Tensor, columns: Columns) -> Tensor:
-    """(n,) mean difference of log-ratios over a list's ordered pairs, in nats."""
+    """(n,) mean difference of log-ratios over a list's ordered pairs, in nats; 0 where it has none."""
     better = ordered(columns.values)
     differences = torch.where(better, log_ratios[:, :, None] - log_ratios[:, None, :], 0.0)
-    return differences.sum((1, 2)) / better.sum((1, 2))
+    return differences.sum((1, 2)) / better.sum((1, 2)).clamp(min=1)
