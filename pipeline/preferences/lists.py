@@ -1,8 +1,9 @@
 """Ranked lists of whole paths, for losses that learn from a list (TPO, ICLR 2025).
 
 From TPO's released code, as facts: five responses to a list, each with its steps and a score. Our choices, where that
-code has a fault or says nothing: the score is the path's value in the tree and not a judge's number; equal values
-share a rank and are never ordered; the same text counts once; restarted step numbers are put right.
+code has a fault or says nothing: the score is the path's value in the tree and not a judge's number (of a tree that was
+voted on, its place by the votes: pipeline/trees/ballots.py); equal values share a rank and are never ordered; the same
+text counts once; restarted step numbers are put right.
 """
 
 import re
@@ -15,7 +16,8 @@ import polars as pl
 from pipeline import tables
 from pipeline.engine.base import Reject, Turn
 from pipeline.ids import content_id, unit_for
-from pipeline.trees.paths import Path, Row, paths
+from pipeline.trees.node import Row
+from pipeline.trees.paths import Path, paths
 from pipeline.trees.similarity import Embed, step_rewards
 
 Item = dict[str, Any]  # of `preference_lists.items`
@@ -134,7 +136,7 @@ def _item(path: Path) -> Item:
         "item_id": leaf["node_id"],
         "text": "".join(texts),
         "ends": leaf["terminal"],
-        "value": leaf["value"],
+        "value": path.value,
         "rank": 0,
         "reward": None,
         "steps": steps,

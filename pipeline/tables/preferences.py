@@ -67,7 +67,7 @@ class PreferenceLists(dy.Schema):
                 "item_id": dy.String(),  # response, or leaf node of a path
                 "text": dy.String(),
                 "ends": dy.Bool(),  # true where the text ends the turn
-                "value": dy.Float64(),  # in [0, 1], higher is better; equal values are not ordered
+                "value": dy.Float64(),  # its leaf's, or its place by votes; in [0, 1]; equal values are not ordered
                 "rank": dy.Int64(),  # 0 is the best; equal values share a rank
                 "reward": dy.Float64(nullable=True),  # mean of the steps' adaptive rewards; null where not computed
                 "steps": dy.List(  # the path, from the root; their texts joined are the item's

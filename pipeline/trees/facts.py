@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.trees.paths import Row
+from pipeline.trees.node import Row
 
 
 def counts(nodes: pl.DataFrame) -> dict[str, Any]:

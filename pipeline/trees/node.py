@@ -7,6 +7,8 @@ from typing import Any
 from pipeline.engine.base import Turn
 from pipeline.ids import content_id
 
+Row = dict[str, Any]  # of `tree_nodes`
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -85,6 +87,6 @@ class Node:
         said = self.text.strip()
         return bool(said) and said in (step.strip() for step in self.prefix.split(delimiter))
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> Row:
         """The row of `tree_nodes`."""
         return vars(self)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from pipeline.trees.paths import Row, best, paths
+from pipeline.trees.node import Row
+from pipeline.trees.paths import best, paths
 
 LABEL = 22  # characters in a line of a node's label, of which there are two
 Place = tuple[float, float]

@@ -8,7 +8,8 @@ from rich.tree import Tree as Drawing
 
 from pipeline.errors import OrchardError
 from pipeline.store import Lake
-from pipeline.trees.paths import Row, best, paths
+from pipeline.trees.node import Row
+from pipeline.trees.paths import best, paths
 
 
 def find(lake: Lake, prompt: str, method: str | None = None) -> list[tuple[str, pl.DataFrame]]:

@@ -8,6 +8,7 @@ verdict is stored beside the value, but the search does not see it.
 """
 
 import asyncio
+import math
 import string
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import chain
@@ -78,7 +79,8 @@ async def score(tree: Tree, nodes: Sequence[Node]) -> list[Node]:
 async def vote(tree: Tree, nodes: Sequence[Node]) -> list[Node]:
     """Each thought's mean probability of being named the best of the group; the group's values sum to 1.
 
-    Values of different groups do not compare. A thought that stands alone has the value 1 without a vote.
+    Values of different groups do not compare (ballots.py orders a whole tree's leaves). A thought that stands alone
+    has the value 1 without a vote.
     """
     size = len(nodes)
     seats = [[nodes[(turn + seat) % size] for seat in range(size)] for turn in range(size)] if size > 1 else []
@@ -88,7 +90,8 @@ async def vote(tree: Tree, nodes: Sequence[Node]) -> list[Node]:
     for place, node in enumerate(nodes):
         # In turn t the node sits in seat (place - t).
         shares = [shares[(place - turn) % size] for turn, shares in enumerate(results)]
-        node.valued(min(1.0, sum(shares) / size) if shares else 1.0, "vote")
+        # fsum: the same shares in another order have the same sum, so that a judge without an opinion makes ties.
+        node.valued(min(1.0, math.fsum(shares) / size) if shares else 1.0, "vote")
         _judge(tree, node)
     return []
 

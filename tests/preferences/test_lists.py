@@ -30,6 +30,13 @@ def test_every_path_is_an_item_and_equal_values_share_a_rank() -> None:
     ]
 
 
+def test_values_that_differ_by_their_rounding_alone_are_ties() -> None:
+    third = pl.when(pl.col("node_id") == "b").then(0.33333333333333337).otherwise(0.3333333333333333)
+    kept = NODES.filter(pl.col("node_id").is_in(["root", "b", "c"]))
+    lists, (reject,) = ranked_lists(kept.with_columns(value=third), PROMPTS, size=5)
+    assert lists.is_empty() and reject.reason.startswith("no order")
+
+
 def test_the_order_of_rows_does_not_matter() -> None:
     lists, _ = build_lists(NODES, PROMPTS, ["best_first"], 4, None)
     again, _ = build_lists(NODES.reverse(), PROMPTS.reverse(), ["best_first"], 4, None)
