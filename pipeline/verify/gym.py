@@ -10,8 +10,8 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from pipeline.verify import number, worker
-from pipeline.verify.markers import final, stated
+from pipeline.verify import markers, number, worker
+from pipeline.verify.markers import final
 
 PREFIX = "reasoning_gym:"
 _NUMERIC = re.compile(r"-?(?:0|[1-9][0-9]*)(?P<places>\.[0-9]+)?", re.ASCII)
@@ -42,7 +42,7 @@ def extract(text: str, reference: str | None) -> str | None:
 
 def states(text: str) -> bool:
     """True where an explicit marker has an answer."""
-    return bool(stated(text, _read))
+    return markers.states(text, _read)
 
 
 def correct(answer: str, reference: str, task: str, metadata: str | None) -> bool:

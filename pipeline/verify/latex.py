@@ -1,7 +1,8 @@
 r"""Mathematical answers: numbers as in number, LaTeX and expressions by math-verify (SymPy), judged in the worker.
 
 Two answers are equal where their normalised texts or their numbers are, else where math-verify proves it:
-\frac{1}{2} is 0.5, x+1 is 1+x.
+\frac{1}{2} is 0.5, x+1 is 1+x. An answer that is one number, with or without units, is stored and compared as number
+does it, so that equal answers are one text and a percent sign is a unit here too: 50\% is 50 and never 0.5.
 """
 
 import logging
@@ -9,7 +10,8 @@ import re
 from functools import lru_cache
 
 from pipeline.verify import number, worker
-from pipeline.verify.markers import final, sentence, stated
+from pipeline.verify.markers import REFUSED, Reader, distinct, final, sentence, stated
+from pipeline.verify.markers import states as _states
 
 _LONGEST = 400  # characters of an answer
 _NO_SPACE = re.compile(r",\\!\s*|\{,\}")  # between thousands
@@ -19,28 +21,28 @@ _DOLLARS = re.compile(r"\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTAL
 
 def extract(text: str) -> str | None:
     """The final expression of a response: after its marker, else its last formula, else its last number."""
-    return final(text, _read, _last)
+    return final(text, _valued(_read), _valued(_last))
 
 
 def states(text: str) -> bool:
     """True where an explicit marker has an expression."""
-    return bool(stated(text, _read))
+    return _states(text, _valued(_read))
 
 
 def canonical(answer: str) -> str | None:
     """A reference answer without its marker, dollars and spare spaces."""
     answers = stated(answer, _read) or _tidy(answer)
-    return answers[0] if len(answers) == 1 else None
+    return answers[0] if len(answers) == 1 and _value(answers[0]) != REFUSED else None
 
 
 @lru_cache(maxsize=65536)
 def equal(answer: str, reference: str) -> bool:
     """True where the answers are the same text, number or expression."""
+    answer, reference = _value(answer), _value(reference)
     if answer == reference:
         return True
-    values = number.canonical(answer), number.canonical(reference)
     if _is_plain(answer) and _is_plain(reference):
-        return values[0] is not None and values[0] == values[1]
+        return False
     return worker.ask("pipeline.verify.latex:equivalent", answer, reference)
 
 
@@ -51,6 +53,16 @@ def equivalent(answer: str, reference: str) -> bool:
     logging.getLogger("math_verify").setLevel(logging.ERROR)
     sides = [parse(f"${side}$", parsing_timeout=None) for side in (reference, answer)]
     return bool(verify(*sides, timeout_seconds=None))
+
+
+def _valued(read: Reader) -> Reader:
+    return lambda text: distinct(_value(answer) for answer in read(text))
+
+
+def _value(text: str) -> str:
+    """The normalised number where the text is one, REFUSED where it is a denied or scaled one, else the text."""
+    value = number.amount(text)
+    return text if value is None else value
 
 
 def _read(tail: str) -> tuple[str, ...]:
@@ -70,7 +82,7 @@ def _last(text: str) -> tuple[str, ...]:
 
 
 def _tidy(text: str) -> tuple[str, ...]:
-    bare = _spaced(text.replace("**", " ")).strip(" .$*:,").removeprefix("\\$")
+    bare = _spaced(text.replace("**", " ")).lstrip(" $*:,").rstrip(" .$*:,").removeprefix("\\$")
     return (bare,) if bare and len(bare) <= _LONGEST else ()
 
 

@@ -1,13 +1,15 @@
 r"""Where a response states its final answer: \boxed{x}, '#### x', <answer>x</answer>, 'the answer is x', 'Answer: x'.
 
 A reader turns the text after a marker into the tuple of distinct answers that it names: none, one, or several
-(ambiguous).
+(ambiguous). REFUSED is what it reads where the text denies an answer ('definitely not A', 'less than 5') or names one
+that it cannot hold ('5 million'): no answer, and none is looked for elsewhere.
 """
 
 import re
 from collections.abc import Callable, Iterator
 
 Reader = Callable[[str], tuple[str, ...]]
+REFUSED = ""
 
 _HASHES = re.compile(r"####[^\S\n]*([^\n]*)")
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
@@ -20,6 +22,15 @@ _SEEKING = re.compile(  # 'to find the final answer: ...' announces work, not an
     re.IGNORECASE,
 )
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_DENIAL = re.compile(
+    r"(?:(?:\b(?:not|never|cannot|neither|nor|unlikely)|n['’]t)(?:\s+[a-z]+){0,2}"
+    r"|\b(?:less|more|fewer|greater|other)\s+than|\bat\s+(?:least|most))[^\w.,:;!?=]*$",
+    re.IGNORECASE,
+)
+_DENYING = re.compile(
+    r"\banswers?\b[^\n:=.,;]{0,60}?(?:\b(?:is|are|was|were)\s+not\b|\b(?:cannot|never|not\s+be)\b|n['’]t\b)",
+    re.IGNORECASE,
+)
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[\n;]")
 
 
@@ -42,17 +53,41 @@ def markers(text: str) -> Iterator[list[str]]:
 
 
 def stated(text: str, read: Reader) -> tuple[str, ...]:
-    """Distinct answers under the strongest explicit marker that has any; () where none does."""
+    """Distinct answers under the strongest explicit marker that has any; () where none does, or REFUSED alone."""
+    refused: tuple[str, ...] = ()
     for tails in markers(text):
-        if answers := distinct(answer for tail in tails for answer in read(tail)):
-            return answers
-    return ()
+        answers = distinct(answer for tail in tails for answer in read(tail))
+        if named := tuple(answer for answer in answers if answer != REFUSED):
+            return named
+        refused = refused or answers
+    return refused
+
+
+def states(text: str, read: Reader) -> bool:
+    """True where an explicit marker names an answer."""
+    return any(stated(text, read))
 
 
 def final(text: str, read: Reader, fallback: Reader) -> str | None:
-    """The final answer of a response: an explicit one, else the fallback's; None if missing or ambiguous."""
-    answers = stated(text, read) or fallback(text)
-    return answers[0] if len(answers) == 1 else None
+    """The final answer of a response: an explicit one, else the fallback's; None if missing or ambiguous.
+
+    The fallback sees nothing before the end of a sentence that says what the answer is not.
+    """
+    answers = stated(text, read) or fallback(_after_denial(text))
+    return answers[0] or None if len(answers) == 1 else None
+
+
+def denied(text: str, start: int) -> bool:
+    """True where what begins at `start` is denied by the words right before it: 'not', 'is not exactly', 'at most'."""
+    return bool(_DENIAL.search(text, max(0, start - 60), start))
+
+
+def _after_denial(text: str) -> str:
+    start = max((match.end() for match in _DENYING.finditer(text)), default=None)
+    if start is None:
+        return text
+    end = _SENTENCE_END.search(text, start)
+    return text[end.end() :] if end else ""
 
 
 def distinct(answers: Iterator[str]) -> tuple[str, ...]:

@@ -4,16 +4,18 @@ The final answer is what an explicit marker names (see markers), else what follo
 number, else the last number of the text. It is compared exactly, as a fraction: 12 is not 1, 0.5 is 1/2, 1,200.50 is
 1200.5.
 
-Our choices: a percent sign and a currency are units and are dropped, so 50% equals 50 and never 0.5; an expression
-that nobody worked out ('the answer is 4 + 3') is no answer; of 'x = 3, y = 4' the last counts; a number of more than
-1,000 characters is no answer; only the digits 0 to 9 are digits.
+Our choices: a percent sign, a currency and a word of measure are units and are dropped, so 50% equals 50 and never
+0.5; an expression that nobody worked out ('the answer is 4 + 3') is no answer, and neither is a number that is a part
+of another one ('5 million', '5k', 2\pi, \sqrt{2}) or is denied ('not 5', 'less than 5'); of 'x = 3, y = 4' the last
+counts; a number of more than 1,000 characters is no answer; only the digits 0 to 9 are digits.
 """
 
 import re
 from fractions import Fraction
 from functools import lru_cache
 
-from pipeline.verify.markers import distinct, final, sentence, stated
+from pipeline.verify.markers import REFUSED, denied, distinct, final, sentence, stated
+from pipeline.verify.markers import states as _states
 
 _MAX_DIGITS = 1000
 _NUMBER = re.compile(
@@ -29,8 +31,23 @@ _OPERATION = re.compile(r"[0-9)]\s*[-+*/x]\s*[$€£¥₹]?$")  # before a numbe
 _OPENING = re.compile(r"[^\w(]*", re.ASCII)
 _CONTINUES = re.compile(r"[\s$%]*(?:[A-Za-z]+\s*)?[-+*/=)]|\s*x\b")
 _SIGN_APART = re.compile(r"^([\s$(]*)-\s+(?=[$€£¥₹]?[0-9.])")
+_FUNCTION = r"(?:\\(?:sqrt|log|ln|sin|cos|tan|exp)(?![a-z])|\bsqrt\b|√)"
+_BEFORE = re.compile(  # what makes a number after it a part of another one: \sqrt{, \pi/, \sqrt{3}/
+    rf"(?:{_FUNCTION}(?:\[[^\[\]]*\])?\s*[{{(]?|(?:\\pi|\bpi|π|\}})\s*[-+*/^])\s*$"
+)
+_AFTER = re.compile(
+    rf"\s*\*?\s*(?:{_FUNCTION}|\\?pi\b|π)|[kKMB]\b|\s*[*x]\s*10\s*(?:\^|\*\*)"
+    r"|[\s-]*(?i:hundred|thousand|million|billion|trillion)s?\b"
+    r"|\s+(?:is|are|was|were)\s+(?i:not|wrong|incorrect)\b"
+)
+_UP_TO_NUMBER = re.compile(r"[^\\0-9]*(?=[0-9])")
+_AMOUNT = re.compile(
+    r"[\s$€£¥₹]*[-+]?[\s$€£¥₹]*[0-9.][0-9.,/ ]*(?:\s*%)?"
+    r"(?:[\s-]+(?!(?:pi|sqrt|or|and|to|over|mod)\b)[A-Za-z]{2,}){0,3}[\s.$]*"
+)
 _SYMBOLS = str.maketrans("\u2212\ufe63\uff0d\u00d7\u00f7\u00b7\u00a0\u202f\u2009", "---*/*   ")
 _LATEX = (
+    (re.compile(r"(?<=[0-9])\s*(?=\\[dt]?frac)"), " "),  # 2\frac{1}{2} is 2 1/2 and not 21/2
     (re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}"), r"\1/\2"),
     (re.compile(r"\\(?:text|mathrm|textbf|mathbf)\s*\{([^{}]*)\}"), r" \1"),
     (re.compile(r"\\[$%]"), lambda match: match[0][1]),
@@ -47,14 +64,27 @@ def extract(text: str) -> str | None:
 
 def states(text: str) -> bool:
     """True where an explicit marker names a number."""
-    return bool(stated(_plain(text), _read))
+    return _states(_plain(text), _read)
 
 
 def canonical(answer: str) -> str | None:
     """A reference answer, normalised: the one after its marker (GSM8K's '#### 72'), else the only number in it."""
     plain = _plain(answer)
     answers = stated(plain, _read) or distinct(value for _, value in _numbers(_SIGN_APART.sub(r"\1-", plain)))
-    return answers[0] if len(answers) == 1 else None
+    return answers[0] or None if len(answers) == 1 else None
+
+
+def amount(text: str) -> str | None:
+    """The number that a text is, units left out, normalised; REFUSED where it is denied or a part of another one.
+
+    None where the text is anything else than one number.
+    """
+    plain = _SIGN_APART.sub(r"\1-", _plain(text))
+    words = _UP_TO_NUMBER.match(plain)
+    if words and denied(plain, words.end()):
+        return REFUSED
+    values = _numbers(plain) if _AMOUNT.fullmatch(plain) else []
+    return values[0][1] if len(values) == 1 else None
 
 
 def equal(answer: str, reference: str) -> bool:
@@ -71,7 +101,10 @@ def _plain(text: str) -> str:
 
 
 def _read(tail: str) -> tuple[str, ...]:
-    """The number that a marker's tail begins with, else that after its last '='; all where they are alternatives."""
+    """The number that a marker's tail begins with, else that after its last '='; all where they are alternatives.
+
+    REFUSED where one of them does not stand for itself.
+    """
     part = _SIGN_APART.sub(r"\1-", sentence(tail))
     if "=" in part and not _begins_with_result(part):
         part = _SIGN_APART.sub(r"\1-", part.rpartition("=")[2])
@@ -82,7 +115,7 @@ def _read(tail: str) -> tuple[str, ...]:
             break
         answers.append(value)
         end = match.end()
-    return distinct(iter(answers))
+    return (REFUSED,) if REFUSED in answers else distinct(iter(answers))
 
 
 def _begins_with_result(part: str) -> bool:
@@ -106,8 +139,15 @@ def _last(text: str) -> tuple[str, ...]:
 
 
 def _numbers(part: str) -> list[tuple[re.Match[str], str]]:
+    """Every number of a text with its value; REFUSED where it is a part of another one or denied."""
     found = ((match, _value(match[0])) for match in _NUMBER.finditer(part))
-    return [(match, value) for match, value in found if value is not None]
+    return [(m, value if _stands_alone(part, m) else REFUSED) for m, value in found if value is not None]
+
+
+def _stands_alone(part: str, match: re.Match[str]) -> bool:
+    start = match.start()
+    joined = _BEFORE.search(part, max(0, start - 40), start) or _AFTER.match(part, match.end())
+    return not joined and not denied(part, start)
 
 
 @lru_cache(maxsize=65536)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from pipeline.verify.markers import distinct, final, sentence, stated
+from pipeline.verify.markers import REFUSED, denied, distinct, final, sentence, states
 
 _LETTER = re.compile(r"(?<![\w'’])(?:([A-E])(?![\w'’])|([a-e])(?=\)))", re.ASCII)
 _ONLY_LETTER = re.compile(r"[\W_]*(?:(?:option|choice)\s+)?[\W_]*([a-e])[\W_]*", re.IGNORECASE | re.ASCII)
@@ -22,7 +22,7 @@ def choice(text: str) -> str | None:
 
 def states_choice(text: str) -> bool:
     """True where an explicit marker names a letter."""
-    return bool(stated(text, _letters))
+    return states(text, _letters)
 
 
 def canonical_choice(answer: str) -> str | None:
@@ -38,7 +38,7 @@ def yes_no(text: str) -> str | None:
 
 def states_yes_no(text: str) -> bool:
     """True where an explicit marker says yes or no."""
-    return bool(stated(text, _yes_nos))
+    return states(text, _yes_nos)
 
 
 def canonical_yes_no(answer: str) -> str | None:
@@ -54,7 +54,7 @@ def exact(text: str) -> str | None:
 
 def states_exact(text: str) -> bool:
     """True where an explicit marker has a text."""
-    return bool(stated(text, _line))
+    return states(text, _line)
 
 
 def canonical_exact(answer: str) -> str | None:
@@ -85,10 +85,12 @@ def _yes_nos(tail: str) -> tuple[str, ...]:
 
 
 def _alternatives(pattern: re.Pattern[str], part: str, value: Callable[[re.Match[str]], str]) -> tuple[str, ...]:
-    """The first match, and those that stand beside it as alternatives ('B or C')."""
+    """The first match, and those that stand beside it as alternatives ('B or C'); REFUSED where it is denied."""
     answers: list[str] = []
     end = 0
     for match in pattern.finditer(part):
+        if not answers and denied(part, match.start()):
+            return (REFUSED,)
         if answers and not _BETWEEN.fullmatch(part, end, match.start()):
             break
         answers.append(value(match))

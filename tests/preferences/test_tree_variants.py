@@ -13,6 +13,7 @@ from pipeline.preferences.trees import VARIANTS as TREE_VARIANTS
 from pipeline.preferences.trees import shuffled_stages
 from pipeline.store import Commit, Lake
 from pipeline.trees.facts import counts
+from pipeline.verify import verify
 from tests.preferences.forest import NODES, PROMPTS, frame, rollout
 
 SETTINGS = config.load("quick")  # margin 3/8, at most 4 pairs a prompt
@@ -97,6 +98,18 @@ def test_clusters_pair_a_right_response_with_one_of_each_wrong_answer(lake: Lake
     one = SETTINGS.preferences.model_copy(update={"max_pairs_per_prompt": 1})
     (row,) = build("tree_clusters", lake, SETTINGS.model_copy(update={"preferences": one})).to_dicts()
     assert (row["rejected"], row["weight"]) == ("b\nso 8", 1.0)  # the commonest wrong answer
+
+
+def test_clusters_of_mathematical_answers_are_of_equal_value_not_of_equal_text(tmp_path: Path) -> None:
+    wrong = (r"\boxed{\frac{1}{2}}", r"\boxed{0.5}", r"\boxed{1/2}", r"\boxed{3}")
+    rollouts = [rollout(f"w{n}", "b", text, verify(text, "7", "math").answer) for n, text in enumerate(wrong)]
+    lake = Lake(tmp_path)
+    lake.write("prompts", PROMPTS, Commit("test"))
+    nodes = NODES.filter(pl.col("node_id").is_in(["root", "b"]))
+    more = frame("tree_nodes", [*rollouts, rollout("right", "b", r"\boxed{7}", "7")])
+    lake.write("tree_nodes", pl.concat([nodes, more]), Commit("test"))
+    found = {(r["rejected"], r["weight"]) for r in build("tree_clusters", lake, SETTINGS).to_dicts()}
+    assert found == {("b\n" + wrong[0], 1.5), ("b\n" + wrong[3], 0.5)}  # three halves and one 3
 
 
 def test_regret_pairs_join_steps_of_different_parents_by_what_they_changed(lake: Lake) -> None:
