@@ -17,6 +17,7 @@ from pipeline.config import ListSettings, Settings, TreeSettings
 from pipeline.engine.base import Usage
 from pipeline.preferences.build import build
 from pipeline.store import Commit, Lake
+from pipeline.trees.paths import best, paths
 from tests.trees.mazes import JudgingEngine, maze, thoughts
 from tests.trees.test_best_first import prompt_rows
 
@@ -75,6 +76,29 @@ def test_both_kinds_of_trees_and_lists_are_made_once_and_shown(shop: Shop) -> No
         "up to date"
     ] * 3
     assert not again.made.calls
+
+
+def test_the_pairs_and_the_best_path_of_a_grown_tree_are_as_worked_out_by_hand(shop: Shop) -> None:
+    """The maze, greedy: a 2/4, b 3/4; below b: ba 0/4, bb 1/4; below bb: x and y, of whose rollouts none is right."""
+    grown = shop(preferences=config.load("quick").preferences.model_copy(update={"margin": 0.25}))
+    made(tree_nodes, grown)
+    made(preference_lists, grown)
+    rows = grown.lake.read("tree_nodes").filter(pl.col("prompt_id") == "id-3 + 4").to_dicts()
+    whole = {row["node_id"]: row["prefix"] + row["text"] for row in rows}
+    values = {whole[row["node_id"]]: row["value"] for row in rows if row["kind"] == "step"}
+    assert values == {"a\n": 0.5, "b\n": 0.75, "b\nba\n": 0, "b\nbb\n": 0.25, "b\nbb\nx\n": 0, "b\nbb\ny\n": 0}
+    top = best(paths(rows))
+    assert top is not None and (top.text, top.value) == ("a\n", 0.5)  # b was better and led nowhere
+
+    def pairs(name: str) -> dict[tuple[str, str], float]:
+        found = build(name, grown.lake, grown.settings).filter(pl.col("prompt_id") == "id-3 + 4").to_dicts()
+        return {(whole[pair["chosen_id"]], whole[pair["rejected_id"]]): pair["margin"] for pair in found}
+
+    siblings = {("b\n", "a\n"): 0.25, ("b\nbb\n", "b\nba\n"): 0.25}  # x and y are equal
+    assert pairs("tree_plv") == pairs("curriculum") == siblings
+    # Paths end at a 1/2, and at ba, x and y 0: the three are never ordered.
+    worse = ("b\nba\n", "b\nbb\nx\n", "b\nbb\ny\n")
+    assert pairs("tpo") == {("a\n", text): 0.5 for text in worse}
 
 
 def test_a_change_of_one_methods_settings_leaves_the_other_method_alone(shop: Shop) -> None:
