@@ -10,19 +10,30 @@ from pipeline.preferences.build import variant
 from pipeline.store import Lake
 
 IDS = {"preferences": "pair_id", "preference_lists": "list_id", "unpaired": "unpaired_id"}
-LABELS = ("strength", "margin", "weight", "noise_score", "stage", "rationale_id", "principle_id", "desirable", "items")
+LABELS = (
+    "weight",
+    "stage",
+    "rationale_id",
+    "principle_id",
+    "desirable",
+    "items",
+)  # the trainer reads them for any loss
+# Losses that read more: a vote's margins move a little whenever its heads are fitted anew, and a loss that does not
+# read them need not be trained again.
+READ = {"soft": ("strength",), "margin": ("margin",), "soft_margin": ("margin", "strength"), "rdpo": ("noise_score",)}
 
 
 def training_rows(lake: Lake, name: str, length: Callable[[str], int], settings: Settings) -> pl.DataFrame:
     """A variant's rows of `preferences`, `preference_lists` or `unpaired`, with three columns more.
 
     `text_tokens`: tokens of all texts of the row, null where they were not counted; `length` counts those of a text.
-    `row_id`: the row's id. `mark`: a hash of the id and of every column that a loss reads.
+    `row_id`: the row's id. `mark`: a hash of the id and of every column that the variant's loss reads.
     """
     chosen = variant(name, settings)
     table = chosen.rows
     rows = lake.read(table, where=f"variant = '{chosen.name}'")
-    marked = [c for c in (IDS[table], *LABELS) if c in rows.columns]
+    read = READ.get(chosen.loss or settings.training.loss, ())
+    marked = [c for c in (IDS[table], *LABELS, *read) if c in rows.columns]
     marks = [content_id(*values) for values in rows.select(marked).iter_rows()]
     return rows.with_columns(
         text_tokens=_tokens(rows, length), row_id=pl.col(IDS[table]), mark=pl.Series(marks, dtype=pl.String)
