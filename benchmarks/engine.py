@@ -4,7 +4,8 @@ One run, one loaded model, every figure a ratio to another of the same run. For 
 
 - the work itself, by our engine;
 - flat: every request that the work made, at once, by vLLM alone: the ceiling;
-- one call per node: the same requests, each sent when the one before is done, as reference implementations do.
+- one call per node: the same requests, all draws of one text in one call, each call made when the one before is done;
+- one call per draw: as before, but every draw on its own.
 
 Tokens per CPU-second are sampled tokens over the CPU time of this process, all threads; the prefix cache is emptied
 before each measurement. The cache's cost is the extra time of the same work when the model answers at once.
@@ -155,13 +156,28 @@ def flat(engine: VllmEngine, done: dict[Any, Completion]) -> Measured:
     return Measured(tokens, time.process_time() - cpu, time.perf_counter() - wall)
 
 
-def one_by_one(engine: VllmEngine, done: dict[Any, Completion]) -> None:
-    """One request after the other, in the order in which the search made them, until the time is up."""
+Call = tuple[Any, Sampling, list[int]]  # prompt, sampling and the draws' seeds
+
+
+def per_node(done: dict[Any, Completion]) -> list[Call]:
+    """The draws that the search asked for at one node, of one kind, as one call each, in the order of the search."""
+    groups: dict[Any, list[int]] = {}
+    for prompt, sampling, seed in done:
+        groups.setdefault((prompt, sampling), []).append(seed)
+    return [(prompt, sampling, seeds) for (prompt, sampling), seeds in groups.items()]
+
+
+def per_draw(done: dict[Any, Completion]) -> list[Call]:
+    return [(prompt, sampling, [seed]) for prompt, sampling, seed in done]
+
+
+def one_by_one(engine: VllmEngine, calls: Sequence[Call]) -> None:
+    """One call after the other, in the order in which the search made them, until the time is up."""
 
     async def main() -> None:
         until = time.perf_counter() + NODE_SECONDS
-        for prompt, sampling, seed in done:
-            await engine.sample(_prompt(prompt), sampling, [seed])
+        for prompt, sampling, seeds in calls:
+            await engine.sample(_prompt(prompt), sampling, seeds)
             if time.perf_counter() > until:
                 return
 
@@ -196,12 +212,10 @@ def cache_cost(recorded: Recorder, work: Callable[[Engine], None], real_seconds:
 
 def hits_per_second(full: CachedEngine, recorded: Recorder) -> float:
     """Known completions read in a second, in the groups in which the search asks for them."""
-    groups: dict[Any, list[int]] = {}
-    for prompt, sampling, seed in recorded.done:
-        groups.setdefault((prompt, sampling), []).append(seed)
+    groups = per_node(recorded.done)
 
     def read() -> None:
-        run_all([full.sample(_prompt(prompt), sampling, seeds) for (prompt, sampling), seeds in groups.items()])
+        run_all([full.sample(_prompt(prompt), sampling, seeds) for prompt, sampling, seeds in groups])
 
     full.inner.renderer._contexts.clear()  # as in a process that has just started
     before = full.usage.cache_hits
@@ -249,9 +263,11 @@ def compare(
         works.append(measure(engine, lambda r=recorded: work(r)))
         flats.append(flat(engine, recorded.done))
     own, top = total(works), total(flats)
-    node = measure(engine, lambda: one_by_one(engine, recorded.done))
+    node = measure(engine, lambda: one_by_one(engine, per_node(recorded.done)))
+    draw = measure(engine, lambda: one_by_one(engine, per_draw(recorded.done)))
     cost = cache_cost(recorded, work, works[-1].wall)
-    for label, found in ((f"{name}: flat", top), (name, own), (f"{name}: one call per node", node)):
+    ways = {f"{name}: flat": top, name: own, f"{name}: one call per node": node, f"{name}: one call per draw": draw}
+    for label, found in ways.items():
         figures = [found.tokens, f"{found.cpu:.1f}", f"{found.wall:.1f}", f"{found.rate:.1f}"]
         ratios = [f"{found.rate / top.rate:.3f}", f"{found.rate / node.rate:.2f}"]
         table.add_row(label, *map(str, figures), *ratios)

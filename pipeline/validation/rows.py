@@ -10,14 +10,8 @@ from pipeline.preferences.build import variant
 from pipeline.store import Lake
 
 IDS = {"preferences": "pair_id", "preference_lists": "list_id", "unpaired": "unpaired_id"}
-LABELS = (
-    "weight",
-    "stage",
-    "rationale_id",
-    "principle_id",
-    "desirable",
-    "items",
-)  # the trainer reads them for any loss
+# What the trainer reads for any loss.
+LABELS = ("weight", "stage", "rationale_id", "principle_id", "desirable", "items")
 # Losses that read more: a vote's margins move a little whenever its heads are fitted anew, and a loss that does not
 # read them need not be trained again.
 READ = {"soft": ("strength",), "margin": ("margin",), "soft_margin": ("margin", "strength"), "rdpo": ("noise_score",)}
