@@ -7,7 +7,7 @@ that the same instruction functions made with opposite arguments; a pair is vali
     (B) y fulfils none of the worse prompt and at least one of the better one;
 
 both responses of an original pair are used. Our own choices, for want of anything readable: the functions (IFEval's
-and ours), k, and that any response serves (intra-sample data need no label).
+and ours), k, and that any two responses to a prompt serve (intra-sample data need no label).
 
 Inter-sample data are our reading of the abstract, not the paper's construction: to an original pair (right over wrong)
 instructions are added that one response fulfils wholly and the other not at all, once in favour of each, so that
@@ -15,17 +15,19 @@ neither side of the label goes with the instructions.
 
 What keeps a model from winning by other means than reading (our choices):
 
+- The two prompts of an intra-sample pair serve two responses to the prompt, in opposite order: each form of an
+  instruction is fulfilled by one response and violated by the other, so that (A) for the one is (B) for the other. A
+  rule that does not read the response is right exactly as often as it is wrong, whatever it goes by.
 - Both prompts of an intra-sample pair have the same kinds in the same wording and order, and equally many words.
-- 'Less than' or 'at least' is drawn before the side is known, and a word is set against one of its length. Kinds whose
-  violated form can be told by its looks (Kind.even) serve inter-sample data only, where both responses share a prompt.
 - An instruction that names the prompt's answer, or repeats four words in a row of a response, is not used.
 - Contradictory sets are refused, also on the worse side, and together with instructions that the prompt has already.
 - All are checked again on the real text. The wording is a template's, or the model's own (rewording.py).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 from random import Random
 from typing import Any
 
@@ -41,7 +43,7 @@ from pipeline.verify.instructions import KINDS, Instruction, build, contradictio
 from pipeline.verify.instructions.text import words
 
 Row = dict[str, Any]
-Choice = tuple[Instruction, Instruction]  # fulfilled and violated, in the same wording
+Choice = tuple[Instruction, Instruction]  # of one kind: fulfilled by the first response only, by the second only
 STEP = "instructions"
 _TRIES = 4  # seeds per kind for a pair of responses
 
@@ -71,7 +73,7 @@ def synthesise(
     """
     kinds = _kinds(settings)
     made = chain(
-        (intra(row, kinds, settings, run_seed) for row in _first(responses, "response_id", settings.max_per_prompt)),
+        _intra_all(_first(responses, "response_id", settings.max_per_prompt), kinds, settings, run_seed),
         chain.from_iterable(
             inter(row, kinds, settings, run_seed)
             for row in _first(pairs, "chosen_id", settings.max_per_prompt)
@@ -88,28 +90,59 @@ def synthesise(
     return pl.DataFrame(ordered, schema=tables.empty("instructions").schema), rejects
 
 
-def intra(row: Row, kinds: Sequence[str], settings: MaplSettings, run_seed: int) -> Row | Reject:
-    """One response under two prompts."""
-    text, own, seed = row["text"], _own(row), ("intra", run_seed, row["response_id"])
+def _intra_all(
+    rows: Iterable[Row], kinds: Sequence[str], settings: MaplSettings, run_seed: int
+) -> Iterator[Row | Reject]:
+    """Each prompt's responses, two by two."""
+    for _, group in groupby(rows, key=itemgetter("prompt_id")):
+        usable: list[Row] = []
+        for row in group:
+            reason = _too_short(row["text"])
+            if reason:
+                yield _reject(row["response_id"], reason, row)
+            else:
+                usable.append(row)
+        for first, second in zip(usable[::2], usable[1::2], strict=False):
+            yield from intra(first, second, kinds, settings, run_seed)
+        if len(usable) % 2:
+            yield _reject(usable[-1]["response_id"], "no other response to the prompt to go with it", usable[-1])
+
+
+def intra(
+    first: Row, second: Row, kinds: Sequence[str], settings: MaplSettings, run_seed: int
+) -> Iterator[Row | Reject]:
+    """Two responses to one prompt, each under the same two prompts: the better one of the first is the second's worse.
+
+    Both or neither becomes a row; a reject names a response.
+    """
+    own, seed = _own(first), ("intra", run_seed, first["response_id"], second["response_id"])
     random = Random(seed_for(*seed))
-    if reason := _too_short(text):
-        return _reject(row["response_id"], reason, row)
     wanted = random.randint(1, settings.max_instructions)
     style, condition = random.randrange(3), random.choice("AB")
     choices: list[Choice] = []
     for kind in _others(random.sample(kinds, len(kinds)), own):
-        choice = _opposite(kind, text, row["answer"], style, seed) if len(choices) < wanted else None
+        choice = _opposite(kind, first, second, style, seed) if len(choices) < wanted else None
         if choice and _agree(own, [*choices, choice]):
             choices.append(choice)
     if not choices:
-        return _reject(row["response_id"], "no instruction has a fulfilled and a violated form for this response", row)
+        reason = "no instruction has a form that only this response, and one that only the other, fulfils"
+        yield from (_reject(row["response_id"], reason, row) for row in (first, second))
+        return
     sides = _sides(choices, condition, style, random)
+    found = [_under(first, sides, own), _under(second, _exchanged(sides), own)]
+    fault = next((made.reason for made in found if isinstance(made, Reject)), None)
+    yield from (_reject(row["response_id"], fault, row) for row in (first, second)) if fault else found
+
+
+def _under(row: Row, sides: Sides, own: Sequence[Instruction]) -> Row | Reject:
+    """One response under two prompts."""
     if clash := _clash(own, sides.better) or _clash(own, sides.worse):
         return _reject(row["response_id"], f"contradictory instructions: {clash}", row)
-    messages, other = (added(row["messages"], side, style) for side in (sides.better, sides.worse))
-    shares = [_share(side, text) for side in (sides.better, sides.worse)]
-    if not valid(shares[0], shares[1], condition):
-        return _reject(row["response_id"], f"its own checker disagrees: {shares} is not condition {condition}", row)
+    messages, other = (added(row["messages"], side, sides.style) for side in (sides.better, sides.worse))
+    shares = [_share(side, row["text"]) for side in (sides.better, sides.worse)]
+    if not valid(shares[0], shares[1], sides.condition):
+        reason = f"its own checker disagrees: {shares} is not condition {sides.condition}"
+        return _reject(row["response_id"], reason, row)
     ids = {"response_id": row["response_id"], "other_id": row["response_id"]}
     return _row("intra", sides, row, messages, other, ids, shares, write(sides.worse))
 
@@ -155,18 +188,16 @@ def valid(better: float, worse: float, condition: str) -> bool:
     return better == 1 > worse if condition == "A" else worse == 0 < better
 
 
-def _opposite(kind: str, text: str, answer: str | None, style: int, seed: Sequence[object]) -> Choice | None:
-    """The fulfilled and the violated form of a kind; None unless they look alike."""
-    yes, no = build(kind, text, True, *seed), build(kind, text, False, *seed)
-    if yes is None or no is None or not KINDS[kind].even(yes.arguments):
+def _opposite(kind: str, first: Row, second: Row, style: int, seed: Sequence[object]) -> Choice | None:
+    """The form of a kind that only the first response fulfils, and the one that only the second does.
+
+    None where there are none with equally many words.
+    """
+    texts, answer = (first["text"], second["text"]), first["answer"]
+    found = [next(_telling([kind], *order, answer, style, seed), None) for order in (texts, texts[::-1])]
+    if found[0] is None or found[1] is None:
         return None
-    if any(yes.arguments[key] != no.arguments[key] for key in _relations(kind)):
-        return None
-    texts = yes.text(style), no.text(style)
-    measure = words if _relations(kind) else str  # a number may gain a digit, a word may not gain a letter
-    if len(measure(texts[0])) != len(measure(texts[1])):
-        return None
-    return None if any(leak(each, text, answer) for each in texts) else (yes, no)
+    return (found[0], found[1]) if len({len(words(one.text(style))) for one in found if one}) == 1 else None
 
 
 def _telling(
@@ -191,7 +222,7 @@ def _telling(
 
 
 def _agree(own: Sequence[Instruction], choices: Sequence[Choice]) -> bool:
-    """True where neither all fulfilled nor all violated forms are known to be contradictory."""
+    """True where neither all of the first nor all of the second forms are known to be contradictory."""
     return not any(_clash(own, [choice[side] for choice in choices]) for side in (0, 1))
 
 
@@ -209,7 +240,10 @@ def _others(kinds: Sequence[str], own: Sequence[Instruction]) -> list[str]:
 
 
 def _sides(choices: Sequence[Choice], condition: str, style: int, random: Random) -> Sides:
-    """(A) all fulfilled against some violated; (B) some fulfilled against all violated; which: at random."""
+    """(A) all fulfilled against some violated; (B) some fulfilled against all violated; which: at random.
+
+    Fulfilled and violated are said of the first response.
+    """
     order = random.sample(range(len(choices)), len(choices))
     opposite = set(order[: random.randint(1, len(choices))])
     yes, no = (tuple(choice[side] for choice in choices) for side in (0, 1))
@@ -217,12 +251,13 @@ def _sides(choices: Sequence[Choice], condition: str, style: int, random: Random
     return Sides(yes, mixed, style, condition) if condition == "A" else Sides(mixed, no, style, condition)
 
 
+def _exchanged(sides: Sides) -> Sides:
+    """The same two prompts for a response that fulfils just what the other violates: (A) becomes (B), and (B) (A)."""
+    return Sides(sides.worse, sides.better, sides.style, "AB"[sides.condition == "A"])
+
+
 def _share(instructions: Sequence[Instruction], text: str) -> float:
     return sum(one.check(text) for one in instructions) / len(instructions)
-
-
-def _relations(kind: str) -> list[str]:
-    return [name for name, type_ in KINDS[kind].arguments.items() if type_ == "relation"]
 
 
 def _kinds(settings: MaplSettings) -> list[str]:

@@ -43,7 +43,10 @@ def fill(home: Path) -> None:
             "sampling": "{}", "text": text, "tokens": 9, "prompt_tokens": 1, "logprob_mean": -1.0,
             "finish_reason": "stop", "answer": None, "correct": None,
         }
-        for i, text in enumerate(["The old river rises there, and ends here.", "Nobody knows. Ask a teacher!", "Yes"])
+        for i, text in enumerate(
+            ["The old river rises there, and ends here.", "Nobody knows. Ask a teacher!", "Yes",
+             "By touching it with a finger: when the dent stays, it has rested.", "Two of them do, says the map."]
+        )
     ]  # fmt: skip
     with Lake(home) as lake:
         lake.write("prompts", pl.DataFrame(prompts, schema=tables.empty("prompts").schema), Commit("test"))
@@ -67,14 +70,14 @@ def test_prompts_pairs_rejects_and_the_overlap_table(tmp_path: Path, monkeypatch
     )
     assert done.success
     with Lake(tmp_path) as lake:
-        assert lake.read("instructions")["response_id"].sort().to_list() == ["r0", "r1"]
+        assert lake.read("instructions")["response_id"].sort().to_list() == ["r0", "r1", "r3", "r4"]
         assert lake.read("rejects")["reason"].to_list() == ["a response of 1 words has nothing to instruct about"]
         pairs = lake.read("preferences")
-    assert pairs.height == 4 and pairs["pair_id"].n_unique() == 4
-    # p1 asks what the test prompt t asks: both of its synthetic prompts are reported, and those of p2 are not
+    assert pairs.height == 8 and pairs["pair_id"].n_unique() == 8
+    # p1 asks what the test prompt t asks: its two synthetic prompts, of both rows, are reported; those of p2 are not
     (check,) = done.get_asset_check_evaluations()
     assert not check.passed and check.severity == dg.AssetCheckSeverity.WARN
-    assert check.metadata["overlaps"].value == 2 and check.metadata["test_prompts"].value == 1
+    assert check.metadata["overlaps"].value == 4 and check.metadata["test_prompts"].value == 1
 
 
 def test_with_rewording_the_model_is_asked_and_what_keeps_its_template_is_counted(

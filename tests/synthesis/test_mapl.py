@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from scipy.stats import binomtest
 
 from pipeline import tables
 from pipeline.config import MaplSettings
@@ -13,6 +14,7 @@ from pipeline.errors import OrchardError
 from pipeline.synthesis.mapl import synthesise, valid
 from pipeline.synthesis.prompts import leak
 from pipeline.verify.instructions import Instruction, contradiction, read
+from pipeline.verify.instructions.keywords import VOCABULARY
 from pipeline.verify.instructions.text import words
 
 STORIES = (
@@ -82,18 +84,35 @@ def test_both_prompts_have_the_same_kinds_and_as_many_words(made: tuple[pl.DataF
         assert better_text == worse_text
 
 
-def test_neither_length_nor_size_of_numbers_tells_the_better_prompt(made: tuple[pl.DataFrame, dict[str, str]]) -> None:
+def laxity(name: str, arguments: dict[str, Any]) -> int:
+    """How easily any text at all would fulfil it, judged by someone who has not seen the response."""
+    relation = next((value for value in arguments.values() if value in ("at least", "less than")), None)
+    number = next((value for value in arguments.values() if isinstance(value, int)), 0)
+    common = sum(word in VOCABULARY for value in arguments.values() if isinstance(value, list) for word in value)
+    if relation:
+        return -number if relation == "at least" else number
+    return common if name == "keywords:forbidden_words" else -common
+
+
+def test_a_rule_that_reads_the_two_prompts_alone_is_a_coin(made: tuple[pl.DataFrame, dict[str, str]]) -> None:
     rows = made[0].filter(pl.col("kind") == "intra").to_dicts()
-    longer = sum(len(r["messages"][-1]["content"]) > len(r["other_messages"][-1]["content"]) for r in rows)
-    shorter = sum(len(r["messages"][-1]["content"]) < len(r["other_messages"][-1]["content"]) for r in rows)
-    assert abs(longer - shorter) < 2.6 * (longer + shorter) ** 0.5  # 1 in 100 of a fair coin; seeds are fixed
+    right = wrong = 0
+    for row in rows:
+        better, worse = (json.loads(row[key]) for key in ("instructions", "other_instructions"))
+        sides = zip(better["instruction_id_list"], better["kwargs"], worse["kwargs"], strict=True)
+        gaps = [laxity(name, x) - laxity(name, y) for name, x, y in sides if x != y]
+        score = sum((gap > 0) - (gap < 0) for gap in gaps)
+        right, wrong = right + (score > 0), wrong + (score < 0)
+    assert right + wrong > 100 and binomtest(right, right + wrong).pvalue > 0.01
 
-    def numbers(key: str, row: dict[str, Any]) -> int:
-        return sum(v for args in json.loads(row[key])["kwargs"] for v in args.values() if isinstance(v, int))
 
-    signs = [numbers("instructions", row) - numbers("other_instructions", row) for row in rows]
-    larger, smaller = sum(sign > 0 for sign in signs), sum(sign < 0 for sign in signs)
-    assert abs(larger - smaller) < 2.6 * (larger + smaller) ** 0.5
+def test_every_two_prompts_stand_in_both_orders(made: tuple[pl.DataFrame, dict[str, str]]) -> None:
+    """So any rule on the prompts is right as often as wrong: on their length, their numbers, their words."""
+    rows = made[0].filter(pl.col("kind") == "intra").to_dicts()
+    seen = {(row["messages"][-1]["content"], row["other_messages"][-1]["content"]): row["condition"] for row in rows}
+    assert len(seen) == len(rows) > 150
+    for (better, worse), condition in seen.items():
+        assert seen[worse, better] == {"A": "B", "B": "A"}[condition]
 
 
 def test_inter_sample_rows_come_in_both_directions_with_as_many_instructions(

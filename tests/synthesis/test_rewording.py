@@ -94,11 +94,14 @@ def test_a_model_that_answers_instead_of_rewording_changes_nothing_but_the_count
 
 def test_the_side_that_the_model_sees_is_drawn_so_that_its_words_do_not_tell_the_better_prompt() -> None:
     rows, responses = made()
-    engine = Rewriter(lambda text: "Please: " + text)
-    reword_all(engine, rows.filter(pl.col("kind") == "intra"), responses, MaplSettings(), 0)
-    seen = [call[0].messages[-1]["content"] for call in engine.calls]
-    better = [one.text(s) for each in rows["instructions"] for one in read(each) for s in range(3)]
-    share = sum(text in better for text in seen) / len(seen)
+    shown = own = 0
+    for row in rows.filter(pl.col("kind") == "intra").to_dicts():
+        engine = Rewriter(lambda text: "Please: " + text)  # one row at a time: its worse prompt is another row's better
+        reword_all(engine, pl.DataFrame([row], schema=rows.schema), responses, MaplSettings(), 0)
+        better = [one.text(style) for one in read(row["instructions"]) for style in range(3)]
+        shown += len(engine.calls)
+        own += sum(call[0].messages[-1]["content"] in better for call in engine.calls)
+    share = own / shown
     assert 0.35 < share < 0.8  # some texts are on both sides
 
 

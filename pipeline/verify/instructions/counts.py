@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from random import Random
 
-from pipeline.verify.instructions.instruction import LEAST, LESS, RELATIONS, Arguments, Bound, Kind, Proposed, always
+from pipeline.verify.instructions.instruction import LEAST, LESS, RELATIONS, Arguments, Bound, Kind, Proposed
 from pipeline.verify.instructions.text import sentences, words
 
 Count = Callable[[str, Arguments], int]
@@ -51,7 +51,7 @@ def compared(
         n = arguments[number]
         return (Bound(what, high=n - 1) if arguments[relation] == LESS else Bound(what, low=n),)
 
-    return Kind(name, holds, propose, {relation: "relation", number: "number", **(more or {})}, bounds, even=always)
+    return Kind(name, holds, propose, {relation: "relation", number: "number", **(more or {})}, bounds)
 
 
 def threshold(n: int, at_most: bool, step: float) -> int | None:
@@ -97,8 +97,7 @@ def exactly(name: str, count: Callable[[str], int | None], number: str) -> Kind:
     def bounds(arguments: Arguments) -> tuple[Bound, ...]:
         return (Bound(name, arguments[number], arguments[number]),)
 
-    # Below 3, a number that differs would be the larger one more often than not.
-    return Kind(name, holds, propose, {number: "number"}, bounds, even=lambda arguments: bool(arguments[number] >= 3))
+    return Kind(name, holds, propose, {number: "number"}, bounds)
 
 
 def capital_words(text: str) -> int:

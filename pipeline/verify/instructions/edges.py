@@ -3,7 +3,7 @@
 import re
 from random import Random
 
-from pipeline.verify.instructions.instruction import Arguments, Bound, Kind, Proposed, always, only
+from pipeline.verify.instructions.instruction import Arguments, Bound, Kind, Proposed, only
 from pipeline.verify.instructions.keywords import absent, another
 from pipeline.verify.instructions.text import words
 
@@ -80,7 +80,6 @@ def _word_at(place: str) -> Kind:
         propose,
         {"word": "text"},
         lambda a: (Bound(f"whole word {a['word'].lower()}", low=1),),
-        even=always,
     )
 
 

@@ -7,7 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from pipeline.verify.instructions.counts import exactly, minimum
-from pipeline.verify.instructions.instruction import Arguments, Bound, Kind, Proposed, always, only
+from pipeline.verify.instructions.instruction import Arguments, Bound, Kind, Proposed, only
 from pipeline.verify.instructions.keywords import another
 
 if TYPE_CHECKING:
@@ -167,7 +167,6 @@ KINDS = (
         {"num_paragraphs": "number", "nth_paragraph": "number", "first_word": "text"},
         lambda a: (Bound("blank-line paragraphs", a["num_paragraphs"], a["num_paragraphs"]),),
         lambda a: "nth_paragraph is above num_paragraphs" if a["nth_paragraph"] > a["num_paragraphs"] else None,
-        even=always,
     ),
     Kind("detectable_format:title", lambda r, a: has_title(r), only(has_title)),
     Kind("detectable_format:constrained_response", lambda r, a: _constrained(r), only(_constrained)),

@@ -29,16 +29,6 @@ def no_bounds(arguments: Arguments) -> tuple[Bound, ...]:
     return ()
 
 
-def never(arguments: Arguments) -> bool:
-    """Of kinds whose fulfilled and violated forms can be told apart without the response."""
-    return False
-
-
-def always(arguments: Arguments) -> bool:
-    """Of kinds whose two forms look alike whatever the arguments."""
-    return True
-
-
 def no_fault(arguments: Arguments) -> str | None:
     """Of arguments whose types say all."""
     return None
@@ -55,8 +45,6 @@ class Kind:
     bounds: what it says of the response's numbers: contradictions are found by them.
     fault: what is wrong with arguments of the right types; None: nothing.
     excludes: names of kinds that no response fulfils together with this one.
-    even: arguments of a fulfilled form -> the violated form that the same seed gives cannot be told from it by its
-        looks: a number is as often larger as smaller, a word is as long.
     """
 
     name: str
@@ -66,7 +54,6 @@ class Kind:
     bounds: Callable[[Arguments], tuple[Bound, ...]] = no_bounds
     fault: Callable[[Arguments], str | None] = no_fault
     excludes: frozenset[str] = frozenset()
-    even: Callable[[Arguments], bool] = never
 
 
 def only(verdict: Callable[[str], bool]) -> Callable[[str, bool, Random], Proposed]:

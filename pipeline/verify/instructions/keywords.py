@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 from pipeline.verify.instructions.counts import compared
-from pipeline.verify.instructions.instruction import Arguments, Bound, Kind, Proposed, always
+from pipeline.verify.instructions.instruction import Arguments, Bound, Kind, Proposed
 
 # Common words of our own choosing: of these are the keywords that a response lacks.
 VOCABULARY = tuple((Path(__file__).parent / "vocabulary.txt").read_text(encoding="utf-8").split())
@@ -112,7 +112,6 @@ KINDS = (
         _existence,
         {"keywords": "texts"},
         lambda a: tuple(Bound(_quantity(word), low=1) for word in a["keywords"]),
-        even=always,
     ),
     Kind(
         "keywords:forbidden_words",
@@ -120,7 +119,6 @@ KINDS = (
         _forbidden,
         {"forbidden_words": "texts"},
         lambda a: tuple(Bound("whole " + _quantity(word), high=0) for word in a["forbidden_words"]),
-        even=always,
     ),
     compared(
         "keywords:frequency",
@@ -145,6 +143,5 @@ KINDS = (
         _order,
         {"words": "texts"},
         lambda a: tuple(Bound("whole " + _quantity(word), low=1) for word in a["words"]),
-        even=always,
     ),
 )
