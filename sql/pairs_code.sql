@@ -1,7 +1,8 @@
--- Which code is better than which, for pairs made by $methods: as the critic says, or, with $tests, as execution says?
--- A side is shown in a fenced block, as a model answers. With $tests pairs that execution does not decide are left out.
+-- Which code is better than which, for pairs made by $methods: as execution says, and of those that have no tests, as the
+-- critic says; with $tests only as execution says? Pairs that ran and are alike, or both fail, are left out.
+-- A side is shown in a fenced block, as a model answers.
 WITH directed AS (
-    SELECT *, CASE WHEN $tests THEN improved_is_better ELSE true END AS better,
+    SELECT *, CASE WHEN $tests OR naive_passed IS NOT NULL THEN improved_is_better ELSE true END AS better,
            CASE decided_by WHEN 'correctness' THEN correctness_margin WHEN 'speed' THEN speed_margin
                            WHEN 'security' THEN security_margin END AS decided_margin
     FROM code_pairs WHERE list_contains($methods, method) AND split <> 'test'

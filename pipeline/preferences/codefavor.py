@@ -1,9 +1,14 @@
-"""CodeFavor's variants: from commits, a critic, all sources, and as execution decides; each with two controls.
+"""CodeFavor's variants: from commits, a critic, all sources, and those that execution decides; each with two controls.
 
+In all of them the direction of a pair with tests is what execution says, whatever the critic said; where both versions
+fail, or pass alike, there is no pair. A pair without tests goes as the critic says; `codefavor_tests` has none of them.
 `..._shuffled` exchanges half of the labels. `..._length` knows nothing but the length: its chosen side is the longer
 one, or the shorter one, whichever is more often the better in the same pairs: what a variant gains over it is not
-length. `codefavor_judge` holds every pair in both orders as a question for a judge, answered by a letter.
+length. `codefavor_judge` holds every pair in both orders as a question for a judge, answered by a letter; its control
+by length goes by the codes' lengths.
 """
+
+from collections.abc import Callable
 
 import polars as pl
 
@@ -50,9 +55,11 @@ def by_length(pairs: pl.DataFrame) -> pl.DataFrame:
     return unequal.with_columns(*swap, *unknown, flipped=wrong)
 
 
-def judged(lake: Lake, settings: Settings) -> pl.DataFrame:
-    """Every pair with a criterion twice, in both orders: which code is better, A or B? So no seat has an advantage."""
-    pairs = lake.query_file("pairs_code", methods=list(ALL), tests=False).drop_nulls("criteria")
+def questions(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Every pair with a criterion twice, in both orders: which code is better, A or B? So no seat has an advantage.
+
+    The right letter is the pair's direction: what execution says where there are tests, else what the critic says.
+    """
     rows = [
         {
             **row,
@@ -67,6 +74,14 @@ def judged(lake: Lake, settings: Settings) -> pl.DataFrame:
         for better_first in (True, False)
     ]
     return pl.DataFrame(rows, schema=pairs.schema).drop("instruction", "criteria")
+
+
+def _judged(relabel: Callable[[pl.DataFrame], pl.DataFrame] = lambda pairs: pairs) -> Build:
+    def build(lake: Lake, settings: Settings) -> pl.DataFrame:
+        pairs = lake.query_file("pairs_code", methods=list(ALL), tests=False)
+        return questions(relabel(pairs.drop_nulls("criteria")))
+
+    return build
 
 
 def _order(row: dict[str, str], better_first: bool) -> tuple[str, str]:
@@ -92,16 +107,14 @@ def _family() -> tuple[Variant, ...]:
                     f"{name}_{suffix}", "response", f"{method}, {what}", ("code_pairs",), relabelled, control_of=name
                 )
             )
-    judge_ = Variant("codefavor_judge", "response", "pairwise judge, both orders", ("code_pairs",), judged)
-    control = Variant(
-        "codefavor_judge_shuffled",
-        "response",
-        "pairwise judge, labels shuffled",
-        ("code_pairs",),
-        _shuffled(judged),
-        control_of="codefavor_judge",
-    )
-    return (*made, judge_, control)
+    for name, what, build, control_of in (
+        ("codefavor_judge", "both orders", _judged(), None),
+        ("codefavor_judge_shuffled", "labels shuffled", _shuffled(_judged()), "codefavor_judge"),
+        ("codefavor_judge_length", "labels by length", _judged(by_length), "codefavor_judge"),
+    ):
+        method = f"pairwise judge, {what}"
+        made.append(Variant(name, "response", method, ("code_pairs",), build, control_of=control_of))
+    return tuple(made)
 
 
 VARIANTS = _family()

@@ -26,11 +26,14 @@ def lake(tmp_path: Path) -> Lake:
     }  # fmt: skip
     rows = [
         {"code_pair_id": "a", "method": "evol", "naive": "x = 10", "improved": "x = 1"},
-        {"code_pair_id": "b", "method": "commit", "naive": "y = 10", "improved": "y = 1",
-         "improved_is_better": False, "decided_by": "correctness", "correctness_margin": -0.5},
-        {"code_pair_id": "c", "method": "evol", "naive": "z = 1", "improved": "z = 10",
-         "improved_is_better": True, "decided_by": "speed", "speed_margin": 2.0},
+        {"code_pair_id": "b", "method": "commit", "naive": "y = 10", "improved": "y = 1", "naive_passed": True,
+         "improved_passed": False, "improved_is_better": False,
+         "decided_by": "correctness", "correctness_margin": -0.5},
+        {"code_pair_id": "c", "method": "evol", "naive": "z = 1", "improved": "z = 10", "naive_passed": True,
+         "improved_passed": True, "improved_is_better": True, "decided_by": "speed", "speed_margin": 2.0},
         {"code_pair_id": "d", "method": "evol", "split": "test", "naive": "u = 1", "improved": "u = 2"},
+        {"code_pair_id": "e", "method": "recorded", "naive": "v = 1", "improved": "v = 2", "naive_passed": False,
+         "improved_passed": False},
     ]  # fmt: skip
     frame = pl.DataFrame(
         [{**common, "prompt_id": f"p{row['code_pair_id']}", **row} for row in rows],
@@ -45,11 +48,11 @@ def sides(name: str, lake: Lake) -> set[tuple[str, str]]:
     return set(build(name, lake, SETTINGS).select("chosen", "rejected").rows())
 
 
-def test_the_critics_word_makes_pairs_of_each_method_and_of_both(lake: Lake) -> None:
+def test_the_critics_word_makes_pairs_of_each_method_where_nothing_ran(lake: Lake) -> None:
     evol = {(fenced("x = 1"), fenced("x = 10")), (fenced("z = 10"), fenced("z = 1"))}
-    commit = {(fenced("y = 1"), fenced("y = 10"))}
+    commit = {(fenced("y = 10"), fenced("y = 1"))}  # the tests say the reverse of the critic
     assert sides("codefavor_evol", lake) == evol and sides("codefavor_commit", lake) == commit
-    assert sides("codefavor", lake) == evol | commit  # and nothing of the test split
+    assert sides("codefavor", lake) == evol | commit  # nothing of the test split, nor the two that both fail
 
 
 def test_execution_turns_a_pair_round_and_leaves_the_undecided_out(lake: Lake) -> None:
@@ -60,9 +63,9 @@ def test_execution_turns_a_pair_round_and_leaves_the_undecided_out(lake: Lake) -
 
 
 def test_length_alone_follows_the_majority(lake: Lake) -> None:
-    pairs = build("codefavor_length", lake, SETTINGS)  # the better side is shorter in two of three
-    assert all(len(row["chosen"]) < len(row["rejected"]) for row in pairs.to_dicts())
-    assert pairs.filter("flipped")["chosen"].to_list() == [fenced("z = 1")]
+    pairs = build("codefavor_length", lake, SETTINGS)  # the better side is longer in two of three
+    assert all(len(row["chosen"]) > len(row["rejected"]) for row in pairs.to_dicts())
+    assert pairs.filter("flipped")["chosen"].to_list() == [fenced("x = 10")]
     assert pairs["margin"].null_count() == pairs["strength"].null_count() == 3
     even = pl.DataFrame({"chosen": ["aa"], "rejected": ["bb"]})
     rest = {n: [v] for n, v in {"chosen_ends": True, "rejected_ends": True, "chosen_id": "", "rejected_id": ""}.items()}
@@ -77,6 +80,18 @@ def test_a_judge_sees_every_pair_in_both_orders_and_letters_are_balanced(lake: L
         shown = row["messages"][0]["content"]
         first = "A" if shown.index(fenced("x = 1")) < shown.index(fenced("x = 10")) else "B"
         assert row["chosen"] == first and "[CRITERIA]\nfast" in shown
+
+
+def test_a_judges_answer_follows_the_tests_and_its_length_control_the_longer_code(lake: Lake) -> None:
+    for name, better in (("codefavor_judge", "x = 1"), ("codefavor_judge_length", "x = 10")):
+        pairs = build(name, lake, SETTINGS)
+        assert pairs.height == 6 and pairs["pair_id"].n_unique() == 6
+        for row in pairs.to_dicts():
+            winner = {"pa": better, "pb": "y = 10", "pc": "z = 10"}[row["prompt_id"]]
+            shown = row["messages"][0]["content"]
+            codes = sorted((shown.index(fenced(f"{winner[0]} = {n}")), f"{winner[0]} = {n}") for n in (1, 10))
+            assert row["chosen"] == "AB"[[code for _, code in codes].index(winner)]
+            assert row["flipped"] == (row["prompt_id"] == "pa" and better == "x = 10")
 
 
 def test_each_variant_has_a_control_and_keeps_the_tables_rules(lake: Lake) -> None:
