@@ -14,7 +14,7 @@ from pipeline.ids import content_id, seed_for
 from pipeline.prompts.pools import split_of
 from pipeline.synthesis import codefavor_prompts as words
 from pipeline.synthesis.codefavor_reply import GoodEnough, Improved, Malformed, read_commit, read_evol, says_better
-from pipeline.verify.code import extract
+from pipeline.verify.code import program
 
 Row = dict[str, Any]
 STEP = {"commit": "code commit", "evol": "code evol"}
@@ -57,14 +57,17 @@ async def from_commit(
 
 
 async def draft(engine: Engine, prompt: Row, settings: CodeSettings, run_seed: int) -> tuple[str, int] | Reject:
-    """Critic-Evol's first attempt: a program and its tokens; a reply without one is dropped, as in the paper's code."""
+    """Critic-Evol's first attempt: a program and its tokens; a reply without one is dropped, as in the paper's code.
+
+    Where the prompt's metadata name the functions that its tests call, the program is the one that defines them.
+    """
     sampling = Sampling(settings.draft_tokens, settings.draft_temperature)
     seed = seed_for(run_seed, prompt["prompt_id"], "code draft", 0)
     try:
         (reply,) = await engine.sample(Prompt(tuple(prompt["messages"])), sampling, [seed])
     except RequestFailed as error:
         return _reject("evol", prompt["prompt_id"], str(error))
-    code = extract(reply.text)
+    code = program(reply.text, prompt["metadata"])
     if code is None:
         return _reject(
             "evol", prompt["prompt_id"], "malformed: the draft holds no program", reply, len(reply.token_ids)
@@ -85,7 +88,7 @@ async def revise(
     except RequestFailed as error:
         return _reject("evol", prompt_id, str(error), tokens=spent)
     spent += len(reply.token_ids)
-    read = read_evol(reply, code)
+    read = read_evol(reply, code, prompt["metadata"])
     if isinstance(read, GoodEnough):
         return _reject("evol", prompt_id, "good enough: the critic has nothing to improve", reply, spent)
     if isinstance(read, Malformed):

@@ -14,9 +14,12 @@ def parse(source: str) -> ast.Module | None:
 
 
 def stripped(source: str) -> str | None:
-    """The source without comments and docstrings, by a round trip through the tree; None where it does not parse.
+    """The source without comments and docstrings, by a round trip through the tree.
 
     As CodeFavor's code does for Critic-Evol. A body that was nothing but a docstring becomes `pass`.
+
+    Returns:
+        None where it does not parse, or is nested too deeply to be written out again (a sum of 600 terms).
     """
     tree = parse(source)
     if tree is None:
@@ -24,10 +27,13 @@ def stripped(source: str) -> str | None:
     for node in ast.walk(tree):
         if isinstance(node, _Documented) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or ([] if isinstance(node, ast.Module) else [ast.Pass()])
-    return ast.unparse(ast.fix_missing_locations(tree))
+    try:
+        return ast.unparse(ast.fix_missing_locations(tree))
+    except RecursionError:
+        return None
 
 
 def same(a: str, b: str) -> bool:
-    """True where two sources differ in layout, comments and docstrings at most, or either does not parse."""
+    """True where two sources differ in layout, comments and docstrings at most, or either cannot be stripped."""
     left, right = stripped(a), stripped(b)
     return left is None or right is None or left == right

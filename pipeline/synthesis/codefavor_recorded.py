@@ -10,6 +10,7 @@ And with each: `tests` (Python with assert statements; with `names` and `setup` 
 `critic` and `drafter` (names), `licence`, `source`. A reply is read by the same parser as our own critic's.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +24,7 @@ from pipeline.errors import OrchardError
 from pipeline.ids import content_id
 from pipeline.prompts.pools import split_of
 from pipeline.synthesis.codefavor import commit_messages
-from pipeline.synthesis.codefavor_code import parse, same
+from pipeline.synthesis.codefavor_code import parse, same, stripped
 from pipeline.synthesis.codefavor_reply import GoodEnough, Malformed, read_commit, read_evol
 from pipeline.verify import code
 
@@ -116,8 +117,8 @@ def _row(raw: Row, origin: str, where: str) -> Row:
 def _plain(raw: Row) -> Row:
     instruction, naive, improved = (_needed(raw, name) for name in ("instruction", "naive", "improved"))
     for name, source in (("naive", naive), ("improved", improved)):
-        if parse(source) is None:
-            raise _Bad(f"{name} is not Python")
+        if stripped(source) is None:
+            raise _Bad(f"{name} is nested too deeply" if parse(source) else f"{name} is not Python")
     if same(naive, improved):
         raise _Bad("both codes say the same")
     found: Row = {"method": "recorded", "instruction": instruction, "naive": naive, "improved": improved}
@@ -127,10 +128,11 @@ def _plain(raw: Row) -> Row:
 
 def _evol(raw: Row) -> Row:
     instruction, draft, reply = (_needed(raw, name) for name in ("instruction", "draft", "reply"))
-    program = code.extract(draft)
+    metadata = _metadata(raw)
+    program = code.program(draft, metadata)
     if program is None:
         raise _Bad("malformed: the draft holds no program")
-    read_ = read_evol(_said(reply), program)
+    read_ = read_evol(_said(reply), program, metadata)
     if isinstance(read_, GoodEnough):
         raise _Bad("good enough: the critic has nothing to improve")
     if isinstance(read_, Malformed):
@@ -158,6 +160,16 @@ def _tests(raw: Row, improved: str) -> str | None:
         return code.task_of(task)[1]
     except OrchardError as error:
         raise _Bad(str(error)) from error
+
+
+def _metadata(raw: Row) -> str | None:
+    """What tells a program from an example of its use: the tests and the names that they call; null where not given."""
+    tests, names = _text(raw, "tests"), raw.get("names")
+    if tests is None or not names:
+        return None
+    if not code.are_names(names):
+        raise _Bad(f"names must be a list of texts, not {str(names)[:40]!r}")
+    return json.dumps({"tests": tests, "names": names})
 
 
 def _said(text: str) -> Completion:

@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 
 from pipeline.engine.base import Completion
-from pipeline.synthesis.codefavor_code import parse, same, stripped
-from pipeline.verify.code import extract
+from pipeline.synthesis.codefavor_code import same, stripped
+from pipeline.verify.code import program
 
 COMMIT = ("INSTRUCTION", "CRITERIA", "NAIVE_CODE", "IMPROVED_CODE", "FEEDBACK")
 EVOL = ("CRITERIA", "ATTEMPT_2", "FEEDBACK")  # after REFLECTION
@@ -71,10 +71,11 @@ def read_commit(reply: Completion) -> Improved | Malformed:
     )
 
 
-def read_evol(reply: Completion, draft: str) -> Improved | GoodEnough | Malformed:
+def read_evol(reply: Completion, draft: str, metadata: str | None = None) -> Improved | GoodEnough | Malformed:
     """Critic-Evol's only turn: a reflection, and then nothing more (good enough) or the three sections.
 
-    Both codes come back without comments and docstrings.
+    Both codes come back without comments and docstrings. With the verifier's metadata of the prompt the second attempt
+    is the program that the prompt's tests call.
     """
     marks = {match[2] for match in _MARK.finditer(reply.text)}
     wanted = ("REFLECTION", *EVOL) if marks & set(EVOL) else ("REFLECTION",)
@@ -83,7 +84,7 @@ def read_evol(reply: Completion, draft: str) -> Improved | GoodEnough | Malforme
         return found
     if len(wanted) == 1:
         return GoodEnough(found["REFLECTION"])
-    naive, improved = stripped(draft), stripped(_code(found["ATTEMPT_2"]) or "")
+    naive, improved = stripped(draft), stripped(_code(found["ATTEMPT_2"], metadata) or "")
     if not naive or not improved:
         return Malformed(f"section {'ATTEMPT_1' if not naive else 'ATTEMPT_2'} is not Python")
     pair = Improved(found["CRITERIA"], naive, improved, found["FEEDBACK"], reflection=found["REFLECTION"])
@@ -111,11 +112,10 @@ def _sections(reply: Completion, wanted: tuple[str, ...]) -> dict[str, str] | Ma
     return Malformed(f"section {empty[0]} is empty") if empty else parts
 
 
-def _code(section: str) -> str | None:
-    """The program of a section, with or without a fence around it."""
-    if found := extract(section):
-        return found
-    return section.strip() if parse(section) and section.strip() else None
+def _code(section: str, metadata: str | None = None) -> str | None:
+    """The program of a section, fenced or not; without metadata also a script that defines nothing."""
+    found = program(section, metadata) or (section.strip() if metadata is None else "")
+    return found if stripped(found) else None
 
 
 def _checked(pair: Improved, tags: tuple[str, str]) -> Improved | Malformed:

@@ -53,6 +53,18 @@ def extract(text: str, stub: str = "", names: tuple[str, ...] = ()) -> str | Non
     return None
 
 
+def program(text: str, metadata: str | None) -> str | None:
+    """The program in a response to a prompt: with metadata, the one that its tests call, perhaps behind its stub.
+
+    Raises:
+        OrchardError: metadata that are not what the verifier needs.
+    """
+    if metadata is None:
+        return extract(text)
+    task = _task(metadata)
+    return extract(text, task.get("stub", ""), tuple(task["names"]))
+
+
 def states(text: str) -> bool:
     """True where the response has a finished fenced block that is a program."""
     return bool(_CLOSED.search(text)) and extract(text) is not None
@@ -76,14 +88,19 @@ def defined(source: str) -> set[str]:
     return names
 
 
-def job(program: str, metadata: str | None, repeat: int = 1) -> Job:
+def are_names(value: object) -> bool:
+    """True of a list of texts."""
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def job(source: str, metadata: str | None, repeat: int = 1) -> Job:
     """A program with its prompt's tests.
 
     Raises:
         OrchardError: metadata that are not what the verifier needs.
     """
     task = _task(metadata)
-    return Job(program, task["tests"], tuple(task["names"]), task.get("setup", ""), repeat)
+    return Job(source, task["tests"], tuple(task["names"]), task.get("setup", ""), repeat)
 
 
 def verdict(text: str, metadata: str | None) -> tuple[str | None, bool]:
@@ -92,15 +109,15 @@ def verdict(text: str, metadata: str | None) -> tuple[str | None, bool]:
     Raises:
         OrchardError: no sandbox, or metadata that are not what the verifier needs.
     """
-    program, outcome = run(text, metadata)
-    return program, outcome is not None and outcome.passed
+    found, outcome = run(text, metadata)
+    return found, outcome is not None and outcome.passed
 
 
 def run(text: str, metadata: str | None) -> tuple[str | None, Outcome | None]:
     """The program in a response, and what came of it in the sandbox; None, None where there is none."""
-    task = _task(metadata)
-    program = extract(text, task.get("stub", ""), tuple(task["names"]))
-    return program, None if program is None else sandbox().run(job(program, metadata))
+    _task(metadata)
+    found = program(text, metadata)
+    return found, None if found is None else sandbox().run(job(found, metadata))
 
 
 def task_of(row: dict[str, Any]) -> tuple[str, str]:
@@ -129,7 +146,9 @@ def task_of(row: dict[str, Any]) -> tuple[str, str]:
     )
 
 
-def _packed(program: str, tests: str, names: list[str] | None, setup: str = "", stub: str = "") -> tuple[str, str]:
+def _packed(program: str, tests: str, names: Any, setup: str = "", stub: str = "") -> tuple[str, str]:
+    if names is not None and not are_names(names):
+        raise OrchardError(f"names must be a list of texts, not {str(names)[:40]!r}")
     found = names or sorted(defined(program) & _loaded(tests))
     if not found or not set(found) <= defined(program):
         raise OrchardError("the tests call no function that the reference program defines")
@@ -149,7 +168,7 @@ def _imports(program: str, wanted: set[str]) -> str:
 def _loaded(source: str) -> set[str]:
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise OrchardError(f"the tests do not parse: {error}") from error
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 

@@ -6,7 +6,8 @@ import pytest
 
 from pipeline.config import CodeSettings, SplitSettings
 from pipeline.engine.base import Reject, Sampling
-from pipeline.synthesis.codefavor import evolve, from_commit
+from pipeline.synthesis.codefavor import draft, evolve, from_commit
+from pipeline.verify.code import task_of
 from tests.scripted import ScriptedEngine
 from tests.synthesis.test_codefavor_reply import BETTER, COMMIT, DRAFT, THINKS
 
@@ -16,6 +17,7 @@ PROMPT = {
     "split": "train",
     "messages": [{"role": "user", "content": "Sum the numbers up to n."}],
     "licence": "MIT",
+    "metadata": None,
 }
 
 
@@ -67,18 +69,36 @@ def test_a_draft_by_one_model_is_revised_by_another() -> None:
 
 
 @pytest.mark.parametrize(
-    ("draft", "revision", "reason"),
+    ("first", "revision", "reason"),
     [
         ("No idea.", "", "malformed: the draft holds no program"),
         (DRAFT, THINKS, "good enough: the critic has nothing to improve"),
         (DRAFT, "Fine.", "malformed: no [BEGIN REFLECTION]"),
     ],
 )
-def test_each_end_of_an_evolution_has_its_reason(draft: str, revision: str, reason: str) -> None:
-    drafter, critic = Scripted(draft), Scripted(revision)
+def test_each_end_of_an_evolution_has_its_reason(first: str, revision: str, reason: str) -> None:
+    drafter, critic = Scripted(first), Scripted(revision)
     row = asyncio.run(evolve(drafter, critic, PROMPT, CodeSettings(), 0))
     assert isinstance(row, Reject) and row.reason == reason and row.step == "code evol"
     assert row.row["tokens"] == drafter.usage.sampled_tokens + critic.usage.sampled_tokens
+
+
+SHOWN = f"```python\n{DRAFT}\n```\nFor example:\n```python\nresult = f(10)\n```"
+REVISED = (THINKS + BETTER).replace("[END ATTEMPT_2]", "```python\nresult = f(10)\n```\n[END ATTEMPT_2]")
+
+
+def test_an_example_of_use_is_not_taken_for_the_program_that_the_tests_call() -> None:
+    tested = {**PROMPT, "metadata": task_of({"answer": DRAFT, "tests": "assert f(3) == 6"})[1]}
+    row = asyncio.run(evolve(Scripted(SHOWN), Scripted(REVISED), tested, CodeSettings(), 0))
+    assert isinstance(row, dict)
+    assert row["naive"].startswith("def f(n)") and row["improved"] == "def f(n):\n    return n * (n + 1) // 2"
+
+
+def test_a_draft_that_goes_on_from_the_prompts_stub_is_put_behind_it() -> None:
+    stub = {"prompt": "def f(n):\n", "canonical_solution": "    return n\n", "test": "assert f", "entry_point": "f"}
+    prompt = {**PROMPT, "metadata": task_of(stub)[1]}
+    found = asyncio.run(draft(Scripted("    return sum(range(n + 1))\n"), prompt, CodeSettings(), 0))
+    assert not isinstance(found, Reject) and found[0] == "def f(n):\n    return sum(range(n + 1))"
 
 
 def test_a_prompt_that_is_too_long_is_a_reject() -> None:

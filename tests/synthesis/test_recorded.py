@@ -49,11 +49,21 @@ def test_another_critics_reply_is_read_like_our_own() -> None:
     assert commit["method"] == "commit" and commit["messages"][0]["content"].startswith("Sum the numbers up to n.\n\n")
 
 
+def test_names_tell_the_program_of_a_reply_from_an_example_of_its_use() -> None:
+    shown = {"draft": f"```python\n{DRAFT}\n```\nSo:\n```python\nresult = f(10)\n```", "tests": "assert f(3) == 6"}
+    ((row,), _) = found({**EVOL, **shown, "names": ["f"]})
+    assert row["naive"] == "def f(n):\n    return sum(range(n + 1))"
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
         ({**PLAIN, "naive": "def f(n"}, "naive is not Python"),
         ({**PLAIN, "naive": PLAIN["improved"] + "  # better"}, "both codes say the same"),
+        ({**PLAIN, "naive": "x = " + " + ".join(["1"] * 600)}, "naive is nested too deeply"),
+        ({**PLAIN, "names": 5}, "names must be a list of texts, not '5'"),
+        ({**EVOL, "tests": "assert f", "names": "f"}, "names must be a list of texts, not 'f'"),
+        ({**PLAIN, "tests": "assert " + "-" * 100_000 + "1"}, "the tests do not parse"),
         ({**PLAIN, "naive": " "}, "no naive"),
         ({**PLAIN, "naive": 3}, "naive must be a text, not '3'"),
         ({**PLAIN, "tests": "assert g(3) == 6"}, "the tests call no function that the reference program defines"),
