@@ -10,7 +10,7 @@ from pipeline import config, tables
 from pipeline.code import code_version
 from pipeline.ids import content_id
 from pipeline.store import Commit, Lake
-from pipeline.synthesis.codefavor_mine import mine
+from pipeline.synthesis.codefavor_mine import mine, repository_of
 
 
 def mine_into_lake(path: Path, profile: str) -> dict[str, int]:
@@ -25,7 +25,7 @@ def mine_into_lake(path: Path, profile: str) -> dict[str, int]:
     fingerprint = content_id(version, rows)
     commit = Commit("mine-commits", code_version=version, fingerprint=fingerprint)
     with Lake(config.home()) as lake:
-        name = {"repository": path.resolve().name}
+        name = {"repository": repository_of(path)}
         lake.write("code_changes", frame, commit, partition=name, rejects=reject_rows(rejects))
     reasons = Counter(_plain(reject.reason) for reject in rejects)
     return {"taken": len(rows), **dict(reasons.most_common())}

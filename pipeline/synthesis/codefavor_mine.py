@@ -4,7 +4,8 @@ CodeFavor took its commits from a published set (EditPackFT-Multi, filtered by l
 """
 
 import ast
-import textwrap
+import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,11 @@ from pipeline.config import MiningSettings
 from pipeline.engine.base import Reject
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
-from pipeline.synthesis.codefavor_code import parse, same
+from pipeline.synthesis.codefavor_code import parse, same, stripped
 from pipeline.synthesis.licences import is_licence_file, one_of
 
 _REGULAR = (0o100644, 0o100755)
+_MISSING = "an object is missing: the clone is partial or damaged"
 _REVERTS = ("revert ", 'revert"', "this reverts commit")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -39,15 +41,16 @@ def mine(path: Path, settings: MiningSettings) -> tuple[list[dict[str, Any]], li
     """Rows of `code_changes` of a repository, newest first, and a reject with its reason for every other commit.
 
     Raises:
-        OrchardError: not a git repository, without commits, or without a permissive licence at its head.
+        OrchardError: not a git repository, without commits, with a commit missing, or without a permissive licence at
+            its head.
     """
     repo = _opened(path)
-    name = path.resolve().name
     try:
+        name = _name(repo, path)
         _must_be_permissive(repo, path, settings)
         rows: list[dict[str, Any]] = []
         rejects: list[Reject] = []
-        for commit in _commits(repo, settings):
+        for commit in _commits(repo, path, settings):
             sha = commit.id.decode()
             try:
                 rows.append(_change(repo, name, commit, settings))
@@ -57,6 +60,28 @@ def mine(path: Path, settings: MiningSettings) -> tuple[list[dict[str, Any]], li
         return rows, rejects
     finally:
         repo.close()
+
+
+def repository_of(path: Path) -> str:
+    """What tells a repository from others in `code_changes`: its folder's name, and its first commit's.
+
+    So two folders of the same name are two repositories, and a clone that was moved is still the same.
+
+    Raises:
+        OrchardError: not a git repository, or without commits.
+    """
+    repo = _opened(path)
+    try:
+        return _name(repo, path)
+    finally:
+        repo.close()
+
+
+def _name(repo: Any, path: Path) -> str:
+    sha = repo.head()
+    while (parents := repo.get_parents(sha)) and parents[0] in repo.object_store:
+        sha = parents[0]
+    return f"{path.resolve().name}@{sha.decode()[:12]}"
 
 
 def _opened(path: Path) -> Any:
@@ -74,7 +99,10 @@ def _opened(path: Path) -> Any:
 
 
 def _must_be_permissive(repo: Any, path: Path, settings: MiningSettings) -> None:
-    licence, found = _licence(repo, repo[repo.head()].tree, settings)
+    try:
+        licence, found = _licence(repo, repo[repo.head()].tree, settings)
+    except _Skip as skip:
+        raise OrchardError(f"{path}: its licence cannot be read: {skip}: clone it whole, without --filter") from skip
     if licence is None:
         raise OrchardError(
             f"{path}: {found}: its commits are not taken; a repository needs one of {', '.join(settings.licences)} "
@@ -82,9 +110,14 @@ def _must_be_permissive(repo: Any, path: Path, settings: MiningSettings) -> None
         )
 
 
-def _commits(repo: Any, settings: MiningSettings) -> Iterator[Any]:
-    for entry in repo.get_walker(max_entries=settings.max_commits):
-        yield entry.commit
+def _commits(repo: Any, path: Path, settings: MiningSettings) -> Iterator[Any]:
+    from dulwich.errors import MissingCommitError
+
+    try:
+        for entry in repo.get_walker(max_entries=settings.max_commits):
+            yield entry.commit
+    except MissingCommitError as error:
+        raise OrchardError(f"{path}: commit {error.sha.decode()} is missing: see `git fsck`, or clone anew") from error
 
 
 def _change(repo: Any, repository: str, commit: Any, settings: MiningSettings) -> dict[str, Any]:
@@ -124,7 +157,10 @@ def _the_file(repo: Any, commit: Any, message: str) -> tuple[Any, Any]:
     parent = commit.parents[0]
     if parent not in repo.object_store:
         raise _Skip("its parent is not here: the history is shallow")
-    changes = list(tree_changes(repo.object_store, repo[parent].tree, commit.tree))
+    try:
+        changes = list(tree_changes(repo.object_store, repo[parent].tree, commit.tree))
+    except KeyError as error:
+        raise _Skip(_MISSING) from error
     if len(changes) != 1:
         raise _Skip(f"{len(changes)} files changed" if changes else "no file changed")
     (change,) = changes
@@ -141,13 +177,13 @@ def _text(repo: Any, entry: Any, settings: MiningSettings) -> str:
     try:
         _, data = repo.object_store.get_raw(entry.sha)
     except KeyError as error:
-        raise _Skip("an object is missing: the clone is partial or damaged") from error
+        raise _Skip(_MISSING) from error
     if len(data) > settings.max_file_bytes:
         raise _Skip(f"a file of {len(data)} bytes: over the limit of {settings.max_file_bytes}")
     if b"\0" in data:
         raise _Skip("a binary file")
     try:
-        return str(data.decode("utf-8-sig")).replace("\r\n", "\n")
+        return str(data.decode("utf-8-sig")).replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise _Skip("not UTF-8") from error
 
@@ -155,6 +191,8 @@ def _text(repo: Any, entry: Any, settings: MiningSettings) -> str:
 def _unit(before: str, after: str, settings: MiningSettings) -> _Unit:
     if parse(before) is None or parse(after) is None:
         raise _Skip("the code does not parse")
+    if stripped(before) is None or stripped(after) is None:
+        raise _Skip("the code is nested too deeply")
     if same(before, after):
         raise _Skip("only comments, docstrings or layout changed")
     unit = _one_function(before, after) or _Unit(None, before.strip(), after.strip())
@@ -178,18 +216,27 @@ def _one_function(before: str, after: str) -> _Unit | None:
     (name,) = changed
     if not same(_without(before, old[name]), _without(after, new[name])):
         return None
-    return _Unit(name, textwrap.dedent(old[name]).strip(), textwrap.dedent(new[name]).strip())
+    return _Unit(name, _dedented(old[name]), _dedented(new[name]))
+
+
+def _dedented(part: str) -> str:
+    """Without the first line's indentation; lines that have less, as in a text of many lines, stay as they are."""
+    return re.sub(f"^{_indent(part)}", "", part, flags=re.MULTILINE).strip()
+
+
+def _indent(part: str) -> str:
+    return part[: len(part) - len(part.lstrip(" \t"))]
 
 
 def _without(text: str, part: str) -> str:
     """The text with `pass` in the function's place, so that what is around it still parses."""
-    indent = part[: len(part) - len(part.lstrip(" \t"))]
-    return text.replace(part, f"{indent}pass\n", 1)
+    return text.replace(part, f"{_indent(part)}pass\n", 1)
 
 
 def _functions(source: str) -> dict[str, str]:
     """Source of each top-level function and each method of a top-level class, decorators included, whole lines."""
-    tree, lines = ast.parse(source), source.splitlines(keepends=True)
+    # Not splitlines, which also ends a line at a form feed: the tree does not.
+    tree, lines = ast.parse(source), list(io.StringIO(source, newline="\n"))
     found: dict[str, str] = {}
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     for body, prefix in [(tree.body, ""), *((node.body, node.name + ".") for node in classes)]:
@@ -201,8 +248,10 @@ def _functions(source: str) -> dict[str, str]:
 
 
 def _licence(repo: Any, tree: bytes, settings: MiningSettings) -> tuple[str | None, str]:
-    texts = []
-    for item in repo[tree].items():
-        if item.mode in _REGULAR and is_licence_file(item.path.decode("utf-8", errors="replace")):
-            texts.append(repo[item.sha].data.decode("utf-8", errors="replace"))
+    try:
+        entries = [item for item in repo[tree].items() if item.mode in _REGULAR]
+        files = [item for item in entries if is_licence_file(item.path.decode("utf-8", errors="replace"))]
+        texts = [repo[item.sha].data.decode("utf-8", errors="replace") for item in files]
+    except KeyError as error:
+        raise _Skip(_MISSING) from error
     return one_of(texts, settings.licences)

@@ -46,7 +46,7 @@ class CodeChanges(dy.Schema):
     """One row per commit that changed one function or file, mined from a git repository (CodeFavor)."""
 
     change_id = col.identifier("hash of repository, commit, path and name", key=True)
-    repository = col.text("name of the repository's folder")
+    repository = col.text("name of the repository's folder, and its first commit's")
     commit = col.text("its hash")
     path = col.text("the changed file")
     unit = col.choice(["function", "file"], "what changed: one function or method, or more of a small file")

@@ -16,8 +16,16 @@ from pipeline.store import Lake
 from pipeline.synthesis.codefavor_mine import mine
 from pipeline.synthesis.licences import is_licence_file, licences_in, one_of
 
-MIT = 'Permission is hereby granted, free of charge, to any person ...\nTHE SOFTWARE IS PROVIDED "AS IS", ...'
-BSD = "Redistribution and use in source and binary forms, with or without ..."
+MIT = """Permission is hereby granted, free of charge, to any person obtaining a copy
+of this software and associated documentation files (the “Software”), to deal
+in the Software without restriction, including ...
+THE SOFTWARE IS PROVIDED "AS IS", ..."""
+BSD = "Redistribution and use in source and binary forms, with or without\nmodification, are permitted ..."
+NOTICE = """Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License."""
+BUSL = """Business Source License 1.1
+Change License: Apache License, Version 2.0
+The Licensor hereby grants you the right to copy, modify, and make non-production use of the Licensed Work."""
 GPL = "GNU GENERAL PUBLIC LICENSE\nVersion 3"
 WHO = b"A <a@example.org>"
 Files = dict[str, str | bytes]
@@ -73,7 +81,8 @@ def test_a_changed_function_is_taken_alone_with_its_decorators(history: History)
     rows, rejects = history.mined()
     assert rejects == {"start": "the first commit"}
     (row,) = rows
-    assert (row["repository"], row["path"], row["unit"], row["name"]) == ("library", "a.py", "function", "f")
+    start = history.ids["start"].decode()[:12]
+    assert (row["repository"], row["path"], row["unit"], row["name"]) == (f"library@{start}", "a.py", "function", "f")
     assert (row["old"], row["new"]) == ("def f(x):\n    return x", "def f(x):\n    return x + 1")
     assert (row["message"], row["licence"], row["commit"]) == ("Add one", "MIT", history.ids["Add one"].decode())
 
@@ -83,6 +92,30 @@ def test_a_changed_method_is_taken_without_its_indentation(history: History) -> 
     history.commit("method", {"c.py": CLASS.format("n + 1")})
     rows, _ = history.mined()
     assert [(row["name"], row["new"]) for row in rows] == [("A.f", "def f(self, n):\n    return n + 1")]
+
+
+def test_a_decorated_method_with_a_text_at_the_margin_is_taken(history: History) -> None:
+    text = 'class A:\n    @staticmethod\n    def f(n):\n        s = """\nraw\n"""\n        return s * {}\n'
+    history.commit("class", {"c.py": text.format("n")})
+    history.commit("method", {"c.py": text.format("3")})
+    (row,) = history.mined()[0]
+    assert row["new"] == '@staticmethod\ndef f(n):\n    s = """\nraw\n"""\n    return s * 3'
+
+
+@pytest.mark.parametrize("end", ["\x0c", "x = 'a\u2028b'\n", "\r"])
+def test_lines_are_those_of_the_syntax_tree(history: History, end: str) -> None:
+    text = f"import os\n{end}\ndef f(n):\n    return n\n\ndef g(n):\n    return {{}}\n\ndef h():\n    return 0\n"
+    history.commit("form", {"c.py": text.format("n")})
+    history.commit("changed", {"c.py": text.format("n + 1")})
+    assert [(row["name"], row["new"]) for row in history.mined()[0]] == [("g", "def g(n):\n    return n + 1")]
+
+
+def test_code_that_is_nested_too_deeply_is_skipped(history: History) -> None:
+    text = "x = " + " + ".join(["1"] * 600) + "\n\ndef f(n):\n    return {}\n"
+    history.commit("deep", {"c.py": text.format("n")})
+    history.commit("changed", {"c.py": text.format("n + 1")})
+    rows, rejects = history.mined()
+    assert not rows and rejects["changed"] == "the code is nested too deeply"
 
 
 def test_more_than_a_function_is_taken_as_a_small_file(history: History) -> None:
@@ -150,6 +183,34 @@ def test_a_shallow_history_ends_at_its_edge_with_a_reason(history: History) -> N
     assert not rows and rejects == {"kept": "its parent is not here: the history is shallow"}
 
 
+def test_missing_objects_of_a_partial_or_damaged_clone_are_told(history: History) -> None:
+    history.commit("first", {"a.py": "x = 1\n"})
+    history.commit("second", {"a.py": "x = 2\n"})
+    history.commit("third", {"a.py": "x = 3\n"})
+    store = history.path / ".git" / "objects"
+
+    def lose(sha: bytes) -> None:
+        (store / sha.decode()[:2] / sha.decode()[2:]).unlink()
+
+    lose(history.repo[history.ids["second"]].tree)
+    missing = "an object is missing: the clone is partial or damaged"
+    rows, rejects = history.mined()
+    assert [row["message"] for row in rows] == ["first"]
+    assert rejects == {"start": "the first commit", "second": missing, "third": missing}
+    lose(history.repo[history.repo[history.ids["third"]].tree][b"LICENSE"][1])  # as after --filter=blob:none
+    with pytest.raises(OrchardError, match="library: its licence cannot be read: an object is missing"):
+        history.mined()
+
+
+def test_a_missing_commit_is_one_clear_line(history: History) -> None:
+    history.commit("first", {"a.py": "x = 1\n"})
+    history.commit("second", {"a.py": "x = 2\n"})
+    sha = history.ids["first"].decode()
+    (history.path / ".git" / "objects" / sha[:2] / sha[2:]).unlink()
+    with pytest.raises(OrchardError, match=f"library: commit {sha} is missing: see `git fsck`"):
+        history.mined()
+
+
 def test_a_licence_that_changed_counts_from_the_commit_that_changed_it(history: History) -> None:
     history.commit("to GPL", {"LICENSE": GPL})
     history.commit("under GPL", {"a.py": "def f(x):\n    return 2\n"})
@@ -167,6 +228,9 @@ def test_a_licence_that_changed_counts_from_the_commit_that_changed_it(history: 
         ({"a.py": "x = 1"}, r"no licence file: its commits are not taken"),
         ({"LICENSE": "All rights reserved."}, r"a text that is not known: its commits"),
         ({"LICENSE": MIT, "COPYING": GPL}, r"GPL, MIT: its commits are not taken"),
+        ({"LICENSE": BUSL}, r"a text that is not known: its commits"),
+        ({"LICENSE": MIT, "LICENSE.txt": "Proprietary. All rights reserved."}, r"MIT, a text that is not known: its"),
+        ({"LICENSE": '"Commons Clause" License Condition v1.0\n' + NOTICE}, r"Apache-2.0, Commons-Clause: its commits"),
     ],
 )
 def test_a_repository_without_a_permissive_licence_is_refused(tmp_path: Path, files: Files, message: str) -> None:
@@ -203,11 +267,27 @@ def test_a_repository_without_python_gives_no_rows_and_the_table_says_so(
         assert lake.read("code_changes")["message"].to_list() == ["better code"]
 
 
+def test_two_folders_of_one_name_are_two_repositories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORCHARD_HOME", str(tmp_path / "home"))
+    for who in ("alice", "bob"):
+        (tmp_path / who).mkdir()
+        history = History(tmp_path / who / "utils")
+        history.commit(f"start of {who}", {"LICENSE": MIT, "a.py": "x = 1\n"})
+        history.commit(f"by {who}", {"a.py": "x = 2\n"})
+        mine_into_lake(history.path, "quick")
+    mine_into_lake(history.path, "quick")
+    (tmp_path / "bob").rename(tmp_path / "robert")  # moved, and mined once more: still the same repository
+    mine_into_lake(tmp_path / "robert" / "utils", "quick")
+    with Lake(tmp_path / "home") as lake:
+        assert sorted(lake.read("code_changes")["message"]) == ["by alice", "by bob"]
+
+
 def test_licences_are_known_by_their_sentences() -> None:
-    assert licences_in("  Apache License\n  Version 2.0, January 2004") == {"Apache-2.0"}
+    assert licences_in((Path(__file__).parents[2] / "LICENSE").read_text()) == licences_in(NOTICE) == {"Apache-2.0"}
+    assert licences_in("This is unlike the Apache License, Version 2.0.") == set() == licences_in(BUSL)
     assert licences_in(MIT) == {"MIT"} and licences_in(BSD) == {"BSD-2-Clause"}
     assert licences_in(BSD + " may not be used to endorse or promote products") == {"BSD-3-Clause"}
     assert licences_in("GNU LESSER GENERAL PUBLIC LICENSE") == {"LGPL"}
-    assert one_of([MIT, "Apache License Version 2.0"], ("MIT", "Apache-2.0"))[0] == "Apache-2.0"
+    assert one_of([MIT, NOTICE], ("MIT", "Apache-2.0"))[0] == "Apache-2.0"
     names = ["LICENSE", "LICENCE.txt", "COPYING.md", "license-mit", "licensing.py", "LICENSES_OLD"]
     assert [is_licence_file(name) for name in names] == [True, True, True, True, False, False]
