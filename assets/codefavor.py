@@ -49,17 +49,23 @@ def code_pairs(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
 
 
 def _made(shop: Workshop, critic: Model) -> Made:
-    chosen = first_by_hash(
-        learnable(shop).filter(pl.col("verifier").eq_missing("code")), shop.settings.code.max_prompts
-    )
+    chosen = _prompts(shop)
     recorded, tests = codefavor_recorded.pairs(shop.lake.read("recorded_code"), shop.settings.splits)
     found = [*_from_prompts(shop, chosen, critic), *_from_commits(shop, critic), *recorded]
     rows = {item["code_pair_id"]: item for item in found if not isinstance(item, Reject)}  # the same pair once
     rejects = [item for item in found if isinstance(item, Reject)]
-    tested = {**tests, **dict(chosen.select("prompt_id", "metadata").rows())}
-    measured = measure(list(rows.values()), tested, shop.settings.code)
+    known = dict(chosen.drop_nulls("metadata").select("prompt_id", "metadata").rows())
+    tests |= {key: known[row["prompt_id"]] for key, row in rows.items() if row["prompt_id"] in known}
+    measured = measure(list(rows.values()), tests, shop.settings.code)
     frame = pl.DataFrame(measured, schema=tables.empty("code_pairs").schema)
     return Made(frame, rejects, _counts(frame, rejects))
+
+
+def _prompts(shop: Workshop) -> pl.DataFrame:
+    """Prompts that ask for code: those with tests, and those without of the named pools, which lose their metadata."""
+    tested = pl.col("verifier").eq_missing("code")
+    found = learnable(shop).filter(tested | pl.col("pool").is_in(shop.settings.code.pools))
+    return first_by_hash(found, shop.settings.code.max_prompts).with_columns(metadata=pl.when(tested).then("metadata"))
 
 
 def _from_prompts(shop: Workshop, chosen: pl.DataFrame, critic: Model) -> list[dict[str, Any] | Reject]:

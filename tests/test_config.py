@@ -24,6 +24,7 @@ def test_an_unknown_profile_lists_the_known_ones() -> None:
     [
         ("pools: [{name: a}]\ntrees: {childs: 3}", "trees.childs: Extra inputs are not permitted"),
         ("pools: [{name: a}]\ntrees: {children: 0}", "trees.children: .*greater than or equal to 1"),
+        ("pools: [{name: a}]\ncode: {pools: [b]}", "Value error, code.pools: no pool is named 'b': use some of a"),
         ("pools: [{name: a}", "not valid YAML"),
         ("seed: 1", "pools: Field required"),
     ],

@@ -2,10 +2,10 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from pipeline.config.engine import BudgetSettings, EngineSettings, ModelSettings
 from pipeline.config.judge import JudgeSettings
@@ -50,6 +50,13 @@ class Settings(Section):
     validation: ValidationSettings = ValidationSettings()
     sweep: SweepSettings = SweepSettings()
     budget: BudgetSettings = BudgetSettings()
+
+    @model_validator(mode="after")
+    def _code_comes_from_known_pools(self) -> Self:
+        known = [pool.name for pool in self.pools]
+        if unknown := set(self.code.pools) - set(known):
+            raise ValueError(f"code.pools: no pool is named {min(unknown)!r}: use some of {', '.join(known)}")
+        return self
 
 
 def home() -> Path:

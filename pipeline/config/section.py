@@ -30,6 +30,6 @@ def section(chosen: S, **changes: object) -> S:
 
 def first_problem(error: ValidationError) -> str:
     """One line for all that pydantic found."""
-    problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+    problems = [": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in error.errors()]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return problems[0] + more

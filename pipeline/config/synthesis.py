@@ -33,10 +33,11 @@ class CodeSettings(Section):
     commit_temperature: float = Field(0.8, ge=0)  # paper's code
     evol_temperature: float = Field(0.5, ge=0)  # paper's code
     examples: int = Field(2, ge=0, le=2)  # worked examples shown to the critic; the paper shows five
+    pools: tuple[str, ...] = ()  # pools without tests that ask for code, as the paper's: there the critic decides alone
     max_changes: int | None = Field(None, ge=1)  # mined changes that the critic reads, by hash; null: all
     max_prompts: int | None = Field(None, ge=1)  # code prompts that get a draft and a revision, by hash; null: all
     timing_runs: int = Field(3, ge=1)  # the least CPU time of these counts; our choice
-    timing_repeat: int = Field(20, ge=1)  # times that the tests run in each; our choice
+    timing_repeat: int = Field(20, ge=1)  # times that the tests run in each (once where that fails); our choice
     speed_ratio: float = Field(1.3, gt=1)  # a version this much faster is better; our choice
     speed_seconds: float = Field(0.005, ge=0)  # and faster by this many seconds of CPU time; our choice
 

@@ -1,8 +1,8 @@
 """Beyond the paper: both versions run, and what came of it decides, aspect by aspect.
 
 Direction of a pair: by correctness where exactly one version passes its tests; where both pass, by CPU time, and where
-that is alike, by security findings. Both fail, or both pass alike: execution says nothing. Without tests nothing is
-decided: fewer findings alone do not make a program better. All thresholds are our choice.
+that is alike or cannot be measured, by security findings. Both fail, or both pass alike: execution says nothing.
+Without tests nothing is decided: fewer findings alone do not make a program better. All thresholds are our choice.
 """
 
 import json
@@ -27,18 +27,21 @@ _SIDES = ("naive", "improved")
 def measure(
     pairs: Sequence[Row], metadata: Mapping[str, str], settings: CodeSettings, sandbox: Sandbox | None = None
 ) -> list[Row]:
-    """The pairs with their measurements filled in; `metadata` has the verifier's JSON of prompts that have tests.
+    """The pairs with their measurements filled in.
+
+    Args:
+        metadata: the verifier's JSON of pairs that have tests, by code_pair_id: one task may be tested in two ways.
 
     Raises:
         OrchardError: a pair has tests and there is no sandbox, or ruff cannot be run.
     """
-    tested = [pair for pair in pairs if pair["prompt_id"] in metadata]
+    tested = [pair for pair in pairs if pair["code_pair_id"] in metadata]
     box = sandbox or (code.sandbox() if tested else None)
     found = findings({f"{pair['code_pair_id']}.{side}": pair[side] for pair in pairs for side in _SIDES})
     rows = []
     for pair in pairs:
         measured: Row = {f"{side}_findings": found[f"{pair['code_pair_id']}.{side}"] for side in _SIDES}
-        tests = metadata.get(pair["prompt_id"])
+        tests = metadata.get(pair["code_pair_id"])
         measured |= _run(pair, tests, settings, box) if tests and box else {}
         rows.append({**pair, **measured, **_margins(measured, settings)})
     return rows
@@ -70,12 +73,23 @@ def _run(pair: Row, tests: str, settings: CodeSettings, box: Sandbox) -> Row:
         row[f"{side}_passed"] = outcome.passed
         row[f"{side}_held"] = _share(outcome)
     if all(outcome.passed for outcome in outcomes.values()):
-        for _ in range(settings.timing_runs):  # in turn, so that a busy moment hits both
-            for side in _SIDES:
-                seconds = box.run(code.job(pair[side], tests, settings.timing_repeat)).cpu_seconds
-                key = f"{side}_seconds"
-                row[key] = seconds if row.get(key) is None else min(row[key], seconds or math.inf)
+        row |= _timed(pair, tests, settings.timing_repeat, settings, box) or _timed(pair, tests, 1, settings, box)
     return row
+
+
+def _timed(pair: Row, tests: str, repeat: int, settings: CodeSettings, box: Sandbox) -> Row:
+    """The least CPU seconds of both versions; nothing where a run does not pass.
+
+    A version that reaches the limit of CPU time, or does not survive its second call, was not measured.
+    """
+    seconds: dict[str, list[float]] = {f"{side}_seconds": [] for side in _SIDES}
+    for _ in range(settings.timing_runs):  # in turn, so that a busy moment hits both
+        for side in _SIDES:
+            outcome = box.run(code.job(pair[side], tests, repeat))
+            if not outcome.passed or outcome.cpu_seconds is None:
+                return {}
+            seconds[f"{side}_seconds"].append(outcome.cpu_seconds)
+    return {key: min(values) for key, values in seconds.items()}
 
 
 def _share(outcome: Outcome) -> float:

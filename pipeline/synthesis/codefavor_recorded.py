@@ -77,18 +77,19 @@ def read(rows: Iterable[tuple[int, Row]], columns: list[str], origin: str) -> Re
 
 
 def pairs(records: pl.DataFrame, splits: SplitSettings) -> tuple[list[Row], dict[str, str]]:
-    """Rows of `code_pairs` without measurements, and the verifier's JSON of the prompts that have tests."""
+    """Rows of `code_pairs` without measurements, and the verifier's JSON of those that have tests, by code_pair_id."""
     rows: list[Row] = []
     tests: dict[str, str] = {}
     for record in records.sort("record_id").to_dicts():
         messages = record["messages"]
         prompt_id = content_id(messages, None, None)
+        pair_id = content_id("recorded", prompt_id, record["naive"], record["improved"])
         if record["tests"] is not None:
-            tests[prompt_id] = record["tests"]
+            tests[pair_id] = record["tests"]
         kept = ("method", "messages", "instruction", "criteria", "naive", "improved", "feedback", "reflection")
         rows.append(
             {
-                "code_pair_id": content_id("recorded", prompt_id, record["naive"], record["improved"]),
+                "code_pair_id": pair_id,
                 "prompt_id": prompt_id,
                 "split": split_of(messages, splits),
                 **{name: record[name] for name in (*kept, "source", "licence")},

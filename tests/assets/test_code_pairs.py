@@ -89,6 +89,18 @@ def test_prompts_and_changes_become_measured_pairs_and_the_rest_is_counted_by_re
     assert json.loads(json.dumps(reject.row))["reply"] == "I do not know."  # type: ignore[union-attr]
 
 
+def test_a_pool_that_only_asks_for_code_is_drafted_too_and_the_critic_decides(shop: Any) -> None:
+    prompts = shop.lake.read("prompts").with_columns(
+        verifier=pl.lit(None, pl.String), metadata=pl.lit("{}"), pool=pl.col("prompt_id")
+    )
+    shop.lake.write("prompts", prompts, Commit("test"))
+    assert "evol" not in set(_made(shop, shop.base).rows["method"])
+    code_ = shop.settings.code.model_copy(update={"pools": ("Sum",)})
+    shop.settings = shop.settings.model_copy(update={"code": code_})
+    (evol,) = _made(shop, shop.base).rows.filter(pl.col("method") == "evol").to_dicts()
+    assert (evol["prompt_id"], evol["naive_passed"], evol["decided_by"]) == ("Sum", None, None)
+
+
 def test_what_came_to_nothing_is_part_of_the_cost(shop: Any) -> None:
     made = _made(shop, shop.base)
     shop.lake.write("code_pairs", made.rows, Commit("code pairs"), rejects=reject_rows(made.rejects))

@@ -15,7 +15,7 @@ WRONG = "def f(n):\n    return n * (n - 1) // 2"  # right at 0 only
 SLOW = "def f(n):\n    return sum(k for _ in range(30) for k in range(n + 1)) // 30"
 RISKY = "import os\ndef f(n):\n    if n < 0:\n        os.system('ls ' + str(n))\n    return n * (n + 1) // 2"
 TESTS = "assert f(0) == 0\nassert f(3) == 6\nassert f(4) == 10\nassert f(20000) == 200010000"
-METADATA = {"p": task_of({"answer": RIGHT, "tests": TESTS})[1]}
+METADATA = {"x": task_of({"answer": RIGHT, "tests": TESTS})[1]}
 SETTINGS = CodeSettings(timing_runs=2, timing_repeat=3)
 
 
@@ -46,6 +46,22 @@ def test_two_that_pass_are_told_apart_by_their_time(box: Sandbox) -> None:
     assert row["naive_seconds"] > 2 * row["improved_seconds"] > 0
 
 
+@pytest.mark.parametrize("end", ["os._exit(0)", "raise ValueError('no')"])
+def test_one_that_fails_after_its_first_tests_is_not_the_faster_one(box: Sandbox, end: str) -> None:
+    quits = f"import os\ncalls = 0\ndef f(n):\n    global calls\n    calls += 1\n    if calls > 4:\n        {end}\n"
+    row = measured(box, SLOW, quits + SLOW.partition("\n")[2])  # the tests call it four times: it passes them once
+    assert row["naive_passed"] and row["improved_passed"]
+    assert row["improved_seconds"] > 0.6 * row["naive_seconds"]  # the same work; a third of it where the rest is lost
+
+
+def test_two_that_reach_the_limit_of_time_when_repeated_are_timed_once(box: Sandbox) -> None:
+    slow, slower = (SLOW.replace("30", str(times)) for times in (150, 600))
+    settings = CodeSettings(timing_runs=1, timing_repeat=100)  # seconds more than the limit of 2
+    pair = {"code_pair_id": "x", "prompt_id": "p", "naive": slower, "improved": slow}
+    (row,) = measure([pair], METADATA, settings, box)
+    assert row["decided_by"] == "speed" and 1 < row["speed_margin"] < 3  # 4 times the work: 2 in base 2
+
+
 def test_two_as_fast_are_told_apart_by_their_findings(box: Sandbox) -> None:
     row = measured(box, RIGHT, RISKY)
     assert (row["improved_is_better"], row["decided_by"]) == (False, "security")
@@ -63,7 +79,7 @@ def test_one_that_dies_halfway_never_holds_all(box: Sandbox) -> None:
 
 
 def test_without_tests_nothing_runs_and_nothing_is_decided() -> None:
-    pair = {"code_pair_id": "x", "prompt_id": "other", "naive": RISKY, "improved": RIGHT}
+    pair = {"code_pair_id": "other", "prompt_id": "p", "naive": RISKY, "improved": RIGHT}
     (row,) = measure([pair], METADATA, SETTINGS)
     assert row["improved_is_better"] is None and row["correctness_margin"] is None and row["security_margin"] > 0
 

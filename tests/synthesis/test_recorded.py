@@ -103,6 +103,15 @@ def test_execution_decides_imported_pairs_and_the_split_is_that_of_their_message
     assert set(frame.columns) >= set(row) and row["policy_id"] == "a colleague"
 
 
+def test_two_records_of_one_instruction_keep_their_own_tests() -> None:
+    programs = {"naive": "def g(n):\n    return n", "improved": "def g(n):\n    return n + 1"}
+    other = {**PLAIN, **programs, "tests": "assert g(1)"}
+    rows, tests = pairs(read(list(enumerate([PLAIN, other], start=1)), list(PLAIN), "file.jsonl").rows, SplitSettings())
+    assert len({row["prompt_id"] for row in rows}) == 1
+    names = {row["naive"][4]: json.loads(tests[row["code_pair_id"]])["names"] for row in rows}
+    assert names == {"f": ["f"], "g": ["g"]}
+
+
 def test_a_second_import_replaces_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORCHARD_HOME", str(tmp_path / "home"))
     path = tmp_path / "file.jsonl"
