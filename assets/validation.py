@@ -107,7 +107,7 @@ def _candidate(
     engine = shop.room.engine(model)
     with bar(f"test {candidate.variant}", lambda: speed(engine)) as advance:
         drawn = evaluate.answers(engine, tests, _sampling(shop), seed, advance)
-    frames = [evaluate.of_draws(candidate, drawn, chosen.pass_at)]
+    frames = [evaluate.of_draws(candidate, drawn, chosen.pass_at), evaluate.instructed(candidate, drawn)]
     failed = drawn.failed
     if chosen.greedy:
         single = _sampling(shop).model_copy(update={"n": 1, "temperature": 0.0})

@@ -11,6 +11,8 @@ from pipeline.config import SamplingSettings
 from pipeline.engine.base import Engine, Reject
 from pipeline.ids import content_id, unit_for
 from pipeline.validation.diversity import distinct
+from pipeline.verify.instructions import fulfilment, read
+from pipeline.verify.verdict import INSTRUCTIONS
 
 Progress = Callable[[int, int], None]
 
@@ -92,6 +94,25 @@ def of_draws(candidate: Candidate, drawn: Drawn, pass_ks: tuple[int, ...]) -> pl
     frames.append(_named(candidate, "distinct_2", {unit: value for unit, value in grams.items() if value is not None}))
     copies = {unit: _copies(frame) for unit, frame in several.items()}
     return pl.concat([*frames, _named(candidate, "near_duplicates", copies)])
+
+
+def instructed(candidate: Candidate, drawn: Drawn) -> pl.DataFrame:
+    """How well instructions are followed, per prompt of that verifier; an empty draw fulfils none.
+
+    `accuracy` is the share of draws that fulfil all, strictly; `accuracy_loose` is the same in IFEval's loose mode.
+    """
+    asked = drawn.prompts.filter(pl.col("verifier") == INSTRUCTIONS)
+    known = {name: read(metadata) for name, metadata in asked.select("prompt_id", "metadata").iter_rows()}
+    texts = drawn.rows.filter(pl.col("prompt_id").is_in(list(known)))
+    found = fulfilment(
+        (response, text, known[name])
+        for response, text, name in texts.select("response_id", "text", "prompt_id").iter_rows()
+    ).join(texts.select("prompt_id", unit_id="response_id"), on="unit_id")
+    sums = found.group_by("prompt_id").agg(pl.col("strict", "loose", "all_loose").sum() / drawn.n)
+    values = asked.select("prompt_id").join(sums, on="prompt_id", how="left", maintain_order="left").fill_null(0)
+    names = {"strict": "instructions", "loose": "instructions_loose", "all_loose": "accuracy_loose"}
+    frames = [units(candidate, name, values.select(unit_id="prompt_id", value=mode)) for mode, name in names.items()]
+    return pl.concat(frames)
 
 
 def _copies(frame: pl.DataFrame) -> float:

@@ -16,6 +16,9 @@ ALL = "all"
 PROMPTS = {
     "accuracy": "share of right draws; higher is better",
     "greedy": "share of prompts answered right at temperature 0; higher is better",
+    "accuracy_loose": "share of draws that fulfil all instructions in IFEval's loose mode; accuracy is the strict one",
+    "instructions": "share of a prompt's instructions that are fulfilled, strictly; higher is better",
+    "instructions_loose": "the same in IFEval's loose mode",
     "answer_tokens": "mean tokens of an answer; longer is not better",
     "distinct_2": "share of different word bigrams among a prompt's draws: diversity",
     "near_duplicates": "share of draws that nearly repeat an earlier one for the same prompt",

@@ -41,7 +41,7 @@ def test_pairs_made_from_a_models_own_responses_hold(engine: VllmEngine) -> None
     known = dict(drawn.select("response_id", "text").iter_rows())
     assert set(rows["kind"]) == {"intra", "inter"} and rows.height > 20, [reject.reason for reject in rejects]
     for row in rows.to_dicts():
-        found = fulfilment([("x", known[row["response_id"]], read(row["instructions"]))]).by_prompt()
+        found = fulfilment([("x", known[row["response_id"]], read(row["instructions"]))])
         assert found["strict"].item() == pytest.approx(row["fulfilled"])
         assert row["condition"] == "B" or found["all_strict"].item()
         assert len(json.loads(row["instructions"])["kwargs"]) <= 3

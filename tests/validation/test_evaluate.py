@@ -10,7 +10,8 @@ import pytest
 from pipeline import tables
 from pipeline.config import SamplingSettings
 from pipeline.validation.diversity import distinct
-from pipeline.validation.evaluate import Candidate, accuracy, answers, as_rejects, of_draws, pass_at
+from pipeline.validation.evaluate import Candidate, accuracy, answers, as_rejects, instructed, of_draws, pass_at
+from pipeline.validation.metrics import meaning
 from tests.scripted import ScriptedEngine
 
 CANDIDATE = Candidate("p@1", "good", 0)
@@ -58,6 +59,21 @@ def test_the_verdict_is_that_of_the_pools_own_verifier() -> None:
     engine = ScriptedEngine(lambda prefix, sampling, n: ["It is, I think, 7", "The answer is (B), surely"][n])
     found = values(accuracy(CANDIDATE, answers(engine, tests, SamplingSettings(n=2), 0)), "accuracy")
     assert found == {"number": 0.5, "choice": 0.5, "instructions": 0.0}  # both answers hold a comma
+
+
+def test_instructions_are_measured_strictly_and_loosely_and_an_empty_draw_fulfils_none() -> None:
+    names = ["punctuation:no_comma", "detectable_format:title"]
+    asked = json.dumps({"instruction_id_list": names, "kwargs": [{}, {}]})
+    told = {**prompt("told", "q", "instructions", "all"), "metadata": asked}
+    tests = pl.DataFrame([prompt("number", "q"), told], schema=tables.empty("prompts").schema)
+    engine = ScriptedEngine(lambda prefix, sampling, n: ["<<T>>", "Sure, so:\n<<T>>", "a, b", ""][n])
+    drawn = answers(engine, tests, SamplingSettings(n=4), 0)
+    rows = instructed(CANDIDATE, drawn)
+    # strictly 2, 1, 0, 0 of two; loosely the second loses its first line, and with it the comma
+    assert values(rows, "instructions") == {"told": 3 / 8} and values(rows, "instructions_loose") == {"told": 4 / 8}
+    assert values(rows, "accuracy_loose") == {"told": 2 / 4}
+    assert values(accuracy(CANDIDATE, drawn), "accuracy")["told"] == 1 / 4
+    assert not tables.Evaluations.filter(rows)[1].counts() and {meaning(name) for name in rows["metric"]}
 
 
 def test_pass_at_k_is_the_share_of_all_subsets_that_hold_a_right_draw() -> None:

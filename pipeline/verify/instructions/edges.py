@@ -3,7 +3,7 @@
 import re
 from random import Random
 
-from pipeline.verify.instructions.instruction import Arguments, Bound, Kind, Proposed, only
+from pipeline.verify.instructions.instruction import Arguments, Bound, Kind, Proposed, inside, only
 from pipeline.verify.instructions.keywords import absent, another
 from pipeline.verify.instructions.text import words
 
@@ -85,13 +85,14 @@ def _word_at(place: str) -> Kind:
 
 KINDS = (
     Kind("startend:quotation", lambda r, a: is_quoted(r), only(is_quoted)),
-    Kind("startend:end_checker", ends_with, _end, {"end_phrase": "text"}),
+    Kind("startend:end_checker", ends_with, _end, {"end_phrase": "text"}, lambda a: inside(a["end_phrase"])),
     Kind("combination:two_responses", lambda r, a: has_two(r), only(has_two)),
     Kind(
         "combination:repeat_prompt",
         repeats,
         _repeat,
         {"prompt_to_repeat": "text"},
+        lambda a: inside(a["prompt_to_repeat"]),
         excludes=frozenset({"detectable_format:json_format", "format:json_schema"}),
     ),
     Kind(

@@ -169,7 +169,8 @@ KINDS = (
         lambda a: "nth_paragraph is above num_paragraphs" if a["nth_paragraph"] > a["num_paragraphs"] else None,
     ),
     Kind("detectable_format:title", lambda r, a: has_title(r), only(has_title)),
-    Kind("detectable_format:constrained_response", lambda r, a: _constrained(r), only(_constrained)),
+    Kind("detectable_format:constrained_response", lambda r, a: _constrained(r), only(_constrained),
+         excludes=frozenset({"tone:no_first_person"})),  # 'My', unless it is the end of a longer word
     Kind(
         "detectable_content:postscript",
         lambda r, a: has_postscript(r, a["postscript_marker"]),

@@ -3,6 +3,8 @@
 A kind holds two functions of a response: `holds` checks it, `propose` finds arguments with which it holds or does not.
 """
 
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -27,6 +29,21 @@ class Bound:
 def no_bounds(arguments: Arguments) -> tuple[Bound, ...]:
     """Of instructions that say nothing about a number."""
     return ()
+
+
+def inside(text: str) -> tuple[Bound, ...]:
+    """Of a text that stands in the response, whatever its case: what any response with it has at least.
+
+    Its letters and marks, and the words that other characters part from the text's two ends.
+    """
+    plain = text.strip().lower()
+    letters = Counter("".join(plain.split()))
+    return (
+        *(Bound(f"letter {letter}", low=n) for letter, n in letters.items()),
+        Bound("counts:question_marks", low=letters["?"]),
+        Bound("counts:exclamation_marks", low=letters["!"]),
+        *(Bound(f"whole word {word}", low=1) for word in set(re.findall(r"(?<=\W)\w+(?=\W)", plain))),
+    )
 
 
 def no_fault(arguments: Arguments) -> str | None:

@@ -26,7 +26,8 @@ LANGUAGES = {
 }  # fmt: skip
 _ALIASES = {"zh-cn": "zh", "zh-tw": "zh"}
 _SURE = 0.9  # probability from which an instruction may be built on a detected language; our choice
-_FIRST_PERSON = re.compile(r"\b(?:I|me|my|mine|myself|we|us|our|ours|ourselves)\b", re.IGNORECASE)
+_WE = ("i", "me", "my", "mine", "myself", "we", "us", "our", "ours", "ourselves")
+_FIRST_PERSON = re.compile(rf"\b(?:{'|'.join(_WE)})\b", re.IGNORECASE)
 _CONTRACTION = re.compile(
     r"\b(?:\w+n['’]t|(?:I|you|we|they|he|she|it|that|there|what|who|let)['’](?:m|re|ve|ll|d|s))\b", re.IGNORECASE
 )
@@ -123,6 +124,11 @@ KINDS = (
         excludes=frozenset({"detectable_format:constrained_response"}),
     ),
     Kind("language:ascii", lambda r, a: r.isascii(), only(str.isascii)),
-    Kind("tone:no_first_person", lambda r, a: is_impersonal(r), only(is_impersonal)),
+    Kind(
+        "tone:no_first_person",
+        lambda r, a: is_impersonal(r),
+        only(is_impersonal),
+        bounds=lambda a: tuple(Bound(f"whole word {word}", high=0) for word in _WE),
+    ),
     Kind("tone:no_contractions", lambda r, a: is_uncontracted(r), only(is_uncontracted)),
 )

@@ -86,6 +86,15 @@ CONTRADICTORY = [
      ("keywords:frequency", {"keyword": "Rain", "relation": "less than", "frequency": 1})],
     [("change_case:english_capital", {}), ("change_case:english_lowercase", {})],
     [("change_case:english_lowercase", {}), ("language:response_language", {"language": "fr"})],
+    [("detectable_format:constrained_response", {}), ("tone:no_first_person", {})],
+    [("combination:repeat_prompt", {"prompt_to_repeat": "Write, please"}), ("punctuation:no_comma", {})],
+    [("startend:end_checker", {"end_phrase": "Any other questions?"}),
+     ("counts:question_marks", {"relation": "less than", "number": 1})],
+    [("startend:end_checker", {"end_phrase": "Any other questions?"}),
+     ("keywords:forbidden_words", {"forbidden_words": ["Other"]})],
+    [("startend:end_checker", {"end_phrase": "That is all I have to say."}), ("tone:no_first_person", {})],
+    [("combination:repeat_prompt", {"prompt_to_repeat": "Sing!"}),
+     ("counts:exclamation_marks", {"relation": "less than", "number": 1})],
     [("detectable_format:json_format", {}), ("format:table", {"columns": 2, "rows": 1})],
 ]  # fmt: skip
 
@@ -94,6 +103,12 @@ CONTRADICTORY = [
 def test_contradictory_sets_are_told(pairs: list[tuple[str, dict[str, object]]]) -> None:
     assert contradiction([Instruction.of(name, arguments) for name, arguments in pairs])
     assert contradiction([Instruction.of(*pairs[0])]) is None
+
+
+def test_a_text_at_the_edge_of_a_longer_word_is_no_contradiction() -> None:
+    ends = Instruction.of("startend:end_checker", {"end_phrase": "my day"})
+    impersonal = Instruction.of("tone:no_first_person", {})
+    assert all(one.check("A dummy day") for one in (ends, impersonal)) and contradiction([ends, impersonal]) is None
 
 
 BAD = [

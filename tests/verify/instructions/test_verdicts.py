@@ -119,17 +119,15 @@ def test_the_verifier_reads_instructions_from_the_metadata_and_counts_them() -> 
         verify("no", "all", "instructions", '{"instruction_id_list": ["punctuation:no_comma"], "kwargs": []}')
 
 
-def test_accuracies_by_prompt_by_instruction_and_by_kind() -> None:
+def test_shares_of_instructions_strict_and_loose() -> None:
     comma, title = Instruction.of("punctuation:no_comma", {}), Instruction.of("detectable_format:title", {})
     measured = fulfilment(
         [("a", "<<T>>", [comma, title]), ("b", "Sure, hi:\n<<T>>", [comma, title]), ("c", "x,", [comma])]
     )
-    assert measured.accuracies() == {
-        "prompt_strict": 1 / 3, "prompt_loose": 2 / 3, "instruction_strict": 3 / 5, "instruction_loose": 4 / 5,
-    }  # fmt: skip
-    assert measured.by_kind().rows() == [
-        ("detectable_format:title", 2, 1.0, 1.0),
-        ("punctuation:no_comma", 3, 1 / 3, 2 / 3),
+    assert measured.columns == ["unit_id", "strict", "loose", "all_strict", "all_loose"]
+    assert measured.rows() == [
+        ("a", 1.0, 1.0, True, True),
+        ("b", 0.5, 1.0, False, True),
+        ("c", 0.0, 0.0, False, False),
     ]
-    assert measured.by_prompt()["strict"].to_list() == [1.0, 0.5, 0.0]
-    assert fulfilment([]).accuracies()["prompt_strict"] is None
+    assert fulfilment([]).is_empty()
