@@ -1,7 +1,7 @@
--- Which prompts does training read, both sides' contexts, with the id of one row that has each? Of a chat, the last turn.
+-- Which prompts does training read, both sides' contexts, with an id of one row that has each? Of a chat, the last turn.
 WITH contexts AS (
     SELECT pair_id AS id, messages FROM preferences
-    UNION ALL SELECT pair_id, rejected_messages FROM preferences WHERE rejected_messages IS NOT NULL
+    UNION ALL SELECT pair_id || ' worse', rejected_messages FROM preferences WHERE rejected_messages IS NOT NULL
     UNION ALL SELECT list_id, messages FROM preference_lists
     UNION ALL SELECT unpaired_id, messages FROM unpaired
 )

@@ -140,6 +140,7 @@ def test_training_on_a_test_prompt_is_stopped_wherever_the_prompt_stands(
             lake.write("preferences", pl.DataFrame([{**pair, **more}], schema=schema), Commit("test"))
         found = check_of(no_test_prompt_in_training, tmp_path)
         assert (found.passed, found.metadata["overlaps"].value) == (passed, 0 if passed else 1)
+        assert found.metadata["trained_prompts"].value == 1 + len(more)  # both contexts of the one pair
 
 
 def test_code_that_repeats_a_test_programs_reference_is_reported(
