@@ -175,8 +175,26 @@ def test_a_cycle_is_found_once_and_tagged_with_the_criteria_that_make_it(lake: L
         ]
     )
     lake.write("votes", rows, Commit("test"))
-    found = lake.query_file("vote_cycles").select("prompt_id", "first_id", "second_id", "third_id", "criteria").rows()
-    assert found == [("one", "a", "b", "c", ["x"]), ("two", "a", "b", "c", ["x", "y"])]
+    found = lake.query_file("vote_cycles").drop("judge_id").rows()
+    assert found == [("one", "a", "b", "c", ["x"], ["x"]), ("two", "a", "b", "c", ["x", "y"], [])]
+
+
+def test_a_cycle_by_three_criteria_is_one_row_that_names_them(lake: Lake) -> None:
+    circle = [("a", "b", 0.9), ("b", "a", 0.1), ("b", "c", 0.9), ("c", "b", 0.1), ("c", "a", 0.9), ("a", "c", 0.1)]
+    one_edge = circle[:2]
+    rows = [votes(circle, criterion=name) for name in "xyz"] + [votes(one_edge, criterion="w")]
+    lake.write("votes", pl.concat(rows), Commit("test"))
+    (found,) = lake.query_file("vote_cycles").to_dicts()
+    assert (found["criteria"], found["alone"]) == (["w", "x", "y", "z"], ["x", "y", "z"])
+
+
+def test_a_pair_whose_orders_disagree_is_no_win_and_closes_no_cycle(lake: Lake) -> None:
+    """Every pair goes to the first seat (or is a tie in one order), its mean leaning as in a circle."""
+    seats = [("a", "b", 0.9), ("b", "a", 0.6), ("b", "c", 0.9), ("c", "b", 0.6), ("c", "a", 0.9), ("a", "c", 0.5)]
+    lake.write("votes", votes(seats, prompt_id="seats"), Commit("test"))
+    assert lake.query_file("vote_cycles").is_empty()
+    rows = lake.query_file("win_rates").select("win_rate", "copeland", "copeland_rank").rows()
+    assert rows == [(0.5, 0, 1)] * 3
 
 
 def test_no_votes_and_no_rationales_give_no_pairs(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def cards(lake: Lake, _: Settings) -> Section | None:
         Table("Every judge's report card", [*CARD], rows.select(CARD.values()).rows(), shares),
         Text(
             "Fair is a first seat of 0.50 and no flip. A dash is unknown: no labels, one policy only, or a judge that "
-            f"scored and did not compare. Three responses that beat each other in a circle, over all votes: {cycles} "
+            f"scored and did not compare. Circles of three responses that beat each other in both orders: {cycles} "
             "(orchard sql vote_cycles.sql)."
         ),
         *_calibration(rows.to_dicts()),
