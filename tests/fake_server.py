@@ -1,6 +1,7 @@
 """A completion server that does what a test tells it to: for tests of faults only."""
 
 import json
+import math
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -26,6 +27,13 @@ def completion(text: str = "seven", **more: Any) -> dict[str, Any]:
     logprobs = {"token_logprobs": [-0.5, -0.25, -1.0], "top_logprobs": [{"a": -0.5}]}
     choice = {"text": text, "finish_reason": "stop", "token_ids": [5, 6, 2], "logprobs": logprobs, **more}
     return {"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 3}}
+
+
+def listed(top: dict[str, float]) -> dict[str, Any]:
+    """A sound answer in OpenAI's form: one token, and the probabilities of the likeliest ones."""
+    logprobs = {"token_logprobs": [-0.1], "top_logprobs": [{word: math.log(p) for word, p in top.items()}]}
+    choice = {"text": max(top, key=lambda word: top[word]), "finish_reason": "length", "logprobs": logprobs}
+    return {"choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
 
 
 class FakeServer:
@@ -80,7 +88,7 @@ class FakeServer:
             return self.models
         if path == "/version":
             return self.version
-        if path == "/v1/completions" and body["max_tokens"] == 1 and "logprob_token_ids" not in body:
+        if path == "/v1/completions" and body["max_tokens"] == 1 and _asks_for_no_verdict(body):
             return self.trial
         if path != "/v1/completions":
             return Answer({"detail": "Not Found"}, 404)
@@ -94,6 +102,10 @@ class FakeServer:
         finally:
             with self._lock:
                 self.running -= 1
+
+
+def _asks_for_no_verdict(body: dict[str, Any]) -> bool:
+    return body["logprobs"] <= 1 and "logprob_token_ids" not in body
 
 
 def _hang_up(connection: socket.socket) -> None:

@@ -7,7 +7,7 @@ log-probabilities of chosen tokens. Of another server only OpenAI's own fields a
 - log-probabilities are kept only where there is one for each of those ids, else there are none;
 - OpenAI's answer does not say whether a stop string ended it, so none is sent: the completion runs to its own end or
   to `max_tokens` and is cut here. The text is the same; the tokens behind the cut are paid for;
-- verdicts see the five likeliest tokens: a word that is not among them fails the request.
+- verdicts see the five likeliest tokens: of words that are not among them only bounds are known (`_shared_rest`).
 """
 
 import math
@@ -22,7 +22,7 @@ from pipeline.engine.client import TryFailed
 from pipeline.engine.rendering import Renderer
 
 Body = dict[str, Any]
-TOP = 5  # likeliest tokens: the most that OpenAI's protocol allows
+TOP = 5  # likeliest tokens: the most that OpenAI's /v1/completions allows (20 is its chat's)
 
 
 class _Logprobs(BaseModel):
@@ -98,14 +98,13 @@ class OpenAIDialect:
         return {"prompt": ids, "max_tokens": 1, "temperature": 0.0, "logprobs": TOP}
 
     def verdict(self, reply: Reply, words: Sequence[str], tokens: Sequence[int]) -> list[float]:
-        """Probabilities of the words among themselves. Raises RequestFailed where the reply does not have them all."""
+        """Probabilities of the words among themselves. Raises RequestFailed where the reply has none of them."""
         found = _top(reply)
         missing = [word for word in words if word not in found]
-        if missing:
-            raise RequestFailed(
-                f"verdict words {missing} are not among the {TOP} likeliest tokens that the server gives"
-            )
-        return shares([found[word] for word in words], words)
+        if len(missing) == len(words):
+            raise RequestFailed(f"no verdict word of {missing} is among the {len(found)} likeliest tokens: no answer")
+        bound = _shared_rest(found, len(missing)) if missing else -math.inf
+        return shares([found.get(word, bound) for word in words], words)
 
 
 @dataclass(frozen=True)
@@ -148,6 +147,17 @@ class VllmDialect(OpenAIDialect):
 
 # vLLM reads defaults for these from the model's generation_config.json: a completion must not depend on that file.
 NEUTRAL: Body = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+
+
+def _shared_rest(found: dict[str, float], missing: int) -> float:
+    """Log-probability, in nats, that each of the missing words is taken to have.
+
+    None has more than the least likely token that is listed, and all have together no more than the listed ones leave:
+    they are given as much as both bounds allow (our choice), so that a listed word never looks surer than it is.
+    """
+    left = max(0.0, 1 - sum(map(math.exp, found.values())))
+    bound = min(math.exp(min(found.values())), left / missing)
+    return math.log(bound) if bound > 0 else -math.inf
 
 
 def _top(reply: Reply) -> dict[str, float]:

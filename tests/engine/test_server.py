@@ -29,7 +29,7 @@ from pipeline.engine.server import ServerEngine
 from pipeline.engine.session import open_engine
 from pipeline.engine.vllm import VllmEngine
 from pipeline.errors import OrchardError
-from tests.fake_server import Answer, FakeServer, completion
+from tests.fake_server import Answer, FakeServer, completion, listed
 
 PROMPT = Prompt(({"role": "user", "content": "3 + 4"},))
 SAMPLING = Sampling(8, 0.8, 0.9, ("\n",))
@@ -414,15 +414,24 @@ def test_a_server_that_names_no_stop_string_is_cut_here() -> None:
     assert plain("ab", "length", [-0.1]).logprobs == ()  # one number for two tokens: of which is unknown
 
 
-def test_a_verdict_word_beyond_the_likeliest_tokens_is_a_failed_request() -> None:
-    choice = {
-        "text": "A",
-        "finish_reason": "length",
-        "logprobs": {"token_logprobs": [-1.0], "top_logprobs": [{"A": -1.0}]},
-    }
-    reply = read(json.dumps({"choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}).encode())
-    assert PLAIN.verdict(reply, ["A"], [65]) == [1.0]
-    with pytest.raises(RequestFailed, match=r"\['B'\] are not among the 5 likeliest"):
+@pytest.mark.parametrize(
+    ("top", "words", "expected"),
+    [
+        ({"A": 0.6, "B": 0.2}, "AB", [0.75, 0.25]),
+        ({"A": 0.9, "I": 0.05, "The": 0.02}, "AB", [0.9 / 0.92, 0.02 / 0.92]),  # B: at most as likely as "The"
+        ({"A": 0.96}, "AB", [0.96, 0.04]),  # B: at most what A leaves
+        ({"A": 0.5, "C": 0.3, "x": 0.14}, "ABCDE", [50 / 86, 2 / 86, 30 / 86, 2 / 86, 2 / 86]),  # three share 0.06
+        ({"A": 1.0}, "AB", [1.0, 0.0]),
+    ],
+)
+def test_a_verdict_word_beyond_the_likeliest_tokens_has_at_most_what_they_leave(top, words, expected) -> None:
+    reply = read(json.dumps(listed(top)).encode())
+    assert PLAIN.verdict(reply, list(words), []) == pytest.approx(expected)
+
+
+def test_where_no_verdict_word_is_among_the_likeliest_tokens_there_is_no_answer() -> None:
+    reply = read(json.dumps(listed({"I": 0.7, "The": 0.2})).encode())
+    with pytest.raises(RequestFailed, match=r"no verdict word of \['A', 'B'\] is among the 2 likeliest tokens"):
         PLAIN.verdict(reply, ["A", "B"], [65, 66])
     with pytest.raises(TryFailed):
         read(b"null")
