@@ -161,7 +161,8 @@ def rationales_asset(context: dg.AssetExecutionContext, shop: Workshop) -> Resul
         engine = shop.room.engine(shop.base)
         pairs = rationale_pairs(shop.lake, settings)
         with bar("rationales", lambda: speed(engine)) as advance:
-            rows, rejects = rationales.write(engine, pairs, settings.judge.rationales, settings.seed, advance)
+            chosen, must = settings.judge.rationales, settings.judge.must_answer
+            rows, rejects = rationales.write(engine, pairs, chosen, settings.seed, advance, must_answer=must)
         sides = rows.filter(~pl.col("permuted"))["chosen_first"].mean()
         shown = {"share_with_the_chosen_side_first": round(sides, 3) if isinstance(sides, float) else None}
         return Made(rows, rejects, {"pairs": pairs.height, **shown})

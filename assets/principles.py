@@ -47,7 +47,10 @@ def principles(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         embed = likeness.characters if model is None else likeness.mean_pooled(model.path)
         drawn = shop.lake.read("responses")
         with bar("principles", lambda: speed(engines[0]) if engines else "") as advance:
-            rows, rejects = annotate(engines, learnable(shop), drawn, chosen, settings.seed, embed, advance)
+            must = settings.judge.must_answer
+            rows, rejects = annotate(
+                engines, learnable(shop), drawn, chosen, settings.seed, embed, advance, must_answer=must
+            )
         shown = {"principles": rows.height, "in_a_consensus": rows.height - rows["group_id"].null_count()}
         shown |= {"groups": rows["group_id"].drop_nulls().n_unique()}
         return Made(rows, rejects, {**shown, "spans": plots.histogram(rows["likeness"].to_list(), "likeness", "spans")})
@@ -56,7 +59,7 @@ def principles(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         "principles",
         "principles",
         CODE,
-        [settings.seed, chosen.model_dump()],
+        [settings.seed, chosen.model_dump(), settings.judge.must_answer],
         parents=("prompts", "responses"),
         extra=(
             [one.policy_id for one in answering(shop)],

@@ -29,6 +29,9 @@ class ScriptedEngine:
     async def verdict(self, prompt: Prompt, words: Sequence[str]) -> list[float]:
         return [1 / len(words)] * len(words)
 
+    def check_words(self, words: Sequence[str]) -> None:
+        """Every word is one token."""
+
     def close(self) -> None:
         """Nothing to give back."""
 

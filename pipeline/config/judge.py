@@ -14,7 +14,7 @@ class RationaleSettings(Section):
     kind: Literal["general", "detailed"] = "general"
     max_pairs: int | None = Field(None, ge=1)  # pairs that get one, by hash; null: all
     temperature: float = Field(0.7, ge=0)
-    max_tokens: int = Field(64, ge=1)
+    max_tokens: int = Field(128, ge=1)  # a rationale that is cut there is rejected
     max_copy: float = Field(90.0, gt=0, le=100)  # a rationale at least this alike to a response (0 to 100) is a copy
     check_polarity: bool = True  # ask for the verdict from the rationale alone, and keep those that agree
 
@@ -55,7 +55,7 @@ class JudgeSettings(Section):
     template: str = "pair"  # a file of pipeline/judge/templates, or the path of one
     words: tuple[str, str] = (" A", " B")  # the two answers, one token each
     scale: int = Field(9, ge=2, le=10)  # "10" is two tokens for most tokenizers: then at most 9
-    must_answer: bool = True  # a judge whose own first token is neither word gives no vote
+    must_answer: bool = True  # a judge whose own first token is none of a question's words gives no answer
     max_prompts: int | None = Field(None, ge=1)  # prompts that are judged, by hash; null: all
     max_responses: int = Field(8, ge=2)  # judged responses per prompt, the first draws
     max_recorded: int = Field(0, ge=0)  # imported pairs that the judges are asked about, by hash

@@ -101,6 +101,10 @@ class Engine(Protocol):
         """
         ...
 
+    def check_words(self, words: Sequence[str]) -> None:
+        """Raises RequestFailed unless each word is one token, for `verdict`; asks the model nothing."""
+        ...
+
     def close(self) -> None:
         """Gives back the memory. The engine loads again when it is next asked."""
         ...

@@ -67,6 +67,10 @@ class CachedEngine:
             self.usage.cache_hits += 1
         return list(found)
 
+    def check_words(self, words: Sequence[str]) -> None:
+        """See Engine.check_words."""
+        self.inner.check_words(words)
+
     def close(self) -> None:
         """Commits, and gives back the memory of the model; the cache stays usable."""
         self._file.commit()

@@ -91,6 +91,10 @@ class ServerEngine:
         body = dialect.verdict_body(ids, tokens)
         return await self._ask(body, lambda reply: dialect.verdict(reply, words, tokens), *ids[-8:], len(ids))
 
+    def check_words(self, words: Sequence[str]) -> None:
+        """See Engine.check_words."""
+        self.renderer.single_tokens(words)
+
     def close(self) -> None:
         """Nothing to give back: connections end with the event loop, and servers are not ours to stop."""
 

@@ -60,6 +60,10 @@ class VllmEngine:
         found = output.outputs[0].logprobs[0]
         return shares([found[token].logprob for token in tokens], words)
 
+    def check_words(self, words: Sequence[str]) -> None:
+        """See Engine.check_words."""
+        self.renderer.single_tokens(words)
+
     def close(self) -> None:
         """Gives back the memory of weights and key-value cache."""
         self._resident.sleep()

@@ -33,6 +33,7 @@ class Annotation:
     response: Row
     settings: PrincipleSettings
     run_seed: int
+    must_answer: bool
     answered: bool = False  # false: it gave no feedback, so that no consensus waits for it
     found: list[tuple[Principle, Row]] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
@@ -63,9 +64,16 @@ class Annotation:
             if isinstance(line, Dropped):
                 self._reject(line.line, line.reason, tokens=tokens, feedback=feedback)
             else:
-                odds = await log_odds(self.engine, messages, text, line.name)
-                self.found.append((line, self._row(line, feedback, odds, tokens + 1)))
+                await self._value(line, feedback, tokens)
             tokens = 0
+
+    async def _value(self, line: Principle, feedback: str, tokens: int) -> None:
+        messages, text = self.prompt["messages"], self.response["text"]
+        try:
+            odds = await log_odds(self.engine, messages, text, line.name, must_answer=self.must_answer)
+        except RequestFailed as error:  # of this principle alone: the others of the feedback stand
+            return self._reject(line.name, str(error), tokens=tokens, feedback=feedback)
+        self.found.append((line, self._row(line, feedback, odds, tokens + 1 + self.must_answer)))
 
     def _seed(self, what: str) -> int:
         return seed_for(self.run_seed, self.response["response_id"], self.engine.policy_id, self.number, what)
@@ -110,6 +118,8 @@ def annotate(
     run_seed: int,
     embed: Embed,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    must_answer: bool = True,
 ) -> tuple[pl.DataFrame, list[Reject]]:
     """Rows of `principles`, and what failed.
 
@@ -121,6 +131,7 @@ def annotate(
         run_seed: the profile's seed.
         embed: vectors of principles, for the consensus.
         progress: called with (done, all) after each annotation.
+        must_answer: a judge whose own first token is neither Yes nor No gives no log-odds.
 
     Raises:
         OrchardError: Yes and No are not one token each for a judge.
@@ -128,7 +139,7 @@ def annotate(
     for engine in engines:
         check_words(engine, WORDS)
     made = [
-        Annotation(engine, number, prompt, response, settings, run_seed)
+        Annotation(engine, number, prompt, response, settings, run_seed, must_answer)
         for prompt, response in _chosen(prompts, responses, settings)
         for engine in engines
         for number in range(settings.annotators)

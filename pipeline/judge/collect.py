@@ -1,6 +1,6 @@
 """Votes on sampled responses and on imported pairs, as rows of `votes`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,9 +45,8 @@ class Bench:
         except RequestFailed as error:
             self.reject(content_id(*sorted((a, b))), str(error), first_id=a, second_id=b)
             return 0.5
-        tokens = 2 if self.judge.must_answer else 1
-        self.rows.append(self.row(a, b, with_a, tokens=tokens))
-        self.rows.append(self.row(b, a, with_b, tokens=tokens))
+        self.rows.append(self.row(a, b, with_a, tokens=self.judge.tokens))
+        self.rows.append(self.row(b, a, with_b, tokens=self.judge.tokens))
         return (with_a + 1 - with_b) / 2
 
     async def scores(self) -> None:
@@ -62,7 +61,7 @@ class Bench:
         for a in found:
             for b in found:
                 if a != b:
-                    tokens, means = int(a not in paid), (expectation(found[a]), expectation(found[b]))
+                    tokens, means = self.judge.tokens * (a not in paid), (expectation(found[a]), expectation(found[b]))
                     self.rows.append(self.row(a, b, above(found[a], found[b]), tokens=tokens, scores=means))
                     paid.add(a)
 
@@ -73,8 +72,8 @@ class Bench:
 
     def reject(self, row_id: str, reason: str, **row: object) -> None:
         """A vote that failed."""
-        about = {"prompt_id": self.prompt_id, "criterion": self.judge.criterion, **row}
-        self.rejects.append(Reject("votes", "votes", row_id, reason, about))
+        who, where = (self.judge.engine.policy_id, self.judge.criterion), (self.prompt_id, self.origin)
+        self.rejects.append(vote_reject(who, where, row_id, reason, row))
 
 
 def vote_row(
@@ -103,6 +102,17 @@ def vote_row(
         "origin": where[1],
         "tokens": tokens,
     }
+
+
+def vote_reject(
+    who: tuple[str, str], where: tuple[str, str], row_id: str, reason: str, row: Mapping[str, object]
+) -> Reject:
+    """A vote that failed, by who (judge, criterion) and where (prompt, origin).
+
+    The reason names the judge too: by it rejects are told apart, and several judges may fail on one pair.
+    """
+    told = dict(zip(("judge_id", "criterion", "prompt_id", "origin"), who + where, strict=True))
+    return Reject("votes", "votes", row_id, f"judge {who[0]} on {who[1]!r}: {reason}", {**told, **row})
 
 
 def collect(

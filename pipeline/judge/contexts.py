@@ -118,7 +118,7 @@ async def _both(engine: Engine, case: Case, settings: JudgeSettings) -> list[Row
             "with_a_first": with_a,
             "with_b_first": with_b,
             "points": points(with_a, with_b, a_is_better=a_is_better),
-            "tokens": 4 if settings.must_answer else 2,
+            "tokens": 2 * judges[0].tokens,
         }
         for (question, a_is_better), (with_a, with_b) in zip(asked, found, strict=True)
     ]

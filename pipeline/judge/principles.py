@@ -101,14 +101,16 @@ def groups(names: Sequence[str], alike: Alike, least: float = ALIKE) -> dict[str
     return found
 
 
-async def log_odds(engine: Engine, messages: Sequence[Turn], response: str, principle: str) -> float:
-    """log p(Yes) - log p(No) that a response satisfies a principle, in nats.
+async def log_odds(
+    engine: Engine, messages: Sequence[Turn], response: str, principle: str, *, must_answer: bool = True
+) -> float:
+    """log p(Yes) - log p(No) that a response satisfies a principle, in nats; `must_answer`: see `shares`.
 
     Raises:
-        RequestFailed: the prompt is too long, or a probability is no number.
+        RequestFailed: the prompt is too long, it answers neither Yes nor No, or a probability is no number.
     """
     prompt: Prompt = render("satisfies", request=conversation(messages), response=response, principle=principle)
-    yes, no = await shares(engine, prompt, WORDS)
+    yes, no = await shares(engine, prompt, WORDS, must_answer=must_answer)
     return math.log(max(yes, EDGE)) - math.log(max(no, EDGE))
 
 

@@ -5,6 +5,7 @@ in a general and in a detailed style. Its prompts were not found, so that ours a
 chosen response first in training, which tells the answer by position alone: here a hash decides who is shown first.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from itertools import groupby
 from typing import Any
@@ -33,6 +34,8 @@ def write(
     settings: RationaleSettings,
     run_seed: int,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    must_answer: bool = True,
 ) -> tuple[pl.DataFrame, list[Reject]]:
     """Rows of `rationales`, the control's permuted ones included, and what failed.
 
@@ -42,6 +45,7 @@ def write(
         settings: see RationaleSettings.
         run_seed: the profile's seed.
         progress: called with (done, all) after each pair.
+        must_answer: a reader whose own first token is neither A nor B gives no verdict, and its rationale is rejected.
 
     Raises:
         OrchardError: the verdict words are not one token each for this model.
@@ -50,7 +54,7 @@ def write(
         check_words(engine, WORDS)
     chosen = _first_by_hash(pairs.unique(["chosen_id", "rejected_id"]), settings.max_pairs)
     found = run_all(
-        [_explain(engine, pair, settings, run_seed) for pair in chosen.iter_rows(named=True)],
+        [_explain(engine, pair, settings, run_seed, must_answer=must_answer) for pair in chosen.iter_rows(named=True)],
         progress,
     )
     rows = [row for row in found if not isinstance(row, Reject)]
@@ -61,41 +65,54 @@ def write(
 
 
 def permuted(rows: list[Row], splits: dict[str, str]) -> list[Row]:
-    """The control: every pair's question with the text of another pair, each text used once.
+    """The control: a pair's question with the text of another prompt's pair, each text used at most once.
 
     Whole rows must not be permuted: question and text would stay together, and training would see what it saw before.
-    Texts move within a split, a kind and the same shown-first side, so that what is said is wrong and not the seat.
-    A pair that is alone there gets none.
+    Texts move within a split, a kind and the same shown-first side, so that what is said is wrong and not the seat; and
+    between prompts, because what is said of a sibling pair (which may share a side) is often right. Rows stand prompt
+    by prompt in a circle and move by the size of the largest prompt: so each lands on another prompt, if none has
+    more than half of the rows. A pair that would get a text of its own prompt, or its own words, gets none.
     """
 
     def group(row: Row) -> tuple[str, str, bool]:
         return splits[row["prompt_id"]], row["kind"], row["chosen_first"]
 
-    ordered = sorted(rows, key=lambda row: (*group(row), unit_for("permute", row["rationale_id"])))
+    def place(row: Row) -> tuple[float, float]:
+        return unit_for("permute", row["prompt_id"]), unit_for("permute", row["rationale_id"])
+
+    ordered = sorted(rows, key=lambda row: (*group(row), *place(row)))
     moved: list[Row] = []
     for _, members in groupby(ordered, key=group):
         own = list(members)
-        for row, other in zip(own, own[1:] + own[:1], strict=True):
-            if row is not other:
+        largest = max(Counter(row["prompt_id"] for row in own).values())
+        for row, other in zip(own, own[largest:] + own[:largest], strict=True):
+            if row["prompt_id"] != other["prompt_id"] and row["text"] != other["text"]:
                 new = content_id("permuted", row["rationale_id"], other["rationale_id"])
                 free = {"p_chosen": None, "agrees": None, "tokens": 0, "permuted": True}
                 moved.append({**row, **free, "rationale_id": new, "text": other["text"]})
     return moved
 
 
-async def polarity(engine: Engine, text: str, seat: str) -> float:
+async def polarity(engine: Engine, text: str, seat: str, *, must_answer: bool = True) -> float:
     """P(the rationale argues for `seat`, A or B), from its text alone.
 
     Asked with "A or B" and with "B or A", the two log-odds averaged: our choice, against a favourite seat.
+    `must_answer`: see `shares`.
+
+    Raises:
+        RequestFailed: the text is too long, the answer is neither A nor B, or a probability is no number.
     """
     odds = []
     for options in (SEATS, SEATS[::-1]):
-        p = (await shares(engine, render("polarity", rationale=text, options=options), WORDS))[SEATS.index(seat)]
+        prompt = render("polarity", rationale=text, options=options)
+        p = (await shares(engine, prompt, WORDS, must_answer=must_answer))[SEATS.index(seat)]
         odds.append(logit(min(max(p, EDGE), 1 - EDGE)))
     return float(expit(sum(odds) / 2))
 
 
-async def _explain(engine: Engine, pair: Row, settings: RationaleSettings, run_seed: int) -> Row | Reject:
+async def _explain(
+    engine: Engine, pair: Row, settings: RationaleSettings, run_seed: int, *, must_answer: bool
+) -> Row | Reject:
     ids = (pair["chosen_id"], pair["rejected_id"])
     chosen_first = unit_for("rationale order", settings.kind, *ids) < 0.5
     prompt = question(pair, settings.kind, chosen_first=chosen_first)
@@ -106,9 +123,13 @@ async def _explain(engine: Engine, pair: Row, settings: RationaleSettings, run_s
         (said,) = await engine.sample(prompt, sampling, [seed_for(run_seed, pair_id, "rationale")])
         text, paid = said.text.strip(), {"tokens": len(said.token_ids)}
         flaw = _flaw(text, pair, settings.max_copy)
+        if not flaw and said.finish_reason == "length":  # training would teach that a reason ends in mid-sentence
+            flaw = f"cut at {settings.max_tokens} tokens: raise judge.rationales.max_tokens"
         if flaw:
             return Reject("rationales", "rationales", pair_id, flaw, {**row, **paid, "text": text})
-        p_chosen = await polarity(engine, text, SEATS[0 if chosen_first else 1]) if settings.check_polarity else None
+        seat, p_chosen = SEATS[0 if chosen_first else 1], None
+        if settings.check_polarity:
+            p_chosen = await polarity(engine, text, seat, must_answer=must_answer)
     except RequestFailed as error:
         return Reject("rationales", "rationales", pair_id, str(error), row)
     if p_chosen is not None and p_chosen <= 0.5:

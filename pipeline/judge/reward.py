@@ -9,7 +9,7 @@ import polars as pl
 from pipeline import tables
 from pipeline.config import JudgeSettings
 from pipeline.engine.base import Reject, Turn
-from pipeline.judge.collect import Row, candidates, recorded_candidates, vote_row
+from pipeline.judge.collect import Row, candidates, recorded_candidates, vote_reject, vote_row
 from pipeline.rewards import RewardModel
 
 CRITERION = "reward"
@@ -37,13 +37,12 @@ def votes(
     rows: list[Row] = []
     for done, (prompt_id, messages, texts, origin) in enumerate(tables_, start=1):
         said = score({key: (*messages, Turn(role="assistant", content=text)) for key, text in texts.items()}, None)
-        about: Row = {"prompt_id": prompt_id, "judge_id": judge_id}
-        rejects += [Reject("votes", "votes", key, why, about) for key, why in sorted(said.faults.items())]
+        who, where = (judge_id, CRITERION), (prompt_id, origin)
+        rejects += [vote_reject(who, where, key, why, {}) for key, why in sorted(said.faults.items())]
         found = {key: said.rewards[key] for key in texts if key in said.rewards}
         for a, b in permutations(found, 2):
             p = 1 / (1 + math.exp(-max(-500.0, min(500.0, found[a] - found[b]))))
-            who = (judge_id, CRITERION, "scores")
-            rows.append(vote_row(who, (prompt_id, origin), (a, b), p, tokens=0, scores=(found[a], found[b])))
+            rows.append(vote_row((*who, "scores"), where, (a, b), p, tokens=0, scores=(found[a], found[b])))
         if progress:
             progress(done, len(tables_))
     return pl.DataFrame(rows, schema=tables.empty("votes").schema), rejects

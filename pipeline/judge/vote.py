@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.engine.base import Engine, Prompt, RequestFailed, Sampling, Turn
-from pipeline.engine.session import run_all
 from pipeline.errors import OrchardError
 from pipeline.judge.templates import conversation, render
 
@@ -36,27 +35,33 @@ class Judge:
         """
         request = conversation(messages)
         prompt = render(self.template, request=request, first=first, second=second, question=self.question)
-        if self.must_answer:
-            await self._answers(prompt)
-        return (await shares(self.engine, prompt, self.words))[0]
+        return (await shares(self.engine, prompt, self.words, must_answer=self.must_answer))[0]
 
     async def both_orders(self, messages: Sequence[Turn], a: str, b: str) -> tuple[float, float]:
         """P(first is better) with a first, and with b first; asked together."""
         return await asyncio.gather(self.first_wins(messages, a, b), self.first_wins(messages, b, a))
 
-    async def _answers(self, prompt: Prompt) -> None:
-        (said,) = await self.engine.sample(prompt, Sampling(1, temperature=0.0), [0])
-        if said.text.strip() not in [word.strip() for word in self.words]:
-            expected = " or ".join(word.strip() for word in self.words)
-            raise NoVerdict(f"the judge answered {said.text!r} instead of {expected}")
+    @property
+    def tokens(self) -> int:
+        """Tokens sampled for one answer."""
+        return 1 + self.must_answer
 
 
-async def shares(engine: Engine, prompt: Prompt, words: Sequence[str]) -> list[float]:
-    """Probabilities of the words, checked.
+async def shares(engine: Engine, prompt: Prompt, words: Sequence[str], *, must_answer: bool) -> list[float]:
+    """Probabilities of the words among themselves, checked.
+
+    Of a model that would say something else they are what is left over of its answer: with `must_answer` its own first
+    token has to be one of the words, whatever is asked (our choice).
 
     Raises:
-        NoVerdict: one is not a number in [0, 1].
+        NoVerdict: another answer than the words, or a probability that is not a number in [0, 1].
+        RequestFailed: the prompt is too long.
     """
+    if must_answer:
+        (said,) = await engine.sample(prompt, Sampling(1, temperature=0.0), [0])
+        if said.text.strip() not in [word.strip() for word in words]:
+            expected = " or ".join(word.strip() for word in words)
+            raise NoVerdict(f"the judge answered {said.text!r} instead of {expected}")
     found = await engine.verdict(prompt, words)
     if not all(math.isfinite(share) and 0 <= share <= 1 for share in found):
         raise NoVerdict(f"the judge's probabilities are no numbers in [0, 1]: {found}")
@@ -64,14 +69,13 @@ async def shares(engine: Engine, prompt: Prompt, words: Sequence[str]) -> list[f
 
 
 def check_words(engine: Engine, words: Sequence[str]) -> None:
-    """Asks one short question, so that words of several tokens are an error at the start and not a wrong number.
+    """Makes words of several tokens an error at the start and not a wrong number.
 
     Raises:
         OrchardError: a word is not one token for this judge.
     """
-    prompt = Prompt(({"role": "user", "content": f"Answer with{' or'.join(words[:2])}."},))
     try:
-        run_all([engine.verdict(prompt, words)])
+        engine.check_words(words)
     except RequestFailed as error:
         raise OrchardError(f"judge {engine.policy_id}: {error}: set judge.words or judge.scale") from error
 
@@ -82,9 +86,15 @@ def score_words(scale: int) -> list[str]:
 
 
 async def score(judge: Judge, messages: Sequence[Turn], response: str, scale: int) -> list[float]:
-    """Probabilities of the scores 1 to `scale`."""
+    """Probabilities of the scores 1 to `scale`.
+
+    Raises:
+        NoVerdict: another answer than a score, or a probability that is no number.
+        RequestFailed: the prompt is too long.
+    """
     values: Mapping[str, Any] = {"request": conversation(messages), "response": response, "question": judge.question}
-    return await shares(judge.engine, render("score", scale=scale, **values), score_words(scale))
+    prompt = render("score", scale=scale, **values)
+    return await shares(judge.engine, prompt, score_words(scale), must_answer=judge.must_answer)
 
 
 def expectation(probabilities: Sequence[float]) -> float:

@@ -1,5 +1,7 @@
 """Principles of responses over scripted annotators: rows, consensus groups, costs and rejects, worked out by hand."""
 
+import math
+
 import polars as pl
 import pytest
 
@@ -26,10 +28,15 @@ class Annotator(SimulatedJudge):
         response = asked.split("Response:\n")[1].split("\n")[0]
         if response == "too long":
             raise RequestFailed("prompt of 999 tokens is longer than model.max_model_len")
+        if "Principle: " in asked:
+            return [self._complete(self.answers(asked), sampling)]
         if "List the principles" not in asked:
             return [self._complete(self.feedback, sampling)]
         draw = self.seen[response] = self.seen.get(response, -1) + 1
         return [self._complete(self.named(response, draw), sampling)]
+
+    def answers(self, asked: str) -> str:
+        return " No" if "truth" in asked else " Yes"
 
     async def verdict(self, prompt, words):
         return [0.8, 0.2]
@@ -63,7 +70,12 @@ def test_the_first_line_of_an_annotator_bears_what_its_feedback_and_answer_cost(
     answer = "\n".join([line("brevity", "yes"), line("truth", "yes")])
     rows, _ = run(Annotator(lambda response, draw: answer), texts={"p": ["7"]})
     paid = len(FEEDBACK) + len(answer)
-    assert sorted(rows["tokens"]) == [1, 1, paid + 1, paid + 1]
+    assert sorted(rows["tokens"]) == [2, 2, paid + 2, paid + 2]  # its own answer, and the probabilities
+    free = annotate(
+        [Annotator(lambda response, draw: answer)], prompts("p"), responses({"p": ["7"]}), SETTINGS, 0, characters,
+        must_answer=False,
+    )[0]  # fmt: skip
+    assert sorted(free["tokens"]) == [1, 1, paid + 1, paid + 1]
     _, rejects = run(Annotator(lambda response, draw: "it is fine\nindeed"), texts={"p": ["7"]})
     assert [reject.row["tokens"] for reject in rejects] == [len(FEEDBACK) + 17, 0] * 2
 
@@ -93,6 +105,26 @@ def test_every_way_to_fail_is_a_reject_with_its_reason_and_the_others_go_on() ->
     assert silent.is_empty() and {reject.reason for reject in rejects} == {"empty feedback"}
     nothing, rejects = run(Annotator(lambda response, draw: "\n"), texts={"p": ["7"]})
     assert nothing.is_empty() and {reject.reason for reject in rejects} == {"the feedback names no principle"}
+
+
+def test_a_principle_without_log_odds_is_one_reject_and_the_lines_after_it_stand() -> None:
+    class Unsure(Annotator):
+        """Answers neither Yes nor No about kindness, and with no number about truth."""
+
+        def answers(self, asked: str) -> str:
+            return " Maybe" if "kindness" in asked else " Yes"
+
+        async def verdict(self, prompt, words):
+            return [math.nan, math.nan] if "truth" in prompt.messages[-1]["content"] else [0.8, 0.2]
+
+    answer = "\n".join([line(name, "yes") for name in ("brevity", "truth", "kindness", "wit")] + ["rubbish"])
+    rows, rejects = run(Unsure(lambda response, draw: answer), texts={"p": ["7"]})
+    assert rows["name"].to_list() == ["brevity", "wit"] * 2
+    assert [(reject.row["line"], reject.reason[:32]) for reject in rejects[:3]] == [
+        ("truth", "the judge's probabilities are no"),
+        ("kindness", "the judge answered ' Maybe' inst"),
+        ("rubbish", "not of the form: principle | yes"),
+    ]
 
 
 def test_rows_in_another_order_give_the_same_principles_and_limits_hold() -> None:

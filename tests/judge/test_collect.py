@@ -57,9 +57,23 @@ def test_identical_responses_and_a_single_one_are_rejected_with_reasons() -> Non
         (SimulatedJudge(lambda first, second: math.nan), "the judge's probabilities are no numbers in [0, 1]"),
     ],
 )
-def test_a_judge_that_refuses_or_gives_nan_casts_no_vote(judge: SimulatedJudge, reason: str) -> None:
+def test_a_judge_that_refuses_or_gives_nan_casts_no_vote_and_its_reject_names_it(
+    judge: SimulatedJudge, reason: str
+) -> None:
     rows, rejects = ask(judge, {"p": ["1", "2"]})
-    assert rows.is_empty() and [reject.reason[: len(reason)] for reject in rejects] == [reason]
+    told = f"judge judge@0 on 'overall': {reason}"
+    assert rows.is_empty() and [reject.reason[: len(told)] for reject in rejects] == [told]
+
+
+def test_a_judge_that_refuses_to_score_casts_no_vote_and_one_that_answers_pays_for_it() -> None:
+    settings = SETTINGS.model_copy(update={"method": "scores", "scale": 3})
+    rows, rejects = ask(SimulatedJudge(lambda first, second: 0.0, says="I"), {"p": ["1", "2"]}, settings)
+    assert rows.is_empty() and {one.row_id for one in rejects} == {"p-0", "p-1"}
+    assert {one.reason for one in rejects} == {
+        "judge judge@0 on 'overall': the judge answered 'I' instead of 1 or 2 or 3"
+    }
+    rows, rejects = ask(SimulatedJudge(lambda first, second: 0.0, says="2"), {"p": ["1", "2"]}, settings)
+    assert rows["tokens"].sum() == 2 * 2 and not rejects  # two responses: an answer and its probabilities each
 
 
 def test_nan_log_probabilities_of_an_engine_are_a_reject_that_says_so() -> None:
@@ -70,6 +84,7 @@ def test_nan_log_probabilities_of_an_engine_are_a_reject_that_says_so() -> None:
     rows, rejects = ask(Broken(lambda first, second: 0.0), {"p": ["1", "2"]})
     assert rows.is_empty()
     assert [reject.reason for reject in rejects] == [
+        "judge judge@0 on 'overall': "
         "the log-probabilities of the verdict words [' A', ' B'] are no numbers: [nan, -1.0]"
     ]
 
@@ -77,12 +92,12 @@ def test_nan_log_probabilities_of_an_engine_are_a_reject_that_says_so() -> None:
 def test_a_pair_that_is_too_long_is_one_reject_and_the_others_go_on() -> None:
     judge = SimulatedJudge(lambda first, second: 1.0)
     rows, rejects = ask(judge, {"p": ["1", "too long", "2"]})
-    assert rows.height == 2 and [reject.reason[:13] for reject in rejects] == ["prompt of 999"]
+    assert rows.height == 2 and ["prompt of 999" in reject.reason for reject in rejects] == [True]
 
 
 def test_verdict_words_of_two_tokens_are_an_error_before_anything_is_judged() -> None:
     class TwoTokens(SimulatedJudge):
-        async def verdict(self, prompt, words):
+        def check_words(self, words):
             raise RequestFailed(f"verdict word {words[0]!r} is 2 tokens: choose words of one token")
 
     judge = TwoTokens(lambda first, second: 0.0)
@@ -98,7 +113,7 @@ def test_absolute_scores_become_votes_through_the_chance_that_one_score_is_highe
             good = "good" in prompt.messages[-1]["content"]
             return [0.2, 0.8] if good else [0.6, 0.4]
 
-    settings = SETTINGS.model_copy(update={"method": "scores", "scale": 2})
+    settings = SETTINGS.model_copy(update={"method": "scores", "scale": 2, "must_answer": False})
     rows, _ = ask(Scorer(lambda first, second: 0.0), {"p": ["good", "bad"]}, settings)
     # P(2 and 1) + P(both 2)/2 + P(both 1)/2 = 0.8 * 0.6 + 0.8 * 0.4 / 2 + 0.2 * 0.6 / 2
     found = {row["first_id"]: (row["p_first"], row["score_first"], row["score_second"]) for row in rows.to_dicts()}

@@ -73,7 +73,9 @@ def test_the_log_odds_of_yes_by_hand() -> None:
             assert words == (" Yes", " No") and "Principle: brevity" in prompt.messages[-1]["content"]
             return [0.8, 0.2]
 
-    assert asyncio.run(log_odds(Reader(lambda a, b: 0.0), TURNS, "1066", "brevity")) == pytest.approx(math.log(4))
+    assert asyncio.run(log_odds(Reader(lambda a, b: 0.0, says="Yes"), TURNS, "1066", "brevity")) == pytest.approx(
+        math.log(4)
+    )
 
 
 def test_an_embedding_is_the_mean_of_the_last_states_whatever_it_is_batched_with(model: Model) -> None:

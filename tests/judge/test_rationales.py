@@ -1,6 +1,7 @@
 """Rationales over a scripted model: order by hash, checks with reasons, and what the control permutes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -17,13 +18,16 @@ SETTINGS = RationaleSettings()
 class Writer(SimulatedJudge):
     """Writes `says(question)`; read alone, a text argues for the seat it names, plus `seat` log-odds for the first."""
 
-    def __init__(self, says: Callable[[str], str], seat: float = 0.0) -> None:
+    def __init__(self, says: Callable[[str], str], seat: float = 0.0, answers: str = " A") -> None:
         super().__init__(lambda first, second: 0.0)
         self.says = says
+        self.answers = answers  # its own first token when it is asked for the side
         self.seat = seat
 
     async def sample(self, prompt, sampling, seeds):
-        return [self._complete(self.says(prompt.messages[-1]["content"]), sampling) for _ in seeds]
+        asked = prompt.messages[-1]["content"]
+        text = self.answers if asked.startswith("Somebody compared") else self.says(asked)
+        return [self._complete(text, sampling) for _ in seeds]
 
     async def verdict(self, prompt: Prompt, words):
         content = prompt.messages[-1]["content"]
@@ -79,6 +83,21 @@ def test_a_rationale_that_fails_a_check_is_rejected_with_the_reason(says, reason
     assert rows.is_empty() and [reject.reason[: len(reason)] for reject in rejects] == [reason]
 
 
+def test_a_rationale_that_was_cut_is_rejected_and_says_what_to_raise() -> None:
+    class Cut(Writer):
+        async def sample(self, prompt, sampling, seeds):
+            return [replace(one, finish_reason="length") for one in await super().sample(prompt, sampling, seeds)]
+
+    rows, (reject,) = write(Cut(honest), pairs(1), SETTINGS.model_copy(update={"max_tokens": 9}), 0)
+    assert rows.is_empty() and reject.reason == "cut at 9 tokens: raise judge.rationales.max_tokens"
+
+
+def test_a_reader_that_refuses_names_no_side_unless_only_probabilities_count() -> None:
+    rows, rejects = write(Writer(honest, answers="I"), pairs(1), SETTINGS, 0)
+    assert rows.is_empty() and [one.reason for one in rejects] == ["the judge answered 'I' instead of A or B"]
+    assert write(Writer(honest, answers="I"), pairs(1), SETTINGS, 0, must_answer=False)[0].height == 1
+
+
 def test_without_the_polarity_check_its_result_is_unknown_and_not_true() -> None:
     rows, _ = write(Writer(honest), pairs(1), SETTINGS.model_copy(update={"check_polarity": False}), 0)
     assert rows.select("p_chosen", "agrees").rows() == [(None, None)]
@@ -104,6 +123,37 @@ def test_the_control_keeps_every_question_and_every_text_and_no_pair_keeps_its_o
         assert row["messages"] == real[one]["messages"] and row["text"] != real[one]["text"]
         assert row["text"].split()[1] == real[one]["text"].split()[1]  # the same seat is praised
         assert (row["tokens"], row["agrees"]) == (0, None)
+
+
+def test_the_controls_text_is_of_another_prompt_and_never_the_pairs_own_words() -> None:
+    """Twelve prompts with eight pairs each that share the chosen side; one prompt says what another one says."""
+    rows = [
+        {
+            **pairs(1).row(0, named=True), "prompt_id": f"p{i}", "chosen": f"right {max(i, 1)} is said",
+            "chosen_id": f"c{i}", "rejected": f"wrong {k}", "rejected_id": f"r{i}-{k}",
+        }
+        for i in range(12)
+        for k in range(8)
+    ]  # fmt: skip
+    found, _ = write(Writer(honest), pl.DataFrame(rows), SETTINGS, 0)
+    real = {(row["chosen_id"], row["rejected_id"]): row for row in found.filter(~pl.col("permuted")).to_dicts()}
+    moved = found.filter(pl.col("permuted")).to_dicts()
+    for row in moved:
+        assert row["text"] != real[row["chosen_id"], row["rejected_id"]]["text"]
+    # Each text names its number: at most the eight pairs of one prompt could land on the other that says the same.
+    assert 96 - 8 <= len(moved) <= 96
+
+
+def test_a_prompt_with_most_of_the_rows_gives_its_own_pairs_no_text_of_itself() -> None:
+    rows = [
+        {**pairs(1).row(0, named=True), "prompt_id": "big", "rejected": f"wrong {k}", "rejected_id": f"r{k}"}
+        for k in range(20)
+    ] + pairs(3).with_columns(prompt_id=pl.lit("small"), chosen_id=pl.lit("s")).tail(2).to_dicts()
+    found, _ = write(Writer(lambda asked: f"{honest(asked)} {asked}"), pl.DataFrame(rows), SETTINGS, 0)
+    own = dict(found.filter(~pl.col("permuted")).select("text", "prompt_id").iter_rows())
+    moved = found.filter(pl.col("permuted")).to_dicts()
+    assert len(own) == 22 and all(own[row["text"]] != row["prompt_id"] for row in moved)
+    assert len({row["text"] for row in moved}) == len(moved) > 0
 
 
 def test_the_order_of_pairs_does_not_matter_and_a_limit_takes_the_same_ones() -> None:

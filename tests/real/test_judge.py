@@ -39,7 +39,7 @@ def test_a_scale_whose_last_number_is_two_tokens_is_one_error_at_the_start(engin
     settings = JudgeSettings(method="scores", scale=10)
     with pytest.raises(OrchardError, match=r"verdict word '10' is 2 tokens.*judge.scale"):
         collect(engine, PROMPTS, RESPONSES, NOTHING, settings)
-    rows, rejects = collect(engine, PROMPTS, RESPONSES, NOTHING, JudgeSettings(method="scores"))
+    rows, rejects = collect(engine, PROMPTS, RESPONSES, NOTHING, JudgeSettings(method="scores", must_answer=False))
     assert rows.height == 2 * len(SUMS) and rows["score_first"].is_between(1, 9).all() and not rejects
 
 
