@@ -11,14 +11,16 @@ from pipeline import config
 from pipeline.config import JudgeSettings
 from pipeline.ids import content_id
 from pipeline.judge import card, recorded
+from pipeline.judge.names import Names
 from pipeline.prompts.files import read
 from pipeline.store import Commit, Lake
 from pipeline.synthesis import codefavor_recorded
 
-KNOWN = """
-    SELECT response_id, prompt_id FROM responses
-    UNION SELECT first_id, prompt_id FROM recorded_pairs WHERE origin <> $origin
-    UNION SELECT second_id, prompt_id FROM recorded_pairs WHERE origin <> $origin
+RESPONSES = "SELECT response_id, prompt_id, messages FROM responses LEFT JOIN prompts USING (prompt_id)"
+IMPORTED = """
+    SELECT unnest([first_name, first_id, second_name, second_id]) AS name, prompt_id,
+           unnest([first_id, first_id, second_id, second_id]) AS response_id
+    FROM recorded_pairs WHERE origin <> $origin
 """  # what a file may name by id alone; not what an earlier import of the same file brought, which it replaces
 
 
@@ -42,8 +44,7 @@ def bring(path: Path, settings: JudgeSettings) -> Brought:
     rows, columns = read(path)
     origin = path.name
     with Lake(config.home()) as lake:
-        known = dict(lake.sql(KNOWN, {"origin": origin}).iter_rows())
-        found = recorded.read(rows, columns, origin, known)
+        found = recorded.read(rows, columns, origin, _names(lake, origin))
         commit = Commit(f"import {origin}")
         lake.write("recorded_pairs", found.pairs, commit, partition={"origin": origin})
         own = {"source": "recorded", "origin": origin}
@@ -52,6 +53,14 @@ def bring(path: Path, settings: JudgeSettings) -> Brought:
     cards = card.cards(found.votes, items, labels, settings)
     reasons = Counter(reject.reason for reject in found.rejects).most_common(5)
     return Brought(found.votes.height, found.pairs.height, len(found.rejects), reasons, cards)
+
+
+def _names(lake: Lake, origin: str) -> Names:
+    """What rows of that file may name by id alone."""
+    responses = lake.sql(RESPONSES).rows()
+    turns = {prompt_id: content_id(messages) for _, prompt_id, messages in responses if messages is not None}
+    imported = lake.sql(IMPORTED, {"origin": origin}).drop_nulls("name").unique()
+    return Names(((one, prompt_id, turns.get(prompt_id)) for one, prompt_id, _ in responses), imported.rows())
 
 
 def bring_code(path: Path) -> tuple[dict[str, int], int, list[tuple[str, int]]]:

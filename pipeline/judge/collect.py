@@ -88,7 +88,7 @@ def vote_row(
     """A row of `votes` by who (judge, criterion, method), where (prompt, origin) and what was shown (first, second)."""
     judge_id, criterion, method = who
     return {
-        "vote_id": content_id(judge_id, criterion, "model", where[1], *shown),
+        "vote_id": content_id(judge_id, criterion, "model", where[1], where[0], *shown),
         "prompt_id": where[0],
         "first_id": shown[0],
         "second_id": shown[1],

@@ -3,7 +3,8 @@
 One row is one judgement of one ordered pair, or a labelled pair without one. Columns (others are ignored):
 
 - which pair: prompt and first and second (texts), or first_id and second_id (ids of this lake's responses, of an
-  earlier import, or of an earlier row of this file); prompt may be a text or a list of chat turns;
+  earlier import, or of an earlier row of this file; see names.py); prompt may be a text or a list of chat turns. Beside
+  prompt and text an id is a name for that text, unless it is that of this lake's response to that very prompt;
 - the judgement: judge_id with p_first (a probability) or verdict (first, second or tie; also A, B, A>B, A>>B, ...),
   or with first_score and second_score (each a number, or a list of several draws; they have no seat, so that one row
   holds both orders);
@@ -27,6 +28,7 @@ from pipeline.errors import OrchardError
 from pipeline.ids import content_id
 from pipeline.judge import scored, verdicts
 from pipeline.judge.layouts import VERDICTS, BadRow, Row, layout, verdict
+from pipeline.judge.names import Names, Place
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,14 @@ class Recorded:
     rejects: list[Reject] = field(default_factory=list)
 
 
-def read(rows: Iterable[tuple[int, Row]], columns: list[str], origin: str, known: Mapping[str, str]) -> Recorded:
+def read(rows: Iterable[tuple[int, Row]], columns: list[str], origin: str, names: Names) -> Recorded:
     """Votes and pairs of a file.
 
     Args:
         rows: numbered rows with named columns, as `pipeline.prompts.files.read` gives them.
         columns: all the file's columns.
         origin: the file's name.
-        known: response id -> prompt id of this lake's responses and imported pairs.
+        names: the responses that a row may name by id alone; those of the file are added.
 
     Raises:
         OrchardError: the columns tell neither a pair nor a judgement, or no row could be used.
@@ -54,17 +56,16 @@ def read(rows: Iterable[tuple[int, Row]], columns: list[str], origin: str, known
     brought = layout(columns, origin)
     voted: list[Row] = []
     pairs: dict[str, Row] = {}
-    ids = dict(known)
     for number, raw in rows:
         try:
             row = brought(raw)
-            pair, shown_first = _pair(row, origin, ids)
+            pair, shown_first = _pair(row, origin, names)
             pair = _with_label(pairs.get(pair["pair_id"]), pair)
             votes_ = _votes(row, pair, shown_first, f"{origin} row {number}")
         except BadRow as error:
             rejects.append(Reject("votes", "import", f"{origin} row {number}", str(error), raw))
             continue
-        ids.update({pair["first_id"]: pair["prompt_id"], pair["second_id"]: pair["prompt_id"]})
+        names.add(pair)
         pairs[pair["pair_id"]] = pair
         voted += votes_
     votes, lonely = _with_both_orders(voted)
@@ -91,16 +92,18 @@ def _one_judgement_a_row(
     return scored.pairs(rows, origin) if scored.COLUMNS <= set(columns) else (rows, columns, [])
 
 
-def _pair(row: Row, origin: str, known: Mapping[str, str]) -> tuple[Row, str]:
+def _pair(row: Row, origin: str, names: Names) -> tuple[Row, str]:
     """The unordered pair of a row (its first is the side with the smaller id), and which id was shown first."""
     messages = _messages(row.get("prompt"))
-    prompt_id = content_id(messages) if messages else None
+    asked = content_id(messages) if messages else None
     texts = {side: _text(row.get(side), side) for side in ("first", "second")}
-    ids = {side: _id(row, side, prompt_id, texts[side], known) for side in ("first", "second")}
+    given = {side: _name(row.get(f"{side}_id")) for side in ("first", "second")}
+    found = {side: _response(side, given[side], asked, texts[side], origin, names) for side in ("first", "second")}
+    ids = {side: response_id for side, (_, response_id) in found.items()}
     if ids["first"] == ids["second"] or (texts["first"] is not None and texts["first"] == texts["second"]):
         raise BadRow("identical responses")
-    prompt_id = prompt_id or known.get(ids["first"]) or ""
-    if known.get(ids["first"], prompt_id) != known.get(ids["second"], prompt_id):
+    prompt_id = found["first"][0]
+    if prompt_id != found["second"][0]:
         raise BadRow("the two responses belong to different prompts")
     label = _label(row.get("label"))
     a, b = ("first", "second") if ids["first"] < ids["second"] else ("second", "first")
@@ -112,6 +115,8 @@ def _pair(row: Row, origin: str, known: Mapping[str, str]) -> tuple[Row, str]:
         "second_id": ids[b],
         "first": texts[a],
         "second": texts[b],
+        "first_name": given[a],
+        "second_name": given[b],
         "first_policy": _name(row.get(f"{a}_policy")),
         "second_policy": _name(row.get(f"{b}_policy")),
         "label": label if label is None or a == "first" else 1 - label,
@@ -129,15 +134,19 @@ def _with_label(known: Row | None, pair: Row) -> Row:
     return {name: pair[name] if value is None else value for name, value in known.items()}
 
 
-def _id(row: Row, side: str, prompt_id: str | None, text: str | None, known: Mapping[str, str]) -> str:
-    given = row.get(f"{side}_id")
-    if given is not None and (str(given) in known or (prompt_id and text is not None)):
-        return str(given)
-    if given is not None:
-        raise BadRow(f"unknown id {given!r} in {side}_id: no such response here, and the row gives no prompt and texts")
-    if not prompt_id or text is None:
+def _response(side: str, name: str | None, asked: str | None, text: str | None, origin: str, names: Names) -> Place:
+    """The response on that side by what the row gives of it: its name, the hash of the prompt's turns, its text."""
+    own = None if name is None else names.own(name, asked)
+    if own is not None:
+        return own
+    if asked is not None and text is not None:
+        return asked, content_id(asked, text) if name is None else content_id(origin, asked, name)
+    if name is None:
         raise BadRow(f"no {side} response: give prompt and {side}, or {side}_id")
-    return content_id(prompt_id, text)
+    found = names.imported(name, asked)
+    if found is None:
+        raise BadRow(f"unknown id {name!r} in {side}_id: no such response here, and the row gives no prompt and texts")
+    return found
 
 
 def _votes(row: Row, pair: Row, first: str, where: str) -> list[Row]:
@@ -165,7 +174,7 @@ def _vote(
     judge_id, criterion = str(row["judge_id"]), str(row.get("criterion") or "overall")
     first, second = shown
     return {
-        "vote_id": content_id(judge_id, criterion, "recorded", pair["origin"], first, second),
+        "vote_id": content_id(judge_id, criterion, "recorded", pair["origin"], pair["prompt_id"], first, second),
         "prompt_id": pair["prompt_id"],
         "first_id": first,
         "second_id": second,
@@ -192,10 +201,10 @@ def _with_both_orders(voted: list[Row]) -> tuple[list[Row], list[Reject]]:
             rejects.append(_reject(vote, f"the same judge judged this ordered pair in {first}: the first one counts"))
         else:
             seen[vote["vote_id"]] = vote
-    orders = {(v["judge_id"], v["criterion"], v["first_id"], v["second_id"]) for v in seen.values()}
+    orders = {(v["judge_id"], v["criterion"], v["prompt_id"], v["first_id"], v["second_id"]) for v in seen.values()}
     kept: list[Row] = []
     for vote in seen.values():
-        if (vote["judge_id"], vote["criterion"], vote["second_id"], vote["first_id"]) in orders:
+        if (vote["judge_id"], vote["criterion"], vote["prompt_id"], vote["second_id"], vote["first_id"]) in orders:
             kept.append({name: value for name, value in vote.items() if name != "_where"})
         else:
             rejects.append(_reject(vote, "one order is missing: the same pair with its responses exchanged"))

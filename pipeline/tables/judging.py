@@ -9,7 +9,7 @@ import pipeline.tables.kinds as col
 class Votes(dy.Schema):
     """One row per judgement of one ordered pair of responses; both orders of a pair are always there."""
 
-    vote_id = col.identifier("hash of judge, criterion, origin and the ordered pair", key=True)
+    vote_id = col.identifier("hash of judge, criterion, source, origin, prompt and the ordered pair", key=True)
     prompt_id = col.identifier("its prompt")
     first_id = col.identifier("response that was shown first")
     second_id = col.identifier("response that was shown second")
@@ -34,12 +34,14 @@ class RecordedPairs(dy.Schema):
     pair_id = col.identifier("hash of origin, prompt and both responses", key=True)
     prompt_id = col.identifier("hash of the prompt")
     messages = col.messages("chat turns that both responses answer; null where the file gives none", nullable=True)
-    first_id = col.identifier("hash of prompt and text, or the id that the file gives")
-    second_id = col.identifier("hash of prompt and text, or the id that the file gives")
+    first_id = col.identifier("this lake's response, or a hash: of prompt and text, or of file, prompt and name")
+    second_id = col.identifier("this lake's response, or a hash: of prompt and text, or of file, prompt and name")
     first = col.text("one response; null where the file gives no texts", nullable=True)
     second = col.text("the other response; null where the file gives no texts", nullable=True)
     first_policy = col.text("who wrote the first; null where unknown", nullable=True)
     second_policy = col.text("who wrote the second; null where unknown", nullable=True)
+    first_name = col.text("the id that the file gives the first; null where it gives none", nullable=True)
+    second_name = col.text("the id that the file gives the second; null where it gives none", nullable=True)
     label = col.share("share of the annotators who find the first better, ties half; null where unknown", nullable=True)
     origin = col.text("the file that it was imported from")
 

@@ -16,7 +16,9 @@ N = 200
 TEXTS = {f"p{i}": [f"right {i}", f"wrong {i}, and longer"] for i in range(N)}
 RESPONSES = responses(TEXTS, lambda text: text.startswith("right"))
 ITEMS = RESPONSES.select("response_id", chars=pl.col("text").str.len_chars().cast(pl.Int64), policy_id="policy_id")
-LABELS = pl.DataFrame({"a_id": [f"{p}-0" for p in TEXTS], "b_id": [f"{p}-1" for p in TEXTS], "label": 1.0})
+LABELS = pl.DataFrame(
+    {"prompt_id": list(TEXTS), "a_id": [f"{p}-0" for p in TEXTS], "b_id": [f"{p}-1" for p in TEXTS], "label": 1.0}
+)
 
 
 def mistaken(text: str) -> bool:
@@ -82,7 +84,7 @@ def test_a_judge_of_length_and_of_itself_is_told_from_one_of_quality() -> None:
 
 def test_without_labels_and_with_ties_the_card_says_what_is_unknown() -> None:
     rows = votes([("a", "b", 0.5), ("b", "a", 0.5)])
-    empty = pl.DataFrame(schema={"a_id": pl.String, "b_id": pl.String, "label": pl.Float64})
+    empty = pl.DataFrame(schema={"prompt_id": pl.String, "a_id": pl.String, "b_id": pl.String, "label": pl.Float64})
     card = cards(rows, ITEMS, empty, SETTINGS).to_dicts()[0]
     assert card["accuracy"] is card["ece"] is card["first_share"] is card["longer_share"] is None
     assert card["flip_rate"] == 0.0 and "accuracy is unknown" in card["verdict"]

@@ -35,7 +35,7 @@ def test_a_judge_that_ignores_its_question_scores_exactly_half(reads: bool, seat
     assert rows.height == 12 and not rejects and rows["points"].mean() == expected
     assert not tables.JudgeContexts.filter(rows)[1].counts()
     own = votes([("a", "b", 0.9), ("b", "a", 0.3)], judge_id="judge@0")
-    labels = pl.DataFrame(schema={"a_id": pl.String, "b_id": pl.String, "label": pl.Float64})
+    labels = pl.DataFrame(schema={"prompt_id": pl.String, "a_id": pl.String, "b_id": pl.String, "label": pl.Float64})
     items = responses(TEXTS).select("response_id", "policy_id", chars=pl.lit(1, dtype=pl.Int64))
     card = cards(own, items, labels, SETTINGS, rows).to_dicts()[0]
     assert (card["context_accuracy"], card["n_contexts"]) == (expected, 6)

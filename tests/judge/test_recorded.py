@@ -14,10 +14,12 @@ from assets.importing import bring
 from pipeline import tables
 from pipeline.config import JudgeSettings
 from pipeline.errors import OrchardError
+from pipeline.ids import content_id
 from pipeline.judge import recorded
+from pipeline.judge.names import Names
 from pipeline.prompts.files import read
 from pipeline.store import Commit, Lake
-from tests.judge.simulated import responses
+from tests.judge.simulated import prompts, responses
 
 DATA = Path(__file__).parent / "data"
 GOOD = {"prompt": "2 + 2?", "first": "4", "second": "5", "judge_id": "j", "p_first": 0.9}
@@ -32,7 +34,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def take(*rows: dict[str, object], known: dict[str, str] | None = None) -> recorded.Recorded:
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    return recorded.read(enumerate(rows, start=1), columns, "f.jsonl", known or {})
+    names = Names((response_id, prompt_id, None) for response_id, prompt_id in (known or {}).items())
+    return recorded.read(enumerate(rows, start=1), columns, "f.jsonl", names)
 
 
 def test_a_past_judges_verdicts_are_replayed_into_its_report_card(home: Path) -> None:
@@ -198,6 +201,64 @@ def test_ids_of_this_lakes_responses_need_no_texts_and_must_share_a_prompt() -> 
     assert [r.reason for r in found.rejects] == ["the two responses belong to different prompts"]
 
 
+def judged(prompt: str, names: tuple[str, str], first_is_better: bool) -> list[dict[str, object]]:
+    """Both orders of a labelled pair by a judge that is right; the file has an id for each response."""
+    texts = {name: f"{name} says {prompt}" for name in names}
+    row = {"prompt": prompt, "judge_id": "j"}
+    found = []
+    for one, other, sign in ((*names, 1), (*names[::-1], -1)):
+        shown = {"first_id": one, "second_id": other, "first": texts[one], "second": texts[other]}
+        wins = first_is_better == (sign == 1)
+        found.append({**row, **shown, "p_first": 0.9 if wins else 0.1, "label": "first" if wins else "second"})
+    return found
+
+
+def test_ids_that_are_names_of_models_are_other_responses_under_every_prompt(home: Path) -> None:
+    """In 30 prompts the same two names, the better side changing: all votes count, and all are right."""
+    rows = [row for i in range(30) for row in judged(f"q{i}", ("gpt4", "llama"), i % 2 == 0)]
+    file = home.parent / "named.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    brought = bring(file, JudgeSettings())
+    card = brought.cards.to_dicts()[0]
+    assert (brought.votes, brought.pairs, brought.rejected) == (60, 30, 0)
+    assert (card["n_labelled"], card["accuracy"]) == (30, 1.0)
+
+
+def test_two_files_that_use_the_same_ids_for_other_prompts_do_not_touch_each_other(home: Path) -> None:
+    files = {}
+    for name, better in (("sums", True), ("capitals", False)):
+        rows = [row for i in range(9) for row in judged(f"{name} {i}", (f"a{i}", f"b{i}"), better)]
+        files[name] = home.parent / f"{name}.jsonl"
+        files[name].write_text("\n".join(map(json.dumps, rows)))
+    for name in ("sums", "capitals", "sums"):
+        card = bring(files[name], JudgeSettings()).cards.to_dicts()[0]
+        assert (card["n_labelled"], card["accuracy"]) == (9, 1.0), name
+    by_name = {"first_id": "a0", "second_id": "b0", "judge_id": "k", "verdict": "A"}
+    both = [by_name, {**by_name, "first_id": "b0", "second_id": "a0", "verdict": "B"}]
+    third = home.parent / "third.jsonl"
+    third.write_text("\n".join(map(json.dumps, both)))
+    with pytest.raises(OrchardError, match="id 'a0' names 2 responses: give prompt, first and second as well"):
+        bring(third, JudgeSettings())
+
+
+def test_an_id_of_this_lake_is_taken_beside_a_prompt_only_if_the_response_answers_it(home: Path) -> None:
+    with Lake(home) as lake:
+        lake.write("prompts", prompts("p"), Commit("test"))
+        lake.write("responses", responses({"p": ["1", "2"]}, lambda text: text == "1"), Commit("test"))
+    file = home.parent / "v.jsonl"
+    rows = judged("question p", ("p-0", "p-1"), True) + judged("another question", ("p-0", "p-1"), False)
+    file.write_text("\n".join(map(json.dumps, rows)))
+    assert bring(file, JudgeSettings()).rejected == 0
+    with Lake(home) as lake:
+        votes, pairs = lake.read("votes"), lake.read("recorded_pairs")
+    assert set(votes.filter(prompt_id="p")["first_id"]) == {"p-0", "p-1"} and votes.height == 4
+    other = content_id([{"role": "user", "content": "another question"}])
+    ids = {content_id("v.jsonl", other, name) for name in ("p-0", "p-1")}
+    assert set(votes.filter(prompt_id=other)["first_id"]) == ids
+    assert {*pairs["first_name"], *pairs["second_name"]} == {"p-0", "p-1"}
+    assert not tables.RecordedPairs.filter(pairs)[1].counts()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
@@ -231,7 +292,7 @@ def test_csv_and_parquet_say_the_same_as_jsonl(tmp_path: Path) -> None:
     frame.write_csv(tmp_path / "v.csv")
     frame.write_parquet(tmp_path / "v.parquet")
     (tmp_path / "v.jsonl").write_text("\n".join(json.dumps(row) for row in (GOOD, SWAPPED)))
-    found = [recorded.read(*read(tmp_path / f"v.{kind}"), "v", {}).votes for kind in ("jsonl", "csv", "parquet")]
+    found = [recorded.read(*read(tmp_path / f"v.{kind}"), "v", Names()).votes for kind in ("jsonl", "csv", "parquet")]
     assert found[0].equals(found[1]) and found[0].equals(found[2]) and found[0].height == 2
 
 

@@ -29,7 +29,14 @@ def test_every_pair_is_judged_in_both_orders_and_the_card_says_how_little_that_i
     assert rows.height == 2 * len(SUMS) and not rejects
     items = RESPONSES.select("response_id", "policy_id", chars=pl.col("text").str.len_chars())
     right = RESPONSES.filter("correct")["response_id"].to_list()
-    labels = pl.DataFrame({"a_id": right, "b_id": [one[:-1] + "1" for one in right], "label": 1.0})
+    labels = pl.DataFrame(
+        {
+            "prompt_id": [one[:-2] for one in right],
+            "a_id": right,
+            "b_id": [one[:-1] + "1" for one in right],
+            "label": 1.0,
+        }
+    )
     card = cards(rows, items, labels, settings).to_dicts()[0]
     assert card["n_labelled"] == len(SUMS) and card["judge_id"] == engine.policy_id
     assert card["verdict"].startswith("near chance") and "flip with the order" in card["verdict"]
