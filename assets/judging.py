@@ -1,6 +1,7 @@
 """Judges: their votes on sampled responses, their report card, and rationales."""
 
 import json
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -125,21 +126,29 @@ def _report(rows: pl.DataFrame) -> Metadata:
 
 
 @dg.asset_check(
-    asset=judges, blocking=True, description="No judge of a variant's pairs flips too often or favours a seat."
+    asset=judges,
+    blocking=True,
+    description="No judge of a variant's pairs flips too often, favours a seat or is silent.",
 )
 def judges_are_fair(shop: Workshop) -> dg.AssetCheckResult:
     settings = shop.settings.judge
     if not shop.wants("votes"):
         return dg.AssetCheckResult(passed=True, metadata=UNUSED)
-    cards = shop.lake.read("judges").filter(pl.col("source") == "model").to_dicts()
+    cards = shop.lake.read("judges")
+    used = card.used(cards, shop.lake.read("votes"), shop.lake.read("responses"))
     found = [
-        f"judge {row['judge_id']} on {row['criterion']!r}: {problem}"
-        for row in cards
+        f"judge {row['judge_id']} on {row['criterion']!r}{_imported(row)}: {problem}"
+        for row in used.to_dicts()
         for problem in card.problems(row, settings)
     ]
+    found += card.silent(cards, shop.lake.read("rejects"))
     said = f"{'; '.join(found)}: {card.advice(settings)}" if found else ""
     severity = dg.AssetCheckSeverity.ERROR if settings.on_bias == "stop" else dg.AssetCheckSeverity.WARN
     return dg.AssetCheckResult(passed=not found, severity=severity, description=said or None, metadata={"said": said})
+
+
+def _imported(row: dict[str, Any]) -> str:
+    return "" if row["source"] == "model" else f" (imported from {row['origin']})"
 
 
 @dg.asset(

@@ -12,6 +12,7 @@ from pydantic import PrivateAttr
 from pipeline import config
 from pipeline.engine.model import Model, resolve
 from pipeline.engine.room import EngineRoom
+from pipeline.errors import OrchardError
 from pipeline.preferences.build import tables_of
 from pipeline.store import Lake
 from pipeline.verify import code
@@ -68,8 +69,19 @@ class Workshop(dg.ConfigurableResource[Any]):
 
     @cached_property
     def judges(self) -> list[Model]:
-        """The profile's judges; the policy itself where it names none."""
-        return [resolve(model, config.home()) for model in self.settings.judge.models] or [self.base]
+        """The profile's judges; the policy itself where it names none.
+
+        Raises:
+            OrchardError: a model is not there, or one is there twice: votes are told apart by its id alone.
+        """
+        names: dict[str, str] = {}
+        found = [resolve(model, config.home()) for model in self.settings.judge.models]
+        for model, settings in zip(found, self.settings.judge.models, strict=True):
+            if model.policy_id in names:
+                twice = f"{names[model.policy_id]!r} and {settings.name!r} are one model ({model.policy_id})"
+                raise OrchardError(f"judge.models: {twice}: leave one of them out")
+            names[model.policy_id] = settings.name
+        return found or [self.base]
 
     @cached_property
     def base(self) -> Model:

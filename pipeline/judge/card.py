@@ -11,6 +11,7 @@ from scipy.stats import binomtest
 from pipeline import tables
 from pipeline.config import JudgeSettings
 from pipeline.judge import calibration
+from pipeline.judge.collect import SAMPLED
 from pipeline.judge.strength import VOTER, combined, paired
 
 Card = dict[str, Any]
@@ -29,14 +30,14 @@ def cards(
     Args:
         votes: rows of `votes`.
         items: what is known of the responses: response_id, chars (null: unknown), policy_id (null: unknown).
-        labels: truth: a_id < b_id, label = share that finds a better (1, 0; 0.5 is a tie and is left out).
+        labels: truth: prompt_id, a_id < b_id, label = share that finds a better (1, 0; 0.5 is a tie and is left out).
         settings: see JudgeSettings; `seat_correction` decides what accuracy and calibration are measured on.
         contexts: rows of `judge_contexts`; null: none were asked.
     """
     asked = tables.empty("judge_contexts") if contexts is None else contexts
     own = items.group_by("response_id").agg(pl.col("chars", "policy_id").drop_nulls().min())
-    truth = labels.group_by("a_id", "b_id").agg(pl.col("label").mean())
-    known = paired(votes, settings).join(truth, on=["a_id", "b_id"], how="left")
+    pair = ["prompt_id", "a_id", "b_id"]
+    known = paired(votes, settings).join(labels.group_by(pair).agg(pl.col("label").mean()), on=pair, how="left")
     for side in ("a", "b"):
         about = own.select(
             pl.col("response_id").alias(f"{side}_id"),
@@ -68,10 +69,38 @@ def problems(card: Mapping[str, Any], settings: JudgeSettings) -> list[str]:
     return found
 
 
+def used(cards: pl.DataFrame, votes: pl.DataFrame, responses: pl.DataFrame) -> pl.DataFrame:
+    """The cards of judges that were asked here, and of imported ones with votes on this lake's responses.
+
+    Variants made from votes merge all votes on responses, whoever cast them.
+    """
+    ours = votes.filter(pl.col("first_id").is_in(responses["response_id"].implode())).select(VOTER).unique()
+    asked, imported = (cards.filter(pl.col("source") == source) for source in ("model", "recorded"))
+    return pl.concat([asked, imported.join(ours, on=VOTER, how="semi")])
+
+
+def silent(cards: pl.DataFrame, rejects: pl.DataFrame) -> list[str]:
+    """Judges that were asked here about sampled responses and of whose votes none is left, with the first reason.
+
+    Args:
+        cards: rows of `judges`.
+        rejects: rows of `rejects`; those of `votes` that name a judge count. Where nothing was asked there is none.
+    """
+    told = {name: pl.col("row").str.json_path_match(f"$.{name}") for name in ("judge_id", "criterion", "origin")}
+    voted = cards.filter(pl.col("source") == "model")
+    failed = rejects.filter(pl.col("table") == "votes", pl.col("step") == "votes").select("reason", **told)
+    lost = failed.filter(pl.col("origin") == SAMPLED).join(voted, on=list(told), how="anti")
+    counts = lost.group_by("judge_id", "criterion").agg(pl.len(), pl.col("reason").min()).sort("judge_id", "criterion")
+    return [f"no vote is left of {n} that were asked for, for example: {reason}" for *_, n, reason in counts.rows()]
+
+
 def advice(settings: JudgeSettings) -> str:
     """What to change where a judge is not to be trusted."""
     less = "" if settings.seat_correction else "set judge.seat_correction: true to subtract what favours a seat, "
-    return f"{less}take a stronger judge (judge.models), or go on all the same with judge.on_bias: warn"
+    return (
+        f"{less}take a stronger judge (judge.models; of an imported one, leave its rows out of the file and import "
+        "it again), or go on all the same with judge.on_bias: warn"
+    )
 
 
 def _card(who: Card, votes: pl.DataFrame, pairs: pl.DataFrame, settings: JudgeSettings, contexts: pl.DataFrame) -> Card:

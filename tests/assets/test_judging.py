@@ -1,5 +1,7 @@
 """The judge's assets in Dagster over a scripted engine: what is made, what is skipped, and what stops a build."""
 
+import json
+import math
 from pathlib import Path
 
 import dagster as dg
@@ -8,15 +10,18 @@ import pytest
 import yaml
 
 from assets.checks import CHECKS
+from assets.importing import bring
 from assets.judging import judges, rationales_asset, votes_asset
 from assets.preferences import preferences
 from assets.principles import judge_contexts, principles
 from assets.running import _cause
 from assets.variants import KEYS, span
 from assets.workshop import Workshop
+from pipeline.config import JudgeSettings
 from pipeline.engine.model import Model
 from pipeline.engine.rendering import Renderer
 from pipeline.engine.room import EngineRoom
+from pipeline.errors import OrchardError
 from pipeline.rewards.texts import Conversations, Said
 from pipeline.store import Commit, Lake
 from tests.conftest import TINY
@@ -91,6 +96,72 @@ def test_a_judge_with_a_favourite_seat_stops_the_build_and_the_check_says_what_t
     assert warned.success and rows(home, "preferences").is_empty()  # every pair flips: no pair has a strength
     corrected = materialise(home, SimulatedJudge(seat), variants=["osp"], seat_correction=True)
     assert corrected.success and rows(home, "preferences").height == 40
+
+
+def past(home: Path, flips: int) -> None:
+    """Imports a judge's votes on the 40 sampled pairs: of so many both orders name the first seat, the others agree."""
+    rows_ = []
+    for i in range(40):
+        one = {"first_id": f"p{i}-0", "second_id": f"p{i}-1", "judge_id": "past", "p_first": 0.9}
+        other = {"first_id": f"p{i}-1", "second_id": f"p{i}-0", "judge_id": "past"}
+        rows_ += [one, {**other, "p_first": 0.9 if i < flips else 0.1}]
+    file = home / "past.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows_)))
+    bring(file, JudgeSettings())
+
+
+def fairness(result: Result) -> dg.AssetCheckEvaluation:
+    (check,) = [e for e in result.get_asset_check_evaluations() if e.check_name == "judges_are_fair"]
+    return check
+
+
+def test_an_imported_judge_of_sampled_pairs_is_held_to_the_same_rule(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHARD_HOME", str(home))
+    past(home, flips=30)
+    stopped = materialise(home, SimulatedJudge(fair), variants=["osp"])
+    assert not stopped.success and rows(home, "preferences").is_empty()
+    said = fairness(stopped).description or ""
+    assert said.startswith("judge past on 'overall' (imported from past.jsonl): 75% of its pairs flip with the order")
+    assert "favours the first seat" in said and "leave its rows out of the file" in said
+    past(home, flips=0)
+    assert materialise(home, SimulatedJudge(fair), variants=["osp"]).success
+
+
+def test_an_imported_judge_of_foreign_pairs_stops_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORCHARD_HOME", str(home))
+    votes = [
+        {"prompt": f"q{i}", "first": one, "second": other, "judge_id": "past", "p_first": 0.9}
+        for i in range(40)
+        for one, other in (("x", "y"), ("y", "x"))
+    ]
+    (home / "foreign.jsonl").write_text("\n".join(map(json.dumps, votes)))
+    assert bring(home / "foreign.jsonl", JudgeSettings()).cards["flip_rate"].to_list() == [1.0]
+    assert materialise(home, SimulatedJudge(fair), variants=["osp"]).success
+
+
+def test_a_judge_of_whose_votes_none_is_left_stops_the_build_and_each_is_named(home: Path) -> None:
+    judges_ = [SimulatedJudge(fair, "one@0", says="I"), SimulatedJudge(fair, "two@0"), SimulatedJudge(fair, "three@0")]
+    judges_[2].odds = lambda first, second: math.nan
+    stopped = materialise(home, *judges_, variants=["osp"], must_answer=True)
+    assert not stopped.success and rows(home, "preferences").is_empty()
+    said = fairness(stopped).description or ""
+    assert (
+        "no vote is left of 40 that were asked for, for example: judge one@0 on 'overall': the judge answered" in said
+    )
+    assert "judge three@0 on 'overall': the judge's probabilities are no numbers" in said and "two@0" not in said
+    dropped = rows(home, "rejects").filter(table="votes")
+    assert dropped.height == dropped["reject_id"].n_unique() == 80  # forty pairs, two judges
+    assert materialise(home, *judges_, variants=["osp"], must_answer=True, on_bias="warn").success
+
+
+def test_a_judge_that_is_listed_twice_is_refused_with_one_clear_line(home: Path, model: Model) -> None:
+    profile = yaml.safe_load(TINY.read_text())
+    profile["judge"] = {"models": [{"name": str(model.path)}, {"name": f"{model.path}/"}]}
+    (home / "profile.yaml").write_text(yaml.safe_dump(profile))
+    with pytest.raises(OrchardError, match=r"^judge.models: '.*' and '.*/' are one model \(.*@.*\): leave one of them"):
+        _ = Workshop(profile=str(home / "profile.yaml")).judges
 
 
 def test_where_no_variant_uses_votes_nobody_is_asked_and_no_bias_stops_anything(home: Path) -> None:
