@@ -39,7 +39,7 @@ def test_wins_losses_ties_flips_and_failures() -> None:
     assert dict(found["win_rate"].iter_rows()) == {"won": 1.0, "lost": 0.0, "flips": 0.5, "equal": 0.5}
     assert dict(found["win_flips"].iter_rows()) == {"won": 0.0, "lost": 0.0, "flips": 1.0, "equal": 0.0}
     assert [reject.row["prompt_id"] for reject in rejects] == ["failed"]
-    assert judge.asked == 7  # three pairs in both orders, and one question that checks the words
+    assert judge.asked == 6  # three pairs in both orders: the words are checked by the tokenizer
 
 
 def test_two_judges_are_averaged_and_the_other_side_sees_the_opposite() -> None:
