@@ -13,7 +13,7 @@ import polars as pl
 from assets.workshop import Workshop
 from pipeline import tables
 from pipeline.config import BudgetSettings
-from pipeline.engine.base import Reject, Usage
+from pipeline.engine.base import AGAIN, Reject, Usage
 from pipeline.engine.budget import price
 from pipeline.ids import content_id
 from pipeline.store import Commit, Lake
@@ -49,7 +49,10 @@ class Recipe:
 
 
 def produce(context: dg.AssetExecutionContext, shop: Workshop, recipe: Recipe, compute: Callable[[], Made]) -> Metadata:
-    """Writes the table unless its last commit has the same fingerprint; returns metadata for the UI either way."""
+    """Writes the table unless its last commit has the same fingerprint; returns metadata for the UI either way.
+
+    A commit with rows that no server has answered gets no fingerprint, so that the next run asks for them again.
+    """
     lake = shop.lake
     fingerprint = content_id(
         recipe.code_version, recipe.settings, recipe.extra, [lake.fingerprint(parent) for parent in recipe.parents]
@@ -60,14 +63,17 @@ def produce(context: dg.AssetExecutionContext, shop: Workshop, recipe: Recipe, c
         return {"status": "up to date", "lake_version": known, "fingerprint": fingerprint}
     with accounted(context, shop, recipe) as account:
         made = compute()
+    rejects = made.rejects if isinstance(made.rejects, pl.DataFrame) else reject_rows(made.rejects)
+    unanswered = rejects["reason"].str.contains(AGAIN, literal=True).sum()
+    if unanswered:  # without a fingerprint the commit is never up to date; what was answered is in the cache
+        context.log.warning(f"{recipe.table}: {unanswered} rows found no answer: {AGAIN}")
     commit = Commit(
         step=recipe.step,
         run_id=context.run_id,
         code_version=recipe.code_version,
-        fingerprint=fingerprint,
+        fingerprint="" if unanswered else fingerprint,
         parents={parent: lake.version(parent) for parent in (*recipe.parents, *recipe.reads)},
     )
-    rejects = made.rejects if isinstance(made.rejects, pl.DataFrame) else reject_rows(made.rejects)
     written = lake.write(recipe.table, made.rows, commit, partition=recipe.partition, rejects=rejects)
     return {
         "status": "written" if written.changed else "same content",

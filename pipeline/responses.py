@@ -9,7 +9,7 @@ from datasketch import MinHash
 
 from pipeline import tables
 from pipeline.config import SamplingSettings
-from pipeline.engine.base import Completion, Engine, Prompt, Reject, RequestFailed, Sampling
+from pipeline.engine.base import Completion, Engine, Prompt, Reject, RequestFailed, Sampling, Unanswered
 from pipeline.engine.session import run_all
 from pipeline.ids import content_id, seed_for
 from pipeline.verify import verify
@@ -24,19 +24,22 @@ def draw(
     run_seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[pl.DataFrame, list[Reject]]:
-    """`settings.n` responses per prompt as rows of `responses`, and what was rejected (too long, empty)."""
+    """`settings.n` responses per prompt as rows of `responses`, and what was rejected.
+
+    An empty draw is a reject of its own; of draws whose request failed, each reason is one reject of the prompt.
+    """
 
     async def one(prompt: Row) -> list[Row | Reject]:
         sampling = Sampling(settings.max_tokens, settings.temperature, settings.top_p)
         seeds = [seed_for(run_seed, prompt["prompt_id"], "response", number) for number in range(settings.n)]
-        try:
-            drawn = await engine.sample(Prompt(tuple(prompt["messages"])), sampling, seeds)  # type: ignore[arg-type]
-        except RequestFailed as error:
-            return [Reject("responses", "responses", str(prompt["prompt_id"]), str(error))]
-        rows = [partial(_row, prompt, engine.policy_id, settings, number, c) for number, c in enumerate(drawn)]
+        drawn = await _drawn(engine, Prompt(tuple(prompt["messages"])), sampling, seeds)  # type: ignore[arg-type]
+        good = [(number, found) for number, found in enumerate(drawn) if isinstance(found, Completion)]
+        reasons = dict.fromkeys(str(found) for found in drawn if isinstance(found, RequestFailed))
+        failed = [Reject("responses", "responses", str(prompt["prompt_id"]), reason) for reason in reasons]
+        rows = [partial(_row, prompt, engine.policy_id, settings, number, found) for number, found in good]
         if prompt["verifier"] == "code":  # it waits for a sandbox: in threads, so that the engine goes on
-            return await asyncio.gather(*(asyncio.to_thread(row) for row in rows))
-        return [row() for row in rows]
+            return [*await asyncio.gather(*(asyncio.to_thread(row) for row in rows)), *failed]
+        return [*(row() for row in rows), *failed]
 
     results = run_all([one(prompt) for prompt in prompts.iter_rows(named=True)], progress)
     flat = [item for items in results for item in items]
@@ -44,6 +47,25 @@ def draw(
     mark_near_duplicates(rows, settings.near_duplicate)
     schema = tables.empty("responses").schema
     return pl.DataFrame(rows, schema=schema), [item for item in flat if isinstance(item, Reject)]
+
+
+async def _drawn(
+    engine: Engine, prompt: Prompt, sampling: Sampling, seeds: list[int]
+) -> list[Completion | RequestFailed]:
+    """One completion per seed or why there is none, so that a bad draw does not cost its prompt the good ones.
+
+    A request that is refused is refused for its prompt: one reason stands for all draws.
+    """
+    try:
+        return list(await engine.sample(prompt, sampling, seeds))
+    except Unanswered as error:
+        if len(seeds) == 1:
+            return [error]
+    except RequestFailed as error:
+        return [error]
+    # The good ones are in the cache or on their way: asked for alone, only the bad one fails.
+    alone = await asyncio.gather(*(_drawn(engine, prompt, sampling, [seed]) for seed in seeds))
+    return [found for (found,) in alone]
 
 
 def mark_near_duplicates(rows: list[Row], threshold: float) -> None:

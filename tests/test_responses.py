@@ -1,11 +1,15 @@
 """Sampled responses over a scripted engine: every draw is a row or a reject."""
 
 import json
+from collections.abc import Sequence
 
 import polars as pl
 
 from pipeline import responses, tables
 from pipeline.config import SamplingSettings
+from pipeline.engine.base import Completion, Prompt, Sampling, Unanswered
+from pipeline.ids import seed_for
+from pipeline.validation import evaluate
 from tests.scripted import ScriptedEngine
 
 SETTINGS = SamplingSettings(n=3, max_tokens=8)
@@ -37,6 +41,32 @@ def test_a_prompt_that_is_too_long_is_one_reject_and_the_others_go_on() -> None:
     )
     assert set(rows["prompt_id"]) == {"3 + 4"} and rows.height == 3
     assert [(reject.row_id, reject.reason[:13]) for reject in rejects] == [("too long", "prompt of 999")]
+
+
+class LosesADraw(ScriptedEngine):
+    """A server that breaks on one seed."""
+
+    bad = seed_for(1, "a", "response", 1)
+
+    async def sample(self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]) -> list[Completion]:
+        if self.bad in seeds:
+            raise Unanswered("2 tries failed")
+        return await super().sample(prompt, sampling, seeds)
+
+
+def test_a_draw_that_fails_does_not_cost_its_prompt_the_others() -> None:
+    engine = LosesADraw(lambda prefix, sampling, n: "7")
+    rows, rejects = responses.draw(engine, prompts("a", "b"), SETTINGS, run_seed=1)
+    drawn = rows.select("prompt_id", "draw").sort("prompt_id", "draw").rows()
+    assert drawn == [("a", 0), ("a", 2), ("b", 0), ("b", 1), ("b", 2)]
+    assert [(reject.row_id, reject.reason) for reject in rejects] == [("a", "2 tries failed: the next run asks again")]
+
+
+def test_a_prompt_that_lost_a_draw_is_not_measured() -> None:
+    """Two right answers of three draws asked for would count as 2/3."""
+    engine = LosesADraw(lambda prefix, sampling, n: "7")
+    drawn = evaluate.answers(engine, prompts("a", "b"), SETTINGS, 1)
+    assert drawn.prompts["prompt_id"].to_list() == ["b"] and set(drawn.rows["prompt_id"]) == {"b"}
 
 
 def test_without_a_verifier_the_verdict_is_null() -> None:

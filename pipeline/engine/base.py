@@ -19,6 +19,20 @@ class RequestFailed(OrchardError):
     """One request cannot be answered (its prompt is too long, say): its row is rejected, and the others go on."""
 
 
+AGAIN = "the next run asks again"
+
+
+class Unanswered(RequestFailed):
+    """Every try of a request failed, for reasons that may pass: its row is rejected until the next run asks again.
+
+    The reason carries that promise, `AGAIN`, through whatever turns it into a row of `rejects`: a commit with such a
+    row is not up to date.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}: {AGAIN}")
+
+
 @dataclass(frozen=True)
 class Prompt:
     """Chat turns, and the start of the assistant's turn that the model is to continue."""
@@ -90,6 +104,7 @@ class Engine(Protocol):
 
         Raises:
             RequestFailed: the prompt leaves no room for `max_tokens` more tokens.
+            Unanswered: no server has answered it.
         """
         ...
 

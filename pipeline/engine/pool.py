@@ -15,7 +15,7 @@ from typing import TypeVar
 import aiohttp
 
 from pipeline.config import EngineSettings
-from pipeline.engine.base import RequestFailed
+from pipeline.engine.base import RequestFailed, Unanswered
 from pipeline.engine.client import Busy, Server, TryFailed, Unreachable
 from pipeline.errors import OrchardError
 from pipeline.ids import unit_for
@@ -78,7 +78,8 @@ class ServerPool:
         """What `read` makes of the answer to a completion request; the waits between tries derive from the ids.
 
         Raises:
-            RequestFailed: the request is refused, or every try failed.
+            RequestFailed: the request is refused.
+            Unanswered: every try failed.
             OrchardError: no server works, or one's configuration is wrong.
         """
         tried: frozenset[Member] = frozenset()
@@ -107,7 +108,7 @@ class ServerPool:
                 self._hand_out()
             failed += 1
             if failed == self._tries:
-                raise RequestFailed(f"{failed} tries failed, the last at {reason}")
+                raise Unanswered(f"{failed} tries failed, the last at {reason}")
             tried |= {member}
             await asyncio.sleep(backoff(failed, *ids))
 

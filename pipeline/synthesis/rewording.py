@@ -25,7 +25,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.config import MaplSettings
-from pipeline.engine.base import Engine, Prompt, Reject, RequestFailed, Sampling, Turn
+from pipeline.engine.base import Engine, Prompt, Reject, RequestFailed, Sampling, Turn, Unanswered
 from pipeline.engine.session import run_all
 from pipeline.ids import content_id, seed_for, unit_for
 from pipeline.synthesis.prompts import OPENINGS, leak, with_lines, without_lines
@@ -85,7 +85,10 @@ def reword_all(
 
     async def one(row: Row) -> Reworded | Reject:
         sides = [known[row["response_id"]], known[row["other_id"]]][: 1 + (row["kind"] == "inter")]
-        return await reword(engine, row, [side["text"] for side in sides], sides[0]["answer"], settings, run_seed)
+        try:
+            return await reword(engine, row, [side["text"] for side in sides], sides[0]["answer"], settings, run_seed)
+        except Unanswered as error:  # a template kept for want of a server would stay for good
+            return Reject("instructions", STEP, row["synthesis_id"], str(error), {"prompt_id": row["prompt_id"]})
 
     found = run_all([one(row) for row in rows.to_dicts()], progress)
     done = [item for item in found if isinstance(item, Reworded)]
@@ -185,6 +188,8 @@ async def _said(
     sampling = Sampling(settings.reword_tokens, settings.reword_temperature)
     try:
         (reply,) = await engine.sample(Prompt(tuple(turns)), sampling, [seed_for(run_seed, row_id, "reword", place)])
+    except Unanswered:
+        raise
     except RequestFailed:
         return "the prompt is too long for the model", 0
     if reply.finish_reason == "length":

@@ -167,5 +167,5 @@ class Rejects(dy.Schema):
     table = col.text("the table it would have gone to")
     step = col.text("the step that dropped it")
     row_id = col.text("its id, where it had one", nullable=True)
-    reason = col.text("why")
+    reason = col.text("why; it ends in `the next run asks again` where only a passing fault of a server cost the row")
     row = col.text("the row as JSON")

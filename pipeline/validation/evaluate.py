@@ -30,10 +30,10 @@ class Candidate:
 class Drawn:
     """Sampled answers of one policy to the test prompts that have a verifier."""
 
-    prompts: pl.DataFrame  # those whose request did not fail
-    rows: pl.DataFrame  # of `responses`; an empty answer has no row, and counts as wrong
+    prompts: pl.DataFrame  # those of whose requests none failed
+    rows: pl.DataFrame  # of `responses` to these; an empty answer has no row, and counts as wrong
     n: int  # draws per prompt
-    failed: list[Reject]  # prompts whose request failed: no answer, neither right nor wrong
+    failed: list[Reject]  # prompts with a failed request: neither right nor wrong
 
     @property
     def first_texts(self) -> dict[str, str]:
@@ -57,7 +57,8 @@ def answers(
     ids = set(checkable["prompt_id"])
     failed = [reject for reject in rejects if reject.row_id in ids]  # the others name a response that is empty
     lost = {reject.row_id for reject in failed}
-    return Drawn(checkable.filter(~pl.col("prompt_id").is_in(lost)), drawn, sampling.n, failed)
+    sound = ~pl.col("prompt_id").is_in(lost)  # a prompt that lost one of its draws would count as less right
+    return Drawn(checkable.filter(sound), drawn.filter(sound), sampling.n, failed)
 
 
 def accuracy(candidate: Candidate, drawn: Drawn, metric: str = "accuracy") -> pl.DataFrame:

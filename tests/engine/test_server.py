@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from pipeline.config import BudgetSettings, EngineSettings, ModelSettings, ServerSettings, Settings
 from pipeline.engine import client, pool
-from pipeline.engine.base import Completion, Prompt, RequestFailed, Sampling
+from pipeline.engine.base import AGAIN, Completion, Prompt, RequestFailed, Sampling
 from pipeline.engine.budget import BudgetReached, Meter
 from pipeline.engine.client import TryFailed
 from pipeline.engine.dialect import OpenAIDialect, read
@@ -265,7 +265,8 @@ def test_a_request_that_always_fails_is_a_rejected_row_and_the_others_go_on(
 ) -> None:
     fake.script = lambda body, n: fault if body["seed"] == 0 else Answer(completion())
     found = engine(fake, tries=3, patience_seconds=10)
-    assert re.search(says, rejection(found))
+    reason = rejection(found)
+    assert re.search(says, reason) and reason.endswith(AGAIN) == ("3 tries" in says)  # a refusal is for good
     assert asyncio.run(found.sample(PROMPT, SAMPLING, [1]))[0].text == "seven"
 
 

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from pipeline.config import MaplSettings
+from pipeline.engine.base import AGAIN, Unanswered
 from pipeline.synthesis.mapl import synthesise
 from pipeline.synthesis.rewording import _filled, fault, reword_all
 from pipeline.verify.instructions import Instruction, read
@@ -103,6 +104,16 @@ def test_the_side_that_the_model_sees_is_drawn_so_that_its_words_do_not_tell_the
         own += sum(call[0].messages[-1]["content"] in better for call in engine.calls)
     share = own / shown
     assert 0.35 < share < 0.8  # some texts are on both sides
+
+
+def test_a_row_that_no_server_reworded_is_asked_for_again_and_does_not_keep_its_template_for_good() -> None:
+    def away(text: str) -> str:
+        raise Unanswered("5 tries failed")
+
+    rows, responses = made()
+    new, rejects, _ = reword_all(Rewriter(away), rows.head(3), responses, MaplSettings(), 0)
+    assert new.is_empty() and {reject.reason for reject in rejects} == {f"5 tries failed: {AGAIN}"}
+    assert {reject.row_id for reject in rejects} == set(rows.head(3)["synthesis_id"])
 
 
 def test_a_wrong_share_in_the_table_is_found_when_the_checkers_run_again() -> None:
