@@ -4,11 +4,14 @@ from typing import Annotated
 
 import typer
 
-from assets.terminal import console, one_line_errors, show
+from assets.terminal import Profile, console, one_line_errors, show
 from pipeline import config
 from pipeline.engine.cachefile import CacheFile, salvage
+from pipeline.engine.model import resolve
 from pipeline.engine.session import cache_path
 from pipeline.errors import OrchardError
+
+MODELS = ("policy_id", "reference_id", "judge_id", "draft_id")  # columns that hold a model's id
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -27,12 +30,13 @@ def stats() -> None:
 @one_line_errors
 def prune(
     days: Annotated[int | None, typer.Option(help="Forget what was sampled longer ago than this.", min=0)] = None,
-    unused: Annotated[bool, typer.Option(help="Forget policies that no table names any more.")] = False,
+    unused: Annotated[bool, typer.Option(help="Forget models that neither a table nor the profile names.")] = False,
+    profile: Profile = "quick",
 ) -> None:
     """Forget completions and give their space back. What is pruned is sampled again when it is asked for."""
     if days is None and not unused:
         raise OrchardError("nothing to prune: say which, with --days N or --unused")
-    gone = _open().prune(keep_policies=_known_policies() if unused else None, keep_days=days)
+    gone = _open().prune(keep_policies=_known_policies(profile) if unused else None, keep_days=days)
     console.print(f"{gone} completions pruned")
 
 
@@ -61,12 +65,25 @@ def _open() -> CacheFile:
     return CacheFile(path)
 
 
-def _known_policies() -> set[str]:
-    """Every policy that a row of the lake names."""
-    from pipeline.store import Lake
+def _known_policies(profile: str) -> set[str]:
+    """Every model that a row of the lake names, and those of the profile: what they said may not be in a table yet.
 
-    found: set[str] = set()
+    Raises:
+        OrchardError: the lake names none, so that nothing tells what is unused.
+    """
+    from pipeline.store import Lake
+    from pipeline.tables import TABLES
+
     with Lake(config.home()) as lake:
-        for table in ("responses", "tree_nodes", "evaluations", "training_runs"):
-            found |= set(lake.read(table)["policy_id"].unique())
-    return found
+        asked = [
+            f'SELECT "{column}" FROM "{name}"'
+            for name, table in TABLES.items()
+            for column in MODELS
+            if column in table.column_names()
+        ]
+        found = set(lake.sql(" UNION ".join(asked)).to_series().drop_nulls())
+    if not found:
+        raise OrchardError(f"no table in {config.home()} names a model yet, so all would go: run first, or use --days")
+    settings = config.load(profile)
+    own = [settings.model, *settings.judge.models, *([settings.code.critic] if settings.code.critic else [])]
+    return found | {resolve(model, config.home()).policy_id for model in own}
