@@ -125,18 +125,23 @@ class Engine(Protocol):
         ...
 
 
+def is_logprob(value: float) -> bool:
+    """Whether a number can be a log-probability, up to rounding; that of a probability of 0 is minus infinity."""
+    return value <= 1e-3  # false for what is no number
+
+
 def shares(logprobs: Sequence[float], words: Sequence[str]) -> list[float]:
     """Probabilities of the words among themselves, from their log-probabilities in nats; they sum to 1.
 
     Raises:
-        RequestFailed: none of them has a probability above 0, or one is not a number.
+        RequestFailed: none of them has a probability above 0, or one is no log-probability.
     """
+    if not all(map(is_logprob, logprobs)):
+        raise RequestFailed(
+            f"the verdict words {list(words)} have numbers that are no log-probabilities: {list(logprobs)}"
+        )
     found = [math.exp(logprob) for logprob in logprobs]
     total = sum(found)
-    if math.isnan(total):
-        raise RequestFailed(
-            f"the log-probabilities of the verdict words {list(words)} are no numbers: {list(logprobs)}"
-        )
     if not total > 0:
         raise RequestFailed(f"none of the verdict words {list(words)} has a probability above 0")
     return [share / total for share in found]

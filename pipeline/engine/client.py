@@ -1,12 +1,13 @@
 """One OpenAI-compatible server: its HTTP, and whose fault a bad answer is.
 
 - Refused and lost connections and time-outs are the server's fault: `Unreachable`.
-- 429, 502, 503 and 504 say that it has no room now: `Busy`.
+- 408, 425, 429, 502, 503 and 504 say that it has no room or time now: `Busy`.
 - 500, and an answer that cannot be read, may be the request's fault as well: `TryFailed`.
 - 400, 413 and 422 are the request's fault: `RequestFailed`.
 - 401, 403, 404 and anything else are the configuration's: `OrchardError`.
 
-The API key comes from the environment and leaves this module in one HTTP header only.
+The API key comes from the environment and leaves this module in one HTTP header only: it is masked in every answer
+before anything reads, cuts or quotes it.
 """
 
 import asyncio
@@ -102,10 +103,10 @@ class Server:
         try:
             cards = _Models.model_validate_json(answer).data
         except ValidationError:
-            raise OrchardError(f"server {self.url}: {what} (it sent {_message(answer)!r})") from None
+            raise OrchardError(f"server {self.url}: {what} (it sent {self._plain(_message(answer))!r})") from None
         card = next((card for card in cards if card.id == self.model), None)
         if card is None:
-            served = ", ".join(repr(card.id) for card in cards[:5]) or "nothing"
+            served = self._plain(", ".join(repr(card.id) for card in cards[:5]) or "nothing")
             raise OrchardError(
                 f"server {self.url}: serves {served} and not {self.model!r}: set model in {self.section}"
             )
@@ -116,7 +117,7 @@ class Server:
         body = {"model": self.model, "prompt": text, "add_special_tokens": False}
         try:
             return list(json.loads(await self._ask(session, "POST", "/tokenize", CHECK_SECONDS, body))["tokens"])
-        except (OrchardError, RequestFailed, TryFailed, ValueError, KeyError, TypeError):
+        except (OrchardError, RequestFailed, TryFailed, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     async def _version(self, session: aiohttp.ClientSession) -> str | None:
@@ -124,7 +125,7 @@ class Server:
         try:
             found = json.loads(await self._ask(session, "GET", "/version", CHECK_SECONDS))
             return str(found["version"])
-        except (OrchardError, RequestFailed, TryFailed, ValueError, KeyError, TypeError):
+        except (OrchardError, RequestFailed, TryFailed, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     async def _ask(
@@ -142,7 +143,7 @@ class Server:
                 proxy=self._proxy,
                 allow_redirects=False,
             ) as response:
-                content = await _read(response)
+                content = self._masked(await _read(response))
         except aiohttp.ConnectionTimeoutError:
             raise Unreachable(f"no connection within {CHECK_SECONDS} s") from None
         except TimeoutError:
@@ -159,7 +160,7 @@ class Server:
 
     def _refusal(self, path: str, status: int, retry_after: str | None, content: bytes) -> Exception:
         said = self._plain(_message(content))
-        if status in (429, 502, 503, 504):
+        if status in (408, 425, 429, 502, 503, 504):
             return Busy(f"{status}: {said}", _seconds(retry_after))
         if status >= 500:
             return TryFailed(f"{status}: {said}")
@@ -172,9 +173,12 @@ class Server:
             f"server {self.url}: {path} answers {status} ({said}): check url and model in {self.section}"
         )
 
+    def _masked(self, content: bytes) -> bytes:
+        return content.replace(self._key.encode(), b"***") if self._key else content
+
     def _plain(self, text: str) -> str:
-        """One short line without the key."""
-        text = " ".join((text.replace(self._key, "***") if self._key else text).split())
+        """One short line without the key, which JSON may have hidden behind escapes."""
+        text = " ".join(self._masked(text.encode(errors="replace")).decode().split())
         return text if len(text) <= QUOTED else text[: QUOTED - 1] + "…"
 
 
@@ -214,8 +218,8 @@ def _message(content: bytes) -> str:
         found = json.loads(content)
         error = found.get("error", found)
         return str(error["message"] if isinstance(error, dict) else error)
-    except (ValueError, AttributeError, KeyError):
-        return "an HTML page" if text[:1] == "<" else text[:QUOTED] or "nothing"
+    except (ValueError, AttributeError, KeyError, RecursionError):
+        return "an HTML page" if text[:1] == "<" else text or "nothing"
 
 
 def _seconds(retry_after: str | None) -> float | None:

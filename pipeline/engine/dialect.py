@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from pipeline.engine.base import Completion, RequestFailed, Sampling, shares
+from pipeline.engine.base import Completion, RequestFailed, Sampling, is_logprob, shares
 from pipeline.engine.client import TryFailed
 from pipeline.engine.rendering import Renderer
 
@@ -87,7 +87,7 @@ class OpenAIDialect:
         cuts = [(choice.text.index(stop), -len(stop), stop) for stop in sampling.stop if stop in choice.text]
         at, _, stopped_by = min(cuts, default=(len(choice.text), 0, None))
         ids = tuple(self.renderer.encode(choice.text[:at]))
-        logprobs = tuple(choice.logprobs.token_logprobs) if choice.logprobs and not cuts else ()
+        logprobs = () if cuts else tuple(_sampled(choice))
         finish = "stop" if stopped_by is not None else choice.finish_reason
         return Completion(
             choice.text[:at], ids, logprobs if len(logprobs) == len(ids) else (), finish, stopped_by, prompt_tokens
@@ -125,8 +125,8 @@ class VllmDialect(OpenAIDialect):
         """See OpenAIDialect. Raises TryFailed where token ids and log-probabilities do not belong together."""
         choice = reply.choices[0]
         ids = choice.token_ids or []
-        logprobs = choice.logprobs.token_logprobs if choice.logprobs else []
-        if not ids or len(logprobs) != len(ids) or not all(math.isfinite(logprob) for logprob in logprobs):
+        logprobs = _sampled(choice)
+        if not ids or len(logprobs) != len(ids):
             raise TryFailed(f"it answers rubbish: {len(ids)} token ids with {len(logprobs)} log-probabilities")
         stopped_by = choice.stop_reason if isinstance(choice.stop_reason, str) else None
         return Completion(choice.text, tuple(ids), tuple(logprobs), choice.finish_reason, stopped_by, prompt_tokens)
@@ -160,9 +160,20 @@ def _shared_rest(found: dict[str, float], missing: int) -> float:
     return math.log(bound) if bound > 0 else -math.inf
 
 
+def _sampled(choice: _Choice) -> list[float]:
+    """Log-probabilities of the sampled tokens, which were possible: none is minus infinity."""
+    found = choice.logprobs.token_logprobs if choice.logprobs else []
+    if not all(is_logprob(logprob) and logprob > -math.inf for logprob in found):
+        raise TryFailed("it answers rubbish: token_logprobs that are no log-probabilities")
+    return found
+
+
 def _top(reply: Reply) -> dict[str, float]:
     """Log-probabilities of the first token's candidates."""
     logprobs = reply.choices[0].logprobs
     if logprobs is None or not logprobs.top_logprobs:
         raise TryFailed("it answers rubbish: no top_logprobs")
-    return logprobs.top_logprobs[0]
+    found = logprobs.top_logprobs[0]
+    if not all(map(is_logprob, found.values())):
+        raise TryFailed("it answers rubbish: top_logprobs that are no log-probabilities")
+    return found

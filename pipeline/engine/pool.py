@@ -2,7 +2,8 @@
 
 A request goes to the server with the smallest share of its places taken. A try that failed is tried again, on another
 server where there is one (else a broken server, which fails at once and so has the most places, would use up all
-tries). A server that cannot be reached is out until it passes a check; one that is busy rests for as long as it asks.
+tries). A server that cannot be reached is out until it passes a check, and so is one that refuses us or has lost its
+model while others are left; one that is busy rests for at least as long as it asks.
 When no server has worked for `patience` seconds the run stops: what is done is in the cache.
 """
 
@@ -16,6 +17,7 @@ import aiohttp
 
 from pipeline.config import EngineSettings
 from pipeline.engine.base import RequestFailed, Unanswered
+from pipeline.engine.budget import BudgetReached
 from pipeline.engine.client import Busy, Server, TryFailed, Unreachable
 from pipeline.errors import OrchardError
 from pipeline.ids import unit_for
@@ -80,7 +82,7 @@ class ServerPool:
         Raises:
             RequestFailed: the request is refused.
             Unanswered: every try failed.
-            OrchardError: no server works, or one's configuration is wrong.
+            OrchardError: no server works, or the last one's configuration is wrong.
         """
         tried: frozenset[Member] = frozenset()
         failed = 0
@@ -103,6 +105,11 @@ class ServerPool:
                 reason = f"server {server.url}: {error}"
             except TryFailed as error:
                 reason = f"server {server.url}: {error}"
+            except BudgetReached:
+                raise
+            except OrchardError as error:
+                self._refused(member, error)
+                reason = str(error)
             finally:
                 member.in_flight -= 1
                 self._hand_out()
@@ -146,16 +153,23 @@ class ServerPool:
         return min(free, key=lambda m: m.in_flight / m.server.limit, default=None)
 
     def _rest(self, member: Member, error: Busy) -> None:
-        """Leaves a busy server alone for as long as it asks, else longer each time."""
+        """Leaves a busy server alone for as long as it asks, and longer each time even if it asks for nothing."""
         loop = asyncio.get_running_loop()
-        resting = member.rests_until > loop.time()  # the other requests that it had say the same
-        if not resting:
+        seconds = error.seconds or 0.0
+        if member.rests_until <= loop.time():  # else the other requests that it had say the same
             member.failures += 1
-        if error.seconds is not None or not resting:
-            seconds = backoff(member.failures, member.server.url) if error.seconds is None else error.seconds
-            member.rests_until = max(member.rests_until, loop.time() + seconds)
-            loop.call_later(seconds + EPSILON, self._hand_out)
+            seconds = max(seconds, backoff(member.failures, member.server.url))
+        member.rests_until = max(member.rests_until, loop.time() + seconds)
+        loop.call_later(seconds + EPSILON, self._hand_out)
         self._trouble(member, str(error))
+
+    def _refused(self, member: Member, error: OrchardError) -> None:
+        """Takes out a server that refuses us or has lost its model; raises the error where no other is left."""
+        if all(other.out for other in self.members if other is not member):
+            raise error
+        if not member.out:
+            member.failures += 1  # it may pass its check all the same: not at once, or it would come and go
+        self.take_out(member, str(error).removeprefix(f"server {member.server.url}: "))
 
     def take_out(self, member: Member, reason: str) -> None:
         """Gives a server no more requests until it passes a check."""
@@ -170,6 +184,8 @@ class ServerPool:
 
     async def _take_in(self, member: Member) -> None:
         """Checks a server until it is fit again, less often each time."""
+        if member.failures:
+            await asyncio.sleep(backoff(member.failures, member.server.url))
         while member.out:
             try:
                 await self._check(member.server)

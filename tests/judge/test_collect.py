@@ -85,7 +85,7 @@ def test_nan_log_probabilities_of_an_engine_are_a_reject_that_says_so() -> None:
     assert rows.is_empty()
     assert [reject.reason for reject in rejects] == [
         "judge judge@0 on 'overall': "
-        "the log-probabilities of the verdict words [' A', ' B'] are no numbers: [nan, -1.0]"
+        "the verdict words [' A', ' B'] have numbers that are no log-probabilities: [nan, -1.0]"
     ]
 
 
