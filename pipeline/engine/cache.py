@@ -4,7 +4,8 @@ A completion is addressed by everything that determines it: the policy's id (a h
 tokenizer and chat template), the rendered text and the version of the tokenizers library (with the tokenizer they
 determine the token ids; computing those was 0.7 of a hit's cost), the sampling parameters and the seed, the back end's
 kind, version and number format, and the version of this key. Left out, because it only changes speed: batch size, block
-size, memory limits, the number of devices. What the key cannot see: rounding that differs with the batch a request
+size, memory limits, the number of devices. A template that asks for today's date is given a fixed one (rendering.py),
+else nothing would be found on the next day. What the key cannot see: rounding that differs with the batch a request
 happens to run in; the cache keeps the first result, so that a later run reads what the first one saw. What it cannot
 see of a server stands in server.py.
 """

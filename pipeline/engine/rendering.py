@@ -1,12 +1,28 @@
 """From chat turns to token ids, by the tokenizer's own template."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pipeline.engine.base import Prompt, RequestFailed
 from pipeline.errors import OrchardError
+
+# What a template that asks for today's date is told: with the real one, the same prompt would be another text, and so
+# another completion, every day. The date is our choice; it is what Llama 3's template says where it can ask for none.
+TODAY = datetime(2024, 7, 26)
+
+
+def render(tokenizer: Any, turns: Sequence[Mapping[str, Any]], *, reply: bool = True) -> str:
+    """Chat turns in the tokenizer's template, with the start of the assistant's turn where a `reply` is to follow."""
+    text: str = tokenizer.apply_chat_template(
+        [dict(turn) for turn in turns],
+        add_generation_prompt=reply,
+        tokenize=False,
+        strftime_now=TODAY.strftime,  # hides the function that transformers gives to templates
+    )
+    return text
 
 
 class Renderer:
@@ -29,9 +45,7 @@ class Renderer:
         """The rendered turns and the prefix."""
         key = tuple((turn["role"], turn["content"]) for turn in prompt.messages)
         if key not in self._contexts:
-            self._contexts[key] = self.tokenizer.apply_chat_template(
-                [dict(turn) for turn in prompt.messages], add_generation_prompt=True, tokenize=False
-            )
+            self._contexts[key] = render(self.tokenizer, prompt.messages)
         return self._contexts[key] + prompt.prefix
 
     def tokens(self, prompt: Prompt) -> list[int]:

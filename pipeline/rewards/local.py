@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.config import ModelSettings, VoterSettings
 from pipeline.engine.base import RequestFailed, Turn
 from pipeline.engine.model import resolve
+from pipeline.engine.rendering import render
 from pipeline.errors import OrchardError
 from pipeline.rewards.texts import Conversations, Said, class_of, plain, reward
 
@@ -82,8 +83,7 @@ def _load(path: Path, voter: VoterSettings) -> tuple[Any, Any, Any]:
 def _encode(tokenizer: Any, turns: Sequence[Turn]) -> Tokens:
     if tokenizer.chat_template is None:
         return dict(tokenizer(*plain(turns)))
-    text = tokenizer.apply_chat_template([dict(turn) for turn in turns], tokenize=False)
-    ids = tokenizer.encode(text, add_special_tokens=False)
+    ids = tokenizer.encode(render(tokenizer, turns, reply=False), add_special_tokens=False)
     return {"input_ids": ids, "attention_mask": [1] * len(ids)}
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import polars as pl
 
 from pipeline import tables
+from pipeline.engine.rendering import render
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
 from pipeline.training.example import Example, Ids, Side
@@ -108,8 +109,7 @@ def _single(row: dict[str, Any], tokenizer: Any) -> Example:
 
 
 def _context(messages: Sequence[dict[str, str]], prefix: str, tokenizer: Any) -> Ids:
-    rendered = tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, tokenize=False)
-    return tuple(tokenizer.encode(rendered + prefix, add_special_tokens=False))
+    return tuple(tokenizer.encode(render(tokenizer, messages) + prefix, add_special_tokens=False))
 
 
 def _text(text: str, ends: bool, tokenizer: Any) -> Ids:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from pipeline.engine.base import Turn
+from pipeline.engine.base import Prompt, Turn
 from pipeline.engine.rendering import Renderer
 from pipeline.trees.similarity import Embed, Vectors
 
@@ -25,8 +25,7 @@ def embedder(model_dir: Path, max_length: int) -> Embed:
 
     @torch.inference_mode()
     def embed(messages: Sequence[Turn], paths: Sequence[Sequence[str]]) -> list[Vectors]:
-        turns = [dict(turn) for turn in messages]
-        context = renderer.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        context = renderer.text(Prompt(tuple(messages)))
         coded = [_encode(renderer.tokenizer, context, steps, max_length) for steps in paths]
         width = max(len(ids) for ids, _ in coded)
         ids = torch.tensor([ids + [0] * (width - len(ids)) for ids, _ in coded], device=device)
