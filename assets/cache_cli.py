@@ -6,8 +6,9 @@ import typer
 
 from assets.terminal import Profile, console, one_line_errors, show
 from pipeline import config
-from pipeline.engine.cachefile import CacheFile, salvage
+from pipeline.engine.cachefile import CacheFile
 from pipeline.engine.model import resolve
+from pipeline.engine.salvage import salvage
 from pipeline.engine.session import cache_path
 from pipeline.errors import OrchardError
 

@@ -1,4 +1,4 @@
-"""One writer at a time on one host: a file lock that the kernel frees when its holder dies."""
+"""One writer at a time on one host, or several users: a file lock that the kernel frees when its holder dies."""
 
 import fcntl
 import os
@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from pipeline.errors import OrchardError
 
@@ -34,11 +35,22 @@ def locked(path: Path, patience: float = PATIENCE) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _wait(descriptor: int, path: Path, patience: float) -> None:
+def shared(path: Path, patience: float = PATIENCE) -> IO[bytes]:
+    """Hold the lock file at `path` together with any others who share it, until the file that this returns is closed.
+
+    Raises:
+        OrchardError: another process held it for itself for `patience` seconds.
+    """
+    file = path.open("ab")
+    _wait(file.fileno(), path, patience, fcntl.LOCK_SH)
+    return file
+
+
+def _wait(descriptor: int, path: Path, patience: float, kind: int = fcntl.LOCK_EX) -> None:
     deadline = time.monotonic() + patience
     while True:
         try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
                 message = f"another process held {path} for {patience:.0f} s: see which, and end it or wait"

@@ -1,23 +1,32 @@
-"""The completion cache's file: one SQLite database for all processes of a machine."""
+"""The completion cache's file: one SQLite database for all processes of a machine.
+
+`put` never waits for the disk or for another process: a thread of the file's own inserts and commits what is new in one
+short transaction. (A transaction that stays open between two puts keeps every other process from writing: four on one
+cache were blocked for half of their time.)
+"""
 
 import json
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import polars as pl
 
 from pipeline.errors import OrchardError
-from pipeline.lock import locked
+from pipeline.lock import locked, shared
 
 FORMAT = 2  # of the file; format 1 lacked policy and day
-COMMIT_SECONDS = 0.005  # at most this much sampling is lost at a kill; a commit costs less than a millisecond
+COMMIT_SECONDS = 0.005  # from `put` to the commit, of less than a millisecond: what a kill may cost
+BUSY_SECONDS = 30.0  # how long another process may hold the file, compacting it say
 SECONDS_PER_DAY = 86_400
 
+INSERT = """
+INSERT OR IGNORE INTO completions VALUES (?, ?, (SELECT id FROM policies WHERE policy_id = ?), ?)
+"""
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS policies (id INTEGER PRIMARY KEY, policy_id TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS completions (
@@ -29,44 +38,66 @@ CREATE TABLE IF NOT EXISTS completions (
 class CacheFile:
     """Key to JSON value, with the policy that it came from and the day that it was sampled on.
 
-    A value is on disk at most `COMMIT_SECONDS` after `put`, whatever the caller does next: a thread of its own
-    commits, so that an event loop that waits or ends delays nothing.
+    A value can be read at once, and is in the file soon after `COMMIT_SECONDS` (later only while another process
+    writes), whatever the caller does next: an event loop that waits or ends delays nothing.
 
     Raises (at opening): OrchardError: not a cache, damaged, from a newer version, or no space or permission.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = threading.Lock()
+        self._waiting: dict[bytes, tuple[str, str, int]] = {}  # not in the file yet: value, policy, day
+        self._lock = threading.Lock()  # of what waits and of the reader; never held while something is written
+        self._writing = threading.Lock()  # of the writer
         self._dirty = threading.Event()
-        self._failure: sqlite3.Error | None = None
-        self._policies: dict[str, int] = {}
+        self._closed = False
+        self._failure: OrchardError | None = None
         self._committer: threading.Thread | None = None
-        self._db = _open(path)
+        self._used, self._db = opened(path)
+        self._reader = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False)
 
     def get(self, key: bytes) -> Any:
         """The value of a key; null where there is none."""
-        with self._lock, self._plain_errors():
-            row = self._db.execute("SELECT value FROM completions WHERE key = ?", (key,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        with self._lock, one_line(self.path):
+            found = self._waiting.get(key)
+            found = found or self._reader.execute("SELECT value FROM completions WHERE key = ?", (key,)).fetchone()
+        return None if found is None else json.loads(found[0])
 
     def put(self, key: bytes, value: Any, policy_id: str) -> None:
-        """Keeps a value; one that is known stays as it is."""
-        with self._lock, self._plain_errors():
-            if self._failure:
-                raise self._failure
-            row = (key, json.dumps(value), self._policy(policy_id), int(time.time()) // SECONDS_PER_DAY)
-            self._db.execute("INSERT OR IGNORE INTO completions VALUES (?, ?, ?, ?)", row)
+        """Keeps a value; one that is known stays as it is.
+
+        Raises:
+            OrchardError: values that were put before cannot be written.
+        """
+        assert not self._closed
+        if self._failure:
+            raise self._failure
+        row = (json.dumps(value), policy_id, int(time.time()) // SECONDS_PER_DAY)
+        with self._lock:
+            self._waiting.setdefault(key, row)
         if self._committer is None:
             self._committer = threading.Thread(target=self._commit_soon, name="cache-commit", daemon=True)
             self._committer.start()
         self._dirty.set()
 
     def commit(self) -> None:
-        """Writes everything to disk now."""
+        """Writes everything to disk now; what cannot be written waits on."""
         self._dirty.clear()
-        with self._lock, self._plain_errors():
-            self._db.commit()
+        with self._writing, one_line(self.path):
+            with self._lock:
+                new = dict(self._waiting)
+            try:
+                policies = {(policy,) for _, policy, _ in new.values()}
+                self._db.executemany("INSERT OR IGNORE INTO policies (policy_id) VALUES (?)", policies)
+                self._db.executemany(INSERT, ((key, *row) for key, row in new.items()))
+                self._db.commit()
+            except BaseException:
+                self._db.rollback()
+                raise
+            with self._lock:
+                for key in new:
+                    del self._waiting[key]
+            self._failure = None
 
     def stats(self) -> pl.DataFrame:
         """Per policy: completions, megabytes of values, first and last day."""
@@ -74,7 +105,8 @@ class CacheFile:
             SELECT coalesce(policy_id, '(before format 2)'), count(*), sum(length(value)), min(day), max(day)
             FROM completions LEFT JOIN policies ON policies.id = policy GROUP BY policy ORDER BY 2 DESC
         """
-        with self._lock, self._plain_errors():
+        self.commit()
+        with self._writing, one_line(self.path):
             rows = self._db.execute(query).fetchall()
         day = pl.col("first_day", "last_day").cast(pl.Int32).cast(pl.Date)
         schema = {"policy_id": pl.String, "completions": pl.Int64, "bytes": pl.Int64, "first_day": pl.Int64, "last_day": pl.Int64}  # fmt: skip  # noqa: E501
@@ -93,7 +125,8 @@ class CacheFile:
             values.append(str(int(time.time()) // SECONDS_PER_DAY - keep_days))
         if not wanted:
             return 0
-        with self._lock, self._plain_errors():
+        self.commit()
+        with self._writing, one_line(self.path):
             gone = self._db.execute(f"DELETE FROM completions WHERE {' OR '.join(wanted)}", values).rowcount
             self._db.commit()
             self._db.execute("VACUUM")
@@ -102,79 +135,50 @@ class CacheFile:
 
     def verify(self) -> list[str]:
         """What is wrong with the file, one line each; nothing where all is well."""
-        with self._lock, self._plain_errors():
+        self.commit()
+        with self._writing, one_line(self.path):
             faults = [row[0] for row in self._db.execute("PRAGMA integrity_check") if row[0] != "ok"]
             for key, value in self._db.execute("SELECT key, value FROM completions"):
-                if not _sound(value):
+                if not sound(value):
                     faults.append(f"completion {key.hex()}: not a value that this version writes")
         return faults
 
     def close(self) -> None:
         """Commits and closes."""
-        self.commit()
-        with self._lock:
+        self._closed = True
+        self._dirty.set()
+        if self._committer:
+            self._committer.join()
+        try:
+            self.commit()
+        finally:
             self._db.close()
-
-    def _policy(self, policy_id: str) -> int:
-        if policy_id not in self._policies:
-            self._db.execute("INSERT OR IGNORE INTO policies (policy_id) VALUES (?)", (policy_id,))
-            row = self._db.execute("SELECT id FROM policies WHERE policy_id = ?", (policy_id,)).fetchone()
-            self._policies[policy_id] = int(row[0])
-        return self._policies[policy_id]
+            self._reader.close()
+            self._used.close()
 
     def _commit_soon(self) -> None:
-        """The thread: soon after the first value that is not on disk, all of them are."""
-        while True:
+        """The thread: soon after the first value that is not in the file, all of them are."""
+        while not self._closed:
             self._dirty.wait()
             time.sleep(COMMIT_SECONDS)
-            self._dirty.clear()
-            with self._lock:
-                try:
-                    self._db.commit()
-                except sqlite3.ProgrammingError:
-                    return  # closed
-                except sqlite3.Error as error:
-                    self._failure = error  # the next put raises it where someone sees it
-
-    @contextmanager
-    def _plain_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise OrchardError(f"completion cache {self.path}: {error}: free space, then start again") from error
-        except sqlite3.DatabaseError as error:
-            raise _damaged(self.path, error) from error
+            try:
+                self.commit()
+            except OrchardError as error:
+                self._failure = error  # the next put raises it where someone sees it
 
 
-def salvage(path: Path) -> tuple[int, Path]:
-    """Moves a damaged file aside and makes a new one of every value that can still be read; (values, the old file).
-
-    Rows are read in both directions, so that one bad page costs what lies on it and not all that lies behind it.
-    """
-    old = path.with_name(f"{path.name}.damaged-{int(time.time())}")
-    path.rename(old)
-    for suffix in ("-wal", "-shm"):
-        side = path.with_name(path.name + suffix)
-        if side.exists():
-            side.rename(old.with_name(old.name + suffix))
-    new = CacheFile(path)
-    kept = 0
-    source = sqlite3.connect(old)
-    source.execute("PRAGMA writable_schema = ON")  # else SQLite refuses a file that is shorter than its header says
-    for direction in ("ASC", "DESC"):
-        with suppress(sqlite3.DatabaseError):
-            names = dict(source.execute("SELECT id, policy_id FROM policies"))
-            query = f"SELECT key, value, policy FROM completions ORDER BY key {direction}"
-            for key, value, policy in source.execute(query):
-                if _sound(value) and new.get(key) is None:
-                    new.put(key, json.loads(value), names.get(policy, "salvaged"))
-                    kept += 1
-    source.close()
-    new.close()
-    return kept, old
+@contextmanager
+def one_line(path: Path) -> Iterator[None]:
+    """SQLite's errors as one line that names what to do."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise OrchardError(f"completion cache {path}: {error}: free space, then start again") from error
+    except sqlite3.Error as error:
+        raise _damaged(path, error) from error
 
 
-def _sound(value: object) -> bool:
+def sound(value: object) -> bool:
     """A completion is a list of six, a verdict a list of numbers."""
     try:
         found = json.loads(str(value))
@@ -192,13 +196,31 @@ def _damaged(path: Path, error: Exception) -> OrchardError:
     )
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    """Opens or makes the file; WAL lets other processes read and write beside this one."""
+def in_use(path: Path) -> Path:
+    """The lock file that everyone shares who has the cache open."""
+    return path.with_name(f".{path.name}.open")
+
+
+def opened(path: Path) -> tuple[IO[bytes], sqlite3.Connection]:
+    """Opens or makes the file, and says so until the first of the two is closed.
+
+    WAL lets other processes read and write beside this one.
+    """
+    with ExitStack() as failed:
+        with _openable(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            used = failed.enter_context(shared(in_use(path)))
+            # Two processes that make or upgrade the file at once: SQLite does not wait for a change of journal mode.
+            with locked(path.with_name(f".{path.name}.lock")):
+                db = connected(path)
+        failed.pop_all()
+    return used, db
+
+
+@contextmanager
+def _openable(path: Path) -> Iterator[None]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Two processes that make or upgrade the file at once: SQLite does not wait for a change of the journal mode.
-        with locked(path.with_name(f".{path.name}.lock")):
-            db = _ready(path)
+        yield
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):
             raise OrchardError(f"completion cache {path}: {error}: free space, or set ORCHARD_HOME") from error
@@ -207,11 +229,11 @@ def _open(path: Path) -> sqlite3.Connection:
         raise OrchardError(
             f"completion cache {path}: {error.strerror}: set ORCHARD_HOME to a writable folder"
         ) from error
-    return db
 
 
-def _ready(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=30, check_same_thread=False)
+def connected(path: Path) -> sqlite3.Connection:
+    """A connection to the file, which is made or brought to this format."""
+    db = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
     found = int(db.execute("PRAGMA user_version").fetchone()[0])

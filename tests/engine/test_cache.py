@@ -186,6 +186,7 @@ def test_a_full_disk_is_one_clear_error_and_what_was_committed_stays(tmp_path: P
     engine._file._db.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own "database or disk is full"
     with pytest.raises(OrchardError, match=r"completion cache .*c\.sqlite: .*full: free space, then start again"):
         asyncio.run(engine.sample(replace(PROMPT, prefix="new " * 5000), SAMPLING, range(500)))
+        engine.close()  # where the run ended before the disk was found full
     assert ask(path, Backend()) == known
 
 

@@ -4,11 +4,13 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from pipeline.engine.cachefile import FORMAT, CacheFile, salvage
+from pipeline.engine.cachefile import FORMAT, CacheFile
+from pipeline.engine.salvage import salvage
 from pipeline.errors import OrchardError
 
 VALUE = ["text", [1, 2], [-0.5, -0.25], "stop", None, 3]
@@ -64,6 +66,49 @@ def test_two_processes_write_at_once_and_nothing_is_lost(tmp_path: Path) -> None
     ]
 
 
+def test_putting_does_not_wait_for_another_process_that_writes(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    cache = filled(path, 1)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        start = time.monotonic()
+        for i in range(1, 100):
+            cache.put(key(i), VALUE, "m@1")
+            assert cache.get(key(i)) == VALUE
+            time.sleep(0.001)  # so that the thread that commits is waiting meanwhile
+        assert time.monotonic() - start < 5
+        assert other.execute("SELECT count(*) FROM completions").fetchone() == (1,)
+        other.rollback()
+    cache.close()
+    assert CacheFile(path).stats()["completions"].item() == 100
+
+
+def test_a_disk_that_fills_up_is_told_to_the_next_put_and_nothing_is_lost_once_there_is_space(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    cache = filled(path, 1)
+    pages = cache._db.execute("PRAGMA page_count").fetchone()[0]
+    cache._db.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own "database or disk is full"
+    number = 0
+    with pytest.raises(OrchardError, match="full: free space, then start again"):
+        while number < 1000:
+            number += 1
+            cache.put(key(number), ["x" * 1000, *VALUE[1:]], "m@1")
+            time.sleep(0.01)
+    with pytest.raises(OrchardError, match="full: free space, then start again"):
+        cache.commit()
+    assert number < 1000 and cache.get(key(number - 1)) is not None
+    cache._db.execute("PRAGMA max_page_count = 100000")
+    cache.close()
+    assert CacheFile(path).stats()["completions"].item() == number  # the first one, and all but the refused one
+
+
+def test_a_closed_file_leaves_no_thread(tmp_path: Path) -> None:
+    cache = filled(tmp_path / "c.sqlite", 1)
+    assert cache._committer is not None and cache._committer.is_alive()
+    cache.close()
+    assert not cache._committer.is_alive()
+
+
 def test_a_file_of_format_1_is_read_on(tmp_path: Path) -> None:
     path = tmp_path / "c.sqlite"
     with sqlite3.connect(path) as db:
@@ -113,11 +158,68 @@ def test_a_file_cut_short_is_one_clear_error_and_the_repair_keeps_what_can_be_re
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * 3 // 4])
     with pytest.raises(OrchardError, match=r"malformed: `orchard cache verify --repair` keeps what can still be read"):
-        cache = CacheFile(path)
-        for i in range(4000):
-            cache.get(key(i))
+        with closing(CacheFile(path)) as cache:
+            for i in range(4000):
+                cache.get(key(i))
     kept, old = salvage(path)
     assert 1500 < kept < 4000 and old.exists()
     repaired = CacheFile(path)
     assert not repaired.verify() and repaired.stats()["completions"].sum() == kept
     repaired.put(key(9999), VALUE, "m@1")
+
+
+def test_the_repair_of_a_damaged_page_of_names_keeps_every_value_with_its_name_and_day(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    cache = filled(path, 1000)
+    cache._db.execute("UPDATE completions SET day = day - 100")
+    (page,) = cache._db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'policies'").fetchone()
+    cache.close()
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
+    path.write_bytes(content)
+    assert salvage(path)[0] == 1000
+    repaired = CacheFile(path)
+    assert repaired.stats().select("policy_id", "completions").rows() == [("m@1", 1000)]
+    assert repaired.prune(keep_days=1) == 1000
+
+
+def test_a_name_that_is_lost_in_table_and_index_costs_no_value(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    cache = filled(path, 1000)
+    pages = cache._db.execute("SELECT rootpage FROM sqlite_master WHERE tbl_name = 'policies'").fetchall()
+    cache.close()
+    content = bytearray(path.read_bytes())
+    for (page,) in pages:
+        content[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
+    path.write_bytes(content)
+    assert len(pages) == 2 and salvage(path)[0] == 1000
+    assert CacheFile(path).stats().select("policy_id", "completions").rows() == [("salvaged", 1000)]
+
+
+def test_the_repair_of_a_sound_file_of_format_1_keeps_all(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE completions (key BLOB PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
+        db.executemany("INSERT INTO completions VALUES (?, '[0.5, 0.5]')", [(key(i),) for i in range(100)])
+        db.commit()
+    assert salvage(path)[0] == 100
+    assert CacheFile(path).stats().select("policy_id", "completions").rows() == [("(before format 2)", 100)]
+
+
+def test_a_file_that_a_run_has_open_is_not_repaired(tmp_path: Path) -> None:
+    """It would be moved from under the run, and what the run puts after that would be lost."""
+    path = tmp_path / "c.sqlite"
+    process = child(path, 0, 3, "wait")
+    assert process.stdout is not None and process.stdout.readline() == "put\n"
+    with pytest.raises(OrchardError, match="a run has it open: repair it when that has ended"):
+        salvage(path)
+    time.sleep(1)
+    process.kill()
+    process.wait()
+    assert salvage(path)[0] == 3  # a process that is gone has nothing open
+
+
+def test_the_repair_of_no_file_is_one_clear_line_and_leaves_none(tmp_path: Path) -> None:
+    with pytest.raises(OrchardError, match="no completion cache at .*: nothing to repair"):
+        salvage(tmp_path / "c.sqlite")
+    assert not list(tmp_path.iterdir())
