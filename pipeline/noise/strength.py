@@ -13,14 +13,17 @@ def strengths(votes: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         votes: pair_id, voter_id, margin (reward of the chosen side minus that of the rejected one, standardised), and
-            perhaps p, which counts where there is no margin. What is null or not finite in both is no vote.
+            perhaps p, which counts where there is no margin, and turns a margin that calibration found to say the
+            opposite of the truth. What is null or not finite in both is no vote.
 
     Returns:
         pair_id; n_votes; mean and spread (population standard deviation) of the margins, null where there is none;
         share_against, the share of voters that prefer the rejected side (of two minds: half); decile, 0 for the tenth
         with the lowest means to 9 (equal means share one), null without a mean. Pairs without votes have no row.
     """
-    finite = pl.when(pl.col("margin").is_finite()).then("margin")
+    finite: pl.Expr = pl.when(pl.col("margin").is_finite()).then("margin")
+    if "p" in votes.columns:
+        finite = pl.when(contrary()).then(-finite).otherwise(finite)
     leaning = pl.coalesce("margin", pl.col("p") - 0.5) if "p" in votes.columns else pl.col("margin")
     against = (leaning < 0).cast(pl.Float64) + (leaning == 0).cast(pl.Float64) / 2
     margin = pl.col("margin")
@@ -37,6 +40,11 @@ def strengths(votes: pl.DataFrame) -> pl.DataFrame:
     )
     place = (pl.col("mean").rank("average") - 0.5) / pl.col("mean").count()
     return found.with_columns(decile=(place * GROUPS).floor().cast(pl.Int64)).sort("pair_id")
+
+
+def contrary() -> pl.Expr:
+    """Whether a vote's calibrated p takes the other side than its margin: the voter's slope is negative."""
+    return ((pl.col("p") - 0.5) * pl.col("margin") < 0).fill_null(False)
 
 
 def by_decile(strength: pl.DataFrame, agrees: pl.Expr) -> list[tuple[float, float]]:

@@ -16,7 +16,7 @@ from pipeline.noise.crossfit import Curve, Fit, out_of_fold
 from pipeline.noise.features import Features
 from pipeline.noise.intervals import wilson
 from pipeline.noise.selftest import folds, pair_targets
-from pipeline.noise.strength import label_noise, strengths
+from pipeline.noise.strength import contrary, label_noise, strengths
 from pipeline.noise.votes import UNKNOWN, Duplicates, read_votes
 
 KEYS = ["source", "chosen_id", "rejected_id"]
@@ -213,16 +213,25 @@ def _heads(heads: pl.DataFrame, truth: pl.DataFrame) -> pl.DataFrame:
 
 
 def _agreements(others: pl.DataFrame, columns: Sequence[str], voters: pl.DataFrame) -> pl.DataFrame:
-    """The voters that LCPO fitted: label sources, and voters from elsewhere."""
-    kinds = others.select("voter_id", "kind").unique()
+    """The voters that LCPO fitted: label sources, and voters from elsewhere.
+
+    LCPO heard a contrary voter's votes turned by its calibration; what is said of it is said of its own side.
+    """
+    kinds = others.group_by("voter_id", "kind").agg(turned=contrary().any())
     named = voters.drop("accuracy").join(kinds, on="voter_id", how="left")
+    turned = pl.col("turned").fill_null(False)
+    named = named.with_columns(
+        pl.when(turned).then(1 - pl.col(other)).otherwise(name).alias(name)
+        for name, other in (("reliability", "reliability"), ("low", "high"), ("high", "low"))
+    )
     return _with_labels(named.with_columns(pl.col("kind").fill_null("label")), others).select(columns)
 
 
 def _with_labels(voters: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:
     """Adds agreement with the labels and the calibration error over ten equal bins of p; null for the labels."""
     p = pl.col("p")
-    agrees = pl.when(p > 0.5).then(1.0).when(p < 0.5).then(0.0).otherwise(0.5)
+    side = pl.coalesce("margin", p - 0.5)  # the voter's own: calibration turns a contrary voter's p
+    agrees = pl.when(side > 0).then(1.0).when(side < 0).then(0.0).otherwise(0.5)
     # p of a label's own side: with probability p the label should agree, so a pair counts once for each side.
     both = pl.concat(
         [votes.select("voter_id", "p", hit=pl.lit(1.0)), votes.select("voter_id", p=1 - p, hit=pl.lit(0.0))]

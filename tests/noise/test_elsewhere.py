@@ -81,6 +81,27 @@ def test_constant_margins_say_nothing_and_a_voter_of_constant_scores_is_unknown(
     assert voters.filter(voter_id="still")["reliability"].to_list() == [None]
 
 
+def test_a_recorded_model_worse_than_chance_helps_as_much_as_its_opposite() -> None:
+    rng = np.random.default_rng(0)
+    w = world(2000, {"a": 0.85, "b": 0.8}, clean=0.8)
+    pairs, people = pairs_of(w.pair_ids), read_votes(w.votes)[0]
+    right = rng.random(2000) < 0.9
+    margin = np.abs(rng.normal(1.5, 1, 2000)) * np.where(w.right == right, 1, -1)
+    found = []
+    for sign in (1, -1):
+        model = pl.DataFrame({"pair_id": w.pair_ids, "voter_id": "rm", "margin": sign * margin})
+        votes = [recorded_votes(pairs, v, "made") for v in (people, read_votes(model)[0])]
+        found.append(judge(pairs, pl.concat(votes), "made", SETTINGS))
+    (strength, voters), (turned, others) = found
+    for column in ("mean", "spread", "share_against", "noise_score"):
+        assert turned[column].to_numpy() == pytest.approx(strength[column].to_numpy(), abs=1e-4)
+    honest, liar = (v.filter(voter_id="rm").to_dicts()[0] for v in (voters, others))
+    assert liar["reliability"] < 0.2 and liar["agreement"] == pytest.approx((margin < 0).mean())
+    mirrored = {"reliability": "reliability", "low": "high", "high": "low", "agreement": "agreement"}
+    for name, other in mirrored.items():  # what is said is said of the side that it took
+        assert liar[name] == pytest.approx(1 - honest[other], abs=1e-4)
+
+
 def test_no_votes_at_all_are_no_rows() -> None:
     strength, voters = judge(pairs_of(["a"]), tables.empty("pair_votes"), "made", SETTINGS)
     assert strength.is_empty() and voters.is_empty()

@@ -29,6 +29,14 @@ def test_mean_population_spread_and_share_against_by_hand() -> None:
     ]
 
 
+def test_a_margin_that_its_calibrated_probability_contradicts_counts_the_other_way_round() -> None:
+    rows = [("a", "k", 2.0, 0.9), ("a", "liar", -4.0, 0.8), ("b", "k", -1.0, 0.3), ("b", "liar", 3.0, 0.2)]
+    frame = pl.DataFrame(rows, schema=["pair_id", "voter_id", "margin", "p"], orient="row")
+    assert strengths(frame).drop("decile").rows() == [("a", 2, 3.0, 1.0, 0.0), ("b", 2, -2.0, 1.0, 1.0)]
+    unknown = frame.with_columns(p=0.5)  # slope 0: nothing says that it should be turned
+    assert strengths(unknown)["mean"].to_list() == [-1.0, 1.0]
+
+
 def test_deciles_are_tenths_by_mean_and_equal_means_share_one() -> None:
     spread_out = strengths(votes({f"p{i:02d}": [i - 7.5] for i in range(20)}))
     assert spread_out["decile"].to_list() == [i // 2 for i in range(20)]
