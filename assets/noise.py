@@ -18,7 +18,7 @@ from pipeline.config import ModelSettings, Settings
 from pipeline.engine.base import Reject
 from pipeline.engine.model import Model, resolve
 from pipeline.errors import OrchardError
-from pipeline.preferences.build import sources, voted_on
+from pipeline.preferences.build import SECTIONS, identity, sources, voted_on
 from pipeline.preferences.voted import source_of
 from pipeline.progress import bar
 from pipeline.store import Lake
@@ -88,7 +88,7 @@ def scores(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         plot = plots.curves(curves, "optimiser step of the first fold", "loss") if curves else None
         return Made(pl.concat([own, others]), [*rejects, *faults], {"loss": plot} if plot else {})
 
-    asked = [settings.seed, settings.noise.model_dump(exclude=AFTERWARDS), settings.preferences.model_dump()]
+    asked = [settings.seed, settings.noise.model_dump(exclude=AFTERWARDS), _pairs_asked(settings)]
     read_here = [resolve(model, config.home()).policy_id for model in local_voters(settings)]
     extra = (shop.base.policy_id, *read_here)
     recipe = Recipe("scores", "scores", CODE, asked, parents=_parents(shop), extra=extra)
@@ -142,7 +142,12 @@ def local_voters(settings: Settings) -> list[ModelSettings]:
 
 def _settings(shop: Workshop) -> list[object]:
     settings = shop.settings
-    return [settings.seed, settings.noise.model_dump(), settings.preferences.model_dump(), shop.base.policy_id]
+    return [settings.seed, settings.noise.model_dump(), _pairs_asked(settings), shop.base.policy_id]
+
+
+def _pairs_asked(settings: Settings) -> list[object]:
+    """What the source variant's pairs depend on besides code and tables."""
+    return [identity(source_of(settings), settings), settings.model_dump(include=SECTIONS - {"noise"})]
 
 
 @dg.asset(

@@ -17,7 +17,7 @@ from assets.workshop import Workshop
 from pipeline import config
 from pipeline.code import code_version
 from pipeline.engine.rendering import Renderer
-from pipeline.preferences.build import build, identity, sources
+from pipeline.preferences.build import SECTIONS, build, identity, sources
 from pipeline.preferences.lengths import with_tokens
 
 QUERIES = sorted(f"sql/{file.name}" for file in (config.ROOT / "sql").glob("*pairs*.sql"))
@@ -30,7 +30,6 @@ CODE = code_version(
     "sql/mapl_inter.sql",
     *QUERIES,
 )
-SECTIONS = {"preferences", "judge", "noise", "mapl", "code"}  # of the settings, that building pairs reads
 SOURCES = [
     responses,
     tree_nodes,

@@ -63,7 +63,9 @@ VARIANTS: dict[str, Variant] = {
     )
 }
 
-__all__ = ["VARIANTS", "build", "flip_half", "registry", "shuffled", "variant"]
+SECTIONS = {"preferences", "judge", "noise", "mapl", "code"}  # of the settings, that building pairs reads
+
+__all__ = ["SECTIONS", "VARIANTS", "build", "flip_half", "registry", "shuffled", "variant"]
 
 
 def registry(settings: Settings) -> Mapping[str, Variant]:
@@ -82,16 +84,11 @@ def variant(name: str, settings: Settings) -> Variant:
 
 
 def identity(name: str, settings: Settings) -> list[object]:
-    """What makes a profile's own variant, besides code and tables: its query, its level, and those of its source."""
+    """What makes a variant besides code, tables and SECTIONS: a profile's own query, and the variant it treats."""
     chosen = variant(name, settings)
-    if name in VARIANTS:
-        return []
-    return [
-        chosen.query,
-        chosen.level,
-        chosen.method,
-        *((chosen.source(settings), *identity(chosen.source(settings), settings)) if chosen.source else ()),
-    ]
+    own: list[object] = [] if name in VARIANTS else [chosen.query, chosen.level, chosen.method]
+    source = chosen.source(settings) if chosen.source else None
+    return own if source is None else [*own, source, *identity(source, settings)]
 
 
 def tables_of(name: str, settings: Settings) -> tuple[str, ...]:

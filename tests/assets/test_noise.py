@@ -1,0 +1,70 @@
+"""What the tables of votes are made from: a change of the pairs that are voted on reaches all of them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from assets import noise
+from assets.noise import NOISE
+from assets.produce import Recipe
+from assets.workshop import Workshop
+from pipeline import config
+from pipeline.engine.model import Model
+from pipeline.ids import content_id
+from pipeline.preferences.build import identity
+
+QUERY = "SELECT a.prompt_id, a.text AS chosen, b.text AS rejected FROM responses a JOIN responses b USING (prompt_id)"
+PROFILE = """
+pools: [{{name: x, size: 1}}]
+variants: [{{name: mine, sql: mine.sql}}, {{name: again, source: mine}}]
+noise: {{source: again, method: none}}
+validation: {{variants: [again, voted_flip]}}
+judge: {{clip: {clip}}}
+"""
+
+
+@pytest.fixture
+def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Recipe]:
+    """The recipe of every table, by name, as the assets ask for it."""
+    found: dict[str, Recipe] = {}
+
+    def remember(context: object, shop: object, recipe: Recipe, compute: object) -> Mapping[str, object]:
+        found[recipe.table] = recipe
+        return {}
+
+    monkeypatch.setenv("ORCHARD_HOME", str(tmp_path))
+    monkeypatch.setattr(Workshop, "base", Model(tmp_path, "m@0"))
+    monkeypatch.setattr(noise, "produce", remember)
+    return found
+
+
+def asked(folder: Path, recipes: dict[str, Recipe], query: str, clip: float = 0.01) -> dict[str, str]:
+    """What every recipe's settings are, as one id."""
+    (folder / "mine.sql").write_text(query)
+    (folder / "p.yaml").write_text(PROFILE.format(clip=clip))
+    shop = Workshop(profile=str(folder / "p.yaml"))
+    for asset in NOISE:
+        asset.op.compute_fn.decorated_fn(dg.build_asset_context(), shop)  # type: ignore[union-attr]
+    assert set(recipes) == {"scores", "pair_votes", "pair_strengths", "voters", "noise_tests"}
+    return {name: content_id(recipe.settings) for name, recipe in recipes.items()}
+
+
+def test_another_query_or_judge_setting_of_the_source_makes_every_table_of_votes_anew(
+    tmp_path: Path, recipes: dict[str, Recipe]
+) -> None:
+    before = asked(tmp_path, recipes, QUERY)
+    assert asked(tmp_path, recipes, QUERY) == before
+    for changed in (asked(tmp_path, recipes, f"{QUERY} WHERE a.correct"), asked(tmp_path, recipes, QUERY, 0.02)):
+        assert all(changed[name] != before[name] for name in before)
+
+
+def test_a_voted_variant_is_another_one_where_its_source_is(tmp_path: Path, recipes: dict[str, Recipe]) -> None:
+    found = []
+    for query in (QUERY, f"{QUERY} WHERE a.correct"):
+        asked(tmp_path, recipes, query)
+        settings = config.load(str(tmp_path / "p.yaml"))
+        found.append([identity(name, settings) for name in ("voted_flip", "voted_flip_random", "outcome")])
+    assert found[0][0] != found[1][0] and found[0][1] != found[1][1]
+    assert found[0][2] == found[1][2] == []
