@@ -102,9 +102,12 @@ def apply(
     if control:
         doubts = doubts.permuted([unit_for("permuted votes", *row) for row in ids])
     treated = TREATMENTS[name](doubts, settings)
-    rest = rest.with_columns(weight=pl.lit(1.0), noise_score="vote_noise", flipped=_flipped(rest))
-    score = doubts.flip_rate if LOSSES.get(name) == "rdpo" else doubts.noise_score
-    done = [_columns(rows, doubts.mean, score, treated), rest]
+    loss = LOSSES.get(name)
+    plain = {"margin": {"margin": 0.0}, "soft_margin": {"margin": 0.0, "strength": 1.0}}.get(loss or "", {})
+    values = {column: pl.lit(value) for column, value in plain.items()}  # what such a loss makes of a plain label
+    rest = rest.with_columns(weight=pl.lit(1.0), noise_score="vote_noise", flipped=_flipped(rest), **values)
+    score = doubts.flip_rate if loss == "rdpo" else doubts.noise_score
+    done = [_columns(rows, doubts.mean, score, treated, soft=loss == "soft_margin"), rest]
     return pl.concat(done, how="diagonal_relaxed").drop("mean", "vote_noise", "vote_rate")
 
 
@@ -118,18 +121,17 @@ def _flipped(pairs: pl.DataFrame) -> pl.Expr:
     return pl.col("flipped") if "flipped" in pairs.columns else pl.lit(False)
 
 
-def _columns(rows: pl.DataFrame, mean: Floats, score: Floats, treated: Treated) -> pl.DataFrame:
-    """The rows with what was decided about them."""
+def _columns(rows: pl.DataFrame, mean: Floats, score: Floats, treated: Treated, *, soft: bool) -> pl.DataFrame:
+    """The rows with what was decided about them; with `soft`, their strength is the label that the loss learns."""
     turned = exchange(rows, pl.Series(treated.flip))
     score = np.where(treated.flip, 1 - score, score)
     trusted = pl.when(pl.Series(treated.flip)).then(1 - pl.col("noise_score")).otherwise("strength")
-    soft = pl.Series(treated.target)
     return (
         turned.with_columns(pl.Series("noise_score", score).fill_nan(None))
         .with_columns(
             margin=pl.Series(np.where(treated.flip, -mean, mean)).fill_nan(0.0),
             weight=pl.Series(treated.weight),
-            strength=pl.when(soft < 1).then(soft).otherwise(trusted),
+            strength=pl.Series(treated.target) if soft else trusted,
         )
         .filter(pl.Series(treated.keep))
     )

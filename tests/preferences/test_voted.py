@@ -8,6 +8,7 @@ import pytest
 from pipeline import config, tables
 from pipeline.errors import OrchardError
 from pipeline.preferences.build import VARIANTS, build, tables_of, voted_on
+from pipeline.preferences.voted import apply
 from pipeline.store import Commit, Lake
 
 BASE = config.load("quick")
@@ -79,6 +80,25 @@ def test_margins_weights_and_soft_labels_are_columns(lake: Lake) -> None:
     assert [soft[f"p{i}"]["strength"] for i in range(6)] == [0.8, 0.8, 1.0, 1.0, 1.0, 1.0]
     weights = rows(lake, "voted_weight")
     assert [weights[f"p{i}"]["weight"] for i in range(6)] == pytest.approx([0.1, 0.3, 0.6, 0.8, 0.9, 1.0])
+
+
+@pytest.mark.parametrize("strength", [0.65, None])
+def test_a_soft_label_is_1_where_nothing_is_doubted_whatever_the_sources_strength(strength: float | None) -> None:
+    common = {"rejected_id": "r", "chosen": "x", "rejected": "y", "flipped": False, "chosen_ends": True}
+    common |= {"rejected_ends": True, "prefix": "", "strength": strength, "margin": None}
+    splits = ("train", "train", "train", "validation")
+    pairs = pl.DataFrame(
+        [{**common, "pair_id": f"x{i}", "chosen_id": f"c{i}", "split": split} for i, split in enumerate(splits)],
+        schema_overrides={"strength": pl.Float64, "margin": pl.Float64},
+    )
+    voted = pl.DataFrame(
+        {"chosen_id": ["c0", "c1", "c3"], "rejected_id": "r", "mean": [-2.0, 2.0, -3.0], "noise_score": 0.5}
+    ).with_columns(flip_rate=0.2)
+    found = apply("soft", pairs, voted, SETTINGS.noise).sort("pair_id")
+    assert found["strength"].to_list() == [0.8, 1.0, 1.0, 1.0]
+    assert found["margin"].to_list() == [-2.0, 2.0, 0.0, 0.0]
+    kept = apply("weight", pairs, voted, SETTINGS.noise).sort("pair_id")
+    assert kept["strength"].to_list() == [strength] * 4
 
 
 def test_rdpo_gets_the_rate_of_the_labels_source_and_not_the_pairs_own(lake: Lake) -> None:
