@@ -1,5 +1,6 @@
 """`orchard import` of votes on pairs of this lake: by people, by a judge behind an API, by another's reward model."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,8 @@ def bring_votes(path: Path, duplicates: Duplicates) -> BroughtVotes:
         OrchardError: no such file, a missing column, duplicates that should be an error, or no row that could be used.
     """
     rows, _ = read(path)
-    frame = pl.DataFrame([row for _, row in rows], infer_schema_length=None, strict=False)
+    texts = [{name: _text(value) for name, value in row.items()} for _, row in rows]
+    frame = pl.DataFrame(texts, infer_schema_length=None)
     with Lake(config.home()) as lake:
         known = lake.query_file("known_pairs")
         good, value, rejects = checked(frame, known=known["pair_id"].to_list(), duplicates=duplicates)
@@ -60,6 +62,11 @@ def bring_votes(path: Path, duplicates: Duplicates) -> BroughtVotes:
     return BroughtVotes(
         good.height, good["pair_id"].n_unique(), len(rejects), reasons, one_coin(calibrate(votes)).voters
     )
+
+
+def _text(value: object) -> str | None:
+    """A column of texts holds whatever a row says: a list among numbers is that row's fault, and not the file's."""
+    return value if value is None or isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _rows(good: pl.DataFrame, value: str, known: pl.DataFrame, origin: str) -> pl.DataFrame:

@@ -12,6 +12,7 @@ Duplicates = Literal["error", "mean"]
 UNKNOWN = "unknown"  # all votes without a voter's name count as one voter's
 Value = Literal["p", "label", "margin"]
 VALUES: tuple[Value, ...] = ("p", "label", "margin")
+TRUTH = {"true": "1", "false": "0"}
 ALIASES = {"probability": "p", "score": "margin", "judge_id": "voter_id", "annotator": "voter_id"}
 COLUMNS = ("pair_id", "voter_id", "p", "margin")
 
@@ -33,7 +34,7 @@ def read_votes(
         vote came as p or label; where it came as margin, p is its sigmoid, and has yet to be calibrated.
 
     Raises:
-        OrchardError: a column is missing, is no number, or there are duplicates that should be an error.
+        OrchardError: a column is missing, or there are duplicates that should be an error.
     """
     good, value, rejects = checked(frame, known=known, duplicates=duplicates)
     named = good.filter(pl.col("voter_id") != UNKNOWN)
@@ -60,7 +61,7 @@ def checked(
         Reject("pair_votes", "read votes", row["pair_id"], str(row.pop("reason")), row)
         for row in _faulty(rows, value, known).to_dicts()
     ]
-    good = _faulty(rows, value, known, keep=True).drop("reason")
+    good = _faulty(rows, value, known, keep=True).drop("reason", "said")
     _refuse_duplicates(good, duplicates)
     return good, value, rejects
 
@@ -87,15 +88,18 @@ def _typed(frame: pl.DataFrame, value: str) -> pl.DataFrame:
     def text(name: str) -> pl.Expr:
         return (pl.col(name) if name in frame.columns else pl.lit(None)).cast(pl.String).alias(name)
 
-    try:
-        return frame.select(
-            text("pair_id"),
-            text("voter_id").fill_null(UNKNOWN),
-            text("order").fill_null(""),
-            pl.col(value).cast(pl.Float64).alias("value"),
-        )
-    except pl.exceptions.InvalidOperationError as error:
-        raise OrchardError(f"votes: column {value!r} holds values that are no numbers: mend the file") from error
+    said = pl.col(value)
+    if frame.schema[value] == pl.String:
+        said = said.str.strip_chars().replace("", None)
+    words = value == "label" and frame.schema[value] == pl.String
+    number = said.str.to_lowercase().replace(TRUTH) if words else said
+    return frame.select(
+        text("pair_id"),
+        text("voter_id").fill_null(UNKNOWN),
+        text("order").fill_null(""),
+        number.cast(pl.Float64, strict=False).alias("value"),
+        said.alias("said"),
+    )
 
 
 def _faulty(rows: pl.DataFrame, value: str, known: Collection[str] | None, *, keep: bool = False) -> pl.DataFrame:
@@ -106,8 +110,10 @@ def _faulty(rows: pl.DataFrame, value: str, known: Collection[str] | None, *, ke
     reason: pl.Expr = (
         pl.when(pl.col("pair_id").is_null())
         .then(pl.lit("no pair_id"))
-        .when(number.is_null())
+        .when(pl.col("said").is_null())
         .then(pl.lit(f"no {value}"))
+        .when(number.is_null())
+        .then(pl.lit(f"{value} is no number"))
         .when(~number.is_finite())
         .then(pl.lit(f"{value} is not finite"))
         .when(~allowed if value != "margin" else pl.lit(False))

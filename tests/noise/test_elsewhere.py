@@ -124,13 +124,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_imported_votes_follow_the_two_sides_wherever_the_label_has_gone(home: Path, tmp_path: Path) -> None:
     file = tmp_path / "people.csv"
-    file.write_text("pair_id,annotator,label,order\none,ann,1,\none,bob,0,\nthree,bob,1,\ntwo,ann,maybe?,\n")
-    with pytest.raises(OrchardError, match="column 'label' holds values that are no numbers"):
-        bring_votes(file, "error")
-    file.write_text("pair_id,annotator,label,order\none,ann,1,\none,bob,0,\nthree,bob,1,\ntwo,ann,2,\n")
+    file.write_text(
+        "pair_id,annotator,label,order\none,ann,true,\none,bob,0,\nthree,bob,1,\ntwo,ann,2,\ntwo,bob,maybe?,\n"
+    )
     brought = bring_votes(file, "error")
-    assert (brought.votes, brought.pairs, brought.rejected) == (2, 1, 2)
-    assert set(brought.reasons) == {("no such pair", 1), ("label is neither 0 nor 1", 1)}
+    assert (brought.votes, brought.pairs, brought.rejected) == (2, 1, 3)
+    reasons = {("no such pair", 1), ("label is neither 0 nor 1", 1), ("label is no number", 1)}
+    assert set(brought.reasons) == reasons
     bring_votes(file, "error")  # again: in place of the first
     with Lake(home) as lake:
         votes = lake.read("recorded_votes")
@@ -162,6 +162,18 @@ def test_the_command_says_how_reliable_voters_are_and_takes_scores_of_both_sides
     with pytest.raises(OrchardError, match="voter 'rm' votes 2 times on pair 'one'"):
         bring_votes(file, "error")
     assert bring_votes(file, "mean").votes == 2
+
+
+def test_a_row_that_cannot_be_read_costs_a_file_of_json_only_itself(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "votes.jsonl"
+    said = [0.1 + 0.2, [0.4], "0.25", None, True, math.nan]
+    file.write_text("\n".join(json.dumps({"pair_id": "one", "voter_id": f"v{i}", "p": p}) for i, p in enumerate(said)))
+    brought = bring_votes(file, "error")
+    assert set(brought.reasons) == {("p is no number", 2), ("no p", 1), ("p is not finite", 1)}
+    with Lake(home) as lake:
+        assert lake.read("recorded_votes").sort("voter_id")["p"].to_list() == [0.1 + 0.2, 0.25]
+        rejects = lake.read("rejects")
+    assert rejects.height == 4
 
 
 def test_a_share_and_a_margin_by_one_voter_are_one_line() -> None:

@@ -39,6 +39,18 @@ def test_what_is_no_vote_is_rejected_with_its_reason() -> None:
     ]
 
 
+def test_labels_are_true_and_false_too_and_what_cannot_be_read_is_one_rows_fault() -> None:
+    words = pl.DataFrame({"pair_id": ["a", "b", "c", "d", "e"], "label": ["true", "False", " 1 ", "maybe?", ""]})
+    votes, rejects = read_votes(words)
+    assert votes.select("pair_id", "p").rows() == [("a", 1.0), ("b", 0.0), ("c", 1.0)]
+    assert [(r.row_id, r.reason) for r in rejects] == [("d", "label is no number"), ("e", "no label")]
+    assert rejects[0].row is not None and rejects[0].row["said"] == "maybe?"
+    truths = read_votes(pl.DataFrame({"pair_id": ["a", "b"], "label": [True, False]}))[0]
+    assert truths["p"].to_list() == [1.0, 0.0]
+    shares, rejects = read_votes(pl.DataFrame({"pair_id": ["a", "b", "c"], "p": ["0.1", "n/a", "true"]}))
+    assert shares["p"].to_list() == [0.1] and [r.reason for r in rejects] == ["p is no number"] * 2
+
+
 def test_duplicates_are_an_error_that_names_them_or_their_mean_and_unknown_annotators_have_none() -> None:
     twice = pl.DataFrame({"pair_id": ["a", "a"], "voter_id": ["k", "k"], "label": [1, 0]})
     with pytest.raises(OrchardError, match=r"voter 'k' votes 2 times on pair 'a' in one order \(1 such cases\)"):
@@ -53,7 +65,6 @@ def test_duplicates_are_an_error_that_names_them_or_their_mean_and_unknown_annot
         ({"voter_id": ["k"], "p": [1.0]}, "column 'pair_id' is missing"),
         ({"pair_id": ["a"]}, "exactly one of the columns p, label, margin is needed: found none"),
         ({"pair_id": ["a"], "p": [1.0], "margin": [1.0]}, "exactly one of"),
-        ({"pair_id": ["a"], "p": ["often"]}, "column 'p' holds values that are no numbers"),
     ],
 )
 def test_a_file_of_the_wrong_shape_is_one_line(frame: dict[str, list[object]], says: str) -> None:
