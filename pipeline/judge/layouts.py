@@ -1,6 +1,6 @@
 """Shapes of judged pairs in files: ours, and those of three public sets, brought into ours."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pipeline.errors import OrchardError
@@ -11,6 +11,8 @@ VERDICTS = {
     **dict.fromkeys(("second", "b", "b>a", "b>>a", "[[b>a]]", "[[b>>a]]", "[[b]]"), 0.0),
     **dict.fromkeys(("tie", "a=b", "[[a=b]]", "[[c]]"), 0.5),
 }
+ANNOTATORS = ("annotator1", "annotator2", "annotator3")
+PANDALM = {"instruction", "response1", "response2", "annotator1"}
 SIDES = {"1": "first", "2": "second", "0": "tie"}  # LLMBar's and PandaLM's numbers
 
 
@@ -29,7 +31,7 @@ def layout(columns: list[str], origin: str) -> Callable[[Row], Row]:
         return _llmbar
     if {"question", "response_A", "response_B", "label"} <= have:
         return _judgebench
-    if {"instruction", "response1", "response2", "annotator1"} <= have:
+    if PANDALM <= have:
         return _pandalm
     _check(have, origin)
     return lambda row: row
@@ -67,19 +69,28 @@ def _judgebench(row: Row) -> Row:
     }
 
 
+def annotators(rows: Iterable[tuple[int, Row]]) -> list[tuple[int, Row]]:
+    """PandaLM's rows once for each annotator, named as the judge; a row without any stays one."""
+    named = [(number, row, [name for name in ANNOTATORS if row.get(name) is not None]) for number, row in rows]
+    return [(number, {**row, "judge_id": name}) for number, row, names in named for name in names or (None,)]
+
+
 def _pandalm(row: Row) -> Row:
-    """Three annotators (1, 2, or 0 for a tie); their mean is the label."""
-    found = [row[name] for name in ("annotator1", "annotator2", "annotator3") if row.get(name) is not None]
-    votes = [verdict(_side(side)) for side in found]
+    """Annotators say 1, 2, or 0 for a tie; their mean is the label. One's vote has no seat, as two scores have none."""
+    votes = {name: verdict(_side(row[name])) for name in ANNOTATORS if row.get(name) is not None}
+    mine = votes.get(row.get("judge_id", ""))
+    scores = {} if mine is None else {"first_score": mine, "second_score": 1 - mine}
     first_policy, _, second_policy = str(row.get("cmp_key") or "").partition("_")
     asked = f"{row.get('instruction')}\n\n{row['input']}" if row.get("input") else row.get("instruction")
     return {
         "prompt": asked,
         "first": row.get("response1"),
         "second": row.get("response2"),
-        "label": sum(votes) / len(votes) if votes else None,
+        "label": sum(votes.values()) / len(votes) if votes else None,
         "first_policy": first_policy,
         "second_policy": second_policy,
+        "judge_id": row.get("judge_id"),
+        **scores,
     }
 
 

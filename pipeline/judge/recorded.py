@@ -27,7 +27,7 @@ from pipeline.engine.base import Reject
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
 from pipeline.judge import scored, verdicts
-from pipeline.judge.layouts import VERDICTS, BadRow, Row, layout, verdict
+from pipeline.judge.layouts import PANDALM, VERDICTS, BadRow, Row, annotators, layout, verdict
 from pipeline.judge.names import Names, Place
 
 
@@ -89,6 +89,8 @@ def _one_judgement_a_row(
     named = verdicts.judges(rows)
     if named:
         return verdicts.expanded(rows, named), verdicts.COLUMNS, []
+    if PANDALM <= set(columns):
+        return annotators(rows), columns, []
     return scored.pairs(rows, origin) if scored.COLUMNS <= set(columns) else (rows, columns, [])
 
 

@@ -72,6 +72,23 @@ def test_labelled_pairs_of_llmbar_and_pandalm_come_in_by_their_own_columns(home:
     assert {split["first_policy"], split["second_policy"]} == {"bloom-7b", "opt-7b"}
 
 
+def test_each_of_pandalms_annotators_is_a_voter_of_its_own(home: Path) -> None:
+    brought = bring(DATA / "pandalm.json", JudgeSettings())
+    assert brought.votes == 3 * 3 * 2  # pairs, annotators, orders: people's votes have no seat
+    with Lake(home) as lake:
+        pairs = {p["pair_id"]: p for p in lake.read("recorded_pairs").to_dicts()}
+        votes = lake.read("votes")
+    split = next(p for p in pairs.values() if "keep a promise" in (p["first"], p["second"]))
+    seen = votes.filter(first_id=split["first_id"], second_id=split["second_id"])
+    last = 0.0 if split["first"] == "keep a promise" else 1.0
+    said = {"annotator1": 0.5, "annotator2": 0.5, "annotator3": last}  # tie, tie, the longer answer
+    assert dict(seen.select("judge_id", "p_first").iter_rows()) == said
+    shared = {"instruction": "q", "response1": "a", "response2": "b", "annotator2": None}
+    found = take({**shared, "annotator1": 1}, {**shared, "response2": "c", "annotator1": 7})
+    assert sorted(found.votes["p_first"]) == [0.0, 1.0] and set(found.votes["judge_id"]) == {"annotator1"}
+    assert [r.reason for r in found.rejects] == ["verdict 7 is none of first, second and tie"]
+
+
 def test_verdicts_by_pair_id_find_the_pairs_of_an_earlier_import(home: Path) -> None:
     """JudgeBench's two files: pairs with texts, and a judge's verdicts in both orders, the swapped one as printed."""
     pairs = [
