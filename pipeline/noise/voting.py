@@ -110,15 +110,21 @@ def imported(pairs: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:
     """Rows of `recorded_votes` on these pairs as a frame for `read_votes`: pair_id, voter_id, order, p, margin.
 
     A vote belongs to the two sides and not to the label: where chosen and rejected have been exchanged since the
-    import, or the same two sides are a pair of another variant, it is turned round, or taken over.
+    import, or the same two sides are a pair of another variant, it is turned round, or taken over. What a voter said
+    of the same two sides as pairs of several variants is one vote, the mean; what it said twice of one pair stays two.
     """
     sides = pairs.select("pair_id", "chosen_id", "rejected_id")
-    same = sides.join(votes.drop("pair_id"), on=["chosen_id", "rejected_id"])
+    known = votes.rename({"pair_id": "of"})
+    same = sides.join(known, on=["chosen_id", "rejected_id"])
     turned = sides.join(
-        votes.drop("pair_id"), left_on=["chosen_id", "rejected_id"], right_on=["rejected_id", "chosen_id"]
+        known, left_on=["chosen_id", "rejected_id"], right_on=["rejected_id", "chosen_id"]
     ).with_columns(p=1 - pl.col("p"), margin=-pl.col("margin"))
-    columns = ["pair_id", "voter_id", "order", "p", "margin"]
-    return pl.concat([same.select(columns), turned.select(columns)]).sort(columns)
+    keys, columns = ["pair_id", "voter_id", "order"], ["pair_id", "voter_id", "order", "p", "margin"]
+    every = pl.concat([same.select(*columns, "of"), turned.select(*columns, "of")]).sort(*columns, "of")
+    named = every.filter(pl.col("voter_id") != UNKNOWN).with_columns(time=pl.int_range(pl.len()).over(*keys, "of"))
+    merged = named.group_by(*keys, "time").agg(pl.col("p", "margin").mean())
+    nobody = every.filter(pl.col("voter_id") == UNKNOWN)
+    return pl.concat([merged.select(columns), nobody.select(columns)]).sort(columns)
 
 
 def judged(pairs: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:

@@ -185,6 +185,24 @@ def test_a_share_and_a_margin_by_one_voter_are_one_line() -> None:
         from_elsewhere(pairs, tables.empty("votes"), frame, "error")
 
 
+def test_votes_on_the_same_two_sides_as_pairs_of_two_variants_are_one_and_a_repeated_one_stays_an_error() -> None:
+    pairs = pairs_of(["a"])
+    vote = {"origin": "f", "chosen_id": "a a", "rejected_id": "a b", "voter_id": "k", "order": ""}
+    turned = {**vote, "chosen_id": "a b", "rejected_id": "a a"}
+    said = [{**vote, "pair_id": "one", "p": 0.9}, {**turned, "pair_id": "two", "p": 0.3}]
+    nobody = [{**row, "voter_id": "unknown"} for row in said]
+
+    def found(rows: list[dict[str, object]]) -> list[tuple[object, ...]]:
+        numbered = [{**row, "vote_id": str(i)} for i, row in enumerate(rows)]
+        frame = pl.DataFrame(numbered, schema=tables.empty("recorded_votes").schema)
+        return from_elsewhere(pairs, tables.empty("votes"), frame, "error")[0].select("voter_id", "p").rows()
+
+    assert found(said) == [("k", pytest.approx((0.9 + 0.7) / 2))]
+    assert found(nobody) == [("unknown", pytest.approx(0.7)), ("unknown", 0.9)]  # perhaps two people
+    with pytest.raises(OrchardError, match="voter 'k' votes 2 times on pair 'a'"):
+        found([*said, said[0]])
+
+
 def test_files_that_bring_the_texts_of_their_pairs_are_no_files_of_votes() -> None:
     assert holds_votes(["pair_id", "voter_id", "p"])
     assert not holds_votes(["pair_id", "question", "response_A", "response_B", "label"])  # JudgeBench
