@@ -170,11 +170,12 @@ def pair_votes(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         from pipeline.noise.voting import pair_votes as votes_of
 
         source = source_of(settings)
-        pairs = sides(voted_on(shop.lake, settings), shop.base, settings.noise.max_length)[0]
+        pairs = voted_on(shop.lake, settings)
+        fitting = sides(pairs, shop.base, settings.noise.max_length)[0]  # scores name texts by their tokens
         votes, rejects = from_elsewhere(
             pairs, shop.lake.read("votes"), shop.lake.read("recorded_votes"), settings.noise.duplicates
         )
-        rows = votes_of(pairs, shop.lake.read("scores"), source)
+        rows = votes_of(fitting, shop.lake.read("scores"), source)
         rows = pl.concat([rows, recorded_votes(pairs, votes, source)])
         return Made(
             rows, rejects, {"margins": plots.histogram(rows["margin"].drop_nulls().to_list(), "margin", "votes")}

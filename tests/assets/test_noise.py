@@ -14,6 +14,9 @@ from pipeline import config
 from pipeline.engine.model import Model
 from pipeline.ids import content_id
 from pipeline.preferences.build import identity
+from pipeline.store import Commit, Lake
+from tests.preferences.test_build import frame
+from tests.training.toy import save_tokenizer
 
 QUERY = "SELECT a.prompt_id, a.text AS chosen, b.text AS rejected FROM responses a JOIN responses b USING (prompt_id)"
 PROFILE = """
@@ -68,3 +71,30 @@ def test_a_voted_variant_is_another_one_where_its_source_is(tmp_path: Path, reci
         found.append([identity(name, settings) for name in ("voted_flip", "voted_flip_random", "outcome")])
     assert found[0][0] != found[1][0] and found[0][1] != found[1][1]
     assert found[0][2] == found[1][2] == []
+
+
+def test_peoples_votes_on_a_pair_that_is_too_long_for_the_heads_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_tokenizer(tmp_path)
+    monkeypatch.setenv("ORCHARD_HOME", str(tmp_path))
+    monkeypatch.setattr(Workshop, "base", Model(tmp_path, "m@0"))
+    prompt = {"pool": "x", "task": "x", "split": "train", "answer": "7", "verifier": "number", "source": "t",
+              "licence": "none", "prompt_id": "p", "messages": [{"role": "user", "content": "?"}]}  # fmt: skip
+    response = {"prompt_id": "p", "policy_id": "m", "on_policy": True, "draw": 0, "sampling": "{}", "tokens": 1,
+                "prompt_tokens": 1, "logprob_mean": -1.0, "finish_reason": "stop"}  # fmt: skip
+    responses = [{"response_id": "good", "text": "7" * 99, "correct": True},
+                 {"response_id": "bad", "text": "8", "correct": False}]  # fmt: skip
+    vote = {"vote_id": "1", "origin": "f", "pair_id": "any", "chosen_id": "good", "rejected_id": "bad", "order": "",
+            "voter_id": "ann", "p": 0.8}  # fmt: skip
+    with Lake(tmp_path) as lake:
+        lake.write("prompts", frame("prompts", [prompt]), Commit("test"))
+        lake.write("responses", frame("responses", responses, **response), Commit("test"))
+        lake.write("recorded_votes", frame("recorded_votes", [vote]), Commit("test"))
+    (tmp_path / "p.yaml").write_text(
+        "pools: [{name: x, size: 1}]\nnoise: {method: none, max_length: 50}\nvalidation: {variants: [voted_flip]}\n"
+    )
+    shop = Workshop(profile=str(tmp_path / "p.yaml"))
+    assert dg.materialize([noise.pair_votes], resources={"shop": shop}).success
+    with Lake(tmp_path) as lake:
+        assert lake.read("pair_votes").select("chosen_id", "voter_id", "p").rows() == [("good", "ann", 0.8)]
