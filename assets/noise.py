@@ -256,7 +256,7 @@ def _judge(shop: Workshop) -> tuple[pl.DataFrame, pl.DataFrame]:
     group_name="noise",
     kinds={"torch", "parquet"},
     owners=OWNERS,
-    deps=[scores],
+    deps=[scores, votes_asset],
     code_version=CODE,
     metadata={"dagster/column_schema": column_schema("noise_tests")},
     description="Labels flipped on purpose: which score finds them, and which treatment mends the reward model.",
@@ -270,19 +270,28 @@ def noise_tests(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         found = self_test(shop.lake, shop.settings, shop.base)
         return Made(found.rows, (), {"right_labels": plots.curves(found.accuracy_by_decile, "decile", "share right")})
 
-    recipe = Recipe("noise_tests", "noise test", CODE, _settings(shop), parents=_parents(shop))
+    parents = (*_parents(shop), "votes", "recorded_votes")
+    recipe = Recipe("noise_tests", "noise test", CODE, _settings(shop), parents=parents)
     return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
 
 
 def self_test(lake: Lake, settings: Settings, model: Model) -> "SelfTest":
     """The self-test on the pairs of the source variant; also behind `orchard noise-test`."""
     from pipeline.noise.selftest import noise_test
-    from pipeline.noise.voting import margins
+    from pipeline.noise.voting import from_elsewhere, margins
 
     clean = settings.model_copy(update={"noise": settings.noise.model_copy(update={"inject": 0.0})})
     with bar("features") as advance:
         pairs, found, _ = texts_of(lake, clean, model, advance)
-    others = margins(pairs, _external_scores(clean, pairs)[0])
+    votes, recorded = lake.read("votes"), lake.read("recorded_votes")
+    said = from_elsewhere(pairs, votes, recorded, settings.noise.duplicates)[0]
+    names = ["pair_id", "voter_id", "margin"]
+    others = pl.concat(
+        [
+            margins(pairs, _external_scores(clean, pairs)[0]).select(names),
+            said.with_columns(margin=pl.coalesce("margin", pl.col("p") - 0.5)).select(names),
+        ]
+    )
     with bar("noise test") as advance:
         return noise_test(found, pairs, settings.noise, settings.seed, advance, others)
 

@@ -1,6 +1,6 @@
 """Settings of reward models that vote."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -68,7 +68,7 @@ class NoiseSettings(Section):
     centre: float = Field(0.85, ge=0, le=1)  # quantile of a prompt's rewards that centres them; second-hand
     duplicates: Literal["error", "mean"] = "error"  # same voter, pair and order twice
     inject: float = Field(0.0, ge=0, lt=1)  # training labels flipped on purpose before the vote: treatments by DPO
-    test_shares: tuple[float, ...] = (0.1, 0.2, 0.4)  # labels that the self-test flips
+    test_shares: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.1, 0.2, 0.4)  # labels that the self-test flips
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:

@@ -18,7 +18,7 @@ from pipeline.noise.heads import fit_heads, train_heads
 from pipeline.noise.measure import Measured, auroc, mean_of, precision_at
 from pipeline.noise.strength import by_decile, label_noise, strengths
 from pipeline.noise.targets import Targets
-from pipeline.noise.treatments import TREATMENTS, Doubts, Treated, untouched
+from pipeline.noise.treatments import ALIKE, TREATMENTS, Doubts, Treated, untouched
 
 HELD_OUT = 0.25  # share of prompts, by hash, whose labels stay as they are and measure the accuracy
 FEWEST = 20  # pairs to learn from
@@ -61,12 +61,14 @@ def noise_test(
 
     Scorers are judged on the flipped pairs themselves; a treatment by the accuracy of reward heads trained after it,
     on prompts that nothing was flipped on. Controls are the same treatments with permuted votes (random removal and
-    random flips of the same size among them), `none` (noisy labels as they are) and `oracle` (the flipped pairs
-    flipped back). Labels that were wrong before count as right: the numbers say what happens to added noise.
+    random flips of the same size among them; not rdpo, which treats all pairs alike), `none` (noisy labels as they
+    are) and `oracle` (the flipped pairs flipped back). Labels that were wrong before count as right: the numbers say
+    what happens to added noise.
 
     Args:
         pairs: as `features.sides` gives them: pair_id, prompt_id, and for either side its text id and tokens.
-        others: pair_id, voter_id, margin: voters from elsewhere, which know nothing of the flips; scorers too.
+        others: pair_id, voter_id, margin: voters from elsewhere, which know nothing of the flips; scorers too. Only the
+            order of a voter's margins counts; several on a pair (of nobody who was named) are averaged.
 
     Raises:
         OrchardError: too few pairs or prompts.
@@ -75,7 +77,7 @@ def noise_test(
     rows: list[dict[str, object]] = []
     figure: dict[str, Curve] = {}
     source = settings.source
-    steps = 2 * len(settings.test_shares) * len(TREATMENTS)
+    steps = len(settings.test_shares) * (2 * len(TREATMENTS) + 1 - len(ALIKE))  # none, oracle, treatments, controls
     done = 0
     for share in settings.test_shares:
         flipped = _flips(data, share)
@@ -163,7 +165,7 @@ def _from_elsewhere(data: _Data, flipped: npt.NDArray[np.bool_], others: pl.Data
     """Scores of the pairs to learn from by voters from elsewhere; a pair without their vote scores 0, of two minds."""
     found = {}
     for (voter,), rows in () if others is None else others.sort("voter_id").group_by("voter_id", maintain_order=True):
-        known = dict(rows.select("pair_id", "margin").iter_rows())
+        known = dict(rows.group_by("pair_id").agg(pl.col("margin").sort().mean()).iter_rows())
         margin = np.array([known.get(key, 0.0) for key in data.keys])
         found[str(voter)] = np.where(flipped, margin, -margin)[~data.held]
     return found
@@ -193,8 +195,8 @@ def _treatments(
     yield "control", "oracle", *_compare(data, _accuracy(data, noisy, oracle, settings, seed), baseline, seed)
     permuted = doubts.permuted([unit_for("permuted votes", key) for key in doubts.keys])
     for kind, votes in (("treatment", doubts), ("control", permuted)):
-        for name, treatment in list(TREATMENTS.items())[1:]:  # none is the baseline
-            found = _accuracy(data, noisy, treatment(votes, settings), settings, seed)
+        for name in [name for name in TREATMENTS if name not in (ALIKE if kind == "control" else {"none"})]:
+            found = _accuracy(data, noisy, TREATMENTS[name](votes, settings), settings, seed)
             yield (
                 kind,
                 name if kind == "treatment" else f"{name}, votes permuted",

@@ -130,4 +130,5 @@ TREATMENTS: dict[str, Treatment] = {
     "weight": weight,
     "rdpo": rdpo,
 }
+ALIKE = {"none", "rdpo"}  # do the same with every label of a source: votes of other pairs would change nothing
 LOSSES = {"margin": "margin", "soft": "soft_margin", "flip_margin": "margin", "rdpo": "rdpo"}  # others: the profile's

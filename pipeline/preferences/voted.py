@@ -9,7 +9,7 @@ from pipeline.config import NoiseSettings, Settings
 from pipeline.errors import OrchardError
 from pipeline.ids import unit_for
 from pipeline.noise.coding import Floats
-from pipeline.noise.treatments import LOSSES, TREATMENTS, Doubts, Treated
+from pipeline.noise.treatments import ALIKE, LOSSES, TREATMENTS, Doubts, Treated
 from pipeline.preferences.exchange import exchange, inject
 from pipeline.preferences.variant import Build, Variant
 from pipeline.store import Lake
@@ -25,7 +25,10 @@ METHODS = {
     "rdpo": "estimated flip rate of the labels' source",
 }
 
-NO_CONTROL = "it treats nothing: the others of its family are compared with it"
+NO_CONTROL = {
+    "none": "it treats nothing: the others of its family are compared with it",
+    "rdpo": "one flip rate for all labels of a source: permuted votes would change nothing",
+}
 
 
 def source_of(settings: Settings) -> str:
@@ -44,7 +47,7 @@ def variants(pairs_of: Callable[[str, Lake, Settings], pl.DataFrame]) -> tuple[V
     """The family; `pairs_of` gives the pairs of the source variant (the registry, which is made from this)."""
     found = []
     for name, method in METHODS.items():
-        for control in (False, True) if name != "none" else (False,):
+        for control in (False,) if name in ALIKE else (False, True):
             found.append(
                 Variant(
                     f"voted_{name}_random" if control else f"voted_{name}",
@@ -55,7 +58,7 @@ def variants(pairs_of: Callable[[str, Lake, Settings], pl.DataFrame]) -> tuple[V
                     loss=LOSSES.get(name),
                     control_of=f"voted_{name}" if control else None,
                     source=source_of,
-                    no_control=NO_CONTROL if name == "none" else None,
+                    no_control=NO_CONTROL.get(name),
                 )
             )
     return tuple(found)

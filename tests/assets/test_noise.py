@@ -4,17 +4,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
 import pytest
 
 from assets import noise
 from assets.noise import NOISE
 from assets.produce import Recipe
 from assets.workshop import Workshop
-from pipeline import config
+from pipeline import config, tables
 from pipeline.engine.model import Model
 from pipeline.ids import content_id
 from pipeline.preferences.build import identity
 from pipeline.store import Commit, Lake
+from tests.noise.test_selftest import drawn
 from tests.preferences.test_build import frame
 from tests.training.toy import save_tokenizer
 
@@ -50,6 +52,7 @@ def asked(folder: Path, recipes: dict[str, Recipe], query: str, clip: float = 0.
     shop = Workshop(profile=str(folder / "p.yaml"))
     for asset in NOISE:
         asset.op.compute_fn.decorated_fn(dg.build_asset_context(), shop)  # type: ignore[union-attr]
+    assert {"votes", "recorded_votes"} <= set(recipes["noise_tests"].parents)
     assert set(recipes) == {"scores", "pair_votes", "pair_strengths", "voters", "noise_tests"}
     return {name: content_id(recipe.settings) for name, recipe in recipes.items()}
 
@@ -98,3 +101,24 @@ def test_peoples_votes_on_a_pair_that_is_too_long_for_the_heads_count(
     assert dg.materialize([noise.pair_votes], resources={"shop": shop}).success
     with Lake(tmp_path) as lake:
         assert lake.read("pair_votes").select("chosen_id", "voter_id", "p").rows() == [("good", "ann", 0.8)]
+
+
+def test_people_and_judges_are_scorers_of_the_self_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    features, pairs = drawn(120)
+    monkeypatch.setattr(noise, "texts_of", lambda *_: (pairs, features, []))
+    monkeypatch.setattr(noise, "_external_scores", lambda *_: (tables.empty("scores"), []))
+    keys = ["pair_id", "chosen_id", "rejected_id"]
+    votes = pairs.select(*keys, vote_id="pair_id", origin=pl.lit("f"), voter_id=pl.lit("ann"), order=pl.lit(""), p=0.9)
+    judged = pairs.select(
+        vote_id="pair_id", prompt_id="prompt_id", first_id="chosen_id", second_id="rejected_id", judge_id=pl.lit("j"),
+        criterion=pl.lit("help"), method=pl.lit("pairwise"), p_first=0.1, source=pl.lit("model"), tokens=0,
+        origin=pl.lit("responses"),
+    )  # fmt: skip
+    own = config.NoiseSettings(models=1, folds=2, min_steps=1, epochs=1, test_shares=(0.2,))
+    settings = config.load("quick").model_copy(update={"noise": own})
+    with Lake(tmp_path) as lake:
+        lake.write("recorded_votes", frame("recorded_votes", votes.to_dicts()), Commit("test"))
+        lake.write("votes", frame("votes", judged.to_dicts()), Commit("test"))
+        rows = noise.self_test(lake, settings, Model(tmp_path, "m@0")).rows
+    found = dict(rows.filter(metric="auroc").select("name", "value").iter_rows())
+    assert (found["ann"], found["j on help"]) == (1.0, 0.0)  # right of every label before the flips, and wrong of each

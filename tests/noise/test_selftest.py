@@ -1,8 +1,11 @@
 """The self-test on features whose reward was drawn here, so that the right answers are known."""
 
+import math
+
 import numpy as np
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from pipeline.config import NoiseSettings
 from pipeline.errors import OrchardError
@@ -74,6 +77,10 @@ def test_a_treatment_lies_between_none_and_the_oracle_and_above_its_control(foun
         assert none + 0.02 < mine["value"] < oracle and mine["value"] > control["value"] + 0.02
     assert value(found, 0.4, "flip, votes permuted", "accuracy")["gain_high"] < 0  # random flips do harm
     assert value(found, 0.4, "none", "accuracy")["gain"] == 0.0
+    # rDPO weighs all pairs alike, so that its votes cannot be permuted.
+    controls = set(found.rows.filter(kind="control", flipped_share=0.4)["name"])
+    treated = {"flip", "margin", "soft", "flip_margin", "drop", "weight"}
+    assert controls == {"none", "oracle", *(f"{name}, votes permuted" for name in treated)}
 
 
 def test_strong_labels_are_right_and_weak_ones_are_the_flipped_ones(found: SelfTest) -> None:
@@ -85,8 +92,25 @@ def test_a_voter_from_elsewhere_is_a_scorer_that_knows_nothing_of_the_flips() ->
     features, pairs = drawn(120)
     sure = pl.DataFrame({"pair_id": pairs["pair_id"], "voter_id": "rm@1", "margin": 2.0})  # right of every true label
     settings = SETTINGS.model_copy(update={"test_shares": (0.2,)})
-    found = noise_test(features, pairs, settings, 0, None, sure)
+    steps: list[tuple[int, int]] = []
+    found = noise_test(features, pairs, settings, 0, lambda done, of: steps.append((done, of)), sure)
+    assert steps == [(i + 1, 15) for i in range(15)]  # none, oracle, seven treatments, six controls
     assert value(found, 0.2, "rm@1", "auroc")["value"] == value(found, 0.2, "rm@1", "precision_at_k")["value"] == 1.0
+
+
+def test_several_votes_of_nobody_who_was_named_are_averaged() -> None:
+    features, pairs = drawn(120)
+    both = [pl.DataFrame({"pair_id": pairs["pair_id"], "voter_id": "unknown", "margin": m}) for m in (0.5, -0.3)]
+    settings = SETTINGS.model_copy(update={"test_shares": (0.2,), "models": 1, "min_steps": 1, "epochs": 1})
+    for votes in (both, both[::-1]):
+        found = noise_test(features, pairs, settings, 0, None, pl.concat(votes))
+        assert value(found, 0.2, "unknown", "auroc")["value"] == 1.0
+
+
+@pytest.mark.parametrize("share", [10.0, 1.0, 0.0, -0.1, math.nan])
+def test_a_share_of_flips_is_between_0_and_1(share: float) -> None:
+    with pytest.raises(ValidationError):
+        NoiseSettings(test_shares=(share,))
 
 
 def test_the_order_of_rows_changes_nothing() -> None:
