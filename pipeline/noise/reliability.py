@@ -93,23 +93,72 @@ class _Fit:
     converged: bool
 
 
+@dataclass
+class _Step:
+    to: Floats  # where one step of EM leads
+    w: Floats  # (pairs,) P(chosen is better) where it starts
+    height: float  # log posterior where it starts, up to a constant
+
+
 def _fit(coded: Coded, course: _Course, *, coins: int, free_prior: bool) -> _Fit:
-    said = np.full((2, len(coded.voter_ids)), course.start)
-    base = coded.prior
-    w, change = expit(base), 1.0
+    """EM's own fixed point, by SQUAREM: after two steps of EM a leap along them, and a step from where it ends.
+
+    A leap that would lower the posterior is taken back, so that it never falls; every step counts as an iteration.
+    """
+    shape = (2, len(coded.voter_ids))
+    at = np.append(np.full(2 * shape[1], course.start), [0.5] * free_prior)  # coins, and the share of right labels
+    trail, back, floor = [at], None, -np.inf
+    fit = _Fit(at[: 2 * shape[1]].reshape(shape), expit(coded.prior), course.limit, False)
     for iteration in range(1, course.limit + 1):
-        right, wrong = likelihoods(coded, said)
-        evidence = np.log(right) - np.log(wrong)
-        w = expit(base + np.bincount(coded.pair, evidence[coded.kind], len(base)))
-        new = _coins(coded, said, w, coins, course.pseudo)
-        change = float(np.max(np.abs(new - said), initial=0.0))
-        said = new
-        if free_prior:
-            share = (w.sum() + course.pseudo) / (len(w) + 2 * course.pseudo)
-            base = np.full_like(base, np.log(share) - np.log1p(-share))
-        if change < course.tolerance:
-            return _Fit(said, w, iteration, True)
-    return _Fit(said, w, course.limit, False)
+        step = _step(coded, at, coins, course.pseudo)
+        if back is not None and not step.height >= floor:
+            at, trail, back = back, [back], None
+            continue
+        change = float(np.max(np.abs(step.to - at), initial=0.0))
+        fit = _Fit(step.to[: 2 * shape[1]].reshape(shape), step.w, iteration, change < course.tolerance)
+        if fit.converged:
+            break
+        at, back = step.to, None
+        trail.append(at)
+        if len(trail) == 3:
+            leap = _leap(*trail)
+            trail = [at] if leap is None else []
+            at, back, floor = (at, None, floor) if leap is None else (leap, at, step.height)
+    return fit
+
+
+def _leap(x: Floats, one: Floats, two: Floats) -> Floats | None:
+    """Varadhan and Roland 2008 (Scand. J. Statist. 35, 335-353), scheme S3; null where it would go no further than EM.
+
+    x - 2 a r + a^2 v with a = -|r| / |v|, whose a = -1 is EM's second step. The leap is cut until all is within (0, 1)
+    and on the second step's side of 1/2: beyond it lies the mirrored optimum, which EM would not have gone to.
+    """
+    r, v = one - x, two - 2 * one + x
+    size = float(np.linalg.norm(v))
+    a = -float(np.linalg.norm(r)) / size if size > 0 else -1.0
+    while a < -1.01:
+        leap: Floats = x - 2 * a * r + a * a * v
+        if leap.min() > 0 and leap.max() < 1 and ((leap - 0.5) * (two - 0.5) >= 0).all():
+            return leap
+        a = (a - 1) / 2
+    return None
+
+
+def _step(coded: Coded, at: Floats, coins: int, pseudo: float) -> _Step:
+    """One E- and one M-step from `at`: both coins of every voter, and the share of right labels where it is free."""
+    n = 2 * len(coded.voter_ids)
+    said, share = at[:n].reshape(2, -1), at[n:]
+    base = coded.prior if not len(share) else np.full_like(coded.prior, np.log(share) - np.log1p(-share))
+    likely = likelihoods(coded, said)
+    right, wrong = np.log(likely)
+    odds = base + np.bincount(coded.pair, (right - wrong)[coded.kind], len(base))
+    w = expit(odds)
+    given = at if coins == 2 else at[n // 2 :]  # one coin is written twice
+    height = coded.count @ wrong + np.sum(np.logaddexp(0, odds) - np.logaddexp(0, base))
+    height += pseudo * np.sum(np.log(given) + np.log1p(-given)) if pseudo else 0.0
+    new = _coins(coded, said, likely, w, coins, pseudo).ravel()
+    shares = (w.sum(keepdims=True) + pseudo) / (len(w) + 2 * pseudo) if len(share) else share
+    return _Step(np.append(new, shares), w, float(height))
 
 
 def likelihoods(coded: Coded, said: Floats) -> tuple[Floats, Floats]:
@@ -119,10 +168,12 @@ def likelihoods(coded: Coded, said: Floats) -> tuple[Floats, Floats]:
     return chosen * p + (1 - chosen) * (1 - p), rejected * (1 - p) + (1 - rejected) * p
 
 
-def _coins(coded: Coded, said: Floats, w: Floats, coins: int, pseudo: float) -> Floats:
+def _coins(
+    coded: Coded, said: Floats, likely: tuple[Floats, Floats], w: Floats, coins: int, pseudo: float
+) -> Floats:
     """The M-step: expected right votes over expected votes, for each voter."""
     chosen, rejected = said[:, coded.voter]
-    right, wrong = likelihoods(coded, said)
+    right, wrong = likely
     mass = np.bincount(coded.kind, w[coded.pair], len(coded.p)).astype(np.float64)  # (u,) votes where chosen is better
     hits = (
         coded.per_voter(mass * chosen * coded.p / right),

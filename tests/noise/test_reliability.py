@@ -74,6 +74,36 @@ def test_dawid_skene_agrees_with_crowd_kit() -> None:
     assert np.abs(ours["p"].to_numpy() - expected).max() < 2e-3
 
 
+def plain_em(p: np.ndarray, start: float) -> tuple[np.ndarray, np.ndarray, int]:
+    """EM as it is written, with one right and one wrong pseudo vote: etas, posteriors and steps. p: (pairs, voters)."""
+    eta_, steps = np.full(p.shape[1], start), 0
+    while True:
+        steps += 1
+        right, wrong = eta_ * p + (1 - eta_) * (1 - p), eta_ * (1 - p) + (1 - eta_) * p
+        w = right.prod(axis=1) / (right.prod(axis=1) + wrong.prod(axis=1))
+        hits = (w[:, None] * eta_ * p / right + (1 - w)[:, None] * eta_ * (1 - p) / wrong).sum(axis=0)
+        new = (hits + 1) / (len(p) + 2)
+        if np.abs(new - eta_).max() < 1e-12:
+            return new, w, steps
+        eta_ = new
+
+
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("etas", [ETAS, {**ETAS, "liar": 0.2}, {"a": 0.6, "b": 0.55, "c": 0.65}])
+def test_leaps_end_where_plain_em_ends_after_fewer_steps(soft: bool, etas: dict[str, float]) -> None:
+    w = world(600, etas)
+    high = np.sqrt(np.random.default_rng(0).random(w.votes.height))
+    shares = pl.when(pl.col("p") == 1).then(pl.Series(high)).otherwise(1 - pl.Series(high))
+    votes = w.votes.with_columns(p=shares if soft else pl.col("p"))
+    wide = votes.pivot("voter_id", index="pair_id", values="p").sort("pair_id").drop("pair_id")
+    expected, posterior, steps = plain_em(wide.to_numpy(), 0.9)
+    found = lcpo(votes, tolerance=1e-10)
+    for name, value in zip(wide.columns, expected, strict=True):
+        assert eta(found)[name] == pytest.approx(value, abs=1e-6)
+    assert found.pairs["p"].to_numpy() == pytest.approx(posterior, abs=1e-6)
+    assert found.converged and found.iterations < (steps / 3 if soft else steps)
+
+
 def test_the_one_coin_model_finds_the_maximum_of_the_likelihood() -> None:
     w = world(1500, {**ETAS, "d": 0.7}, seen=0.8, clean=0.6)
     wide = w.votes.pivot("voter_id", index="pair_id", values="p")
