@@ -30,7 +30,15 @@ if TYPE_CHECKING:
 CODE = code_version("pipeline/noise", "pipeline/preferences", "pipeline/training/reward.py", "pipeline/tables")
 UNUSED = {"status": "no variant of this profile uses it"}
 LABEL_TRUTH = config.ROOT / "sql" / "label_truth.sql"
-AFTERWARDS = {"start", "flip_share", "drop_share", "soft", "duplicates", "test_shares"}  # settings that no score reads
+AFTERWARDS = {
+    "start",
+    "combine",
+    "flip_share",
+    "drop_share",
+    "soft",
+    "duplicates",
+    "test_shares",
+}  # settings that no score reads
 Advance = Callable[[int, int], None]
 
 
@@ -135,6 +143,13 @@ def _external_scores(settings: Settings, pairs: pl.DataFrame) -> tuple[pl.DataFr
     return external_scores(pairs, said, settings.noise.centre)
 
 
+def _heard(scores: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """The scores of the voters that the profile hears: external models each, or together."""
+    from pipeline.noise.combine import together
+
+    return together(scores) if settings.noise.combine == "log_sigmoid" else scores
+
+
 def local_voters(settings: Settings) -> list[ModelSettings]:
     """External voters whose weights are read here: a change of them changes the scores."""
     return [ModelSettings(name=v.model, revision=v.revision) for v in settings.noise.external if v.model is not None]
@@ -175,7 +190,7 @@ def pair_votes(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         votes, rejects = from_elsewhere(
             pairs, shop.lake.read("votes"), shop.lake.read("recorded_votes"), settings.noise.duplicates
         )
-        rows = votes_of(fitting, shop.lake.read("scores"), source)
+        rows = votes_of(fitting, _heard(shop.lake.read("scores"), settings), source)
         rows = pl.concat([rows, recorded_votes(pairs, votes, source)])
         return Made(
             rows, rejects, {"margins": plots.histogram(rows["margin"].drop_nulls().to_list(), "margin", "votes")}
@@ -288,7 +303,7 @@ def self_test(lake: Lake, settings: Settings, model: Model) -> "SelfTest":
     names = ["pair_id", "voter_id", "margin"]
     others = pl.concat(
         [
-            margins(pairs, _external_scores(clean, pairs)[0]).select(names),
+            margins(pairs, _heard(_external_scores(clean, pairs)[0], settings)).select(names),
             said.with_columns(margin=pl.coalesce("margin", pl.col("p") - 0.5)).select(names),
         ]
     )

@@ -57,6 +57,7 @@ class NoiseSettings(Section):
     weight_decay: float = Field(0.1, ge=0)  # of heads; our choice
     tune: TuneSettings = TuneSettings()
     external: tuple[VoterSettings, ...] = ()
+    combine: Literal["none", "log_sigmoid"] = "none"  # log_sigmoid: external rewards summed over aspects, as one voter
     use_margin: bool = False  # the pairs' margin in the Bradley-Terry loss
     length_penalty: float = Field(0.0, ge=0)  # on the squared correlation of reward margin and length; our choice
     max_length: int = Field(1024, ge=8)  # tokens of context and text

@@ -168,9 +168,7 @@ def likelihoods(coded: Coded, said: Floats) -> tuple[Floats, Floats]:
     return chosen * p + (1 - chosen) * (1 - p), rejected * (1 - p) + (1 - rejected) * p
 
 
-def _coins(
-    coded: Coded, said: Floats, likely: tuple[Floats, Floats], w: Floats, coins: int, pseudo: float
-) -> Floats:
+def _coins(coded: Coded, said: Floats, likely: tuple[Floats, Floats], w: Floats, coins: int, pseudo: float) -> Floats:
     """The M-step: expected right votes over expected votes, for each voter."""
     chosen, rejected = said[:, coded.voter]
     right, wrong = likely

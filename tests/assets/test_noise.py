@@ -14,7 +14,10 @@ from assets.workshop import Workshop
 from pipeline import config, tables
 from pipeline.engine.model import Model
 from pipeline.ids import content_id
+from pipeline.noise.combine import TOGETHER
+from pipeline.noise.elsewhere import external_scores
 from pipeline.preferences.build import identity
+from pipeline.rewards.texts import Said
 from pipeline.store import Commit, Lake
 from tests.noise.test_selftest import drawn
 from tests.preferences.test_build import frame
@@ -122,3 +125,26 @@ def test_people_and_judges_are_scorers_of_the_self_test(tmp_path: Path, monkeypa
         rows = noise.self_test(lake, settings, Model(tmp_path, "m@0")).rows
     found = dict(rows.filter(metric="auroc").select("name", "value").iter_rows())
     assert (found["ann"], found["j on help"]) == (1.0, 0.0)  # right of every label before the flips, and wrong of each
+
+
+def test_external_models_are_heard_each_or_together_as_the_profile_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features, pairs = drawn(120)
+    sides = [
+        pairs.select("prompt_id", text_id=f"{side}_text_id", response_id=f"{side}_id", raw=pl.lit(raw))
+        for side, raw in (("chosen", 1.0), ("rejected", -1.0))
+    ]
+    said = Said("x", dict(pl.concat(sides).select("text_id", "raw").iter_rows()), {})
+    other = Said("y", {key: 0.5 * value for key, value in said.rewards.items()}, {})
+    scores = external_scores(pairs, [(said, "help"), (other, "safe")], 0.85)
+    monkeypatch.setattr(noise, "texts_of", lambda *_: (pairs, features, []))
+    monkeypatch.setattr(noise, "_external_scores", lambda *_: scores)
+    names = []
+    for how in ("none", "log_sigmoid"):
+        own = config.NoiseSettings(models=1, folds=2, min_steps=1, epochs=1, test_shares=(0.2,), combine=how)
+        settings = config.load("quick").model_copy(update={"noise": own})
+        with Lake(tmp_path) as lake:
+            rows = noise.self_test(lake, settings, Model(tmp_path, "m@0")).rows.filter(metric="auroc")
+        names.append(set(rows.filter(value=1.0)["name"]))
+    assert names[0] >= {"x", "y"} and names[1] & {"x", "y", TOGETHER} == {TOGETHER}

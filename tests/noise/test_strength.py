@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from pipeline.config import NoiseSettings
-from pipeline.noise.combine import combined, log_sigmoid_centred
+from pipeline.noise.combine import TOGETHER, combined, log_sigmoid_centred, together
 from pipeline.noise.measure import auroc, precision_at
 from pipeline.noise.strength import by_decile, strengths
 from pipeline.noise.treatments import TREATMENTS, Doubts, weakest
@@ -67,6 +67,23 @@ def test_a_prompts_only_response_has_no_centre_and_an_extreme_reward_stays_finit
     assert alone["r_lsc"].to_list() == [None] and combined(alone)["reward"].to_list() == [None]
     far = log_sigmoid_centred(rewards([("a", "safe", -2000.0), ("b", "safe", 2000.0)]), quantile=0.5)
     assert far.sort("text_id")["r_lsc"].to_list() == [-2000.0, 0.0]
+
+
+def test_external_models_together_are_one_voter_and_a_text_that_lacks_an_aspect_has_none_of_it() -> None:
+    good, weak = -math.log1p(math.exp(-1.0)), -math.log1p(math.exp(1.0))  # one nat above and below the centre
+    rows = [("a", "helps", "help", good), ("a", "spares", "safe", weak), ("a", "spares too", "safe", good),
+            ("b", "helps", "help", weak), ("b", "spares", "safe", weak), ("c", "helps", "help", good)]  # fmt: skip
+    outer = pl.DataFrame(rows, schema=["text_id", "model_id", "aspect", "r_lsc"], orient="row")
+    outer = outer.with_columns(kind=pl.lit("external"), standardised=9.0)
+    head = outer.head(1).with_columns(model_id=pl.lit("head"), kind=pl.lit("reward head"))
+    rewards_ = dict(combined(outer).iter_rows())
+    assert rewards_ == {"a": pytest.approx(good + (weak + good) / 2), "b": pytest.approx(2 * weak), "c": None}
+    found = together(pl.concat([outer, head]))
+    assert sorted(found.select("text_id", "model_id", "kind", "standardised").rows()) == [
+        ("a", TOGETHER, "external", pytest.approx(1.0)),  # of two rewards the higher
+        ("a", "head", "reward head", 9.0),
+        ("b", TOGETHER, "external", pytest.approx(-1.0)),
+    ]
 
 
 DOUBTS = Doubts(
