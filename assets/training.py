@@ -1,7 +1,6 @@
 """Reference log-probabilities, and one trained policy per variant and seed."""
 
 import json
-from pathlib import Path
 
 import dagster as dg
 import polars as pl
@@ -10,20 +9,15 @@ from assets import plots
 from assets.preferences import preferences
 from assets.produce import Made, Metadata, Recipe, Result, column_schema, produce
 from assets.sampling import OWNERS
+from assets.trained import CODE, run_id, trained
 from assets.variants import VARIANTS
 from assets.workshop import Workshop
-from pipeline import config, tables
-from pipeline.code import code_version
-from pipeline.engine.model import fingerprint
+from pipeline import tables
 from pipeline.engine.rendering import Renderer
-from pipeline.ids import content_id
 from pipeline.preferences.build import variant as registered
-from pipeline.progress import bar
 from pipeline.validation.rows import training_rows
 from pipeline.validation.select import equal_budget, held_out, reported, stopping
-
-SELECTION = ("pipeline/validation/select.py", "pipeline/validation/rows.py")
-CODE = code_version("pipeline/training", *SELECTION, "pipeline/tables")
+from pipeline.validation.standing import Basis, basis_of, stand
 
 
 def budget(shop: Workshop) -> dict[str, pl.DataFrame]:
@@ -106,11 +100,20 @@ def reference_logps_asset(context: dg.AssetExecutionContext, shop: Workshop) -> 
 )
 def training_runs(context: dg.AssetExecutionContext, shop: Workshop) -> None:
     wanted = [name for name in context.partition_keys if name in shop.settings.validation.variants]
-    rows = budget(shop) if wanted else {}
-    held = watched(shop) if wanted else {}
+    rows = _rows(shop) if wanted else {}
+    marks = _standing(shop, rows)
     for variant in wanted:
-        metadata = _variant(context, shop, variant, pl.concat([rows[variant], *([held[variant]] if held else [])]))
+        metadata = _variant(context, shop, variant, rows[variant], marks[variant])
         context.add_asset_metadata(metadata, asset_key=context.asset_key, partition_key=variant)
+
+
+def _rows(shop: Workshop) -> dict[str, pl.DataFrame]:
+    """What each variant's training reads: rows to learn from, and with early stopping those to stop on."""
+    held = watched(shop)
+    learned = budget(shop)
+    return {
+        name: pl.concat([rows, held[name]]) if name in held and len(rows) else rows for name, rows in learned.items()
+    }
 
 
 def _known_logps(shop: Workshop) -> pl.DataFrame:
@@ -121,19 +124,30 @@ def _known_logps(shop: Workshop) -> pl.DataFrame:
     return shop.lake.read("reference_logps").filter(pl.col("policy_id") == shop.base.policy_id)
 
 
-def _basis(shop: Workshop, variant: str, rows: pl.DataFrame) -> list[str]:
-    """Marks of the rows that a variant's policies stand for: those of the last training while few have changed.
+def _standing(shop: Workshop, rows: dict[str, pl.DataFrame]) -> dict[str, list[str]]:
+    """Marks of the rows that each variant's policies stand for: those of the last training while few have changed.
 
     So a night with a few new prompts costs their sampling and not a training of every variant.
     """
-    new = sorted(rows["mark"])
-    last = shop.lake.read("training_runs").filter(pl.col("variant") == variant)["row_marks"].drop_nulls()
-    old = last[0].to_list() if len(last) and new else []
-    changed = 1 - len(set(old) & set(new)) / max(1, len(new))
-    return old if old and changed <= shop.settings.validation.retrain_share else new
+    old = {name: basis for name in rows if (basis := _trained_on(shop, name)) is not None}
+    new = {name: basis_of(frame) for name, frame in rows.items() if len(frame)}
+    prompts = set(shop.lake.query_file("training_prompts")["prompt_id"])
+    kept = old if stand(old, new, prompts, shop.settings.validation.retrain_share) else {}
+    return {name: sorted({**new, **kept}[name].marks) if name in new else [] for name in rows}
 
 
-def _variant(context: dg.AssetExecutionContext, shop: Workshop, variant: str, rows: pl.DataFrame) -> Metadata:
+def _trained_on(shop: Workshop, variant: str) -> Basis | None:
+    """What a variant's policies learned from; null where it has none, or some of other settings than today's."""
+    runs = shop.lake.read("training_runs").filter(pl.col("variant") == variant).to_dicts()
+    if not runs or any(run["run_id"] != run_id(shop, variant, run["row_marks"] or [], run["seed"]) for run in runs):
+        return None
+    one, pairs = runs[0], registered(variant, shop.settings).rows == "preferences"
+    return Basis(frozenset(one["row_marks"]), frozenset(one["prompt_ids"]), len(one["row_ids"]), pairs)
+
+
+def _variant(
+    context: dg.AssetExecutionContext, shop: Workshop, variant: str, rows: pl.DataFrame, marks: list[str]
+) -> Metadata:
     settings = shop.settings
 
     def compute() -> Made:
@@ -141,79 +155,23 @@ def _variant(context: dg.AssetExecutionContext, shop: Workshop, variant: str, ro
             return Made(tables.empty("training_runs"), (), {"note": "no training pair: no policy"})
         shop.room.rest()
         reference = shop.lake.read("reference_logps")
-        done = [_train(shop, variant, rows, reference, seed) for seed in settings.training.seeds]
+        done = [trained(shop, variant, rows, reference, seed) for seed in settings.training.seeds]
         runs = pl.DataFrame([row for row, _ in done], schema=tables.empty("training_runs").schema)
         lines = {f"seed {row['seed']}": [(p[0], p[1]) for p in json.loads(str(row["curve"]))] for row, _ in done}
         rejects = pl.concat([dropped for _, dropped in done])
         return Made(runs, rejects, {"loss": plots.curves(lines, "step", "loss")})
 
+    chosen = settings.validation
     recipe = Recipe(
         "training_runs",
         f"train {variant}",
         CODE,
-        [settings.training.model_dump(), registered(variant, settings).loss, shop.base.policy_id],
+        [
+            [settings.training.model_dump(), registered(variant, settings).loss, shop.base.policy_id],
+            [chosen.max_pairs, chosen.equal_tokens],  # a budget that was asked for is never within retrain_share
+        ],
         reads=("preferences", "reference_logps"),
         partition={"variant": variant},
-        extra=tuple(_basis(shop, variant, rows)),
+        extra=tuple(marks),
     )
     return produce(context, shop, recipe, compute)
-
-
-def _train(
-    shop: Workshop, variant: str, rows: pl.DataFrame, reference: pl.DataFrame, seed: int
-) -> tuple[dict[str, object], pl.DataFrame]:
-    """The row of one seed, and rejected rows; a policy of the same code, data, settings and seed is not made again."""
-    from pipeline.training.loop import train
-
-    chosen = shop.settings.training
-    settings = chosen.model_copy(update={"loss": registered(variant, shop.settings).loss or chosen.loss})
-    data = content_id(sorted(rows["mark"]), settings.model_dump(exclude={"seeds"}), shop.base.policy_id, CODE)
-    run_id = content_id(variant, data, seed)
-    out = Path("policies") / f"{variant}-s{seed}-{run_id[:8]}"
-    known = shop.lake.read("training_runs", where=f"run_id = '{run_id}'")
-    if known.height and (config.home() / out).is_dir():
-        said = f"\"table\" = 'training_runs' AND step = 'train {variant}'"
-        return known.row(0, named=True), shop.lake.read("rejects", where=said).unique(["row_id", "reason"])
-    with bar(f"train {variant}") as advance:
-        result = train(
-            shop.base.path,
-            _with_rationales(shop, rows),
-            reference,
-            settings,
-            seed=seed,
-            out=config.home() / out,
-            progress=lambda step, steps, _: advance(step, steps),
-        )
-    row: dict[str, object] = {
-        "run_id": run_id,
-        "variant": variant,
-        "seed": seed,
-        "policy_id": f"{variant}-s{seed}@{fingerprint(result.path)}",
-        "reference_id": shop.base.policy_id,
-        "checkpoint": str(out),
-        "loss": settings.loss,
-        "method": settings.method,
-        "settings": settings.model_dump_json(),
-        "n_pairs": result.n_pairs,
-        "row_ids": sorted(rows.filter(pl.col("split") == "train")["row_id"]),
-        "row_marks": sorted(rows["mark"]),
-        "n_steps": result.n_steps,
-        "kept_step": result.kept_step,
-        "looks": json.dumps(result.looks),
-        "n_tokens": result.n_tokens,
-        "loss_first": result.loss_first,
-        "loss_last": result.loss_last,
-        "accuracy_last": result.accuracy_last,
-        "curve": json.dumps(result.curve),
-        "length_ratio": result.length_ratio,
-        "seconds": result.seconds,
-    }
-    return row, result.rejects
-
-
-def _with_rationales(shop: Workshop, rows: pl.DataFrame) -> pl.DataFrame:
-    from pipeline.training.rationales import attach
-
-    if "rationale_id" not in rows.columns or rows["rationale_id"].null_count() == rows.height:
-        return rows
-    return attach(rows, shop.lake.read("rationales"))

@@ -38,6 +38,7 @@ class TrainingRuns(dy.Schema):
         dy.String(),
         metadata=col.meaning("hashes of those rows, and of rows to stop on, with all that the loss reads, sorted"),
     )
+    prompt_ids = dy.List(dy.String(), metadata=col.meaning("ids of the prompts of the pairs, lists or texts, sorted"))
     n_steps = col.count("optimiser steps done")
     kept_step = col.count("the step whose weights were kept: the last, or the best on validation rows", nullable=True)
     looks = col.text("JSON list of [step, loss on validation rows]; empty without early stopping", nullable=True)

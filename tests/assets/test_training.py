@@ -1,5 +1,7 @@
 """The training asset on a tiny model: seeds are trained once each, and stop on validation pairs only."""
 
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,12 +11,13 @@ import polars as pl
 import pytest
 
 from assets import training
-from pipeline import config
+from pipeline import config, tables
 from pipeline.config import Settings
 from pipeline.engine.base import Usage
 from pipeline.store import Commit, Lake
 from pipeline.training import loop
 from pipeline.training.reference import reference_logps
+from pipeline.training.result import TrainResult
 from tests.training.toy import frame, pair, save_llama
 
 TRAINING = {
@@ -30,38 +33,78 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     own = {"variant": "outcome", "chosen_tokens": 3, "rejected_tokens": 2}
     learned = [pair(f"is it {i}?", **own) for i in range(8)]
     held = [pair(f"was it {i}?", "no", "yes", split="validation", **own) for i in range(16)]  # what is learnt is wrong
-    pairs = frame([*learned, *held])
     lake = Lake(tmp_path)
-    lake.write("preferences", pairs, Commit("test"))
     room = SimpleNamespace(rest=lambda: None, usage=Usage)
     found = SimpleNamespace(lake=lake, room=room, base=SimpleNamespace(policy_id="tiny", path=path))
 
-    def use(**changes: Any) -> None:
+    def use(validation: dict[str, Any] | None = None, **changes: Any) -> None:
         quick = config.load("quick").model_dump()
-        sections = {"training": {**TRAINING, **changes}, "validation": {"variants": ["outcome"]}}
+        sections = {"training": {**TRAINING, **changes}, "validation": {"variants": ["outcome"], **(validation or {})}}
         found.settings = Settings(**{**quick, **sections})
 
-    found.use = use
+    def give(pairs: pl.DataFrame) -> None:
+        """The lake holds these pairs now, and their prompts."""
+        prompts = pairs.select("prompt_id", "split", "messages").unique("prompt_id")
+        common = {"pool": "toy", "task": "toy", "answer": None, "verifier": None, "source": "toy", "licence": "toy"}
+        lacking = [pl.lit(value).alias(name) for name, value in common.items()]
+        columns = tables.empty("prompts").schema
+        rest = [pl.lit(None, dtype=kind).alias(name) for name, kind in columns.items()
+                if name not in {*common, *prompts.columns}]  # fmt: skip
+        lake.write("prompts", prompts.with_columns(*lacking, *rest), Commit("test"))
+        lake.write("preferences", pairs, Commit("test"))
+        known = reference_logps(path, pairs, found.settings.training, policy_id="tiny")
+        lake.write("reference_logps", known, Commit("test"))
+
+    found.use, found.give, found.folders = use, give, lambda: (tmp_path / "policies").iterdir()
     use()
-    known = reference_logps(path, pairs, found.settings.training, policy_id="tiny")
-    lake.write("reference_logps", known, Commit("test"))
+    give(frame([*learned, *held]))
     return found
 
 
-def train(shop: Any) -> list[dict[str, Any]]:
-    assert dg.materialize([training.training_runs], partition_key="outcome", resources={"shop": shop}).success
-    return shop.lake.read("training_runs").sort("seed").to_dicts()
-
-
-def test_a_new_seed_costs_its_own_training_only(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained: list[int] = []
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Seeds of the trainings that were begun."""
+    seeds: list[int] = []
     real = loop.train
 
     def counted(*arguments: Any, **values: Any) -> Any:
-        trained.append(values["seed"])
+        seeds.append(values["seed"])
         return real(*arguments, **values)
 
     monkeypatch.setattr(loop, "train", counted)
+    return seeds
+
+
+@pytest.fixture
+def quick_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training that copies the model: where only what is trained, and how often, matters. Asked before `begun`."""
+
+    def train(model: Path, rows: pl.DataFrame, reference: Any, settings: Any, **values: Any) -> TrainResult:
+        shutil.copytree(model, values["out"])
+        n = rows.filter(pl.col("split") == "train").height
+        curve = [(1, 0.5, 1.0, 0.1)]
+        dropped = tables.empty("rejects")
+        return TrainResult(n, 1, n, 0.5, 0.5, 1.0, curve, 1.0, 0.0, 0, dropped, values["out"], 0, 1, [])
+
+    monkeypatch.setattr(loop, "train", train)
+
+
+def train(shop: Any, *variants: str) -> list[dict[str, Any]]:
+    """The rows of `training_runs` after one run over these partitions."""
+    first, *_, last = [*(variants or ("outcome",))] * 2
+    span = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+    assert dg.materialize([training.training_runs], tags=span, resources={"shop": shop}).success
+    return shop.lake.read("training_runs").sort("variant", "seed").to_dicts()
+
+
+def of(variant: str, numbers: Iterable[int], **values: Any) -> list[dict[str, Any]]:
+    """A pair of each numbered prompt."""
+    own = {"variant": variant, "chosen_tokens": 3, "rejected_tokens": 2}
+    return [pair(f"is it {i}?", **own, **values) for i in numbers]
+
+
+def test_a_new_seed_costs_its_own_training_only(shop: Any, begun: list[int]) -> None:
+    trained = begun
     shop.use(seeds=[0])
     (one,) = train(shop)
     shop.use(seeds=[0, 1])
@@ -85,3 +128,52 @@ def test_a_variant_stops_on_its_validation_pairs_and_is_reported_on_others(shop:
     shop.use()
     assert training.watched(shop) == {} and training.test_pairs(shop).height == 16
     assert isinstance(reported, pl.DataFrame)
+
+
+def test_variants_are_trained_again_together_when_the_budget_falls(
+    shop: Any, quick_trainer: None, begun: list[int]
+) -> None:
+    both = {"variants": ["outcome", "tree_plv"]}
+    shop.give(frame(of("outcome", range(40))))
+    assert [row["n_pairs"] for row in train(shop)] == [40]
+    shop.give(frame([*of("outcome", range(40)), *of("tree_plv", range(10))]))
+    shop.use(both)
+    assert [row["n_pairs"] for row in train(shop, "outcome", "tree_plv")] == [10, 10]
+    shop.use({**both, "max_pairs": 9})
+    assert [row["n_pairs"] for row in train(shop, "outcome", "tree_plv")] == [9, 9] and len(begun) == 5
+
+
+def test_a_few_new_pairs_train_nothing_and_a_prompt_that_was_taken_out_trains_all(
+    shop: Any, quick_trainer: None, begun: list[int]
+) -> None:
+    shop.use({"variants": ["outcome", "tree_plv"]})
+
+    def night(outcome: Iterable[int], tree_plv: Iterable[int]) -> list[int]:
+        shop.give(frame([*of("outcome", outcome), *of("tree_plv", tree_plv)]))
+        return [len(row["row_ids"]) for row in train(shop, "outcome", "tree_plv")]
+
+    assert night(range(40), range(40)) == [40, 40] and len(begun) == 2
+    assert night(range(41), range(41)) == [40, 40] and len(begun) == 2  # 1 of 41 rows is new: 2.4 %
+    assert night(range(41), [*range(38), 50, 51, 52]) == [41, 41] and len(begun) == 4  # 3 of 41: all are trained again
+    assert night(range(1, 41), [*range(1, 38), 50, 51, 52]) == [40, 40] and len(begun) == 6  # prompt 0 is gone
+
+
+def test_finished_seeds_of_a_run_that_was_killed_are_not_trained_again(
+    shop: Any, quick_trainer: None, begun: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.use(seeds=[0, 1, 2])
+    real, killed = loop.train, [False]
+
+    def kill(*arguments: Any, **values: Any) -> Any:
+        if values["seed"] == 2 and not killed[0]:
+            killed[0] = True
+            raise KeyboardInterrupt
+        return real(*arguments, **values)
+
+    monkeypatch.setattr(loop, "train", kill)
+    with pytest.raises(KeyboardInterrupt):
+        train(shop)
+    assert begun == [0, 1] and shop.lake.read("training_runs").is_empty()
+    rows = train(shop)
+    assert begun == [0, 1, 2] and [row["seed"] for row in rows] == [0, 1, 2]
+    assert {row["checkpoint"] for row in rows} == {f"policies/{path.name}" for path in shop.folders() if path.is_dir()}
