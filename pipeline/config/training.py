@@ -64,6 +64,7 @@ class ValidationSettings(Section):
     variants: tuple[str, ...] = Field(("outcome", "tree_plv", "tree_plv_shuffled"), min_length=1)
     max_pairs: int = Field(96, ge=1)  # per variant: the same number for all
     retrain_share: float = Field(0.05, ge=0, le=1)  # train all again when more of one's pairs changed: our choice
+    common_prompts: bool = False  # pairs only of prompts that every variant has a training pair of: our choice
     equal_tokens: bool = True  # the same number of trained tokens too, where the variants' texts allow it
     draws: int = Field(4, ge=1)  # sampled answers per test prompt
     greedy: bool = True  # one more answer per test prompt, at temperature 0

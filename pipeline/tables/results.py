@@ -123,6 +123,7 @@ class Leaderboard(dy.Schema):
     )
     reward_pairs = col.count("held-out pairs behind it")
     n_pairs = col.count("training pairs")
+    n_train_prompts = col.count("training prompts that they are of, out of a pool that all variants share")
     n_tokens = col.count("trained tokens")
     n_steps = col.count("optimiser steps, the most of any seed")
     length_ratio = col.number("tokens of chosen over rejected in training", nullable=True)

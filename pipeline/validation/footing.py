@@ -1,11 +1,17 @@
-"""Whether all variants stood on equal footing: pairs, trained tokens, optimiser steps, and training seeds."""
+"""Whether all variants stood on equal footing: pairs and their prompts, trained tokens, optimiser steps, and seeds."""
 
 from collections.abc import Mapping
 
 import polars as pl
 
 SAME_TOKENS = 0.02  # trained tokens this close count as equal: our choice
-COLUMNS = {"n_pairs": "pairs", "n_tokens": "trained tokens", "n_steps": "optimiser steps", "n_seeds": "training seeds"}
+COLUMNS = {
+    "n_pairs": "pairs",
+    "n_train_prompts": "training prompts",
+    "n_tokens": "trained tokens",
+    "n_steps": "optimiser steps",
+    "n_seeds": "training seeds",
+}
 
 
 def footing(board: pl.DataFrame) -> list[str]:

@@ -140,6 +140,7 @@ def _training(runs: pl.DataFrame) -> Row:
     return {
         "n_seeds": runs.height,
         "n_pairs": runs["n_pairs"].max() or 0,
+        "n_train_prompts": runs["prompt_ids"].list.len().max() or 0,
         "n_tokens": runs["n_tokens"].max() or 0,
         "n_steps": runs["n_steps"].max() or 0,
         "length_ratio": runs["length_ratio"].mean(),

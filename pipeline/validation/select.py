@@ -19,6 +19,27 @@ def by_hash(pairs: pl.DataFrame) -> pl.DataFrame:
     return pairs.with_columns(order=_units(pairs)).sort("order").drop("order")
 
 
+def common_prompts(rows: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """Training rows of the prompts that every variant has some of; one without any does not count. Other splits stay.
+
+    Without it the pool of prompts is the same for all variants, and which of them yield a pair is the recipe's doing.
+
+    Raises:
+        OrchardError: no prompt is common to all.
+    """
+    learned = {name: set(frame.filter(pl.col("split") == "train")["prompt_id"]) for name, frame in rows.items()}
+    some = [prompts for prompts in learned.values() if prompts]
+    common = set.intersection(*some) if some else set()
+    if some and not common:
+        found = ", ".join(f"{name} of {len(prompts)}" for name, prompts in learned.items() if prompts)
+        raise OrchardError(
+            f"validation.common_prompts: no prompt has a training pair of every variant ({found} prompts): take more "
+            "prompts or fewer variants, or leave it out"
+        )
+    keep = (pl.col("split") != "train") | pl.col("prompt_id").is_in(sorted(common))
+    return {name: frame.filter(keep) for name, frame in rows.items()}
+
+
 def equal_budget(rows: Mapping[str, pl.DataFrame], max_pairs: int, *, tokens: bool = True) -> dict[str, pl.DataFrame]:
     """As many training pairs of each variant as the smallest has, at most `max_pairs`; and as many tokens of text.
 

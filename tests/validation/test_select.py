@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from pipeline.errors import OrchardError
-from pipeline.validation.select import _tilted, _units, by_hash, equal_budget, held_out
+from pipeline.validation.select import _tilted, _units, by_hash, common_prompts, equal_budget, held_out
 
 
 def pairs(n: int, split: str = "train", swap: bool = False) -> pl.DataFrame:
@@ -124,3 +124,27 @@ def test_lists_and_single_texts_get_the_tokens_of_the_pairs_and_as_many_rows_as_
     fewer = equal_budget({"pairs": sized(pairs(20), [20] * 20), "lists": lists.head(1)}, 10)
     assert sums(fewer) == {"pairs": 100, "lists": 50}  # pairs shrink by half at most
     assert equal_budget({"lists": lists}, 10)["lists"].height == 10  # without pairs there is no budget of tokens
+
+
+def of(prompts: str, split: str = "train") -> pl.DataFrame:
+    """A pair of each prompt, a letter each."""
+    ids = [f"{prompt}{i}" for i, prompt in enumerate(prompts)]
+    return pl.DataFrame({"prompt_id": list(prompts), "chosen_id": ids, "rejected_id": ids[::-1], "split": split})
+
+
+def test_common_prompts_are_those_that_every_variant_with_a_pair_has() -> None:
+    rows = {
+        "a": pl.concat([of("ppqrs"), of("xyz", "validation")]),
+        "b": of("qqpt"),
+        "c": of("rtqpu"),
+        "none": of("v").clear(),
+    }
+    found = common_prompts(rows)
+    assert {name: "".join(frame["prompt_id"]) for name, frame in found.items()} == {
+        "a": "ppqxyz", "b": "qqp", "c": "qp", "none": "",
+    }  # fmt: skip
+    assert common_prompts({"none": rows["none"]})["none"].is_empty()
+    with pytest.raises(
+        OrchardError, match=r"no prompt has a training pair of every variant \(a of 4, d of 1 prompts\)"
+    ):
+        common_prompts({"a": rows["a"], "d": of("z"), "none": rows["none"]})

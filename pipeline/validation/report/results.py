@@ -28,6 +28,7 @@ RESULTS = {
 COSTS = {
     "variant": ("variant", ""),
     "n_pairs": ("pairs", ","),
+    "n_train_prompts": ("training prompts", ","),
     "n_tokens": ("trained tokens", ","),
     "n_steps": ("steps", ","),
     "length_ratio": ("length ratio", ".2f"),
