@@ -7,16 +7,18 @@ import polars as pl
 
 from assets import plots
 from assets.preferences import preferences
-from assets.produce import Made, Metadata, Recipe, Result, column_schema, produce
+from assets.produce import Made, Metadata, Recipe, Result, column_schema, produce, reject_rows
 from assets.sampling import OWNERS
-from assets.trained import CODE, run_id, trained
+from assets.trained import CODE, Row, run_id, trained
 from assets.variants import VARIANTS
 from assets.workshop import Workshop
 from pipeline import tables
+from pipeline.engine.base import Reject
 from pipeline.engine.rendering import Renderer
+from pipeline.errors import Diverged
 from pipeline.preferences.build import variant as registered
 from pipeline.validation.rows import training_rows
-from pipeline.validation.select import equal_budget, held_out, reported, stopping
+from pipeline.validation.select import common_prompts, equal_budget, held_out, reported, stopping
 from pipeline.validation.standing import Basis, basis_of, stand
 
 
@@ -24,6 +26,7 @@ def budget(shop: Workshop) -> dict[str, pl.DataFrame]:
     """Training rows of each variant of the profile, at equal budget."""
     settings, length = shop.settings.validation, Renderer(shop.base.path).length
     each = {name: training_rows(shop.lake, name, length, shop.settings) for name in settings.variants}
+    each = common_prompts(each) if settings.common_prompts else each
     return equal_budget(each, settings.max_pairs, tokens=settings.equal_tokens)
 
 
@@ -81,7 +84,7 @@ def reference_logps_asset(context: dg.AssetExecutionContext, shop: Workshop) -> 
         "reference_logps",
         "reference",
         CODE,
-        [section, chosen.equal_tokens, shop.base.policy_id],
+        [section, chosen.equal_tokens, chosen.common_prompts, shop.base.policy_id],
         parents=("preferences", "preference_lists", "unpaired"),
     )
     return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
@@ -155,11 +158,10 @@ def _variant(
             return Made(tables.empty("training_runs"), (), {"note": "no training pair: no policy"})
         shop.room.rest()
         reference = shop.lake.read("reference_logps")
-        done = [trained(shop, variant, rows, reference, seed) for seed in settings.training.seeds]
-        runs = pl.DataFrame([row for row, _ in done], schema=tables.empty("training_runs").schema)
-        lines = {f"seed {row['seed']}": [(p[0], p[1]) for p in json.loads(str(row["curve"]))] for row, _ in done}
+        done = [_seed(shop, variant, rows, reference, seed) for seed in settings.training.seeds]
         rejects = pl.concat([dropped for _, dropped in done])
-        return Made(runs, rejects, {"loss": plots.curves(lines, "step", "loss")})
+        runs = pl.DataFrame([row for row, _ in done if row], schema=tables.empty("training_runs").schema)
+        return Made(runs, rejects, _shown(runs))
 
     chosen = settings.validation
     recipe = Recipe(
@@ -168,10 +170,34 @@ def _variant(
         CODE,
         [
             [settings.training.model_dump(), registered(variant, settings).loss, shop.base.policy_id],
-            [chosen.max_pairs, chosen.equal_tokens],  # a budget that was asked for is never within retrain_share
+            [
+                chosen.max_pairs,
+                chosen.equal_tokens,
+                chosen.common_prompts,
+            ],  # a budget that was asked for is never within retrain_share
         ],
         reads=("preferences", "reference_logps"),
         partition={"variant": variant},
         extra=tuple(marks),
     )
     return produce(context, shop, recipe, compute)
+
+
+def _seed(
+    shop: Workshop, variant: str, rows: pl.DataFrame, reference: pl.DataFrame, seed: int
+) -> tuple[Row | None, pl.DataFrame]:
+    """The row of one seed and rejected rows; where the training diverges no row, and it is a reject itself."""
+    try:
+        return trained(shop, variant, rows, reference, seed)
+    except Diverged as error:  # one variant's loss without a lower bound ends no other's training
+        lost = Reject("training_runs", f"train {variant}", f"{variant} seed {seed}", f"seed {seed}: {error}")
+        return None, reject_rows([lost])
+
+
+def _shown(runs: pl.DataFrame) -> Metadata:
+    if runs.is_empty():
+        return {"note": "every training diverged: no policy"}
+    lines = {f"seed {seed}": [(p[0], p[1]) for p in json.loads(c)] for seed, c in runs.select("seed", "curve").rows()}
+    unwatched = any(json.loads(row)["patience"] for row in runs["settings"]) and set(runs["looks"]) == {"[]"}
+    note = "not watched: a curriculum, or no validation rows to stop on"
+    return {"loss": plots.curves(lines, "step", "loss"), **({"note": note} if unwatched else {})}

@@ -12,7 +12,8 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.config import TrainingSettings
-from pipeline.errors import OrchardError
+from pipeline.errors import Diverged, OrchardError
+from pipeline.training import parallel
 from pipeline.training.policy import Precision
 from pipeline.training.result import TrainResult
 
@@ -35,7 +36,8 @@ def together(
     """`loop.train` by `settings.processes` processes on this machine; they end with the one that called them.
 
     Raises:
-        OrchardError: what a process says went wrong, or the last line of one that died without a word.
+        OrchardError: what a process says went wrong (Diverged: where it did), or the last line of one that died without
+            a word.
     """
     job = out.with_name(f"{out.name}.job")
     shutil.rmtree(job, ignore_errors=True)
@@ -47,7 +49,7 @@ def together(
         (job / "task.json").write_text(json.dumps({**task, "settings": settings.model_dump(mode="json")}))
         code = _torchrun(job, settings.processes, progress)
         if code or not (job / "result.json").is_file():
-            raise OrchardError(_fault(job, settings.processes))
+            raise _fault(job, settings.processes)
         return read_result(job)
     finally:
         shutil.rmtree(job, ignore_errors=True)
@@ -74,13 +76,19 @@ def _torchrun(job: Path, processes: int, progress: Report | None) -> int:
             child.terminate()  # torchrun ends its workers
 
 
-def _fault(job: Path, processes: int) -> str:
+def write_fault(job: Path, error: OrchardError) -> None:
+    kind = "diverged" if isinstance(error, Diverged) else "fault"
+    (job / f"fault-{parallel.rank()}").write_text(json.dumps([kind, str(error)]))
+
+
+def _fault(job: Path, processes: int) -> OrchardError:
     said = sorted(job.glob("fault-*"))
     if said:
-        return said[0].read_text()
+        kind, text = json.loads(said[0].read_text())
+        return Diverged(text) if kind == "diverged" else OrchardError(text)
     lines = [line.strip() for line in (job / "log").read_text().splitlines() if line.strip()]
     errors = [line for line in lines if "Error" in line and "ChildFailedError" not in line]
-    return f"training by {processes} processes died: {(errors or lines or ['no word'])[-1]}"
+    return OrchardError(f"training by {processes} processes died: {(errors or lines or ['no word'])[-1]}")
 
 
 def write_result(job: Path, result: TrainResult) -> None:

@@ -46,7 +46,7 @@ def train(
     Args:
         pairs: rows of `preferences` (with `pipeline.training.rationales.attach`, where the loss reads rationales), of
             `preference_lists` or of `unpaired`. With `settings.patience` those of the split validation are not learned
-            from: training stops on them (see `stopping.Watch`).
+            from: training stops on them (see `stopping.Watch`), and goes to its end where there are none.
         reference: rows of `reference_logps` for the texts of these rows and one model.
         progress: called after each step with steps done, steps in all, and loss, accuracy, margin, learning_rate.
 

@@ -48,16 +48,18 @@ class Watch:
 
     @classmethod
     def of(cls, model_dir: Path, rows: pl.DataFrame, reference: pl.DataFrame, train: Data) -> "Watch":
-        """The watch of a training; none where patience is null, or in a curriculum: that is trained to its end.
+        """The watch of a training; none, so that it goes to its end, without patience or rows, or in a curriculum.
 
         Raises:
-            OrchardError: no rows, or rows that the loss cannot take.
+            OrchardError: rows that the loss cannot take.
         """
         if train.settings.patience is None or len({example.stage for example in train.examples}) > 1:
             return cls()
         if rows.is_empty():
-            raise OrchardError("training.patience needs validation rows: raise splits.validation, or leave it out")
+            return cls()
         read = tokenize(rows, load_tokenizer(model_dir), train.settings.max_length, train.settings.too_long)
+        if not read.examples:
+            return cls()
         try:
             examples = arrange(read.examples, train.settings.loss)
             return cls(Data.of(examples, lookup(examples, reference), train.settings))

@@ -28,7 +28,7 @@ def work(job: Path) -> None:
             progress=None if parallel.rank() else _say,
         )
     except OrchardError as error:
-        (job / f"fault-{parallel.rank()}").write_text(str(error))
+        launch.write_fault(job, error)
         raise SystemExit(1) from error
     if parallel.rank() == 0:
         launch.write_result(job, result)

@@ -19,6 +19,9 @@ def _sentence(lake: Lake, settings: Settings, name: str) -> str:
     rows = lake.read(variant(name, settings).rows).filter(pl.col("variant") == name)
     train = rows.filter(rows["split"] == "train").height
     said = f"{name} has {train} training pairs ({rows.height} of all splits) and no policy"
+    stopped = lake.read("rejects", where=f"\"table\" = 'training_runs' AND step = 'train {name}'")["reason"].to_list()
+    if train and stopped:
+        return f"{said}: {'; '.join(stopped)}."
     made_from = dict.fromkeys("tree_nodes" if one == "thought_nodes" else one for one in tables_of(name, settings))
     lost = [sentence for table in made_from if (sentence := _lost(lake, table))]
     return f"{said}; {'; '.join(lost)}." if lost else f"{said}: its tables {', '.join(made_from)} make none."

@@ -14,10 +14,14 @@ from assets import training
 from pipeline import config, tables
 from pipeline.config import Settings
 from pipeline.engine.base import Usage
+from pipeline.errors import Diverged
 from pipeline.store import Commit, Lake
 from pipeline.training import loop
 from pipeline.training.reference import reference_logps
 from pipeline.training.result import TrainResult
+from pipeline.validation.report.blocks import Text
+from pipeline.validation.report.training import curves
+from pipeline.validation.untrained import untrained
 from tests.training.toy import frame, pair, save_llama
 
 TRAINING = {
@@ -177,3 +181,42 @@ def test_finished_seeds_of_a_run_that_was_killed_are_not_trained_again(
     rows = train(shop)
     assert begun == [0, 1, 2] and [row["seed"] for row in rows] == [0, 1, 2]
     assert {row["checkpoint"] for row in rows} == {f"policies/{path.name}" for path in shop.folders() if path.is_dir()}
+
+
+def test_with_patience_a_variant_without_training_pairs_fails_nothing_and_one_without_validation_pairs_is_trained(
+    shop: Any, quick_trainer: None
+) -> None:
+    names = ["outcome", "outcome_shuffled", "tree_plv"]
+    held = of("tree_plv", range(12), split="validation")
+    shop.give(frame([*of("outcome", range(8)), *held]))  # tree_plv: none to learn from; outcome: none to stop on
+    shop.use({"variants": names}, patience=2)
+    (row,) = train(shop, *names)
+    assert (row["variant"], row["n_pairs"], row["looks"]) == ("outcome", 8, "[]")
+    section = curves(shop.lake, shop.settings)
+    assert section is not None
+    text = section.blocks[0]
+    assert isinstance(text, Text) and text.text.startswith("Not watched") and text.text.endswith(": outcome.")
+    shop.use({"variants": names})
+    assert untrained(shop.lake, shop.settings)[1].startswith("tree_plv has 0 training pairs (12 of all splits)")
+
+
+def test_a_training_that_diverges_ends_no_others(
+    shop: Any, quick_trainer: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = loop.train
+
+    def diverging(model: Path, rows: pl.DataFrame, *arguments: Any, **values: Any) -> Any:
+        if rows["variant"][0] == "outcome":
+            raise Diverged("training stopped at step 3: loss nan")
+        return real(model, rows, *arguments, **values)
+
+    monkeypatch.setattr(loop, "train", diverging)
+    shop.give(frame([*of("outcome", range(8)), *of("tree_plv", range(8))]))
+    shop.use({"variants": ["outcome", "tree_plv"]})
+    for _ in range(2):  # what diverged is not tried again
+        (row,) = train(shop, "outcome", "tree_plv")
+        assert row["variant"] == "tree_plv"
+    (reject,) = shop.lake.read("rejects").to_dicts()
+    assert (reject["row_id"], reject["step"]) == ("outcome seed 0", "train outcome")
+    (said,) = untrained(shop.lake, shop.settings)
+    assert said.startswith("outcome has 8 training pairs") and "seed 0: training stopped at step 3: loss nan" in said

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from pipeline.config import TrainingSettings
-from pipeline.errors import OrchardError
+from pipeline.errors import Diverged
 from pipeline.training.loop import train
 from pipeline.training.reference import reference_logps
 from pipeline.training.result import TrainResult
@@ -103,7 +103,7 @@ def test_a_training_in_parts_that_is_stopped_goes_on_from_its_checkpoint(
 def test_what_a_process_says_went_wrong_is_the_error(
     tiny: Path, pairs: pl.DataFrame, settings: TrainingSettings, tmp_path: Path
 ) -> None:
-    with pytest.raises(OrchardError, match="training stopped at step 1: loss .* rows .*: lower learning_rate"):
+    with pytest.raises(Diverged, match="training stopped at step 1: loss .* rows .*: lower learning_rate"):
         run(tiny, pairs.with_columns(weight=1e30), change(settings, processes=2, beta=1e30), tmp_path / "out")
     assert list(tmp_path.glob("*.job")) == []
 

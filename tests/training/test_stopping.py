@@ -96,11 +96,14 @@ def test_no_test_row_is_ever_seen(tiny: Path, watched: TrainingSettings, tmp_pat
     assert stopping_rows(mixed.reverse(), 3)["pair_id"].to_list() == stopping_rows(mixed, 3)["pair_id"].to_list()
 
 
-def test_no_validation_rows_are_one_line_and_a_curriculum_is_not_watched(
+def test_without_validation_rows_and_in_a_curriculum_nothing_is_watched(
     tiny: Path, watched: TrainingSettings, tmp_path: Path
 ) -> None:
-    with pytest.raises(OrchardError, match="training.patience needs validation rows: raise splits.validation"):
-        run(tiny, OVERFIT.filter(pl.col("split") == "train"), watched, tmp_path / "out")
+    learned = OVERFIT.filter(pl.col("split") == "train")
+    long = frame([pair("x" * 400, split="validation")])
+    for rest in (learned, pl.concat([learned, long])):  # none, or none that fits
+        found = run(tiny, rest, change(watched, epochs=1, too_long="drop"), tmp_path / f"out{rest.height}")
+        assert found.looks == [] and found.kept_step == found.n_steps == 2
     staged = OVERFIT.with_columns(stage=pl.col("pair_id").rank("ordinal").cast(pl.Int64) % 2)
     found = run(tiny, staged, change(watched, epochs=1), tmp_path / "staged")
     assert found.looks == [] and found.kept_step == found.n_steps

@@ -3,10 +3,12 @@
 import json
 from typing import Any
 
+import polars as pl
+
 from pipeline.config import Settings
 from pipeline.store import Lake
 from pipeline.validation import figures
-from pipeline.validation.report.blocks import Picture, Section, Table
+from pipeline.validation.report.blocks import Picture, Section, Table, Text
 
 SHOWN = 6  # points of each curve in its table
 MEASURES = {"loss": 1, "share of pairs right": 2}  # place in a point of the curve
@@ -21,7 +23,20 @@ def curves(lake: Lake, _: Settings) -> Section | None:
     titles = ["variant", "seed", "loss", "steps", "loss, first tenth", "loss, last tenth", "pairs right, last tenth"]
     ends = Table("Trainings", [*titles, "seconds"], runs.select(columns).rows(), {"seconds": ",.0f"})
     points = [(row["variant"], row["seed"], json.loads(row["curve"])) for row in runs.iter_rows(named=True)]
-    return Section("Training", [ends, *(_curve(points, name, place) for name, place in MEASURES.items())])
+    return Section(
+        "Training", [*_unwatched(runs), ends, *(_curve(points, name, place) for name, place in MEASURES.items())]
+    )
+
+
+def _unwatched(runs: pl.DataFrame) -> list[Text]:
+    """Says which variants did not stop early though the profile asks for it."""
+    names = [
+        row["variant"]
+        for row in runs.iter_rows(named=True)
+        if json.loads(row["settings"]).get("patience") and not json.loads(row["looks"] or "[]")
+    ]
+    why = "trained to their end though training.patience is set (a curriculum, or no validation rows)"
+    return [Text(f"Not watched, {why}: {', '.join(dict.fromkeys(names))}.")] if names else []
 
 
 def _curve(runs: list[tuple[str, int, list[Any]]], name: str, place: int) -> Picture:
