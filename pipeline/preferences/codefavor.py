@@ -14,7 +14,7 @@ import polars as pl
 
 from pipeline.config import Settings
 from pipeline.ids import content_id
-from pipeline.preferences.controls import flip_half
+from pipeline.preferences.controls import shuffled
 from pipeline.preferences.variant import Build, Variant
 from pipeline.store import Lake
 from pipeline.synthesis.codefavor_prompts import judge
@@ -29,10 +29,6 @@ def _pairs(methods: tuple[str, ...], tests: bool) -> Build:
         return found.drop("instruction", "criteria")
 
     return build
-
-
-def _shuffled(source: Build) -> Build:
-    return lambda lake, settings: flip_half(source(lake, settings))
 
 
 def _by_length(source: Build) -> Build:
@@ -99,7 +95,7 @@ def _family() -> tuple[Variant, ...]:
     for name, (method, build) in sources.items():
         made.append(Variant(name, "response", method, ("code_pairs",), build))
         for suffix, what, relabelled in (
-            ("shuffled", "labels shuffled", _shuffled(build)),
+            ("shuffled", "labels shuffled", shuffled(build)),
             ("length", "labels by length", _by_length(build)),
         ):
             made.append(
@@ -109,7 +105,7 @@ def _family() -> tuple[Variant, ...]:
             )
     for name, what, build, control_of in (
         ("codefavor_judge", "both orders", _judged(), None),
-        ("codefavor_judge_shuffled", "labels shuffled", _shuffled(_judged()), "codefavor_judge"),
+        ("codefavor_judge_shuffled", "labels shuffled", shuffled(_judged()), "codefavor_judge"),
         ("codefavor_judge_length", "labels by length", _judged(by_length), "codefavor_judge"),
     ):
         method = f"pairwise judge, {what}"

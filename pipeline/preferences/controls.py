@@ -4,7 +4,7 @@ import polars as pl
 
 from pipeline.config import Settings
 from pipeline.ids import unit_for
-from pipeline.preferences.exchange import exchange
+from pipeline.preferences.exchange import mislabel
 from pipeline.preferences.variant import Build
 from pipeline.store import Lake
 
@@ -18,28 +18,14 @@ def shuffled(source: Build) -> Build:
     return build
 
 
-def relabelled(source: Build) -> Build:
-    """The same, for any loss: strength and margin stay with the label, the wrong one is as sure as the right one was.
-
-    Where a loss reads the strength as a soft label, exchanging it with the sides would change nothing: the loss of (a
-    over b with p) and of (b over a with 1 - p) is the same number.
-    """
-
-    def build(lake: Lake, settings: Settings) -> pl.DataFrame:
-        pairs = source(lake, settings)
-        kept = pairs.select("strength", "margin")
-        return flip_half(pairs).with_columns(kept["strength"], kept["margin"])
-
-    return build
-
-
 def flip_half(pairs: pl.DataFrame) -> pl.DataFrame:
     """Exchanges the sides of half of the pairs of each split: the half whose hashes are smallest (rounded down).
 
-    Where the sides have contexts of their own, those are exchanged too.
+    Strength and margin stay with the label, so that it is a control under every loss (`mislabel`). Where the sides have
+    contexts of their own, those are exchanged too.
     """
     ids = pairs.select("chosen_id", "rejected_id").rows()
     order = pl.Series("order", [unit_for("shuffle", *row) for row in ids], dtype=pl.Float64)
     half = pl.col("order").rank("ordinal").over("split") <= pl.len().over("split") // 2
     mask = pairs.select(order, "split").select(half).to_series()
-    return exchange(pairs, mask)
+    return mislabel(pairs, mask)

@@ -12,7 +12,7 @@ from pipeline import tables
 from pipeline.config import Settings, UserVariant
 from pipeline.errors import OrchardError
 from pipeline.preferences.completed import completed, right_columns
-from pipeline.preferences.controls import relabelled
+from pipeline.preferences.controls import shuffled
 from pipeline.preferences.variant import Build, Variant
 from pipeline.store import Lake
 
@@ -81,7 +81,7 @@ def _control(made: Variant) -> Variant:
         made.level,
         f"{made.method}, labels shuffled",
         made.tables,
-        relabelled(made.build),
+        shuffled(made.build),
         loss=made.loss,
         control_of=made.name,
         source=made.source,

@@ -32,11 +32,17 @@ def exchange(pairs: pl.DataFrame, mask: pl.Series) -> pl.DataFrame:
     return pairs.with_columns(flip).with_columns(*swap, *values).drop("_exchanged")
 
 
-def inject(pairs: pl.DataFrame, share: float) -> pl.DataFrame:
-    """The pairs with exactly this share of the training labels flipped, by hash; `flipped` says which.
+def mislabel(pairs: pl.DataFrame, mask: pl.Series) -> pl.DataFrame:
+    """The same, but strength and margin stay with the label: the wrong one is as sure of itself as the right one was.
 
-    Strength and margin stay: the wrong label is as sure of itself as the right one was.
+    Where a loss reads the strength as a soft label, exchanging it with the sides would change nothing: the loss of (a
+    over b with p) and of (b over a with 1 - p) is the same number. So would a margin that turns its sign.
     """
+    return exchange(pairs, mask).with_columns(pairs["strength"], pairs["margin"])
+
+
+def inject(pairs: pl.DataFrame, share: float) -> pl.DataFrame:
+    """The pairs with exactly this share of the training labels flipped (`mislabel`), by hash; `flipped` says which."""
     if share <= 0 or pairs.is_empty():
         return pairs
     ids = pairs.select("chosen_id", "rejected_id").rows()
@@ -45,5 +51,4 @@ def inject(pairs: pl.DataFrame, share: float) -> pl.DataFrame:
         (pl.col("split") == "train")
         & (pl.col("_order").rank("ordinal").over("split") <= (share * pl.len()).over("split"))
     )
-    kept = pairs.select("strength", "margin")
-    return exchange(pairs, ranked.to_series()).with_columns(kept["strength"], kept["margin"])
+    return mislabel(pairs, ranked.to_series())

@@ -6,7 +6,7 @@ import polars as pl
 from pipeline.config import Settings
 from pipeline.ids import unit_for
 from pipeline.judge import calibration, strength
-from pipeline.preferences.controls import flip_half
+from pipeline.preferences.controls import shuffled
 from pipeline.preferences.variant import Build, Variant
 from pipeline.store import Lake
 
@@ -38,20 +38,6 @@ def osp(lake: Lake, settings: Settings) -> pl.DataFrame:
 def outcome(lake: Lake, settings: Settings) -> pl.DataFrame:
     """Right against wrong responses, as in the variant of that name."""
     return lake.query_file("pairs_outcome", per_prompt=settings.preferences.max_pairs_per_prompt)
-
-
-def exchanged(source: Build) -> Build:
-    """A control for soft labels: half of the pairs exchange their sides, and the wrong side keeps the strength.
-
-    Exchanging sides and strength together, as `flip_half` does for other variants, is no control here: the soft loss of
-    (a over b with p) and of (b over a with 1 - p) is the same number.
-    """
-
-    def build(lake: Lake, settings: Settings) -> pl.DataFrame:
-        kept = pl.when("flipped").then(1 - pl.col("strength")).otherwise("strength").alias("strength")
-        return flip_half(source(lake, settings)).with_columns(kept)
-
-    return build
 
 
 def strengths_permuted(source: Build) -> Build:
@@ -105,7 +91,7 @@ VARIANTS = (
         "response",
         "self-judged ranks, half of the sides exchanged",
         JUDGED,
-        exchanged(osp),
+        shuffled(osp),
         loss="soft",
         control_of="osp",
     ),

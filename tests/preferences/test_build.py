@@ -1,5 +1,6 @@
 """Pairs worked out by hand from a small tree and a few responses."""
 
+import math
 from pathlib import Path
 
 import polars as pl
@@ -8,6 +9,7 @@ import pytest
 from pipeline import config, tables
 from pipeline.errors import OrchardError
 from pipeline.preferences.build import build, flip_half
+from pipeline.preferences.exchange import exchange, mislabel
 from pipeline.store import Commit, Lake
 
 SETTINGS = config.load("quick")
@@ -105,8 +107,27 @@ def test_the_control_exchanges_exactly_half_and_keeps_the_same_sides(lake: Lake)
     assert control["flipped"].sum() == real.height // 2
     sides = {frozenset(row) for row in real.select("chosen", "rejected").rows()}
     assert {frozenset(row) for row in control.select("chosen", "rejected").rows()} == sides
-    for row in control.to_dicts():
-        assert (row["margin"] < 0) == row["flipped"] == (row["strength"] < 0.5)
+    keys = pl.concat_list("chosen_id", "rejected_id").list.sort().alias("sides")
+    claimed = [rows.sort(keys).select("strength", "margin").rows() for rows in (real, control)]
+    assert claimed[0] == claimed[1]  # the wrong label is as sure as the right one was
+
+
+def test_under_a_soft_loss_a_wrong_label_costs_what_it_claims() -> None:
+    # One pair of P(chosen is better) 0.9, whose chosen text's log-ratio is 1 nat above the other's.
+    common = {"prompt_id": "p", "split": "train", "chosen_ends": True, "rejected_ends": True, "strength": 0.9}
+    sides = {"chosen": "good", "rejected": "bad", "chosen_id": "g", "rejected_id": "b", "margin": 2.0}
+    pair = pl.DataFrame([{**common, **sides}])
+
+    def loss(rows: pl.DataFrame) -> float:
+        (row,) = rows.to_dicts()
+        h = 1.0 if row["chosen"] == "good" else -1.0
+        return row["strength"] * math.log1p(math.exp(-h)) + (1 - row["strength"]) * math.log1p(math.exp(h))
+
+    every = pl.Series([True])
+    wrong = mislabel(pair, every)
+    # 0.8 * [log(1 + e) - log(1 + 1/e)] = 0.8, where the exchange of the strength too leaves the same number.
+    assert loss(wrong) - loss(pair) == pytest.approx(0.8) and loss(exchange(pair, every)) == pytest.approx(loss(pair))
+    assert wrong.select("chosen_id", "margin", "flipped").rows() == [("b", 2.0, True)]
 
 
 def test_which_half_is_exchanged_does_not_depend_on_the_order_of_rows(lake: Lake) -> None:

@@ -10,7 +10,8 @@ from assets.produce import reject_rows
 from pipeline import config, tables
 from pipeline.engine.base import Reject
 from pipeline.judge import rationales
-from pipeline.preferences.build import VARIANTS, build, flip_half
+from pipeline.preferences.build import VARIANTS, build
+from pipeline.preferences.exchange import exchange
 from pipeline.preferences.judged import osp, rationale_pairs
 from pipeline.store import Commit, Lake
 from tests.judge.simulated import frame, prompts, responses, sigmoid, votes
@@ -88,7 +89,7 @@ def soft_loss(pairs: pl.DataFrame) -> float:
 
 def test_the_control_of_soft_labels_changes_the_loss_and_exchanging_strengths_too_would_not(lake: Lake) -> None:
     real, control = build("osp", lake, SETTINGS), build("osp_shuffled", lake, SETTINGS)
-    assert soft_loss(flip_half(real)) == pytest.approx(soft_loss(real))  # why flip_half alone is no control here
+    assert soft_loss(exchange(real, control["flipped"])) == pytest.approx(soft_loss(real))  # so strengths stay
     assert abs(soft_loss(control) - soft_loss(real)) > 0.1
     assert control["flipped"].sum() == real.height // 2 and (control["strength"] > 0.5).all()
     sides = [{frozenset(row) for row in rows.select("chosen_id", "rejected_id").rows()} for rows in (real, control)]
