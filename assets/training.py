@@ -176,7 +176,7 @@ def _variant(
                 chosen.common_prompts,
             ],  # a budget that was asked for is never within retrain_share
         ],
-        reads=("preferences", "reference_logps"),
+        reads=("prompts", "preferences", "preference_lists", "unpaired", "rationales", "reference_logps"),
         partition={"variant": variant},
         extra=tuple(marks),
     )

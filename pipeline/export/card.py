@@ -12,8 +12,6 @@ from pipeline.engine.model import check
 from pipeline.errors import OrchardError
 from pipeline.store import Lake
 
-SOURCES = ("prompts", "preferences", "preference_lists", "unpaired", "rationales", "reference_logps", "training_runs")
-
 
 def export_policy(lake: Lake, home: Path, variant: str, folder: Path, seed: int | None = None) -> Path:
     """Copies a variant's trained policy (and its adapter, where it has one) to `folder` with a card, README.md.
@@ -23,7 +21,7 @@ def export_policy(lake: Lake, home: Path, variant: str, folder: Path, seed: int 
         seed: of the run; the lowest by default.
 
     Raises:
-        OrchardError: no such run, its weights are gone, or `folder` is not empty.
+        OrchardError: no such run, its weights are gone, or `folder` is not empty, a file, or cannot be written.
     """
     runs = lake.read("training_runs")
     chosen = runs.filter(pl.col("variant") == variant, pl.lit(True) if seed is None else pl.col("seed") == seed)
@@ -37,18 +35,34 @@ def export_policy(lake: Lake, home: Path, variant: str, folder: Path, seed: int 
     if not source.is_dir():
         raise OrchardError(f"policy folder {source} is gone: materialise training_runs of {variant} again")
     check(source)
-    if folder.exists() and any(folder.iterdir()):
-        raise OrchardError(f"folder {folder} is not empty: give a new one")
-    shutil.copytree(source, folder, dirs_exist_ok=True)
-    board = lake.read("leaderboard").filter(pl.col("variant") == variant)
+    board = lake.read("leaderboard").filter(pl.col("policy_ids").list.contains(run["policy_id"]))
     result = None if board.is_empty() else board.row(0, named=True)
-    versions = {table: lake.version(table) for table in SOURCES if not lake.read(table).is_empty()}
-    (folder / "README.md").write_text(card(run, result, versions), encoding="utf-8")
+    try:
+        if folder.exists() and any(folder.iterdir()):
+            raise OrchardError(f"folder {folder} is not empty: give a new one")
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+        (folder / "README.md").write_text(card(run, result, _trained_from(lake, variant)), encoding="utf-8")
+    except OSError as error:
+        raise OrchardError(f"folder {folder}: {error.strerror or error}: give a new one") from error
     return folder
 
 
+def _trained_from(lake: Lake, variant: str) -> dict[str, int]:
+    """Versions of the tables that a variant's trainings read, and of their own: those of the commit of its rows."""
+    own = lake.history("training_runs").filter(pl.col("changed")).to_dicts()
+    commit = next(entry for entry in reversed(own) if json.loads(entry["partition"]).get("variant", variant) == variant)
+    read = {table: version for table, version in json.loads(commit["parents"]).items() if version}
+    return {**read, "training_runs": commit["version"]}
+
+
 def card(run: dict[str, Any], result: dict[str, Any] | None, versions: dict[str, int]) -> str:
-    """The text of a model card from a row of `training_runs`, one of `leaderboard`, and the tables' versions."""
+    """The text of a model card.
+
+    Args:
+        run: the row of `training_runs`.
+        result: the row of `leaderboard` in whose evaluations this policy is; null: it was not evaluated.
+        versions: of the tables that it was trained from.
+    """
     settings = json.loads(run["settings"])
     head = {
         "library_name": "transformers",
@@ -73,7 +87,7 @@ def card(run: dict[str, Any], result: dict[str, Any] | None, versions: dict[str,
 
 def _results(row: dict[str, Any] | None) -> list[str]:
     if row is None:
-        return ["Not evaluated."]
+        return ["This policy was not evaluated."]
     interval = f"{row['gain_low']:+.3f} to {row['gain_high']:+.3f}"
     return [
         f"Accuracy on held-out test prompts {row['accuracy']:.3f}; gain over the base model {row['gain']:+.3f}"

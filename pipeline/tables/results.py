@@ -95,6 +95,7 @@ class Leaderboard(dy.Schema):
     """One row per variant."""
 
     variant = col.identifier("data variant", key=True)
+    policy_ids = dy.List(dy.String(), metadata=col.meaning("the policies that were measured, sorted"))
     n_seeds = col.count("training seeds")
     accuracy = col.share("exact-match accuracy on held-out test prompts, mean over draws, prompts and seeds")
     greedy = col.share("the same with one answer at temperature 0; null: not asked", nullable=True)

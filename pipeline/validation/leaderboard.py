@@ -129,6 +129,7 @@ def _measured(mine: pl.DataFrame) -> Row:
     rewards = mine.filter(pl.col("metric") == "reward_accuracy")
     answers = mine.filter(pl.col("metric") == "accuracy")
     return {
+        "policy_ids": sorted(mine["policy_id"].unique()),
         "greedy": mine.filter(pl.col("metric") == "greedy")["value"].mean(),
         "reward_accuracy": rewards["value"].mean(),
         "reward_pairs": rewards["unit_id"].n_unique(),
