@@ -91,12 +91,8 @@ def prepare(profile: str) -> None:
     settings = config.load(profile)
     for name in settings.validation.variants:
         variant(name, settings)  # before anything is sampled
-    if settings.sweep.losses or settings.variants:
-        from pipeline.training.losses import get
-
+    if settings.sweep.losses:
         variant(settings.sweep.source, settings)
-        for loss in (*settings.sweep.losses, *(own.loss for own in settings.variants if own.loss)):
-            get(loss)
     if settings.variants:
         with Lake(config.home()) as lake:
             check(settings, lake)

@@ -30,7 +30,8 @@ from pipeline.validation.untrained import untrained
 MEASURES = [f"pipeline/validation/{name}.py" for name in ("evaluate", "diversity", "ranking", "likelihood", "wins")]
 TRAINER = ("attention", "fused", "head", "loading", "logps", "policy", "reference", "tokens", "tree")
 LOGPS = [f"pipeline/training/{name}.py" for name in TRAINER]
-TABLES = [f"pipeline/validation/{name}.py" for name in ("metrics", "leaderboard", "scores", "statistics")]
+RANKING = ("metrics", "leaderboard", "scores", "seeds", "power", "statistics")
+TABLES = [f"pipeline/validation/{name}.py" for name in RANKING]
 CODE = {
     "evaluations": code_version(*MEASURES, *LOGPS, "pipeline/verify", "pipeline/engine"),
     "metrics": code_version(*TABLES, "sql/unit_categories.sql", "pipeline/tables"),

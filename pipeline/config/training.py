@@ -6,6 +6,12 @@ from pydantic import Field
 
 from pipeline.config.section import Section
 
+# Those of `pipeline.training.losses`, named here so that a profile with another one does not load.
+LossName = Literal[
+    "bco", "conservative", "hinge", "ipo", "lcpo", "list_ranking", "margin", "prompt_contrast", "rationale", "rdpo",
+    "sigmoid", "soft", "soft_margin",
+]  # fmt: skip
+
 
 class PreferenceSettings(Section):
     """From trees and responses to pairs."""
@@ -33,7 +39,7 @@ class TrainingSettings(Section):
     """DPO training. beta: 0.1 in DPO's and most papers; TPO's code has 0.5."""
 
     method: Literal["full", "lora"] = "lora"
-    loss: str = "sigmoid"
+    loss: LossName = "sigmoid"
     losses: LossSettings = LossSettings()
     beta: float = Field(0.1, gt=0)
     learning_rate: float = Field(2e-5, gt=0)

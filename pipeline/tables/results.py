@@ -104,6 +104,7 @@ class Leaderboard(dy.Schema):
     gain = col.number("accuracy minus the base model's, paired by prompt")
     gain_low = col.number("lower end of its interval: over prompts (bootstrap), with several seeds over both (t)")
     gain_high = col.number("upper end of that interval")
+    method = col.text("how interval and p-value were found, and what they answer for")
     p_value = col.share(
         "two-sided p-value of the gain over prompts (sign flips) or prompts and seeds (t); null: base", nullable=True
     )

@@ -111,6 +111,7 @@ def _accuracy(
         "gain": found.interval.mean,
         "gain_low": found.interval.low,
         "gain_high": found.interval.high,
+        "method": f"{found.method}, for {found.covers}",
         "p_value": None if name == "base" else found.p,
         "seed_sd": found.seed_sd,
         "p_holm": None,

@@ -33,6 +33,7 @@ class Gain:
     p: float  # two-sided
     seed_sd: float | None  # of a policy's true gain from seed to seed; null with one seed
     covers: str  # what the interval answers for, in words
+    method: str  # how interval and p were found
 
 
 @dataclass(frozen=True)
@@ -140,11 +141,12 @@ def gain(
         interval = paired_bootstrap(mean, zero, resamples=resamples, confidence=confidence, seed=seed)
         p = sign_flip_p(mean, zero, resamples=resamples, seed=seed)
         covers = "other prompts, for the one policy that was trained" if seeds == 1 else "other prompts"
-        return Gain(interval, p, None if seeds == 1 else 0.0, covers)
+        return Gain(interval, p, None if seeds == 1 else 0.0, covers, "paired bootstrap and sign flips over prompts")
     mean, error = float(table.mean()), float(np.sqrt(parts.variance))
     half = float(stats.t.ppf(0.5 + confidence / 2, parts.degrees)) * error
     p = float(2 * stats.t.sf(abs(mean) / error, parts.degrees))
-    return Gain(Interval(mean, mean - half, mean + half), p, parts.seed_sd, "other prompts and other training seeds")
+    interval, covers = Interval(mean, mean - half, mean + half), "other prompts and other training seeds"
+    return Gain(interval, p, parts.seed_sd, covers, "t over prompts and seeds (Satterthwaite)")
 
 
 def crossed(evaluations: pl.DataFrame, variant: str, metric: str = "accuracy") -> Numbers:

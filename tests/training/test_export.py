@@ -60,7 +60,7 @@ def test_an_exported_policy_loads_and_its_card_names_versions_and_results(
     PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny), out / "adapter")
     with pytest.raises(OrchardError, match="is not empty"):
         export_policy(lake, tmp_path / "home", "toy", out)
-    with pytest.raises(OrchardError, match="no trained policy of 'other'.*trained are: toy seed 3"):
+    with pytest.raises(OrchardError, match="no trained policy of 'other'.*trained are: another seed 3, toy seed 3"):
         export_policy(lake, tmp_path / "home", "other", tmp_path / "x")
     with pytest.raises(OrchardError, match="is gone"):
         export_policy(lake, tmp_path / "elsewhere", "toy", tmp_path / "x")

@@ -61,6 +61,8 @@ def test_seeds_are_averaged_before_pairing_and_gains_are_per_prompt() -> None:
     known = stats.ttest_1samp([0.5, 0.5, 0.625, 0.625] * 2, 0.0)
     assert good["p_value"] == pytest.approx(known.pvalue) and good["p_holm"] == 2 * good["p_value"]
     assert good["seed_sd"] == 0 and same["seed_sd"] is None and same["p_holm"] == 1.0
+    assert good["method"] == "t over prompts and seeds (Satterthwaite), for other prompts and other training seeds"
+    assert same["method"].startswith("paired bootstrap and sign flips over prompts, for other prompts, for the one")
     assert (good["policy_ids"], base["policy_ids"]) == (["good0", "good1"], ["base0"])
     assert (good["n_train_prompts"], base["n_train_prompts"]) == (2, 0)
     assert good["gain_per_million_tokens"] == pytest.approx(0.28125)

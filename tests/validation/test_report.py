@@ -5,15 +5,20 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import polars as pl
 import pytest
 from matplotlib.figure import Figure
 
 from assets import plots
-from pipeline import config
-from pipeline.store import Lake
+from pipeline import config, tables
+from pipeline.config import ValidationSettings
+from pipeline.store import Commit, Lake
 from pipeline.validation import figures
+from pipeline.validation.leaderboard import rank
 from pipeline.validation.report import SECTIONS, made, page, write_report
 from pipeline.validation.report.blocks import Bullets, Picture, Section, Table, Text
+from pipeline.validation.report.results import leaderboard
+from tests.validation.test_leaderboard import scores
 
 TABLE = Table("Scores", ["name", "n", "gain"], [["a <b>", 12000, 0.5], ["c", None, -0.25]], {"gain": "+.2f"})
 
@@ -103,3 +108,23 @@ def test_an_empty_lake_has_a_page_too(tmp_path: Path) -> None:
     assert 0 < len(sections) < len(SECTIONS)
     path = write_report(sections, config.load("quick"), tmp_path / "report.html")
     assert "No variant was trained." in path.read_text() and [file.name for file in tmp_path.glob(".report*")] == []
+
+
+def test_the_page_names_the_method_that_each_variants_interval_is_from(tmp_path: Path) -> None:
+    evaluations = pl.concat(
+        [
+            scores("base", 0, [0.0, 0.5, 0.25, 0.25]),
+            scores("many", 0, [0.5, 1.0, 0.75, 1.0]),
+            scores("many", 1, [0.5, 1.0, 1.0, 0.5]),
+            scores("one", 0, [0.25, 0.25, 0.0, 0.5]),
+        ]
+    )
+    runs = tables.empty("training_runs")
+    board = rank(evaluations, runs, {}, ValidationSettings(bootstrap=100), 0, tests=[f"p{i}" for i in range(4)])
+    with Lake(tmp_path) as lake:
+        lake.write("leaderboard", board, Commit("test"))
+        text = leaderboard(lake, config.load("quick")).blocks[0]
+    assert isinstance(text, Text)
+    assert "Intervals (95%) and p: paired bootstrap and sign flips over prompts, for " in text.text
+    assert "(one); t over prompts and seeds (Satterthwaite), for other prompts and other" in text.text
+    assert "seeds (many). The p are" in text.text and "base)" not in text.text

@@ -49,7 +49,7 @@ def leaderboard(lake: Lake, settings: Settings) -> Section:
     return Section(
         "What was seen",
         [
-            Text(_setting(settings)),
+            Text(_setting(settings, board)),
             Text(" ".join(footing(board))),
             Bullets(board["conclusion"].to_list()),
             _table(f"Leaderboard; prompts needed: to show a true gain of {needed}", board, RESULTS),
@@ -68,13 +68,16 @@ def leaderboard(lake: Lake, settings: Settings) -> Section:
     )
 
 
-def _setting(settings: Settings) -> str:
+def _setting(settings: Settings, board: pl.DataFrame) -> str:
     chosen = settings.validation
+    compared = board.filter(pl.col("variant") != "base")
+    by_method = compared.group_by("method").agg(pl.col("variant").sort()).sort("method")
+    used = "; ".join(f"{method} ({', '.join(names)})" for method, names in by_method.iter_rows())
     return (
         f"Profile {settings.profile}, run seed {settings.seed}, model {settings.model.name}. Accuracy is the share of "
-        f"right draws ({chosen.draws} per prompt) on held-out test prompts. Intervals are bootstrap over prompts and "
-        f"seeds, {chosen.confidence:.0%}; p is a sign-flip test over prompts, corrected over all variants (Holm). A "
-        "prompt whose request failed is left out, on both sides. A control is a variant whose labels were shuffled."
+        f"right draws ({chosen.draws} per prompt) on held-out test prompts. Intervals ({chosen.confidence:.0%}) and p: "
+        f"{used or 'of no variant'}. The p are corrected over all variants (Holm). A prompt whose request failed is "
+        "left out, on both sides. A control is a variant whose labels were shuffled."
     )
 
 
