@@ -6,8 +6,9 @@
 - 400, 413 and 422 are the request's fault: `RequestFailed`.
 - 401, 403, 404 and anything else are the configuration's: `OrchardError`.
 
-The API key comes from the environment and leaves this module in one HTTP header only: it is masked in every answer
-before anything reads, cuts or quotes it.
+The API key comes from the environment and leaves this module in one HTTP header only: it is masked in all that an error
+quotes, before it is cut. A completion that holds it fails; but many servers take any key, and of a dummy such as EMPTY a
+model may write.
 """
 
 import asyncio
@@ -30,6 +31,7 @@ from pipeline.errors import OrchardError
 CHECK_SECONDS = 15  # for questions that need no model
 LONGEST = 64 << 20  # bytes of an answer; a longer one is not a completion
 QUOTED = 200  # characters of a server's own message in ours
+SECRET = 16  # characters of the shortest key that nothing but an echo would repeat
 
 
 class Unreachable(Exception):
@@ -89,7 +91,10 @@ class Server:
 
     async def complete(self, session: aiohttp.ClientSession, body: dict[str, Any]) -> bytes:
         """The answer to one completion request, unread. Raises what the module's head lists."""
-        return await self._ask(session, "POST", self.path, self._seconds, {**body, "model": self.model})
+        answer = await self._ask(session, "POST", self.path, self._seconds, {**body, "model": self.model})
+        if self._key and len(self._key) >= SECRET and self._key.encode() in answer:
+            raise TryFailed("its answer holds our API key")
+        return answer
 
     async def describe(self, session: aiohttp.ClientSession) -> Description:
         """Who answers at the address.
@@ -143,7 +148,7 @@ class Server:
                 proxy=self._proxy,
                 allow_redirects=False,
             ) as response:
-                content = self._masked(await _read(response))
+                content = await _read(response)
         except aiohttp.ConnectionTimeoutError:
             raise Unreachable(f"no connection within {CHECK_SECONDS} s") from None
         except TimeoutError:
@@ -173,12 +178,9 @@ class Server:
             f"server {self.url}: {path} answers {status} ({said}): check url and model in {self.section}"
         )
 
-    def _masked(self, content: bytes) -> bytes:
-        return content.replace(self._key.encode(), b"***") if self._key else content
-
     def _plain(self, text: str) -> str:
-        """One short line without the key, which JSON may have hidden behind escapes."""
-        text = " ".join(self._masked(text.encode(errors="replace")).decode().split())
+        """One short line without the key."""
+        text = " ".join((text.replace(self._key, "***") if self._key else text).split())
         return text if len(text) <= QUOTED else text[: QUOTED - 1] + "…"
 
 

@@ -121,6 +121,19 @@ def test_a_completion_is_asked_for_by_token_ids_and_read_whole(fake: FakeServer)
     assert fake.keys == {f"Bearer {KEY}"}
 
 
+def test_a_completion_that_holds_the_key_is_none(fake: FakeServer) -> None:
+    fake.script = lambda body, n: Answer(completion(f"my key is {KEY}"))
+    assert rejection(engine(fake)).endswith("its answer holds our API key: the next run asks again")
+
+
+@pytest.mark.parametrize("dummy", ["EMPTY", "vllm", "small"])
+def test_a_dummy_key_is_a_word_like_others(fake: FakeServer, monkeypatch: pytest.MonkeyPatch, dummy: str) -> None:
+    """vLLM's documentation has EMPTY; the others are the server's owner and the model's name."""
+    monkeypatch.setenv("TEST_KEY", dummy)
+    fake.script = lambda body, n: Answer(completion(f"the queue is {dummy}"))
+    assert draw(engine(fake))[0].text == f"the queue is {dummy}"
+
+
 def test_a_verdict_reads_the_probabilities_of_the_tokens_asked_for(fake: FakeServer) -> None:
     top = {"token_id:65": -1.0, "token_id:66": -2.0, "token_id:7": -0.1}
     fake.script = lambda body, n: Answer(completion(logprobs={"token_logprobs": [-0.1], "top_logprobs": [top]}))
