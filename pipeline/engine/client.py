@@ -7,8 +7,8 @@
 - 401, 403, 404 and anything else are the configuration's: `OrchardError`.
 
 The API key comes from the environment and leaves this module in one HTTP header only: it is masked in all that an error
-quotes, before it is cut. A completion that holds it fails; but many servers take any key, and of a dummy such as EMPTY a
-model may write.
+quotes, before it is cut. A completion that holds it fails; but many servers take any key, and of a dummy such as EMPTY
+a model may write.
 """
 
 import asyncio
