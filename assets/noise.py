@@ -18,7 +18,7 @@ from pipeline.config import ModelSettings, Settings
 from pipeline.engine.base import Reject
 from pipeline.engine.model import Model, resolve
 from pipeline.errors import OrchardError
-from pipeline.preferences.build import SECTIONS, identity, sources, voted_on
+from pipeline.preferences.build import identity, sources, voted_on
 from pipeline.preferences.voted import source_of
 from pipeline.progress import bar
 from pipeline.store import Lake
@@ -39,6 +39,8 @@ AFTERWARDS = {
     "duplicates",
     "test_shares",
 }  # settings that no score reads
+# Sections of the settings that pairs from these tables read besides `preferences`.
+ASKED = {"votes": "judge", "rationales": "judge", "principles": "judge", "instructions": "mapl", "code_pairs": "code"}
 Advance = Callable[[int, int], None]
 
 
@@ -161,8 +163,10 @@ def _settings(shop: Workshop) -> list[object]:
 
 
 def _pairs_asked(settings: Settings) -> list[object]:
-    """What the source variant's pairs depend on besides code and tables."""
-    return [identity(source_of(settings), settings), settings.model_dump(include=SECTIONS - {"noise"})]
+    """What the source variant's pairs depend on besides code and tables; what a biased judge stops is not in it."""
+    source = source_of(settings)
+    read = {"preferences", *(ASKED[table] for table in sources(settings, [source]) if table in ASKED)}
+    return [identity(source, settings), settings.model_dump(include=read, exclude={"judge": {"on_bias"}})]
 
 
 @dg.asset(

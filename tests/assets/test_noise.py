@@ -27,7 +27,7 @@ QUERY = "SELECT a.prompt_id, a.text AS chosen, b.text AS rejected FROM responses
 PROFILE = """
 pools: [{{name: x, size: 1}}]
 variants: [{{name: mine, sql: mine.sql}}, {{name: again, source: mine}}]
-noise: {{source: again, method: none}}
+noise: {{source: {source}, method: none}}
 validation: {{variants: [again, voted_flip]}}
 judge: {{clip: {clip}}}
 """
@@ -48,10 +48,12 @@ def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Recipe
     return found
 
 
-def asked(folder: Path, recipes: dict[str, Recipe], query: str, clip: float = 0.01) -> dict[str, str]:
+def asked(
+    folder: Path, recipes: dict[str, Recipe], query: str, clip: float = 0.01, source: str = "again"
+) -> dict[str, str]:
     """What every recipe's settings are, as one id."""
     (folder / "mine.sql").write_text(query)
-    (folder / "p.yaml").write_text(PROFILE.format(clip=clip))
+    (folder / "p.yaml").write_text(PROFILE.format(clip=clip, source=source))
     shop = Workshop(profile=str(folder / "p.yaml"))
     for asset in NOISE:
         asset.op.compute_fn.decorated_fn(dg.build_asset_context(), shop)  # type: ignore[union-attr]
@@ -60,13 +62,20 @@ def asked(folder: Path, recipes: dict[str, Recipe], query: str, clip: float = 0.
     return {name: content_id(recipe.settings) for name, recipe in recipes.items()}
 
 
-def test_another_query_or_judge_setting_of_the_source_makes_every_table_of_votes_anew(
+def test_another_query_of_the_source_makes_every_table_of_votes_anew(
     tmp_path: Path, recipes: dict[str, Recipe]
 ) -> None:
     before = asked(tmp_path, recipes, QUERY)
     assert asked(tmp_path, recipes, QUERY) == before
-    for changed in (asked(tmp_path, recipes, f"{QUERY} WHERE a.correct"), asked(tmp_path, recipes, QUERY, 0.02)):
-        assert all(changed[name] != before[name] for name in before)
+    changed = asked(tmp_path, recipes, f"{QUERY} WHERE a.correct")
+    assert all(changed[name] != before[name] for name in before)
+
+
+def test_a_judge_setting_counts_where_the_source_reads_judgements(tmp_path: Path, recipes: dict[str, Recipe]) -> None:
+    plain, judged = (asked(tmp_path, recipes, QUERY, 0.01, source) for source in ("again", "osp"))
+    assert asked(tmp_path, recipes, QUERY, 0.02, "again") == plain  # else heads are trained anew for nothing
+    changed = asked(tmp_path, recipes, QUERY, 0.02, "osp")
+    assert all(changed[name] != judged[name] for name in judged)
 
 
 def test_a_voted_variant_is_another_one_where_its_source_is(tmp_path: Path, recipes: dict[str, Recipe]) -> None:
