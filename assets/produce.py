@@ -47,16 +47,18 @@ class Recipe:
     partition: Mapping[str, str] | None = None
     extra: tuple[object, ...] = ()
 
+    def fingerprint(self, lake: Lake) -> str:
+        """A hash of all that, with the parents as they are now."""
+        parents = [lake.fingerprint(parent) for parent in self.parents]
+        return content_id(self.code_version, self.settings, self.extra, parents)
+
 
 def produce(context: dg.AssetExecutionContext, shop: Workshop, recipe: Recipe, compute: Callable[[], Made]) -> Metadata:
     """Writes the table unless its last commit has the same fingerprint; returns metadata for the UI either way.
 
     A commit with rows that no server has answered gets no fingerprint, so that the next run asks for them again.
     """
-    lake = shop.lake
-    fingerprint = content_id(
-        recipe.code_version, recipe.settings, recipe.extra, [lake.fingerprint(parent) for parent in recipe.parents]
-    )
+    lake, fingerprint = shop.lake, recipe.fingerprint(shop.lake)
     known = lake.fresh(recipe.table, fingerprint, recipe.partition)
     if known is not None:
         context.log.info(f"{recipe.table} {dict(recipe.partition or {})}: up to date at version {known}")

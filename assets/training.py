@@ -9,17 +9,18 @@ from assets import plots
 from assets.preferences import preferences
 from assets.produce import Made, Metadata, Recipe, Result, column_schema, produce, reject_rows
 from assets.sampling import OWNERS
-from assets.trained import CODE, Row, run_id, trained
+from assets.trained import CODE, Row, trained
 from assets.variants import VARIANTS
 from assets.workshop import Workshop
-from pipeline import tables
+from pipeline import config, tables
 from pipeline.engine.base import Reject
 from pipeline.engine.rendering import Renderer
 from pipeline.errors import Diverged
+from pipeline.ids import content_id
 from pipeline.preferences.build import variant as registered
 from pipeline.validation.rows import training_rows
 from pipeline.validation.select import common_prompts, equal_budget, held_out, reported, stopping
-from pipeline.validation.standing import Basis, basis_of, stand
+from pipeline.validation.standing import basis_of, remember, remembered, stand
 
 
 def budget(shop: Workshop) -> dict[str, pl.DataFrame]:
@@ -104,9 +105,9 @@ def reference_logps_asset(context: dg.AssetExecutionContext, shop: Workshop) -> 
 def training_runs(context: dg.AssetExecutionContext, shop: Workshop) -> None:
     wanted = [name for name in context.partition_keys if name in shop.settings.validation.variants]
     rows = _rows(shop) if wanted else {}
-    marks = _standing(shop, rows)
+    marks = _standing(shop, rows) if wanted else {}
     for variant in wanted:
-        metadata = _variant(context, shop, variant, rows[variant], marks[variant])
+        metadata = _variant(context, shop, rows[variant], _recipe(shop, variant, marks[variant]))
         context.add_asset_metadata(metadata, asset_key=context.asset_key, partition_key=variant)
 
 
@@ -128,58 +129,54 @@ def _known_logps(shop: Workshop) -> pl.DataFrame:
 
 
 def _standing(shop: Workshop, rows: dict[str, pl.DataFrame]) -> dict[str, list[str]]:
-    """Marks of the rows that each variant's policies stand for: those of the last training while few have changed.
+    """Marks of the rows that each variant's policies stand for: those of the last decision while few have changed.
 
-    So a night with a few new prompts costs their sampling and not a training of every variant.
+    So a night with a few new prompts costs their sampling and not a training of every variant. Where a variant is not
+    what it was to be at that decision (the run was killed, or there is another seed), today's rows count for all.
     """
-    old = {name: basis for name in rows if (basis := _trained_on(shop, name)) is not None}
-    new = {name: basis_of(frame) for name, frame in rows.items() if len(frame)}
+    note = config.home() / "policies" / f"standing-{content_id(sorted(rows))[:8]}.json"
+    old, new = remembered(note), {name: basis_of(frame) for name, frame in rows.items()}
     prompts = set(shop.lake.query_file("training_prompts")["prompt_id"])
-    kept = old if stand(old, new, prompts, shop.settings.validation.retrain_share) else {}
-    return {name: sorted({**new, **kept}[name].marks) if name in new else [] for name in rows}
+    made = all(_made(shop, _recipe(shop, name, basis.marks)) for name, basis in old.items() if name in rows)
+    if not (made and stand(old, new, prompts, shop.settings.validation.retrain_share)):
+        remember(note, new)
+        old = new
+    return {name: basis.marks for name, basis in old.items()}
 
 
-def _trained_on(shop: Workshop, variant: str) -> Basis | None:
-    """What a variant's policies learned from; null where it has none, or some of other settings than today's."""
-    runs = shop.lake.read("training_runs").filter(pl.col("variant") == variant).to_dicts()
-    if not runs or any(run["run_id"] != run_id(shop, variant, run["row_marks"] or [], run["seed"]) for run in runs):
-        return None
-    one, pairs = runs[0], registered(variant, shop.settings).rows == "preferences"
-    return Basis(frozenset(one["row_marks"]), frozenset(one["prompt_ids"]), len(one["row_ids"]), pairs)
+def _made(shop: Workshop, recipe: Recipe) -> bool:
+    return shop.lake.fresh(recipe.table, recipe.fingerprint(shop.lake), recipe.partition) is not None
 
 
-def _variant(
-    context: dg.AssetExecutionContext, shop: Workshop, variant: str, rows: pl.DataFrame, marks: list[str]
-) -> Metadata:
-    settings = shop.settings
-
-    def compute() -> Made:
-        if rows.is_empty():  # what an earlier run trained on other rows goes too
-            return Made(tables.empty("training_runs"), (), {"note": "no training pair: no policy"})
-        shop.room.rest()
-        reference = shop.lake.read("reference_logps")
-        done = [_seed(shop, variant, rows, reference, seed) for seed in settings.training.seeds]
-        rejects = pl.concat([dropped for _, dropped in done])
-        runs = pl.DataFrame([row for row, _ in done if row], schema=tables.empty("training_runs").schema)
-        return Made(runs, rejects, _shown(runs))
-
-    chosen = settings.validation
-    recipe = Recipe(
+def _recipe(shop: Workshop, variant: str, marks: list[str]) -> Recipe:
+    """What determines a variant's policies; a budget that was asked for is never within `retrain_share`."""
+    training, chosen = shop.settings.training, shop.settings.validation
+    return Recipe(
         "training_runs",
         f"train {variant}",
         CODE,
         [
-            [settings.training.model_dump(), registered(variant, settings).loss, shop.base.policy_id],
-            [
-                chosen.max_pairs,
-                chosen.equal_tokens,
-                chosen.common_prompts,
-            ],  # a budget that was asked for is never within retrain_share
+            [training.model_dump(), registered(variant, shop.settings).loss, shop.base.policy_id],
+            [chosen.max_pairs, chosen.equal_tokens, chosen.common_prompts],
         ],
         reads=("prompts", "preferences", "preference_lists", "unpaired", "rationales", "reference_logps"),
         partition={"variant": variant},
         extra=tuple(marks),
     )
+
+
+def _variant(context: dg.AssetExecutionContext, shop: Workshop, rows: pl.DataFrame, recipe: Recipe) -> Metadata:
+    def compute() -> Made:
+        if rows.is_empty():  # what an earlier run trained on other rows goes too
+            return Made(tables.empty("training_runs"), (), {"note": "no training pair: no policy"})
+        shop.room.rest()
+        reference = shop.lake.read("reference_logps")
+        variant = (recipe.partition or {})["variant"]
+        done = [_seed(shop, variant, rows, reference, seed) for seed in shop.settings.training.seeds]
+        rejects = pl.concat([dropped for _, dropped in done])
+        runs = pl.DataFrame([row for row, _ in done if row], schema=tables.empty("training_runs").schema)
+        return Made(runs, rejects, _shown(runs))
+
     return produce(context, shop, recipe, compute)
 
 

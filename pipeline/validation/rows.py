@@ -10,27 +10,36 @@ from pipeline.preferences.build import variant
 from pipeline.store import Lake
 
 IDS = {"preferences": "pair_id", "preference_lists": "list_id", "unpaired": "unpaired_id"}
-# What the trainer reads for any loss.
-LABELS = ("weight", "stage", "rationale_id", "principle_id", "desirable", "items")
-# Losses that read more: a vote's margins move a little whenever its heads are fitted anew, and a loss that does not
-# read them need not be trained again.
+# What the trainer reads for any loss: what names the row and its side, and a number.
+NAMES = ("stage", "rationale_id", "principle_id", "desirable", "items")
+NUMBERS = ("weight",)
+# Losses that read more numbers.
 READ = {"soft": ("strength",), "margin": ("margin",), "soft_margin": ("margin", "strength"), "rdpo": ("noise_score",)}
 
 
 def training_rows(lake: Lake, name: str, length: Callable[[str], int], settings: Settings) -> pl.DataFrame:
-    """A variant's rows of `preferences`, `preference_lists` or `unpaired`, with three columns more.
+    """A variant's rows of `preferences`, `preference_lists` or `unpaired`, with five columns more.
 
     `text_tokens`: tokens of all texts of the row, null where they were not counted; `length` counts those of a text.
-    `row_id`: the row's id. `mark`: a hash of the id and of every column that the variant's loss reads.
+    `row_id`: the row's id. `numbers`: labels that the variant's loss reads as numbers. `kind`: a hash of the id and of
+    all else that the loss reads. `mark`: a hash of both.
     """
     chosen = variant(name, settings)
     table = chosen.rows
     rows = lake.read(table, where=f"variant = '{chosen.name}'")
-    read = READ.get(chosen.loss or settings.training.loss, ())
-    marked = [c for c in (IDS[table], *LABELS, *read) if c in rows.columns]
-    marks = [content_id(*values) for values in rows.select(marked).iter_rows()]
+    read = (*NUMBERS, *READ.get(chosen.loss or settings.training.loss, ()))
+    named = [c for c in (IDS[table], *NAMES) if c in rows.columns]
+    kinds = [content_id(*values) for values in rows.select(named).iter_rows()]
+    numbers = [list(values) for values in rows.select(c for c in read if c in rows.columns).iter_rows()] or [[]] * len(
+        rows
+    )
+    marks = [content_id(*both) for both in zip(kinds, numbers, strict=True)]
     return rows.with_columns(
-        text_tokens=_tokens(rows, length), row_id=pl.col(IDS[table]), mark=pl.Series(marks, dtype=pl.String)
+        text_tokens=_tokens(rows, length),
+        row_id=pl.col(IDS[table]),
+        kind=pl.Series(kinds, dtype=pl.String),
+        numbers=pl.Series(numbers, dtype=pl.List(pl.Float64)),
+        mark=pl.Series(marks, dtype=pl.String),
     )
 
 

@@ -1,7 +1,7 @@
 """The training asset on a tiny model: seeds are trained once each, and stop on validation pairs only."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -162,6 +162,65 @@ def test_a_few_new_pairs_train_nothing_and_a_prompt_that_was_taken_out_trains_al
     assert night(range(1, 41), [*range(1, 38), 50, 51, 52]) == [40, 40] and len(begun) == 6  # prompt 0 is gone
 
 
+def nights(shop: Any, *variants: str) -> Callable[[int], None]:
+    """Runs over these variants with that many pairs of each."""
+
+    def night(n: int) -> None:
+        shop.give(frame([row for name in variants for row in of(name, range(n))]))
+        train(shop, *variants)
+
+    return night
+
+
+def test_after_a_setting_and_pairs_changed_together_a_few_more_pairs_train_nothing(
+    shop: Any, quick_trainer: None, begun: list[int]
+) -> None:
+    both = {"variants": ["outcome", "tree_plv"]}
+    night = nights(shop, "outcome", "tree_plv")
+    seen = []
+    for n, settings in ((40, {}), (41, {}), (42, {"max_pairs": 90}), (43, {"max_pairs": 90}), (44, {"max_pairs": 90})):
+        shop.use({**both, **settings})
+        night(n)
+        seen.append(len(begun))
+    assert seen == [2, 2, 4, 4, 4]
+    shop.use({**both, "max_pairs": 90}, seeds=[0, 1])
+    night(45)  # another seed on changed pairs: the seeds answer for one set of pairs, so all are trained
+    night(46)
+    assert len(begun) == 8
+
+
+def test_a_kill_between_two_variants_leaves_none_on_older_pairs(
+    shop: Any, quick_trainer: None, begun: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.use({"variants": ["outcome", "tree_plv"]})
+    nights(shop, "outcome", "tree_plv")(40)
+    real = loop.train
+    with monkeypatch.context() as killing:
+
+        def kill(model: Path, rows: pl.DataFrame, *arguments: Any, **values: Any) -> Any:
+            if rows["variant"][0] == "tree_plv":
+                raise KeyboardInterrupt
+            return real(model, rows, *arguments, **values)
+
+        killing.setattr(loop, "train", kill)
+        shop.give(frame([*of("outcome", [*range(37), 50, 51, 52]), *of("tree_plv", [*range(39), 50])]))
+        with pytest.raises(KeyboardInterrupt):
+            train(shop, "outcome", "tree_plv")
+    rows = train(shop, "outcome", "tree_plv")  # of tree_plv alone, 1 of 40 would be too few
+    today = set(training.budget(shop)["tree_plv"]["row_id"])
+    assert set(rows[1]["row_ids"]) == today and len(begun) == 4
+
+
+def test_a_number_fitted_anew_each_night_trains_nothing_while_it_hardly_moves(
+    shop: Any, quick_trainer: None, begun: list[int]
+) -> None:
+    shop.use({"variants": ["outcome"]}, loss="rdpo")
+    for rate, expected in ((0.1, 1), (0.1 + 1e-10, 1), (0.3, 2)):
+        shop.give(frame(of("outcome", range(40))).with_columns(noise_score=rate))
+        train(shop)
+        assert len(begun) == expected
+
+
 def test_finished_seeds_of_a_run_that_was_killed_are_not_trained_again(
     shop: Any, quick_trainer: None, begun: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,19 +262,23 @@ def test_with_patience_a_variant_without_training_pairs_fails_nothing_and_one_wi
 def test_a_training_that_diverges_ends_no_others(
     shop: Any, quick_trainer: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = loop.train
+    real, tried = loop.train, []
 
     def diverging(model: Path, rows: pl.DataFrame, *arguments: Any, **values: Any) -> Any:
+        tried.append(rows["variant"][0])
         if rows["variant"][0] == "outcome":
             raise Diverged("training stopped at step 3: loss nan")
         return real(model, rows, *arguments, **values)
 
     monkeypatch.setattr(loop, "train", diverging)
-    shop.give(frame([*of("outcome", range(8)), *of("tree_plv", range(8))]))
     shop.use({"variants": ["outcome", "tree_plv"]})
-    for _ in range(2):  # what diverged is not tried again
+    for n in (8, 40, 41, 42):  # what diverged is not tried again, and makes no other train again
+        nights(shop, "outcome", "tree_plv")(n)
         (row,) = train(shop, "outcome", "tree_plv")
-        assert row["variant"] == "tree_plv"
+        assert row["variant"] == "tree_plv" and row["n_pairs"] == min(n, 40)
+    assert tried == ["outcome", "tree_plv"] * 2
+    shop.give(frame([*of("outcome", range(8)), *of("tree_plv", range(8))]))
+    train(shop, "outcome", "tree_plv")
     (reject,) = shop.lake.read("rejects").to_dicts()
     assert (reject["row_id"], reject["step"]) == ("outcome seed 0", "train outcome")
     (said,) = untrained(shop.lake, shop.settings)
