@@ -89,7 +89,8 @@ def _from_prompts(shop: Workshop, chosen: pl.DataFrame, critic: Model) -> list[d
 
 def _from_commits(shop: Workshop, critic: Model) -> list[dict[str, Any] | Reject]:
     settings = shop.settings
-    changes = shop.lake.read("code_changes").to_dicts()
+    mined = shop.lake.read("code_changes").sort("repository")  # a commit may stand there once per fork of a repository
+    changes = mined.unique("change_id", keep="first").to_dicts()
     changes.sort(key=lambda row: unit_for("changes", row["change_id"]))
     engine = shop.room.critic(critic)
     asked = [

@@ -65,7 +65,8 @@ def mine(path: Path, settings: MiningSettings) -> tuple[list[dict[str, Any]], li
 def repository_of(path: Path) -> str:
     """What tells a repository from others in `code_changes`: its folder's name, and its first commit's.
 
-    So two folders of the same name are two repositories, and a clone that was moved is still the same.
+    So two folders of the same name are two repositories, and a clone that was moved is still the same. In a shallow
+    clone it is the first commit that is here, which changes when more is fetched.
 
     Raises:
         OrchardError: not a git repository, or without commits.
@@ -131,7 +132,7 @@ def _change(repo: Any, repository: str, commit: Any, settings: MiningSettings) -
         raise _Skip(f"the licence at this commit is not permissive: {found}")
     sha = commit.id.decode()
     return {
-        "change_id": content_id(repository, sha, path, unit.name),
+        "change_id": content_id(sha, path, unit.name),
         "repository": repository,
         "commit": sha,
         "path": path,

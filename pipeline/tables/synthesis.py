@@ -43,10 +43,10 @@ class Instructions(dy.Schema):
 
 
 class CodeChanges(dy.Schema):
-    """One row per commit that changed one function or file, mined from a git repository (CodeFavor)."""
+    """One row per repository and commit that changed one function or file, mined with git (CodeFavor)."""
 
-    change_id = col.identifier("hash of repository, commit, path and name", key=True)
-    repository = col.text("name of the repository's folder, and its first commit's")
+    change_id = col.identifier("hash of commit, path and name: the same in every clone", key=True)
+    repository = col.identifier("name of the repository's folder, and its first commit's", key=True)
     commit = col.text("its hash")
     path = col.text("the changed file")
     unit = col.choice(["function", "file"], "what changed: one function or method, or more of a small file")

@@ -101,6 +101,14 @@ def test_a_pool_that_only_asks_for_code_is_drafted_too_and_the_critic_decides(sh
     assert (evol["prompt_id"], evol["naive_passed"], evol["decided_by"]) == ("Sum", None, None)
 
 
+def test_a_change_that_two_forks_hold_is_asked_about_once(shop: Any) -> None:
+    fork = shop.lake.read("code_changes").with_columns(repository=pl.lit("fork"))
+    assert shop.lake.write("code_changes", fork, Commit("test"), partition={"repository": "fork"}).rows == 1
+    _made(shop, shop.base)
+    asked = [prompt.messages[-1]["content"] for prompt, *_ in shop.room.engine(None).calls]
+    assert sum("Explain in a few sentences" in text for text in asked) == 1
+
+
 def test_what_came_to_nothing_is_part_of_the_cost(shop: Any) -> None:
     made = _made(shop, shop.base)
     shop.lake.write("code_pairs", made.rows, Commit("code pairs"), rejects=reject_rows(made.rejects))

@@ -1,18 +1,22 @@
 """Commits of repositories made here: which are taken, which are not, and why."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from dulwich import porcelain
 from dulwich.objects import Tree
 from dulwich.repo import Repo
 
 from assets.mining import mine_into_lake
+from pipeline import tables
 from pipeline.config import MiningSettings
 from pipeline.errors import OrchardError
-from pipeline.store import Lake
+from pipeline.store import Commit, Lake
 from pipeline.synthesis.codefavor_mine import mine
 from pipeline.synthesis.licences import is_licence_file, licences_in, one_of
 
@@ -280,6 +284,85 @@ def test_two_folders_of_one_name_are_two_repositories(tmp_path: Path, monkeypatc
     mine_into_lake(tmp_path / "robert" / "utils", "quick")
     with Lake(tmp_path / "home") as lake:
         assert sorted(lake.read("code_changes")["message"]) == ["by alice", "by bob"]
+
+
+@contextmanager
+def shallow(history: History, edge: str, before: str) -> Iterator[None]:
+    """As `git fetch --depth` leaves it: the edge is listed, and the commit before it is not there."""
+    sha = history.ids[before].decode()
+    git = history.path / ".git"
+    here = git / "objects" / sha[:2] / sha[2:]
+    (git / "shallow").write_bytes(history.ids[edge] + b"\n")
+    here.rename(git / "away")
+    yield
+    (git / "away").rename(here)
+    (git / "shallow").unlink()
+
+
+def test_a_commit_stands_once_however_deep_the_clone_was_when_it_was_mined(
+    history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHARD_HOME", str(tmp_path / "home"))
+
+    def mined() -> tuple[list[str], int, int]:
+        mine_into_lake(history.path, "quick")
+        with Lake(tmp_path / "home") as lake:
+            rows = lake.read("code_changes")
+            return sorted(rows["message"]), rows["repository"].n_unique(), lake.read("rejects").height
+
+    for number in (1, 2, 3):
+        history.commit(str(number), {"a.py": f"x = {number}\n"})
+    with shallow(history, "1", before="start"):
+        assert mined() == (["2", "3"], 1, 1)
+    history.commit("4", {"a.py": "x = 4\n"})
+    with shallow(history, "2", before="1"):
+        assert mined() == (["3", "4"], 1, 1)
+    assert mined() == (["1", "2", "3", "4"], 1, 1)
+
+
+def test_rows_that_an_older_version_named_by_the_folder_alone_are_replaced(
+    history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHARD_HOME", str(tmp_path / "home"))
+    history.commit("better", {"a.py": "x = 1\n"})
+    (row,) = history.mined()[0]
+    older = {**row, "change_id": "older", "repository": "library"}
+    elsewhere = {**older, "commit": "0" * 40, "message": "of another library"}
+
+    def mined_over(before: dict[str, Any]) -> list[tuple[str, str]]:
+        with Lake(tmp_path / "home") as lake:
+            rows = pl.DataFrame([before], schema=tables.empty("code_changes").schema)
+            lake.write("code_changes", rows, Commit("mine-commits"), partition={"repository": "library"})
+        mine_into_lake(history.path, "quick")
+        return standing()
+
+    def standing() -> list[tuple[str, str]]:
+        with Lake(tmp_path / "home") as lake:
+            return sorted(lake.read("code_changes").select("repository", "message").iter_rows())
+
+    now = (row["repository"], "better")
+    assert mined_over(older) == [now]
+    assert mined_over(elsewhere) == [("library", "of another library"), now]
+    with monkeypatch.context() as killed:
+        killed.setattr("assets.mining._earlier_names", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            mined_over(older)
+    assert standing() == [("library", "better"), now]  # nothing lost, and the next mining mends it
+    mine_into_lake(history.path, "quick")
+    assert standing() == [now]
+
+
+def test_a_fork_in_a_folder_of_another_name_has_its_own_rows_of_the_same_changes(
+    history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHARD_HOME", str(tmp_path / "home"))
+    history.commit("better", {"a.py": "x = 1\n"})
+    for path in (history.path, shutil.copytree(history.path, tmp_path / "fork")):
+        mine_into_lake(path, "quick")
+    with Lake(tmp_path / "home") as lake:
+        rows = lake.read("code_changes")
+    assert sorted(name.partition("@")[0] for name in rows["repository"]) == ["fork", "library"]
+    assert rows["change_id"].n_unique() == 1
 
 
 def test_licences_are_known_by_their_sentences() -> None:
