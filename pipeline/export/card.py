@@ -35,7 +35,8 @@ def export_policy(lake: Lake, home: Path, variant: str, folder: Path, seed: int 
     if not source.is_dir():
         raise OrchardError(f"policy folder {source} is gone: materialise training_runs of {variant} again")
     check(source)
-    board = lake.read("leaderboard").filter(pl.col("policy_ids").list.contains(run["policy_id"]))
+    measured = pl.col("policy_ids").list.contains(run["policy_id"])
+    board = lake.read("leaderboard").filter(measured.fill_null(pl.col("variant") == variant))
     result = None if board.is_empty() else board.row(0, named=True)
     try:
         if folder.exists() and any(folder.iterdir()):
@@ -60,7 +61,8 @@ def card(run: dict[str, Any], result: dict[str, Any] | None, versions: dict[str,
 
     Args:
         run: the row of `training_runs`.
-        result: the row of `leaderboard` in whose evaluations this policy is; null: it was not evaluated.
+        result: the row of `leaderboard` in whose evaluations this policy is, or whose policies an older version did not
+            name; null: it was not evaluated.
         versions: of the tables that it was trained from.
     """
     settings = json.loads(run["settings"])
@@ -88,6 +90,8 @@ def card(run: dict[str, Any], result: dict[str, Any] | None, versions: dict[str,
 def _results(row: dict[str, Any] | None) -> list[str]:
     if row is None:
         return ["This policy was not evaluated."]
+    if row["policy_ids"] is None:
+        return ["Not known: the leaderboard is of an older version, which did not name the policies that it measured."]
     interval = f"{row['gain_low']:+.3f} to {row['gain_high']:+.3f}"
     return [
         f"Accuracy on held-out test prompts {row['accuracy']:.3f}; gain over the base model {row['gain']:+.3f}"

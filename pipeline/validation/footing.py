@@ -15,13 +15,17 @@ COLUMNS = {
 
 
 def footing(board: pl.DataFrame) -> list[str]:
-    """Sentences on the rows of `leaderboard` that were trained: what was equal first, then each thing that was not."""
+    """Sentences on the rows of `leaderboard` that were trained: what was equal first, then each thing that was not.
+
+    A column that the leaderboard lacks, because an older version wrote it, is left out.
+    """
     trained = board.filter(pl.col("variant") != "base")
     if trained.is_empty():
         return ["No variant was trained."]
-    apart = {name: text for column, name in COLUMNS.items() if (text := _apart(trained, column, name))}
-    equal = [name for name in COLUMNS.values() if name not in apart]
-    numbers = {name: max(trained[column].to_list()) for column, name in COLUMNS.items()}
+    known = {column: name for column, name in COLUMNS.items() if not trained[column].has_nulls()}
+    apart = {name: text for column, name in known.items() if (text := _apart(trained, column, name))}
+    equal = [name for name in known.values() if name not in apart]
+    numbers = {name: max(trained[column].to_list()) for column, name in known.items()}
     return [*_equal(equal, numbers), *apart.values()]
 
 

@@ -71,3 +71,25 @@ def test_an_exported_policy_loads_and_its_card_names_versions_and_results(
     write(lake, "training_runs", {**row, "run_id": "later", "policy_id": "toy-s3@def"})  # trained again since
     again = export_policy(lake, tmp_path / "home", "toy", tmp_path / "again")
     assert "This policy was not evaluated." in (again / "README.md").read_text()
+
+
+def test_the_card_tells_an_older_leaderboard_from_a_policy_that_was_not_evaluated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = tmp_path / "policy"
+    policy.mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (policy / name).write_text("{}")
+    run = {"checkpoint": "policy", "method": "full", "curve": "[]", "settings": TrainingSettings().model_dump_json()}
+    with Lake(tmp_path / "lake") as lake:
+        for name in ("measured", "new"):
+            write(lake, "training_runs", {**run, "run_id": name, "variant": name, "policy_id": name})
+        write(lake, "leaderboard", {"variant": "measured", "verdict": "better", "policy_ids": ["measured"]})
+        older = lake.read("leaderboard").with_columns(policy_ids=pl.lit(None, pl.List(pl.String)))
+        tables_ = {"leaderboard": older, "training_runs": lake.read("training_runs")}
+        monkeypatch.setattr(lake, "read", tables_.__getitem__)
+        said = {
+            name: export_policy(lake, tmp_path, name, tmp_path / name) / "README.md" for name in ("measured", "new")
+        }
+    assert "Not known: the leaderboard is of an older version" in said["measured"].read_text()
+    assert "This policy was not evaluated." in said["new"].read_text()

@@ -32,6 +32,15 @@ def test_steps_that_differ_are_named_with_who_had_fewest_and_most() -> None:
     assert unequal(board(a={}, stopped={"n_steps": 4})) == ["Not equal: optimiser steps, from 4 (stopped) to 10 (a)."]
 
 
+def test_a_column_that_an_older_leaderboard_lacks_is_left_out() -> None:
+    older = board(a={}, b={"n_steps": 4}).with_columns(n_train_prompts=pl.lit(None, pl.Int64))
+    assert footing(older) == [
+        "Every variant had 20 pairs, 1,000 trained tokens, 3 training seeds (tokens within 2%).",
+        "Not equal: optimiser steps, from 4 (b) to 10 (a).",
+    ]
+    assert unequal(older) == ["Not equal: optimiser steps, from 4 (b) to 10 (a)."]
+
+
 def test_training_prompts_are_counted_because_a_recipe_may_leave_some_without_a_pair() -> None:
     assert unequal(board(a={"n_train_prompts": 56}, b={"n_train_prompts": 32})) == [
         "Not equal: training prompts, from 32 (b) to 56 (a)."
