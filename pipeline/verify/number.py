@@ -26,7 +26,7 @@ _NUMBER = re.compile(
     r"(?![0-9]|[.,/][0-9]|\^|[xyz]\b)",
     re.ASCII,
 )
-_ALTERNATIVE = re.compile(r"\W*(?:or|and|to|through|[-+*/x,])?\W*", re.IGNORECASE)  # 3 or 4, 3 + 4, 3, 4
+_ALTERNATIVE = re.compile(r"\W*+(?:or|and|to|through|x)?\W*+", re.IGNORECASE)  # 3 or 4, 3 + 4, 3, 4
 _OPERATION = re.compile(r"[0-9)]\s*[-+*/x]\s*[$€£¥₹]?$")  # before a number: nobody worked it out
 _OPENING = re.compile(r"[^\w(]*", re.ASCII)
 _CONTINUES = re.compile(r"[\s$%]*(?:[A-Za-z]+\s*)?[-+*/=)]|\s*x\b")
@@ -36,7 +36,7 @@ _BEFORE = re.compile(  # what makes a number after it a part of another one: \sq
     rf"(?:{_FUNCTION}(?:\[[^\[\]]*\])?\s*[{{(]?|(?:\\pi|\bpi|π|\}})\s*[-+*/^])\s*$"
 )
 _AFTER = re.compile(
-    rf"\s*\*?\s*(?:{_FUNCTION}|\\?pi\b|π)|[kKMB]\b|\s*[*x]\s*10\s*(?:\^|\*\*)"
+    rf"\s*+\*?\s*+(?:{_FUNCTION}|\\?pi\b|π)|[kKMB]\b|\s*+[*x]\s*+10\s*+(?:\^|\*\*)"
     r"|[\s-]*(?i:hundred|thousand|million|billion|trillion)s?\b"
     r"|\s+(?:is|are|was|were)\s+(?i:not|wrong|incorrect)\b"
 )

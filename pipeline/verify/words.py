@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pipeline.verify.markers import REFUSED, denied, distinct, final, sentence, states
 
 _LETTER = re.compile(r"(?<![\w'’])(?:([A-E])(?![\w'’])|([a-e])(?=\)))", re.ASCII)
-_ONLY_LETTER = re.compile(r"[\W_]*(?:(?:option|choice)\s+)?[\W_]*([a-e])[\W_]*", re.IGNORECASE | re.ASCII)
+_ONLY_LETTER = re.compile(r"[\W_]*+(?:(?:option|choice)\s++[\W_]*+)?([a-e])[\W_]*+", re.IGNORECASE | re.ASCII)
 _FIRST_LETTER = re.compile(r"\s*[*(\[]*([A-E])(?:[)\].:,*]|\s*$)", re.ASCII)
 _YES_NO = re.compile(r"\b(?:(yes|true)|(no|false))\b", re.IGNORECASE | re.ASCII)
 _FIRST_WORD = re.compile(r"\W*(?:yes|no|true|false)\b", re.IGNORECASE | re.ASCII)
-_BETWEEN = re.compile(r"\W*(?:or|and|nor)?\W*", re.IGNORECASE)
+_BETWEEN = re.compile(r"\W*+(?:or|and|nor)?\W*+", re.IGNORECASE)
 _SPACES = re.compile(r"\s+")
 _EDGES = " \t\n.,;:!?\"'`*()[]{}$“”‘’"
 

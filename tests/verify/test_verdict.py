@@ -1,5 +1,7 @@
 """All verifiers: names, and that no response makes them raise."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,6 +45,16 @@ def test_no_response_makes_a_verifier_raise(text: str) -> None:
 @pytest.mark.parametrize("verifier", REFERENCES)
 def test_hostile_texts(verifier: str, text: str) -> None:
     assert verify(text, REFERENCES[verifier], verifier).correct is False
+
+
+@pytest.mark.parametrize("run", [" ", "*", "5", "\\", "not ", "$", "-"])
+@pytest.mark.parametrize("start", ["", "The answer is 5", "The answer is A", "answer not", "x = 5", "A"])
+def test_the_time_for_a_long_run_grows_with_its_length(run: str, start: str) -> None:
+    began = time.process_time()
+    for verifier, reference in REFERENCES.items():
+        for end in ("q", "q 6 B"):
+            verify(start + run * (20_000 // len(run)) + end, reference, verifier)
+    assert time.process_time() - began < 2  # 12 texts of 20,000 characters: 0.1 s, or minutes where it is quadratic
 
 
 def test_without_a_verifier_or_an_answer_there_is_no_verdict() -> None:
