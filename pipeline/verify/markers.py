@@ -22,14 +22,14 @@ _SEEKING = re.compile(  # 'to find the final answer: ...' announces work, not an
     re.IGNORECASE,
 )
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
-_DENIAL = re.compile(
-    r"(?:(?:\b(?:not|never|cannot|neither|nor|unlikely)|n['’]t)(?:\s+[a-z]+){0,2}"
-    r"|\b(?:less|more|fewer|greater|other)\s+than|\bat\s+(?:least|most))[^\w.,:;!?=]*$",
-    re.IGNORECASE,
+_NOT = (  # directly before a value: 'the number of eggs not sold is 7' denies nothing
+    r"(?:\b(?:not|never|cannot|neither|nor|unlikely\s++to)|n['’]t)(?:\s++(?:be|equal\s++to|exactly|just|about))*+"
 )
-_DENYING = re.compile(
-    r"\banswers?\b[^\n:=.,;]{0,60}?(?:\b(?:is|are|was|were)\s+not\b|\b(?:cannot|never|not\s+be)\b|n['’]t\b)",
-    re.IGNORECASE,
+_DENIAL = re.compile(
+    rf"(?:{_NOT}|\b(?:less|more|fewer|greater|other)\s+than|\bat\s+(?:least|most))[^\w.,:;!?=]*$", re.IGNORECASE
+)
+_DENIED_ANSWER = re.compile(  # with its value: 'the answer cannot be negative' denies nothing
+    rf"\banswers?\b[^\n:=.,;]{{0,60}}?{_NOT}[^\w.,:;!?=]++(?:[0-9]|(?-i:[A-E])\b)\S*+", re.IGNORECASE
 )
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[\n;]")
 
@@ -54,13 +54,10 @@ def markers(text: str) -> Iterator[list[str]]:
 
 def stated(text: str, read: Reader) -> tuple[str, ...]:
     """Distinct answers under the strongest explicit marker that has any; () where none does, or REFUSED alone."""
-    refused: tuple[str, ...] = ()
     for tails in markers(text):
-        answers = distinct(answer for tail in tails for answer in read(tail))
-        if named := tuple(answer for answer in answers if answer != REFUSED):
-            return named
-        refused = refused or answers
-    return refused
+        if answers := distinct(answer for tail in tails for answer in read(tail)):
+            return tuple(answer for answer in answers if answer != REFUSED) or answers
+    return ()
 
 
 def states(text: str, read: Reader) -> bool:
@@ -71,23 +68,15 @@ def states(text: str, read: Reader) -> bool:
 def final(text: str, read: Reader, fallback: Reader) -> str | None:
     """The final answer of a response: an explicit one, else the fallback's; None if missing or ambiguous.
 
-    The fallback sees nothing before the end of a sentence that says what the answer is not.
+    The fallback sees only what follows the last value that the text says is not the answer.
     """
-    answers = stated(text, read) or fallback(_after_denial(text))
+    answers = stated(text, read) or fallback(_DENIED_ANSWER.split(text)[-1])
     return answers[0] or None if len(answers) == 1 else None
 
 
 def denied(text: str, start: int) -> bool:
-    """True where what begins at `start` is denied by the words right before it: 'not', 'is not exactly', 'at most'."""
+    """True where what begins at `start` is denied by the words right before it: 'not', 'not exactly', 'at most'."""
     return bool(_DENIAL.search(text, max(0, start - 60), start))
-
-
-def _after_denial(text: str) -> str:
-    start = max((match.end() for match in _DENYING.finditer(text)), default=None)
-    if start is None:
-        return text
-    end = _SENTENCE_END.search(text, start)
-    return text[end.end() :] if end else ""
 
 
 def distinct(answers: Iterator[str]) -> tuple[str, ...]:

@@ -69,6 +69,17 @@ EXTRACTED = [
     ("The answer is 5 km.", "5"),
     ("The answer is 5 bottles", "5"),
     (r"\boxed{2\frac{1}{2}}", "2.5"),
+    ("So the number of students who did not pass is 7.", "7"),
+    ("The number of guests who cannot swim is 7", "7"),
+    ("The pages she has not read are 7", "7"),
+    ("The probability that it does not rain is 0.7", "0.7"),
+    ("Answer: the number of eggs not sold is 7", "7"),
+    ("The distance not covered is 7 km", "7"),
+    ("Since the answer cannot be negative, x = 5.", "5"),
+    ("She has 7 left, and the answer cannot be negative.", "7"),
+    ("She has 7 apples. I hope this answer isn't too long!", "7"),
+    ("We get x = 5 or x = -5. Since the answer must be positive and cannot be -5, x = 5", "5"),
+    ("The answer is not 5 but 6", "6"),
 ]
 MISSING = [
     "",
@@ -116,6 +127,10 @@ MISSING = [
     "The answer is more than 3",
     "The answer is at least 3",
     "The answer 3 is wrong",
+    "x = 3.\nThe answer is not -3.",
+    "The answer is not exactly 3",
+    "I think 3.\nSo it is not just about 3",
+    r"The answer is 3. $\boxed{5 \text{ million}}$",  # the stronger marker says so
 ]
 
 
