@@ -36,7 +36,8 @@ def test_a_variant_that_lost_its_pairs_loses_its_policy_and_its_results_too(tmp_
     profile = yaml.safe_load(TINY.read_text())
     profile["validation"]["variants"] = ["principles"]
     (tmp_path / "profile.yaml").write_text(yaml.safe_dump(profile))
-    empty = tables.empty("preferences").with_columns(mark=pl.lit(""), row_id=pl.lit(""))
+    names = {"mark": pl.String, "row_id": pl.String, "kind": pl.String, "numbers": pl.List(pl.Float64)}
+    empty = tables.empty("preferences").with_columns(pl.lit(None, kind).alias(name) for name, kind in names.items())
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ORCHARD_HOME", str(tmp_path))
         patch.setattr(Workshop, "base", Model(tmp_path, "m"))
