@@ -211,9 +211,9 @@ def test_a_loss_that_is_not_finite_names_step_and_pairs_and_keeps_the_checkpoint
         calls.append(1)
         return losses.LOSSES["sigmoid"](ratios, columns) * (math.nan if len(calls) > 4 else 1.0)
 
-    monkeypatch.setitem(losses.LOSSES, "breaks", losses.Loss(breaks))
+    monkeypatch.setitem(losses.LOSSES, "hinge", losses.Loss(breaks))
     with pytest.raises(OrchardError, match="stopped at step 5: loss nan") as caught:
-        run(tiny, toy, change(settings, loss="breaks", micro_tokens=4096), tmp_path / "out")
+        run(tiny, toy, change(settings, loss="hinge", micro_tokens=4096), tmp_path / "out")
     assert sum(name in str(caught.value) for name in toy["pair_id"]) == 4
     assert checkpoint.path_for(tmp_path / "out").exists()
 
@@ -227,14 +227,14 @@ def test_a_loss_that_explodes_stops_with_the_state_before_that_step(
         calls.append(1)
         return losses.LOSSES["sigmoid"](ratios, columns) * (1e3 if len(calls) == 4 else 1.0)
 
-    monkeypatch.setitem(losses.LOSSES, "explodes", losses.Loss(explodes))
-    settings = change(settings, loss="explodes", micro_tokens=4096, checkpoint_every=20)
+    monkeypatch.setitem(losses.LOSSES, "hinge", losses.Loss(explodes))
+    settings = change(settings, loss="hinge", micro_tokens=4096, checkpoint_every=20)
     with pytest.raises(OrchardError, match="stopped at step 4: loss 2"):
         run(tiny, toy, settings, tmp_path / "out")
     seen: list[int] = []
     resumed = run(tiny, toy, settings, tmp_path / "out", progress=lambda done, *_: seen.append(done))
     assert seen[0] == 4
-    monkeypatch.setitem(losses.LOSSES, "explodes", losses.LOSSES["sigmoid"])
+    monkeypatch.setitem(losses.LOSSES, "hinge", losses.LOSSES["sigmoid"])
     assert resumed.curve == run(tiny, toy, settings, tmp_path / "whole").curve
 
 
