@@ -34,6 +34,7 @@ from pipeline.config import ThoughtSettings, TreeSettings
 from pipeline.engine import cachefile
 from pipeline.engine.base import Completion, Engine, Prompt, Sampling
 from pipeline.engine.cache import Backend, CachedEngine
+from pipeline.engine.cachefile import COMMIT_SECONDS
 from pipeline.engine.model import resolve
 from pipeline.engine.resident import Resident
 from pipeline.engine.session import run_all
@@ -202,7 +203,7 @@ def cache_cost(recorded: Recorder, work: Callable[[Engine], None], real_seconds:
     with tempfile.TemporaryDirectory() as folder:
         for number in range(3):
             # As many commits as in the real run, which takes longer.
-            cachefile.COMMIT_SECONDS = 0.5 * bare / real_seconds
+            cachefile.COMMIT_SECONDS = COMMIT_SECONDS * bare / real_seconds
             engine = CachedEngine(replay, Path(folder) / f"{number}.sqlite")
             misses.append(timed(lambda e=engine: (work(e), e.close())))
         full = CachedEngine(replay, Path(folder) / "0.sqlite")

@@ -4,9 +4,9 @@
 
 Each data folder is killed four times and then runs to its end: while a table is written (a random number of new files
 after the start), during the judge's votes and during training (when a uniformly drawn share of the step is done), and
-at a uniformly drawn moment. A run goes on where the one before it was killed; one that ends before its moment is no
-kill, and folders are added until all kills are made. `--during` names one step for all kills, by how its progress lines
-begin.
+at a uniformly drawn moment after that. A run goes on where the one before it was killed; one that ends before its
+moment is no kill, and folders are added until all kills are made. `--during` names one step for all kills, by how its
+progress lines begin.
 
 The number format is float32: in bfloat16 a completion can depend, by rounding, on which others share its batch, and a
 killed run has other batches. Even in float32 the last digits of probabilities do: numbers count as equal within 1e-4,
@@ -124,11 +124,11 @@ def write_profile(folder: Path, variants: str) -> Path:
 
 
 def everywhere(chance: random.Random, whole: float) -> list[Moment]:
-    """One moment while a table is written, one in the votes, one anywhere in a whole run's seconds, one in training."""
-    after, files = chance.uniform(STARTUP, whole), chance.randint(1, 8)
-    anywhere = lambda seconds, home, began: seconds >= after  # noqa: E731
+    """One moment while a table is written, one in the votes, one in training, one in the quarter of a run after it."""
+    files, after = chance.randint(1, 4), STARTUP + chance.uniform(0, whole / 4)
     writing = lambda seconds, home, began: len(set(parquet(home)) - began) >= files  # noqa: E731
-    return [writing, during(chance, "votes"), anywhere, during(chance, "train")]
+    later = lambda seconds, home, began: seconds >= after  # noqa: E731
+    return [writing, during(chance, "votes"), during(chance, "train"), later]
 
 
 def during(chance: random.Random, step: str) -> Moment:
