@@ -20,13 +20,6 @@ CODE = code_version("pipeline/training", *SELECTION, "pipeline/tables")
 Row = dict[str, object]
 
 
-def run_id(shop: Workshop, variant: str, marks: list[str], seed: int) -> str:
-    """What a policy is: code, data, settings and seed."""
-    settings = _settings(shop, variant).model_dump(exclude={"seeds"})
-    data = content_id(sorted(marks), settings, shop.base.policy_id, CODE)
-    return content_id(variant, data, seed)
-
-
 def trained(
     shop: Workshop, variant: str, rows: pl.DataFrame, reference: pl.DataFrame, seed: int
 ) -> tuple[Row, pl.DataFrame]:
@@ -37,13 +30,14 @@ def trained(
     """
     from pipeline.training.loop import train
 
-    name = run_id(shop, variant, rows["mark"].to_list(), seed)
+    settings = _settings(shop, variant)
+    data = content_id(sorted(rows["mark"]), settings.model_dump(exclude={"seeds"}), shop.base.policy_id, CODE)
+    name = content_id(variant, data, seed)
     out = Path("policies") / f"{variant}-s{seed}-{name[:8]}"
     note = config.home() / f"{out}.json"
     known = _remembered(note, name)
     if known is not None and (config.home() / out).is_dir():
         return known
-    settings = _settings(shop, variant)
     with bar(f"train {variant}") as advance:
         result = train(
             shop.base.path,
@@ -67,7 +61,6 @@ def trained(
         "settings": settings.model_dump_json(),
         "n_pairs": result.n_pairs,
         "row_ids": sorted(learned["row_id"]),
-        "row_marks": sorted(rows["mark"]),
         "prompt_ids": sorted(set(learned["prompt_id"])),
         "n_steps": result.n_steps,
         "kept_step": result.kept_step,

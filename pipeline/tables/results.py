@@ -34,10 +34,6 @@ class TrainingRuns(dy.Schema):
     settings = col.text("JSON of the training settings")
     n_pairs = col.count("pairs trained on, in each epoch")
     row_ids = dy.List(dy.String(), metadata=col.meaning("ids of the pairs, lists or texts, sorted"))
-    row_marks = dy.List(
-        dy.String(),
-        metadata=col.meaning("hashes of those rows, and of rows to stop on, with all that the loss reads, sorted"),
-    )
     prompt_ids = dy.List(dy.String(), metadata=col.meaning("ids of the prompts of the pairs, lists or texts, sorted"))
     n_steps = col.count("optimiser steps done")
     kept_step = col.count("the step whose weights were kept: the last, or the best on validation rows", nullable=True)

@@ -24,7 +24,7 @@ def test_a_variant_that_lost_its_pairs_loses_its_policy_and_its_results_too(tmp_
     run = {
         "run_id": "r", "variant": "principles", "seed": 0, "policy_id": "old", "reference_id": "m",
         "checkpoint": "none", "loss": "sigmoid", "method": "lora", "settings": "{}", "n_pairs": 1,
-        "row_ids": ["x"], "row_marks": ["x"], "n_steps": 1, "n_tokens": 1, "loss_first": 1.0, "loss_last": 1.0,
+        "row_ids": ["x"], "n_steps": 1, "n_tokens": 1, "loss_first": 1.0, "loss_last": 1.0,
         "accuracy_last": 1.0, "curve": "[]", "length_ratio": 1.0, "seconds": 1.0,
     }  # fmt: skip
     units = pl.DataFrame({"unit_id": ["p"], "value": [1.0], "n": [1], "tokens": [1]})
