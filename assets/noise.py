@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from pipeline.noise.features import Features
     from pipeline.noise.selftest import SelfTest
 
-CODE = code_version("pipeline/noise", "pipeline/preferences", "pipeline/training/reward.py", "pipeline/tables")
+CODE = code_version(
+    "pipeline/noise", "pipeline/rewards", "pipeline/preferences", "pipeline/training/reward.py", "pipeline/tables"
+)
+SAMPLED = "SELECT prompt_id, response_id, text, messages FROM responses JOIN prompts USING (prompt_id)"
 UNUSED = {"status": "no variant of this profile uses it"}
 LABEL_TRUTH = config.ROOT / "sql" / "label_truth.sql"
 AFTERWARDS = {
     "start",
-    "combine",
     "flip_share",
     "drop_share",
     "soft",
@@ -73,7 +75,9 @@ def _sides_of(
 
 
 def _parents(shop: Workshop) -> tuple[str, ...]:
-    return sources(shop.settings, [source_of(shop.settings)])
+    """The tables of the source variant's pairs, and of the samples that centre combined rewards."""
+    samples = ("prompts", "responses") if shop.settings.noise.combine == "log_sigmoid" else ()
+    return tuple(dict.fromkeys([*sources(shop.settings, [source_of(shop.settings)]), *samples]))
 
 
 @dg.asset(
@@ -94,7 +98,7 @@ def scores(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
         shop.room.rest()  # the engine's memory, before torch takes its own
         pairs, texts, rejects = _sides_of(shop.lake, settings, shop.base)
         own, curves = _own_scores(shop, pairs, texts)
-        others, faults = _external_scores(settings, pairs)
+        others, faults = _external_scores(shop.lake, settings, pairs)
         plot = plots.curves(curves, "optimiser step of the first fold", "loss") if curves else None
         return Made(pl.concat([own, others]), [*rejects, *faults], {"loss": plot} if plot else {})
 
@@ -130,19 +134,22 @@ def _own_scores(
         return own_scores(unread, pairs, chosen, shop.settings.seed, name, fit)
 
 
-def _external_scores(settings: Settings, pairs: pl.DataFrame) -> tuple[pl.DataFrame, list[Reject]]:
-    """Rewards by models and servers from elsewhere."""
+def _external_scores(lake: Lake, settings: Settings, pairs: pl.DataFrame) -> tuple[pl.DataFrame, list[Reject]]:
+    """Rewards by models and servers from elsewhere; combined ones also of the samples that centre them."""
     from pipeline.noise.elsewhere import external_scores
     from pipeline.rewards import reward_model
-    from pipeline.rewards.texts import conversations
+    from pipeline.rewards.texts import conversations, references
 
-    said = []
+    said, samples = [], None
     asked = conversations(pairs)
+    if settings.noise.combine == "log_sigmoid":
+        samples = references(pairs, lake.sql(SAMPLED))
+        asked.update(samples.select("text_id", "turns").iter_rows())
     for voter in settings.noise.external:
         with bar(voter.name) as advance:
             model = reward_model(voter, settings.engine, config.home(), settings.noise.micro_tokens)
             said.append((model(asked, advance), voter.aspect))
-    return external_scores(pairs, said, settings.noise.centre)
+    return external_scores(pairs, said, settings.noise.centre, samples)
 
 
 def _heard(scores: pl.DataFrame, settings: Settings) -> pl.DataFrame:
@@ -307,7 +314,7 @@ def self_test(lake: Lake, settings: Settings, model: Model) -> "SelfTest":
     names = ["pair_id", "voter_id", "margin"]
     others = pl.concat(
         [
-            margins(pairs, _heard(_external_scores(clean, pairs)[0], settings)).select(names),
+            margins(pairs, _heard(_external_scores(lake, clean, pairs)[0], settings)).select(names),
             said.with_columns(margin=pl.coalesce("margin", pl.col("p") - 0.5)).select(names),
         ]
     )

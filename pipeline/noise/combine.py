@@ -8,18 +8,21 @@ TOGETHER = "external models together"  # the voter that `together` makes
 def log_sigmoid_centred(scores: pl.DataFrame, quantile: float = 0.85) -> pl.DataFrame:
     """Adds r_lsc = log sigmoid(raw - centre), Wang et al. 2024 (arXiv 2402.00742).
 
-    The centre is a quantile of the rewards that one model gives to the responses to one prompt. The 85th percentile
-    is second-hand (an independent re-implementation); the paper's own choice was not read. Rewards must be on the
-    Bradley-Terry scale, in nats.
+    The centre is a quantile of the rewards that one model gives to the reference samples of one prompt. The 85th
+    percentile is second-hand (an independent re-implementation); the paper's own choice was not read. Rewards must be
+    on the Bradley-Terry scale, in nats.
 
     Args:
-        scores: prompt_id, model_id, aspect, raw; all texts of a prompt here serve as its reference samples.
+        scores: prompt_id, model_id, aspect, raw; and `sampled`, true of reference samples. Without that column, and
+            for a prompt that has none, all its texts serve as the samples.
 
     Returns:
-        The rows with r_lsc, at most 0; null where a prompt has a single response, which cannot be centred.
+        The rows with r_lsc, at most 0; null where a prompt has a single text, which cannot be centred.
     """
     group = ["prompt_id", "model_id", "aspect"]
-    centred = pl.col("raw") - pl.col("raw").quantile(quantile, "linear").over(group)
+    sampled = pl.col("sampled") if "sampled" in scores.columns else pl.lit(False)
+    reference = pl.col("raw").filter(sampled | ~sampled.any())
+    centred = pl.col("raw") - reference.quantile(quantile, "linear").over(group)
     log_sigmoid = centred.clip(upper_bound=0) - (-centred.abs()).exp().log1p()
     return scores.with_columns(r_lsc=pl.when(pl.len().over(group) > 1).then(log_sigmoid))
 

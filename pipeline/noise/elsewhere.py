@@ -12,7 +12,7 @@ from pipeline.rewards.texts import Said
 
 
 def external_scores(
-    pairs: pl.DataFrame, said: Sequence[tuple[Said, str]], centre: float
+    pairs: pl.DataFrame, said: Sequence[tuple[Said, str]], centre: float, samples: pl.DataFrame | None = None
 ) -> tuple[pl.DataFrame, list[Reject]]:
     """Rows of `scores`, and one reject for every text that a voter could not read.
 
@@ -22,12 +22,17 @@ def external_scores(
     Args:
         pairs: as `pipeline.noise.features.sides` gives them.
         said: what each voter said, and the aspect that it rewards.
+        samples: as `pipeline.rewards.texts.references` gives them; they centre the rewards of their prompts.
     """
     sides = [
         pairs.select("prompt_id", text_id=f"{side}_text_id", response_id=f"{side}_id")
         for side in ("chosen", "rejected")
     ]
+    if samples is not None:
+        sides.append(samples.select("prompt_id", "text_id", "response_id"))
     texts = pl.concat(sides).sort("text_id", "response_id").unique("text_id", keep="first")
+    sampled = [] if samples is None else samples["text_id"].to_list()
+    texts = texts.with_columns(sampled=pl.col("text_id").is_in(sampled))
     frames = [_rows(texts, one, aspect) for one, aspect in said if one.rewards]
     rejects = [
         Reject("scores", "external voters", key, reason)

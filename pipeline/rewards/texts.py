@@ -9,6 +9,7 @@ import polars as pl
 
 from pipeline.engine.base import RequestFailed, Turn
 from pipeline.errors import OrchardError
+from pipeline.ids import content_id
 
 Conversations = Mapping[str, tuple[Turn, ...]]  # text id -> turns, of which the last is the assistant's
 
@@ -36,6 +37,27 @@ def conversations(pairs: pl.DataFrame) -> dict[str, tuple[Turn, ...]]:
         ):
             found.setdefault(row[f"{side}_text_id"], _turns(row, side, messages, prefix))
     return found
+
+
+def references(pairs: pl.DataFrame, responses: pl.DataFrame) -> pl.DataFrame:
+    """The sampled responses to the pairs' prompts: prompt_id, response_id, text_id, turns; equal texts once.
+
+    A response that is a side of a pair has that side's text id, the others get one.
+
+    Args:
+        pairs: as `pipeline.noise.features.sides` gives them.
+        responses: prompt_id, response_id, text; and messages, their prompt's.
+    """
+    known: dict[str, str] = {}
+    for side in ("chosen", "rejected"):
+        known.update(pairs.select(f"{side}_id", f"{side}_text_id").iter_rows())
+    asked = responses.join(pairs.select("prompt_id").unique(), on="prompt_id", how="semi").sort("response_id")
+    turns = [(*row["messages"], {"role": "assistant", "content": row["text"]}) for row in asked.iter_rows(named=True)]
+    ids = [known.get(key) or content_id(said) for key, said in zip(asked["response_id"], turns, strict=True)]
+    named = asked.select(
+        "prompt_id", "response_id", pl.Series("text_id", ids, pl.String), pl.Series("turns", turns, pl.Object)
+    )
+    return named.filter(pl.Series(ids, dtype=pl.String).is_first_distinct())
 
 
 def _turns(row: Mapping[str, Any], side: str, messages: str, prefix: str) -> tuple[Turn, ...]:

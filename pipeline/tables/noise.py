@@ -12,7 +12,7 @@ class Scores(dy.Schema):
     """One row per text and reward model that scored it."""
 
     score_id = col.identifier("hash of text and model", key=True)
-    text_id = col.identifier("hash of context and text as token ids")
+    text_id = col.identifier("hash of context and text")
     response_id = col.identifier("response or node that the text is")
     prompt_id = col.identifier("its prompt")
     model_id = col.text("the reward model; no model scored a prompt that it was trained on")
@@ -25,7 +25,7 @@ class Scores(dy.Schema):
         nullable=True,
         allow_inf=False,
         allow_nan=False,
-        metadata=col.meaning("log-sigmoid of raw less its prompt's centre; null for a prompt's only text"),
+        metadata=col.meaning("log-sigmoid of raw less its prompt's centre; null: the prompt's only text"),
     )
 
 

@@ -26,7 +26,7 @@ from pipeline.errors import OrchardError
 from pipeline.noise.elsewhere import external_scores
 from pipeline.rewards.local import Classifier
 from pipeline.rewards.server import ask
-from pipeline.rewards.texts import Said, conversations, reward
+from pipeline.rewards.texts import Said, conversations, references, reward
 from pipeline.tables import TABLES
 from tests.fake_server import Answer, FakeServer
 from tests.training.toy import save_tokenizer
@@ -195,3 +195,24 @@ def test_rows_of_scores_are_standardised_per_voter_and_constant_ones_say_nothing
     assert scores.filter(model_id="flat")["standardised"].to_list() == [0.0, 0.0]
     assert [(r.row_id, r.reason) for r in rejects] == [("t3", "too long")]
     assert external_scores(pairs, [], 0.85)[0].is_empty()
+
+
+def test_a_prompts_other_samples_are_scored_once_each_and_centre_its_rewards() -> None:
+    question = [{"role": "user", "content": "q"}]
+    pairs = pl.DataFrame(
+        {
+            "pair_id": ["x"], "prompt_id": ["p"], "chosen_text_id": ["t1"], "rejected_text_id": ["t2"],
+            "chosen_id": ["a"], "rejected_id": ["b"],
+        }
+    )  # fmt: skip
+    drawn = [("p", "a", "7"), ("p", "b", "8"), ("p", "c", "9"), ("p", "d", "9"), ("q", "e", "1")]
+    responses = pl.DataFrame(drawn, schema=["prompt_id", "response_id", "text"], orient="row")
+    samples = references(pairs, responses.with_columns(messages=pl.Series([question] * 5)))
+    other = samples["text_id"][2]
+    assert samples["response_id"].to_list() == ["a", "b", "c"] and samples["text_id"].to_list()[:2] == ["t1", "t2"]
+    assert samples["turns"][2] == (*question, {"role": "assistant", "content": "9"})
+    said = Said("one", {"t1": 4.0, "t2": 2.0, other: 0.0}, {})
+    scores, _ = external_scores(pairs, [(said, "help")], 0.5, samples)
+    assert dict(scores.select("text_id", "r_lsc").iter_rows()) == pytest.approx(
+        {"t1": -math.log1p(math.exp(-2)), "t2": -math.log(2), other: -2 - math.log1p(math.exp(-2))}
+    )

@@ -62,6 +62,15 @@ def test_a_saturated_aspect_cannot_make_up_for_a_failure_elsewhere() -> None:
     assert row["r_lsc"].item() == pytest.approx(expected)
 
 
+def test_the_centre_comes_from_the_prompts_samples_where_it_has_some() -> None:
+    rows = rewards([("chosen", "safe", 5.0), ("rejected", "safe", 1.0), ("draw", "safe", 0.0), ("other", "safe", 2.0)])
+    sampled = rows.with_columns(sampled=pl.col("text_id").is_in(["rejected", "draw", "other"]))
+    elsewhere = rows.with_columns(sampled=pl.lit(False), prompt_id=pl.lit("q"))
+    found = log_sigmoid_centred(pl.concat([sampled, elsewhere]), quantile=0.5)
+    chosen = found.filter(text_id="chosen").sort("prompt_id")["r_lsc"].to_list()
+    assert chosen == pytest.approx([-math.log1p(math.exp(-4.0)), -math.log1p(math.exp(-3.5))])  # 5 - 1, and 5 - 1.5
+
+
 def test_a_prompts_only_response_has_no_centre_and_an_extreme_reward_stays_finite() -> None:
     alone = log_sigmoid_centred(rewards([("a", "safe", 1.0)]))
     assert alone["r_lsc"].to_list() == [None] and combined(alone)["reward"].to_list() == [None]
