@@ -34,7 +34,7 @@ class Instruction:
 
     @classmethod
     def of(cls, name: object, arguments: Mapping[str, Any] | None) -> "Instruction":
-        """The instruction with checked arguments; those that are null are left out.
+        """The instruction with checked arguments; nulls, and white space at a text's ends, are left out.
 
         Raises:
             OrchardError: no such kind, an argument that is missing, unknown or of the wrong type.
@@ -42,7 +42,8 @@ class Instruction:
         if not isinstance(name, str) or name not in KINDS:
             raise OrchardError(f"unknown instruction {name!r}: use one of {', '.join(KINDS)}")
         kind = KINDS[name]
-        given = {key: value for key, value in (arguments or {}).items() if value is not None}
+        entries = {key: value for key, value in (arguments or {}).items() if value is not None}
+        given = {key: value.strip() if isinstance(value, str) else value for key, value in entries.items()}
         if set(given) != set(kind.arguments):
             takes = ", ".join(kind.arguments) or "none"
             raise OrchardError(f"instruction {name!r}: arguments {', '.join(given) or 'none'}, but it takes {takes}")

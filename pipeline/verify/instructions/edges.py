@@ -32,12 +32,12 @@ def has_two(text: str) -> bool:
 
 def ends_with(response: str, arguments: Arguments) -> bool:
     """True where the response ends with the phrase, whatever its case and the quotes around the response."""
-    return response.strip().strip('"').lower().endswith(arguments["end_phrase"].strip().lower())
+    return response.strip().strip('"').lower().endswith(arguments["end_phrase"].lower())
 
 
 def repeats(response: str, arguments: Arguments) -> bool:
     """True where the response begins with the prompt, whatever its case."""
-    return response.strip().lower().startswith(arguments["prompt_to_repeat"].strip().lower())
+    return response.strip().lower().startswith(arguments["prompt_to_repeat"].lower())
 
 
 def _end(response: str, want: bool, random: Random) -> Proposed:

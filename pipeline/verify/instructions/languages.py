@@ -2,7 +2,8 @@
 
 IFEval's are response_language, english_capital and english_lowercase. Its reference uses langdetect, which draws at
 random and is no longer kept up; py3langid gives the same answer every time. Of texts without a letter no language is
-known, and then IFEval counts the language as right: so do we.
+known, and then IFEval counts the language as right: so do we, and also where a text, such as a single word, may as
+well be in that language as in the likeliest one.
 """
 
 import re
@@ -26,6 +27,7 @@ LANGUAGES = {
 }  # fmt: skip
 _ALIASES = {"zh-cn": "zh", "zh-tw": "zh"}
 _SURE = 0.9  # probability from which an instruction may be built on a detected language; our choice
+_AS_WELL = 0.5  # share of the likeliest language's probability from which another may be meant as well; our choice
 _WE = ("i", "me", "my", "mine", "myself", "we", "us", "our", "ours", "ourselves")
 _FIRST_PERSON = re.compile(rf"\b(?:{'|'.join(_WE)})\b", re.IGNORECASE)
 _CONTRACTION = re.compile(
@@ -42,18 +44,23 @@ def _identifier() -> "LanguageIdentifier":
     return identifier
 
 
-@lru_cache(maxsize=8192)
-def detect(text: str) -> tuple[str | None, float]:
-    """(code of the language, its probability in [0, 1]) among LANGUAGES; (None, 0) of a text without letters."""
+@lru_cache(maxsize=1024)
+def _shares(text: str) -> dict[str, float]:
+    """Probabilities in [0, 1] of LANGUAGES by code, the likeliest first; none of a text without letters."""
     if not any(letter.isalpha() for letter in text):
-        return None, 0.0
-    code, probability = _identifier().classify(text.lower())
-    return str(code), float(probability)
+        return {}
+    return {str(code): float(share) for code, share in _identifier().rank(text.lower())}
+
+
+def detect(text: str) -> tuple[str | None, float]:
+    """(code of the likeliest language, its probability in [0, 1]); (None, 0) of a text without letters."""
+    return next(iter(_shares(text).items()), (None, 0.0))
 
 
 def is_in(text: str, language: str) -> bool:
-    """True where the text is in that language, or in none that can be told."""
-    return detect(text)[0] in (None, _ALIASES.get(language, language))
+    """True where the text may be in that language: the likeliest, one not much less likely, or none can be told."""
+    shares = _shares(text)
+    return not shares or shares[_ALIASES.get(language, language)] >= _AS_WELL * max(shares.values())
 
 
 def is_capital(text: str) -> bool:

@@ -6,8 +6,9 @@ A sentence ends at a run of full stops, question and exclamation marks (with clo
 before white space or the end; what is left over at the end is one too. Line breaks alone end none, and the next word's
 case does not matter, as in the Punkt splitter that IFEval uses. Where no line break follows, a full stop ends none
 
-- after a title or another word of the list TITLES (Dr. Who),
+- after a title or another word of the list TITLES (Dr. Who, Roe v. Wade),
 - after an abbreviation such as e.g., etc. or Inc., where the next word begins in lower case or with a digit,
+- after a number, where the next word begins in lower case (1. apples),
 - where it is one of several (Well... perhaps),
 - after an initial (J. Smith, U.S. Army), unless it labels a line (A. Summary) or a word such as 'The' follows.
 
@@ -17,7 +18,7 @@ A paragraph depends on the instruction: IFEval's are parted by *** in one and by
 import re
 
 TITLES = frozenset(
-    "mr mrs ms dr prof st sr jr gen col lt sgt capt rev hon gov sen rep vs fig mt ft al cf approx".split()
+    "mr mrs ms dr prof st sr jr gen col lt sgt capt rev hon gov sen rep vs fig mt ft al cf approx v".split()
 )
 OTHERS = frozenset(
     "etc inc ltd co corp dept no vol ca est ed eds p pp jan feb mar apr jun jul aug sept sep oct nov dec".split()
@@ -61,6 +62,6 @@ def _ends_sentence(text: str, end: re.Match[str]) -> bool:
     if token[0].lower() in OTHERS or (_DOTTED.fullmatch(token[0]) and token[0][0].islower()):
         return not (following[0][0].islower() or following[0][0].isdigit())
     if not _DOTTED.fullmatch(token[0]):
-        return True
+        return not (token[0].isdigit() and following[0][0].islower())
     labels_line = not text[text.rfind("\n", 0, end.start()) + 1 : token.start()].strip()
     return labels_line or following[0].lower() in STARTERS

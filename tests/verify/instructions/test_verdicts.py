@@ -10,13 +10,33 @@ from pipeline.verify import Verdict, canonical, verify
 from pipeline.verify.instructions import Instruction, fulfilment
 from pipeline.verify.instructions.text import sentences
 
-PUBLISHED = json.loads((Path(__file__).parent / "ifeval_verdicts.json").read_text(encoding="utf-8"))["rows"]
+DATA = Path(__file__).parent / "data"
+PUBLISHED = json.loads((DATA / "ifeval_verdicts.json").read_text(encoding="utf-8"))["rows"]
+UNIT = json.loads((DATA / "ifeval_cases.json").read_text(encoding="utf-8"))["cases"]
+# (key, place of the instruction): why our verdict is another than the published one.
+DIFFERENT = {
+    (1122, 1): "the reference draws another letter at random where the one asked for is '#'",
+    (202, 0): "its langdetect takes 'etchings' for another language than English",
+}
 
 
-@pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: str(row["key"]))
-def test_published_strict_verdicts_of_the_reference(row: dict[str, list[object]]) -> None:
-    instructions = [Instruction.of(*pair) for pair in zip(row["instruction_id_list"], row["kwargs"], strict=True)]  # type: ignore[arg-type]
-    assert [one.check(str(row["response"])) for one in instructions] == row["follow_instruction_list"]
+@pytest.mark.parametrize("mode", ["strict", "loose"])
+def test_published_verdicts_of_the_reference_on_responses_of_gpt_4(mode: str) -> None:
+    differ, kinds = set(), set()
+    for row in PUBLISHED:
+        instructions = [Instruction.of(*pair) for pair in zip(row["instruction_id_list"], row["kwargs"], strict=True)]
+        kinds |= {one.name for one in instructions}
+        verdicts = [one.check(row["response"], loose=mode == "loose") for one in instructions]
+        differ |= {(row["key"], i) for i, pair in enumerate(zip(verdicts, row[mode], strict=True)) if len({*pair}) > 1}
+    assert len(kinds) == 25  # all that IFEval has
+    assert differ <= set(DIFFERENT)
+
+
+def test_every_published_case_of_the_references_own_tests() -> None:
+    wrong = [
+        case for case in UNIT if Instruction.of(case["id"], case["kwargs"]).check(case["response"]) != case["expected"]
+    ]
+    assert len(UNIT) == 83 and wrong == []
 
 
 CASES = [
@@ -31,6 +51,8 @@ CASES = [
     ("language:response_language", {"language": "de"}, "Der Hund sucht im Wald nach seinem Ball.", True),
     ("language:response_language", {"language": "en"}, "Le chat dort sur le canapé de la cuisine.", False),
     ("language:response_language", {"language": "fr"}, "42", True),  # none can be told: as in IFEval
+    ("language:response_language", {"language": "en"}, "Politics", True),  # as well English as any other
+    ("language:response_language", {"language": "ja"}, "Politics", False),
     ("change_case:english_capital", {}, "WRITE ALL OF THIS IN CAPITALS!", True),
     ("change_case:english_capital", {}, "WRITE ALL OF THIS IN CAPITALs!", False),
     ("change_case:english_lowercase", {}, "write all of this small", True),
@@ -89,6 +111,8 @@ def test_verdicts_worked_out_by_hand(name: str, arguments: dict[str, object], re
 SENTENCES = [
     ("Dr. Who met J. R. Smith at 3.5 p.m. today. He left", 2),
     ("What?! (Really.) 'Yes.' She said no... and so on.", 4),
+    ("1. apples 2. pears", 1),  # as Punkt: a number ends none before lower case
+    ("See Roe v. Wade. It was long.", 2),
     ("1. Apples\n2. Pears", 3),  # as Punkt: the first number ends one, the second ends 'Apples 2.'
     ("no capitals. still two.", 2),
     ("We use apples, etc. as food. Inc. Magazine said so.", 3),
