@@ -2,6 +2,7 @@
 
 import ast
 
+MAX_DEPTH = 100  # levels of a tree; far below what the interpreter's stack bears, whatever limit a library has set
 _Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -19,18 +20,22 @@ def stripped(source: str) -> str | None:
     As CodeFavor's code does for Critic-Evol. A body that was nothing but a docstring becomes `pass`.
 
     Returns:
-        None where it does not parse, or is nested too deeply to be written out again (a sum of 600 terms).
+        None where it does not parse, or is nested too deeply to be written out again (a sum of 100 terms).
     """
     tree = parse(source)
-    if tree is None:
+    if tree is None or _is_deep(tree):
         return None
     for node in ast.walk(tree):
         if isinstance(node, _Documented) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or ([] if isinstance(node, ast.Module) else [ast.Pass()])
-    try:
-        return ast.unparse(ast.fix_missing_locations(tree))
-    except RecursionError:
-        return None
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def _is_deep(tree: ast.Module) -> bool:
+    level: list[ast.AST] = [tree]
+    for _ in range(MAX_DEPTH):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    return bool(level)
 
 
 def same(a: str, b: str) -> bool:

@@ -115,7 +115,7 @@ def test_lines_are_those_of_the_syntax_tree(history: History, end: str) -> None:
 
 
 def test_code_that_is_nested_too_deeply_is_skipped(history: History) -> None:
-    text = "x = " + " + ".join(["1"] * 600) + "\n\ndef f(n):\n    return {}\n"
+    text = "x = " + " + ".join(["1"] * 100) + "\n\ndef f(n):\n    return {}\n"
     history.commit("deep", {"c.py": text.format("n")})
     history.commit("changed", {"c.py": text.format("n + 1")})
     rows, rejects = history.mined()

@@ -60,7 +60,7 @@ def test_names_tell_the_program_of_a_reply_from_an_example_of_its_use() -> None:
     [
         ({**PLAIN, "naive": "def f(n"}, "naive is not Python"),
         ({**PLAIN, "naive": PLAIN["improved"] + "  # better"}, "both codes say the same"),
-        ({**PLAIN, "naive": "x = " + " + ".join(["1"] * 600)}, "naive is nested too deeply"),
+        ({**PLAIN, "naive": "x = " + " + ".join(["1"] * 100)}, "naive is nested too deeply"),
         ({**PLAIN, "names": 5}, "names must be a list of texts, not '5'"),
         ({**EVOL, "tests": "assert f", "names": "f"}, "names must be a list of texts, not 'f'"),
         ({**PLAIN, "tests": "assert " + "-" * 100_000 + "1"}, "the tests do not parse"),
