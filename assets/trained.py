@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -13,6 +14,9 @@ from pipeline.engine.model import fingerprint
 from pipeline.ids import content_id
 from pipeline.preferences.build import variant as registered
 from pipeline.progress import bar
+
+if TYPE_CHECKING:
+    from pipeline.training.loop import TrainResult
 
 SELECTION = ("pipeline/validation/select.py", "pipeline/validation/rows.py")
 CODE = code_version("pipeline/training", *SELECTION, "pipeline/tables")
@@ -48,14 +52,22 @@ def trained(
             out=config.home() / out,
             progress=lambda step, steps, _: advance(step, steps),
         )
-    learned = rows.filter(pl.col("split") == "train")
-    row: Row = {
+    row = {
         "run_id": name,
         "variant": variant,
         "seed": seed,
         "policy_id": f"{variant}-s{seed}@{fingerprint(result.path)}",
         "reference_id": shop.base.policy_id,
         "checkpoint": str(out),
+        **_described(settings, result, rows.filter(pl.col("split") == "train")),
+    }
+    _remember(note, row, result.rejects)
+    return row, result.rejects
+
+
+def _described(settings: TrainingSettings, result: "TrainResult", learned: pl.DataFrame) -> Row:
+    """How it was trained, on what, and how that went."""
+    return {
         "loss": settings.loss,
         "method": settings.method,
         "settings": settings.model_dump_json(),
@@ -73,8 +85,6 @@ def trained(
         "length_ratio": result.length_ratio,
         "seconds": result.seconds,
     }
-    _remember(note, row, result.rejects)
-    return row, result.rejects
 
 
 def _settings(shop: Workshop, variant: str) -> TrainingSettings:

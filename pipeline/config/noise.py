@@ -57,7 +57,8 @@ class NoiseSettings(Section):
     weight_decay: float = Field(0.1, ge=0)  # of heads; our choice
     tune: TuneSettings = TuneSettings()
     external: tuple[VoterSettings, ...] = ()
-    combine: Literal["none", "log_sigmoid"] = "none"  # log_sigmoid: external rewards summed over aspects, as one voter
+    # log_sigmoid: external rewards are one voter, summed over aspects; they then read all samples of a pair's prompt.
+    combine: Literal["none", "log_sigmoid"] = "none"
     use_margin: bool = False  # the pairs' margin in the Bradley-Terry loss
     length_penalty: float = Field(0.0, ge=0)  # on the squared correlation of reward margin and length; our choice
     max_length: int = Field(1024, ge=8)  # tokens of context and text
@@ -66,7 +67,7 @@ class NoiseSettings(Section):
     flip_share: float = Field(0.2, ge=0, le=1)  # weakest pairs, if their mean is negative: paper's two lowest tenths
     drop_share: float = Field(0.2, ge=0, lt=1)  # as many are removed; our choice, dropping is not in the paper
     soft: float = Field(0.1, ge=0, lt=0.5)  # label smoothing of pairs with a negative mean; paper: not given
-    centre: float = Field(0.85, ge=0, le=1)  # quantile of a prompt's rewards that centres them; second-hand
+    centre: float = Field(0.85, ge=0, le=1)  # quantile of its prompt's samples' rewards; second-hand
     duplicates: Literal["error", "mean"] = "error"  # same voter, pair and order twice
     inject: float = Field(0.0, ge=0, lt=1)  # training labels flipped on purpose before the vote: treatments by DPO
     test_shares: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.1, 0.2, 0.4)  # labels that the self-test flips
