@@ -1,6 +1,5 @@
 """What several tests share: one small model on disk, and one finished run of the whole graph."""
 
-import gc
 import os
 import subprocess
 import sys
@@ -15,16 +14,6 @@ from pipeline.engine.model import Model, resolve
 
 TINY = Path(__file__).parent / "real" / "tiny.yaml"
 ORCHARD = Path(sys.executable).with_name("orchard")
-
-
-def pytest_collection_finish() -> None:
-    """The collector, which every training calls, need not look through what collecting the tests has loaded."""
-    gc.freeze()
-
-
-def pytest_sessionfinish() -> None:
-    """What was set aside is taken apart again at the end, or libraries complain of leaks."""
-    gc.unfreeze()
 
 
 @dataclass(frozen=True)
