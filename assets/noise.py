@@ -143,7 +143,7 @@ def _external_scores(lake: Lake, settings: Settings, pairs: pl.DataFrame) -> tup
     said, samples = [], None
     asked = conversations(pairs)
     if settings.noise.combine == "log_sigmoid":
-        samples = references(pairs, lake.sql(SAMPLED))
+        samples = references(pairs, asked, lake.sql(SAMPLED))
         asked.update(samples.select("text_id", "turns").iter_rows())
     for voter in settings.noise.external:
         with bar(voter.name) as advance:

@@ -39,22 +39,22 @@ def conversations(pairs: pl.DataFrame) -> dict[str, tuple[Turn, ...]]:
     return found
 
 
-def references(pairs: pl.DataFrame, responses: pl.DataFrame) -> pl.DataFrame:
+def references(pairs: pl.DataFrame, asked: Conversations, responses: pl.DataFrame) -> pl.DataFrame:
     """The sampled responses to the pairs' prompts: prompt_id, response_id, text_id, turns; equal texts once.
 
-    A response that is a side of a pair has that side's text id, the others get one.
+    A response that is one of the conversations already asked about has its text id; a side of a pair in another
+    context, such as a named principle, is another conversation.
 
     Args:
-        pairs: as `pipeline.noise.features.sides` gives them.
+        pairs: prompt_id.
+        asked: as `conversations` gives them for the pairs.
         responses: prompt_id, response_id, text; and messages, their prompt's.
     """
-    known: dict[str, str] = {}
-    for side in ("chosen", "rejected"):
-        known.update(pairs.select(f"{side}_id", f"{side}_text_id").iter_rows())
-    asked = responses.join(pairs.select("prompt_id").unique(), on="prompt_id", how="semi").sort("response_id")
-    turns = [(*row["messages"], {"role": "assistant", "content": row["text"]}) for row in asked.iter_rows(named=True)]
-    ids = [known.get(key) or content_id(said) for key, said in zip(asked["response_id"], turns, strict=True)]
-    named = asked.select(
+    known = {content_id(turns): key for key, turns in asked.items()}
+    wanted = responses.join(pairs.select("prompt_id").unique(), on="prompt_id", how="semi").sort("response_id")
+    turns = [(*row["messages"], {"role": "assistant", "content": row["text"]}) for row in wanted.iter_rows(named=True)]
+    ids = [known.get(key, key) for key in map(content_id, turns)]
+    named = wanted.select(
         "prompt_id", "response_id", pl.Series("text_id", ids, pl.String), pl.Series("turns", turns, pl.Object)
     )
     return named.filter(pl.Series(ids, dtype=pl.String).is_first_distinct())

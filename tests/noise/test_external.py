@@ -201,16 +201,20 @@ def test_a_prompts_other_samples_are_scored_once_each_and_centre_its_rewards() -
     question = [{"role": "user", "content": "q"}]
     pairs = pl.DataFrame(
         {
-            "pair_id": ["x"], "prompt_id": ["p"], "chosen_text_id": ["t1"], "rejected_text_id": ["t2"],
-            "chosen_id": ["a"], "rejected_id": ["b"],
+            "prompt_id": ["p"], "chosen_text_id": ["t1"], "rejected_text_id": ["t2"], "chosen_id": ["a"],
+            "rejected_id": ["b"],
         }
     )  # fmt: skip
     drawn = [("p", "a", "7"), ("p", "b", "8"), ("p", "c", "9"), ("p", "d", "9"), ("q", "e", "1")]
     responses = pl.DataFrame(drawn, schema=["prompt_id", "response_id", "text"], orient="row")
-    samples = references(pairs, responses.with_columns(messages=pl.Series([question] * 5)))
+    responses = responses.with_columns(messages=pl.Series([question] * 5))
+    seven, eight, nine = ((*question, {"role": "assistant", "content": text}) for text in "789")
+    samples = references(pairs, {"t1": seven, "t2": eight}, responses)
     other = samples["text_id"][2]
     assert samples["response_id"].to_list() == ["a", "b", "c"] and samples["text_id"].to_list()[:2] == ["t1", "t2"]
-    assert samples["turns"][2] == (*question, {"role": "assistant", "content": "9"})
+    assert samples["turns"][2] == nine
+    elsewhere = ({"role": "user", "content": "q, briefly"}, seven[-1])  # the same response in another context
+    assert references(pairs, {"t1": elsewhere, "t2": eight}, responses)["text_id"][0] != "t1"
     said = Said("one", {"t1": 4.0, "t2": 2.0, other: 0.0}, {})
     scores, _ = external_scores(pairs, [(said, "help")], 0.5, samples)
     assert dict(scores.select("text_id", "r_lsc").iter_rows()) == pytest.approx(
