@@ -34,8 +34,11 @@ def draw(
         seeds = [seed_for(run_seed, prompt["prompt_id"], "response", number) for number in range(settings.n)]
         drawn = await _drawn(engine, Prompt(tuple(prompt["messages"])), sampling, seeds)  # type: ignore[arg-type]
         good = [(number, found) for number, found in enumerate(drawn) if isinstance(found, Completion)]
-        reasons = dict.fromkeys(str(found) for found in drawn if isinstance(found, RequestFailed))
-        failed = [Reject("responses", "responses", str(prompt["prompt_id"]), reason) for reason in reasons]
+        reasons = {str(found): found for found in drawn if isinstance(found, RequestFailed)}
+        failed = [
+            Reject("responses", "responses", str(prompt["prompt_id"]), reason)
+            for reason in reasons.values()
+        ]
         rows = [partial(_row, prompt, engine.policy_id, settings, number, found) for number, found in good]
         if prompt["verifier"] == "code":  # it waits for a sandbox: in threads, so that the engine goes on
             return [*await asyncio.gather(*(asyncio.to_thread(row) for row in rows)), *failed]

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Protocol, TypedDict
+from copy import copy
+from dataclasses import dataclass
+from typing import Protocol, Self, TypedDict
 
 from pipeline.errors import OrchardError
 
@@ -16,7 +17,13 @@ class Turn(TypedDict):
 
 
 class RequestFailed(OrchardError):
-    """One request cannot be answered (its prompt is too long, say): its row is rejected, and the others go on."""
+    """One request cannot be answered (its prompt is too long, say): its row is rejected."""
+
+    def named(self, who: str) -> Self:
+        """The same error, its message about `who`."""
+        error = copy(self)
+        error.args = (f"{who}: {self}",)
+        return error
 
 
 AGAIN = "the next run asks again"
@@ -25,12 +32,14 @@ AGAIN = "the next run asks again"
 class Unanswered(RequestFailed):
     """Every try of a request failed, for reasons that may pass: its row is rejected until the next run asks again.
 
-    The reason carries that promise, `AGAIN`, through whatever turns it into a row of `rejects`: a commit with such a
-    row is not up to date.
+    A commit with such a reject is not up to date (`Reject.passing`); its reason says so to people, too.
     """
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"{reason}: {AGAIN}")
+
+
+Reason = str | RequestFailed
 
 
 @dataclass(frozen=True)
@@ -147,12 +156,31 @@ def shares(logprobs: Sequence[float], words: Sequence[str]) -> list[float]:
     return [share / total for share in found]
 
 
-@dataclass
+@dataclass(init=False)
 class Reject:
-    """A row that failed, on its way to the `rejects` table."""
+    """A row that failed, on its way to the `rejects` table.
+
+    passing: the fault may pass, and the next run asks for that row again.
+    """
 
     table: str
     step: str
     row_id: str | None
     reason: str
-    row: dict[str, object] = field(default_factory=dict)
+    row: dict[str, object]
+    passing: bool
+
+    def __init__(
+        self,
+        table: str,
+        step: str,
+        row_id: str | None,
+        reason: Reason,
+        row: dict[str, object] | None = None,
+        passing: bool = False,
+    ) -> None:
+        """The reason may be the error that says so: an `Unanswered` makes the reject `passing`."""
+        self.table, self.step, self.row_id = table, step, row_id
+        self.reason = str(reason)
+        self.row = row or {}
+        self.passing = passing or isinstance(reason, Unanswered)

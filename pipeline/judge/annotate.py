@@ -11,10 +11,11 @@ from typing import Any
 import polars as pl
 
 from pipeline import tables
+from pipeline.by_hash import first_by_hash
 from pipeline.config import PrincipleSettings
-from pipeline.engine.base import Engine, Reject, RequestFailed, Sampling
+from pipeline.engine.base import Engine, Reason, Reject, RequestFailed, Sampling
 from pipeline.engine.session import run_all
-from pipeline.ids import content_id, seed_for, unit_for
+from pipeline.ids import content_id, seed_for
 from pipeline.judge.likeness import Embed, alike
 from pipeline.judge.principles import WORDS, Dropped, Principle, consensus, extract, groups, log_odds
 from pipeline.judge.templates import conversation, render
@@ -43,7 +44,7 @@ class Annotation:
         try:
             await self._ask()
         except RequestFailed as error:
-            self._reject("", str(error))
+            self._reject("", error)
 
     async def _ask(self) -> None:
         messages, text = self.prompt["messages"], self.response["text"]
@@ -72,7 +73,7 @@ class Annotation:
         try:
             odds = await log_odds(self.engine, messages, text, line.name, must_answer=self.must_answer)
         except RequestFailed as error:  # of this principle alone: the others of the feedback stand
-            return self._reject(line.name, str(error), tokens=tokens, feedback=feedback)
+            return self._reject(line.name, error, tokens=tokens, feedback=feedback)
         self.found.append((line, self._row(line, feedback, odds, tokens + 1 + self.must_answer)))
 
     def _seed(self, what: str) -> int:
@@ -101,7 +102,7 @@ class Annotation:
             "tokens": tokens,
         }
 
-    def _reject(self, line: str, reason: str, **row: object) -> None:
+    def _reject(self, line: str, reason: Reason, **row: object) -> None:
         about = self._about()
         self.rejects.append(
             Reject(
@@ -151,14 +152,17 @@ def annotate(
     return pl.DataFrame(rows, schema=tables.empty("principles").schema), rejects
 
 
+def annotated_prompts(prompts: pl.DataFrame, settings: PrincipleSettings) -> pl.DataFrame:
+    """The prompts whose responses are annotated: at most `max_prompts`, by hash."""
+    return first_by_hash(prompts, "principles", settings.max_prompts)
+
+
 def _chosen(prompts: pl.DataFrame, responses: pl.DataFrame, settings: PrincipleSettings) -> list[tuple[Row, Row]]:
     """(prompt, response) to annotate: prompts by hash, their first draws with different texts."""
-    order = pl.Series("_order", [unit_for("principles", one) for one in prompts["prompt_id"]], dtype=pl.Float64)
-    ordered = prompts.with_columns(order).sort("_order").drop("_order")
     texts = responses.sort("draw", "response_id").unique(["prompt_id", "text"], keep="first", maintain_order=True)
     own = texts.partition_by("prompt_id", as_dict=True)
     found: list[tuple[Row, Row]] = []
-    for prompt in ordered.head(settings.max_prompts or ordered.height).to_dicts():
+    for prompt in annotated_prompts(prompts, settings).to_dicts():
         drawn = own.get((prompt["prompt_id"],))
         rows = [] if drawn is None else drawn.head(settings.max_responses).to_dicts()
         found += [(prompt, row) for row in rows]

@@ -7,10 +7,11 @@ from typing import Any
 import polars as pl
 
 from pipeline import tables
+from pipeline.by_hash import first_by_hash
 from pipeline.config import JudgeSettings
-from pipeline.engine.base import Engine, Reject, RequestFailed, Turn
+from pipeline.engine.base import Engine, Reason, Reject, RequestFailed, Turn
 from pipeline.engine.session import run_all
-from pipeline.ids import content_id, unit_for
+from pipeline.ids import content_id
 from pipeline.judge.pairings import PAIRINGS
 from pipeline.judge.vote import Judge, above, check_words, expectation, score, score_words
 
@@ -43,7 +44,7 @@ class Bench:
         try:
             with_a, with_b = await self.judge.both_orders(self.messages, self.texts[a], self.texts[b])
         except RequestFailed as error:
-            self.reject(content_id(*sorted((a, b))), str(error), first_id=a, second_id=b)
+            self.reject(content_id(*sorted((a, b))), error, first_id=a, second_id=b)
             return 0.5
         self.rows.append(self.row(a, b, with_a, tokens=self.judge.tokens))
         self.rows.append(self.row(b, a, with_b, tokens=self.judge.tokens))
@@ -56,7 +57,7 @@ class Bench:
             try:
                 found[one] = await score(self.judge, self.messages, text, self.settings.scale)
             except RequestFailed as error:
-                self.reject(one, str(error))
+                self.reject(one, error)
         paid: set[str] = set()
         for a in found:
             for b in found:
@@ -70,7 +71,7 @@ class Bench:
         who = (self.judge.engine.policy_id, self.judge.criterion, self.settings.method)
         return vote_row(who, (self.prompt_id, self.origin), (first, second), p, tokens=tokens, scores=scores)
 
-    def reject(self, row_id: str, reason: str, **row: object) -> None:
+    def reject(self, row_id: str, reason: Reason, **row: object) -> None:
         """A vote that failed."""
         who, where = (self.judge.engine.policy_id, self.judge.criterion), (self.prompt_id, self.origin)
         self.rejects.append(vote_reject(who, where, row_id, reason, row))
@@ -105,14 +106,20 @@ def vote_row(
 
 
 def vote_reject(
-    who: tuple[str, str], where: tuple[str, str], row_id: str, reason: str, row: Mapping[str, object]
+    who: tuple[str, str],
+    where: tuple[str, str],
+    row_id: str,
+    reason: Reason,
+    row: Mapping[str, object],
 ) -> Reject:
     """A vote that failed, by who (judge, criterion) and where (prompt, origin).
 
     The reason names the judge too: by it rejects are told apart, and several judges may fail on one pair.
     """
     told = dict(zip(("judge_id", "criterion", "prompt_id", "origin"), who + where, strict=True))
-    return Reject("votes", "votes", row_id, f"judge {who[0]} on {who[1]!r}: {reason}", {**told, **row})
+    judge = f"judge {who[0]} on {who[1]!r}"
+    said = f"{judge}: {reason}" if isinstance(reason, str) else reason.named(judge)
+    return Reject("votes", "votes", row_id, said, {**told, **row})
 
 
 def collect(
@@ -142,7 +149,7 @@ def collect(
         for name, question in settings.criteria.items()
     ]
     tables_, rejects = candidates(prompts, responses, settings)
-    tables_ += recorded_candidates(recorded, settings.max_recorded)
+    tables_ += recorded_candidates(recorded, settings)
     benches = [Bench(judge, settings, *table) for judge in judges for table in tables_]
     run_all([bench.all_pairs() for bench in benches], progress)
     rows = [row for bench in benches for row in bench.rows]
@@ -162,7 +169,7 @@ def candidates(
     own: dict[str, list[Row]] = {}
     for row in responses.sort("draw", "response_id").iter_rows(named=True):
         own.setdefault(row["prompt_id"], []).append(row)
-    for prompt in first_prompts(prompts, settings.max_prompts).iter_rows(named=True):
+    for prompt in judged_prompts(prompts, settings).iter_rows(named=True):
         texts: dict[str, str] = {}
         for row in own.get(prompt["prompt_id"], []):
             same = next((one for one, text in texts.items() if text == row["text"]), None)
@@ -180,17 +187,20 @@ def candidates(
     return found, rejects
 
 
-def first_prompts(prompts: pl.DataFrame, limit: int | None) -> pl.DataFrame:
-    """At most `limit` prompts, chosen by hash."""
-    order = pl.Series("order", [unit_for("judge", prompt) for prompt in prompts["prompt_id"]], dtype=pl.Float64)
-    chosen = prompts.with_columns(order).sort("order").drop("order")
-    return chosen if limit is None else chosen.head(limit)
+def judged_prompts(prompts: pl.DataFrame, settings: JudgeSettings) -> pl.DataFrame:
+    """The prompts whose responses are judged: at most `max_prompts`, by hash."""
+    return first_by_hash(prompts, "judge", settings.max_prompts)
 
 
-def recorded_candidates(pairs: pl.DataFrame, limit: int) -> list[Table]:
-    """Imported pairs with a prompt and two different texts, at most `limit` by hash."""
-    whole = pairs.drop_nulls(["messages", "first", "second"]).filter(pl.col("first") != pl.col("second"))
-    order = pl.Series("order", [unit_for("judge", pair) for pair in whole["pair_id"]], dtype=pl.Float64)
+def judged_recorded(pairs: pl.DataFrame, settings: JudgeSettings) -> pl.DataFrame:
+    """The imported pairs that are judged: with a prompt and two different texts, by hash."""
+    whole = pairs.drop_nulls(["messages", "first", "second"])
+    different = whole.filter(pl.col("first") != pl.col("second"))
+    return first_by_hash(different, "judge", settings.max_recorded, ["pair_id"])
+
+
+def recorded_candidates(pairs: pl.DataFrame, settings: JudgeSettings) -> list[Table]:
+    """Imported pairs as they are judged."""
     return [
         (
             row["prompt_id"],
@@ -198,5 +208,5 @@ def recorded_candidates(pairs: pl.DataFrame, limit: int) -> list[Table]:
             {row["first_id"]: row["first"], row["second_id"]: row["second"]},
             row["origin"],
         )
-        for row in whole.with_columns(order).sort("order").head(limit).iter_rows(named=True)
+        for row in judged_recorded(pairs, settings).iter_rows(named=True)
     ]

@@ -104,7 +104,7 @@ async def _both(engine: Engine, case: Case, settings: JudgeSettings) -> list[Row
         found = await asyncio.gather(*(judge.both_orders(case.messages, case.a, case.b) for judge in judges))
     except RequestFailed as error:
         about: Row = {"prompt_id": case.prompt_id, "a_id": case.a_id, "b_id": case.b_id, "judge_id": engine.policy_id}
-        return Reject("judge_contexts", "judge contexts", content_id(*about.values()), str(error), about)
+        return Reject("judge_contexts", "judge contexts", content_id(*about.values()), error, about)
     return [
         {
             "context_id": content_id(engine.policy_id, case.a_id, case.b_id, question),

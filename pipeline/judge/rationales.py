@@ -6,7 +6,7 @@ chosen response first in training, which tells the answer by position alone: her
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -15,6 +15,7 @@ from rapidfuzz import fuzz, utils
 from scipy.special import expit, logit
 
 from pipeline import tables
+from pipeline.by_hash import first_by_hash
 from pipeline.config import RationaleSettings
 from pipeline.engine.base import Engine, Prompt, Reject, RequestFailed, Sampling
 from pipeline.engine.session import run_all
@@ -37,7 +38,7 @@ def write(
     *,
     must_answer: bool = True,
 ) -> tuple[pl.DataFrame, list[Reject]]:
-    """Rows of `rationales`, the control's permuted ones included, and what failed.
+    """Rows of `rationales`, and what failed.
 
     Args:
         engine: who writes, and who is asked for the verdict from the rationale alone.
@@ -52,19 +53,30 @@ def write(
     """
     if settings.check_polarity:
         check_words(engine, WORDS)
-    chosen = _first_by_hash(pairs.unique(["chosen_id", "rejected_id"]), settings.max_pairs)
+    chosen = explained_pairs(pairs, settings)
     found = run_all(
         [_explain(engine, pair, settings, run_seed, must_answer=must_answer) for pair in chosen.iter_rows(named=True)],
         progress,
     )
     rows = [row for row in found if not isinstance(row, Reject)]
-    splits = dict(pairs.select("prompt_id", "split").iter_rows())
-    schema = tables.empty("rationales").schema
-    frame = pl.DataFrame([*rows, *permuted(rows, splits)], schema=schema).sort("rationale_id")
+    frame = pl.DataFrame(rows, schema=tables.empty("rationales").schema).sort("rationale_id")
     return frame, [row for row in found if isinstance(row, Reject)]
 
 
-def permuted(rows: list[Row], splits: dict[str, str]) -> list[Row]:
+def explained_pairs(pairs: pl.DataFrame, settings: RationaleSettings) -> pl.DataFrame:
+    """The pairs that get a rationale, each once: at most `max_pairs`, by hash."""
+    sides = ["chosen_id", "rejected_id"]
+    different = pairs.unique(sides, keep="first", maintain_order=True)
+    return first_by_hash(different, "rationales", settings.max_pairs, sides)
+
+
+def permuted_rows(rationales: pl.DataFrame, splits: Mapping[str, str]) -> pl.DataFrame:
+    """The control's rows of `rationales`; `splits` are those of the prompts."""
+    rows = permuted(rationales.drop("recipe").to_dicts(), splits)
+    return pl.DataFrame(rows, schema=rationales.schema).sort("rationale_id")
+
+
+def permuted(rows: list[Row], splits: Mapping[str, str]) -> list[Row]:
     """The control: a pair's question with the text of another prompt's pair, each text used at most once.
 
     Whole rows must not be permuted: question and text would stay together, and training would see what it saw before.
@@ -131,7 +143,7 @@ async def _explain(
         if settings.check_polarity:
             p_chosen = await polarity(engine, text, seat, must_answer=must_answer)
     except RequestFailed as error:
-        return Reject("rationales", "rationales", pair_id, str(error), row)
+        return Reject("rationales", "rationales", pair_id, error, row)
     if p_chosen is not None and p_chosen <= 0.5:
         reason = "it argues for the rejected side: read alone, it does not name the chosen one"
         return Reject("rationales", "rationales", pair_id, reason, {**row, **paid, "text": text, "p_chosen": p_chosen})
@@ -166,10 +178,3 @@ def _flaw(text: str, pair: Row, max_copy: float) -> str | None:
         if alike >= max_copy:
             return f"a copy of the {side} response ({alike:.0f} of 100 alike)"
     return None
-
-
-def _first_by_hash(pairs: pl.DataFrame, limit: int | None) -> pl.DataFrame:
-    ids = pairs.select("chosen_id", "rejected_id").rows()
-    order = pl.Series("order", [unit_for("rationales", *row) for row in ids], dtype=pl.Float64)
-    chosen = pairs.with_columns(order).sort("order").drop("order")
-    return chosen if limit is None else chosen.head(limit)

@@ -33,7 +33,7 @@ def votes(
     """
     prompts, responses, recorded = known
     tables_, rejects = candidates(prompts, responses, settings)
-    tables_ += recorded_candidates(recorded, settings.max_recorded)
+    tables_ += recorded_candidates(recorded, settings)
     rows: list[Row] = []
     for done, (prompt_id, messages, texts, origin) in enumerate(tables_, start=1):
         said = score({key: (*messages, Turn(role="assistant", content=text)) for key, text in texts.items()}, None)

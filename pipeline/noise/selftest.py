@@ -14,7 +14,6 @@ from pipeline.ids import content_id, seed_for, unit_for
 from pipeline.noise.coding import Floats
 from pipeline.noise.crossfit import out_of_fold
 from pipeline.noise.features import Features
-from pipeline.noise.heads import fit_heads, train_heads
 from pipeline.noise.measure import Measured, auroc, mean_of, precision_at
 from pipeline.noise.strength import by_decile, label_noise, strengths
 from pipeline.noise.targets import Targets
@@ -139,6 +138,8 @@ def _vote(
     data: _Data, flipped: npt.NDArray[np.bool_], settings: NoiseSettings, seed: int
 ) -> tuple[Doubts, dict[str, Floats], pl.DataFrame]:
     """What heads that learnt from the flipped labels say about the pairs to learn from."""
+    from pipeline.noise.heads import fit_heads  # torch only where a step needs it
+
     learn = ~data.held
     noisy = data.targets.exchanged(flipped).take(learn)
     keys = [key for key, chosen in zip(data.keys, learn, strict=True) if chosen]
@@ -210,6 +211,8 @@ def _accuracy(data: _Data, noisy: Targets, treated: Treated, settings: NoiseSett
     values = {"target": treated.target, "margin": treated.margin, "weight": treated.weight}
     learnt = Targets(**{**vars(asked), **values}).take(treated.keep)
     seeds = [seed_for(seed, "noise test head", m) for m in range(settings.models)]
+    from pipeline.noise.heads import train_heads
+
     heads = train_heads(learnt, settings, seeds)
     test = data.targets.take(data.held)
     d = heads.score(test.matrix[test.chosen]) - heads.score(test.matrix[test.rejected])

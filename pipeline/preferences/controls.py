@@ -6,13 +6,13 @@ from pipeline.config import Settings
 from pipeline.ids import unit_for
 from pipeline.preferences.exchange import mislabel
 from pipeline.preferences.variant import Build
-from pipeline.store import Lake
+from pipeline.store.reader import Reader
 
 
 def shuffled(source: Build) -> Build:
     """The control of a variant: the sides of exactly half of its pairs exchanged, chosen by hash."""
 
-    def build(lake: Lake, settings: Settings) -> pl.DataFrame:
+    def build(lake: Reader, settings: Settings) -> pl.DataFrame:
         return flip_half(source(lake, settings))
 
     return build

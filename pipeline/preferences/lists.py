@@ -21,7 +21,9 @@ from pipeline.trees.paths import Path, paths
 from pipeline.trees.similarity import Embed, step_rewards
 
 Item = dict[str, Any]  # of `preference_lists.items`
-_LABEL = re.compile(r"^(\s*(?:\*\*|#+\s*)?step\s+)(\d+)(?=(?:\*\*)?\s*[:.])", re.IGNORECASE | re.MULTILINE)
+_LABEL = re.compile(
+    r"^(\s*(?:\*\*|#+\s*)?step\s+)(\d+)(?=(?:\*\*)?\s*[:.])", re.IGNORECASE | re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,21 @@ def ranked_lists(
         items = chosen_items(items_of(paths(tree.iter_rows(named=True))), size)
         if len({item["value"] for item in items}) < 2:
             reason = "no order: the tree's paths have no two different values"
-            rejects.append(Reject("preference_lists", "lists", str(tree_id), reason, {"prompt_id": prompt_id}))
+            rejects.append(
+                Reject("preference_lists", "lists", str(tree_id), reason, {"prompt_id": prompt_id})
+            )
             continue
         prompt = known[prompt_id]
         items = _with_rewards(items, prompt["messages"], embed) if embed else items
         first = tree.row(0, named=True)
         shared = {name: prompt[name] for name in ("prompt_id", "split", "messages")}
         rows.append(
-            {**shared, "items": items, "policy_id": first["policy_id"], "method": f"paths of {first['method']}"}
+            {
+                **shared,
+                "items": items,
+                "policy_id": first["policy_id"],
+                "method": f"paths of {first['method']}",
+            }
         )
     schema = tables.empty("preference_lists").schema
     filled = [{"list_id": "", "variant": "", **row} for row in rows]
@@ -69,7 +78,9 @@ def ranked_lists(
 
 def named(lists: pl.DataFrame, variant: str) -> pl.DataFrame:
     """Lists as a variant's, with their ids."""
-    ids = [content_id(variant, row["prompt_id"], row["items"]) for row in lists.iter_rows(named=True)]
+    ids = [
+        content_id(variant, row["prompt_id"], row["items"]) for row in lists.iter_rows(named=True)
+    ]
     return lists.with_columns(variant=pl.lit(variant), list_id=pl.Series(ids, dtype=pl.String))
 
 
@@ -77,7 +88,9 @@ def items_of(found: Sequence[Path]) -> list[Item]:
     """Valued paths as items, the best first, equal ones by id; of equal texts the one that ends, then the best."""
     items: dict[str, Item] = {}
     valued = [path for path in found if path.value is not None]
-    for path in sorted(valued, key=lambda p: (not p.leaf["terminal"], -(p.value or 0.0), p.leaf["node_id"])):
+    for path in sorted(
+        valued, key=lambda p: (not p.leaf["terminal"], -(p.value or 0.0), p.leaf["node_id"])
+    ):
         items.setdefault(path.text.strip(), _item(path))
     return ranked(sorted(items.values(), key=lambda item: (-item["value"], item["item_id"])))
 
@@ -95,7 +108,9 @@ def chosen_items(items: Sequence[Item], size: int) -> list[Item]:
     chosen = {0, len(items) - 1}
     while len(chosen) < size:
         rest = (place for place in range(len(items)) if place not in chosen)
-        chosen.add(max(rest, key=lambda p: min(abs(items[p]["value"] - items[c]["value"]) for c in chosen)))
+        chosen.add(
+            max(rest, key=lambda p: min(abs(items[p]["value"] - items[c]["value"]) for c in chosen))
+        )
     return ranked([items[place] for place in sorted(chosen)])
 
 
@@ -104,11 +119,18 @@ def shuffle(lists: pl.DataFrame) -> pl.DataFrame:
 
     def mixed(row: Row) -> list[Item]:
         items = row["items"]
-        order = sorted(items, key=lambda item: unit_for("shuffle list", row["prompt_id"], item["item_id"]))
+        order = sorted(
+            items, key=lambda item: unit_for("shuffle list", row["prompt_id"], item["item_id"])
+        )
         kept = ("value", "rank")
-        return [{**new, **{name: old[name] for name in kept}} for old, new in zip(items, order, strict=True)]
+        return [
+            {**new, **{name: old[name] for name in kept}}
+            for old, new in zip(items, order, strict=True)
+        ]
 
-    changed = pl.Series("items", [mixed(row) for row in lists.iter_rows(named=True)], dtype=lists.schema["items"])
+    changed = pl.Series(
+        "items", [mixed(row) for row in lists.iter_rows(named=True)], dtype=lists.schema["items"]
+    )
     return lists.with_columns(changed)
 
 
@@ -130,7 +152,10 @@ def renumbered(steps: Sequence[str]) -> list[str]:
 
 def _item(path: Path) -> Item:
     texts = renumbered([step["text"] for step in path.steps])
-    steps = [{"text": t, "value": s["value"], "reward": None} for t, s in zip(texts, path.steps, strict=True)]
+    steps = [
+        {"text": t, "value": s["value"], "reward": None}
+        for t, s in zip(texts, path.steps, strict=True)
+    ]
     leaf = path.leaf
     return {
         "item_id": leaf["node_id"],
@@ -151,7 +176,10 @@ def _with_rewards(items: list[Item], messages: Sequence[Turn], embed: Embed) -> 
         {
             **item,
             "reward": sum(rewards) / len(rewards),
-            "steps": [{**step, "reward": reward} for step, reward in zip(item["steps"], rewards, strict=True)],
+            "steps": [
+                {**step, "reward": reward}
+                for step, reward in zip(item["steps"], rewards, strict=True)
+            ],
         }
         for item, rewards in zip(items, given, strict=True)
     ]
@@ -166,12 +194,18 @@ LISTS: dict[str, ListVariant] = {
 
 
 def build_lists(
-    nodes: pl.DataFrame, prompts: pl.DataFrame, methods: Sequence[str], size: int, embed: Embed | None
+    nodes: pl.DataFrame,
+    prompts: pl.DataFrame,
+    methods: Sequence[str],
+    size: int,
+    embed: Embed | None,
 ) -> tuple[pl.DataFrame, list[Reject]]:
     """The rows of `preference_lists` of every list variant over the trees of these methods."""
     frames, rejects = [tables.empty("preference_lists")], []
     for method in methods:
-        lists, dropped = ranked_lists(nodes.filter(pl.col("method") == method), prompts, size, embed)
+        lists, dropped = ranked_lists(
+            nodes.filter(pl.col("method") == method), prompts, size, embed
+        )
         rejects += dropped
         for name, variant in LISTS.items():
             if variant.method == method:

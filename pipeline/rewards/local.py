@@ -42,7 +42,7 @@ class Classifier:
                 try:
                     said.rewards[key] = reward(logits, self._voter.positive, self._voter.name)
                 except RequestFailed as error:
-                    said.faults[key] = f"voter {self._voter.name}: {error}"
+                    said.faults[key] = error.named(f"voter {self._voter.name}")
             if progress:
                 progress(len(said.rewards) + len(said.faults), len(texts))
         return said
@@ -54,7 +54,8 @@ class Classifier:
         lengths = {key: len(ids["input_ids"]) for key, ids in encoded.items()}
         for key, length in lengths.items():
             if length > most:
-                said.faults[key] = f"voter {name}: {length} tokens do not fit into its max_length {most}"
+                too_long = f"{length} tokens do not fit into its max_length {most}"
+                said.faults[key] = RequestFailed(f"voter {name}: {too_long}")
         return {key: ids for key, ids in encoded.items() if lengths[key] <= most}
 
 

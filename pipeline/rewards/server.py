@@ -73,7 +73,7 @@ async def _ask_all(
             try:
                 said.rewards[key] = await pool.ask(_body(texts[key]), lambda answer: read(answer, voter), key)
             except RequestFailed as error:
-                said.faults[key] = f"voter {voter.name}: {error}"
+                said.faults[key] = error.named(f"voter {voter.name}")
             if progress:
                 progress(len(said.rewards) + len(said.faults), len(texts))
 

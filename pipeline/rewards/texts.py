@@ -20,7 +20,7 @@ class Said:
 
     voter_id: str
     rewards: dict[str, float]
-    faults: dict[str, str]
+    faults: dict[str, RequestFailed]
 
 
 def conversations(pairs: pl.DataFrame) -> dict[str, tuple[Turn, ...]]:

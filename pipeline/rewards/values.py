@@ -60,7 +60,8 @@ class Rewards:
                 if key in said.rewards:
                     answer.set_result(1 / (1 + math.exp(-max(-60.0, min(60.0, said.rewards[key])))))
                 else:
-                    answer.set_exception(RequestFailed(said.faults.get(key, "the reward model gave no reward")))
+                    unknown = RequestFailed("the reward model gave no reward")
+                    answer.set_exception(said.faults.get(key, unknown))
 
 
 def rewards_of(settings: Settings) -> Rewards | None:

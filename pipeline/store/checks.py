@@ -11,6 +11,16 @@ from pipeline import tables
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
 
+UNSET = ("recipe",)  # columns that a write may leave out: they become null
+UNSET_OF_REJECTS = ("prompt_id", "passing")
+TOLD = {
+    "row_id": pl.String,
+    "reason": pl.String,
+    "row": pl.String,
+    "prompt_id": pl.String,
+    "passing": pl.Boolean,
+}  # what is said of a reject besides table, step and id
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -48,6 +58,7 @@ def check(
     schema = declared(table)
     if table == "rejects":
         raise OrchardError("table rejects is not written by itself: pass rejects= with the table it is about")
+    rows = _with_unset(rows, schema.column_names(), UNSET)
     _same_columns(table, schema.column_names(), rows.columns)
     _inside(table, schema, rows, partition or {})
     try:
@@ -57,10 +68,17 @@ def check(
         reason = str(error).splitlines()[0]
         raise OrchardError(f"table {table}: column {_uncastable(schema, rows)}: {reason}") from error
     if rejects is not None:
-        _same_columns("rejects", tables.TABLES["rejects"].column_names(), rejects.columns)
-        own = rejects.select(pl.col("row_id", "reason", "row").cast(pl.String))
+        columns = tables.TABLES["rejects"].column_names()
+        rejects = _with_unset(rejects, columns, UNSET_OF_REJECTS)
+        _same_columns("rejects", columns, rejects.columns)
+        own = rejects.select(pl.col(name).cast(kind) for name, kind in TOLD.items())
         broken = pl.concat([broken, own])
     return Checked(good.select(schema.column_names()), _identified(table, step, broken))
+
+
+def _with_unset(rows: pl.DataFrame, wanted: list[str], unset: tuple[str, ...]) -> pl.DataFrame:
+    lacking = [name for name in unset if name in wanted and name not in rows.columns]
+    return rows.with_columns(pl.lit(None).alias(name) for name in lacking)
 
 
 def _same_columns(table: str, wanted: Iterable[str], given: Iterable[str]) -> None:
@@ -95,7 +113,7 @@ def _uncastable(schema: type[dy.Schema], rows: pl.DataFrame) -> str:
 def _broken(schema: type[dy.Schema], columns: list[str], failure: dy.FailureInfo) -> pl.DataFrame:
     """(row_id, reason, row) of the rows that break a rule; the reason names the rules."""
     if len(failure) == 0:
-        return tables.empty("rejects").select("row_id", "reason", "row")
+        return tables.empty("rejects").select(list(TOLD))
     details = failure.details()
     rules = [name for name in details.columns if name not in columns]
     named = [pl.when(pl.col(rule).cast(pl.String) == "invalid").then(pl.lit(rule)) for rule in rules]
@@ -103,6 +121,8 @@ def _broken(schema: type[dy.Schema], columns: list[str], failure: dy.FailureInfo
         row_id=pl.concat_str(pl.col(schema.primary_key()).cast(pl.String), separator=" "),
         reason=pl.concat_str(named, separator=", ", ignore_nulls=True),
         row=pl.struct(columns).struct.json_encode(),
+        prompt_id=pl.col("prompt_id") if "prompt_id" in columns else pl.lit(None, pl.String),
+        passing=pl.lit(False),
     )
 
 

@@ -49,9 +49,9 @@ def entries(database: Database, table: str) -> list[Entry]:
 
 
 def latest(log: list[Entry], partition: Partition) -> Entry | None:
-    """The newest commit that touched the partition: its own, or one that changed rows of it under another name."""
+    """The latest write to this partition, or to an overlapping one (such as the whole table)."""
     for entry in log:
-        if entry.partition == partition or (entry.changed and _overlap(entry.partition, partition)):
+        if entry.partition == partition or (entry.changed and overlap(entry.partition, partition)):
             return entry
     return None
 
@@ -77,7 +77,8 @@ def record(
     database.connection.execute("CALL lake.set_commit_message('orchard', ?, extra_info => ?)", [message, extra])
 
 
-def _overlap(one: Partition, other: Partition) -> bool:
+def overlap(one: Partition, other: Partition) -> bool:
+    """Whether two partitions can share rows: none of the columns that both name differs."""
     return all(other.get(column, value) == value for column, value in one.items())
 
 

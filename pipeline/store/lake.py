@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -14,14 +14,15 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from pipeline import config, tables
+from pipeline import tables
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
 from pipeline.store import layout, releases
 from pipeline.store.checks import Checked, check, declared
-from pipeline.store.commits import Commit, Entry, Partition, Written, entries, latest, record
+from pipeline.store.commits import Commit, Entry, Partition, Written, entries, latest, overlap, record
 from pipeline.store.database import Database, Parameters
-from pipeline.store.replace import replace_rejects, replace_rows
+from pipeline.store.files import query_text
+from pipeline.store.replace import replace_prompts, replace_rejects, replace_rows
 
 _READS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 
@@ -90,6 +91,35 @@ class Lake:
         (written, same_as), version = self._database.transact(body)
         return replace(written, version=version if same_as is None else same_as)
 
+    def write_prompts(
+        self,
+        table: str,
+        staged: Sequence[Checked],
+        prompts: pl.DataFrame,
+        commit: Commit,
+        *,
+        partition: Partition | None = None,
+    ) -> Written:
+        """Replace the rows of some prompts, and what the step rejected for them, in one transaction.
+
+        Args:
+            table: a declared table with the columns prompt_id and recipe.
+            staged: the new rows and rejects, checked chunk by chunk.
+            prompts: a column prompt_id: those whose rows go, with or without new ones.
+            commit: who writes, and from what.
+            partition: touch only rows with these values.
+
+        Where nothing but recipes changes, the version stays: what was made from the rows is as it was.
+        """
+        started = time.monotonic()
+        rows = pl.concat([tables.empty(table), *(one.rows for one in staged)])
+        rejects = pl.concat([tables.empty("rejects"), *(one.rejects for one in staged)])
+        body = partial(
+            self._replace_prompts, table, Checked(rows, rejects), prompts, commit, partition or {}, started
+        )
+        (written, same_as), version = self._database.transact(body)
+        return replace(written, version=version if same_as is None else same_as)
+
     def fresh(self, table: str, fingerprint: str, partition: Partition | None = None) -> int | None:
         """The version of the last commit to the table or partition if it has this fingerprint, else None."""
         declared(table)
@@ -119,6 +149,10 @@ class Lake:
         condition = f" WHERE {where}" if where else ""
         return layout.conform(table, self.sql(f'SELECT * FROM "{table}"{condition}', version=version))
 
+    def conform(self, table: str, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows with a table's declared columns and types; a column that they lack is null."""
+        return layout.conform(table, rows)
+
     def arrow(self, table: str, version: int | None = None) -> pa.Table:
         """A table's rows as Arrow, with the plain types that every reader knows (large strings, no views)."""
         return self.read(table, version=version).to_arrow(compat_level=pl.CompatLevel.oldest())
@@ -130,6 +164,7 @@ class Lake:
         *,
         version: int | None = None,
         frames: Mapping[str, pl.DataFrame] | None = None,
+        only: Mapping[str, str] | None = None,
     ) -> pl.DataFrame:
         """Ask the tables by their bare names, in DuckDB's SQL.
 
@@ -138,6 +173,7 @@ class Lake:
             parameters: for `$name` or `?`.
             version: read every table as it was then; `commits` and `releases` stay as they are now.
             frames: more tables for this query; they hide the lake's of the same name.
+            only: of these tables, the rows for which a condition in SQL holds.
 
         Raises:
             OrchardError: a statement that writes, a mistake in the query, or no such version; in one line.
@@ -148,20 +184,26 @@ class Lake:
             stack.enter_context(self._database.frames(frames or {}))
             if version is not None:
                 self._show_at(stack, version, _mentioned(query, frames or {}))
+            for table, condition in (only or {}).items():
+                self._show(stack, table, f'SELECT * FROM lake.main."{table}" WHERE {condition}')
             stack.enter_context(self._database.reading())
             return self._database.rows(query, parameters)
 
-    def query_file(self, name: str, /, **parameters: Any) -> pl.DataFrame:
+    def query_file(
+        self, name: str, /, *, frames: Mapping[str, pl.DataFrame] | None = None, **parameters: Any
+    ) -> pl.DataFrame:
         """Run sql/<name>.sql with `$name` parameters."""
-        path = config.ROOT / "sql" / f"{name}.sql"
-        if not path.is_file():
-            known = ", ".join(sorted(file.stem for file in path.parent.glob("*.sql"))) or "none"
-            raise OrchardError(f"no query {name!r} in {path.parent}: there are {known}")
-        return self.sql(path.read_text(encoding="utf-8"), parameters or None)
+        return self.sql(query_text(name), parameters or None, frames=frames)
 
-    def version(self, table: str) -> int:
-        """The last version that changed a table; 0, where all tables are empty, if none did."""
+    def version(self, table: str, partition: Partition | None = None) -> int:
+        """The last version that changed a table, or rows of a partition; 0 if none did.
+
+        At version 0 all tables are empty.
+        """
         declared(table)
+        if partition:
+            entries_ = self._entries(table)
+            return max((e.version for e in entries_ if overlap(e.partition, partition)), default=0)
         query = 'SELECT max(version) FROM commits WHERE "table" = $table'
         if table == "rejects":  # they come with the commits of other tables
             query = "SELECT max(snapshot) FROM commits WHERE $table = 'rejects'"
@@ -206,9 +248,37 @@ class Lake:
         last = latest(entries(self._database, table), partition)
         changed = replace_rows(self._database, table, checked.rows, partition) or last is None
         replace_rejects(self._database, table, commit.step, checked.rejects, partition)
+        return self._recorded(table, checked, commit, partition, started, changed, last)
+
+    def _replace_prompts(
+        self,
+        table: str,
+        checked: Checked,
+        prompts: pl.DataFrame,
+        commit: Commit,
+        partition: Partition,
+        started: float,
+    ) -> tuple[Written, int | None]:
+        """The body of `write_prompts`, with what `_replace` gives."""
+        last = latest(entries(self._database, table), partition)
+        changed = replace_prompts(self._database, table, checked, prompts, commit.step, partition)
+        changed = changed or last is None
+        return self._recorded(table, checked, commit, partition, started, changed, last)
+
+    def _recorded(
+        self,
+        table: str,
+        checked: Checked,
+        commit: Commit,
+        partition: Partition,
+        started: float,
+        changed: bool,
+        last: Entry | None,
+    ) -> tuple[Written, int | None]:
         same_as = None if changed or last is None else last.version
         written = Written(0, checked.rows.height, checked.rejects.height, changed)
-        record(self._database, table, commit, partition, written, same_as=same_as, seconds=time.monotonic() - started)
+        seconds = time.monotonic() - started
+        record(self._database, table, commit, partition, written, same_as=same_as, seconds=seconds)
         return written, same_as
 
     def _entries(self, table: str) -> list[Entry]:
@@ -217,16 +287,18 @@ class Lake:
 
     def _show_at(self, stack: ExitStack, version: int, names: list[str]) -> None:
         """Temporary views that hide the tables until the stack is left."""
-        connection = self._database.connection
         releases.must_exist(self._database, version)
         for name in names:
-            source = f'lake.main."{name}" AT (VERSION => {int(version)})'
             try:
-                connection.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS FROM {source}')
+                self._show(stack, name, f'FROM lake.main."{name}" AT (VERSION => {int(version)})')
             except duckdb.CatalogException:  # declared after that version was made
                 stack.enter_context(self._database.frames({name: tables.empty(name)}))
-            else:
-                stack.callback(connection.execute, f'DROP VIEW IF EXISTS temp.main."{name}"')
+
+    def _show(self, stack: ExitStack, name: str, select: str) -> None:
+        """A temporary view that hides a table until the stack is left."""
+        connection = self._database.connection
+        connection.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {select}')
+        stack.callback(connection.execute, f'DROP VIEW IF EXISTS temp.main."{name}"')
 
 
 def _mentioned(query: str, hidden: Mapping[str, pl.DataFrame]) -> list[str]:

@@ -9,7 +9,7 @@ both codes must parse and say different things.
 from typing import Any
 
 from pipeline.config import CodeSettings, SplitSettings
-from pipeline.engine.base import Completion, Engine, Prompt, Reject, RequestFailed, Sampling, Turn
+from pipeline.engine.base import Completion, Engine, Prompt, Reason, Reject, RequestFailed, Sampling, Turn
 from pipeline.ids import content_id, seed_for
 from pipeline.prompts.pools import split_of
 from pipeline.synthesis import codefavor_prompts as words
@@ -36,7 +36,7 @@ async def from_commit(
         try:
             (reply,) = await engine.sample(Prompt(tuple(turns)), sampling, [seed])
         except RequestFailed as error:
-            return _reject("commit", change["change_id"], str(error), tokens=tokens)
+            return _reject("commit", change["change_id"], error, tokens=tokens)
         tokens += len(reply.token_ids)
         replies.append(reply)
         turns.append(Turn(role="assistant", content=reply.text))
@@ -66,7 +66,7 @@ async def draft(engine: Engine, prompt: Row, settings: CodeSettings, run_seed: i
     try:
         (reply,) = await engine.sample(Prompt(tuple(prompt["messages"])), sampling, [seed])
     except RequestFailed as error:
-        return _reject("evol", prompt["prompt_id"], str(error))
+        return _reject("evol", prompt["prompt_id"], error)
     code = program(reply.text, prompt["metadata"])
     if code is None:
         return _reject(
@@ -86,7 +86,7 @@ async def revise(
     try:
         (reply,) = await engine.sample(chat, sampling, [seed_for(run_seed, prompt_id, "code revision", 0)])
     except RequestFailed as error:
-        return _reject("evol", prompt_id, str(error), tokens=spent)
+        return _reject("evol", prompt_id, error, tokens=spent)
     spent += len(reply.token_ids)
     read = read_evol(reply, code, prompt["metadata"])
     if isinstance(read, GoodEnough):
@@ -135,7 +135,9 @@ def _row(method: str, read: Improved, origin: Row, instruction: str, policies: t
     }
 
 
-def _reject(method: str, row_id: str, reason: str, reply: Completion | None = None, tokens: int = 0) -> Reject:
+def _reject(
+    method: str, row_id: str, reason: Reason, reply: Completion | None = None, tokens: int = 0
+) -> Reject:
     """`tokens` were sampled for it in vain: they are part of what the pairs cost."""
     said: dict[str, object] = {"reply": reply.text} if reply else {}
     return Reject("code_pairs", STEP[method], row_id, reason, {**said, "tokens": tokens})

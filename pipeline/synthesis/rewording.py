@@ -88,7 +88,7 @@ def reword_all(
         try:
             return await reword(engine, row, [side["text"] for side in sides], sides[0]["answer"], settings, run_seed)
         except Unanswered as error:  # a template kept for want of a server would stay for good
-            return Reject("instructions", STEP, row["synthesis_id"], str(error), {"prompt_id": row["prompt_id"]})
+            return Reject("instructions", STEP, row["synthesis_id"], error, {"prompt_id": row["prompt_id"]})
 
     found = run_all([one(row) for row in rows.to_dicts()], progress)
     done = [item for item in found if isinstance(item, Reworded)]

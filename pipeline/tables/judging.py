@@ -22,6 +22,7 @@ class Votes(dy.Schema):
     source = col.choice(["model", "recorded"], "model: asked here; recorded: imported")
     origin = col.text("responses: the pair was sampled here; else the file that it was imported from")
     tokens = col.count("tokens sampled for it; 0 for recorded votes")
+    recipe = col.recipe()
 
     @dy.rule()
     def sides_differ(cls) -> pl.Expr:
@@ -70,6 +71,8 @@ class Principles(dy.Schema):
     )
     group_name = col.text("the name that stands for the group", nullable=True)
     tokens = col.count("tokens sampled for it; an annotator's first principle bears the feedback's")
+    recipe = col.recipe()
+
 
 
 class JudgeContexts(dy.Schema):

@@ -51,3 +51,9 @@ def choice(values: Sequence[str], doc: str) -> dy.String:
 def flag(doc: str, *, nullable: bool = False) -> dy.Bool:
     """True or false."""
     return dy.Bool(nullable=nullable, metadata=meaning(doc))
+
+
+def recipe() -> dy.String:
+    """The recipe of a row that is made for its prompt alone."""
+    doc = "hash of the code, settings, models and inputs that made it; null: unknown, or imported"
+    return dy.String(nullable=True, metadata=meaning(doc))

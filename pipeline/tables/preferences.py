@@ -130,3 +130,4 @@ class Rationales(dy.Schema):
     judge_id = col.identifier("the model that wrote it")
     tokens = col.count("sampled tokens; 0 where permuted, because they are paid for already")
     permuted = col.flag("true for the control's rows: this pair's question with the text of another pair")
+    recipe = col.recipe()

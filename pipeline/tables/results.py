@@ -169,3 +169,5 @@ class Rejects(dy.Schema):
     row_id = col.text("its id, where it had one", nullable=True)
     reason = col.text("why; it ends in `the next run asks again` where only a passing fault of a server cost the row")
     row = col.text("the row as JSON")
+    prompt_id = col.identifier("its prompt; null where it has none", nullable=True)
+    passing = col.flag("true: a passing fault of a server cost it, the next run asks again", nullable=True)

@@ -52,6 +52,7 @@ class Responses(dy.Schema):
     finish_reason = col.choice(["stop", "length"], "stop: ended by itself; length: cut off")
     answer = col.text("the final answer found in it, normalised; null where there is none", nullable=True)
     correct = col.flag("verdict of the verifier; null where the prompt has none", nullable=True)
+    recipe = col.recipe()
 
     @dy.rule()
     def has_text(cls) -> pl.Expr:
@@ -89,6 +90,7 @@ class TreeNodes(dy.Schema):
     expanded_order = col.count("when the search expanded it, from 0; null where it did not", nullable=True)
     merged = dy.Int64(min=1, metadata=col.meaning("identical siblings that this row stands for"))
     tokens = col.count("sampled tokens of this node's text, merged siblings included")
+    recipe = col.recipe()
 
     @dy.rule()
     def correct_is_at_most_all(cls) -> pl.Expr:

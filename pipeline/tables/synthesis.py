@@ -32,6 +32,7 @@ class Instructions(dy.Schema):
     )
     reworded = col.count("of `instructions`: how many stand in the model's words; the others in a template's")
     tokens = col.count("tokens sampled for the rewording; 0 without it")
+    recipe = col.recipe()
 
     @dy.rule()
     def never_of_a_test_prompt(cls) -> pl.Expr:
@@ -111,6 +112,7 @@ class CodePairs(dy.Schema):
     security_margin = col.number("naive minus improved findings")
     improved_is_better = col.flag("what execution says; null where it says nothing", nullable=True)
     decided_by = col.text("correctness, speed or security; null where execution says nothing", nullable=True)
+    recipe = col.recipe()
 
     @dy.rule()
     def codes_differ(cls) -> pl.Expr:

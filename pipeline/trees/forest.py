@@ -6,7 +6,7 @@ import polars as pl
 
 from pipeline import tables
 from pipeline.config import GrowthSettings
-from pipeline.engine.base import Engine, Reject, RequestFailed
+from pipeline.engine.base import Engine, Reason, Reject, RequestFailed
 from pipeline.engine.session import run_all
 from pipeline.ids import content_id
 from pipeline.trees.growth import grow
@@ -58,7 +58,7 @@ def plant(
         try:
             nodes = await grow(engine, problem(prompt, engine.policy_id, settings), settings, plan, run_seed)
         except RequestFailed as error:
-            return _reject(prompt, plan.method, str(error))
+            return _reject(prompt, plan.method, error)
         if len(nodes) > 1:
             return nodes
         empty = nodes[0].expanded_order is not None
@@ -70,7 +70,7 @@ def plant(
     return frame, [result for result in grown if isinstance(result, Reject)]
 
 
-def _reject(prompt: dict[str, object], method: str, reason: str) -> Reject:
+def _reject(prompt: dict[str, object], method: str, reason: Reason) -> Reject:
     # The method tells the store which partition the reject belongs to.
     step = "trees" if method == "best_first" else "thoughts"
     row = {"prompt_id": prompt["prompt_id"], "method": method}

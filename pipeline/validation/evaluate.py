@@ -9,7 +9,7 @@ import polars as pl
 from pipeline import responses, tables
 from pipeline.config import SamplingSettings
 from pipeline.engine.base import Engine, Reject
-from pipeline.ids import content_id, unit_for
+from pipeline.ids import content_id
 from pipeline.validation.diversity import distinct
 from pipeline.verify.instructions import fulfilment, read
 from pipeline.verify.verdict import INSTRUCTIONS
@@ -40,12 +40,6 @@ class Drawn:
         """Prompt id -> its first answer that is not empty."""
         first = self.rows.sort("draw").unique("prompt_id", keep="first", maintain_order=True)
         return dict(first.select("prompt_id", "text").iter_rows())
-
-
-def first_prompts(prompts: pl.DataFrame, purpose: str, limit: int) -> pl.DataFrame:
-    """At most `limit` prompts, chosen by hash."""
-    order = pl.Series("order", [unit_for(purpose, prompt) for prompt in prompts["prompt_id"]], dtype=pl.Float64)
-    return prompts.with_columns(order).sort("order").drop("order").head(limit)
 
 
 def answers(

@@ -6,8 +6,8 @@ import polars as pl
 
 from pipeline.config import Settings
 from pipeline.ids import content_id
-from pipeline.preferences.build import variant
-from pipeline.store import Lake
+from pipeline.preferences.registry import variant
+from pipeline.store.reader import Reader
 
 IDS = {"preferences": "pair_id", "preference_lists": "list_id", "unpaired": "unpaired_id"}
 # What the trainer reads for any loss: what names the row and its side, and a number.
@@ -17,7 +17,7 @@ NUMBERS = ("weight",)
 READ = {"soft": ("strength",), "margin": ("margin",), "soft_margin": ("margin", "strength"), "rdpo": ("noise_score",)}
 
 
-def training_rows(lake: Lake, name: str, length: Callable[[str], int], settings: Settings) -> pl.DataFrame:
+def training_rows(lake: Reader, name: str, length: Callable[[str], int], settings: Settings) -> pl.DataFrame:
     """A variant's rows of `preferences`, `preference_lists` or `unpaired`, with five columns more.
 
     `text_tokens`: tokens of all texts of the row, null where they were not counted; `length` counts those of a text.

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from pipeline.config import SandboxSettings
+from pipeline.config.section import UndeclaredRead
 from pipeline.errors import OrchardError
 from pipeline.verify.sandbox import Job, Outcome, Sandbox
 from pipeline.verify.sandbox.pool import shared
@@ -21,11 +22,11 @@ NAME = "code"
 LONGEST = 100_000  # characters of a program
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 _CLOSED = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n]*\n.*?^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
-_settings = SandboxSettings()
+_settings: SandboxSettings | None = SandboxSettings()
 
 
-def use(settings: SandboxSettings) -> None:
-    """Sets how code runs in this process from now on: a run calls it with its profile's settings."""
+def use(settings: SandboxSettings | None) -> None:
+    """Sets how code runs in this process from now on; null: not at all, for a step that runs none."""
     global _settings
     _settings = settings
 
@@ -35,7 +36,10 @@ def sandbox() -> Sandbox:
 
     Raises:
         OrchardError: the isolation asked for is not to be had.
+        UndeclaredRead: a step runs programs without declaring the settings of the sandbox.
     """
+    if _settings is None:
+        raise UndeclaredRead("a program is run by a step that does not declare `sandbox`")
     return shared(_settings)
 
 

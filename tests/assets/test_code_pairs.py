@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 import pytest
-
 from assets.codefavor import _made
 from assets.produce import reject_rows
+
 from pipeline import config, tables
 from pipeline.config import SandboxSettings
 from pipeline.engine.model import Model

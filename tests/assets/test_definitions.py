@@ -5,9 +5,9 @@ import os
 import dagster as dg
 import polars as pl
 import psutil
+from assets.produce import preview, reject_rows
 
 from assets.definitions import defs, nightly
-from assets.produce import preview, reject_rows
 from assets.running import PID, close_dead_runs
 from assets.variants import KEYS
 from pipeline import config

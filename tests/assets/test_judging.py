@@ -8,15 +8,15 @@ import dagster as dg
 import polars as pl
 import pytest
 import yaml
+from assets.importing import bring
+from assets.principles import judge_contexts, principles
+from assets.workshop import Workshop
 
 from assets.checks import CHECKS
-from assets.importing import bring
 from assets.judging import judges, rationales_asset, votes_asset
 from assets.preferences import preferences
-from assets.principles import judge_contexts, principles
 from assets.running import _cause
 from assets.variants import KEYS, span
-from assets.workshop import Workshop
 from pipeline.config import JudgeSettings
 from pipeline.engine.model import Model
 from pipeline.engine.rendering import Renderer

@@ -6,11 +6,11 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 import pytest
+from assets.produce import Recipe
+from assets.workshop import Workshop
 
 from assets import noise
 from assets.noise import NOISE
-from assets.produce import Recipe
-from assets.workshop import Workshop
 from pipeline import config, tables
 from pipeline.engine.model import Model
 from pipeline.ids import content_id

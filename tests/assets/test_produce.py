@@ -7,8 +7,8 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-
 from assets.produce import Made, Recipe, produce
+
 from pipeline import responses
 from pipeline.config import BudgetSettings, SamplingSettings
 from pipeline.engine.base import Completion, Prompt, RequestFailed, Sampling, Unanswered, Usage

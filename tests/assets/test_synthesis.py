@@ -5,6 +5,7 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 import pytest
+from assets.workshop import Workshop
 
 from assets.checks import (
     no_test_code_in_synthesis,
@@ -15,7 +16,6 @@ from assets.checks import (
 from assets.preferences import preferences
 from assets.synthesis import instructions
 from assets.variants import KEYS, span
-from assets.workshop import Workshop
 from pipeline import tables
 from pipeline.engine.model import Model
 from pipeline.engine.rendering import Renderer

@@ -8,10 +8,10 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
-
-from assets.sampling import tree_nodes
 from assets.trees import preference_lists, thought_nodes
 from assets.workshop import Workshop
+
+from assets.sampling import tree_nodes
 from pipeline import config
 from pipeline.config import ListSettings, Settings, TreeSettings
 from pipeline.engine.base import Usage

@@ -6,10 +6,10 @@ import dagster as dg
 import polars as pl
 import pytest
 import yaml
+from assets.workshop import Workshop
 
 from assets.training import training_runs
 from assets.validation import evaluations
-from assets.workshop import Workshop
 from pipeline import tables
 from pipeline.engine.model import Model
 from pipeline.engine.room import EngineRoom

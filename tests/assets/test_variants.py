@@ -5,12 +5,12 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from assets.workshop import Workshop
 
 from assets import variants
 from assets.checks import no_test_prompt_in_training
 from assets.preferences import preferences
 from assets.variants import KEYS, span
-from assets.workshop import Workshop
 from pipeline.engine.model import Model
 from pipeline.engine.rendering import Renderer
 from pipeline.store import Commit, Lake

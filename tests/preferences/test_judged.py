@@ -5,8 +5,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-
 from assets.produce import reject_rows
+
 from pipeline import config, tables
 from pipeline.engine.base import Reject
 from pipeline.judge import rationales

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-
 from assets.produce import reject_rows
+
 from pipeline import config, tables
 from pipeline.config import JudgeSettings
 from pipeline.engine.base import Reject

@@ -10,10 +10,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from assets import plots
-from pipeline import config, tables
+from pipeline import config, figures, tables
 from pipeline.config import ValidationSettings
 from pipeline.store import Commit, Lake
-from pipeline.validation import figures
 from pipeline.validation.leaderboard import rank
 from pipeline.validation.report import SECTIONS, made, page, write_report
 from pipeline.validation.report.blocks import Bullets, Picture, Section, Table, Text

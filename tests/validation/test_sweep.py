@@ -7,8 +7,8 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
-
 from assets.sweep import noise_sweep
+
 from pipeline import config
 from pipeline.config import Settings, TrainingSettings
 from pipeline.engine.base import Usage

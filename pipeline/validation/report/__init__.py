@@ -10,7 +10,7 @@ from pathlib import Path
 import jinja2
 
 from pipeline.config import Settings
-from pipeline.store import Lake
+from pipeline.store.reader import Reader
 from pipeline.validation.report import (
     cost,
     data,
@@ -22,15 +22,26 @@ from pipeline.validation.report import (
     sweep,
     training,
     trees,
-    untrained,
     versions,
 )
-from pipeline.validation.report.blocks import MakeSection, Section
+from pipeline.validation.report.blocks import Bullets, MakeSection, Section
 
+QUERIES = (
+    "flat_trees",
+    "label_truth",
+    "length_ratios",
+    "noise_scorers",
+    "noise_sweep",
+    "noise_treatments",
+    "pair_lineage",
+    "pairs_per_depth",
+    "strength_truth",
+    "usage",
+    "vote_cycles",
+)  # of sql/, that the sections ask
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
 SECTIONS: tuple[MakeSection, ...] = (
     results.leaderboard,
-    untrained.variants,
     metrics.answers,
     metrics.ranking,
     metrics.categories,
@@ -56,9 +67,12 @@ def write_report(sections: Sequence[Section], settings: Settings, path: Path) ->
     return path
 
 
-def made(lake: Lake, settings: Settings) -> list[Section]:
-    """The sections that have something to show."""
-    return [section for make in SECTIONS if (section := make(lake, settings)) is not None]
+def made(lake: Reader, settings: Settings, not_trained: Sequence[str] = ()) -> list[Section]:
+    """The sections that have something to show; `not_trained` says which variants have no policy."""
+    found = [section for make in SECTIONS if (section := make(lake, settings)) is not None]
+    if not_trained:
+        found.insert(1, Section("Variants without a policy", [Bullets(not_trained)]))
+    return found
 
 
 def page(title: str, sections: Sequence[Section]) -> str:

@@ -10,7 +10,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from pipeline.config import Settings
-from pipeline.store import Lake
+from pipeline.store.reader import Reader
 
 Cell = Any  # a string, a number, true or false, or null
 UNKNOWN = "–"
@@ -91,7 +91,7 @@ class Section:
     blocks: Sequence[Block]
 
 
-MakeSection = Callable[[Lake, Settings], Section | None]  # null: the lake holds nothing to show
+MakeSection = Callable[[Reader, Settings], Section | None]  # null: the lake holds nothing to show
 
 
 def _is_number(cell: Cell) -> bool:

@@ -1,11 +1,11 @@
 """What it cost."""
 
 from pipeline.config import Settings
-from pipeline.store import Lake
+from pipeline.store.reader import Reader
 from pipeline.validation.report.blocks import Section, Table
 
 
-def spent(lake: Lake, _: Settings) -> Section | None:
+def spent(lake: Reader, _: Settings) -> Section | None:
     """What each step has really spent, over all runs, and all of them together."""
     usage = lake.query_file("usage")
     if usage.is_empty():

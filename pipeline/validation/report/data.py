@@ -2,13 +2,13 @@
 
 import polars as pl
 
+from pipeline import figures
 from pipeline.config import Settings
-from pipeline.store import Lake
-from pipeline.validation import figures
+from pipeline.store.reader import Reader
 from pipeline.validation.report.blocks import Block, Picture, Section, Table, Text
 
 
-def pairs(lake: Lake, _: Settings) -> Section | None:
+def pairs(lake: Reader, _: Settings) -> Section | None:
     """Strengths and noise of the pairs, how long their sides are, and how many there are."""
     rows = lake.read("preferences")
     if rows.is_empty():
@@ -43,7 +43,7 @@ def _spread(rows: pl.DataFrame, column: str, title: str) -> list[Block]:
     ]
 
 
-def _lengths(lake: Lake) -> list[Block]:
+def _lengths(lake: Reader) -> list[Block]:
     found = lake.query_file("length_ratios")
     if found.is_empty():
         return []

@@ -5,13 +5,13 @@ from typing import Any
 import polars as pl
 
 from pipeline.config import Settings
-from pipeline.store import Lake
+from pipeline.store.reader import Reader
 from pipeline.validation.report.blocks import Section, Table
 
 SHOWN = 3  # pairs per variant
 
 
-def pairs(lake: Lake, settings: Settings) -> Section | None:
+def pairs(lake: Reader, settings: Settings) -> Section | None:
     """A few pairs of each variant, with where they come from."""
     found = lake.query_file("pair_lineage", shown=SHOWN)
     rows = found.filter(pl.col("variant").is_in(settings.validation.variants))

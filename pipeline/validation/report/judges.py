@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
+from pipeline import figures
 from pipeline.config import Settings
-from pipeline.store import Lake
-from pipeline.validation import figures
+from pipeline.store.reader import Reader
 from pipeline.validation.report.blocks import Block, Bullets, Picture, Section, Table, Text
 
 Row = dict[str, Any]
@@ -33,7 +33,7 @@ CARD = {
 STEPS = ("votes", "judge contexts", "rationales", "principles")
 
 
-def cards(lake: Lake, _: Settings) -> Section | None:
+def cards(lake: Reader, _: Settings) -> Section | None:
     """Every judge's report card in words and figures, and judged strength against verified truth."""
     rows = lake.read("judges").sort("origin", "judge_id", "criterion")
     if rows.is_empty():
@@ -95,7 +95,7 @@ def _calibration(rows: list[Row]) -> list[Block]:
     return [Picture(drawn, "confidence of each judge against the share of pairs that it judges right", table)]
 
 
-def _cost(lake: Lake) -> list[Block]:
+def _cost(lake: Reader) -> list[Block]:
     names = ["step", "requests", "cache_hits", "prompt_tokens", "sampled_tokens", "seconds"]
     rows = [tuple(row[name] for name in names) for row in lake.query_file("usage").to_dicts() if row["step"] in STEPS]
     return [Table("What judging has cost so far", [n.replace("_", " ") for n in names], rows)] if rows else []

@@ -6,20 +6,20 @@ from typing import Any
 import polars as pl
 
 from pipeline.config import Settings
-from pipeline.store import Lake
+from pipeline.store.reader import Reader
 from pipeline.validation.metrics import ALL, PAIRS
 from pipeline.validation.report.blocks import UNKNOWN, Block, Bullets, Section, Table, Text
 
 HIDDEN = ("accuracy", "reward_accuracy")  # the leaderboard has them
 
 
-def answers(lake: Lake, _: Settings) -> Section | None:
+def answers(lake: Reader, _: Settings) -> Section | None:
     """Metrics on test prompts, a row per variant."""
     rows = lake.read("metrics").filter(pl.col("category") == ALL, pl.col("split") == "test")
     return _section("Answers on test prompts", "Answers: value and interval", rows)
 
 
-def ranking(lake: Lake, _: Settings) -> Section | None:
+def ranking(lake: Reader, _: Settings) -> Section | None:
     """Metrics on held-out pairs, a row per variant, and the reference's limits by the pairs' variant."""
     found = lake.read("metrics").filter(pl.col("split") == "validation")
     limits = ["ideal_ranking", "unflippable", "flip_loss"]
@@ -42,7 +42,7 @@ def ranking(lake: Lake, _: Settings) -> Section | None:
     )
 
 
-def categories(lake: Lake, _: Settings) -> Section | None:
+def categories(lake: Reader, _: Settings) -> Section | None:
     """Accuracy by pool and task against the base model, and which categories fell."""
     rows = lake.read("metrics").filter(pl.col("metric") == "accuracy", pl.col("category") != ALL)
     compared = rows.filter(pl.col("variant") != "base").sort("category", "variant")

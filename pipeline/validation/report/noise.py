@@ -4,11 +4,11 @@ import polars as pl
 
 from pipeline.config import Settings
 from pipeline.noise.figures import histograms, of_strength
-from pipeline.store import Lake
+from pipeline.store.reader import Reader
 from pipeline.validation.report.blocks import Block, Picture, Section, Table, Text
 
 
-def votes(lake: Lake, _: Settings) -> Section | None:
+def votes(lake: Reader, _: Settings) -> Section | None:
     """Strengths and noise scores of the pairs, the voters, and the self-test; nothing where nothing was voted on."""
     strength = lake.read("pair_strengths")
     if strength.is_empty():

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from pipeline import figures
 from pipeline.config import Settings
-from pipeline.store import Lake
-from pipeline.validation import figures
+from pipeline.store.reader import Reader
 from pipeline.validation.footing import footing
 from pipeline.validation.report.blocks import Bullets, Picture, Section, Table, Text
 
@@ -41,7 +41,7 @@ COSTS = {
 }
 
 
-def leaderboard(lake: Lake, settings: Settings) -> Section:
+def leaderboard(lake: Reader, settings: Settings) -> Section:
     """The leaderboard in words, figures and a plot."""
     board = lake.read("leaderboard").sort("accuracy", "variant", descending=[True, False])
     gains = [(r["variant"], r["gain"], r["gain_low"], r["gain_high"]) for r in board.iter_rows(named=True)]

@@ -1,8 +1,8 @@
 """What flipped labels do to each loss."""
 
+from pipeline import figures
 from pipeline.config import Settings
-from pipeline.store import Lake
-from pipeline.validation import figures
+from pipeline.store.reader import Reader
 from pipeline.validation.report.blocks import Picture, Section, Table, Text
 from pipeline.validation.sweep import lines
 
@@ -12,7 +12,7 @@ FORMATS = {"flipped": ".0%", "margin": "+.2f", "seeds": "d"} | dict.fromkeys(
 )
 
 
-def curves(lake: Lake, _: Settings) -> Section | None:
+def curves(lake: Reader, _: Settings) -> Section | None:
     """One curve per loss: reward accuracy on clean pairs by the share of training labels flipped."""
     rows = lake.read("noise_sweep")
     if rows.is_empty():

@@ -5,16 +5,16 @@ from typing import Any
 
 import polars as pl
 
+from pipeline import figures
 from pipeline.config import Settings
-from pipeline.store import Lake
-from pipeline.validation import figures
+from pipeline.store.reader import Reader
 from pipeline.validation.report.blocks import Picture, Section, Table, Text
 
 SHOWN = 6  # points of each curve in its table
 MEASURES = {"loss": 1, "share of pairs right": 2}  # place in a point of the curve
 
 
-def curves(lake: Lake, _: Settings) -> Section | None:
+def curves(lake: Reader, _: Settings) -> Section | None:
     """Loss and accuracy of every run by optimiser step."""
     runs = lake.read("training_runs").sort("variant", "seed")
     if runs.is_empty():

@@ -1,13 +1,13 @@
 """The trees that were grown."""
 
 from pipeline.config import Settings
-from pipeline.store import Lake
+from pipeline.store.reader import Reader
 from pipeline.trees.facts import showpiece
 from pipeline.trees.picture import picture
 from pipeline.validation.report.blocks import Picture, Section, Table
 
 
-def forest(lake: Lake, _: Settings) -> Section | None:
+def forest(lake: Reader, _: Settings) -> Section | None:
     """The tree whose values are spread most, and how many trees learned nothing; null where there is no tree."""
     rows = showpiece(lake.read("tree_nodes"))
     if not rows:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import polars as pl
 
-from assets.produce import reject_rows
 from pipeline import config, tables
 from pipeline.code import code_version
 from pipeline.ids import content_id
+from pipeline.steps.rejects import reject_rows
 from pipeline.store import Commit, Lake
 from pipeline.synthesis.codefavor_mine import mine, repository_of
 
@@ -29,10 +29,18 @@ def mine_into_lake(path: Path, profile: str) -> dict[str, int]:
     commit = Commit("mine-commits", code_version=version, fingerprint=fingerprint)
     with Lake(config.home()) as lake:
         name = repository_of(path)
-        lake.write("code_changes", frame, commit, partition={"repository": name}, rejects=reject_rows(rejects))
+        lake.write(
+            "code_changes",
+            frame,
+            commit,
+            partition={"repository": name},
+            rejects=reject_rows(rejects),
+        )
         # Second: killed between, a commit stands under two names until the next mining, but none is lost.
         emptied = replace(commit, fingerprint=content_id(version, []))
-        for earlier in _earlier_names(lake, name, {*frame["commit"], *(str(reject.row_id) for reject in rejects)}):
+        for earlier in _earlier_names(
+            lake, name, {*frame["commit"], *(str(reject.row_id) for reject in rejects)}
+        ):
             lake.write("code_changes", frame.clear(), emptied, partition={"repository": earlier})
     reasons = Counter(_plain(reject.reason) for reject in rejects)
     return {"taken": len(rows), **dict(reasons.most_common())}
@@ -43,9 +51,15 @@ def _earlier_names(lake: Lake, name: str, commits: set[str]) -> list[str]:
 
     Older versions wrote the folder's name alone, and a shallow clone's first commit moves with each fetch.
     """
-    rows = lake.read("code_changes").filter(pl.col("commit").is_in(commits), pl.col("repository") != name)
+    rows = lake.read("code_changes").filter(
+        pl.col("commit").is_in(commits), pl.col("repository") != name
+    )
     folder = name.rpartition("@")[0]
-    return [other for other in sorted(set(rows["repository"])) if folder in (other, other.rpartition("@")[0])]
+    return [
+        other
+        for other in sorted(set(rows["repository"]))
+        if folder in (other, other.rpartition("@")[0])
+    ]
 
 
 def _plain(reason: str) -> str:

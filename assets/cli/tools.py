@@ -7,7 +7,7 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from assets.terminal import Profile, console, one_line_errors, show
+from assets.cli.terminal import Profile, console, one_line_errors, show
 from pipeline import config
 
 app = typer.Typer()
@@ -16,37 +16,47 @@ app = typer.Typer()
 @app.command(name="import")
 @one_line_errors
 def import_(
-    path: Annotated[Path, typer.Argument(help="Recorded votes or labelled pairs: JSONL, JSON, CSV or Parquet.")],
+    path: Annotated[
+        Path, typer.Argument(help="Recorded votes or labelled pairs: JSONL, JSON, CSV or Parquet.")
+    ],
     profile: Profile = "quick",
 ) -> None:
     """Bring in a judge's past votes, labelled pairs, or votes on our pairs by id; say how reliable the voters are."""
-    from assets.importing import bring
-    from assets.importing_votes import bring_votes, holds_votes
+    from assets.cli.importing import bring
+    from assets.cli.importing_votes import bring_votes, holds_votes
     from pipeline.prompts.files import read
 
     if holds_votes(read(path)[1]):
         found = bring_votes(path, config.load(profile).noise.duplicates)
-        console.print(f"{path.name}: {found.votes} votes on {found.pairs} pairs, {found.rejected} rejected rows")
+        console.print(
+            f"{path.name}: {found.votes} votes on {found.pairs} pairs, {found.rejected} rejected rows"
+        )
         for reason, n in found.reasons:
             console.print(f"  {n} x {reason}")
         rounded = found.voters.with_columns(pl.col(pl.Float64).round(3))
         show(rounded.columns, rounded.rows())
         return
     brought = bring(path, config.load(profile).judge)
-    console.print(f"{path.name}: {brought.votes} votes, {brought.pairs} pairs, {brought.rejected} rejected rows")
+    console.print(
+        f"{path.name}: {brought.votes} votes, {brought.pairs} pairs, {brought.rejected} rejected rows"
+    )
     for reason, n in brought.reasons:
         console.print(f"  {n} x {reason}")
-    for judge_id, criterion, verdict in brought.cards.select("judge_id", "criterion", "verdict").iter_rows():
+    for judge_id, criterion, verdict in brought.cards.select(
+        "judge_id", "criterion", "verdict"
+    ).iter_rows():
         console.print(f"{judge_id}, {criterion}: {verdict}")
 
 
 @app.command("import-code")
 @one_line_errors
 def import_code(
-    path: Annotated[Path, typer.Argument(help="Code pairs or a critic's replies: JSONL, JSON, CSV or Parquet.")],
+    path: Annotated[
+        Path, typer.Argument(help="Code pairs or a critic's replies: JSONL, JSON, CSV or Parquet.")
+    ],
 ) -> None:
     """Bring in pairs of naive and improved code, or another critic's replies, for CodeFavor. No model is asked."""
-    from assets.importing import bring_code
+    from assets.cli.importing import bring_code
 
     methods, tested, reasons = bring_code(path)
     console.print(f"{path.name}: {sum(methods.values())} pairs of code, {tested} with tests")
@@ -76,13 +86,15 @@ def tree(
 @one_line_errors
 def noise_test(profile: Profile = "quick") -> None:
     """Flip labels of your own pairs on purpose: which score finds them, and which treatment helps?"""
-    from assets.noise import self_test
     from pipeline.engine.model import resolve
+    from pipeline.noise.trial import self_test
+    from pipeline.preferences.variant import pairs_of
     from pipeline.store import Lake
 
-    settings = config.load(profile)
-    with Lake(config.home()) as lake:
-        found = self_test(lake, settings, resolve(settings.model, config.home()))
+    settings, home = config.load(profile), config.home()
+    with Lake(home) as lake:
+        pairs = pairs_of(lake, settings.noise.source)
+        found = self_test(lake, pairs, settings, resolve(settings.model, home), home)
         for name in ("noise_scorers", "noise_treatments"):
             query = (config.ROOT / "sql" / f"{name}.sql").read_text(encoding="utf-8")
             board = lake.sql(query, frames={"noise_tests": found.rows})
@@ -92,13 +104,19 @@ def noise_test(profile: Profile = "quick") -> None:
 @app.command()
 @one_line_errors
 def steptruth(
-    file: Annotated[Path, typer.Argument(help="ProcessBench or PRMBench rows as JSON or JSONL, gzipped or not.")],
+    file: Annotated[
+        Path, typer.Argument(help="ProcessBench or PRMBench rows as JSON or JSONL, gzipped or not.")
+    ],
     profile: Profile = "quick",
     value: Annotated[
         str,
-        typer.Option(help="verdict, score, reward (of thoughts.reward) or rollouts (need `answer`)."),
+        typer.Option(
+            help="verdict, score, reward (of thoughts.reward) or rollouts (need `answer`)."
+        ),
     ] = "verdict",
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="A step valued below it counts as wrong.")] = 0.5,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="A step valued below it counts as wrong.")
+    ] = 0.5,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many rows.")] = None,
 ) -> None:
     """Measure how well the model's step values agree with people's labels of right and wrong steps."""
@@ -116,15 +134,22 @@ def steptruth(
         with bar("step values") as advance:
             engine = room.engine(resolve(settings.model, config.home()))
             reward = rewards_of(settings.model_copy(update={"thoughts": thoughts}))
-            scored, rejects = truth.score(engine, solutions, thoughts, settings.seed, advance, reward)
+            scored, rejects = truth.score(
+                engine, solutions, thoughts, settings.seed, advance, reward
+            )
     finally:
         room.close()
     rejects = [*unsound, *rejects]
     found = {**truth.report(scored, threshold), "rejected": len(rejects)}
-    show(["measure", "value"], [(name, round(x, 4) if isinstance(x, float) else x) for name, x in found.items()])
+    show(
+        ["measure", "value"],
+        [(name, round(x, 4) if isinstance(x, float) else x) for name, x in found.items()],
+    )
     kinds: dict[str, list[str]] = {}  # reasons that differ in their numbers alone are one
     for reject in rejects:
-        kinds.setdefault(re.sub(r"\d+", "#", reject.reason), []).append(f"{reject.row_id}: {reject.reason}")
+        kinds.setdefault(re.sub(r"\d+", "#", reject.reason), []).append(
+            f"{reject.row_id}: {reject.reason}"
+        )
     for same in kinds.values():
         console.print(f"rejected {len(same)}, such as {same[0]}")
 
@@ -133,7 +158,7 @@ def steptruth(
 @one_line_errors
 def mine_commits(path: Path, profile: Profile = "quick") -> None:
     """Take commits that changed one Python function or file from a local git repository, into code_changes."""
-    from assets.mining import mine_into_lake
+    from assets.cli.mining import mine_into_lake
 
     counts = mine_into_lake(path, profile)
     show(["what became of a commit", "commits"], [*counts.items()])

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from assets.terminal import Profile, console, one_line_errors, show
+from assets.cli.terminal import Profile, console, one_line_errors, show
 from pipeline import config
 from pipeline.engine.cachefile import CacheFile
 from pipeline.engine.model import resolve
@@ -14,7 +14,9 @@ from pipeline.errors import OrchardError
 
 MODELS = ("policy_id", "reference_id", "judge_id", "draft_id")  # columns that hold a model's id
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
+)
 
 
 @app.command()
@@ -24,14 +26,20 @@ def stats() -> None:
     frame = _open().stats()
     show(frame.columns, frame.rows())
     size = cache_path(config.home()).stat().st_size / 2**20
-    console.print(f"{frame['completions'].sum()} completions, {size:.1f} MB on disk: {cache_path(config.home())}")
+    console.print(
+        f"{frame['completions'].sum()} completions, {size:.1f} MB on disk: {cache_path(config.home())}"
+    )
 
 
 @app.command()
 @one_line_errors
 def prune(
-    days: Annotated[int | None, typer.Option(help="Forget what was sampled longer ago than this.", min=0)] = None,
-    unused: Annotated[bool, typer.Option(help="Forget models that neither a table nor the profile names.")] = False,
+    days: Annotated[
+        int | None, typer.Option(help="Forget what was sampled longer ago than this.", min=0)
+    ] = None,
+    unused: Annotated[
+        bool, typer.Option(help="Forget models that neither a table nor the profile names.")
+    ] = False,
     profile: Profile = "quick",
 ) -> None:
     """Forget completions and give their space back. What is pruned is sampled again when it is asked for."""
@@ -44,7 +52,9 @@ def prune(
 @app.command()
 @one_line_errors
 def verify(
-    repair: Annotated[bool, typer.Option(help="Keep what can be read in a new file; the old one is moved.")] = False,
+    repair: Annotated[
+        bool, typer.Option(help="Keep what can be read in a new file; the old one is moved.")
+    ] = False,
 ) -> None:
     """Read every completion and check the file's structure."""
     path = cache_path(config.home())
@@ -55,7 +65,9 @@ def verify(
     cache = _open()
     faults = cache.verify()
     if faults:
-        raise OrchardError(f"completion cache {path}: {len(faults)} faults, the first: {faults[0]}: use --repair")
+        raise OrchardError(
+            f"completion cache {path}: {len(faults)} faults, the first: {faults[0]}: use --repair"
+        )
     console.print(f"{cache.stats()['completions'].sum()} completions, all sound")
 
 
@@ -84,7 +96,13 @@ def _known_policies(profile: str) -> set[str]:
         ]
         found = set(lake.sql(" UNION ".join(asked)).to_series().drop_nulls())
     if not found:
-        raise OrchardError(f"no table in {config.home()} names a model yet, so all would go: run first, or use --days")
+        raise OrchardError(
+            f"no table in {config.home()} names a model yet, so all would go: run first, or use --days"
+        )
     settings = config.load(profile)
-    own = [settings.model, *settings.judge.models, *([settings.code.critic] if settings.code.critic else [])]
+    own = [
+        settings.model,
+        *settings.judge.models,
+        *([settings.code.critic] if settings.code.critic else []),
+    ]
     return found | {resolve(model, config.home()).policy_id for model in own}

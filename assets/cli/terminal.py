@@ -12,8 +12,12 @@ from rich.table import Table
 
 from pipeline.errors import OrchardError
 
-console = Console(width=None if sys.stdout.isatty() else 160, soft_wrap=True)  # nothing is cut in a pipe or a log
-Profile = Annotated[str, typer.Option(envvar="ORCHARD_PROFILE", help="A shipped profile's name, or a YAML file.")]
+console = Console(
+    width=None if sys.stdout.isatty() else 160, soft_wrap=True
+)  # nothing is cut in a pipe or a log
+Profile = Annotated[
+    str, typer.Option(envvar="ORCHARD_PROFILE", help="A shipped profile's name, or a YAML file.")
+]
 
 
 def one_line_errors(command: Callable[..., None]) -> Callable[..., None]:

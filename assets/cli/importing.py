@@ -6,17 +6,19 @@ from pathlib import Path
 
 import polars as pl
 
-from assets.produce import reject_rows
 from pipeline import config
 from pipeline.config import JudgeSettings
 from pipeline.ids import content_id
 from pipeline.judge import card, recorded
 from pipeline.judge.names import Names
 from pipeline.prompts.files import read
+from pipeline.steps.rejects import reject_rows
 from pipeline.store import Commit, Lake
 from pipeline.synthesis import codefavor_recorded
 
-RESPONSES = "SELECT response_id, prompt_id, messages FROM responses LEFT JOIN prompts USING (prompt_id)"
+RESPONSES = (
+    "SELECT response_id, prompt_id, messages FROM responses LEFT JOIN prompts USING (prompt_id)"
+)
 IMPORTED = """
     SELECT unnest([first_name, first_id, second_name, second_id]) AS name, prompt_id,
            unnest([first_id, first_id, second_id, second_id]) AS response_id
@@ -58,9 +60,15 @@ def bring(path: Path, settings: JudgeSettings) -> Brought:
 def _names(lake: Lake, origin: str) -> Names:
     """What rows of that file may name by id alone."""
     responses = lake.sql(RESPONSES).rows()
-    turns = {prompt_id: content_id(messages) for _, prompt_id, messages in responses if messages is not None}
+    turns = {
+        prompt_id: content_id(messages)
+        for _, prompt_id, messages in responses
+        if messages is not None
+    }
     imported = lake.sql(IMPORTED, {"origin": origin}).drop_nulls("name").unique()
-    return Names(((one, prompt_id, turns.get(prompt_id)) for one, prompt_id, _ in responses), imported.rows())
+    return Names(
+        ((one, prompt_id, turns.get(prompt_id)) for one, prompt_id, _ in responses), imported.rows()
+    )
 
 
 def bring_code(path: Path) -> tuple[dict[str, int], int, list[tuple[str, int]]]:
@@ -77,7 +85,9 @@ def bring_code(path: Path) -> tuple[dict[str, int], int, list[tuple[str, int]]]:
     commit = Commit(f"import-code {path.name}", fingerprint=content_id(found.rows.to_dicts()))
     with Lake(config.home()) as lake:
         own = {"origin": path.name}
-        lake.write("recorded_code", found.rows, commit, partition=own, rejects=reject_rows(found.rejects))
+        lake.write(
+            "recorded_code", found.rows, commit, partition=own, rejects=reject_rows(found.rejects)
+        )
     methods = dict(found.rows.group_by("method").len().sort("method").iter_rows())
     reasons = Counter(reject.reason for reject in found.rejects).most_common(5)
     return methods, found.rows["tests"].count(), reasons

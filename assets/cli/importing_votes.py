@@ -7,7 +7,6 @@ from pathlib import Path
 
 import polars as pl
 
-from assets.produce import reject_rows
 from pipeline import config, tables
 from pipeline.engine.base import Reject
 from pipeline.errors import OrchardError
@@ -16,9 +15,16 @@ from pipeline.noise.calibrate import calibrate
 from pipeline.noise.reliability import one_coin
 from pipeline.noise.votes import Duplicates, checked, read_votes
 from pipeline.prompts.files import read
+from pipeline.steps.rejects import reject_rows
 from pipeline.store import Commit, Lake
 
-WITH_TEXTS = {"first", "first_id", "input", "question", "instruction"}  # columns of files that bring the pairs as well
+WITH_TEXTS = {
+    "first",
+    "first_id",
+    "input",
+    "question",
+    "instruction",
+}  # columns of files that bring the pairs as well
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,9 @@ def bring_votes(path: Path, duplicates: Duplicates) -> BroughtVotes:
     frame = pl.DataFrame(texts, infer_schema_length=None)
     with Lake(config.home()) as lake:
         known = lake.query_file("known_pairs")
-        good, value, rejects = checked(frame, known=known["pair_id"].to_list(), duplicates=duplicates)
+        good, value, rejects = checked(
+            frame, known=known["pair_id"].to_list(), duplicates=duplicates
+        )
         if good.is_empty():
             first = f": {rejects[0].reason} ({rejects[0].row_id})" if rejects else ""
             raise OrchardError(f"{path.name}: no row could be used{first}")
@@ -56,11 +64,17 @@ def bring_votes(path: Path, duplicates: Duplicates) -> BroughtVotes:
         rejects = [_named(reject, path.name) for reject in rejects]
         commit = Commit(f"import {path.name}")
         partition = {"origin": path.name}
-        lake.write("recorded_votes", found, commit, partition=partition, rejects=reject_rows(rejects))
+        lake.write(
+            "recorded_votes", found, commit, partition=partition, rejects=reject_rows(rejects)
+        )
     votes, _ = read_votes(good.rename({"value": value}), duplicates=duplicates)
     reasons = Counter(reject.reason for reject in rejects).most_common(5)
     return BroughtVotes(
-        good.height, good["pair_id"].n_unique(), len(rejects), reasons, one_coin(calibrate(votes)).voters
+        good.height,
+        good["pair_id"].n_unique(),
+        len(rejects),
+        reasons,
+        one_coin(calibrate(votes)).voters,
     )
 
 
@@ -77,7 +91,9 @@ def _rows(good: pl.DataFrame, value: str, known: pl.DataFrame, origin: str) -> p
     ids = [content_id(origin, *key) for key in keys]
     nothing = pl.lit(None, pl.Float64)
     p, margin = (nothing, pl.col("value")) if value == "margin" else (pl.col("value"), nothing)
-    named = ordered.with_columns(pl.Series("vote_id", ids, pl.String), origin=pl.lit(origin), p=p, margin=margin)
+    named = ordered.with_columns(
+        pl.Series("vote_id", ids, pl.String), origin=pl.lit(origin), p=p, margin=margin
+    )
     return named.select(tables.empty("recorded_votes").columns)
 
 

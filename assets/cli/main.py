@@ -10,13 +10,15 @@ from typing import Annotated
 
 import typer
 
-from assets import cache_cli, tools_cli
-from assets.terminal import Profile, console, one_line_errors, show
+from assets.cli import cache, tools
+from assets.cli.terminal import Profile, console, one_line_errors, show
 from pipeline import config
 from pipeline.errors import OrchardError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-app.add_typer(cache_cli.app, name="cache")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
+)
+app.add_typer(cache.app, name="cache")
 
 
 @app.command()
@@ -32,7 +34,9 @@ def run(profile: Profile = "quick") -> None:
     home = config.home()
     console.print(f"\nDone in {time.perf_counter() - start:.0f} s. Report: {home / 'report.html'}")
     console.print("Next:")
-    console.print("  make ui                          the web UI: assets, runs, plots, the nightly schedule")
+    console.print(
+        "  make ui                          the web UI: assets, runs, plots, the nightly schedule"
+    )
     console.print("  .venv/bin/orchard tables         every table with its rows and version")
     console.print(
         '  .venv/bin/orchard sql "SELECT variant, depth, count(*) FROM preferences GROUP BY ALL ORDER BY ALL"'
@@ -42,7 +46,9 @@ def run(profile: Profile = "quick") -> None:
 @app.command()
 @one_line_errors
 def sql(
-    query: Annotated[str, typer.Argument(help="A SELECT, or a .sql file: a path, or a name in sql/.")],
+    query: Annotated[
+        str, typer.Argument(help="A SELECT, or a .sql file: a path, or a name in sql/.")
+    ],
     version: Annotated[int | None, typer.Option(help="Read the tables at this version.")] = None,
 ) -> None:
     """Run a DuckDB query on the tables."""
@@ -66,7 +72,10 @@ def tables() -> None:
     from pipeline.tables import TABLES
 
     with Lake(config.home()) as lake:
-        rows = [(name, lake.read(name).height, lake.version(name), schema.__doc__) for name, schema in TABLES.items()]
+        rows = [
+            (name, lake.read(name).height, lake.version(name), schema.__doc__)
+            for name, schema in TABLES.items()
+        ]
     show(["table", "rows", "version", "what a row is"], rows)
 
 
@@ -75,17 +84,24 @@ def tables() -> None:
 def ui(profile: Profile = "quick", port: int = 3000) -> None:
     """Open the Dagster web UI and its daemon on 127.0.0.1. Ctrl-C ends both."""
     prepare(profile)
-    arguments = [str(Path(sys.executable).with_name("dagster")), "dev", "-w", str(config.ROOT / "workspace.yaml")]
+    arguments = [
+        str(Path(sys.executable).with_name("dagster")),
+        "dev",
+        "-w",
+        str(config.ROOT / "workspace.yaml"),
+    ]
     arguments += ["-h", "127.0.0.1", "-p", str(port)]
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)  # a script's background job would ignore them, and so would dagster
+        signal.signal(
+            number, signal.SIG_DFL
+        )  # a script's background job would ignore them, and so would dagster
     os.execv(arguments[0], arguments)
 
 
 def prepare(profile: str) -> None:
     """Checks the profile and makes the folders that Dagster needs."""
-    from pipeline.preferences.build import variant
     from pipeline.preferences.custom import check
+    from pipeline.preferences.registry import check_sources, variant
     from pipeline.store import Lake
 
     settings = config.load(profile)
@@ -93,6 +109,7 @@ def prepare(profile: str) -> None:
         variant(name, settings)  # before anything is sampled
     if settings.sweep.losses:
         variant(settings.sweep.source, settings)
+    check_sources(settings)
     if settings.variants:
         with Lake(config.home()) as lake:
             check(settings, lake)
@@ -110,19 +127,24 @@ def prepare(profile: str) -> None:
 
 def show_leaderboard(profile: str) -> None:
     """The leaderboard in the terminal, what was not equal between its variants, and those that have no policy."""
+    from assets.steps import GRAPH
     from pipeline.store import Lake
     from pipeline.validation.footing import unequal
     from pipeline.validation.untrained import untrained
 
+    settings = config.load(profile)
     with Lake(config.home()) as lake:
         board, rows = lake.query_file("leaderboard"), lake.read("leaderboard")
-        without = [f"Not trained: {sentence}" for sentence in untrained(lake, config.load(profile))]
+        found = untrained(lake, settings, lambda reads: GRAPH.tables_behind(reads, settings))
+    without = [f"Not trained: {sentence}" for sentence in found]
     show(board.columns, board.rows())
     for sentence in (*unequal(rows), *without):
         console.print(sentence, highlight=False, markup=False)
 
 
-app.registered_commands += tools_cli.app.registered_commands  # after ours: `--help` shows them in this order
+app.registered_commands += (
+    tools.app.registered_commands
+)  # after ours: `--help` shows them in this order
 
 
 def main() -> None:
@@ -130,3 +152,7 @@ def main() -> None:
     # Waiting threads sleep instead of spinning: beside a busy neighbour, spinning made training several times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app()
+
+
+if __name__ == "__main__":
+    main()
