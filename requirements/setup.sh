@@ -13,8 +13,9 @@ pinned() {
     sed -n "/^$1==/,/[^\\\\]\$/p" "$lock"
 }
 
-"$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' ||
-    fail "Python 3.11 or 3.12 is needed and '$python' is not: install one, or run 'make setup PYTHON=/path/to/python3.11'"
+command -v "$python" >/dev/null ||
+    fail "no Python '$python' is here: install 3.11 or run 'make setup PYTHON=/path/to/python3.11'"
+"$python" -I pipeline/machine.py "$lock" || exit 1
 [ -x .venv/bin/python ] || "$python" -m venv .venv ||
     fail "cannot make .venv: install Python's venv module (Debian: apt-get install python3-venv)"
 
