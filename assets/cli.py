@@ -49,9 +49,9 @@ def sql(
     from pipeline.store import Lake
 
     if query.endswith(".sql"):
-        found = [path for path in (Path(query), config.ROOT / "sql" / query) if path.is_file()]
+        found = [path for path in (Path(query), config.SHIPPED / "sql" / query) if path.is_file()]
         if not found:
-            raise OrchardError(f"no file {query!r}, here or in {config.ROOT / 'sql'}")
+            raise OrchardError(f"no file {query!r}, here or in {config.SHIPPED / 'sql'}")
         query = found[0].read_text(encoding="utf-8")
     with Lake(config.home()) as lake:
         frame = lake.sql(query, version=version)
@@ -75,7 +75,7 @@ def tables() -> None:
 def ui(profile: Profile = "quick", port: int = 3000) -> None:
     """Open the Dagster web UI and its daemon on 127.0.0.1. Ctrl-C ends both."""
     prepare(profile)
-    arguments = [str(Path(sys.executable).with_name("dagster")), "dev", "-w", str(config.ROOT / "workspace.yaml")]
+    arguments = [str(Path(sys.executable).with_name("dagster")), "dev", "-w", str(config.SHIPPED / "workspace.yaml")]
     arguments += ["-h", "127.0.0.1", "-p", str(port)]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)  # a script's background job would ignore them, and so would dagster
@@ -100,7 +100,7 @@ def prepare(profile: str) -> None:
     dagster_home = config.home() / "dagster"
     try:
         dagster_home.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(config.ROOT / "dagster.yaml", dagster_home / "dagster.yaml")
+        shutil.copyfile(config.SHIPPED / "dagster.yaml", dagster_home / "dagster.yaml")
     except OSError as error:
         raise OrchardError(
             f"data folder {config.home()}: {error.strerror}: set ORCHARD_HOME to a writable folder"

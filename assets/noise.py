@@ -32,7 +32,7 @@ CODE = code_version(
 )
 SAMPLED = "SELECT prompt_id, response_id, text, messages FROM responses JOIN prompts USING (prompt_id)"
 UNUSED = {"status": "no variant of this profile uses it"}
-LABEL_TRUTH = config.ROOT / "sql" / "label_truth.sql"
+LABEL_TRUTH = config.SHIPPED / "sql" / "label_truth.sql"
 AFTERWARDS = {
     "start",
     "flip_share",

@@ -20,7 +20,7 @@ from pipeline.engine.rendering import Renderer
 from pipeline.preferences.build import SECTIONS, build, identity, sources
 from pipeline.preferences.lengths import with_tokens
 
-QUERIES = sorted(f"sql/{file.name}" for file in (config.ROOT / "sql").glob("*pairs*.sql"))
+QUERIES = sorted(f"sql/{file.name}" for file in (config.SHIPPED / "sql").glob("*pairs*.sql"))
 CODE = code_version(
     "pipeline/preferences",
     "pipeline/judge",

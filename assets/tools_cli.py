@@ -84,7 +84,7 @@ def noise_test(profile: Profile = "quick") -> None:
     with Lake(config.home()) as lake:
         found = self_test(lake, settings, resolve(settings.model, config.home()))
         for name in ("noise_scorers", "noise_treatments"):
-            query = (config.ROOT / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+            query = (config.SHIPPED / "sql" / f"{name}.sql").read_text(encoding="utf-8")
             board = lake.sql(query, frames={"noise_tests": found.rows})
             show(board.columns, board.rows())
 

@@ -15,7 +15,7 @@ def tree_metadata(lake: Lake, nodes: pl.DataFrame) -> Metadata:
     """Counts, sizes, flat trees of each pool, and a picture of the tree whose values are spread most."""
     sizes = nodes.group_by("tree_id").len()["len"].to_list()
     shown = showpiece(nodes)
-    query = (config.ROOT / "sql" / "flat_trees.sql").read_text(encoding="utf-8")
+    query = (config.SHIPPED / "sql" / "flat_trees.sql").read_text(encoding="utf-8")
     flat = lake.sql(query, frames={"tree_nodes": nodes})
     return {
         **counts(nodes),

@@ -153,7 +153,7 @@ class Lake:
 
     def query_file(self, name: str, /, **parameters: Any) -> pl.DataFrame:
         """Run sql/<name>.sql with `$name` parameters."""
-        path = config.ROOT / "sql" / f"{name}.sql"
+        path = config.SHIPPED / "sql" / f"{name}.sql"
         if not path.is_file():
             known = ", ".join(sorted(file.stem for file in path.parent.glob("*.sql"))) or "none"
             raise OrchardError(f"no query {name!r} in {path.parent}: there are {known}")
