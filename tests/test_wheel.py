@@ -61,18 +61,20 @@ def run(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     which Python does not read there.
     """
     folder = tmp_path_factory.mktemp("environment")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=60)
+    make = [sys.executable, "-m", "venv", "--without-pip", str(folder)]
+    subprocess.run(make, check=True, timeout=60)
     (site,) = folder.glob("lib/python3*/site-packages")
     (site / "present.pth").write_text(sysconfig.get_paths()["purelib"])
     install = [sys.executable, "-m", "pip", "-q", "--python", str(folder / "bin/python"), "install"]
     install += ["--no-deps", "--no-index", "--ignore-installed", str(wheel)]
     subprocess.run(install, check=True, capture_output=True, timeout=120)
-    bare = {name: value for name, value in os.environ.items() if not name.startswith(("ORCHARD", "PYTHON"))}
+    ours = [name for name in os.environ if name.startswith(("ORCHARD", "PYTHON"))]
+    bare = {name: value for name, value in os.environ.items() if name not in ours}
 
     def run(*command: str, where: Path, **more: str) -> str:
         full = [str(folder / "bin" / command[0]), *command[1:]]
-        environment = {**bare, "COLUMNS": "200", **more}
-        done = subprocess.run(full, cwd=where, env=environment, capture_output=True, text=True, timeout=120)
+        own = {**bare, "COLUMNS": "200", **more}
+        done = subprocess.run(full, cwd=where, env=own, capture_output=True, text=True, timeout=99)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -92,7 +94,8 @@ def test_a_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
         held = set(archive.namelist())
     wanted = {*names, *(f"pipeline/files/{name}" for name in (*shipped, *AT_THE_TOP))}
     assert wanted - held == set()
-    assert {name.split("/")[0] for name in held} == {"pipeline", "assets", "orchard-0.1.0.dist-info"}
+    at_the_top = {name.split("/")[0] for name in held}
+    assert at_the_top == {"pipeline", "assets", "orchard-0.1.0.dist-info"}
 
 
 def test_commands_run_where_there_is_no_checkout(run: Run, tmp_path: Path) -> None:
@@ -105,7 +108,8 @@ def test_commands_run_where_there_is_no_checkout(run: Run, tmp_path: Path) -> No
 def test_definitions_and_shipped_files_are_found(run: Run, tmp_path: Path) -> None:
     seen = json.loads(run("python", "-c", LOOK, where=tmp_path).splitlines()[-1])
     assert all("/site-packages/" in file for file in seen.pop("modules"))
-    assert (tmp_path / "data/dagster/dagster.yaml").read_text() == (CHECKOUT / "dagster.yaml").read_text()
+    copied = tmp_path / "data/dagster/dagster.yaml"
+    assert copied.read_text() == (CHECKOUT / "dagster.yaml").read_text()
     assert {"prompts", "preferences", "leaderboard"} <= set(seen.pop("assets"))
     assert seen == {
         "home": [str(tmp_path / "data"), "/elsewhere"],
