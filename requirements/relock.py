@@ -1,11 +1,12 @@
 """Rewrites a lock with the hash of every file that its machines may install.
 
-    pip install uv==0.13.8
-    python requirements/relock.py requirements/cpu.lock requirements/gpu.lock
+    .venv/bin/python requirements/relock.py requirements/cpu.lock requirements/gpu.lock
 
-To change a version, change, add or remove its `name==version` line in the lock first. The script
-asks uv what files each pinned version has, keeps those for Linux on ARCHITECTURES under the Pythons
-of pyproject.toml, and writes above each package on which machines it runs, for pipeline/machine.py.
+To change a version, change, add or remove its `name==version` line in the lock first; the hashes
+below it may stay or go. The script asks uv (which the CPU lock holds) what files each version has,
+keeps those for Linux on ARCHITECTURES under the Pythons of pyproject.toml, and writes above each
+package on which machines it runs, for pipeline/machine.py. It resolves nothing: pip check tells
+whether the versions fit together.
 """
 
 import re
@@ -22,7 +23,7 @@ from urllib.parse import unquote
 from packaging.markers import Marker
 from packaging.specifiers import SpecifierSet
 from packaging.tags import compatible_tags, cpython_tags
-from packaging.utils import parse_wheel_filename
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 ARCHITECTURES = ("x86_64", "aarch64")
 NEWEST_GLIBC = 50  # 2.50: later than any that a wheel asks for
@@ -70,7 +71,8 @@ def main(locks: list[str]) -> None:
 
 
 def _pins(text: str) -> Iterable[tuple[str, str, str | None]]:
-    return ((name, version, marker or None) for name, version, marker in PIN.findall(text))
+    for name, version, marker in PIN.findall(text):
+        yield canonicalize_name(name), version, marker or None
 
 
 def _pythons() -> list[tuple[int, int]]:
@@ -105,8 +107,7 @@ def _files_of_own_index(pin: Pin) -> dict[str, Any] | None:
     """A `+cpu` build's, which PyTorch keeps on an index of its own; None if it is out of reach."""
     try:
         return _files([pin], "--torch-backend", "cpu")[pin.name]
-    except SystemExit as error:
-        print(f"{pin.line()}: {error}", file=sys.stderr)
+    except SystemExit:
         return None
 
 
