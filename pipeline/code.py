@@ -4,7 +4,7 @@ import ast
 import hashlib
 from pathlib import Path
 
-from pipeline.config import ROOT
+from pipeline.shipped import ROOT, SHIPPED
 
 
 def code_version(*places: str) -> str:
@@ -14,10 +14,11 @@ def code_version(*places: str) -> str:
     """
     total = hashlib.blake2b(digest_size=6)
     for place in sorted(places):
-        path = ROOT / place
+        base = SHIPPED if place.startswith("sql/") else ROOT
+        path = base / place
         files = sorted(p for p in path.rglob("*") if p.suffix in (".py", ".sql")) if path.is_dir() else [path]
         for file in files:
-            total.update(file.relative_to(ROOT).as_posix().encode() + _meaning(file))
+            total.update(file.relative_to(base).as_posix().encode() + _meaning(file))
     return total.hexdigest()
 
 

@@ -55,9 +55,9 @@ def sql(
     from pipeline.store import Lake
 
     if query.endswith(".sql"):
-        found = [path for path in (Path(query), config.ROOT / "sql" / query) if path.is_file()]
+        found = [path for path in (Path(query), config.SHIPPED / "sql" / query) if path.is_file()]
         if not found:
-            raise OrchardError(f"no file {query!r}, here or in {config.ROOT / 'sql'}")
+            raise OrchardError(f"no file {query!r}, here or in {config.SHIPPED / 'sql'}")
         query = found[0].read_text(encoding="utf-8")
     with Lake(config.home()) as lake:
         frame = lake.sql(query, version=version)
@@ -88,7 +88,7 @@ def ui(profile: Profile = "quick", port: int = 3000) -> None:
         str(Path(sys.executable).with_name("dagster")),
         "dev",
         "-w",
-        str(config.ROOT / "workspace.yaml"),
+        str(config.SHIPPED / "workspace.yaml"),
     ]
     arguments += ["-h", "127.0.0.1", "-p", str(port)]
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -117,7 +117,7 @@ def prepare(profile: str) -> None:
     dagster_home = config.home() / "dagster"
     try:
         dagster_home.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(config.ROOT / "dagster.yaml", dagster_home / "dagster.yaml")
+        shutil.copyfile(config.SHIPPED / "dagster.yaml", dagster_home / "dagster.yaml")
     except OSError as error:
         raise OrchardError(
             f"data folder {config.home()}: {error.strerror}: set ORCHARD_HOME to a writable folder"

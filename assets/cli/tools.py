@@ -96,7 +96,7 @@ def noise_test(profile: Profile = "quick") -> None:
         pairs = pairs_of(lake, settings.noise.source)
         found = self_test(lake, pairs, settings, resolve(settings.model, home), home)
         for name in ("noise_scorers", "noise_treatments"):
-            query = (config.ROOT / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+            query = (config.SHIPPED / "sql" / f"{name}.sql").read_text(encoding="utf-8")
             board = lake.sql(query, frames={"noise_tests": found.rows})
             show(board.columns, board.rows())
 

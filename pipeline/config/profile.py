@@ -18,8 +18,8 @@ from pipeline.config.training import PreferenceSettings, TrainingSettings, Valid
 from pipeline.config.trees import ListSettings, ThoughtSettings, TreeSettings
 from pipeline.config.variants import UserVariant
 from pipeline.errors import OrchardError
+from pipeline.shipped import IN_WHEEL, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PROFILES = Path(__file__).resolve().parents[1] / "profiles"
 
 
@@ -60,8 +60,9 @@ class Settings(Section):
 
 
 def home() -> Path:
-    """The data folder: ORCHARD_HOME, or data/ in the checkout."""
-    return Path(os.environ.get("ORCHARD_HOME") or ROOT / "data").expanduser().resolve()
+    """The data folder: ORCHARD_HOME; else data/ of the checkout, or of the current folder (wheel)."""
+    beside = Path.cwd() if IN_WHEEL else ROOT
+    return Path(os.environ.get("ORCHARD_HOME") or beside / "data").expanduser().resolve()
 
 
 def profiles() -> list[str]:

