@@ -12,8 +12,8 @@ from typing import Any
 
 from pipeline.verify import markers, number, worker
 from pipeline.verify.markers import final
+from pipeline.verify.registry import Verdict, Verifier, verifier
 
-PREFIX = "reasoning_gym:"
 _NUMERIC = re.compile(r"-?(?:0|[1-9][0-9]*)(?P<places>\.[0-9]+)?", re.ASCII)
 EVALUATING = frozenset(
     "binary_matrix countdown intermediate_integration n_queens polynomial_multiplication puzzle24 simple_integration "
@@ -30,6 +30,31 @@ def tasks() -> list[str]:
     from reasoning_gym.factory import DATASETS
 
     return sorted(DATASETS)
+
+
+@verifier("reasoning_gym", members=tasks)
+class GymVerifier(Verifier):
+    """A task of reasoning-gym."""
+
+    def __init__(self, task: str) -> None:
+        self._task = task
+
+    def extract(self, text: str) -> str | None:
+        return extract(text, None)
+
+    def states(self, text: str) -> bool:
+        return states(text)
+
+    def judge(self, text: str, answer: str | None, metadata: str | None) -> Verdict:
+        found = extract(text, answer)
+        if answer is None:
+            return Verdict(found, None)
+        return Verdict(found, found is not None and correct(found, answer, self._task, metadata))
+
+
+def verifier_of(task: str) -> str:
+    """The name of a task's verifier."""
+    return f"reasoning_gym:{task}"
 
 
 def extract(text: str, reference: str | None) -> str | None:
@@ -54,7 +79,7 @@ def correct(answer: str, reference: str, task: str, metadata: str | None) -> boo
         return False
     if len(answer) > _LONGEST or (task in EVALUATING and not is_harmless(answer)):
         return False
-    return worker.ask("pipeline.verify.gym:full_credit", answer, reference, task, metadata)
+    return worker.ask(full_credit, answer, reference, task, metadata)
 
 
 def is_harmless(answer: str) -> bool:

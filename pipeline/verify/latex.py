@@ -12,11 +12,29 @@ from functools import lru_cache
 from pipeline.verify import number, worker
 from pipeline.verify.markers import REFUSED, Reader, distinct, final, sentence, stated
 from pipeline.verify.markers import states as _states
+from pipeline.verify.registry import Verifier, verifier
 
 _LONGEST = 400  # characters of an answer
 _NO_SPACE = re.compile(r",\\!\s*|\{,\}")  # between thousands
 _SPACES = re.compile(r"\s+|\\[!,;: ]|\\(?:left|right)(?![a-z])")
 _DOLLARS = re.compile(r"\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+
+
+@verifier("math")
+class MathVerifier(Verifier):
+    """Numbers and expressions."""
+
+    def extract(self, text: str) -> str | None:
+        return extract(text)
+
+    def canonical(self, answer: str) -> str | None:
+        return canonical(answer)
+
+    def equal(self, answer: str, reference: str) -> bool:
+        return equal(answer, reference)
+
+    def states(self, text: str) -> bool:
+        return states(text)
 
 
 def extract(text: str) -> str | None:
@@ -43,7 +61,7 @@ def equal(answer: str, reference: str) -> bool:
         return True
     if _is_plain(answer) and _is_plain(reference):
         return False
-    return worker.ask("pipeline.verify.latex:equivalent", answer, reference)
+    return worker.ask(equivalent, answer, reference)
 
 
 def equivalent(answer: str, reference: str) -> bool:

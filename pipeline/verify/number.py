@@ -16,6 +16,7 @@ from functools import lru_cache
 
 from pipeline.verify.markers import REFUSED, denied, distinct, final, sentence, stated
 from pipeline.verify.markers import states as _states
+from pipeline.verify.registry import Verifier, verifier
 
 _MAX_DIGITS = 1000
 _NUMBER = re.compile(
@@ -57,6 +58,20 @@ _LATEX = (
 )
 
 
+@verifier("number")
+class NumberVerifier(Verifier):
+    """Numbers, compared exactly."""
+
+    def extract(self, text: str) -> str | None:
+        return extract(text)
+
+    def canonical(self, answer: str) -> str | None:
+        return canonical(answer)
+
+    def states(self, text: str) -> bool:
+        return states(text)
+
+
 def extract(text: str) -> str | None:
     """The final number of a response, normalised; None if missing or ambiguous."""
     return final(_plain(text), _read, _last)
@@ -85,11 +100,6 @@ def amount(text: str) -> str | None:
         return REFUSED
     values = _numbers(plain) if _AMOUNT.fullmatch(plain) else []
     return values[0][1] if len(values) == 1 else None
-
-
-def equal(answer: str, reference: str) -> bool:
-    """Both are normalised, so equality of text is equality of value."""
-    return answer == reference
 
 
 def _plain(text: str) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 from pipeline.verify.markers import REFUSED, denied, distinct, final, sentence, states
+from pipeline.verify.registry import Verifier, verifier
 
 _LETTER = re.compile(r"(?<![\w'’])(?:([A-E])(?![\w'’])|([a-e])(?=\)))", re.ASCII)
 _ONLY_LETTER = re.compile(r"[\W_]*+(?:(?:option|choice)\s++[\W_]*+)?([a-e])[\W_]*+", re.IGNORECASE | re.ASCII)
@@ -13,6 +14,48 @@ _FIRST_WORD = re.compile(r"\W*(?:yes|no|true|false)\b", re.IGNORECASE | re.ASCII
 _BETWEEN = re.compile(r"\W*+(?:or|and|nor)?\W*+", re.IGNORECASE)
 _SPACES = re.compile(r"\s+")
 _EDGES = " \t\n.,;:!?\"'`*()[]{}$“”‘’"
+
+
+@verifier("choice")
+class ChoiceVerifier(Verifier):
+    """The letter of a choice."""
+
+    def extract(self, text: str) -> str | None:
+        return choice(text)
+
+    def canonical(self, answer: str) -> str | None:
+        return canonical_choice(answer)
+
+    def states(self, text: str) -> bool:
+        return states_choice(text)
+
+
+@verifier("yesno")
+class YesNoVerifier(Verifier):
+    """Yes or no."""
+
+    def extract(self, text: str) -> str | None:
+        return yes_no(text)
+
+    def canonical(self, answer: str) -> str | None:
+        return canonical_yes_no(answer)
+
+    def states(self, text: str) -> bool:
+        return states_yes_no(text)
+
+
+@verifier("exact")
+class ExactVerifier(Verifier):
+    """A text, but for case, spaces and punctuation around it."""
+
+    def extract(self, text: str) -> str | None:
+        return exact(text)
+
+    def canonical(self, answer: str) -> str | None:
+        return canonical_exact(answer)
+
+    def states(self, text: str) -> bool:
+        return states_exact(text)
 
 
 def choice(text: str) -> str | None:
@@ -60,11 +103,6 @@ def states_exact(text: str) -> bool:
 def canonical_exact(answer: str) -> str | None:
     """Text in lower case, single spaces, no quotes, brackets or punctuation around it; None where nothing is left."""
     return _SPACES.sub(" ", answer).casefold().strip(_EDGES) or None
-
-
-def equal(answer: str, reference: str) -> bool:
-    """Both are normalised."""
-    return answer == reference
 
 
 def _letters(tail: str) -> tuple[str, ...]:
