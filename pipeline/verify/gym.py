@@ -11,7 +11,8 @@ from functools import lru_cache
 from typing import Any
 
 from pipeline.verify import markers, number, worker
-from pipeline.verify.markers import final
+from pipeline.verify.markers import Style, final
+from pipeline.verify.passages import Passage
 from pipeline.verify.registry import Verdict, Verifier, verifier
 
 _NUMERIC = re.compile(r"-?(?:0|[1-9][0-9]*)(?P<places>\.[0-9]+)?", re.ASCII)
@@ -23,6 +24,7 @@ _CALL = re.compile(r"([A-Za-z_]\w*|[)\]'\"])\s*\(")
 _FUNCTIONS = frozenset("sin cos tan asin acos atan sinh cosh tanh exp log ln sqrt Abs".split())
 _UNSAFE = re.compile(r"__|\.\s*[A-Za-z_]|\b(?:lambda|import|for|while|yield|await)\b|:=|[@`\\]")
 _LONGEST = 4000  # characters of an answer
+_AS_IT_STANDS = Style(formulas=False, longest=10**9)
 
 
 def tasks() -> list[str]:
@@ -62,12 +64,12 @@ def extract(text: str, reference: str | None) -> str | None:
     if reference is None or _NUMERIC.fullmatch(reference):
         return number.extract(text)
     read = _read_all if reference.endswith(".") else _read
-    return final(text, read, read)
+    return final(text, read, read, _AS_IT_STANDS)
 
 
 def states(text: str) -> bool:
     """True where an explicit marker has an answer."""
-    return markers.states(text, _read)
+    return markers.states(text, _read, _AS_IT_STANDS)
 
 
 def correct(answer: str, reference: str, task: str, metadata: str | None) -> bool:
@@ -101,11 +103,11 @@ def _dataset(task: str, params: str) -> Any:
     return reasoning_gym.create_dataset(task, **{"size": 1, "seed": 0, **json.loads(params)})
 
 
-def _read_all(tail: str) -> tuple[str, ...]:
-    text = tail.strip().strip("*").strip()
+def _read_all(tail: Passage) -> tuple[str, ...]:
+    text = tail.text.strip().strip("*").strip()
     return (text,) if text else ()
 
 
-def _read(tail: str) -> tuple[str, ...]:
+def _read(tail: Passage) -> tuple[str, ...]:
     """Without the full stop that ends the response's sentence."""
     return tuple(text if "\n" in text else text.removesuffix(".") for text in _read_all(tail) if text != ".")

@@ -1,4 +1,4 @@
-"""A child process for slow or dangerous judgements: SymPy on a model's text, and reasoning-gym's scorers.
+"""A child process for slow or dangerous judgements: the scorers of reasoning-gym, of which some ask SymPy.
 
 Such code may run for ever (9**9**9) or fill the memory. An alarm with the default action kills the child, which also
 ends C code and works whichever thread asks; its memory is limited; the next call starts another one.
@@ -33,7 +33,7 @@ SECONDS = 5
 _START_SECONDS = 120  # to load the libraries
 _MEMORY = 4 * 2**30  # bytes
 _PASSED_ON = ("HOME", "PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG")  # and no other variable: some hold secrets
-_LIBRARIES = ("math_verify", "reasoning_gym")  # loaded before the child is confined: loading may write caches
+_LIBRARIES = ("reasoning_gym",)  # loaded before the child is confined: loading may write caches
 _READY = "ready\n"
 _numbers = itertools.count()
 _lock = threading.Lock()
