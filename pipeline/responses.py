@@ -12,7 +12,8 @@ from pipeline.config import SamplingSettings
 from pipeline.engine.base import Completion, Engine, Prompt, Reject, RequestFailed, Sampling, Unanswered
 from pipeline.engine.session import run_all
 from pipeline.ids import content_id, seed_for
-from pipeline.verify import verify
+from pipeline.verify import registry, verify
+from pipeline.verify.verdict import VerifierFailed
 
 Row = dict[str, object]
 
@@ -40,7 +41,7 @@ def draw(
             for reason in reasons.values()
         ]
         rows = [partial(_row, prompt, engine.policy_id, settings, number, found) for number, found in good]
-        if prompt["verifier"] == "code":  # it waits for a sandbox: in threads, so that the engine goes on
+        if _runs_programs(prompt):  # it waits for a sandbox: in threads, so that the engine goes on
             return [*await asyncio.gather(*(asyncio.to_thread(row) for row in rows)), *failed]
         return [*(row() for row in rows), *failed]
 
@@ -84,6 +85,10 @@ def mark_near_duplicates(rows: list[Row], threshold: float) -> None:
         before.append((row["response_id"], own))
 
 
+def _runs_programs(prompt: Row) -> bool:
+    return prompt["verifier"] is not None and registry.find(str(prompt["verifier"])).runs_programs
+
+
 def _minhash(text: str) -> MinHash:
     words = " ".join(text.lower().split())
     sketch = MinHash(num_perm=128, seed=1)
@@ -97,7 +102,10 @@ def _row(prompt: Row, policy_id: str, settings: SamplingSettings, number: int, c
     text = completion.text.strip()
     if not text:
         return Reject("responses", "responses", response_id, "empty generation", {"prompt_id": prompt["prompt_id"]})
-    verdict = verify(text, prompt["answer"], prompt["verifier"], prompt["metadata"])  # type: ignore[arg-type]
+    try:
+        verdict = verify(text, prompt["answer"], prompt["verifier"], prompt["metadata"])  # type: ignore[arg-type]
+    except VerifierFailed as error:
+        return Reject("responses", "responses", response_id, str(error), {"prompt_id": prompt["prompt_id"]})
     return {
         "response_id": response_id,
         "prompt_id": prompt["prompt_id"],

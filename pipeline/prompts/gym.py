@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.config import PoolSettings
 from pipeline.errors import OrchardError
 from pipeline.prompts.record import Record, one_line, to_json
-from pipeline.verify.gym import PREFIX, tasks
+from pipeline.verify.gym import tasks, verifier_of
 
 
 def records(pool: PoolSettings) -> Iterator[Record]:
@@ -29,7 +29,7 @@ def records(pool: PoolSettings) -> Iterator[Record]:
 
 def verifier(pool: PoolSettings) -> str:
     """The name of the task's verifier."""
-    return PREFIX + pool.task
+    return verifier_of(pool.task)
 
 
 def _check(pool: PoolSettings) -> None:

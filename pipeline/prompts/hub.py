@@ -6,8 +6,16 @@ from typing import Any
 
 from pipeline.config import PoolSettings
 from pipeline.errors import OrchardError
-from pipeline.prompts.record import Record, check_columns, from_rows, location, needed_columns, one_line, short
-from pipeline.verify import code
+from pipeline.prompts.record import (
+    Record,
+    check_columns,
+    from_rows,
+    location,
+    needed_columns,
+    one_line,
+    reads_whole_rows,
+    short,
+)
 
 _SAVED = ("dataset_dict.json", "state.json")
 
@@ -22,7 +30,7 @@ def records(pool: PoolSettings) -> Iterator[Record]:
     if len(data) == 0:
         raise OrchardError(f"pool {pool.name!r}: {pool.path} split {pool.split!r} has no rows")
     check_columns(pool, f"{pool.path} split {pool.split!r}", data.column_names)
-    if pool.verifier != code.NAME:  # whose rows need their other columns too
+    if not reads_whole_rows(pool):
         wanted = {pool.answer_column, *needed_columns(pool).values()} & set(data.column_names)
         data = data.select_columns(sorted(wanted))
     data = data.select(range(min(len(data), pool.size or len(data))))

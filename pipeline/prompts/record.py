@@ -8,10 +8,7 @@ from typing import Any
 
 from pipeline.config import PoolSettings
 from pipeline.errors import OrchardError
-from pipeline.verify import code, instructions
-
-INSTRUCTIONS = "instructions"  # the verifier whose pools carry instructions
-INSTRUCTION_COLUMNS = ("instruction_id_list", "kwargs")  # IFEval's
+from pipeline.verify import Verifier, registry
 
 
 @dataclass(frozen=True)
@@ -29,36 +26,47 @@ class Record:
 
 
 def answer_is_needed(pool: PoolSettings) -> bool:
-    """False for a pool whose verifier is 'none', or reads columns of its own ('instructions', 'code')."""
-    return pool.verifier not in ("none", INSTRUCTIONS, code.NAME)
+    """False for a pool whose verifier is 'none', or reads rows in its own way."""
+    return pool.verifier != "none" and not reads_whole_rows(pool)
+
+
+def reads_whole_rows(pool: PoolSettings) -> bool:
+    """True where the pool's verifier makes answer and metadata from a whole row."""
+    judge = _verifier(pool)
+    return judge is not None and not judge.reads_answer_column
+
+
+def _verifier(pool: PoolSettings) -> Verifier | None:
+    return None if pool.verifier in (None, "none") else registry.find(pool.verifier)
 
 
 def needed_columns(pool: PoolSettings) -> dict[str, str]:
     """The columns that a pool must have, by what names them."""
-    if pool.verifier == INSTRUCTIONS:
-        return {"prompt_column": pool.prompt_column, **{name: name for name in INSTRUCTION_COLUMNS}}
+    judge = _verifier(pool)
     wanted = {"prompt_column": pool.prompt_column}
-    return {**wanted, "answer_column": pool.answer_column} if answer_is_needed(pool) else wanted
+    if answer_is_needed(pool):
+        wanted["answer_column"] = pool.answer_column
+    return {**wanted, **{name: name for name in (judge.needed_columns if judge else ())}}
 
 
 def from_rows(pool: PoolSettings, name: str, rows: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[Record]:
     """Records of numbered rows with named columns."""
+    whole = reads_whole_rows(pool)
     for number, row in rows:
-        if pool.verifier == INSTRUCTIONS:
-            yield _instructed(pool, f"{name} row {number}", row)
-            continue
-        if pool.verifier == code.NAME:
-            yield _code_record(pool, f"{name} row {number}", row)
+        if whole:
+            yield _record_of_task(pool, f"{name} row {number}", row)
             continue
         answer = row.get(pool.answer_column) if answer_is_needed(pool) else None
         yield Record(f"{name} row {number}", row.get(pool.prompt_column), answer)
 
 
-def _code_record(pool: PoolSettings, where: str, row: dict[str, Any]) -> Record:
+def _record_of_task(pool: PoolSettings, where: str, row: dict[str, Any]) -> Record:
+    judge = _verifier(pool)
+    assert judge is not None
     try:
-        answer, metadata = code.task_of(row)
+        answer, metadata = judge.task_of(row)
     except OrchardError as error:
-        return Record(where, row.get(pool.prompt_column), None, flaw=str(error))
+        return Record(where, row.get(pool.prompt_column), None, flaw=one_line(error))
     return Record(where, row.get(pool.prompt_column), answer, metadata)
 
 
@@ -69,16 +77,6 @@ def check_columns(pool: PoolSettings, name: str, present: list[str]) -> None:
             has = ", ".join(present) or "none"
             mend = f"the verifier {pool.verifier!r} reads it" if setting == column else f"set {setting}"
             raise OrchardError(f"pool {pool.name!r}: {name} has no column {column!r}; it has {has}: {mend}")
-
-
-def _instructed(pool: PoolSettings, where: str, row: dict[str, Any]) -> Record:
-    """A row in IFEval's form: a prompt, names of instructions, and their arguments."""
-    metadata = to_json({column: row.get(column) for column in INSTRUCTION_COLUMNS})
-    try:
-        metadata, flaw = instructions.write(instructions.read(metadata)), None
-    except OrchardError as error:
-        flaw = one_line(error)
-    return Record(where, row.get(pool.prompt_column), "all", metadata, flaw)
 
 
 def location(pool: PoolSettings) -> str:

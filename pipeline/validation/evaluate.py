@@ -11,8 +11,8 @@ from pipeline.config import SamplingSettings
 from pipeline.engine.base import Engine, Reject
 from pipeline.ids import content_id
 from pipeline.validation.diversity import distinct
+from pipeline.verify.instructed import InstructionsVerifier
 from pipeline.verify.instructions import fulfilment, read
-from pipeline.verify.verdict import INSTRUCTIONS
 
 Progress = Callable[[int, int], None]
 
@@ -96,7 +96,7 @@ def instructed(candidate: Candidate, drawn: Drawn) -> pl.DataFrame:
 
     `accuracy` is the share of draws that fulfil all, strictly; `accuracy_loose` is the same in IFEval's loose mode.
     """
-    asked = drawn.prompts.filter(pl.col("verifier") == INSTRUCTIONS)
+    asked = drawn.prompts.filter(pl.col("verifier") == InstructionsVerifier.name)
     known = {name: read(metadata) for name, metadata in asked.select("prompt_id", "metadata").iter_rows()}
     texts = drawn.rows.filter(pl.col("prompt_id").is_in(list(known)))
     found = fulfilment(

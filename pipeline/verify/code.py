@@ -15,14 +15,37 @@ from typing import Any
 from pipeline.config import SandboxSettings
 from pipeline.config.section import UndeclaredRead
 from pipeline.errors import OrchardError
+from pipeline.verify.registry import Verdict, Verifier, verifier
 from pipeline.verify.sandbox import Job, Outcome, Sandbox
 from pipeline.verify.sandbox.pool import shared
 
-NAME = "code"
 LONGEST = 100_000  # characters of a program
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 _CLOSED = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n]*\n.*?^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
 _settings: SandboxSettings | None = SandboxSettings()
+
+
+@verifier("code")
+class CodeVerifier(Verifier):
+    """Programs, judged by tests that a prompt's metadata hold."""
+
+    runs_programs = True
+    reads_answer_column = False
+
+    def extract(self, text: str) -> str | None:
+        return extract(text)
+
+    def canonical(self, answer: str) -> str | None:
+        return canonical(answer)
+
+    def states(self, text: str) -> bool:
+        return states(text)
+
+    def task_of(self, row: dict[str, Any]) -> tuple[str, str]:
+        return task_of(row)
+
+    def judge(self, text: str, answer: str | None, metadata: str | None) -> Verdict:
+        return Verdict(*verdict(text, metadata))
 
 
 def use(settings: SandboxSettings | None) -> None:

@@ -1,4 +1,4 @@
-"""A child process for slow or dangerous judgements: SymPy on a model's text, and reasoning-gym's scorers.
+"""A child process for slow or dangerous judgements: the scorers of reasoning-gym, of which some ask SymPy.
 
 Such code may run for ever (9**9**9) or fill the memory. An alarm with the default action kills the child, which also
 ends C code and works whichever thread asks; its memory is limited; the next call starts another one.
@@ -11,7 +11,8 @@ has no way to pass them on: all that leaves it is true or false. What only the f
 own verdict, since it is judged in the same process. A sandbox of namespaces for each text would keep it from reading,
 and cost the import of SymPy, a second, each time; whole programs (the verifier `code`) have that, and two processes.
 
-Run as `python -m pipeline.verify.worker`: one JSON request per line in, its number and answer per line out.
+Run as `python -m pipeline.verify.worker '{"module": "file"}'` with the files of verifiers from elsewhere: one JSON
+request per line in, its number and answer per line out.
 """
 
 import itertools
@@ -20,29 +21,37 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
 from pipeline.errors import OrchardError
 from pipeline.shipped import ROOT
+from pipeline.verify import registry
 
 SECONDS = 5
 _START_SECONDS = 120  # to load the libraries
 _MEMORY = 4 * 2**30  # bytes
 _PASSED_ON = ("HOME", "PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG")  # and no other variable: some hold secrets
-_LIBRARIES = ("math_verify", "reasoning_gym")  # loaded before the child is confined: loading may write caches
+_LIBRARIES = ("reasoning_gym",)  # loaded before the child is confined: loading may write caches
 _READY = "ready\n"
 _numbers = itertools.count()
 _lock = threading.Lock()
-_child: tuple[int, subprocess.Popen[str]] | None = None  # (process id that started it, child)
+_Made = tuple[int, str]  # (process that started the child, files of verifiers that it was given)
+_child: tuple[_Made, subprocess.Popen[str]] | None = None
 
 
-def ask(function: str, *arguments: str | None) -> bool:
-    """The truth of module:function(*arguments) in the child; False where it raises or takes too much time or memory.
+def ask(function: Callable[..., bool] | str, *arguments: str | None) -> bool:
+    """The truth of function(*arguments) in the child: False where it raises or takes too long.
+
+    function: one of a module, or its name, module:function. A file that registers verifiers is
+    imported there too, so that a verifier of a user's own can ask as ours do.
 
     Raises:
         OrchardError: the child cannot be confined on this machine.
     """
+    if not isinstance(function, str):
+        function = f"{function.__module__}:{function.__qualname__}"
     number = next(_numbers)
     request = json.dumps([number, function, *arguments]) + "\n"
     with _lock:
@@ -63,8 +72,12 @@ def ask(function: str, *arguments: str | None) -> bool:
 
 def _running() -> subprocess.Popen[str]:
     global _child
-    if _child is None or _child[0] != os.getpid() or _child[1].poll() is not None:
-        command = [sys.executable, "-m", "pipeline.verify.worker"]
+    made = (os.getpid(), json.dumps(registry.extension_files()))
+    if _child is None or _child[0] != made or _child[1].poll() is not None:
+        if _child and _child[0][0] == os.getpid():
+            _child[1].kill()  # it lacks a file that was loaded since
+            _child[1].wait()
+        command = [sys.executable, "-m", "pipeline.verify.worker", made[1]]
         pipe = subprocess.PIPE
         own = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         own |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # it may not start threads
@@ -78,7 +91,7 @@ def _running() -> subprocess.Popen[str]:
             child.wait()
             why = said.strip() or "it does not start"
             raise OrchardError(f"the verifiers' worker cannot be confined: {why}: run on Linux, x86-64 or arm64")
-        _child = (os.getpid(), child)
+        _child = (made, child)
     return _child[1]
 
 
@@ -98,6 +111,7 @@ def _serve() -> None:
     signal.setitimer(signal.ITIMER_REAL, _START_SECONDS)
     for name in _LIBRARIES:
         import_module(name)
+    registry.import_files(json.loads(sys.argv[1]))
     signal.setitimer(signal.ITIMER_REAL, 0)
     replies.write(_confine() or _READY)
     replies.flush()

@@ -72,10 +72,10 @@ def test_every_verifier_has_a_name() -> None:
     [
         (
             "nunber",
-            r"^unknown verifier 'nunber': did you mean number\? use one of number, math, choice, ",
+            r"^unknown verifier 'nunber': did you mean number\? use one of choice, code, exact, ",
         ),
         ("reasoning_gym:chain_sun", r"did you mean reasoning_gym:chain_sum"),
-        ("???", r"^unknown verifier '\?\?\?': use one of number, "),
+        ("???", r"^unknown verifier '\?\?\?': use one of choice, "),
     ],
 )
 def test_an_unknown_verifier_is_an_error(name: str, message: str) -> None:

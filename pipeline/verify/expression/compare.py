@@ -1,0 +1,190 @@
+r"""Whether two expressions are the same, exactly where they are rational.
+
+Others are compared at eight points with sixty digits: equal where they differ by less than 1e-40
+of their largest summand at every point where both have a value, of which there must be three
+(one where there are no letters); our choice. Letters stand for any real number: \sqrt{x^2} is
+not x. A decimal that was rounded is another number: 1.41 is not \sqrt{2}.
+
+Sets and lists have no order, tuples, intervals and vectors do. Units are left out. x = 5 is 5,
+where the other side is no relation; two equations are equal where one is a multiple of the other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+from pipeline.verify.expression.evaluate import Undefined, approximate, exact, letters, point
+from pipeline.verify.expression.node import Node, has_kind
+
+TOLERANCE = 1e-40  # relative to the largest summand
+_POINTS = 8
+_SCALAR = frozenset("num mixed sci base sym add neg mul div pow fn fact".split())
+_MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
+
+
+@lru_cache(maxsize=65536)
+def equal(one: Node, other: Node) -> bool:
+    """True where the two are the same."""
+    one, other = _bare(one), _bare(other)
+    if one == other:
+        return True
+    if "rel" in (one.kind, other.kind) and one.kind != other.kind:
+        one, other = _side(one), _side(other)
+    one, other = _spread(one), _spread(other)
+    if "text" in (one.kind, other.kind):
+        return _spelled(one) is not None and _spelled(one) == _spelled(other)
+    if one.kind in _SCALAR and other.kind in _SCALAR:
+        return _same_value(one, other)
+    return _same_structure(one, other)
+
+
+def _same_structure(one: Node, other: Node) -> bool:
+    kinds = {one.kind, other.kind}
+    if kinds <= {"set", "list"}:
+        return _same_members(one.parts, other.parts)
+    if len(kinds) > 1 or len(one.parts) != len(other.parts):
+        return False
+    if one.kind == "rel":
+        return _same_relation(one, other)
+    if one.kind == "setop" and one.name == other.name == "|":
+        return _same_members(_united(one), _united(other))
+    return one.name == other.name and _same_in_order(one.parts, other.parts)
+
+
+def _same_in_order(ones: Sequence[Node], others: Sequence[Node]) -> bool:
+    return len(ones) == len(others) and all(map(equal, ones, others))
+
+
+def _same_members(ones: Sequence[Node], others: Sequence[Node]) -> bool:
+    """True where each has a partner; what is written twice counts once."""
+    return all(any(equal(a, b) for b in others) for a in ones) and all(any(equal(a, b) for a in ones) for b in others)
+
+
+def _same_relation(one: Node, other: Node) -> bool:
+    if one.name == other.name and _same_in_order(one.parts, other.parts):
+        return True
+    signs = other.name.split()
+    if all(sign in _MIRRORED or sign in ("=", "!=", "~") for sign in signs):
+        turned = " ".join(_MIRRORED.get(sign, sign) for sign in reversed(signs))
+        if one.name == turned and _same_in_order(one.parts, other.parts[::-1]):
+            return True
+    return one.name == other.name == "=" and _multiples(_difference(one), _difference(other))
+
+
+def _difference(equation: Node) -> Node:
+    left, right = equation.parts
+    return Node("add", (left, Node("neg", (right,))))
+
+
+def _multiples(one: Node, other: Node) -> bool:
+    """True where one is the other times a constant that is not zero."""
+    if not letters(one) or letters(one) != letters(other):
+        return False
+    ratios = []
+    for number in range(_POINTS):
+        at = point(letters(one), number)
+        try:
+            (a, a_size), (b, b_size) = approximate(one, at), approximate(other, at)
+        except Undefined:
+            continue
+        if abs(a) <= TOLERANCE * a_size or abs(b) <= TOLERANCE * b_size:
+            return False
+        ratios.append(a / b)
+    if len(ratios) < 3:
+        return False
+    return all(abs(ratio - ratios[0]) <= TOLERANCE * abs(ratios[0]) for ratio in ratios)
+
+
+def _same_value(one: Node, other: Node) -> bool:
+    try:
+        known = exact(one), exact(other)
+    except Undefined:
+        return False
+    if None not in known:
+        return known[0] == known[1]
+    names = letters(one) | letters(other)
+    if _infinite(one) or _infinite(other):
+        return _infinite(one) == _infinite(other) != 2
+    seen = 0
+    for number in range(_POINTS if names else 1):
+        at = point(names, number)
+        try:
+            (a, a_size), (b, b_size) = approximate(one, at), approximate(other, at)
+        except Undefined:
+            continue
+        if abs(a - b) > TOLERANCE * max(a_size, b_size):
+            return False
+        seen += 1
+    return seen >= (3 if names else 1)
+
+
+def _infinite(node: Node) -> int:
+    """1 for an infinity, -1 for a negative one, 2 where it is a part of something, else 0."""
+    if node == Node("sym", name="oo"):
+        return 1
+    if node.kind == "neg" and node.parts[0] == Node("sym", name="oo"):
+        return -1
+    return 2 if has_kind(node, "sym") and "oo" in _names(node) else 0
+
+
+def _names(node: Node) -> frozenset[str]:
+    return frozenset({node.name}).union(*(_names(part) for part in node.parts))
+
+
+def _bare(node: Node) -> Node:
+    """Without units; of one that is a part, only a per cent sign or money."""
+    if node.kind == "unit":
+        return _bare(node.parts[0])
+    inner = node.kind in ("list", "set", "seq", "rel", "matrix", "setop", "neg")
+    return replace(node, parts=tuple(_bare(part) for part in node.parts)) if inner else node
+
+
+def _side(node: Node) -> Node:
+    """What x = 5 says: the last side, where the first is a name, f(x) or free of letters."""
+    if node.kind != "rel" or not set(node.name.split()) <= {"=", "in"}:
+        return node
+    first = node.parts[0]
+    a_name = first.kind in ("sym", "text") or (
+        first.kind == "mul" and first.parts[0].kind == "sym" and first.parts[1].kind in ("sym", "num")
+    )
+    worked = first.kind in _SCALAR and not letters(first) and "in" not in node.name
+    return node.parts[-1] if a_name or worked else node
+
+
+def _spread(node: Node) -> Node:
+    r"""A set or list with 1 \pm x as two members, and such an expression as a list."""
+    if node.kind in ("set", "list"):
+        parts: list[Node] = []
+        for part in node.parts:
+            spread = _spread(part)
+            parts += spread.parts if spread.kind == "list" else (spread,)
+        return Node(node.kind, tuple(parts))
+    if node.kind in _SCALAR | {"pm", "mp"} and has_kind(node, "pm", "mp"):
+        return Node("list", (_signed(node, True), _signed(node, False)))
+    if node.kind == "rel" and has_kind(node, "pm", "mp"):
+        return Node("list", (_signed(node, True), _signed(node, False)))
+    return node
+
+
+def _signed(node: Node, plus: bool) -> Node:
+    parts = tuple(_signed(part, plus) for part in node.parts)
+    if node.kind not in ("pm", "mp"):
+        return replace(node, parts=parts)
+    right = parts[1] if (node.kind == "pm") == plus else Node("neg", (parts[1],))
+    return Node("add", (parts[0], right))
+
+
+def _united(node: Node) -> tuple[Node, ...]:
+    if node.kind != "setop" or node.name != "|":
+        return (node,)
+    return _united(node.parts[0]) + _united(node.parts[1])
+
+
+def _spelled(node: Node) -> str | None:
+    """The letters that an answer is, so that E is \\text{E}; None where it is more than letters."""
+    if node.kind in ("text", "sym"):
+        return node.name.casefold()
+    if node.kind == "mul":
+        left, right = _spelled(node.parts[0]), _spelled(node.parts[1])
+        return left + right if left is not None and right is not None else None
+    return None

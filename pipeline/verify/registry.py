@@ -1,0 +1,246 @@
+"""Which verifiers there are: each is registered where it is defined, by a decorator.
+
+A verifier is one class, or one function, in one file:
+
+    @verifier("palindrome")
+    def palindrome(text: str, answer: str | None, metadata: str | None) -> bool:
+        return text == text[::-1]
+
+The files of this package are searched at the first question. A file of a user's own registers what
+it defines when it is imported; the process that runs slow judgements (worker.py) imports it too.
+"""
+
+import hashlib
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache, lru_cache
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any, TypeVar
+
+from pipeline.errors import OrchardError
+
+_PACKAGE = "pipeline.verify"
+Defined = TypeVar("Defined", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found in a response.
+
+    answer: the final answer, normalised; None if missing or ambiguous.
+    correct: the verdict; None where there is nothing to check against.
+    """
+
+    answer: str | None
+    correct: bool | None
+
+
+class Verifier:
+    """One way to judge responses. A subclass says what differs from the comparison of texts."""
+
+    name: str  # set by the decorator
+    runs_programs = False  # True: judging waits for a sandbox, so it is done beside other work
+    reads_answer_column = True  # False: `task_of` reads a pool's rows in its own way
+    needed_columns: tuple[str, ...] = ()  # of a pool, beside the prompt's and the answer's
+
+    def extract(self, text: str) -> str | None:
+        """The final answer of a response, normalised; None if missing or ambiguous."""
+        return text.strip() or None
+
+    def canonical(self, answer: str) -> str | None:
+        """A reference answer, normalised; None where it cannot be read."""
+        return answer.strip() or None
+
+    def equal(self, answer: str, reference: str) -> bool:
+        """True where two normalised answers are the same."""
+        return answer == reference
+
+    def states(self, text: str) -> bool:
+        """True where a response, perhaps unfinished, already states its answer."""
+        return False
+
+    def task_of(self, row: dict[str, Any]) -> tuple[str, str]:
+        """Reference answer and metadata (JSON) from a pool's row; without an answer column only.
+
+        Raises:
+            OrchardError: the row has no task of this verifier.
+        """
+        raise OrchardError(f"verifier {self.name!r} does not say how it reads a row: give it task_of")
+
+    def judge(self, text: str, answer: str | None, metadata: str | None) -> Verdict:
+        """The verdict on a response."""
+        found = self.extract(text)
+        if answer is None:
+            return Verdict(found, None)
+        reference = read_reference(self, answer)
+        return Verdict(found, found is not None and self.equal(found, reference))
+
+
+class _FunctionVerifier(Verifier):
+    """A verifier made of one function of (response, reference answer, metadata)."""
+
+    def __init__(self, function: Callable[..., bool | Verdict]) -> None:
+        self._function = function
+
+    def judge(self, text: str, answer: str | None, metadata: str | None) -> Verdict:
+        judged = self._function(text, answer, metadata)
+        return judged if isinstance(judged, Verdict) else Verdict(self.extract(text), judged)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    make: Callable[..., Verifier]
+    members: Callable[[], list[str]] | None  # of a family: what may stand behind its name and colon
+    module: str
+
+
+_entries: dict[str, _Entry] = {}
+_made: dict[str, Verifier] = {}
+_extension_files: dict[str, str] = {}  # module name -> file, of modules outside the project
+
+
+def verifier(name: str, members: Callable[[], list[str]] | None = None) -> Callable[[Defined], Defined]:
+    """Registers a subclass of Verifier, or a function (response, answer, metadata) -> verdict.
+
+    With `members` the class is a family: its verifiers are called name:member, and it is made with
+    the member's name.
+
+    Raises:
+        OrchardError: another module has registered that name.
+    """
+
+    def register(defined: Defined) -> Defined:
+        if not name or ":" in name or name == "none":
+            raise OrchardError(f"a verifier cannot be called {name!r}")
+        known = _entries.get(name)
+        if known and known.module != defined.__module__:
+            raise OrchardError(
+                f"two verifiers are called {name!r}, in {known.module} and in {defined.__module__}: rename one of them"
+            )
+        if isinstance(defined, type):
+            defined.name = name  # type: ignore[attr-defined]
+        _entries[name] = _Entry(_maker(defined), members, defined.__module__)
+        for made in [made for made in _made if made.partition(":")[0] == name]:
+            del _made[made]
+        _note_file_of(defined.__module__)
+        return defined
+
+    return register
+
+
+def load_file(path: Path) -> None:
+    """Imports a user's file, whose verifiers are known from then on, here and in the worker.
+
+    Raises:
+        OrchardError: there is no such file, or it cannot be imported.
+    """
+    where = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]  # two may share a name
+    name = f"orchard_extension_{path.stem}_{where}"
+    _import_file(name, path)
+    _extension_files[name] = str(path.resolve())
+
+
+def extension_files() -> Mapping[str, str]:
+    """Module name -> file of everything outside the project that has registered a verifier."""
+    return dict(_extension_files)
+
+
+def import_files(files: Mapping[str, str]) -> None:
+    """Imports in this process what `extension_files` gave in another one."""
+    for module, path in files.items():
+        _import_file(module, Path(path))
+
+
+def find(name: str) -> Verifier:
+    """The verifier of that name.
+
+    Raises:
+        OrchardError: there is none; the message has the nearest names.
+    """
+    if name not in _made:
+        _import_all()
+        family, _, member = name.partition(":")
+        entry = _entries.get(family)
+        if entry is None or (entry.members is None) != (":" not in name):
+            raise _unknown(name)
+        if entry.members is not None and member not in entry.members():
+            raise _unknown(name)
+        made = entry.make(member) if entry.members else entry.make()
+        made.name = name
+        _made[name] = made
+    return _made[name]
+
+
+def names() -> list[str]:
+    """Names of all verifiers; a family's members one by one."""
+    _import_all()
+    found: list[str] = []
+    for name, entry in sorted(_entries.items()):
+        members = entry.members() if entry.members else []
+        found += [f"{name}:{member}" for member in members] if entry.members else [name]
+    return found
+
+
+@lru_cache(maxsize=65536)
+def read_reference(judge: Verifier, answer: str) -> str:
+    """A reference answer as the verifier compares it.
+
+    Raises:
+        OrchardError: it cannot read it.
+    """
+    found = judge.canonical(answer)
+    if not found:
+        shown = answer if len(answer) <= 60 else answer[:60] + "..."
+        raise OrchardError(f"{shown!r} is not an answer that the verifier {judge.name!r} can read")
+    return found
+
+
+def _maker(defined: Callable[..., Any]) -> Callable[..., Verifier]:
+    if not isinstance(defined, type):
+        return lambda: _FunctionVerifier(defined)
+    if not issubclass(defined, Verifier):
+        raise OrchardError(f"{defined.__name__} must be a function or a subclass of Verifier")
+    return defined
+
+
+def _note_file_of(module: str) -> None:
+    """Keeps the file of a module that is not ours, so that the worker can import it as well."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file and module != "__main__" and not module.startswith("pipeline."):
+        _extension_files[module] = str(Path(file).resolve())
+
+
+def _import_file(module: str, path: Path) -> None:
+    spec = spec_from_file_location(module, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise OrchardError(f"no Python file {path} (looked for {path.resolve()})")
+    loaded = module_from_spec(spec)
+    sys.modules[module] = loaded
+    try:
+        spec.loader.exec_module(loaded)
+    except OrchardError:
+        raise
+    except Exception as error:  # whatever a user's file raises
+        del sys.modules[module]
+        raise OrchardError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+@cache
+def _import_all() -> None:
+    """Imports every file of this package: importing is registering."""
+    for found in iter_modules(import_module(_PACKAGE).__path__):
+        import_module(f"{_PACKAGE}.{found.name}")
+
+
+def _unknown(name: str) -> OrchardError:
+    near = get_close_matches(name, names(), n=3)
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    alone = [one for one, entry in sorted(_entries.items()) if entry.members is None]
+    families = [f"{one}:<task>" for one, entry in sorted(_entries.items()) if entry.members]
+    known = ", ".join(alone) + "".join(f", or {family}" for family in families)
+    return OrchardError(f"unknown verifier {name!r}: {meant}use one of {known}")
