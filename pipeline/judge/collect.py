@@ -10,6 +10,7 @@ from pipeline import tables
 from pipeline.config import JudgeSettings
 from pipeline.engine.base import Engine, Reject, RequestFailed, Turn
 from pipeline.engine.session import run_all
+from pipeline.folding import folded
 from pipeline.ids import content_id, unit_for
 from pipeline.judge.pairings import PAIRINGS
 from pipeline.judge.vote import Judge, above, check_words, expectation, score, score_words
@@ -165,7 +166,7 @@ def candidates(
     for prompt in first_prompts(prompts, settings.max_prompts).iter_rows(named=True):
         texts: dict[str, str] = {}
         for row in own.get(prompt["prompt_id"], []):
-            same = next((one for one, text in texts.items() if text == row["text"]), None)
+            same = next((one for one, text in texts.items() if folded(text) == folded(row["text"])), None)
             if same is not None:
                 about = {"prompt_id": row["prompt_id"], "identical_to": same}
                 reason = "identical to an earlier response: judged once"

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline import cells
+from pipeline.cells import BadRow
 from pipeline.config import PoolSettings
 from pipeline.errors import OrchardError
 from pipeline.verify import code, instructions
 
 INSTRUCTIONS = "instructions"  # the verifier whose pools carry instructions
 INSTRUCTION_COLUMNS = ("instruction_id_list", "kwargs")  # IFEval's
+# What the verifier `code` reads as texts: HumanEval's columns, MBPP's and ours.
+CODE_TEXTS = ("prompt", "canonical_solution", "test", "entry_point", "code", "answer", "tests", "setup", "stub")
 
 
 @dataclass(frozen=True)
@@ -43,22 +47,25 @@ def needed_columns(pool: PoolSettings) -> dict[str, str]:
 
 def from_rows(pool: PoolSettings, name: str, rows: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[Record]:
     """Records of numbered rows with named columns."""
+    read = {INSTRUCTIONS: _instructed, code.NAME: _code_record}.get(pool.verifier or "", _answered)
     for number, row in rows:
-        if pool.verifier == INSTRUCTIONS:
-            yield _instructed(pool, f"{name} row {number}", row)
-            continue
-        if pool.verifier == code.NAME:
-            yield _code_record(pool, f"{name} row {number}", row)
-            continue
-        answer = row.get(pool.answer_column) if answer_is_needed(pool) else None
-        yield Record(f"{name} row {number}", row.get(pool.prompt_column), answer)
+        where = f"{name} row {number}"
+        try:
+            yield cells.attempt(read, pool, where, row)
+        except BadRow as bad:
+            yield Record(where, row.get(pool.prompt_column), None, flaw=str(bad))
+
+
+def _answered(pool: PoolSettings, where: str, row: dict[str, Any]) -> Record:
+    answer = row.get(pool.answer_column) if answer_is_needed(pool) else None
+    return Record(where, row.get(pool.prompt_column), answer)
 
 
 def _code_record(pool: PoolSettings, where: str, row: dict[str, Any]) -> Record:
-    try:
-        answer, metadata = code.task_of(row)
-    except OrchardError as error:
-        return Record(where, row.get(pool.prompt_column), None, flaw=str(error))
+    cells.check_characters(row)
+    for column in CODE_TEXTS:
+        cells.text(row.get(column), f"column {column!r}")
+    answer, metadata = code.task_of({name: cells.plain(value) for name, value in row.items()})
     return Record(where, row.get(pool.prompt_column), answer, metadata)
 
 
@@ -73,12 +80,9 @@ def check_columns(pool: PoolSettings, name: str, present: list[str]) -> None:
 
 def _instructed(pool: PoolSettings, where: str, row: dict[str, Any]) -> Record:
     """A row in IFEval's form: a prompt, names of instructions, and their arguments."""
+    cells.check_characters(row)
     metadata = to_json({column: row.get(column) for column in INSTRUCTION_COLUMNS})
-    try:
-        metadata, flaw = instructions.write(instructions.read(metadata)), None
-    except OrchardError as error:
-        flaw = one_line(error)
-    return Record(where, row.get(pool.prompt_column), "all", metadata, flaw)
+    return Record(where, row.get(pool.prompt_column), "all", instructions.write(instructions.read(metadata)))
 
 
 def location(pool: PoolSettings) -> str:
@@ -98,15 +102,14 @@ def short(path: str) -> str:
     return Path(path).name or path
 
 
-def one_line(error: BaseException | str) -> str:
-    """An error's message in one line of at most 200 characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."
-
-
 def to_json(value: Any) -> str:
-    """JSON of anything; what JSON cannot hold becomes its text."""
-    return json.dumps(value, ensure_ascii=False, default=_plain)
+    """JSON of anything, in UTF-8; what JSON cannot hold becomes its text."""
+    written = json.dumps(value, ensure_ascii=False, default=_plain)
+    try:
+        written.encode()
+    except UnicodeEncodeError:  # half of a character: JSON can escape it
+        return json.dumps(value, default=_plain)
+    return written
 
 
 def _plain(value: Any) -> Any:
