@@ -73,20 +73,13 @@ def recognise(rows: Rows, columns: Sequence[str], origin: str) -> Layout:
     Raises:
         OrchardError: none, several, or one that does not know a column of the prompt.
     """
-    have = {*columns, *([verdicts.BOTH_ORDERS] if verdicts.judges(rows) else [])}
-    possible = [layout for layout in LAYOUTS if layout.tells(have)]
-    if not possible:
+    judged = [verdicts.BOTH_ORDERS] if verdicts.judges(rows) else []
+    # A column without contents says nothing; where too little is left to tell, the row's fault is the better message.
+    spoken = {name for name in columns if any(not cells.is_blank(row.get(name)) for _, row in rows)}
+    have = next((found for found in ({*spoken, *judged}, {*columns, *judged}) if _possible(found)), None)
+    if have is None:
         raise OrchardError(_unknown(columns, origin))
-    unread = {layout.name: cells.unread_meaning(rows, layout.known, layout.refuses) for layout in possible}
-    fitting = [layout for layout in possible if not unread[layout.name]]
-    if not fitting:
-        nearest = min(possible, key=lambda layout: len(unread[layout.name]))
-        raise OrchardError(
-            f"{origin}: its columns are those of {nearest.name}, which does not read "
-            f"{', '.join(unread[nearest.name])}, and that changes what a row says: put it into a column that is read, "
-            "or remove it"
-        )
-    best = [layout for layout in fitting if not any(_beats(other, layout) for other in fitting)]
+    best = _best(_fitting(rows, have, origin), have)
     if len(best) > 1:
         names = " and of ".join(layout.name for layout in best)
         raise OrchardError(f"{origin}: its columns are those of {names}: remove the columns of one")
@@ -95,9 +88,34 @@ def recognise(rows: Rows, columns: Sequence[str], origin: str) -> Layout:
     return best[0]
 
 
-def _beats(layout: Layout, other: Layout) -> bool:
-    """Whether a layout reads all that tells the other, and not the other way round."""
-    return layout is not other and other.tells(layout.known) and not layout.tells(other.known)
+def _possible(columns: set[str]) -> list[Layout]:
+    return [layout for layout in LAYOUTS if layout.tells(columns)]
+
+
+def _fitting(rows: Rows, columns: set[str], origin: str) -> list[Layout]:
+    """The layouts that read every column of the prompt."""
+    unread = {
+        layout: found
+        for layout in _possible(columns)
+        if (found := cells.unread_meaning(rows, layout.known, layout.refuses))
+    }
+    fitting = [layout for layout in _possible(columns) if layout not in unread]
+    if fitting:
+        return fitting
+    nearest = min(unread, key=lambda layout: len(unread[layout]))
+    raise OrchardError(
+        f"{origin}: its columns are those of {nearest.name}, which does not read {', '.join(unread[nearest])}, and "
+        "that changes what a row says: put it into a column that is read, or remove it"
+    )
+
+
+def _best(layouts: list[Layout], columns: set[str]) -> list[Layout]:
+    """Those that no other one replaces: it knows all that they would read of the file, and they not all of its."""
+
+    def replaces(one: Layout, other: Layout) -> bool:
+        return other.columns & columns <= one.known and not one.columns & columns <= other.known
+
+    return [layout for layout in layouts if not any(replaces(other, layout) for other in layouts)]
 
 
 def grade(value: object) -> float | None:
@@ -193,10 +211,14 @@ def _asked(row: Row) -> str | None:
 
 
 def _unknown(columns: Sequence[str], origin: str) -> str:
-    known = "; ".join(f"{layout.name} ({', '.join(sorted(layout.forms[0]))})" for layout in LAYOUTS[1:])
+    """What to do with a file of no known layout, and which one lacks least."""
+    forms = [(form - set(columns), layout.name) for layout in LAYOUTS for form in layout.forms if form & set(columns)]
+    forms = [(lacking, name) for lacking, name in forms if verdicts.BOTH_ORDERS not in lacking]
+    lacking, name = min(forms, key=lambda one: len(one[0]), default=(frozenset(), ""))
+    nearest = f"; the nearest known layout, {name}, lacks {', '.join(sorted(lacking))}" if name else ""
     return (
         f"{origin}: its columns are {', '.join(sorted(columns)) or 'none'}: name the pair by prompt, first and second "
-        f"(texts), or by first_id and second_id; or use the columns of {known}"
+        f"(texts), or by first_id and second_id{nearest}"
     )
 
 
