@@ -8,7 +8,7 @@ import polars as pl
 
 from assets.produce import reject_rows
 from pipeline import config
-from pipeline.cells import is_repeat
+from pipeline.cells import rows_left_out
 from pipeline.config import JudgeSettings
 from pipeline.engine.base import Reject
 from pipeline.ids import content_id
@@ -74,13 +74,14 @@ def bring(path: Path, settings: JudgeSettings, name: str | None = None) -> Broug
         remember(lake, "recorded_pairs", origin, found.layout)
         items, labels = lake.query_file("judge_items"), lake.query_file("judge_labels")
     cards = card.cards(found.votes, items, labels, settings)
+    rejected, repeated = _left_out(found.rejects)
     return Brought(
         votes=found.votes.height,
         pairs=found.pairs.height,
-        rejected=_rows_of(found.rejects, repeats=False),
+        rejected=rejected,
         reasons=_reasons(found.rejects),
         cards=cards,
-        repeated=_rows_of(found.rejects, repeats=True),
+        repeated=repeated,
         layout=found.layout,
         origin=origin.name,
         replaced=before,
@@ -92,9 +93,8 @@ def _earlier(lake: Lake, table: str, origin: Origin) -> int:
     return lake.read(table).filter(pl.col("origin") == origin.name).height
 
 
-def _rows_of(rejects: list[Reject], *, repeats: bool) -> int:
-    """How many rows of the file were rejected, or left out as repeats; one row may have several reasons."""
-    return len({reject.row_id for reject in rejects if is_repeat(reject.reason) == repeats})
+def _left_out(rejects: list[Reject]) -> tuple[int, int]:
+    return rows_left_out((reject.row_id, reject.reason) for reject in rejects)
 
 
 def _reasons(rejects: list[Reject]) -> list[tuple[str, int]]:
@@ -124,12 +124,13 @@ def bring_code(path: Path, name: str | None = None) -> BroughtCode:
         own = {"origin": origin.name}
         lake.write("recorded_code", found.rows, commit, partition=own, rejects=reject_rows(found.rejects))
         remember(lake, "recorded_code", origin, found.layout)
+    rejected, repeated = _left_out(found.rejects)
     return BroughtCode(
         methods=dict(found.rows.group_by("method").len().sort("method").iter_rows()),
         tested=found.rows["tests"].count(),
-        rejected=_rows_of(found.rejects, repeats=False),
+        rejected=rejected,
         reasons=_reasons(found.rejects),
-        repeated=_rows_of(found.rejects, repeats=True),
+        repeated=repeated,
         layout=found.layout,
         origin=origin.name,
         replaced=before,

@@ -74,6 +74,16 @@ def is_repeat(reason: str) -> bool:
     return reason.endswith(REPEAT)
 
 
+def rows_left_out(reasons: Iterable[tuple[str | None, str]]) -> tuple[int, int]:
+    """How many rows were rejected, and how many left out as repeats, by (row, reason).
+
+    A row of several judgements may have several reasons; it counts once.
+    """
+    found = list(reasons)
+    repeats = {row for row, reason in found if is_repeat(reason)}
+    return len({row for row, reason in found if not is_repeat(reason)}), len(repeats)
+
+
 def check_characters(row: Mapping[str, Any]) -> None:
     """Refuse a row with half of a character, which JSON can carry and UTF-8 cannot.
 

@@ -14,13 +14,14 @@ import numpy as np
 import polars as pl
 import pydantic_core
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import cells
 from pipeline.cells import BadRow
 from pipeline.errors import OrchardError, with_cause
 
+unhurried = settings(deadline=None, max_examples=60)  # machines that are busy take their time
 ABSENT = [None, math.nan, np.float32("nan"), np.float64("nan"), Decimal("nan")]
 CONTAINERS = [["x"], {"x": 1}, b"x", object(), [], {}]
 READERS = [cells.text, cells.identifier, cells.number, cells.share, cells.label, cells.answer]
@@ -46,6 +47,7 @@ def test_a_label_is_the_same_in_every_form_that_tools_write_it_in(value: Any) ->
     assert cells.label(value, "label") == "0"
 
 
+@unhurried
 @given(st.integers(-(10**9), 10**9))
 def test_integers_that_became_floats_texts_or_decimals_are_the_same_label_and_answer(number: int) -> None:
     forms = [number, float(number), str(number), f"{number}.0", Decimal(number), np.int64(number)]
@@ -54,6 +56,7 @@ def test_integers_that_became_floats_texts_or_decimals_are_the_same_label_and_an
     assert {cells.number(form, "n") for form in forms} == {float(number)}
 
 
+@unhurried
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_number_is_read_back_from_its_own_text(number: float) -> None:
     assert cells.number(repr(number), "n") == number == cells.number(number, "n")
@@ -95,6 +98,7 @@ def test_decimals_dates_and_floats_keep_their_meaning_as_answers() -> None:
     assert [cells.answer(value, "answer") for value in values] == said
 
 
+@unhurried
 @given(st.text(), halves, st.text())
 def test_half_of_a_character_is_refused_by_its_escape_wherever_it_stands(before: str, half: str, after: str) -> None:
     text = before + half + after
@@ -108,6 +112,7 @@ def test_half_of_a_character_is_refused_by_its_escape_wherever_it_stands(before:
         cells.text(text, "c")
 
 
+@unhurried
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_every_other_text_is_taken_and_only_stripped(text: str) -> None:
     assert cells.text(text, "c") == text.strip()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import regex
 from hypothesis import given
+from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from pipeline.config import JudgeSettings, OverlapSettings, PoolSettings, Settings
@@ -17,6 +18,7 @@ from pipeline.prompts import load_pools
 from pipeline.synthesis.overlap import same_prompts
 from tests.judge.simulated import prompts, responses
 
+unhurried = limits(deadline=None, max_examples=60)  # machines that are busy take their time
 QUESTION = 'Ada says "don\'t" - how many of the 12 café pears has she left after giving 3 of them away?'
 # What editors, phones and PDF files make of that question.
 LOOKS = {
@@ -41,17 +43,20 @@ def test_the_ignorable_code_points_are_unicodes_own() -> None:
     assert {code for low, high in _IGNORABLE for code in range(low, high + 1)} == theirs
 
 
+@unhurried
 @given(st.text())
 def test_folding_twice_is_folding_once(text: str) -> None:
     for case in (True, False):
         assert folded(folded(text, case=case), case=case) == folded(text, case=case)
 
 
+@unhurried
 @given(st.text(st.characters(max_codepoint=127)))
 def test_plain_text_stays_as_it_is(text: str) -> None:
     assert folded(text) == text and folded(text, case=False) == text.lower()
 
 
+@unhurried
 @given(st.text())
 def test_composed_and_decomposed_letters_are_one_text(text: str) -> None:
     assert folded(unicodedata.normalize("NFD", text)) == folded(unicodedata.normalize("NFC", text))

@@ -7,15 +7,16 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.cells import MEANING, REPEAT
+from pipeline.cells import MEANING, REPEAT, rows_left_out
 from pipeline.errors import OrchardError
 from pipeline.judge import recorded
 from pipeline.judge.layouts import LAYOUTS, recognise
 from pipeline.judge.names import Names
 
+unhurried = settings(deadline=None, max_examples=60)  # machines that are busy take their time
 TURNS = [{"role": "user", "content": "Name a fruit."}]
 APPLE, CHAIR = ({"role": "assistant", "content": text} for text in ("Apple.", "Chair."))
 SIDES = {"first": "Apple.", "second": "Chair."}
@@ -61,6 +62,7 @@ def test_every_layout_says_its_name_and_brings_the_same_pair(name: str) -> None:
 
 
 @layouts
+@unhurried
 @given(data=st.data())
 def test_a_column_of_the_prompt_that_a_layout_does_not_read_is_an_error_that_names_it(name: str, data: Any) -> None:
     layout = next(layout for layout in LAYOUTS if layout.name == name)
@@ -75,6 +77,7 @@ def test_a_column_of_the_prompt_that_a_layout_does_not_read_is_an_error_that_nam
 
 
 @layouts
+@unhurried
 @given(column=st.sampled_from(sorted(MEANING)), blank=st.sampled_from([None, "", " ", math.nan, []]))
 def test_a_column_that_says_nothing_changes_nothing(name: str, column: str, blank: object) -> None:
     layout = next(layout for layout in LAYOUTS if layout.name == name)
@@ -84,6 +87,7 @@ def test_a_column_that_says_nothing_changes_nothing(name: str, column: str, blan
 
 
 @layouts
+@unhurried
 @given(
     more=st.dictionaries(st.sampled_from(["idx", "source", "dataset", "time"]), st.text(min_size=1).filter(str.strip))
 )
@@ -246,3 +250,12 @@ def test_a_pair_that_comes_twice_is_a_repeat_with_its_reason() -> None:
     assert [reject.reason for reject in found.rejects] == [f"the same labelled pair as f.jsonl row 1{REPEAT}"]
     (pair,) = found.pairs.to_dicts()
     assert "m" in (pair["first_policy"], pair["second_policy"])  # what the third row adds is no repeat
+
+
+def test_a_row_of_several_judgements_that_cannot_be_read_is_one_rejected_row() -> None:
+    bad = {**ROWS["PandaLM"], **dict.fromkeys(("annotator1", "annotator2", "annotator3"), 7)}
+    rejects = take(ROWS["PandaLM"], bad).rejects
+    assert [reject.reason for reject in rejects] == ["verdict 7 is none of 1, 2 and 0"] * 3
+    assert rows_left_out((reject.row_id, reject.reason) for reject in rejects) == (1, 0)
+    twice = take(*[ROWS["our own columns"]] * 3).rejects
+    assert rows_left_out((reject.row_id, reject.reason) for reject in twice) == (0, 2)

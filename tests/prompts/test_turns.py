@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 from hypothesis import given
+from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from pipeline.cells import BadRow
@@ -15,16 +16,19 @@ from pipeline.errors import OrchardError
 from pipeline.prompts import load_pools
 from pipeline.prompts.turns import ROLES, read_prompt, read_turns
 
+unhurried = limits(deadline=None, max_examples=60)  # machines that are busy take their time
 said = st.text(min_size=1).filter(str.strip)
 ASKED = {"role": "user", "content": "How warm is it?"}
 
 
+@unhurried
 @given(st.lists(st.tuples(st.sampled_from(ROLES), said), min_size=1))
 def test_turns_of_text_are_read_and_only_stripped(turns: list[tuple[str, str]]) -> None:
     given_ = [{"role": role, "content": text} for role, text in turns]
     assert read_turns(given_, "prompt") == [{"role": role, "content": text.strip()} for role, text in turns]
 
 
+@unhurried
 @given(st.lists(said, min_size=1))
 def test_a_content_in_parts_is_the_same_turn_as_the_text_in_one(parts: list[str]) -> None:
     listed = [{"type": "text", "text": part} for part in parts]
@@ -32,6 +36,7 @@ def test_a_content_in_parts_is_the_same_turn_as_the_text_in_one(parts: list[str]
     assert read_turns([{"role": "user", "content": listed}], "p") == read_turns([turn], "p")
 
 
+@unhurried
 @given(st.text().filter(lambda role: role not in ROLES))
 def test_any_other_role_is_refused(role: str) -> None:
     with pytest.raises(BadRow, match="^turn 1 of prompt has the role"):
