@@ -11,6 +11,7 @@ from pipeline import tables
 from pipeline.config import SamplingSettings
 from pipeline.engine.base import Completion, Engine, Prompt, Reject, RequestFailed, Sampling, Unanswered
 from pipeline.engine.session import run_all
+from pipeline.folding import folded
 from pipeline.ids import content_id, seed_for
 from pipeline.verify import registry, verify
 from pipeline.verify.verdict import VerifierFailed
@@ -90,7 +91,7 @@ def _runs_programs(prompt: Row) -> bool:
 
 
 def _minhash(text: str) -> MinHash:
-    words = " ".join(text.lower().split())
+    words = " ".join(folded(text, case=False).split())
     sketch = MinHash(num_perm=128, seed=1)
     sketch.update_batch([words[i : i + 5].encode() for i in range(max(1, len(words) - 4))])
     return sketch

@@ -1,10 +1,14 @@
 """Profiles: every shipped one loads, and a wrong one says what is wrong."""
 
+import os
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
 
 from pipeline import config
+from pipeline.config.paths import PATHS
 from pipeline.errors import OrchardError
 
 
@@ -52,6 +56,98 @@ def test_a_profile_extends_another_section_by_section(tmp_path: Path) -> None:
     path.write_text("extends: nothing")
     with pytest.raises(OrchardError, match="unknown profile 'nothing'"):
         config.load(str(path))
+
+
+def every_text(model: type[BaseModel], place: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    """The places of all settings that are free texts, with * for each item of a list."""
+    found: set[tuple[str, ...]] = set()
+    for name, field in model.model_fields.items():
+        kinds = [field.annotation]
+        while kinds:
+            kind = kinds.pop()
+            inside = (*place, name, *(["*"] if "tuple" in str(field.annotation) else []))
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                found |= every_text(kind, inside)
+            elif kind is str:
+                found.add(inside)
+            kinds += get_args(kind)
+    return found
+
+
+# Texts that are no paths. A new setting that is a text has to be put here, or among the paths.
+NO_PATHS = {
+    "profile", "timezone", "task", "config", "split", "prompt_column", "answer_column", "verifier", "system",
+    "licence", "question", "answer", "pools", "params", "licences", "kinds", "variants", "source", "control_of",
+    "needs", "revision", "url", "key_env", "aspect", "delimiter", "criteria", "words",
+    "pools.name", "pools.template", "variants.name", "noise.external.name", "thoughts.reward.name",
+}  # fmt: skip
+
+
+def test_every_setting_that_may_be_a_path_is_relative_to_the_profile() -> None:
+    known = {place for place, _ in PATHS} | {("pools", "*", "path")}
+    found = set()
+    for place in every_text(config.Settings):
+        words = [part for part in place if part != "*"]
+        of_a_server = words[-1] == "model" and "server" in words[-2]  # the name that it serves a model under
+        if not of_a_server and words[-1] not in NO_PATHS and ".".join(words) not in NO_PATHS:
+            found.add(place)
+    assert found == known
+
+
+def test_a_profile_means_the_same_files_from_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "mine"
+    (folder / "labels").mkdir(parents=True)
+    (folder / "base.yaml").write_text("extends: quick\nmodel: {name: ./small}\ncode: {critic: {name: ../critic}}\n")
+    (folder / "mine.yaml").write_text(
+        "extends: base.yaml\n"
+        "pools:\n"
+        "  - {name: a, source: file, path: q.jsonl}\n"
+        "  - {name: b, source: datasets, path: labels}\n"
+        "  - {name: c, source: datasets, path: openai/gsm8k}\n"
+        "  - {name: d, source: file, path: /q.jsonl}\n"
+        "  - {name: e, source: file, path: ~/q.jsonl}\n"
+        "variants: [{name: own, sql: own.sql}]\n"
+        "judge: {models: [{name: .}, {name: a/b}], template: own.jinja, principles: {embedding: {name: ./e}}}\n"
+        "noise: {external: [{name: rm, model: ./rm}]}\n"
+        "thoughts: {value: reward, reward: {name: rm, model: ../rm}}\n"
+    )
+    for where in (tmp_path, folder, Path("/")):
+        monkeypatch.chdir(where)
+        for path in (folder / "mine.yaml", Path(os.path.relpath(folder / "mine.yaml", where))):
+            found: Any = config.load(str(path))
+            paths = [Path(pool.path) for pool in found.pools]
+            assert paths == [folder / "q.jsonl", folder / "labels", Path("openai/gsm8k"), Path("/q.jsonl"),
+                             Path.home() / "q.jsonl"]  # fmt: skip
+            assert Path(found.variants[0].sql) == folder / "own.sql" and found.judge.template == str(
+                folder / "own.jinja"
+            )
+            named = [found.model.name, found.code.critic.name, found.judge.models[0].name, found.thoughts.reward.model]
+            assert [Path(name).resolve() for name in named] == [
+                folder / "small",
+                tmp_path / "critic",
+                folder,
+                tmp_path / "rm",
+            ]
+            assert found.judge.principles.embedding.name == str(folder / "e")
+            assert found.noise.external[0].model == str(folder / "rm") and found.judge.models[1].name == "a/b"
+
+
+@pytest.mark.parametrize(
+    "zone", ["Mars/Phobos", "''", "'  '", "Europe", "../etc/passwd", "/etc/localtime", "utc+2", "5"]
+)
+def test_a_time_zone_that_does_not_exist_is_one_line_of_the_profile(zone: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"extends: quick\ntimezone: {zone}\n")
+    with pytest.raises(OrchardError, match="mine.yaml: timezone: ") as caught:
+        config.load(str(path))
+    assert "\n" not in str(caught.value) and ("Europe/Berlin" in str(caught.value) or zone == "5")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
+def test_time_zones_that_exist_are_taken(zone: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"extends: quick\ntimezone: {zone}\n")
+    assert config.load(str(path)).timezone == zone
 
 
 def test_home_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

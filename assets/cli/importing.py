@@ -7,11 +7,14 @@ from pathlib import Path
 import polars as pl
 
 from pipeline import config
+from pipeline.cells import rows_left_out
 from pipeline.config import JudgeSettings
+from pipeline.engine.base import Reject
 from pipeline.ids import content_id
 from pipeline.judge import card, recorded
 from pipeline.judge.names import Names
 from pipeline.prompts.files import read
+from pipeline.prompts.origins import Origin, known_imports, origin_of, remember
 from pipeline.steps.rejects import reject_rows
 from pipeline.store import Commit, Lake
 from pipeline.synthesis import codefavor_recorded
@@ -32,29 +35,72 @@ class Brought:
 
     votes: int
     pairs: int
-    rejected: int
+    rejected: int  # rows; a row of several judgements counts once
     reasons: list[tuple[str, int]]
     cards: pl.DataFrame  # rows of `judges`
+    repeated: int = 0  # rows that say what an earlier one says
+    layout: str = ""
+    origin: str = ""
+    replaced: int = 0  # pairs of an earlier import
 
 
-def bring(path: Path, settings: JudgeSettings) -> Brought:
-    """Replaces what an earlier import of a file of this name brought.
+@dataclass(frozen=True)
+class BroughtCode:
+    """What came of a file of code pairs."""
+
+    methods: dict[str, int]
+    tested: int
+    rejected: int
+    reasons: list[tuple[str, int]]
+    repeated: int
+    layout: str
+    origin: str
+    replaced: int
+
+
+def bring(path: Path, settings: JudgeSettings, name: str | None = None) -> Brought:
+    """Replaces what an earlier import of this file brought.
 
     Raises:
         OrchardError: no such file, not what its name says, a missing column, or no row that could be used.
     """
     rows, columns = read(path)
-    origin = path.name
     with Lake(config.home()) as lake:
-        found = recorded.read(rows, columns, origin, _names(lake, origin))
-        commit = Commit(f"import {origin}")
-        lake.write("recorded_pairs", found.pairs, commit, partition={"origin": origin})
-        own = {"source": "recorded", "origin": origin}
+        origin = origin_of(path, known_imports(lake, "recorded_pairs"), name)
+        found = recorded.read(rows, columns, origin.name, _names(lake, origin.name))
+        before = _earlier(lake, "recorded_pairs", origin)
+        commit = Commit(f"import {origin.name}")
+        lake.write("recorded_pairs", found.pairs, commit, partition={"origin": origin.name})
+        own = {"source": "recorded", "origin": origin.name}
         lake.write("votes", found.votes, commit, partition=own, rejects=reject_rows(found.rejects))
+        remember(lake, "recorded_pairs", origin, found.layout)
         items, labels = lake.query_file("judge_items"), lake.query_file("judge_labels")
     cards = card.cards(found.votes, items, labels, settings)
-    reasons = Counter(reject.reason for reject in found.rejects).most_common(5)
-    return Brought(found.votes.height, found.pairs.height, len(found.rejects), reasons, cards)
+    rejected, repeated = _left_out(found.rejects)
+    return Brought(
+        votes=found.votes.height,
+        pairs=found.pairs.height,
+        rejected=rejected,
+        reasons=_reasons(found.rejects),
+        cards=cards,
+        repeated=repeated,
+        layout=found.layout,
+        origin=origin.name,
+        replaced=before,
+    )
+
+
+def _earlier(lake: Lake, table: str, origin: Origin) -> int:
+    """Rows that an earlier import of this name brought."""
+    return lake.read(table).filter(pl.col("origin") == origin.name).height
+
+
+def _left_out(rejects: list[Reject]) -> tuple[int, int]:
+    return rows_left_out((reject.row_id, reject.reason) for reject in rejects)
+
+
+def _reasons(rejects: list[Reject]) -> list[tuple[str, int]]:
+    return Counter(reject.reason for reject in rejects).most_common(5)
 
 
 def _names(lake: Lake, origin: str) -> Names:
@@ -71,23 +117,29 @@ def _names(lake: Lake, origin: str) -> Names:
     )
 
 
-def bring_code(path: Path) -> tuple[dict[str, int], int, list[tuple[str, int]]]:
-    """Replaces what an earlier import of a file of this name brought into `recorded_code`.
-
-    Returns:
-        Pairs by method, how many of them have tests, and the reasons of the rejected rows, most frequent first.
+def bring_code(path: Path, name: str | None = None) -> BroughtCode:
+    """Replaces what an earlier import of this file brought into `recorded_code`.
 
     Raises:
         OrchardError: no such file, not what its name says, missing columns, or no row that could be used.
     """
     rows, columns = read(path)
-    found = codefavor_recorded.read(rows, columns, path.name)
-    commit = Commit(f"import-code {path.name}", fingerprint=content_id(found.rows.to_dicts()))
     with Lake(config.home()) as lake:
-        own = {"origin": path.name}
-        lake.write(
-            "recorded_code", found.rows, commit, partition=own, rejects=reject_rows(found.rejects)
-        )
-    methods = dict(found.rows.group_by("method").len().sort("method").iter_rows())
-    reasons = Counter(reject.reason for reject in found.rejects).most_common(5)
-    return methods, found.rows["tests"].count(), reasons
+        origin = origin_of(path, known_imports(lake, "recorded_code"), name)
+        found = codefavor_recorded.read(rows, columns, origin.name)
+        before = _earlier(lake, "recorded_code", origin)
+        commit = Commit(f"import-code {origin.name}", fingerprint=content_id(found.rows.to_dicts()))
+        own = {"origin": origin.name}
+        lake.write("recorded_code", found.rows, commit, partition=own, rejects=reject_rows(found.rejects))
+        remember(lake, "recorded_code", origin, found.layout)
+    rejected, repeated = _left_out(found.rejects)
+    return BroughtCode(
+        methods=dict(found.rows.group_by("method").len().sort("method").iter_rows()),
+        tested=found.rows["tests"].count(),
+        rejected=rejected,
+        reasons=_reasons(found.rejects),
+        repeated=repeated,
+        layout=found.layout,
+        origin=origin.name,
+        replaced=before,
+    )

@@ -1,6 +1,5 @@
 """`orchard import` of votes on pairs of this lake: by people, by a judge behind an API, by another's reward model."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,23 +7,19 @@ from pathlib import Path
 import polars as pl
 
 from pipeline import config, tables
-from pipeline.engine.base import Reject
+from pipeline.cells import Rows
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
+from pipeline.judge.layouts import VOTES, recognise
 from pipeline.noise.calibrate import calibrate
 from pipeline.noise.reliability import one_coin
-from pipeline.noise.votes import Duplicates, checked, read_votes
+from pipeline.noise.votes import Duplicates, checked_rows, read_votes
 from pipeline.prompts.files import read
+from pipeline.prompts.origins import known_imports, origin_of, remember
 from pipeline.steps.rejects import reject_rows
 from pipeline.store import Commit, Lake
 
-WITH_TEXTS = {
-    "first",
-    "first_id",
-    "input",
-    "question",
-    "instruction",
-}  # columns of files that bring the pairs as well
+TABLE = "recorded_votes"
 
 
 @dataclass(frozen=True)
@@ -36,51 +31,44 @@ class BroughtVotes:
     rejected: int
     reasons: list[tuple[str, int]]
     voters: pl.DataFrame
+    origin: str = ""
+    replaced: int = 0  # votes of an earlier import
 
 
-def holds_votes(columns: list[str]) -> bool:
+def holds_votes(columns: list[str], rows: Rows = ()) -> bool:
     """Whether a file with these columns names pairs by id, and brings only votes on them."""
-    return "pair_id" in columns and not WITH_TEXTS & set(columns)
+    try:
+        return recognise(rows, columns, "").name == VOTES
+    except OrchardError:
+        return False
 
 
-def bring_votes(path: Path, duplicates: Duplicates) -> BroughtVotes:
-    """Replaces what an earlier import of a file of this name brought. Columns: see `pipeline.noise.votes.read_votes`.
+def bring_votes(path: Path, duplicates: Duplicates, name: str | None = None) -> BroughtVotes:
+    """Replaces what an earlier import of this file brought. Columns: see `pipeline.noise.votes.read_votes`.
 
     Raises:
         OrchardError: no such file, a missing column, duplicates that should be an error, or no row that could be used.
     """
-    rows, _ = read(path)
-    texts = [{name: _text(value) for name, value in row.items()} for _, row in rows]
-    frame = pl.DataFrame(texts, infer_schema_length=None)
+    rows, columns = read(path)
     with Lake(config.home()) as lake:
+        origin = origin_of(path, known_imports(lake, TABLE), name)
         known = lake.query_file("known_pairs")
-        good, value, rejects = checked(
-            frame, known=known["pair_id"].to_list(), duplicates=duplicates
-        )
+        ids = known["pair_id"].to_list()
+        good, value, rejects = checked_rows(rows, columns, origin.name, known=ids, duplicates=duplicates)
         if good.is_empty():
-            first = f": {rejects[0].reason} ({rejects[0].row_id})" if rejects else ""
-            raise OrchardError(f"{path.name}: no row could be used{first}")
-        found = _rows(good, value, known, path.name)
-        rejects = [_named(reject, path.name) for reject in rejects]
-        commit = Commit(f"import {path.name}")
-        partition = {"origin": path.name}
-        lake.write(
-            "recorded_votes", found, commit, partition=partition, rejects=reject_rows(rejects)
-        )
+            first = f": {rejects[0].row_id}: {rejects[0].reason}" if rejects else ""
+            raise OrchardError(f"{origin.name}: no row could be used{first}")
+        before = lake.read(TABLE).filter(pl.col("origin") == origin.name).height
+        commit = Commit(f"import {origin.name}")
+        partition = {"origin": origin.name}
+        found = _rows(good, value, known, origin.name)
+        lake.write(TABLE, found, commit, partition=partition, rejects=reject_rows(rejects))
+        remember(lake, TABLE, origin, VOTES)
     votes, _ = read_votes(good.rename({"value": value}), duplicates=duplicates)
     reasons = Counter(reject.reason for reject in rejects).most_common(5)
-    return BroughtVotes(
-        good.height,
-        good["pair_id"].n_unique(),
-        len(rejects),
-        reasons,
-        one_coin(calibrate(votes)).voters,
-    )
-
-
-def _text(value: object) -> str | None:
-    """A column of texts holds whatever a row says: a list among numbers is that row's fault, and not the file's."""
-    return value if value is None or isinstance(value, str) else json.dumps(value, default=str)
+    voters = one_coin(calibrate(votes)).voters
+    pairs = good["pair_id"].n_unique()
+    return BroughtVotes(good.height, pairs, len(rejects), reasons, voters, origin.name, before)
 
 
 def _rows(good: pl.DataFrame, value: str, known: pl.DataFrame, origin: str) -> pl.DataFrame:
@@ -95,7 +83,3 @@ def _rows(good: pl.DataFrame, value: str, known: pl.DataFrame, origin: str) -> p
         pl.Series("vote_id", ids, pl.String), origin=pl.lit(origin), p=p, margin=margin
     )
     return named.select(tables.empty("recorded_votes").columns)
-
-
-def _named(reject: Reject, origin: str) -> Reject:
-    return Reject("recorded_votes", f"import {origin}", reject.row_id, reject.reason, reject.row)

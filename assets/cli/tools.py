@@ -13,6 +13,9 @@ from pipeline import config
 app = typer.Typer()
 
 
+Name = Annotated[str | None, typer.Option(help="What to call the file; default: its own name.")]
+
+
 @app.command(name="import")
 @one_line_errors
 def import_(
@@ -20,50 +23,54 @@ def import_(
         Path, typer.Argument(help="Recorded votes or labelled pairs: JSONL, JSON, CSV or Parquet.")
     ],
     profile: Profile = "quick",
+    name: Name = None,
 ) -> None:
     """Bring in a judge's past votes, labelled pairs, or votes on our pairs by id; say how reliable the voters are."""
     from assets.cli.importing import bring
-    from assets.cli.importing_votes import bring_votes, holds_votes
+    from assets.cli.importing_votes import bring_votes
+    from pipeline.judge.layouts import VOTES, recognise
     from pipeline.prompts.files import read
 
-    if holds_votes(read(path)[1]):
-        found = bring_votes(path, config.load(profile).noise.duplicates)
-        console.print(
-            f"{path.name}: {found.votes} votes on {found.pairs} pairs, {found.rejected} rejected rows"
-        )
-        for reason, n in found.reasons:
-            console.print(f"  {n} x {reason}")
+    rows, columns = read(path)
+    layout = recognise(rows, columns, path.name).name
+    if layout == VOTES:
+        found = bring_votes(path, config.load(profile).noise.duplicates, name)
+        said = f"{found.votes} votes on {found.pairs} pairs, {found.rejected} rejected rows"
+        _say(found.origin, layout, said, found.reasons, f"{found.replaced} votes" if found.replaced else None)
         rounded = found.voters.with_columns(pl.col(pl.Float64).round(3))
         show(rounded.columns, rounded.rows())
         return
-    brought = bring(path, config.load(profile).judge)
-    console.print(
-        f"{path.name}: {brought.votes} votes, {brought.pairs} pairs, {brought.rejected} rejected rows"
-    )
-    for reason, n in brought.reasons:
-        console.print(f"  {n} x {reason}")
-    for judge_id, criterion, verdict in brought.cards.select(
-        "judge_id", "criterion", "verdict"
-    ).iter_rows():
-        console.print(f"{judge_id}, {criterion}: {verdict}")
+    brought = bring(path, config.load(profile).judge, name)
+    said = f"{brought.votes} votes, {brought.pairs} pairs, {brought.rejected} rejected rows, {brought.repeated} repeats"
+    _say(brought.origin, layout, said, brought.reasons, f"{brought.replaced} pairs" if brought.replaced else None)
+    for judge_id, criterion, verdict in brought.cards.select("judge_id", "criterion", "verdict").iter_rows():
+        console.print(f"{judge_id}, {criterion}: {verdict}", markup=False)
+
+
+def _say(origin: str, layout: str, said: str, reasons: list[tuple[str, int]], replaced: str | None) -> None:
+    """What came of a file: what it was taken for, counts, what it replaced, and why rows were left out."""
+    lines = [f"recognised: {layout}", f"{origin}: {said}"]
+    lines += [f"  {n} x {reason}" for reason, n in reasons]
+    lines += [f"  replaces {replaced} of an earlier {origin}"] if replaced else []
+    for line in lines:
+        console.print(line, markup=False, highlight=False)
 
 
 @app.command("import-code")
 @one_line_errors
 def import_code(
-    path: Annotated[
-        Path, typer.Argument(help="Code pairs or a critic's replies: JSONL, JSON, CSV or Parquet.")
-    ],
+    path: Annotated[Path, typer.Argument(help="Code pairs or a critic's replies: JSONL, JSON, CSV or Parquet.")],
+    name: Name = None,
 ) -> None:
     """Bring in pairs of naive and improved code, or another critic's replies, for CodeFavor. No model is asked."""
     from assets.cli.importing import bring_code
 
-    methods, tested, reasons = bring_code(path)
-    console.print(f"{path.name}: {sum(methods.values())} pairs of code, {tested} with tests")
-    for method, n in methods.items():
-        console.print(f"  {n} x {method}")
-    for reason, n in reasons:
-        console.print(f"  rejected {n} x {reason}")
+    found = bring_code(path, name)
+    pairs = sum(found.methods.values())
+    said = f"{pairs} pairs of code, {found.tested} with tests, {found.rejected} rejected rows, {found.repeated} repeats"
+    _say(found.origin, found.layout, said, found.reasons, f"{found.replaced} pairs" if found.replaced else None)
+    for method, n in found.methods.items():
+        console.print(f"  {n} x {method}", markup=False)
 
 
 @app.command()

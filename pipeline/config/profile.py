@@ -3,13 +3,15 @@
 import os
 from pathlib import Path
 from typing import Any, Self
+from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import ValidationError, model_validator
+from pydantic import ValidationError, field_validator, model_validator
 
 from pipeline.config.engine import BudgetSettings, EngineSettings, ModelSettings
 from pipeline.config.judge import JudgeSettings
 from pipeline.config.noise import NoiseSettings
+from pipeline.config.paths import beside, beside_profile
 from pipeline.config.section import Section, first_problem
 from pipeline.config.sources import PoolSettings, SamplingSettings, SandboxSettings, SplitSettings
 from pipeline.config.sweep import SweepSettings
@@ -21,6 +23,7 @@ from pipeline.errors import OrchardError
 from pipeline.shipped import IN_WHEEL, ROOT
 
 PROFILES = Path(__file__).resolve().parents[1] / "profiles"
+_ENDINGS = (".yaml", ".yml")
 
 
 class Settings(Section):
@@ -50,6 +53,15 @@ class Settings(Section):
     validation: ValidationSettings = ValidationSettings()
     sweep: SweepSettings = SweepSettings()
     budget: BudgetSettings = BudgetSettings()
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_time_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (LookupError, ValueError, OSError) as error:  # unknown; no name of a zone; a folder of zones
+            raise ValueError(f"no time zone is named {name!r}: use one such as Europe/Berlin or UTC") from error
+        return name
 
     @model_validator(mode="after")
     def _code_comes_from_known_pools(self) -> Self:
@@ -84,7 +96,7 @@ def load(profile: str | None = None) -> Settings:
 
 
 def _path(name: str) -> Path:
-    path = Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
+    path = Path(name).expanduser() if name.endswith(_ENDINGS) else PROFILES / f"{name}.yaml"
     if not path.is_file():
         raise OrchardError(f"unknown profile {name!r}: use one of {', '.join(profiles())}, or the path of a YAML file")
     return path
@@ -100,11 +112,13 @@ def _values(path: Path, inside: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise OrchardError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(own, dict):
         raise OrchardError(f"{path}: not a mapping of settings")
-    for variant in own.get("variants") or ():
-        if isinstance(variant, dict) and isinstance(variant.get("sql"), str):
-            variant["sql"] = str(path.parent / Path(variant["sql"]).expanduser())  # whoever extends this profile
     base = own.pop("extends", None)
-    return own if base is None else _merged(_values(_path(str(base)), (*inside, path)), own)
+    own = beside_profile(own, path.parent)  # before they are merged: whoever extends this profile
+    if base is None:
+        return own
+    name = str(base)
+    extended = _path(beside(name, path.parent) if name.endswith(_ENDINGS) else name)
+    return _merged(_values(extended, (*inside, path)), own)
 
 
 def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

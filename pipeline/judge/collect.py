@@ -11,6 +11,7 @@ from pipeline.by_hash import first_by_hash
 from pipeline.config import JudgeSettings
 from pipeline.engine.base import Engine, Reason, Reject, RequestFailed, Turn
 from pipeline.engine.session import run_all
+from pipeline.folding import folded
 from pipeline.ids import content_id
 from pipeline.judge.pairings import PAIRINGS
 from pipeline.judge.vote import Judge, above, check_words, expectation, score, score_words
@@ -172,7 +173,7 @@ def candidates(
     for prompt in judged_prompts(prompts, settings).iter_rows(named=True):
         texts: dict[str, str] = {}
         for row in own.get(prompt["prompt_id"], []):
-            same = next((one for one, text in texts.items() if text == row["text"]), None)
+            same = next((one for one, text in texts.items() if folded(text) == folded(row["text"])), None)
             if same is not None:
                 about = {"prompt_id": row["prompt_id"], "identical_to": same}
                 reason = "identical to an earlier response: judged once"

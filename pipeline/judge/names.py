@@ -7,7 +7,7 @@ itself brought, then among those of earlier imports: our choice.
 
 from collections.abc import Iterable
 
-from pipeline.judge.layouts import BadRow, Row
+from pipeline.cells import BadRow, Row
 
 Place = tuple[str, str]  # prompt id, response id
 

@@ -9,8 +9,9 @@ from typing import Any
 import polars as pl
 
 from pipeline.config import PoolSettings
-from pipeline.errors import OrchardError
-from pipeline.prompts.record import Record, check_columns, from_rows, location, one_line
+from pipeline.errors import OrchardError, one_line
+from pipeline.prompts.features import in_parquet, with_names
+from pipeline.prompts.record import Record, check_columns, from_rows, location
 
 Row = tuple[int, dict[str, Any]]
 _TEXT = ("jsonl", "ndjson", "json")  # these may be gzipped
@@ -100,7 +101,9 @@ def _table(path: Path) -> tuple[list[Row], list[str]]:
         if kind == "csv" and b"\0" in path.read_bytes():
             raise ValueError("it holds zero bytes")
         frame = pl.read_parquet(path) if kind == "parquet" else pl.read_csv(path, infer_schema=False)
+        features = in_parquet(path) if kind == "parquet" else {}
     except (pl.exceptions.PolarsError, ValueError, OSError) as error:
         name = "Parquet" if kind == "parquet" else "CSV"
         raise OrchardError(f"{path} is not a {name} file: {one_line(error)}: convert it, or mend its name") from error
-    return list(enumerate(frame.iter_rows(named=True), start=1)), frame.columns
+    rows = (with_names(row, features) for row in frame.iter_rows(named=True))
+    return list(enumerate(rows, start=1)), frame.columns

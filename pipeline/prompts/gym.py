@@ -6,8 +6,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from pipeline.config import PoolSettings
-from pipeline.errors import OrchardError
-from pipeline.prompts.record import Record, one_line, to_json
+from pipeline.errors import OrchardError, one_line
+from pipeline.prompts.record import Record, to_json
 from pipeline.verify.gym import tasks, verifier_of
 
 

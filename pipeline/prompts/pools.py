@@ -7,13 +7,15 @@ from typing import Any
 
 import polars as pl
 
-from pipeline import tables
+from pipeline import cells, tables
+from pipeline.cells import BadRow
 from pipeline.config import PoolSettings, Settings, SplitSettings
 from pipeline.errors import OrchardError
+from pipeline.folding import folded
 from pipeline.ids import content_id, unit_for
 from pipeline.prompts import files, gym, hub
 from pipeline.prompts.record import Record, to_json
-from pipeline.prompts.turns import Flaw, messages_of
+from pipeline.prompts.turns import Messages, check_template, messages_of, read_prompt
 from pipeline.verify import canonical, check
 
 _SOURCES = {"reasoning_gym": gym.records, "file": files.records, "datasets": hub.records}
@@ -24,7 +26,7 @@ Row = dict[str, Any]
 class _Loaded:
     prompts: list[Row] = field(default_factory=list)
     rejects: list[Row] = field(default_factory=list)
-    seen: dict[str, tuple[str, Row]] = field(default_factory=dict)  # messages -> (where, prompt)
+    seen: dict[str, tuple[str, Row]] = field(default_factory=dict)  # hash of folded turns -> (where, prompt)
 
 
 def load_pools(settings: Settings) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -53,13 +55,14 @@ def split_of(messages: list[dict[str, str]], splits: SplitSettings) -> tables.Sp
 
 def _load(pool: PoolSettings, splits: SplitSettings, loaded: _Loaded) -> None:
     verifier = _verifier(pool)
+    check_template(pool)
     before, dropped = len(loaded.prompts), len(loaded.rejects)
     for record in _records(pool):
         try:
-            prompt = _prompt(pool, record, verifier, splits)
+            prompt = cells.attempt(_prompt, pool, record, verifier, splits)
             _refuse_repeats(prompt, record, loaded)
-        except Flaw as flaw:
-            loaded.rejects.append(_reject(pool, record, str(flaw)))
+        except BadRow as bad:
+            loaded.rejects.append(_reject(pool, record, str(bad)))
         else:
             loaded.prompts.append(prompt)
     if len(loaded.prompts) == before:
@@ -91,9 +94,9 @@ def _verifier(pool: PoolSettings) -> str | None:
 
 def _prompt(pool: PoolSettings, record: Record, verifier: str | None, splits: SplitSettings) -> Row:
     if record.flaw:
-        raise Flaw(record.flaw)
-    messages = messages_of(pool, _cell(record.question, pool.prompt_column))
-    answer = None if verifier is None else _answer(_cell(record.answer, pool.answer_column), pool, verifier)
+        raise BadRow(record.flaw)
+    messages = messages_of(pool, _question(record.question, pool.prompt_column))
+    answer = None if verifier is None else _answer(record.answer, pool, verifier)
     return {
         "prompt_id": content_id(messages, answer, verifier),
         "pool": pool.name,
@@ -114,32 +117,39 @@ def _origin(pool: PoolSettings, record: Record) -> str:
     return record.where
 
 
-def _cell(value: Any, column: str) -> str:
-    """A cell's text, stripped: the one place where text is."""
-    if value is None:
-        raise Flaw(f"column {column!r} is missing")
-    if not isinstance(value, str | int | float):
-        raise Flaw(f"column {column!r} holds a {type(value).__name__}, not text")
-    text = str(value).strip()
-    if not text:
-        raise Flaw(f"column {column!r} is empty")
-    return text
+def _question(value: Any, column: str) -> str | Messages:
+    """What a row asks: a text, or the turns of a conversation that ends with a user's."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return read_prompt(value, f"column {column!r}") or []
+    return _present(cells.text(value, f"column {column!r}"), column)
 
 
-def _answer(text: str, pool: PoolSettings, verifier: str) -> str:
+def _answer(value: Any, pool: PoolSettings, verifier: str) -> str:
+    name = f"column {pool.answer_column!r}"
+    text = _present(cells.answer(value, name), pool.answer_column)
     try:
         return canonical(text, verifier)
     except OrchardError as error:
-        raise Flaw(f"column {pool.answer_column!r}: {error}") from error
+        raise BadRow(f"{name}: {error}") from error
+
+
+def _present(text: str | None, column: str) -> str:
+    if text is None:
+        raise BadRow(f"column {column!r} is missing")
+    if not text:
+        raise BadRow(f"column {column!r} is empty")
+    return text
 
 
 def _refuse_repeats(prompt: Row, record: Record, loaded: _Loaded) -> None:
-    where, first = loaded.seen.setdefault(content_id(prompt["messages"]), (record.where, prompt))
+    """Refuse a prompt that an earlier row has too, folded; capitals and white space count."""
+    turns = [(turn["role"], folded(turn["content"])) for turn in prompt["messages"]]
+    where, first = loaded.seen.setdefault(content_id(turns), (record.where, prompt))
     if first is prompt:
         return
     same = (first["answer"], first["verifier"]) == (prompt["answer"], prompt["verifier"])
     other = "" if same else f", with another answer or verifier ({first['answer']}, here {prompt['answer']})"
-    raise Flaw(f"duplicate of {where}{other}")
+    raise BadRow(f"duplicate of {where}{other}")
 
 
 def _reject(pool: PoolSettings, record: Record, reason: str) -> Row:

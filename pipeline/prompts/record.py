@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline import cells
+from pipeline.cells import BadRow
 from pipeline.config import PoolSettings
 from pipeline.errors import OrchardError
 from pipeline.verify import Verifier, registry
@@ -51,22 +53,26 @@ def needed_columns(pool: PoolSettings) -> dict[str, str]:
 
 def from_rows(pool: PoolSettings, name: str, rows: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[Record]:
     """Records of numbered rows with named columns."""
-    whole = reads_whole_rows(pool)
+    read = _record_of_task if reads_whole_rows(pool) else _answered
     for number, row in rows:
-        if whole:
-            yield _record_of_task(pool, f"{name} row {number}", row)
-            continue
-        answer = row.get(pool.answer_column) if answer_is_needed(pool) else None
-        yield Record(f"{name} row {number}", row.get(pool.prompt_column), answer)
+        where = f"{name} row {number}"
+        try:
+            yield cells.attempt(read, pool, where, row)
+        except BadRow as bad:
+            yield Record(where, row.get(pool.prompt_column), None, flaw=str(bad))
+
+
+def _answered(pool: PoolSettings, where: str, row: dict[str, Any]) -> Record:
+    answer = row.get(pool.answer_column) if answer_is_needed(pool) else None
+    return Record(where, row.get(pool.prompt_column), answer)
 
 
 def _record_of_task(pool: PoolSettings, where: str, row: dict[str, Any]) -> Record:
+    """A row from which the verifier itself makes answer and metadata."""
     judge = _verifier(pool)
     assert judge is not None
-    try:
-        answer, metadata = judge.task_of(row)
-    except OrchardError as error:
-        return Record(where, row.get(pool.prompt_column), None, flaw=one_line(error))
+    cells.check_characters(row)
+    answer, metadata = judge.task_of({name: cells.plain(value) for name, value in row.items()})
     return Record(where, row.get(pool.prompt_column), answer, metadata)
 
 
@@ -96,15 +102,14 @@ def short(path: str) -> str:
     return Path(path).name or path
 
 
-def one_line(error: BaseException | str) -> str:
-    """An error's message in one line of at most 200 characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."
-
-
 def to_json(value: Any) -> str:
-    """JSON of anything; what JSON cannot hold becomes its text."""
-    return json.dumps(value, ensure_ascii=False, default=_plain)
+    """JSON of anything, in UTF-8; what JSON cannot hold becomes its text."""
+    written = json.dumps(value, ensure_ascii=False, default=_plain)
+    try:
+        written.encode()
+    except UnicodeEncodeError:  # half of a character: JSON can escape it
+        return json.dumps(value, default=_plain)
+    return written
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 import re
 
+from pipeline.folding import folded
+
 _FILES = re.compile(r"(licen[cs]e|copying|unlicense)([-._].*)?", re.IGNORECASE)
 # Names and phrases that all must occur, white space and case apart: sentences that grant, not mentions of a name. SPDX
 # names; the two forms of Apache's are its text and its notice.
@@ -28,7 +30,7 @@ def is_licence_file(name: str) -> bool:
 
 def licences_in(text: str) -> set[str]:
     """SPDX names of the licences that a text contains; GPL, LGPL and AGPL without their versions."""
-    plain = " ".join(text.lower().replace("“", '"').replace("”", '"').replace("''", '"').replace("``", '"').split())
+    plain = " ".join(folded(text, case=False).replace("''", '"').replace("``", '"').split())
     found = {name for name, marks in _MARKS if all(mark in plain for mark in marks)}
     if "BSD" in found:
         found.remove("BSD")

@@ -1,6 +1,7 @@
 """Decontamination: do texts that a model learns from, prompts or code, repeat what the evaluation asks?
 
-Two measures of every such text against every evaluation text, after case and white space are evened out:
+Two measures of every such text against every evaluation text, both folded (pipeline/folding.py), without case and white
+space:
 
 - n-grams: the share of the evaluation text's runs of n tokens (words and marks) that the other text has too. It
   finds a question inside a longer prompt. A text of fewer than n tokens is one run. Runs that more than `common` of the
@@ -23,6 +24,7 @@ import numpy as np
 import polars as pl
 
 from pipeline.config import OverlapSettings
+from pipeline.folding import folded
 from pipeline.synthesis.codefavor_code import stripped
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
@@ -47,6 +49,7 @@ def overlaps(
         references: evaluation texts by id.
         numbers: whether two texts with other numbers are two problems.
     """
+    texts, references = _evened(texts), _evened(references)
     shares = dict(_shared_runs(texts, references, limits, numbers))
     alike = dict(_similar(texts, references, limits.edits, numbers))
     found = sorted(shares.keys() | alike.keys())
@@ -74,7 +77,7 @@ def _shared_runs(
     texts: Mapping[str, str], references: Mapping[str, str], limits: OverlapSettings, numbers: bool
 ) -> Iterator[tuple[tuple[str, str], float]]:
     """Pairs of ids whose share of common runs reaches the limit, with that share."""
-    tokens = {key: tuple(_TOKEN.findall(text.casefold())) for key, text in references.items()}
+    tokens = {key: tuple(_TOKEN.findall(text)) for key, text in references.items()}
     runs = {key: _runs(found, min(limits.n, len(found))) for key, found in tokens.items() if found}
     seen = Counter(run for each in runs.values() for run in each)
     most = max(2, limits.common * len(references))
@@ -85,7 +88,7 @@ def _shared_runs(
             where[run].append(key)
     sizes = sorted({len(run) for run in where})
     for text_id, text in texts.items():
-        found = tuple(_TOKEN.findall(text.casefold()))
+        found = tuple(_TOKEN.findall(text))
         own = frozenset().union(*(_runs(found, size) for size in sizes))
         hits = Counter(key for run in own & where.keys() for key in where[run])
         for key, n in hits.items():
@@ -106,11 +109,11 @@ def _similar(
     from rapidfuzz.distance import Indel
 
     ids, keys = list(texts), list(references)
-    others = [_even(references[key]) for key in keys]
+    others = [references[key] for key in keys]
     for start in range(0, len(ids) if keys else 0, _BLOCK):
         block = ids[start : start + _BLOCK]
         matrix = process.cdist(
-            [_even(texts[i]) for i in block], others, scorer=Indel.normalized_similarity, score_cutoff=limit
+            [texts[i] for i in block], others, scorer=Indel.normalized_similarity, score_cutoff=limit
         )
         for i, j in np.argwhere(matrix >= limit):
             if not numbers or _numbers(texts[block[i]]) == _numbers(references[keys[j]]):
@@ -120,11 +123,11 @@ def _similar(
 def _edits(text_id: str, key: str, texts: Mapping[str, str], references: Mapping[str, str]) -> float:
     from rapidfuzz.distance import Indel
 
-    return float(Indel.normalized_similarity(_even(texts[text_id]), _even(references[key])))
+    return float(Indel.normalized_similarity(texts[text_id], references[key]))
 
 
-def _even(text: str) -> str:
-    return " ".join(text.casefold().split())
+def _evened(texts: Mapping[str, str]) -> dict[str, str]:
+    return {key: " ".join(folded(text, case=False).split()) for key, text in texts.items()}
 
 
 def _numbers(text: str) -> list[str]:

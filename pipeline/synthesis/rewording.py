@@ -27,6 +27,7 @@ import polars as pl
 from pipeline.config import MaplSettings
 from pipeline.engine.base import Engine, Prompt, Reject, RequestFailed, Sampling, Turn, Unanswered
 from pipeline.engine.session import run_all
+from pipeline.folding import folded
 from pipeline.ids import content_id, seed_for, unit_for
 from pipeline.synthesis.prompts import OPENINGS, leak, with_lines, without_lines
 from pipeline.verify.instructions import KINDS, Instruction, read
@@ -293,4 +294,4 @@ def _stems(text: str) -> frozenset[str]:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.casefold().split()).strip(' ."')
+    return " ".join(folded(text, case=False).split()).strip(' ."')

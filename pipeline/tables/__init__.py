@@ -7,7 +7,7 @@ an unknown number is null and never a sentinel, and text is stripped once, where
 import dataframely as dy
 import polars as pl
 
-from pipeline.tables.judging import JudgeContexts, Judges, Principles, RecordedPairs, Votes
+from pipeline.tables.judging import Imports, JudgeContexts, Judges, Principles, RecordedPairs, Votes
 from pipeline.tables.noise import NoiseSweep, NoiseTests, PairStrengths, PairVotes, RecordedVotes, Scores, Voters
 from pipeline.tables.preferences import PreferenceLists, Preferences, Rationales, Unpaired
 from pipeline.tables.results import Evaluations, Leaderboard, Metrics, ReferenceLogps, Rejects, TrainingRuns, Usage
@@ -19,6 +19,7 @@ __all__ = [
     "CodeChanges",
     "CodePairs",
     "Evaluations",
+    "Imports",
     "Instructions",
     "JudgeContexts",
     "Judges",
@@ -65,6 +66,7 @@ TABLES: dict[str, type[dy.Schema]] = {
     "unpaired": Unpaired,
     "votes": Votes,
     "recorded_pairs": RecordedPairs,
+    "imports": Imports,
     "principles": Principles,
     "judge_contexts": JudgeContexts,
     "judges": Judges,

@@ -45,6 +45,20 @@ class RecordedPairs(dy.Schema):
     second_name = col.text("the id that the file gives the second; null where it gives none", nullable=True)
     label = col.share("share of the annotators who find the first better, ties half; null where unknown", nullable=True)
     origin = col.text("the file that it was imported from")
+    metadata = col.text(
+        "JSON of the file's other columns, and `grade`, P(first is better) of a graded label such as A>B; null: none",
+        nullable=True,
+    )
+
+
+class Imports(dy.Schema):
+    """One row per file that was imported into a table: what it is known by."""
+
+    table = col.identifier("the table that its rows went to", key=True)
+    origin = col.identifier("the name that its rows carry", key=True)
+    path = col.text("where it lay, as an absolute path")
+    content = col.identifier("hash of its bytes")
+    layout = col.text("the layout that was recognised")
 
 
 class Principles(dy.Schema):

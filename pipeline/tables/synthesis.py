@@ -76,6 +76,7 @@ class RecordedCode(dy.Schema):
     licence = col.text("licence that the file gives; else unknown")
     critic = col.text("who improved it; else the file's name")
     drafter = col.text("who wrote the code before; else the file's name")
+    metadata = col.text("JSON of the file's other columns; null: none", nullable=True)
 
 
 class CodePairs(dy.Schema):

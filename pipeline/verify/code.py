@@ -12,6 +12,7 @@ import textwrap
 from functools import lru_cache
 from typing import Any
 
+from pipeline import cells
 from pipeline.config import SandboxSettings
 from pipeline.config.section import UndeclaredRead
 from pipeline.errors import OrchardError
@@ -19,6 +20,18 @@ from pipeline.verify.registry import Verdict, Verifier, verifier
 from pipeline.verify.sandbox import Job, Outcome, Sandbox
 from pipeline.verify.sandbox.pool import shared
 
+# What is read as texts: HumanEval's columns, MBPP's and ours.
+TEXTS = (
+    "prompt",
+    "canonical_solution",
+    "test",
+    "entry_point",
+    "code",
+    "answer",
+    "tests",
+    "setup",
+    "stub",
+)
 LONGEST = 100_000  # characters of a program
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 _CLOSED = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n]*\n.*?^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
@@ -42,6 +55,8 @@ class CodeVerifier(Verifier):
         return states(text)
 
     def task_of(self, row: dict[str, Any]) -> tuple[str, str]:
+        for column in TEXTS:
+            cells.text(row.get(column), f"column {column!r}")
         return task_of(row)
 
     def judge(self, text: str, answer: str | None, metadata: str | None) -> Verdict:

@@ -86,7 +86,7 @@ def test_each_of_pandalms_annotators_is_a_voter_of_its_own(home: Path) -> None:
     shared = {"instruction": "q", "response1": "a", "response2": "b", "annotator2": None}
     found = take({**shared, "annotator1": 1}, {**shared, "response2": "c", "annotator1": 7})
     assert sorted(found.votes["p_first"]) == [0.0, 1.0] and set(found.votes["judge_id"]) == {"annotator1"}
-    assert [r.reason for r in found.rejects] == ["verdict 7 is none of first, second and tie"]
+    assert [r.reason for r in found.rejects] == ["verdict 7 is none of 1, 2 and 0"]
 
 
 def test_verdicts_by_pair_id_find_the_pairs_of_an_earlier_import(home: Path) -> None:
@@ -131,13 +131,13 @@ def test_a_vote_keeps_its_order_and_both_sides_their_ids() -> None:
     [
         ({"p_first": 1.2}, "p_first is 1.2, outside [0, 1]"),
         ({"p_first": -0.1}, "p_first is -0.1, outside [0, 1]"),
-        ({"p_first": float("nan")}, "p_first is nan, outside [0, 1]"),
+        ({"p_first": float("nan")}, "verdict None is none of first, second and tie"),
         ({"p_first": "high"}, "p_first is 'high', not a number"),
         ({"p_first": None, "verdict": "C>A"}, "verdict 'C>A' is none of first, second and tie"),
         ({"p_first": None}, "verdict None is none of first, second and tie"),
         ({"first": "5"}, "identical responses"),
         ({"first": "  "}, "first is empty"),
-        ({"second": 17}, "second is a int, not a text"),
+        ({"second": 17}, "second holds a number, not text"),
         ({"prompt": ["x"]}, "prompt is neither a text nor a list of turns with role and content"),
         ({"prompt": None}, "no first response: give prompt and first, or first_id"),
         ({"first": None, "first_id": "r9"}, "unknown id 'r9' in first_id: no such response here, and the row gives no"),

@@ -31,7 +31,7 @@ def test_what_is_no_vote_is_rejected_with_its_reason() -> None:
     assert votes.select("pair_id", "voter_id").rows() == [("a", "unknown")]
     assert [(r.row_id, r.reason) for r in rejects] == [
         (None, "no pair_id"),
-        ("b", "p is not finite"),
+        ("b", "no p"),  # NaN is what pandas writes for null
         ("c", "p is not finite"),
         ("d", "p is outside [0, 1]"),
         ("e", "no p"),
@@ -43,12 +43,14 @@ def test_labels_are_true_and_false_too_and_what_cannot_be_read_is_one_rows_fault
     words = pl.DataFrame({"pair_id": ["a", "b", "c", "d", "e"], "label": ["true", "False", " 1 ", "maybe?", ""]})
     votes, rejects = read_votes(words)
     assert votes.select("pair_id", "p").rows() == [("a", 1.0), ("b", 0.0), ("c", 1.0)]
-    assert [(r.row_id, r.reason) for r in rejects] == [("d", "label is no number"), ("e", "no label")]
+    assert [(r.row_id, r.reason) for r in rejects] == [("d", "label is 'maybe?', not a number"), ("e", "no label")]
     assert rejects[0].row is not None and rejects[0].row["said"] == "maybe?"
     truths = read_votes(pl.DataFrame({"pair_id": ["a", "b"], "label": [True, False]}))[0]
     assert truths["p"].to_list() == [1.0, 0.0]
     shares, rejects = read_votes(pl.DataFrame({"pair_id": ["a", "b", "c"], "p": ["0.1", "n/a", "true"]}))
-    assert shares["p"].to_list() == [0.1] and [r.reason for r in rejects] == ["p is no number"] * 2
+    assert shares["p"].to_list() == [0.1] and [r.reason for r in rejects] == [
+        "p is 'n/a', not a number", "p is 'true', not a number"
+    ]  # fmt: skip
 
 
 def test_duplicates_are_an_error_that_names_them_or_their_mean_and_unknown_annotators_have_none() -> None:

@@ -65,7 +65,7 @@ def test_names_tell_the_program_of_a_reply_from_an_example_of_its_use() -> None:
         ({**EVOL, "tests": "assert f", "names": "f"}, "names must be a list of texts, not 'f'"),
         ({**PLAIN, "tests": "assert " + "-" * 100_000 + "1"}, "the tests do not parse"),
         ({**PLAIN, "naive": " "}, "no naive"),
-        ({**PLAIN, "naive": 3}, "naive must be a text, not '3'"),
+        ({**PLAIN, "naive": 3}, "naive holds a number, not text"),
         ({**PLAIN, "tests": "assert g(3) == 6"}, "the tests call no function that the reference program defines"),
         ({**PLAIN, "tests": "assert ("}, "the tests do not parse"),
         ({**EVOL, "reply": THINKS}, "good enough: the critic has nothing to improve"),
@@ -116,8 +116,12 @@ def test_a_second_import_replaces_the_first(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("ORCHARD_HOME", str(tmp_path / "home"))
     path = tmp_path / "file.jsonl"
     path.write_text("\n".join(map(json.dumps, [PLAIN, EVOL, {**PLAIN, "naive": "def"}])))
-    assert bring_code(path) == ({"evol": 1, "recorded": 1}, 1, [("naive is not Python", 1)])
-    path.write_text(json.dumps(PLAIN))
-    assert bring_code(path) == ({"recorded": 1}, 1, [])
+    first = bring_code(path)
+    assert (first.methods, first.tested, first.rejected) == ({"evol": 1, "recorded": 1}, 1, 1)
+    assert (first.reasons, first.repeated, first.replaced) == ([("naive is not Python", 1)], 0, 0)
+    path.write_text("\n".join([json.dumps(PLAIN)] * 2))
+    again = bring_code(path)
+    assert (again.methods, again.rejected, again.repeated, again.replaced) == ({"recorded": 1}, 0, 1, 2)
+    assert again.reasons == [("the same pair as file.jsonl row 1: the first one counts", 1)]
     with Lake(tmp_path / "home") as lake:
-        assert lake.read("recorded_code").height == 1 and lake.read("rejects").is_empty()
+        assert lake.read("recorded_code").height == 1 and lake.read("rejects").height == 1

@@ -1,0 +1,69 @@
+"""Paths in a profile: every one of them is relative to the profile's own folder.
+
+So a profile means the same files from wherever it is loaded: the command line, the web UI, a cron job.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Values = dict[str, Any]
+EACH = "*"  # every item of a list
+
+
+def beside(path: str, folder: Path) -> str:
+    """A path as seen from a folder; absolute ones and those of the home folder stay."""
+    return str(folder.resolve() / Path(path).expanduser())
+
+
+def _dotted(name: str, folder: Path) -> str:
+    """A model's name: a path where it begins with a dot, else a hub id, a package or an absolute path."""
+    return beside(name, folder) if name.startswith(".") else name
+
+
+def _template(name: str, folder: Path) -> str:
+    """A judge's template: a path where it has the ending of one, else a shipped name."""
+    return beside(name, folder) if name.endswith(".jinja") else name
+
+
+def _data(path: str, folder: Path) -> str:
+    """A hub id or a folder: a path where it begins with a dot, or lies beside the profile."""
+    return beside(path, folder) if path.startswith(".") or Path(beside(path, folder)).exists() else path
+
+
+# Where a profile may name a path, and how it is told from a name.
+PATHS: tuple[tuple[tuple[str, ...], Callable[[str, Path], str]], ...] = (
+    (("variants", EACH, "sql"), beside),
+    (("model", "name"), _dotted),
+    (("code", "critic", "name"), _dotted),
+    (("judge", "models", EACH, "name"), _dotted),
+    (("judge", "principles", "embedding", "name"), _dotted),
+    (("judge", "template"), _template),
+    (("noise", "external", EACH, "model"), _dotted),
+    (("thoughts", "reward", "model"), _dotted),
+)
+
+
+def beside_profile(values: Values, folder: Path) -> Values:
+    """The values of a profile's file with all paths absolute; what is no setting is left for the checks."""
+    for place, rule in PATHS:
+        _change(values, place, rule, folder)
+    for pool in _items(values.get("pools")):
+        _change(pool, ("path",), _data if pool.get("source") == "datasets" else beside, folder)
+    return values
+
+
+def _change(values: Any, place: tuple[str, ...], rule: Callable[[str, Path], str], folder: Path) -> None:
+    """Applies a rule to the text at a place, where there is one."""
+    first, *rest = place
+    if first == EACH:
+        for item in _items(values):
+            _change(item, tuple(rest), rule, folder)
+    elif isinstance(values, dict) and rest:
+        _change(values.get(first), tuple(rest), rule, folder)
+    elif isinstance(values, dict) and isinstance(values.get(first), str):
+        values[first] = rule(values[first], folder)
+
+
+def _items(values: Any) -> list[Values]:
+    return [item for item in values if isinstance(item, dict)] if isinstance(values, list) else []
