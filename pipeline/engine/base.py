@@ -61,6 +61,7 @@ class Completion:
     finish_reason: str  # stop: ended by itself or by a stop string; length: cut off
     stopped_by: str | None  # the stop string; null when the model ended its turn
     prompt_tokens: int
+    opened: bool = False  # true where the template began a thought, which the text goes on with
 
 
 @dataclass
