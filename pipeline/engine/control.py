@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from pipeline.thoughts import TOKENS
+from pipeline.engine.thoughts import TOKENS
 
 # An added token that is not marked as special counts as structure where the template writes it and
 # it looks like a mark: Gemma has line breaks among its added tokens. Our choice.

@@ -15,8 +15,8 @@ from typing import Any
 
 from pipeline.engine.base import Prompt, RequestFailed
 from pipeline.engine.control import ControlTokens, control_tokens
+from pipeline.engine.thoughts import mark_spans, opens_thought
 from pipeline.errors import OrchardError
-from pipeline.thoughts import mark_spans, opens_thought
 
 # What a template that asks for today's date is told: with the real one, the same prompt would be
 # another text, and so another completion, every day. The date is our choice; it is what Llama 3's

@@ -40,7 +40,10 @@ class Responses(dy.Schema):
     round = col.count("round of sampling and training that it belongs to, from 0; null where unknown", nullable=True)
     draw = col.count("number of the draw for this prompt")
     sampling = col.text("JSON of the sampling parameters")
-    text = col.text("the response, stripped")
+    text = col.text("the response, stripped: what follows the model's thought")
+    thought = col.text(
+        "what the model wrote before its response, the marks of a thought included; null: nothing", nullable=True
+    )
     near_duplicate_of = col.identifier(
         "an earlier draw for the same prompt that says nearly the same; null: none", nullable=True
     )
