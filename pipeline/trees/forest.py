@@ -13,17 +13,19 @@ from pipeline.trees.growth import grow
 from pipeline.trees.node import Node, Problem
 from pipeline.trees.plans import needs_answers, plan_of
 from pipeline.trees.value import Reward
-from pipeline.verify import has_final_answer, verify
+from pipeline.verify import has_final_answer
+from pipeline.verify.response import check_answer
 
+_EMPTY = "empty generation: the model said nothing, or never ended its thought (raise thought_tokens)"
 _BROKE = "no budget: max_expansions or max_tokens allows not even the first expansion"
 
 
 def problem(prompt: dict[str, object], policy_id: str, settings: GrowthSettings) -> Problem:
     """The search problem of a row of `prompts`. Without a verifier, a response ends only where the model ends it."""
-    answer, verifier, metadata = (prompt[name] for name in ("answer", "verifier", "metadata"))
+    verifier = prompt["verifier"]
 
-    def judge(response: str) -> tuple[str | None, bool | None]:
-        verdict = verify(response, answer, verifier, metadata)  # type: ignore[arg-type]
+    def judge(response: str | None) -> tuple[str | None, bool | None]:
+        verdict = check_answer(response, prompt)
         return verdict.answer, verdict.correct
 
     return Problem(
@@ -62,7 +64,7 @@ def plant(
         if len(nodes) > 1:
             return nodes
         empty = nodes[0].expanded_order is not None
-        return _reject(prompt, plan.method, "empty generation: the model said nothing" if empty else _BROKE)
+        return _reject(prompt, plan.method, _EMPTY if empty else _BROKE)
 
     grown = run_all([one(prompt) for prompt in prompts.iter_rows(named=True)], progress)
     rows = [node.row() for nodes in grown if isinstance(nodes, list) for node in nodes]
