@@ -9,6 +9,7 @@ import polars as pl
 from pipeline import tables
 from pipeline.config import Settings
 from pipeline.ids import content_id, unit_for
+from pipeline.preferences.thoughts import thoughts_by_id
 from pipeline.preferences.variant import Variant
 from pipeline.store import Lake
 
@@ -26,7 +27,14 @@ def texts(lake: Lake, variant: str) -> pl.DataFrame:
         moved = pl.col("desirable", "weight").sort_by("order").over("split", mapping_strategy="group_to_rows")
         rows = rows.with_columns(order).with_columns(moved).drop("order")
     ids = pl.Series([content_id(variant, name) for name in rows["response_id"]], dtype=pl.String)
-    named = rows.with_columns(unpaired_id=ids, variant=pl.lit(variant), method=pl.lit("verified responses"))
+    known = thoughts_by_id(lake, ["responses"])
+    thoughts = [known[key][1] if key in known else None for key in rows["response_id"]]
+    named = rows.with_columns(
+        pl.Series("thought", thoughts, dtype=pl.String),
+        unpaired_id=ids,
+        variant=pl.lit(variant),
+        method=pl.lit("verified responses"),
+    )
     return named.select(pl.col(name).cast(kind) for name, kind in tables.empty("unpaired").schema.items())
 
 
