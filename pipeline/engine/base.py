@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypedDict
 
+from pipeline.engine.thoughts import response_of
 from pipeline.errors import OrchardError
 
 
@@ -62,6 +63,11 @@ class Completion:
     stopped_by: str | None  # the stop string; null when the model ended its turn
     prompt_tokens: int
     opened: bool = False  # true where the template began a thought, which the text goes on with
+
+    @property
+    def response(self) -> str:
+        """What the model answers: its text without its thought; empty where it never answers."""
+        return response_of(self.text, opened=self.opened)
 
 
 @dataclass

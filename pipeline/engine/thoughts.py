@@ -96,13 +96,13 @@ def split_thought(text: str, *, opened: bool = False) -> Parts:
         return Parts(text, None)
     if not start:
         return Parts(None, text)
-    start += len(text[start:]) - len(text[start:].lstrip())
+    start += _blank_lines(text[start:])
     return Parts(text[:start], _AFTER_A_RESPONSE.sub("", text[start:]))
 
 
 def response_of(text: str, *, opened: bool = False) -> str:
-    """The response of a text, stripped; empty where the model never came to one."""
-    return (split_thought(text, opened=opened).response or "").strip()
+    """The response of a text; empty where the model never came to one."""
+    return split_thought(text, opened=opened).response or ""
 
 
 def opens_thought(rendered: str) -> bool:
@@ -113,6 +113,12 @@ def opens_thought(rendered: str) -> bool:
 def mark_spans(text: str) -> list[tuple[int, int]]:
     """(start, end) of every mark in a text of a model's own."""
     return [mark.span() for mark in _MARK.finditer(text) if not _is_quoted(text, mark)]
+
+
+def _blank_lines(text: str) -> int:
+    """Characters between a closing mark and the response; the indentation of a first line is its."""
+    blank = text[: len(text) - len(text.lstrip())]
+    return blank.rfind("\n") + 1 or len(blank)
 
 
 def _closes(mark: re.Match[str]) -> bool:

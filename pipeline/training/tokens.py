@@ -13,6 +13,7 @@ from pipeline.engine.base import RequestFailed
 from pipeline.engine.rendering import ChatTokenizer
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
+from pipeline.preferences.thoughts import learned_thought
 from pipeline.training.example import Example, Ids, Side
 
 Row = dict[str, Any]
@@ -144,7 +145,7 @@ class RowReader:
         other is context, as the response's own start is.
         """
         kept = thought if thought and self.thoughts != "left_out" else ""
-        learned = kept if self.thoughts == "learned" and not prefix else ""
+        learned = learned_thought(thought, self.thoughts, prefix)
         before = prefix if learned else kept + prefix
         context = self.chat.render(messages)
         if before:

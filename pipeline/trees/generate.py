@@ -5,7 +5,6 @@ import re
 from dataclasses import replace
 
 from pipeline.engine.base import Completion, Prompt, Sampling, Turn
-from pipeline.engine.thoughts import split_thought
 from pipeline.trees.growth import Thought, Tree
 from pipeline.trees.node import Node
 from pipeline.trees.steps import share_tokens, split_step
@@ -75,8 +74,7 @@ async def propose(tree: Tree, parent: Node) -> list[Thought]:
 
 
 def _lines(listed: Completion, k: int, delimiter: str) -> list[Thought]:
-    listing = split_thought(listed.text, opened=listed.opened).response or ""
-    lines = [_BULLET.sub("", line).strip() for line in listing.split("\n")]
+    lines = [_BULLET.sub("", line).strip() for line in listed.response.split("\n")]
     if listed.finish_reason == "length":
         lines = lines[:-1]
     steps = [line + delimiter for line in lines if line][:k]

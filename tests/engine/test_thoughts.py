@@ -65,6 +65,15 @@ def test_another_familys_closing_mark_ends_no_thought() -> None:
     assert split_thought("<think>as in </thought> The answer is 7.").response is None
 
 
+@pytest.mark.parametrize(("between", "response"), [
+    ("\n\n    return 7", "    return 7"), (" 7", "7"), ("\n 7", " 7"), ("7", "7"), (" \n \n", ""),
+])  # fmt: skip
+def test_indentation_belongs_to_the_response(between: str, response: str) -> None:
+    parts = split_thought("<think>hm</think>" + between)
+    assert parts.response == response
+    assert f"{parts.thought}{parts.response}" == "<think>hm</think>" + between
+
+
 def test_a_mark_behind_the_response_is_not_part_of_it() -> None:
     said = "<|channel|>analysis<|message|>2+5<|end|><|start|>assistant<|channel|>final<|message|>7"
     assert split_thought(said + "<|return|>").response == "7"
