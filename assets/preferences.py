@@ -95,7 +95,8 @@ UNPAIRED = Step(
 def _pairs(inputs: Inputs) -> StepResult:
     name = inputs.part or ""
     tokenizer = inputs.once("tokenizer", lambda: Renderer(inputs.model("policy").path))
-    return StepResult(with_tokens(build(name, inputs.lake, inputs.settings), tokenizer))
+    pairs = build(name, inputs.lake, inputs.settings)
+    return StepResult(with_tokens(pairs, tokenizer, inputs.settings.training.thoughts))
 
 
 def _pairs_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
@@ -128,7 +129,11 @@ def _step(name: str, treated: bool, description: str) -> Step:
         all_parts=_all_variants(treated),
         is_partitioned=True,
         make=_pairs,
-        reads=Reads(settings=("variants", "noise.source"), models=("policy",), beside=("prompts",)),
+        reads=Reads(
+            settings=("variants", "noise.source", "training.thoughts"),
+            models=("policy",),
+            beside=("prompts",),
+        ),
         reads_of=_reads_of_variant,
         show=_pairs_shown,
         group="preferences",

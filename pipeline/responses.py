@@ -11,9 +11,11 @@ from pipeline import tables
 from pipeline.config import SamplingSettings
 from pipeline.engine.base import Completion, Engine, Prompt, Reject, RequestFailed, Sampling, Unanswered
 from pipeline.engine.session import run_all
+from pipeline.engine.thoughts import Parts, split_thought
 from pipeline.folding import folded
 from pipeline.ids import content_id, seed_for
-from pipeline.verify import registry, verify
+from pipeline.verify import registry
+from pipeline.verify.response import check_answer
 from pipeline.verify.verdict import VerifierFailed
 
 Row = dict[str, object]
@@ -97,16 +99,32 @@ def _minhash(text: str) -> MinHash:
     return sketch
 
 
+def _nothing(parts: Parts, completion: Completion) -> str:
+    """Why a completion holds no response."""
+    if parts.thought is None or not completion.text.strip():
+        return "empty generation"
+    if parts.response is not None:
+        return "no response after the thought"
+    if completion.finish_reason == "length":
+        return "unfinished thought: raise sampling.max_tokens, or switch thoughts off (model.template)"
+    return "unfinished thought: the model ended its turn inside it"
+
+
 def _row(prompt: Row, policy_id: str, settings: SamplingSettings, number: int, completion: Completion) -> Row | Reject:
     sampling = settings.model_dump_json(exclude={"n", "near_duplicate"})
     response_id = content_id(prompt["prompt_id"], policy_id, sampling, number)
-    text = completion.text.strip()
+    parts = split_thought(completion.text.rstrip(), opened=completion.opened)
+    text = (parts.response or "").strip()
     if not text:
-        return Reject("responses", "responses", response_id, "empty generation", {"prompt_id": prompt["prompt_id"]})
+        about: Row = {"prompt_id": prompt["prompt_id"]}
+        about |= {"thought": parts.thought} if parts.thought else {}
+        reason = _nothing(parts, completion)
+        return Reject("responses", "responses", response_id, reason, about)
     try:
-        verdict = verify(text, prompt["answer"], prompt["verifier"], prompt["metadata"])  # type: ignore[arg-type]
+        verdict = check_answer(text, prompt)
     except VerifierFailed as error:
-        return Reject("responses", "responses", response_id, str(error), {"prompt_id": prompt["prompt_id"]})
+        about = {"prompt_id": prompt["prompt_id"]}
+        return Reject("responses", "responses", response_id, str(error), about)
     return {
         "response_id": response_id,
         "prompt_id": prompt["prompt_id"],
@@ -116,6 +134,7 @@ def _row(prompt: Row, policy_id: str, settings: SamplingSettings, number: int, c
         "draw": number,
         "sampling": sampling,
         "text": text,
+        "thought": parts.thought,
         "tokens": len(completion.token_ids),
         "prompt_tokens": completion.prompt_tokens,
         "logprob_mean": sum(completion.logprobs) / len(completion.logprobs) if completion.logprobs else None,

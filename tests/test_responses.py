@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import polars as pl
 
@@ -106,3 +107,25 @@ def test_the_estimated_likeness_is_close_to_the_exact_one() -> None:
 
     exact = len(grams(one) & grams(other)) / len(grams(one) | grams(other))
     assert abs(responses._minhash(one).jaccard(responses._minhash(other)) - exact) < 0.13
+
+
+class Thinks(ScriptedEngine):
+    """A model whose template opens the thought."""
+
+    async def sample(self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]) -> list[Completion]:
+        drawn = await super().sample(prompt, sampling, seeds)
+        return [replace(one, opened=True) for one in drawn]
+
+
+def test_a_thought_stands_in_a_column_of_its_own() -> None:
+    said = ["The answer is 5? no\n</think>\n\nThe answer is 7. ", "The answer is 7", "hm</think> "]
+    rows, rejects = responses.draw(Thinks(lambda prefix, sampling, n: said[n]), prompts("3 + 4"), SETTINGS, run_seed=1)
+    assert rows.select("thought", "text", "answer", "correct").rows() == [
+        ("The answer is 5? no\n</think>\n\n", "The answer is 7.", "7", True)
+    ]
+    assert not tables.Responses.filter(rows)[1].counts()
+    assert [reject.reason for reject in rejects] == [
+        "unfinished thought: the model ended its turn inside it",
+        "no response after the thought",
+    ]
+    assert rejects[0].row["thought"] == "The answer is 7"

@@ -130,7 +130,9 @@ def bring_code(path: Path, name: str | None = None) -> BroughtCode:
         before = _earlier(lake, "recorded_code", origin)
         commit = Commit(f"import-code {origin.name}", fingerprint=content_id(found.rows.to_dicts()))
         own = {"origin": origin.name}
-        lake.write("recorded_code", found.rows, commit, partition=own, rejects=reject_rows(found.rejects))
+        lake.write(
+            "recorded_code", found.rows, commit, partition=own, rejects=reject_rows(found.rejects)
+        )
         remember(lake, "recorded_code", origin, found.layout)
     rejected, repeated = _left_out(found.rejects)
     return BroughtCode(

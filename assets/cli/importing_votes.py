@@ -54,7 +54,9 @@ def bring_votes(path: Path, duplicates: Duplicates, name: str | None = None) -> 
         origin = origin_of(path, known_imports(lake, TABLE), name)
         known = lake.query_file("known_pairs")
         ids = known["pair_id"].to_list()
-        good, value, rejects = checked_rows(rows, columns, origin.name, known=ids, duplicates=duplicates)
+        good, value, rejects = checked_rows(
+            rows, columns, origin.name, known=ids, duplicates=duplicates
+        )
         if good.is_empty():
             first = f": {rejects[0].row_id}: {rejects[0].reason}" if rejects else ""
             raise OrchardError(f"{origin.name}: no row could be used{first}")

@@ -36,18 +36,34 @@ def import_(
     if layout == VOTES:
         found = bring_votes(path, config.load(profile).noise.duplicates, name)
         said = f"{found.votes} votes on {found.pairs} pairs, {found.rejected} rejected rows"
-        _say(found.origin, layout, said, found.reasons, f"{found.replaced} votes" if found.replaced else None)
+        _say(
+            found.origin,
+            layout,
+            said,
+            found.reasons,
+            f"{found.replaced} votes" if found.replaced else None,
+        )
         rounded = found.voters.with_columns(pl.col(pl.Float64).round(3))
         show(rounded.columns, rounded.rows())
         return
     brought = bring(path, config.load(profile).judge, name)
     said = f"{brought.votes} votes, {brought.pairs} pairs, {brought.rejected} rejected rows, {brought.repeated} repeats"
-    _say(brought.origin, layout, said, brought.reasons, f"{brought.replaced} pairs" if brought.replaced else None)
-    for judge_id, criterion, verdict in brought.cards.select("judge_id", "criterion", "verdict").iter_rows():
+    _say(
+        brought.origin,
+        layout,
+        said,
+        brought.reasons,
+        f"{brought.replaced} pairs" if brought.replaced else None,
+    )
+    for judge_id, criterion, verdict in brought.cards.select(
+        "judge_id", "criterion", "verdict"
+    ).iter_rows():
         console.print(f"{judge_id}, {criterion}: {verdict}", markup=False)
 
 
-def _say(origin: str, layout: str, said: str, reasons: list[tuple[str, int]], replaced: str | None) -> None:
+def _say(
+    origin: str, layout: str, said: str, reasons: list[tuple[str, int]], replaced: str | None
+) -> None:
     """What came of a file: what it was taken for, counts, what it replaced, and why rows were left out."""
     lines = [f"recognised: {layout}", f"{origin}: {said}"]
     lines += [f"  {n} x {reason}" for reason, n in reasons]
@@ -59,7 +75,9 @@ def _say(origin: str, layout: str, said: str, reasons: list[tuple[str, int]], re
 @app.command("import-code")
 @one_line_errors
 def import_code(
-    path: Annotated[Path, typer.Argument(help="Code pairs or a critic's replies: JSONL, JSON, CSV or Parquet.")],
+    path: Annotated[
+        Path, typer.Argument(help="Code pairs or a critic's replies: JSONL, JSON, CSV or Parquet.")
+    ],
     name: Name = None,
 ) -> None:
     """Bring in pairs of naive and improved code, or another critic's replies, for CodeFavor. No model is asked."""
@@ -68,7 +86,13 @@ def import_code(
     found = bring_code(path, name)
     pairs = sum(found.methods.values())
     said = f"{pairs} pairs of code, {found.tested} with tests, {found.rejected} rejected rows, {found.repeated} repeats"
-    _say(found.origin, found.layout, said, found.reasons, f"{found.replaced} pairs" if found.replaced else None)
+    _say(
+        found.origin,
+        found.layout,
+        said,
+        found.reasons,
+        f"{found.replaced} pairs" if found.replaced else None,
+    )
     for method, n in found.methods.items():
         console.print(f"  {n} x {method}", markup=False)
 

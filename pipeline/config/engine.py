@@ -1,11 +1,15 @@
 """Settings of models, engines and budgets."""
 
+from keyword import iskeyword
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from pipeline.config.section import Section
+
+# What transformers itself gives to a chat template.
+GIVEN = {"messages", "tools", "documents", "add_generation_prompt", "strftime_now", "raise_exception"}
 
 
 class ModelSettings(Section):
@@ -15,6 +19,15 @@ class ModelSettings(Section):
     revision: str | None = None
     dtype: Literal["bfloat16", "float32", "float16"] = "bfloat16"
     max_model_len: int = Field(1024, ge=32)  # tokens of prompt and response together
+    template: dict[str, JsonValue] = {}  # what its chat template is told, such as enable_thinking: false
+
+    @field_validator("template")
+    @classmethod
+    def _names_arguments(cls, template: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        for name in template:
+            if not name.isidentifier() or iskeyword(name) or name in GIVEN:
+                raise ValueError(f"{name!r} is no argument of a chat template that can be set here")
+        return template
 
 
 class ServerSettings(Section):

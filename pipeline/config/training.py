@@ -13,6 +13,10 @@ LossName = Literal[
 ]  # fmt: skip
 
 
+TooLong = Literal["truncate", "drop"]
+LearnedThoughts = Literal["learned", "read", "left_out"]
+
+
 class PreferenceSettings(Section):
     """From trees and responses to pairs."""
 
@@ -48,7 +52,9 @@ class TrainingSettings(Section):
     batch_pairs: int = Field(8, ge=1)  # pairs per optimiser step
     micro_tokens: int = Field(1024, ge=1)  # tokens computed per pass; more suits a GPU, on a CPU it is no faster
     max_length: int = Field(1024, ge=8)  # tokens of context and text
-    too_long: Literal["truncate", "drop"] = "truncate"  # a longer context loses its left, or its pair is rejected
+    too_long: TooLong = "truncate"  # a longer context loses its left, or its pair is rejected
+    # What a model thought before its response: learned with it, read as context, or left out.
+    thoughts: LearnedThoughts = "learned"
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
     lora_rank: int = Field(16, ge=1)

@@ -19,6 +19,10 @@ class GrowthSettings(Section):
     step_tokens: int = Field(48, ge=1)  # longest step
     rollout_tokens: int = Field(64, ge=1)  # longest rollout
     delimiter: str = Field("\n", min_length=1)  # ends a step; our choice
+    # A model's thought (<think>) is sampled whole, before the first step; or searched step by step
+    # as a response is. Rollouts of the bare question need room for it in rollout_tokens.
+    inside_thoughts: bool = False
+    thought_tokens: int = Field(512, ge=1)  # longest thought that is sampled whole
     temperature: float = Field(0.8, gt=0)
     top_p: float = Field(1.0, gt=0, le=1)
     max_prompts: int | None = Field(None, ge=1)  # train prompts that get a tree; null: all

@@ -6,6 +6,7 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Protocol, Self, TypedDict
 
+from pipeline.engine.thoughts import response_of
 from pipeline.errors import OrchardError
 
 
@@ -70,6 +71,12 @@ class Completion:
     finish_reason: str  # stop: ended by itself or by a stop string; length: cut off
     stopped_by: str | None  # the stop string; null when the model ended its turn
     prompt_tokens: int
+    opened: bool = False  # true where the template began a thought, which the text goes on with
+
+    @property
+    def response(self) -> str:
+        """What the model answers: its text without its thought; empty where it never answers."""
+        return response_of(self.text, opened=self.opened)
 
 
 @dataclass

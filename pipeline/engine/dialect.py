@@ -5,6 +5,7 @@ log-probabilities of chosen tokens. Of another server only OpenAI's own fields a
 
 - token ids are those of the returned text tokenised anew, so they may differ from the sampled ones;
 - log-probabilities are kept only where there is one for each of those ids, else there are none;
+- where a turn ends is the server's own business, and thoughts that special tokens mark are lost in the text;
 - OpenAI's answer does not say whether a stop string ended it, so none is sent: the completion runs to its own end or
   to `max_tokens` and is cut here. The text is the same; the tokens behind the cut are paid for;
 - verdicts see the five likeliest tokens: of words that are not among them only bounds are known (`_shared_rest`).
@@ -119,7 +120,14 @@ class VllmDialect(OpenAIDialect):
             "stop": list(sampling.stop),
             "logprobs": 0,
             "return_token_ids": True,
+            **self._of_the_model(),
         }
+
+    def _of_the_model(self) -> Body:
+        """What the model's template asks for: its own end of turn, marks of thoughts in the text."""
+        ends = self.renderer.stop_tokens
+        body: Body = {"stop_token_ids": ends} if ends else {}
+        return {**body, "skip_special_tokens": False} if self.renderer.keeps_marks else body
 
     def completion(self, reply: Reply, sampling: Sampling, prompt_tokens: int) -> Completion:
         """See OpenAIDialect. Raises TryFailed where token ids and log-probabilities do not belong together."""

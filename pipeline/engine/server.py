@@ -15,6 +15,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 
 import aiohttp
@@ -80,7 +81,9 @@ class ServerEngine:
             body = dialect.sample_body(ids, sampling, seed)
             return await self._ask(body, lambda reply: dialect.completion(reply, sampling, len(ids)), seed, len(ids))
 
-        return list(await asyncio.gather(*(one(seed) for seed in seeds)))
+        drawn = await asyncio.gather(*(one(seed) for seed in seeds))
+        opened = self.renderer.opens_thought(prompt)
+        return [replace(completion, opened=opened) for completion in drawn]
 
     async def verdict(self, prompt: Prompt, words: Sequence[str]) -> list[float]:
         """See Engine.verdict."""

@@ -49,10 +49,17 @@ def run_all(
 
     async def main() -> list[T]:
         tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
-        for done, finished in enumerate(asyncio.as_completed(tasks), start=1):
-            await finished
-            if progress:
-                progress(done, len(tasks))
+        try:
+            for done, finished in enumerate(asyncio.as_completed(tasks), start=1):
+                await finished
+                if progress:
+                    progress(done, len(tasks))
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            # Their errors are looked at, else asyncio prints a traceback for each of them.
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
         return [task.result() for task in tasks]
 
     return asyncio.run(main())

@@ -46,7 +46,9 @@ class VllmEngine:
         """See Engine.sample."""
         ids = self.renderer.tokens(prompt)
         check_room(ids, sampling.max_tokens, self._model_settings.max_model_len)
-        return list(await asyncio.gather(*(self._complete(ids, sampling, seed) for seed in seeds)))
+        opened = self.renderer.opens_thought(prompt)
+        drawn = (self._complete(ids, sampling, seed, opened) for seed in seeds)
+        return list(await asyncio.gather(*drawn))
 
     async def verdict(self, prompt: Prompt, words: Sequence[str]) -> list[float]:
         """See Engine.verdict."""
@@ -68,7 +70,7 @@ class VllmEngine:
         """Gives back the memory of weights and key-value cache."""
         self._resident.sleep()
 
-    async def _complete(self, ids: list[int], sampling: Sampling, seed: int) -> Completion:
+    async def _complete(self, ids: list[int], sampling: Sampling, seed: int, opened: bool) -> Completion:
         from vllm import SamplingParams
 
         params = SamplingParams(
@@ -78,6 +80,8 @@ class VllmEngine:
             stop=list(sampling.stop),
             seed=seed,
             logprobs=0,
+            stop_token_ids=self.renderer.stop_tokens,
+            skip_special_tokens=not self.renderer.keeps_marks,
         )
         result = (await self._request(ids, params)).outputs[0]
         logprobs = tuple(
@@ -85,7 +89,13 @@ class VllmEngine:
         )
         stopped_by = result.stop_reason if isinstance(result.stop_reason, str) else None
         return Completion(
-            result.text, tuple(result.token_ids), logprobs, str(result.finish_reason), stopped_by, len(ids)
+            text=result.text,
+            token_ids=tuple(result.token_ids),
+            logprobs=logprobs,
+            finish_reason=str(result.finish_reason),
+            stopped_by=stopped_by,
+            prompt_tokens=len(ids),
+            opened=opened,
         )
 
     async def _request(self, ids: list[int], params: Any) -> Any:

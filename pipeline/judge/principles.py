@@ -68,7 +68,7 @@ async def extract(
     """
     prompt = render("principles", request=conversation(messages), response=response, feedback=feedback)
     (said,) = await engine.sample(prompt, Sampling(max_tokens, temperature=0.0), [seed])
-    return parse(said.text, feedback), len(said.token_ids)
+    return parse(said.response, feedback), len(said.token_ids)
 
 
 def consensus(named: Sequence[Sequence[Principle]], alike: Alike, least: float = ALIKE) -> list[tuple[Principle, ...]]:

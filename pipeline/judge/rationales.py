@@ -133,7 +133,7 @@ async def _explain(
     try:
         sampling = Sampling(settings.max_tokens, settings.temperature)
         (said,) = await engine.sample(prompt, sampling, [seed_for(run_seed, pair_id, "rationale")])
-        text, paid = said.text.strip(), {"tokens": len(said.token_ids)}
+        text, paid = said.response.strip(), {"tokens": len(said.token_ids)}
         flaw = _flaw(text, pair, settings.max_copy)
         if not flaw and said.finish_reason == "length":  # training would teach that a reason ends in mid-sentence
             flaw = f"cut at {settings.max_tokens} tokens: raise judge.rationales.max_tokens"

@@ -2,19 +2,28 @@
 
 import polars as pl
 
+from pipeline.config.training import LearnedThoughts
 from pipeline.engine.rendering import Renderer
+from pipeline.preferences.thoughts import learned_thought
 
 
-def with_tokens(pairs: pl.DataFrame, renderer: Renderer) -> pl.DataFrame:
-    """Fills chosen_tokens and rejected_tokens: each text's own tokens, with the end-of-turn token where it ends."""
-    counts = {
-        f"{side}_tokens": pl.Series(
-            [
-                renderer.length(text) + ends
-                for text, ends in pairs.select(side, f"{side}_ends").iter_rows()
-            ],
+def with_tokens(pairs: pl.DataFrame, renderer: Renderer, thoughts: LearnedThoughts = "learned") -> pl.DataFrame:
+    """Fills chosen_tokens and rejected_tokens: each text's own tokens, with the end-of-turn token where it ends.
+
+    A thought counts where it is learned with its text.
+    """
+    return pairs.with_columns(
+        pl.Series(
+            f"{side}_tokens",
+            [_tokens(row, side, renderer, thoughts) for row in pairs.iter_rows(named=True)],
             dtype=pl.Int64,
         )
         for side in ("chosen", "rejected")
-    }
-    return pairs.with_columns(**counts)
+    )
+
+
+def _tokens(row: dict[str, object], side: str, renderer: Renderer, thoughts: LearnedThoughts) -> int:
+    own = row["rejected_prefix"] if side == "rejected" else None
+    prefix = row["prefix"] if own is None else own
+    thought = learned_thought(row[f"{side}_thought"], thoughts, prefix)  # type: ignore[arg-type]
+    return renderer.length(thought + str(row[side])) + bool(row[f"{side}_ends"])

@@ -63,6 +63,7 @@ def ranked_lists(
         items = _with_rewards(items, prompt["messages"], embed) if embed else items
         first = tree.row(0, named=True)
         shared = {name: prompt[name] for name in ("prompt_id", "split", "messages")}
+        shared["thoughts"] = _thoughts(items, tree)
         rows.append(
             {
                 **shared,
@@ -166,6 +167,13 @@ def _item(path: Path) -> Item:
         "reward": None,
         "steps": steps,
     }
+
+
+def _thoughts(items: Sequence[Item], tree: pl.DataFrame) -> list[Row] | None:
+    """What the model thought before each item, by the item's id; null where it never did."""
+    known = dict(tree.select("node_id", "thought").iter_rows())
+    found = [{"item_id": item["item_id"], "thought": known[item["item_id"]]} for item in items]
+    return [one for one in found if one["thought"] is not None] or None
 
 
 def _with_rewards(items: list[Item], messages: Sequence[Turn], embed: Embed) -> list[Item]:

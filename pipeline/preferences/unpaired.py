@@ -9,6 +9,7 @@ import polars as pl
 from pipeline import tables
 from pipeline.ids import content_id, unit_for
 from pipeline.preferences.outcome import READS, outcome
+from pipeline.preferences.thoughts import thoughts_by_id
 from pipeline.preferences.variant import REGISTERED, Variant, register
 from pipeline.store.reader import Reader
 
@@ -27,12 +28,15 @@ def texts(lake: Reader, variant: str) -> pl.DataFrame:
         )
         rows = rows.with_columns(order).with_columns(moved).drop("order")
     ids = pl.Series([content_id(variant, name) for name in rows["response_id"]], dtype=pl.String)
+    known = thoughts_by_id(lake, ["responses"])
+    thoughts = [known[key][1] if key in known else None for key in rows["response_id"]]
     named = rows.with_columns(
-        unpaired_id=ids, variant=pl.lit(variant), method=pl.lit("verified responses")
+        pl.Series("thought", thoughts, dtype=pl.String),
+        unpaired_id=ids,
+        variant=pl.lit(variant),
+        method=pl.lit("verified responses"),
     )
-    return named.select(
-        pl.col(name).cast(kind) for name, kind in tables.empty("unpaired").schema.items()
-    )
+    return named.select(pl.col(name).cast(kind) for name, kind in tables.empty("unpaired").schema.items())
 
 
 BCO = Variant("bco", "response", "verified responses", READS, outcome, "bco", rows="unpaired")

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.config import ModelSettings, VoterSettings
 from pipeline.engine.base import RequestFailed, Turn
 from pipeline.engine.model import resolve
-from pipeline.engine.rendering import render
+from pipeline.engine.rendering import ChatTokenizer
 from pipeline.errors import OrchardError
 from pipeline.rewards.texts import Conversations, Said, class_of, plain, reward
 
@@ -25,7 +25,8 @@ class Classifier:
     def __init__(self, voter: VoterSettings, home: Path, micro_tokens: int) -> None:
         assert voter.model is not None
         model = resolve(ModelSettings(name=voter.model, revision=voter.revision), home)
-        self._network, self._tokenizer, self._device = _load(model.path, voter)
+        self._network, tokenizer, self._device = _load(model.path, voter)
+        self._chat = ChatTokenizer(tokenizer)
         class_of(voter.positive, self._network.config.num_labels, voter.name)
         self._pad = self._network.config.get_text_config().pad_token_id
         self._voter = voter
@@ -50,7 +51,12 @@ class Classifier:
     def _encoded(self, texts: Conversations, said: Said) -> dict[str, Tokens]:
         """Tokens of those that fit; the others become faults."""
         name, most = self._voter.name, self._voter.max_length
-        encoded = {key: _encode(self._tokenizer, texts[key]) for key in sorted(texts)}
+        encoded: dict[str, Tokens] = {}
+        for key in sorted(texts):
+            try:
+                encoded[key] = _encode(self._chat, texts[key])
+            except RequestFailed as error:
+                said.faults[key] = error.named(f"voter {name}")
         lengths = {key: len(ids["input_ids"]) for key, ids in encoded.items()}
         for key, length in lengths.items():
             if length > most:
@@ -81,10 +87,10 @@ def _load(path: Path, voter: VoterSettings) -> tuple[Any, Any, Any]:
     return network.to(device).eval().requires_grad_(False), tokenizer, device
 
 
-def _encode(tokenizer: Any, turns: Sequence[Turn]) -> Tokens:
-    if tokenizer.chat_template is None:
-        return dict(tokenizer(*plain(turns)))
-    ids = tokenizer.encode(render(tokenizer, turns, reply=False), add_special_tokens=False)
+def _encode(chat: ChatTokenizer, turns: Sequence[Turn]) -> Tokens:
+    if chat.tokenizer.chat_template is None:
+        return dict(chat.tokenizer(*plain(turns)))
+    ids = chat.encode(chat.render(turns, reply=False))
     return {"input_ids": ids, "attention_mask": [1] * len(ids)}
 
 

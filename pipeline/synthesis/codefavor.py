@@ -39,7 +39,7 @@ async def from_commit(
             return _reject("commit", change["change_id"], error, tokens=tokens)
         tokens += len(reply.token_ids)
         replies.append(reply)
-        turns.append(Turn(role="assistant", content=reply.text))
+        turns.append(Turn(role="assistant", content=reply.response))
         if number == 1 and (stop := _no(says_better(reply))):
             return _reject("commit", change["change_id"], stop, reply, tokens)
     read = read_commit(replies[-1])
@@ -67,7 +67,7 @@ async def draft(engine: Engine, prompt: Row, settings: CodeSettings, run_seed: i
         (reply,) = await engine.sample(Prompt(tuple(prompt["messages"])), sampling, [seed])
     except RequestFailed as error:
         return _reject("evol", prompt["prompt_id"], error)
-    code = program(reply.text, prompt["metadata"])
+    code = program(reply.response, prompt["metadata"])
     if code is None:
         return _reject(
             "evol", prompt["prompt_id"], "malformed: the draft holds no program", reply, len(reply.token_ids)

@@ -49,8 +49,8 @@ def says_better(reply: Completion) -> bool | Malformed:
 
     Whole words only: 'NOTE' is not a no.
     """
-    said = {match[1].upper() for match in _ANSWER.finditer(reply.text)}
-    if not said and (first := _FIRST.match(reply.text)):
+    said = {match[1].upper() for match in _ANSWER.finditer(reply.response)}
+    if not said and (first := _FIRST.match(reply.response)):
         said = {first[1].upper()}
     if len(said) != 1:
         return Malformed("neither [YES] nor [NO]" if not said else "both [YES] and [NO]")
@@ -77,7 +77,7 @@ def read_evol(reply: Completion, draft: str, metadata: str | None = None) -> Imp
     Both codes come back without comments and docstrings. With the verifier's metadata of the prompt the second attempt
     is the program that the prompt's tests call.
     """
-    marks = {match[2] for match in _MARK.finditer(reply.text)}
+    marks = {match[2] for match in _MARK.finditer(reply.response)}
     wanted = ("REFLECTION", *EVOL) if marks & set(EVOL) else ("REFLECTION",)
     found = _sections(reply, wanted)
     if isinstance(found, Malformed):
@@ -93,7 +93,7 @@ def read_evol(reply: Completion, draft: str, metadata: str | None = None) -> Imp
 
 def _sections(reply: Completion, wanted: tuple[str, ...]) -> dict[str, str] | Malformed:
     """Each wanted section once, closed, in order and not empty; others are an error too."""
-    marks = list(_MARK.finditer(reply.text))
+    marks = list(_MARK.finditer(reply.response))
     expected = [(kind, name) for name in wanted for kind in ("BEGIN", "END")]
     for (kind, name), mark in zip(expected, marks, strict=False):
         if (mark[1], mark[2]) != (kind, name):
@@ -105,7 +105,7 @@ def _sections(reply: Completion, wanted: tuple[str, ...]) -> dict[str, str] | Ma
     if len(marks) > len(expected):
         return Malformed(f"[{marks[len(expected)][1]} {marks[len(expected)][2]}] after the last section")
     parts = {
-        name: reply.text[start.end() : end.start()].strip("\n").rstrip()
+        name: reply.response[start.end() : end.start()].strip("\n").rstrip()
         for name, start, end in zip(wanted, marks[::2], marks[1::2], strict=True)
     }
     empty = [name for name, part in parts.items() if not part.strip()]

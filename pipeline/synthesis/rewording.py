@@ -191,11 +191,11 @@ async def _said(
         (reply,) = await engine.sample(Prompt(tuple(turns)), sampling, [seed_for(run_seed, row_id, "reword", place)])
     except Unanswered:
         raise
-    except RequestFailed:
-        return "the prompt is too long for the model", 0
+    except RequestFailed as error:
+        return str(error), 0
     if reply.finish_reason == "length":
         return "cut off by the token limit", len(reply.token_ids)
-    said = reply.text.strip()
+    said = reply.response.strip()
     sides = [said if one is both[asked] else _filled(said, both[asked], one, style) for one in both]
     known = tuple(side for side in sides if side is not None)
     return (known if len(known) == len(both) else "its arguments cannot be told from its words"), len(reply.token_ids)

@@ -20,10 +20,15 @@ class Preferences(dy.Schema):
     prefix = col.text("start of the assistant's turn that both sides share; empty for whole responses")
     chosen = col.text("text of the better side")
     rejected = col.text("text of the worse side")
+    chosen_thought = col.text(
+        "what the model wrote before the chosen side's response, marks included; null: nothing", nullable=True
+    )
+    rejected_thought = col.text("the same for the rejected side", nullable=True)
     chosen_ends = col.flag("true where the chosen text ends the turn (an end-of-turn token follows in training)")
     rejected_ends = col.flag("true where the rejected text ends the turn")
     chosen_tokens = col.count(
-        "tokens of the chosen text, its end-of-turn token included; null: not counted", nullable=True
+        "tokens of the chosen text, with its end-of-turn token and what is learned of its thought; null: not counted",
+        nullable=True,
     )
     rejected_tokens = col.count("tokens of the rejected text, counted the same way", nullable=True)
     rejected_messages = col.messages("the rejected side's own turns, where they differ; null: the same", nullable=True)
@@ -84,6 +89,11 @@ class PreferenceLists(dy.Schema):
         ),
         metadata=col.meaning("items, the best first: item_id, text, ends, value in [0, 1], rank from 0, reward, steps"),
     )
+    thoughts = dy.List(
+        dy.Struct({"item_id": dy.String(), "thought": dy.String()}),
+        nullable=True,
+        metadata=col.meaning("what the model wrote before an item's response, by item_id; null: nothing before any"),
+    )
     policy_id = col.identifier("the model that wrote the items")
     method = col.text("how the list was made")
 
@@ -101,6 +111,7 @@ class Unpaired(dy.Schema):
     split = col.choice(SPLITS, "the prompt's split")
     messages = col.messages("chat turns before the text")
     text = col.text("the text")
+    thought = col.text("what the model wrote before the text, marks included; null: nothing", nullable=True)
     ends = col.flag("true where the text ends the turn")
     desirable = col.flag("true: good (passed its verifier, thumbs up); false: bad")
     weight = dy.Float64(

@@ -40,7 +40,10 @@ class Responses(dy.Schema):
     round = col.count("round of sampling and training that it belongs to, from 0; null where unknown", nullable=True)
     draw = col.count("number of the draw for this prompt")
     sampling = col.text("JSON of the sampling parameters")
-    text = col.text("the response, stripped")
+    text = col.text("the response, stripped: what follows the model's thought")
+    thought = col.text(
+        "what the model wrote before its response, the marks of a thought included; null: nothing", nullable=True
+    )
     near_duplicate_of = col.identifier(
         "an earlier draw for the same prompt that says nearly the same; null: none", nullable=True
     )
@@ -71,8 +74,11 @@ class TreeNodes(dy.Schema):
     parent_id = col.identifier("its parent; null at the root", nullable=True)
     depth = col.count("steps from the root; a rollout has its parent's depth")
     draw = col.count("number of the draw below its parent")
+    thought = col.text(
+        "what the model wrote before the response, the marks of a thought included; null: nothing", nullable=True
+    )
     prefix = col.text("the response before this node's text")
-    text = col.text("this node's text: one step, or a rollout's rest")
+    text = col.text("this node's text: one step, or a rollout's rest; empty where a rollout never came to a response")
     answer = col.text("final answer of a terminal step or a rollout; null otherwise", nullable=True)
     correct = col.flag("verdict on that answer; null for inner steps", nullable=True)
     value = col.share("how good it is, as `valuation` says; null where it was not valued", nullable=True)

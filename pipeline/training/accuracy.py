@@ -26,7 +26,7 @@ def log_ratios(
     """
     policy = load(model_dir, precision)
     halve_frozen(policy)
-    read = tokenize(pairs, policy.tokenizer, settings.max_length, settings.too_long)
+    read = tokenize(pairs, policy.tokenizer, settings.max_length, settings.too_long, settings.thoughts)
     examples = [compared(example) for example in read.examples]
     ratios = (recompute(policy, examples, settings.micro_tokens) - lookup(examples, reference)).tolist()
     rows = [

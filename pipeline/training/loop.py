@@ -91,7 +91,7 @@ def _inputs(
 def _examples(model_dir: Path, pairs: pl.DataFrame, settings: TrainingSettings) -> Examples:
     if pairs.is_empty():
         raise OrchardError("no pairs to train on: the variant is empty")
-    read = tokenize(pairs, load_tokenizer(model_dir), settings.max_length, settings.too_long)
+    read = tokenize(pairs, load_tokenizer(model_dir), settings.max_length, settings.too_long, settings.thoughts)
     if not read.examples:
         reason = read.rejects["reason"][0]
         raise OrchardError(f"no pairs to train on: all {len(pairs)} were dropped, the first because {reason}")

@@ -37,7 +37,7 @@ def reference_logps(
             counts in each context, as the prompt contrast needs it.
         known: rows of an earlier table; texts of this policy that it holds are not computed again, nor returned.
     """
-    read = tokenize(rows, load_tokenizer(model_dir), settings.max_length, settings.too_long)
+    read = tokenize(rows, load_tokenizer(model_dir), settings.max_length, settings.too_long, settings.thoughts)
     texts = {text_id(*side): side for example in read.examples for side in crossed(example).compared}
     if known is not None:
         have = set(known.filter(pl.col("policy_id") == policy_id)["text_id"])

@@ -57,7 +57,13 @@ class Watch:
             return cls()
         if rows.is_empty():
             return cls()
-        read = tokenize(rows, load_tokenizer(model_dir), train.settings.max_length, train.settings.too_long)
+        read = tokenize(
+            rows,
+            load_tokenizer(model_dir),
+            train.settings.max_length,
+            train.settings.too_long,
+            train.settings.thoughts,
+        )
         if not read.examples:
             return cls()
         try:

@@ -60,12 +60,16 @@ def cut_points(tree_id: str, steps: int, n: int) -> list[int]:
 
 def _graft(tree: Tree, stem: Path, rest: Completion, draw: int, known: dict[str, Node]) -> Path:
     """The path (without the root) of a sampled rest below a stem; steps that are known are shared, new ones noted."""
-    steps = split_path(rest.text.rstrip(), tree.settings.delimiter)
-    shares = share_tokens(len(rest.token_ids), steps)
+    text, thinking = tree.apart(stem[-1], rest.text.rstrip())
+    steps = split_path(text, tree.settings.delimiter)
+    thoughts = [thinking, *[None] * len(steps)]
+    spoken = [(thought or "") + step for thought, step in zip(thoughts, steps, strict=False)]
+    shares = share_tokens(len(rest.token_ids), spoken)
     path = list(stem)
     for number, text in enumerate(steps):
         last, stopped = number == len(steps) - 1, rest.finish_reason == "stop"
-        child = tree.child(path[-1], draw, Thought(text, last and stopped, shares[number], last and not stopped))
+        step = Thought(text, last and stopped, shares[number], last and not stopped, thoughts[number])
+        child = tree.child(path[-1], draw, step)
         if child.terminal:
             child.tokens += sum(shares[number + 1 :])  # talk after the answer was sampled too
         if child.node_id in known:

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from pipeline.engine.base import Prompt, Turn
-from pipeline.engine.rendering import Renderer
+from pipeline.engine.rendering import ChatTokenizer, Pieces, Renderer
 from pipeline.trees.similarity import Embed, Vectors
 
 
@@ -25,8 +24,8 @@ def embedder(model_dir: Path, max_length: int) -> Embed:
 
     @torch.inference_mode()
     def embed(messages: Sequence[Turn], paths: Sequence[Sequence[str]]) -> list[Vectors]:
-        context = renderer.text(Prompt(tuple(messages)))
-        coded = [_encode(renderer.tokenizer, context, steps, max_length) for steps in paths]
+        context = renderer.pieces(Prompt(tuple(messages)))
+        coded = [_encode(renderer.chat, context, steps, max_length) for steps in paths]
         width = max(len(ids) for ids, _ in coded)
         ids = torch.tensor([ids + [0] * (width - len(ids)) for ids, _ in coded], device=device)
         mask = torch.tensor([[1] * len(ids) + [0] * (width - len(ids)) for ids, _ in coded], device=device)
@@ -36,17 +35,16 @@ def embedder(model_dir: Path, max_length: int) -> Embed:
     return embed
 
 
-def _encode(tokenizer: Any, context: str, steps: Sequence[str], max_length: int) -> tuple[list[int], list[int]]:
+def _encode(chat: ChatTokenizer, context: Pieces, steps: Sequence[str], max_length: int) -> tuple[list[int], list[int]]:
     """Token ids of the context and all steps, and for each the step it belongs to; -1 for the context."""
-    coded = tokenizer(context + "".join(steps), add_special_tokens=False, return_offsets_mapping=True)
-    ends, end = [], len(context)
+    coded = chat.places(chat.continued(context, "".join(steps)))[:max_length]
+    ends, end = [], sum(map(len, context))
     for step in steps:
         end += len(step)
         ends.append(end)
-    owners = []
-    for start, _ in coded["offset_mapping"][:max_length]:
-        owners.append(-1 if start < len(context) else sum(start >= end for end in ends))
-    return coded["input_ids"][:max_length], owners
+    begins = sum(map(len, context))
+    owners = [-1 if start < begins else sum(start >= end for end in ends) for _, start in coded]
+    return [token for token, _ in coded], owners
 
 
 def _sums(hidden: torch.Tensor, owners: list[int], steps: int) -> Vectors:

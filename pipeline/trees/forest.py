@@ -13,23 +13,34 @@ from pipeline.trees.growth import grow
 from pipeline.trees.node import Node, Problem
 from pipeline.trees.plans import needs_answers, plan_of
 from pipeline.trees.value import Reward
-from pipeline.verify import has_final_answer, verify
+from pipeline.verify import has_final_answer
+from pipeline.verify.response import check_answer
 
+_EMPTY = "empty generation: the model said nothing, or never ended its thought (raise thought_tokens)"
 _BROKE = "no budget: max_expansions or max_tokens allows not even the first expansion"
+
+
+def _said(settings: GrowthSettings) -> dict[str, object]:
+    """The settings as they stand in a tree's id.
+
+    A setting that came later counts where it is in use, so that trees made before keep their ids.
+    """
+    said = settings.model_dump()
+    return said if settings.inside_thoughts else {k: v for k, v in said.items() if k != "inside_thoughts"}
 
 
 def problem(prompt: dict[str, object], policy_id: str, settings: GrowthSettings) -> Problem:
     """The search problem of a row of `prompts`. Without a verifier, a response ends only where the model ends it."""
-    answer, verifier, metadata = (prompt[name] for name in ("answer", "verifier", "metadata"))
+    verifier = prompt["verifier"]
 
-    def judge(response: str) -> tuple[str | None, bool | None]:
-        verdict = verify(response, answer, verifier, metadata)  # type: ignore[arg-type]
+    def judge(response: str | None) -> tuple[str | None, bool | None]:
+        verdict = check_answer(response, prompt)
         return verdict.answer, verdict.correct
 
     return Problem(
         prompt_id=str(prompt["prompt_id"]),
         messages=tuple(prompt["messages"]),  # type: ignore[arg-type]
-        tree_id=content_id(prompt["prompt_id"], policy_id, settings.model_dump()),
+        tree_id=content_id(prompt["prompt_id"], policy_id, _said(settings)),
         judge=judge,
         is_final=lambda response: has_final_answer(response, verifier),  # type: ignore[arg-type]
     )
@@ -62,7 +73,7 @@ def plant(
         if len(nodes) > 1:
             return nodes
         empty = nodes[0].expanded_order is not None
-        return _reject(prompt, plan.method, "empty generation: the model said nothing" if empty else _BROKE)
+        return _reject(prompt, plan.method, _EMPTY if empty else _BROKE)
 
     grown = run_all([one(prompt) for prompt in prompts.iter_rows(named=True)], progress)
     rows = [node.row() for nodes in grown if isinstance(nodes, list) for node in nodes]

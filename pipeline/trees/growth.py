@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pipeline.config import GrowthSettings
 from pipeline.engine.base import Completion, Engine, Prompt, Sampling
+from pipeline.engine.thoughts import ENDS, Parts, split_thought
 from pipeline.ids import seed_for
 from pipeline.trees.node import Node, Problem
 
@@ -18,13 +19,15 @@ from pipeline.trees.node import Node, Problem
 class Thought:
     """A candidate next step; `ends` where the response ends with it. `tokens` were sampled for it.
 
-    `cut` where the token limit ended it: its last word or number may go on in the next step.
+    `cut` where the token limit ended it: its last word or number may go on in the next step. `thinking` is what the
+    model thought (`<think>`) before it.
     """
 
     text: str
     ends: bool
     tokens: int
     cut: bool = False
+    thinking: str | None = None
 
 
 Generate = Callable[["Tree", Node], Awaitable[list[Thought]]]
@@ -56,6 +59,8 @@ class Tree:
         self.rollouts = settings.rollouts  # per step
         self.expansions = 0
         self.tokens = 0
+        self.opened = False  # the template begins a thought: known from the first completion
+        self.thought_sampling = Sampling(settings.thought_tokens, settings.temperature, settings.top_p, ENDS)
         self.step_sampling = Sampling(settings.step_tokens, settings.temperature, settings.top_p, (settings.delimiter,))
         self.rollout_sampling = Sampling(settings.rollout_tokens, settings.temperature, settings.top_p)
 
@@ -89,16 +94,40 @@ class Tree:
     def child(self, parent: Node, draw: int, thought: Thought) -> Node:
         """A child that states the final answer ends there, without the delimiter: our choice, the rest is talk.
 
-        A thought that was cut never does: what it has of "The answer is 12" may be "The answer is 1".
+        A thought that was cut never does: what it has of "The answer is 12" may be "The answer is 1". Nor does an
+        answer that is weighed inside a `<think>`.
         """
-        if thought.ends or thought.cut or not self.problem.is_final(parent.whole + thought.text):
-            return parent.child("step", draw, thought.text, thought.ends, thought.tokens)
-        text = thought.text.removesuffix(self.settings.delimiter)
-        return parent.child("step", draw, text, True, thought.tokens)
+        text, ends, thinking = thought.text, thought.ends, thought.thinking
+        if not ends and not thought.cut and self._states_answer(parent.whole + (thinking or "") + text):
+            text, ends = text.removesuffix(self.settings.delimiter), True
+        return parent.child("step", draw, text, ends, thought.tokens, thinking)
+
+    def parts(self, said: str) -> Parts:
+        """The thought and the response of what the model said."""
+        return split_thought(said, opened=self.opened)
+
+    def shown(self, node: Node) -> str:
+        """The response up to and including a node, as it is shown to judges; of a thought in progress all of it."""
+        response = self.parts(node.whole).response
+        return node.whole if response is None else response
+
+    def judge(self, node: Node) -> None:
+        """Sets the answer of a node that ends, and whether it is right."""
+        node.answer, node.correct = self.problem.judge(self.parts(node.whole).response)
+
+    def _states_answer(self, said: str) -> bool:
+        response = self.parts(said).response
+        return response is not None and self.problem.is_final(response)
 
     async def sample(self, node: Node, purpose: str, sampling: Sampling, n: int) -> list[Completion]:
-        """`n` continuations of the response up to a node."""
-        return await self.ask(Prompt(self.problem.messages, node.whole), node, purpose, sampling, n)
+        """`n` continuations of what was said up to a node."""
+        return await self.go_on(node, "", purpose, sampling, n)
+
+    async def go_on(self, node: Node, said: str, purpose: str, sampling: Sampling, n: int = 1) -> list[Completion]:
+        """`n` continuations of what was said up to a node and `said` behind it."""
+        drawn = await self.ask(Prompt(self.problem.messages, node.whole + said), node, purpose, sampling, n)
+        self.opened = any(completion.opened for completion in drawn)
+        return drawn
 
     async def ask(self, prompt: Prompt, node: Node, purpose: str, sampling: Sampling, n: int) -> list[Completion]:
         """`n` answers to a prompt about a node; their tokens count as the tree's."""
@@ -112,22 +141,35 @@ class Tree:
         """Completes the response `n` times from a node; its value is the share of right ones. Returns the rollouts."""
         rollouts = []
         for draw, rest in enumerate(await self.sample(node, "rollout", self.rollout_sampling, n)):
-            text = rest.text.rstrip()
-            rollout = node.child("rollout", draw, text, rest.finish_reason == "stop", len(rest.token_ids))
-            rollout.answer, rollout.correct = self.problem.judge(node.whole + text)
+            text, thinking = self.apart(node, rest.text.rstrip())
+            ends = rest.finish_reason == "stop"
+            rollout = node.child("rollout", draw, text, ends, len(rest.token_ids), thinking)
+            self.judge(rollout)
             rollouts.append(rollout)
         node.n_rollouts, node.n_correct = n, sum(bool(rollout.correct) for rollout in rollouts)
         node.valued(node.n_correct / n, "rollouts")
         return rollouts
 
+    def apart(self, node: Node, said: str) -> tuple[str, str | None]:
+        """What is said behind a node as the response's text, and the thought before it, if one ends in it.
+
+        A thought that never ends is all thought. Where the search goes inside thoughts they are not taken off.
+        """
+        parts = self.parts(node.whole + said)
+        thinking = (parts.thought or "")[len(node.whole) :]
+        if self.settings.inside_thoughts or not thinking:
+            return said, None
+        return parts.response or "", thinking
+
     def _children(self, parent: Node, thoughts: Sequence[Thought]) -> list[Node]:
-        children: dict[str, Node] = {}
+        children: dict[tuple[str, str | None], Node] = {}
         for draw, thought in enumerate(thoughts):
-            if thought.text in children:
-                children[thought.text].merged += 1
-                children[thought.text].tokens += thought.tokens
+            said = thought.text, thought.thinking
+            if said in children:
+                children[said].merged += 1
+                children[said].tokens += thought.tokens
             else:
-                children[thought.text] = self.child(parent, draw, thought)
+                children[said] = self.child(parent, draw, thought)
         return list(children.values())
 
 

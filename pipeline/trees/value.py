@@ -49,7 +49,7 @@ async def rollouts(tree: Tree, nodes: Sequence[Node]) -> list[Node]:
     async def one(node: Node) -> list[Node]:
         if not node.terminal:
             return await tree.roll_out(node, tree.rollouts)
-        _judge(tree, node)
+        tree.judge(node)
         node.valued(float(bool(node.correct)), "answer")
         return []
 
@@ -85,7 +85,7 @@ async def vote(tree: Tree, nodes: Sequence[Node]) -> list[Node]:
     size = len(nodes)
     seats = [[nodes[(turn + seat) % size] for seat in range(size)] for turn in range(size)] if size > 1 else []
     letters = string.ascii_uppercase[:size]
-    ballots = [_ask(VOTE, tree.problem, choices=_listed(letters, order)) for order in seats]
+    ballots = [_ask(VOTE, tree.problem, choices=_listed(tree, letters, order)) for order in seats]
     results = await asyncio.gather(*(tree.engine.verdict(ballot, list(letters)) for ballot in ballots))
     for place, node in enumerate(nodes):
         # In turn t the node sits in seat (place - t).
@@ -106,7 +106,7 @@ def reward_model(reward: Reward) -> Value:
 
 
 async def _by(name: str, one: Reward, tree: Tree, nodes: Sequence[Node]) -> list[Node]:
-    values = await asyncio.gather(*(one(tree.problem, node.whole) for node in nodes))
+    values = await asyncio.gather(*(one(tree.problem, tree.shown(node)) for node in nodes))
     for node, found in zip(nodes, values, strict=True):
         node.valued(min(1.0, max(0.0, found)), name)
         _judge(tree, node)
@@ -115,7 +115,7 @@ async def _by(name: str, one: Reward, tree: Tree, nodes: Sequence[Node]) -> list
 
 def _judge(tree: Tree, node: Node) -> None:
     if node.terminal:
-        node.answer, node.correct = tree.problem.judge(node.whole)
+        tree.judge(node)
 
 
 def _ask(template: str, problem: Problem, *, so_far: str = "", choices: str = "") -> Prompt:
@@ -124,5 +124,6 @@ def _ask(template: str, problem: Problem, *, so_far: str = "", choices: str = ""
     return Prompt((Turn(role="user", content=text),))
 
 
-def _listed(letters: str, nodes: Sequence[Node]) -> str:
-    return "\n\n".join(f"{letter}.\n{node.whole.strip()}" for letter, node in zip(letters, nodes, strict=True))
+def _listed(tree: Tree, letters: str, nodes: Sequence[Node]) -> str:
+    shown = [tree.shown(node).strip() for node in nodes]
+    return "\n\n".join(f"{letter}.\n{text}" for letter, text in zip(letters, shown, strict=True))

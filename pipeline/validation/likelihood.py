@@ -30,7 +30,7 @@ def pair_logps(
     Without a policy the reference takes its place. A pair with a text that is too long is left out, as in training.
     """
     tokenizer = load_tokenizer(model_dir) if policy is None else policy.tokenizer
-    read = tokenize(pairs, tokenizer, settings.max_length, settings.too_long)
+    read = tokenize(pairs, tokenizer, settings.max_length, settings.too_long, settings.thoughts)
     examples = [compared(example) for example in read.examples]
     base = lookup(examples, reference).tolist()
     own = base

@@ -5,8 +5,10 @@ from collections.abc import Callable
 import polars as pl
 
 from pipeline.config import Settings
+from pipeline.config.training import LearnedThoughts
 from pipeline.ids import content_id
 from pipeline.preferences.registry import variant
+from pipeline.preferences.thoughts import learned_thought
 from pipeline.store.reader import Reader
 
 IDS = {"preferences": "pair_id", "preference_lists": "list_id", "unpaired": "unpaired_id"}
@@ -35,7 +37,7 @@ def training_rows(lake: Reader, name: str, length: Callable[[str], int], setting
     )
     marks = [content_id(*both) for both in zip(kinds, numbers, strict=True)]
     return rows.with_columns(
-        text_tokens=_tokens(rows, length),
+        text_tokens=_tokens(rows, length, settings.training.thoughts),
         row_id=pl.col(IDS[table]),
         kind=pl.Series(kinds, dtype=pl.String),
         numbers=pl.Series(numbers, dtype=pl.List(pl.Float64)),
@@ -43,12 +45,20 @@ def training_rows(lake: Reader, name: str, length: Callable[[str], int], setting
     )
 
 
-def _tokens(rows: pl.DataFrame, length: Callable[[str], int]) -> pl.Series:
+def _tokens(rows: pl.DataFrame, length: Callable[[str], int], thoughts: LearnedThoughts) -> pl.Series:
+    def counted(text: str, ends: bool, thought: str | None) -> int:
+        return length(learned_thought(thought, thoughts) + text) + ends
+
     if "items" in rows.columns:
-        counts = [sum(length(item["text"]) + item["ends"] for item in items) for items in rows["items"].to_list()]
-        return pl.Series(counts, dtype=pl.Int64)
+        totals = []
+        for items, kept in rows.select("items", "thoughts").iter_rows():
+            known = {one["item_id"]: one["thought"] for one in kept or ()}
+            each = (counted(one["text"], one["ends"], known.get(one["item_id"])) for one in items)
+            totals.append(sum(each))
+        return pl.Series(totals, dtype=pl.Int64)
     if "desirable" in rows.columns:
-        return pl.Series([length(t) + ends for t, ends in rows.select("text", "ends").iter_rows()], dtype=pl.Int64)
+        texts = rows.select("text", "ends", "thought").iter_rows()
+        return pl.Series([counted(*values) for values in texts], dtype=pl.Int64)
     tokens = pl.col("chosen_tokens") + pl.col("rejected_tokens")
     crossed = pl.col("rejected_messages").is_not_null() & (pl.col("chosen_id") != pl.col("rejected_id"))
     return rows.select(pl.when(crossed).then(2 * tokens).otherwise(tokens)).to_series()  # each text in each context

@@ -8,7 +8,7 @@ import typer
 from typer.models import ArgumentInfo, OptionInfo
 from typer.testing import CliRunner
 
-from assets.cli import app
+from assets.cli.main import app
 
 
 def commands(group: typer.Typer, *path: str) -> Iterator[tuple[tuple[str, ...], list[str]]]:

@@ -8,11 +8,11 @@ import dagster as dg
 import polars as pl
 import pytest
 import yaml
-from assets.importing import bring
 from assets.principles import judge_contexts, principles
 from assets.workshop import Workshop
 
 from assets.checks import CHECKS
+from assets.cli.importing import bring
 from assets.judging import judges, rationales_asset, votes_asset
 from assets.preferences import preferences
 from assets.running import _cause

@@ -26,8 +26,14 @@ SAMPLING = Sampling(8, 0.8, 0.9, ("\n",))
 
 
 class Renderer:
-    def text(self, prompt: Prompt) -> str:
+    def __init__(self) -> None:
+        self.sampled_as: dict[str, object] = {}
+
+    def address(self, prompt: Prompt) -> str:
         return "".join(turn["content"] for turn in prompt.messages) + "|" + prompt.prefix
+
+    def opens_thought(self, prompt: Prompt) -> bool:
+        return prompt.messages[0]["content"] == "think"
 
 
 class Backend(ScriptedEngine):

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from pipeline.engine.base import Prompt
 from pipeline.engine.rendering import Renderer
 from pipeline.rewards.local import _encode
-from pipeline.training.tokens import _context
+from pipeline.training.tokens import RowReader
 
 TEMPLATE = "{{ strftime_now('%d %b %Y') }}|{% for m in messages %}{{ m.content }}{% endfor %}"
 TURNS = ({"role": "user", "content": "q"},)
@@ -35,6 +35,6 @@ def test_a_template_that_asks_for_the_date_gets_the_same_one_every_day(
     assert renderer.text(Prompt(TURNS)) == "26 Jul 2024|q"  # type: ignore[arg-type]
     seen: list[str] = []
     monkeypatch.setattr(type(renderer.tokenizer), "encode", lambda self, text, **how: seen.append(text) or [])
-    _context(TURNS, "", renderer.tokenizer)
-    _encode(renderer.tokenizer, TURNS)  # type: ignore[arg-type]
-    assert seen == ["26 Jul 2024|q"] * 2  # training and reward models read what was sampled
+    RowReader(renderer.chat).side(TURNS, "a", ends=False)
+    _encode(renderer.chat, TURNS)  # type: ignore[arg-type]
+    assert seen == ["26 Jul 2024|q", "a", "26 Jul 2024|q"]  # all read what was sampled

@@ -41,6 +41,11 @@ class Letters:
     """A renderer whose tokens are letters."""
 
     path = Path("folder")
+    stop_tokens: tuple[int, ...] = ()
+    keeps_marks = False
+
+    def opens_thought(self, prompt: Prompt) -> bool:
+        return False
 
     def encode(self, text: str) -> list[int]:
         return [ord(letter) for letter in text]

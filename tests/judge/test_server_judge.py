@@ -43,8 +43,15 @@ class Spelling(Renderer):
     def __init__(self) -> None:
         self.path, self.tokenizer = Path("folder"), Words()
 
-    def text(self, prompt: Prompt) -> str:
-        return "\n".join(turn["content"] for turn in prompt.messages) + prompt.prefix
+    def tokens(self, prompt: Prompt) -> list[int]:
+        turns = "\n".join(turn["content"] for turn in prompt.messages)
+        return self.encode(turns + prompt.prefix)
+
+    def encode(self, text: str) -> list[int]:
+        return self.tokenizer.encode(text)
+
+    def opens_thought(self, prompt: Prompt) -> bool:
+        return False
 
     def single_tokens(self, words: Any) -> list[int]:
         return super().single_tokens(["1 0" if word == "10" else word for word in words])

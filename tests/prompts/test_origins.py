@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from assets.importing import bring
 from typer.testing import CliRunner
 
-from assets.cli import app
+from assets.cli.importing import bring
+from assets.cli.main import app
 from pipeline.config import JudgeSettings
 from pipeline.errors import OrchardError
 from pipeline.prompts.origins import Origin, origin_of

@@ -33,8 +33,8 @@ class JudgingEngine(ScriptedEngine):
         return await super().sample(prompt, sampling, seeds)
 
 
-def last_word(text: str) -> tuple[str | None, bool]:
-    last = text.split()[-1] if text.split() else None
+def last_word(text: str | None) -> tuple[str | None, bool]:
+    last = text.split()[-1] if text and text.split() else None
     return last, last == "7"
 
 
