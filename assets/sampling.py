@@ -7,13 +7,21 @@ import polars as pl
 
 from pipeline import responses as sampled
 from pipeline.by_hash import first_by_hash
+from pipeline.config import Settings
 from pipeline.ids import content_id
 from pipeline.preferences.trees import THOUGHTS, TREES
 from pipeline.prompts import load_pools
+from pipeline.prompts.pools import verifiers_of
 from pipeline.rewards.values import rewards_of
 from pipeline.steps import Inputs, PerPrompt, Reads, Step, StepResult
 from pipeline.trees.forest import plant
 from pipeline.trees.views import views
+from pipeline.verify import registry
+
+
+def verified(settings: Settings, part: str | None = None) -> Reads:
+    """The code of the verifiers of a profile's pools."""
+    return Reads(code=tuple(registry.code_of(name) for name in verifiers_of(settings)))
 
 
 def learnable(inputs: Inputs) -> pl.DataFrame:
@@ -39,6 +47,7 @@ PROMPTS = Step(
     table="prompts",
     make=_prompts,
     reads=Reads(settings=("pools", "splits", "sandbox")),
+    reads_of=verified,
     # The rows themselves count: a pool's file may change while its settings stay.
     counts=lambda inputs: [content_id(frame.to_dicts()) for frame in _pools(inputs)],
     show=_prompts_shown,
@@ -66,6 +75,7 @@ RESPONSES = Step(
     table="responses",
     make=_responses,
     reads=Reads(tables=("prompts",), settings=("seed", "sampling", "sandbox"), engines=("policy",)),
+    reads_of=verified,
     per=PerPrompt(learnable),
     show=_responses_shown,
     group="sampling",
@@ -95,6 +105,7 @@ TREE_NODES = Step(
         settings=("seed", "trees", "sandbox"),
         engines=("policy",),
     ),
+    reads_of=verified,
     per=PerPrompt(
         lambda inputs: first_by_hash(learnable(inputs), "trees", inputs.settings.trees.max_prompts)
     ),
@@ -124,6 +135,7 @@ THOUGHT_NODES = Step(
         settings=("seed", "thoughts", "sandbox", "engine", "noise.micro_tokens"),
         engines=("policy",),
     ),
+    reads_of=verified,
     per=PerPrompt(
         lambda inputs: first_by_hash(
             learnable(inputs), "trees", inputs.settings.thoughts.max_prompts

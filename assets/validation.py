@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from assets.sampling import verified
 from pipeline import tables
 from pipeline.config import Settings
 from pipeline.engine.base import Reject
@@ -47,7 +48,7 @@ def _reads_of_policy(settings: Settings, part: str | None) -> Reads:
     policies = () if part in (None, BASE) else (Rows("training_runs", "variant", part or ""),)
     judged = settings.validation.win_prompts and part != BASE
     judges = Reads(settings=JUDGED, engines=("judges",)) if judged else Reads()
-    return Reads(tables=policies).plus(judges)
+    return Reads(tables=policies).plus(judges, verified(settings))
 
 
 def _policies(inputs: Inputs) -> list[tuple[Candidate, Model]]:

@@ -78,6 +78,12 @@ def _records(pool: PoolSettings) -> Iterator[Record]:
     return islice(_SOURCES[pool.source](pool), pool.size)
 
 
+def verifiers_of(settings: Settings) -> list[str]:
+    """Names of the verifiers of a profile's pools, each once."""
+    names = [_verifier(pool) for pool in settings.pools]
+    return list(dict.fromkeys(name for name in names if name is not None))
+
+
 def _verifier(pool: PoolSettings) -> str | None:
     """The pool's verifier; the setting 'none' stands for prompts that nothing checks."""
     if pool.verifier == "none":

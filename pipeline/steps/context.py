@@ -39,7 +39,7 @@ class RunContext:
         self.home = home
         self.run_id = run_id
         self.graph = graph
-        self._resolved: dict[ModelSettings, Model] = {}
+        self._resolved: dict[str, Model] = {}
         self._made_once: dict[tuple[object, ...], Any] = {}
 
     def resolve(self, settings: ModelSettings) -> Model:
@@ -48,9 +48,9 @@ class RunContext:
         Raises:
             OrchardError: there is no such model.
         """
-        key = ModelSettings(name=settings.name, revision=settings.revision)
+        key = settings.model_dump_json(include={"name", "revision", "template"})
         if key not in self._resolved:
-            self._resolved[key] = resolve(key, self.home)
+            self._resolved[key] = resolve(settings, self.home)
         return self._resolved[key]
 
     def models(self, role: str) -> list[Model]:

@@ -68,7 +68,7 @@ def _of_section(
     said: dict[str, Any] = {}
     if isinstance(section, ModelSettings) and "name" in held:
         said["weights"] = weights_of(section)
-        held = {name: value for name, value in held.items() if name not in ("name", "revision")}
+        held = {name: value for name, value in held.items() if name not in ("name", "revision", "template")}
     if isinstance(section, VoterSettings) and held.get("model") is not None:
         model = ModelSettings(name=held["model"], revision=held.get("revision"))
         said["weights"] = weights_of(model)

@@ -176,6 +176,13 @@ def find(name: str) -> Verifier:
     return _made[name]
 
 
+def code_of(name: str) -> str:
+    """Where a verifier's code is: the name of its module, or the path of a user's file."""
+    find(name)
+    module = _entries[name.partition(":")[0]].module
+    return _extension_files.get(module, module)
+
+
 def names() -> list[str]:
     """Names of all verifiers; a family's members one by one."""
     _import_all()
