@@ -10,7 +10,7 @@ from assets.variants import RANGE, VARIANTS
 from pipeline import config
 
 settings = config.load()
-GRAPH.check_order(settings)
+GRAPH.in_order(settings)  # which raises where steps stand in a circle
 everything = dg.define_asset_job(
     "everything",
     selection="*",

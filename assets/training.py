@@ -66,7 +66,12 @@ REFERENCE_LOGPS = Step(
     make=_reference,
     reads=LEARNED.plus(
         Reads(
-            settings=("training.max_length", "training.too_long", "training.micro_tokens"),
+            settings=(
+                "training.max_length",
+                "training.too_long",
+                "training.thoughts",
+                "training.micro_tokens",
+            ),
             models=("policy",),
         )
     ),

@@ -129,6 +129,7 @@ EVALUATIONS = Step(
             "training.beta",
             "training.max_length",
             "training.too_long",
+            "training.thoughts",
             "training.micro_tokens",
         ),
         engines=("policy",),

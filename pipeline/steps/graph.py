@@ -48,9 +48,10 @@ class Graph:
                 continue
             found.add(name)
             step = self.steps[name]
-            reads = step.reads_for(settings)
-            needs = [*_made_for_it(reads), *reads.gates]
-            waiting += [maker.name for need in needs for maker, _ in self.makers(need, settings)]
+            for reads in _reads_of_parts(step, settings):
+                needs = [*_made_for_it(reads), *reads.gates]
+                makers = [self.makers(need, settings) for need in needs]
+                waiting += [maker.name for own in makers for maker, _ in own]
             waiting += [s.name for s in self.steps.values() if step.table in s.made_beside]
         return {name for name in found if _has_parts(self.steps[name], settings)}
 
@@ -82,14 +83,14 @@ class Graph:
                 tables_.setdefault(table_of(need), set()).add(self._condition(need, settings))
         return sum(_tokens(lake, table, conditions) for table, conditions in tables_.items())
 
-    def check_order(self, settings: Settings) -> None:
-        """Checks that no step comes before itself.
+    def in_order(self, settings: Settings) -> list[Step]:
+        """All steps, each after those that come before it.
 
         Raises:
             OrchardError: one does; the message names the steps of the circle.
         """
         before = {name: self.before(step, settings) for name, step in self.steps.items()}
-        done: set[str] = set()
+        done: dict[str, Step] = {}
 
         def visit(name: str, path: tuple[str, ...]) -> None:
             if name in path:
@@ -100,10 +101,11 @@ class Graph:
             if name not in done:
                 for other in before[name]:
                     visit(other, (*path, name))
-                done.add(name)
+                done[name] = self.steps[name]
 
         for name in self.steps:
             visit(name, ())
+        return list(done.values())
 
     def _condition(self, need: Need, settings: Settings) -> str:
         own = [need.condition] if isinstance(need, Rows) else []
@@ -116,6 +118,12 @@ def _made_for_it(reads: Reads) -> Iterator[Need]:
     beside = {table_of(need) for need in (*reads.beside, *reads.uncounted)}
     wanted = {table_of(need) for need in reads.tables}
     return (n for n in needs_of(reads) if n in reads.tables or table_of(n) not in beside | wanted)
+
+
+def _reads_of_parts(step: Step, settings: Settings) -> list[Reads]:
+    """What each part reads: what one reads as it is, another may need to be made."""
+    parts = step.parts(settings) if step.parts else [None]
+    return [step.reads_for(settings, part) for part in parts]
 
 
 def _reads_of_any_profile(step: Step, settings: Settings) -> Reads:

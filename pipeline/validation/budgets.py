@@ -20,6 +20,7 @@ SETTINGS = (
     "validation.common_prompts",
     "training.patience",
     "training.loss",
+    "training.thoughts",
     "variants",
 )
 
