@@ -12,7 +12,10 @@ from assets.steps import GRAPH
 from pipeline import config
 from pipeline.engine.room import EngineRoom
 from pipeline.steps import RunContext
+from pipeline.steps.code import code_version
 from pipeline.store import Lake
+from pipeline.training.older import keep_policies
+from pipeline.training.once import TRAINER
 from pipeline.verify import code
 
 
@@ -33,6 +36,7 @@ class Run(dg.ConfigurableResource[Any]):
         home, settings = config.home(), config.load(self.profile or None)
         code.use(settings.sandbox)
         with Lake(home) as lake:
+            keep_policies(lake, home, code_version(TRAINER))
             room = EngineRoom(settings, home)
             run_id = context.run_id or ""
             self._context = RunContext(settings, lake, room, home, run_id, GRAPH)

@@ -17,12 +17,11 @@ from pipeline.preferences.registry import registry, variant
 from pipeline.steps import Inputs, Reads, Rows, Step, StepResult
 from pipeline.steps.code import code_version
 from pipeline.steps.rejects import reject_rows
-from pipeline.training.once import FOLDER, Row, Training, train_once
+from pipeline.training.once import FOLDER, TRAINER, Row, Training, train_once
 from pipeline.training.rationales import attach
 from pipeline.validation import budgets
 from pipeline.validation.standing import basis_of, remember, remembered, stand
 
-TRAINER = "pipeline.training.loop"
 LEARNED = Reads(beside=("preferences", "preference_lists", "unpaired"), settings=budgets.SETTINGS)
 
 

@@ -6,6 +6,7 @@ import duckdb
 import polars as pl
 
 from pipeline import tables
+from pipeline.store import migrations
 from pipeline.store.database import Database
 
 LOG = """
@@ -30,13 +31,16 @@ def ensure(database: Database) -> None:
     have: dict[str, set[str]] = {}
     for table, column in found.iter_rows():
         have.setdefault(table, set()).add(column)
-    ddl = [] if "commit_log" in have else [LOG, COMMITS, RELEASES]
+    new = "commit_log" not in have
+    ddl = [LOG, COMMITS, RELEASES] if new else []
+    ddl += [] if "formats" in have else [migrations.FORMATS]
     for table in tables.TABLES:
         missing = [column for column in tables.TABLES[table].column_names() if column not in have.get(table, set())]
         if missing:
             ddl += _statements(table, _types(database, table), missing, exists=table in have)
     if ddl:
-        _make(database, ddl, new="commit_log" not in have)
+        _make(database, ddl, new=new)
+    migrations.start(database) if new else migrations.migrate(database)
 
 
 def conform(table: str, frame: pl.DataFrame) -> pl.DataFrame:

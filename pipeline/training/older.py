@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.store.reader import Reader
+
 NOTE = "policies/same-code.json"  # of the data folder
 # Training settings of format 1; a later one counts where it is not what it was without it.
 FORMAT_1 = (
@@ -41,11 +43,24 @@ def older_codes(home: Path, code: str) -> list[str]:
         return []
 
 
-def note_same_code(home: Path, code: str, older: Sequence[str]) -> None:
-    """Writes down, at the migration of a home, that today's code trains what the older code did.
+def keep_policies(lake: Reader, home: Path, code: str) -> None:
+    """Lets the policies of a home that was migrated stand for what today's code would train.
 
-    The code itself is the same then; only the way in which its version is found has changed.
+    Called when a run opens. The trainer is the same; only the way its version is found changed.
     """
+    moved = lake.sql("SELECT min(since) AS since FROM formats WHERE number > 1").item()
+    first = lake.sql("SELECT min(number) AS number FROM formats").item()
+    if first != 1 or (home / NOTE).exists():
+        return
+    query = """
+        SELECT DISTINCT code_version FROM commits
+        WHERE "table" = 'training_runs' AND finished_at < $moved
+    """
+    older = lake.sql(query, {"moved": moved})["code_version"].to_list()
+    _note_same_code(home, code, older)
+
+
+def _note_same_code(home: Path, code: str, older: Sequence[str]) -> None:
     note = home / NOTE
     note.parent.mkdir(parents=True, exist_ok=True)
     draft = note.with_name(f"{note.name}.tmp")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, object]
 FOLDER = "policies"  # of the data folder
+TRAINER = "pipeline.training.loop"  # whose code, with all that it imports, makes a policy
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The graph of declarations is the graph of what steps really read, in a run of all families."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +8,8 @@ import pytest
 from assets.steps import GRAPH
 from pipeline.config import Settings
 from pipeline.config.section import Section
-from pipeline.steps import RunContext, Step, run_step
+from pipeline.steps import RunContext, Step, recipe, run_step
 from pipeline.steps import code as codes
-from pipeline.steps import recipe
 from pipeline.steps.declared import Reads, table_of
 from pipeline.steps.inputs import needs_of
 from pipeline.steps.narrowed import UNCOUNTED

@@ -13,7 +13,7 @@ from pipeline import config
 from pipeline.engine.base import Completion, Prompt, Sampling
 from pipeline.engine.model import Model
 from pipeline.ids import unit_for
-from pipeline.steps import RunContext, Step, run_step
+from pipeline.steps import RunContext, run_step
 from pipeline.store import Lake
 from tests.scripted import ScriptedEngine
 from tests.training.toy import save_llama
