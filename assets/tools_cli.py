@@ -48,7 +48,7 @@ def import_(
 def _say(origin: str, layout: str, said: str, reasons: list[tuple[str, int]], replaced: str | None) -> None:
     """What came of a file: what it was taken for, counts, what it replaced, and why rows were left out."""
     lines = [f"recognised: {layout}", f"{origin}: {said}"]
-    lines += [f"  {n} x {reason}" for reason, n in reasons]
+    lines += [f"  left out {n} x {reason}" for reason, n in reasons]
     lines += [f"  replaces {replaced} of an earlier {origin}"] if replaced else []
     for line in lines:
         console.print(line, markup=False, highlight=False)
@@ -64,11 +64,11 @@ def import_code(
     from assets.importing import bring_code
 
     found = bring_code(path, name)
-    pairs = sum(found.methods.values())
-    said = f"{pairs} pairs of code, {found.tested} with tests, {found.rejected} rejected rows, {found.repeated} repeats"
+    pairs = ", ".join(f"{n} {method}" for method, n in found.methods.items())
+    said = (
+        f"pairs of code: {pairs}; {found.tested} with tests, {found.rejected} rejected rows, {found.repeated} repeats"
+    )
     _say(found.origin, found.layout, said, found.reasons, f"{found.replaced} pairs" if found.replaced else None)
-    for method, n in found.methods.items():
-        console.print(f"  {n} x {method}", markup=False)
 
 
 @app.command()

@@ -7,13 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import OrchardError
+
 Values = dict[str, Any]
 EACH = "*"  # every item of a list
 
 
 def beside(path: str, folder: Path) -> str:
-    """A path as seen from a folder; absolute ones and those of the home folder stay."""
-    return str(folder.resolve() / Path(path).expanduser())
+    """A path as seen from a folder; absolute ones and those of the home folder stay, and so does none at all.
+
+    Raises:
+        OrchardError: the home folder of a user that does not exist.
+    """
+    try:
+        return str(folder.resolve() / Path(path).expanduser()) if path else path
+    except RuntimeError as error:
+        raise OrchardError(f"path {path!r}: no such user: write the whole path") from error
 
 
 def _dotted(name: str, folder: Path) -> str:

@@ -61,7 +61,7 @@ def read_votes(
 def checked(
     frame: pl.DataFrame, *, known: Collection[str] | None = None, duplicates: Duplicates = "error"
 ) -> tuple[pl.DataFrame, Value, list[Reject]]:
-    """The rows of `read_votes` that are votes, as pair_id, voter_id, order and value; what a value is; and the others.
+    """The rows of `read_votes` that are votes, as pair_id, voter_id, order, value and row_id; what a value is; others.
 
     Raises:
         OrchardError: see `read_votes`.
@@ -102,7 +102,7 @@ def _sorted_out(
         Reject("pair_votes", "read votes", row.pop("row_id") or row["pair_id"], str(row.pop("reason")), row)
         for row in faulty
     ]
-    good = _faulty(rows, value, known, keep=True).drop("reason", "said", "row_id")
+    good = _faulty(rows, value, known, keep=True).drop("reason", "said")
     _refuse_duplicates(good, duplicates)
     return good, value, rejects
 
