@@ -179,8 +179,12 @@ def _judgebench(row: Row) -> Row:
 
 def _annotators(rows: Rows, origin: str) -> tuple[Rows, list[Reject]]:
     """PandaLM's rows once for each annotator, named as the judge; a row without any stays one."""
-    named = [(number, row, [name for name in ANNOTATORS if not cells.is_blank(row.get(name))]) for number, row in rows]
-    return [(number, {**row, "judge_id": name}) for number, row, names in named for name in names or (None,)], []
+    found: list[tuple[int, Row]] = []
+    for number, row in rows:
+        names = [name for name in ANNOTATORS if not cells.is_blank(row.get(name))]
+        others = cells.other_columns(row, PANDALM | PANDALM_KNOWS)
+        found += [(number, {**row, cells.OTHERS: others, "judge_id": name}) for name in names or (None,)]
+    return found, []
 
 
 def _pandalm(row: Row) -> Row:
@@ -203,11 +207,9 @@ def _pandalm(row: Row) -> Row:
 
 
 def _asked(row: Row) -> str | None:
-    """An instruction and, below it, the input that it speaks of, where the row has one."""
-    instruction = cells.text(row.get("instruction"), "instruction")
-    if not cells.text(row.get("input"), "input"):
-        return instruction
-    return f"{row['instruction']}\n\n{row['input']}" if instruction else None
+    """An instruction and, below it, the input that it speaks of; one alone where the row lacks the other."""
+    names = [name for name in ("instruction", "input") if cells.text(row.get(name), name)]
+    return "\n\n".join(row[name] for name in names) or None
 
 
 def _unknown(columns: Sequence[str], origin: str) -> str:
@@ -242,6 +244,8 @@ OWN_COLUMNS = _columns(
     "first_id second_id judge_id p_first verdict first_score second_score criterion label first_policy second_policy "
     "prompt first second"
 )
+PANDALM = _columns("instruction response1 response2 annotator1")
+PANDALM_KNOWS = _columns("input annotator2 annotator3 cmp_key")
 LAYOUTS = (
     Layout(
         OURS,
@@ -275,9 +279,9 @@ LAYOUTS = (
     ),
     Layout(
         "PandaLM",
-        _forms("instruction response1 response2 annotator1"),
+        (PANDALM,),
         _pandalm,
-        knows=_columns("input annotator2 annotator3 cmp_key judge_id"),
+        knows=PANDALM_KNOWS,
         spread=_annotators,
     ),
     Layout("TRL, with a prompt", _forms("prompt chosen rejected"), trl.explicit, refuses=_columns("label")),

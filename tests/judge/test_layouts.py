@@ -126,6 +126,7 @@ def test_an_input_belongs_to_its_instruction() -> None:
     assert only(row)["messages"] == [{"role": "user", "content": "Translate to French.\n\ndog"}]
     for blank in ("", None, math.nan):
         assert only({**row, "input": blank})["messages"] == [{"role": "user", "content": "Translate to French."}]
+        assert only({**row, "instruction": blank})["messages"] == [{"role": "user", "content": "dog"}]
 
 
 def forms(number: int) -> list[Any]:
@@ -208,6 +209,22 @@ def test_what_is_no_text_is_a_reject_in_every_layout(name: str, value: Any) -> N
     for column in texts:
         found = take(ROWS[name], {**ROWS[name], column: value})
         assert [reject.row_id for reject in found.rejects] == ["f.jsonl row 2"], column
+
+
+def test_what_nobody_said_and_what_contradicts_itself_is_a_reject() -> None:
+    good = ROWS["our own columns"]
+    row = {**good, "first": "Pear."}
+    found = take(good, {**row, "p_first": 0.9}, {**row, "judge_id": "j", "p_first": 0.9, "verdict": "B>A"})
+    assert [reject.reason for reject in found.rejects] == [
+        "p_first without a judge_id: nobody said it",
+        "its p_first and its verdict contradict each other",
+    ]
+
+
+def test_a_column_that_pandalms_annotators_are_named_by_is_kept_as_any_other() -> None:
+    kept = take({**ROWS["PandaLM"], "judge_id": "gpt4"})
+    assert set(kept.votes["judge_id"]) == {"annotator1"}
+    assert json.loads(kept.pairs["metadata"][0]) == {"judge_id": "gpt4"}
 
 
 def test_trls_shapes_say_the_same() -> None:
