@@ -37,6 +37,7 @@ MEANING = frozenset(
         "system_prompt", "system_message", "context", "contexts", "history", "tools", "functions",
     }
 )  # fmt: skip
+BROKEN = "(broken line)"  # in place of columns: why a line of a file is no row
 OTHERS = "(other columns)"  # where a row made of several keeps the columns that no layout reads
 REPEAT = ": the first one counts"  # ends the reason of a row that is dropped as a repeat
 
@@ -84,12 +85,14 @@ def rows_left_out(reasons: Iterable[tuple[str | None, str]]) -> tuple[int, int]:
     return len({row for row, reason in found if not is_repeat(reason)}), len(repeats)
 
 
-def check_characters(row: Mapping[str, Any]) -> None:
-    """Refuse a row with half of a character, which JSON can carry and UTF-8 cannot.
+def check_row(row: Mapping[str, Any]) -> None:
+    """Refuse a line that is no row, and half of a character, which JSON can carry and UTF-8 cannot.
 
     Raises:
-        BadRow: which column holds it, and its escape.
+        BadRow: why the line cannot be read; or which column holds the half, and its escape.
     """
+    if BROKEN in row:
+        raise BadRow(row[BROKEN])
     for name, value in row.items():
         if half := _half(name):
             raise BadRow(f"the name of a column holds half of a character ({half})")
@@ -127,7 +130,7 @@ def text(value: Any, name: str) -> str | None:
         return None
     if not isinstance(value, str):
         raise BadRow(f"{name} holds {kind_of(value)}, not text")
-    check_characters({name: value})
+    check_row({name: value})
     return value.strip()
 
 

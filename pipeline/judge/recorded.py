@@ -96,7 +96,7 @@ def read(rows: Iterable[tuple[int, Row]], columns: list[str], origin: str, names
 
 def _read_row(raw: Row, layout: Layout, place: tuple[str, str], names: Names) -> Read:
     """The pair and the votes of a row, by its file and its place in it."""
-    cells.check_characters(raw)
+    cells.check_row(raw)
     row = {} if layout.read is None else layout.read(raw)
     pair, shown_first = _pair(row, place, names)
     more = raw[cells.OTHERS] if cells.OTHERS in raw else cells.other_columns(raw, layout.columns)

@@ -163,7 +163,7 @@ def _read_vote(row_id: str | None, row: cells.Row, value: str) -> cells.Row:
 
 
 def _vote(row: cells.Row, value: str) -> cells.Row:
-    cells.check_characters(row)
+    cells.check_row(row)
     pair_id, voter_id, order = (cells.identifier(row.get(name), name) for name in ("pair_id", "voter_id", "order"))
     named = {"pair_id": pair_id, "voter_id": voter_id or UNKNOWN, "order": order or ""}
     if value == "margin" and "margin" not in row:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.cells import BadRow, check_characters, kind_of
+from pipeline.cells import BadRow, check_row, kind_of
 from pipeline.config import PoolSettings
 from pipeline.errors import OrchardError, with_cause
 from pipeline.prompts import files
@@ -95,7 +95,7 @@ def _misfit(folder: Path) -> str | None:
 def _check(row: dict[str, Any], where: str, known: dict[str, tuple[str, str]]) -> None:
     """Refuse a row with half of a character, or with another kind in a column than an earlier row has."""
     try:
-        check_characters(row)
+        check_row(row)
     except BadRow as bad:
         raise BadRow(f"{where}: {bad}: mend or remove that row") from bad
     for column, value in row.items():

@@ -57,12 +57,14 @@ def from_rows(pool: PoolSettings, name: str, rows: Iterator[tuple[int, dict[str,
 
 
 def _answered(pool: PoolSettings, where: str, row: dict[str, Any]) -> Record:
+    if cells.BROKEN in row:
+        raise BadRow(row[cells.BROKEN])
     answer = row.get(pool.answer_column) if answer_is_needed(pool) else None
     return Record(where, row.get(pool.prompt_column), answer)
 
 
 def _code_record(pool: PoolSettings, where: str, row: dict[str, Any]) -> Record:
-    cells.check_characters(row)
+    cells.check_row(row)
     for column in CODE_TEXTS:
         cells.text(row.get(column), f"column {column!r}")
     answer, metadata = code.task_of({name: cells.plain(value) for name, value in row.items()})
@@ -80,7 +82,7 @@ def check_columns(pool: PoolSettings, name: str, present: list[str]) -> None:
 
 def _instructed(pool: PoolSettings, where: str, row: dict[str, Any]) -> Record:
     """A row in IFEval's form: a prompt, names of instructions, and their arguments."""
-    cells.check_characters(row)
+    cells.check_row(row)
     metadata = to_json({column: row.get(column) for column in INSTRUCTION_COLUMNS})
     return Record(where, row.get(pool.prompt_column), "all", instructions.write(instructions.read(metadata)))
 

@@ -91,7 +91,7 @@ def read_turns(value: Any, name: str) -> Messages:
 
 
 def _read_turn(turn: Mapping[str, Any], where: str) -> dict[str, str]:
-    cells.check_characters({where: dict(turn)})
+    cells.check_row({where: dict(turn)})
     role = turn["role"]
     if role not in ROLES:
         raise BadRow(f"{where} has the role {str(role)[:40]!r}: only {', '.join(ROLES)} are read")

@@ -84,7 +84,7 @@ def read(path: Path, limit: int | None = None) -> tuple[list[Labelled], list[Rej
 
 
 def _solutions(number: int, row: Row) -> list[Labelled]:
-    cells.check_characters(row)
+    cells.check_row(row)
     if "label" in row:
         steps = _steps(row, "steps")
         label = _index(row["label"])
