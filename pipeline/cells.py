@@ -8,7 +8,8 @@ column's kind is a reject with a reason, and nothing is turned into text or numb
 - An id is a text or a whole number.
 - A number is an integer, a float, a decimal, or a text that writes one; true and false are none.
 - A label is the same label in every form that tools write it in: 1, 1.0, "1" and "1.0".
-- An answer keeps its meaning: dates as ISO 8601, decimals with their digits, whole floats as integers.
+- An answer keeps its meaning: dates as ISO 8601, decimals with their digits, whole floats as
+  integers.
 
 All errors that a row can cause end in `attempt`.
 """
@@ -52,7 +53,7 @@ class BadRow(Exception):
 
 
 def attempt(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What a reader, verifier or renderer makes of a row: the one place where a row's errors are caught.
+    """What a reader or verifier makes of a row: the one place where a row's errors are caught.
 
     Raises:
         BadRow: whatever went wrong with the row, in one line.
@@ -183,7 +184,9 @@ def share(value: Any, name: str) -> float | None:
 
 
 def label(value: Any, name: str) -> str | None:
-    """A label as one text for each meaning: "1" for 1, 1.0 and "1.0"; "true" for true; words in lower case.
+    """A label as one text for each meaning: "1" for 1, 1.0 and "1.0", "true" for true.
+
+    Words are in lower case; null where it is absent or blank.
 
     Raises:
         BadRow: a list, a struct, a date: nothing that is a label.
@@ -201,7 +204,7 @@ def label(value: Any, name: str) -> str | None:
 
 
 def answer(value: Any, name: str) -> str | None:
-    """A reference answer as text that keeps its meaning; null where it is absent, and perhaps empty.
+    """A reference answer as text that keeps its meaning; null where absent, and perhaps empty.
 
     Raises:
         BadRow: a list, a struct, bytes: nothing that is one answer.
@@ -225,7 +228,7 @@ def other_columns(row: Mapping[str, Any], known: Iterable[str]) -> Row:
 
 
 def unread_meaning(rows: Rows, known: Iterable[str], more: frozenset[str] = frozenset()) -> list[str]:
-    """Columns with contents that say what was asked, or one of `more`, and that a layout does not know."""
+    """Columns with contents that say what was asked, or are in `more`, and that no layout knows."""
     names = (MEANING | more) - set(known)
     return sorted({name for _, row in rows for name in names & row.keys() if not is_blank(row[name])})
 

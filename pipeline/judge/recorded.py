@@ -101,7 +101,7 @@ def _read_row(raw: Row, layout: Layout, place: tuple[str, str], names: Names) ->
     pair, shown_first = _pair(row, place, names)
     more = raw[cells.OTHERS] if cells.OTHERS in raw else cells.other_columns(raw, layout.columns)
     graded = grade(row.get("label"))
-    if graded not in (None, 0.0, 0.5, 1.0):  # the label says which side is better, and not how much
+    if graded is not None and ">" in row["label"]:  # the label says which side is better, and not how much
         more = {**more, "grade": graded if shown_first == pair["first_id"] else 1 - graded}
     pair["metadata"] = to_json(more) if more else None
     return pair, _votes(row, pair, shown_first, place[1])

@@ -61,7 +61,9 @@ def read_votes(
 def checked(
     frame: pl.DataFrame, *, known: Collection[str] | None = None, duplicates: Duplicates = "error"
 ) -> tuple[pl.DataFrame, Value, list[Reject]]:
-    """The rows of `read_votes` that are votes, as pair_id, voter_id, order, value and row_id; what a value is; others.
+    """The votes among the rows of `read_votes`; what a value is; the other rows.
+
+    Columns: pair_id, voter_id, order, value and row_id.
 
     Raises:
         OrchardError: see `read_votes`.
@@ -122,7 +124,7 @@ def _value_column(columns: Sequence[str]) -> Value:
 
 
 def _is_typed(frame: pl.DataFrame, value: str) -> bool:
-    """Whether every column has its kind already, as in tables of ours: then no cell needs to be read."""
+    """Whether every column has its kind already, as in tables of ours."""
     names = [name for name in ("pair_id", "voter_id", "order") if name in frame.columns]
     has_numbers = value in frame.columns and frame.schema[value].is_numeric()
     return has_numbers and all(frame.schema[name] in (pl.String, pl.Null) for name in names)

@@ -68,7 +68,7 @@ def _json(path: Path) -> tuple[list[Row], list[str]]:
 
 
 def _jsonl(path: Path) -> tuple[list[Row], list[str]]:
-    """The rows of a file with one a line; a line that is none among others says why, for a reject."""
+    """The rows of a file with one a line; a line that is none says why, for a reject."""
     rows: list[Row] = []
     for number, line in enumerate(_lines(path), start=1):
         if line.strip():

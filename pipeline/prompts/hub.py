@@ -52,7 +52,7 @@ def _load(pool: PoolSettings, path: str) -> Any:
 
 
 def _split(pool: PoolSettings, data: Any) -> Any:
-    """The pool's split of a saved data set, with the same notation as for files: train, train[:10], train+test."""
+    """The pool's split of a saved data set, written as for files: train, train[:10], train+test."""
     import datasets
 
     if not isinstance(data, datasets.DatasetDict):
@@ -77,7 +77,7 @@ def _end(part: Any, data: Any) -> int:
 
 
 def _misfit(folder: Path) -> str | None:
-    """What is wrong with the files of a folder: a row that cannot be read, or two kinds in one column; null: nothing.
+    """What is wrong with a folder's files: a bad row, or two kinds in one column; null: nothing.
 
     The library that loads them names neither file nor row.
     """
@@ -93,7 +93,7 @@ def _misfit(folder: Path) -> str | None:
 
 
 def _check(row: dict[str, Any], where: str, known: dict[str, tuple[str, str]]) -> None:
-    """Refuse a row with half of a character, or with another kind in a column than an earlier row has."""
+    """Refuse a row that cannot be read, or with another kind in a column than an earlier row."""
     try:
         check_row(row)
     except BadRow as bad:

@@ -177,7 +177,7 @@ def test_a_graded_verdict_keeps_its_grade_in_order() -> None:
     assert [votes_of(word, "tie")["Apple."] for word in ("second", "tie", "first", "[[A]]")] == [0, 0.5, 1, 1]
 
 
-@pytest.mark.parametrize(("label", "grade"), [("A>B", 0.75), ("A>>B", None), ("first", None), ("B>A", 0.25)])
+@pytest.mark.parametrize(("label", "grade"), [("A>B", 0.75), ("A>>B", 1.0), ("first", None), ("B>A", 0.25)])
 def test_a_graded_label_says_which_side_and_its_metadata_how_much(label: str, grade: float | None) -> None:
     pair = only({**ROWS["our own columns"], "label": label})
     assert better(pair) == float(label[0] in "Af")
