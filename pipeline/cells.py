@@ -8,7 +8,8 @@ column's kind is a reject with a reason, and nothing is turned into text or numb
 - An id is a text or a whole number.
 - A number is an integer, a float, a decimal, or a text that writes one; true and false are none.
 - A label is the same label in every form that tools write it in: 1, 1.0, "1" and "1.0".
-- An answer keeps its meaning: dates as ISO 8601, decimals with their digits, whole floats as integers.
+- An answer keeps its meaning: dates as ISO 8601, decimals with their digits, whole floats as
+  integers.
 
 All errors that a row can cause end in `attempt`.
 """
@@ -37,6 +38,7 @@ MEANING = frozenset(
         "system_prompt", "system_message", "context", "contexts", "history", "tools", "functions",
     }
 )  # fmt: skip
+BROKEN = "(broken line)"  # in place of columns: why a line of a file is no row
 OTHERS = "(other columns)"  # where a row made of several keeps the columns that no layout reads
 REPEAT = ": the first one counts"  # ends the reason of a row that is dropped as a repeat
 
@@ -51,7 +53,7 @@ class BadRow(Exception):
 
 
 def attempt(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What a reader, verifier or renderer makes of a row: the one place where a row's errors are caught.
+    """What a reader or verifier makes of a row: the one place where a row's errors are caught.
 
     Raises:
         BadRow: whatever went wrong with the row, in one line.
@@ -84,12 +86,14 @@ def rows_left_out(reasons: Iterable[tuple[str | None, str]]) -> tuple[int, int]:
     return len({row for row, reason in found if not is_repeat(reason)}), len(repeats)
 
 
-def check_characters(row: Mapping[str, Any]) -> None:
-    """Refuse a row with half of a character, which JSON can carry and UTF-8 cannot.
+def check_row(row: Mapping[str, Any]) -> None:
+    """Refuse a line that is no row, and half of a character, which JSON can carry and UTF-8 cannot.
 
     Raises:
-        BadRow: which column holds it, and its escape.
+        BadRow: why the line cannot be read; or which column holds the half, and its escape.
     """
+    if BROKEN in row:
+        raise BadRow(row[BROKEN])
     for name, value in row.items():
         if half := _half(name):
             raise BadRow(f"the name of a column holds half of a character ({half})")
@@ -127,7 +131,7 @@ def text(value: Any, name: str) -> str | None:
         return None
     if not isinstance(value, str):
         raise BadRow(f"{name} holds {kind_of(value)}, not text")
-    check_characters({name: value})
+    check_row({name: value})
     return value.strip()
 
 
@@ -180,7 +184,9 @@ def share(value: Any, name: str) -> float | None:
 
 
 def label(value: Any, name: str) -> str | None:
-    """A label as one text for each meaning: "1" for 1, 1.0 and "1.0"; "true" for true; words in lower case.
+    """A label as one text for each meaning: "1" for 1, 1.0 and "1.0", "true" for true.
+
+    Words are in lower case; null where it is absent or blank.
 
     Raises:
         BadRow: a list, a struct, a date: nothing that is a label.
@@ -198,7 +204,7 @@ def label(value: Any, name: str) -> str | None:
 
 
 def answer(value: Any, name: str) -> str | None:
-    """A reference answer as text that keeps its meaning; null where it is absent, and perhaps empty.
+    """A reference answer as text that keeps its meaning; null where absent, and perhaps empty.
 
     Raises:
         BadRow: a list, a struct, bytes: nothing that is one answer.
@@ -222,7 +228,7 @@ def other_columns(row: Mapping[str, Any], known: Iterable[str]) -> Row:
 
 
 def unread_meaning(rows: Rows, known: Iterable[str], more: frozenset[str] = frozenset()) -> list[str]:
-    """Columns with contents that say what was asked, or one of `more`, and that a layout does not know."""
+    """Columns with contents that say what was asked, or are in `more`, and that no layout knows."""
     names = (MEANING | more) - set(known)
     return sorted({name for _, row in rows for name in names & row.keys() if not is_blank(row[name])})
 

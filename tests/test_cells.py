@@ -105,9 +105,9 @@ def test_half_of_a_character_is_refused_by_its_escape_wherever_it_stands(before:
     escape = re.escape(f"(\\u{ord(half):04x})")
     for row in ({"c": text}, {"c": [{"content": [text]}]}, {"c": {text: 1}}):
         with pytest.raises(BadRow, match=f"^c holds half of a character {escape}$"):
-            cells.check_characters(json.loads(json.dumps(row)))
+            cells.check_row(json.loads(json.dumps(row)))
     with pytest.raises(BadRow, match="name of a column"):
-        cells.check_characters({text: 1})
+        cells.check_row({text: 1})
     with pytest.raises(BadRow):
         cells.text(text, "c")
 
@@ -116,7 +116,7 @@ def test_half_of_a_character_is_refused_by_its_escape_wherever_it_stands(before:
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_every_other_text_is_taken_and_only_stripped(text: str) -> None:
     assert cells.text(text, "c") == text.strip()
-    cells.check_characters({text: text})
+    cells.check_row({text: text})
 
 
 def errors() -> list[Exception]:

@@ -7,15 +7,16 @@ from pathlib import Path
 import polars as pl
 
 from pipeline import config, tables
-from pipeline.cells import Rows
+from pipeline.cells import Rows, other_columns
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
-from pipeline.judge.layouts import VOTES, recognise
+from pipeline.judge.layouts import LAYOUTS, VOTES, recognise
 from pipeline.noise.calibrate import calibrate
 from pipeline.noise.reliability import one_coin
 from pipeline.noise.votes import Duplicates, checked_rows, read_votes
 from pipeline.prompts.files import read
 from pipeline.prompts.origins import known_imports, origin_of, remember
+from pipeline.prompts.record import to_json
 from pipeline.steps.rejects import reject_rows
 from pipeline.store import Commit, Lake
 
@@ -63,7 +64,7 @@ def bring_votes(path: Path, duplicates: Duplicates, name: str | None = None) -> 
         before = lake.read(TABLE).filter(pl.col("origin") == origin.name).height
         commit = Commit(f"import {origin.name}")
         partition = {"origin": origin.name}
-        found = _rows(good, value, known, origin.name)
+        found = _rows(good.with_columns(_metadata(good, rows, origin.name)), value, known, origin.name)
         lake.write(TABLE, found, commit, partition=partition, rejects=reject_rows(rejects))
         remember(lake, TABLE, origin, VOTES)
     votes, _ = read_votes(good.rename({"value": value}), duplicates=duplicates)
@@ -71,6 +72,14 @@ def bring_votes(path: Path, duplicates: Duplicates, name: str | None = None) -> 
     voters = one_coin(calibrate(votes)).voters
     pairs = good["pair_id"].n_unique()
     return BroughtVotes(good.height, pairs, len(rejects), reasons, voters, origin.name, before)
+
+
+def _metadata(good: pl.DataFrame, rows: Rows, origin: str) -> pl.Series:
+    """What the file says of each vote besides."""
+    known = next(layout for layout in LAYOUTS if layout.name == VOTES).columns
+    others = {f"{origin} row {number}": other_columns(row, known) for number, row in rows}
+    written = [to_json(others[row_id]) if others[row_id] else None for row_id in good["row_id"]]
+    return pl.Series("metadata", written, pl.String)
 
 
 def _rows(good: pl.DataFrame, value: str, known: pl.DataFrame, origin: str) -> pl.DataFrame:

@@ -66,7 +66,7 @@ def _say(
 ) -> None:
     """What came of a file: what it was taken for, counts, what it replaced, and why rows were left out."""
     lines = [f"recognised: {layout}", f"{origin}: {said}"]
-    lines += [f"  {n} x {reason}" for reason, n in reasons]
+    lines += [f"  left out {n} x {reason}" for reason, n in reasons]
     lines += [f"  replaces {replaced} of an earlier {origin}"] if replaced else []
     for line in lines:
         console.print(line, markup=False, highlight=False)
@@ -84,17 +84,11 @@ def import_code(
     from assets.cli.importing import bring_code
 
     found = bring_code(path, name)
-    pairs = sum(found.methods.values())
-    said = f"{pairs} pairs of code, {found.tested} with tests, {found.rejected} rejected rows, {found.repeated} repeats"
-    _say(
-        found.origin,
-        found.layout,
-        said,
-        found.reasons,
-        f"{found.replaced} pairs" if found.replaced else None,
+    pairs = ", ".join(f"{n} {method}" for method, n in found.methods.items())
+    said = (
+        f"pairs of code: {pairs}; {found.tested} with tests, {found.rejected} rejected rows, {found.repeated} repeats"
     )
-    for method, n in found.methods.items():
-        console.print(f"  {n} x {method}", markup=False)
+    _say(found.origin, found.layout, said, found.reasons, f"{found.replaced} pairs" if found.replaced else None)
 
 
 @app.command()

@@ -1,23 +1,32 @@
 """Paths in a profile: every one of them is relative to the profile's own folder.
 
-So a profile means the same files from wherever it is loaded: the command line, the web UI, a cron job.
+So a profile means the same files from wherever it is loaded: the command line, the web UI, cron.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import OrchardError
+
 Values = dict[str, Any]
 EACH = "*"  # every item of a list
 
 
 def beside(path: str, folder: Path) -> str:
-    """A path as seen from a folder; absolute ones and those of the home folder stay."""
-    return str(folder.resolve() / Path(path).expanduser())
+    """A path as seen from a folder; absolute ones, those of a home folder and "" stay.
+
+    Raises:
+        OrchardError: the home folder of a user that does not exist.
+    """
+    try:
+        return str(folder.resolve() / Path(path).expanduser()) if path else path
+    except RuntimeError as error:
+        raise OrchardError(f"path {path!r}: no such user: write the whole path") from error
 
 
 def _dotted(name: str, folder: Path) -> str:
-    """A model's name: a path where it begins with a dot, else a hub id, a package or an absolute path."""
+    """A model's name: a path where it begins with a dot, else a hub id, a package, a whole path."""
     return beside(name, folder) if name.startswith(".") else name
 
 
@@ -45,7 +54,7 @@ PATHS: tuple[tuple[tuple[str, ...], Callable[[str, Path], str]], ...] = (
 
 
 def beside_profile(values: Values, folder: Path) -> Values:
-    """The values of a profile's file with all paths absolute; what is no setting is left for the checks."""
+    """The values of a profile's file with all paths absolute; checks of values come later."""
     for place, rule in PATHS:
         _change(values, place, rule, folder)
     for pool in _items(values.get("pools")):

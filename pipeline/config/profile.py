@@ -96,7 +96,7 @@ def load(profile: str | None = None) -> Settings:
 
 
 def _path(name: str) -> Path:
-    path = Path(name).expanduser() if name.endswith(_ENDINGS) else PROFILES / f"{name}.yaml"
+    path = Path(beside(name, Path())) if name.endswith(_ENDINGS) else PROFILES / f"{name}.yaml"
     if not path.is_file():
         raise OrchardError(f"unknown profile {name!r}: use one of {', '.join(profiles())}, or the path of a YAML file")
     return path

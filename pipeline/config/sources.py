@@ -21,9 +21,9 @@ class PoolSettings(Section):
     source: Literal["reasoning_gym", "file", "datasets"] = "reasoning_gym"
     task: str = "chain_sum"  # reasoning_gym: data set name; else a label
     params: dict[str, Any] = {}  # reasoning_gym: its configuration
-    path: str | None = None  # file: JSONL, Parquet or CSV; datasets: hub id or local folder
+    path: str | None = None  # file: JSONL, Parquet or CSV; datasets: hub id or local folder; relative to the profile
     config: str | None = None  # datasets: configuration name
-    split: str = "train"  # datasets: which split to read
+    split: str = "train"  # datasets: which split to read, or a part of one: train[:10%]
     prompt_column: str = "question"
     answer_column: str = "answer"
     verifier: str | None = None  # default: reasoning_gym for its pools, number for others

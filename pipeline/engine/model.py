@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.config import ModelSettings
 from pipeline.engine.template import with_arguments
-from pipeline.errors import OrchardError
+from pipeline.errors import OrchardError, with_cause
 from pipeline.ids import content_id
 
 LARGE = 16 << 20  # bytes from which on a file's hash is remembered
@@ -113,7 +113,7 @@ def _from_hub(name: str, revision: str | None) -> Path:
     try:
         return Path(snapshot_download(name, revision=revision))
     except Exception as error:  # the hub's client raises many kinds; each means the same to a user
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = with_cause(error)
         raise OrchardError(f"model {name!r}: not a local folder and not to be had from the hub ({reason})") from error
 
 

@@ -1,9 +1,9 @@
 """Shapes of judged pairs in files: ours, and those of public sets, brought into ours.
 
-A layout is recognised by all of a file's columns. It names those that tell it and those that it reads;
-columns of the prompt that it does not read are an error, since the pair would be judged on another
-prompt than it answers; all others are kept as the pair's metadata. Of two layouts that fit, the one
-that reads all that tells the other is taken; if neither does, nothing is guessed.
+A layout is recognised by all of a file's columns. It names those that tell it and those that it
+reads; columns of the prompt that it does not read are an error, since the pair would be judged on
+another prompt than it answers; all others are kept as the pair's metadata. Of two layouts that fit,
+the one that knows all that the other would read is taken; if neither does, nothing is guessed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,8 +15,8 @@ from pipeline.engine.base import Reject
 from pipeline.errors import OrchardError
 from pipeline.judge import scored, trl, verdicts
 
-# What a verdict says of the first response, as a probability. Graded ones keep their grade: "A>B" lies
-# halfway between a tie and "A>>B", our choice. Words without a grade say all that they can.
+# What a verdict says of the first response, as a probability. Graded ones keep their grade: "A>B"
+# lies halfway between a tie and "A>>B", our choice. Words without a grade say all that they can.
 VERDICTS = {
     **dict.fromkeys(("first", "a", "[[a]]", "a>>b", "[[a>>b]]"), 1.0),
     **dict.fromkeys(("a>b", "[[a>b]]"), 0.75),
@@ -37,10 +37,10 @@ class Layout:
     Args:
         name: what people call it.
         forms: sets of columns; each alone tells the layout.
-        read: brings a row into our columns; null: the file holds votes by pair id, see noise/votes.py.
+        read: brings a row into our columns; null: the file holds votes, see noise/votes.py.
         knows: what it reads besides.
         keeps: what it knows and does not read: kept as metadata.
-        refuses: what says something else of the pair than the layout does, besides columns of the prompt.
+        refuses: what says something else of the pair than the layout does.
         spread: brings rows that hold several judgements, or less than one, to one a row.
     """
 
@@ -74,7 +74,8 @@ def recognise(rows: Rows, columns: Sequence[str], origin: str) -> Layout:
         OrchardError: none, several, or one that does not know a column of the prompt.
     """
     judged = [verdicts.BOTH_ORDERS] if verdicts.judges(rows) else []
-    # A column without contents says nothing; where too little is left to tell, the row's fault is the better message.
+    # A column without contents says nothing. Where too little is left to tell a layout, all columns
+    # count: what the rows lack is the better message.
     spoken = {name for name in columns if any(not cells.is_blank(row.get(name)) for _, row in rows)}
     have = next((found for found in ({*spoken, *judged}, {*columns, *judged}) if _possible(found)), None)
     if have is None:
@@ -110,7 +111,7 @@ def _fitting(rows: Rows, columns: set[str], origin: str) -> list[Layout]:
 
 
 def _best(layouts: list[Layout], columns: set[str]) -> list[Layout]:
-    """Those that no other one replaces: it knows all that they would read of the file, and they not all of its."""
+    """Those without another that knows all that they would read, while they lack some of its."""
 
     def replaces(one: Layout, other: Layout) -> bool:
         return other.columns & columns <= one.known and not one.columns & columns <= other.known
@@ -124,7 +125,7 @@ def grade(value: object) -> float | None:
 
 
 def verdict(value: object) -> float:
-    """P(first is better): 1 for the first, 0 for the second, 0.5 for a tie, between them where it has a grade.
+    """P(first is better): 1 for the first, 0 for the second, 0.5 for a tie, or as graded.
 
     Raises:
         BadRow: none of these.
@@ -136,7 +137,7 @@ def verdict(value: object) -> float:
 
 
 def side(value: object, name: str = "label") -> str | None:
-    """first, second or tie for 1, 2 and 0, in whatever type they are written; null where there is none.
+    """first, second or tie for 1, 2 and 0, in whatever type; null where there is none.
 
     Raises:
         BadRow: another label.
@@ -153,7 +154,7 @@ def _llmbar(row: Row) -> Row:
 
 
 def _alpaca(row: Row) -> Row:
-    """An instruction and perhaps its input; alpaca_eval's preference runs from 1, the first, to 2, the second."""
+    """An instruction, perhaps its input; alpaca_eval's preference runs from 1 (first) to 2."""
     sides = {"first": row.get("output_1"), "second": row.get("output_2")}
     preference = cells.number(row.get("preference"), "preference")
     if preference is not None and not 1 <= preference <= 2:
@@ -179,8 +180,12 @@ def _judgebench(row: Row) -> Row:
 
 def _annotators(rows: Rows, origin: str) -> tuple[Rows, list[Reject]]:
     """PandaLM's rows once for each annotator, named as the judge; a row without any stays one."""
-    named = [(number, row, [name for name in ANNOTATORS if not cells.is_blank(row.get(name))]) for number, row in rows]
-    return [(number, {**row, "judge_id": name}) for number, row, names in named for name in names or (None,)], []
+    found: list[tuple[int, Row]] = []
+    for number, row in rows:
+        names = [name for name in ANNOTATORS if not cells.is_blank(row.get(name))]
+        others = cells.other_columns(row, PANDALM | PANDALM_KNOWS)
+        found += [(number, {**row, cells.OTHERS: others, "judge_id": name}) for name in names or (None,)]
+    return found, []
 
 
 def _pandalm(row: Row) -> Row:
@@ -203,11 +208,9 @@ def _pandalm(row: Row) -> Row:
 
 
 def _asked(row: Row) -> str | None:
-    """An instruction and, below it, the input that it speaks of, where the row has one."""
-    instruction = cells.text(row.get("instruction"), "instruction")
-    if not cells.text(row.get("input"), "input"):
-        return instruction
-    return f"{row['instruction']}\n\n{row['input']}" if instruction else None
+    """An instruction and, below it, its input; one alone where the row lacks the other."""
+    names = [name for name in ("instruction", "input") if cells.text(row.get(name), name)]
+    return "\n\n".join(row[name] for name in names) or None
 
 
 def _unknown(columns: Sequence[str], origin: str) -> str:
@@ -242,6 +245,8 @@ OWN_COLUMNS = _columns(
     "first_id second_id judge_id p_first verdict first_score second_score criterion label first_policy second_policy "
     "prompt first second"
 )
+PANDALM = _columns("instruction response1 response2 annotator1")
+PANDALM_KNOWS = _columns("input annotator2 annotator3 cmp_key")
 LAYOUTS = (
     Layout(
         OURS,
@@ -275,9 +280,9 @@ LAYOUTS = (
     ),
     Layout(
         "PandaLM",
-        _forms("instruction response1 response2 annotator1"),
+        (PANDALM,),
         _pandalm,
-        knows=_columns("input annotator2 annotator3 cmp_key judge_id"),
+        knows=PANDALM_KNOWS,
         spread=_annotators,
     ),
     Layout("TRL, with a prompt", _forms("prompt chosen rejected"), trl.explicit, refuses=_columns("label")),

@@ -35,6 +35,7 @@ from pipeline.judge.names import Names, Place
 from pipeline.prompts.record import to_json
 from pipeline.prompts.turns import read_prompt
 
+JUDGEMENTS = ("p_first", "verdict", "first_score", "second_score")
 Read = tuple[Row, list[Row]]  # a pair, and the votes on it
 
 
@@ -95,12 +96,12 @@ def read(rows: Iterable[tuple[int, Row]], columns: list[str], origin: str, names
 
 def _read_row(raw: Row, layout: Layout, place: tuple[str, str], names: Names) -> Read:
     """The pair and the votes of a row, by its file and its place in it."""
-    cells.check_characters(raw)
+    cells.check_row(raw)
     row = {} if layout.read is None else layout.read(raw)
     pair, shown_first = _pair(row, place, names)
     more = raw[cells.OTHERS] if cells.OTHERS in raw else cells.other_columns(raw, layout.columns)
     graded = grade(row.get("label"))
-    if graded not in (None, 0.0, 0.5, 1.0):  # the label says which side is better, and not how much
+    if graded is not None and ">" in row["label"]:  # the label says which side is better, and not how much
         more = {**more, "grade": graded if shown_first == pair["first_id"] else 1 - graded}
     pair["metadata"] = to_json(more) if more else None
     return pair, _votes(row, pair, shown_first, place[1])
@@ -181,12 +182,12 @@ def _votes(row: Row, pair: Row, first: str, where: str) -> list[Row]:
     if cells.identifier(row.get("judge_id"), "judge_id") is None:
         if pair["label"] is None:
             raise BadRow("neither a judge_id nor a label")
+        if said := [name for name in JUDGEMENTS if not cells.is_blank(row.get(name))]:
+            raise BadRow(f"{' and '.join(said)} without a judge_id: nobody said it")
         return []
     second = pair["second_id"] if first == pair["first_id"] else pair["first_id"]
     if cells.is_blank(row.get("first_score")) and cells.is_blank(row.get("second_score")):
-        share = cells.share(row.get("p_first"), "p_first")
-        p = verdict(row.get("verdict")) if share is None else share
-        return [_vote(row, pair, (first, second), p, where)]
+        return [_vote(row, pair, (first, second), _said(row), where)]
     given = [scored.numbers(row.get(f"{side}_score"), f"{side}_score") for side in ("first", "second")]
     p = scored.above(*given)
     means = (sum(given[0]) / len(given[0]), sum(given[1]) / len(given[1]))
@@ -194,6 +195,16 @@ def _votes(row: Row, pair: Row, first: str, where: str) -> list[Row]:
         _vote(row, pair, (first, second), p, where, means),
         _vote(row, pair, (second, first), 1 - p, where, means[::-1]),
     ]
+
+
+def _said(row: Row) -> float:
+    """P(first is better) as a probability, or as a verdict."""
+    share = cells.share(row.get("p_first"), "p_first")
+    if share is None:
+        return verdict(row.get("verdict"))
+    if not cells.is_blank(row.get("verdict")) and (share - 0.5) * (verdict(row["verdict"]) - 0.5) < 0:
+        raise BadRow("its p_first and its verdict contradict each other")
+    return share
 
 
 def _vote(

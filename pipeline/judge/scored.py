@@ -56,7 +56,7 @@ def pairs(rows: Rows, origin: str) -> tuple[Rows, list[Reject]]:
 
 def _key(row: Row) -> tuple[str, str, str]:
     """What two scores must share to be compared: prompt, judge and criterion."""
-    cells.check_characters(row)
+    cells.check_row(row)
     judge_id = cells.identifier(row.get("judge_id"), "judge_id")
     if not cells.text(row.get("response"), "response") or cells.is_blank(row.get("prompt")) or judge_id is None:
         raise BadRow("a score needs prompt, response and judge_id")

@@ -1,4 +1,4 @@
-"""Pairs as TRL writes them: chosen and rejected, with the prompt beside them or as the turns that both begin with.
+"""Pairs as TRL writes them: chosen and rejected, and a prompt or turns that both begin with.
 
 The chosen side comes first and is labelled the better one.
 """
@@ -12,7 +12,7 @@ SIDES = ("chosen", "rejected")
 
 
 def explicit(row: Row) -> Row:
-    """A row with a prompt. Sides are texts, an assistant's turn, or whole conversations that begin with the prompt.
+    """A row with a prompt. Sides are texts, an assistant's turn, or whole conversations.
 
     Raises:
         BadRow: sides of two kinds, or of another prompt.
@@ -39,7 +39,7 @@ def implicit(row: Row) -> Row:
     sides = [_side(row.get(name), name) for name in SIDES]
     (prompt, chosen), (other, rejected) = sides
     if not prompt or not other:
-        raise BadRow("the row has no prompt: give it as prompt, or as turns that chosen and rejected begin with")
+        raise BadRow("the row has no prompt: give it as prompt, or as turns that both sides begin with")
     if prompt != other:
         raise BadRow("chosen and rejected differ before their last turn: they answer different prompts")
     read_prompt(prompt, "what both sides begin with")

@@ -1,6 +1,6 @@
 """Files that hold a judge's verdicts in both orders in one row, by the pair's id: JudgeBench's outputs."""
 
-from pipeline.cells import OTHERS, BadRow, Row, Rows, attempt, check_characters, identifier, other_columns
+from pipeline.cells import OTHERS, BadRow, Row, Rows, attempt, check_row, identifier, other_columns
 from pipeline.engine.base import Reject
 
 ORDERS = {"orig", "swapped"}
@@ -27,7 +27,7 @@ def spread(rows: Rows, origin: str) -> tuple[Rows, list[Reject]]:
 
 
 def _both_orders(row: Row, names: list[str]) -> list[Row]:
-    check_characters(row)
+    check_row(row)
     pair_id = identifier(row.get("pair_id"), "pair_id")
     if pair_id is None:
         raise BadRow("no pair_id")

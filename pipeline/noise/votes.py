@@ -61,7 +61,9 @@ def read_votes(
 def checked(
     frame: pl.DataFrame, *, known: Collection[str] | None = None, duplicates: Duplicates = "error"
 ) -> tuple[pl.DataFrame, Value, list[Reject]]:
-    """The rows of `read_votes` that are votes, as pair_id, voter_id, order and value; what a value is; and the others.
+    """The votes among the rows of `read_votes`; what a value is; the other rows.
+
+    Columns: pair_id, voter_id, order, value and row_id.
 
     Raises:
         OrchardError: see `read_votes`.
@@ -102,7 +104,7 @@ def _sorted_out(
         Reject("pair_votes", "read votes", row.pop("row_id") or row["pair_id"], str(row.pop("reason")), row)
         for row in faulty
     ]
-    good = _faulty(rows, value, known, keep=True).drop("reason", "said", "row_id")
+    good = _faulty(rows, value, known, keep=True).drop("reason", "said")
     _refuse_duplicates(good, duplicates)
     return good, value, rejects
 
@@ -122,7 +124,7 @@ def _value_column(columns: Sequence[str]) -> Value:
 
 
 def _is_typed(frame: pl.DataFrame, value: str) -> bool:
-    """Whether every column has its kind already, as in tables of ours: then no cell needs to be read."""
+    """Whether every column has its kind already, as in tables of ours."""
     names = [name for name in ("pair_id", "voter_id", "order") if name in frame.columns]
     has_numbers = value in frame.columns and frame.schema[value].is_numeric()
     return has_numbers and all(frame.schema[name] in (pl.String, pl.Null) for name in names)
@@ -163,7 +165,7 @@ def _read_vote(row_id: str | None, row: cells.Row, value: str) -> cells.Row:
 
 
 def _vote(row: cells.Row, value: str) -> cells.Row:
-    cells.check_characters(row)
+    cells.check_row(row)
     pair_id, voter_id, order = (cells.identifier(row.get(name), name) for name in ("pair_id", "voter_id", "order"))
     named = {"pair_id": pair_id, "voter_id": voter_id or UNKNOWN, "order": order or ""}
     if value == "margin" and "margin" not in row:

@@ -1,4 +1,4 @@
-"""What a data set's features say of its columns: a class label is stored as an index, and means its name.
+"""What a data set's features say of its columns: a class label is an index that means its name.
 
 Features are those of the `datasets` library, as it writes them beside a data set and into Parquet
 files: {"answer": {"names": ["no", "yes"], "_type": "ClassLabel"}}.
@@ -47,7 +47,7 @@ def _has_labels(feature: Any) -> bool:
 
 
 def _named(value: Any, feature: Any) -> Any:
-    """A value with names for indexes; an index that has no name, such as -1 for no label, is absent."""
+    """A value with names for indexes; an index without a name, such as -1, is absent."""
     if value is None or not _has_labels(feature):
         return value
     if isinstance(feature, list):  # an older way to write a list of one feature

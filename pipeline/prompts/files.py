@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.cells import BROKEN
 from pipeline.config import PoolSettings
 from pipeline.errors import OrchardError, one_line
 from pipeline.prompts.features import in_parquet, with_names
@@ -67,11 +68,16 @@ def _json(path: Path) -> tuple[list[Row], list[str]]:
 
 
 def _jsonl(path: Path) -> tuple[list[Row], list[str]]:
+    """The rows of a file with one a line; a line that is none says why, for a reject."""
     rows: list[Row] = []
     for number, line in enumerate(_lines(path), start=1):
         if line.strip():
-            rows.append((number, _object(path, number, line)))
-    return rows, list(dict.fromkeys(column for _, row in rows for column in row))
+            rows.append((number, _object(line)))
+    whole = [row for _, row in rows if BROKEN not in row]
+    if rows and not whole:
+        number, row = rows[0]
+        raise OrchardError(f"{path} row {number} {row[BROKEN]}")
+    return rows, list(dict.fromkeys(column for row in whole for column in row))
 
 
 def _lines(path: Path) -> list[str]:
@@ -83,13 +89,14 @@ def _lines(path: Path) -> list[str]:
         raise OrchardError(f"{path} is not a {kind} file in UTF-8: {one_line(error)}") from error
 
 
-def _object(path: Path, number: int, line: str) -> dict[str, Any]:
+def _object(line: str) -> dict[str, Any]:
+    """A line's columns, or why it has none."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise OrchardError(f"{path} row {number} is not JSON: {one_line(error)}: mend or remove that line") from error
+        return {BROKEN: f"is not JSON: {one_line(error)}: mend or remove that line", "line": line[:500]}
     if not isinstance(value, dict):
-        raise OrchardError(f"{path} row {number} is not a JSON object with columns: mend or remove that line")
+        return {BROKEN: "is not a JSON object with columns: mend or remove that line", "line": line[:500]}
     return value
 
 

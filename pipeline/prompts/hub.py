@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.cells import kind_of
+from pipeline.cells import BadRow, check_row, kind_of
 from pipeline.config import PoolSettings
 from pipeline.errors import OrchardError, with_cause
 from pipeline.prompts import files
@@ -59,7 +59,7 @@ def _load(pool: PoolSettings, path: str) -> Any:
 
 
 def _split(pool: PoolSettings, data: Any) -> Any:
-    """The pool's split of a saved data set, with the same notation as for files: train, train[:10], train+test."""
+    """The pool's split of a saved data set, written as for files: train, train[:10], train+test."""
     import datasets
 
     if not isinstance(data, datasets.DatasetDict):
@@ -84,19 +84,30 @@ def _end(part: Any, data: Any) -> int:
 
 
 def _misfit(folder: Path) -> str | None:
-    """Which two files of a folder have a column of two kinds; null where none has."""
+    """What is wrong with a folder's files: a bad row, or two kinds in one column; null: nothing.
+
+    The library that loads them names neither file nor row.
+    """
     paths = sorted({path for ending in _READABLE for path in folder.glob(ending)}) if folder.is_dir() else []
     known: dict[str, tuple[str, str]] = {}  # column -> (kind, file)
     for path in paths:
         try:
-            rows, _ = files.read(path)
-        except OrchardError as error:
+            for number, row in files.read(path)[0]:
+                _check(row, f"{path.name} row {number}", known)
+        except (OrchardError, BadRow) as error:
             return str(error)
-        for _, row in rows:
-            for column, value in row.items():
-                if value is None:
-                    continue
-                kind, file = known.setdefault(column, (kind_of(value), path.name))
-                if kind != kind_of(value):
-                    return f"column {column!r} holds {kind} in {file} and {kind_of(value)} in {path.name}"
     return None
+
+
+def _check(row: dict[str, Any], where: str, known: dict[str, tuple[str, str]]) -> None:
+    """Refuse a row that cannot be read, or with another kind in a column than an earlier row."""
+    try:
+        check_row(row)
+    except BadRow as bad:
+        raise BadRow(f"{where}: {bad}: mend or remove that row") from bad
+    for column, value in row.items():
+        if value is None:
+            continue
+        kind, first = known.setdefault(column, (kind_of(value), where))
+        if kind != kind_of(value):
+            raise BadRow(f"column {column!r} holds {kind} in {first} and {kind_of(value)} in {where}")

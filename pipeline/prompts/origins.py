@@ -1,7 +1,8 @@
 """Which file an import came from: known by its content and its path, and not by its name alone.
 
-Every data set's file is called train.jsonl or data.parquet. So what a file brought is replaced by the
-same content, or by what lies at the same path now; another file of that name needs a name of its own.
+Every data set's file is called train.jsonl or data.parquet. So what a file brought is replaced by
+the same content, or by what lies at the same path now; another file of that name needs a name of
+its own.
 """
 
 import hashlib
@@ -43,7 +44,8 @@ def origin_of(path: Path, known: Iterable[Row], name: str | None = None) -> Orig
         name: what to call it; null: as an earlier import of this file, else the file's own name.
 
     Raises:
-        OrchardError: no such file; the name is another file's, or no UTF-8; the content has another name.
+        OrchardError: no such file; a name that is another file's, or no UTF-8; a content that has
+            another name.
     """
     if not path.is_file():
         raise OrchardError(f"no file {path} (looked for {path.resolve()})")

@@ -63,6 +63,8 @@ def from_rows(pool: PoolSettings, name: str, rows: Iterator[tuple[int, dict[str,
 
 
 def _answered(pool: PoolSettings, where: str, row: dict[str, Any]) -> Record:
+    if cells.BROKEN in row:
+        raise BadRow(row[cells.BROKEN])
     answer = row.get(pool.answer_column) if answer_is_needed(pool) else None
     return Record(where, row.get(pool.prompt_column), answer)
 
@@ -71,7 +73,7 @@ def _record_of_task(pool: PoolSettings, where: str, row: dict[str, Any]) -> Reco
     """A row from which the verifier itself makes answer and metadata."""
     judge = _verifier(pool)
     assert judge is not None
-    cells.check_characters(row)
+    cells.check_row(row)
     answer, metadata = judge.task_of({name: cells.plain(value) for name, value in row.items()})
     return Record(where, row.get(pool.prompt_column), answer, metadata)
 

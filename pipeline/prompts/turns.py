@@ -18,11 +18,12 @@ BESIDES_TEXT = (
 
 
 def messages_of(pool: PoolSettings, asked: str | Messages) -> Messages:
-    """The turns of one prompt: system, each example as a user's and an assistant's turn, and what is asked.
+    """The turns of one prompt: system, each example as two turns, and what is asked.
 
     Args:
         pool: its system turn, examples and template.
-        asked: a question, or a conversation that ends with a user's turn, which the template then shapes.
+        asked: a question, or a conversation that ends with a user's turn, which the template
+            then shapes.
 
     Raises:
         BadRow: the question is one of the examples, so its answer would be shown; two system turns.
@@ -59,7 +60,7 @@ def check_template(pool: PoolSettings) -> None:
 
 
 def read_prompt(value: Any, name: str) -> Messages | None:
-    """A prompt as turns that end with a user's: a text, or a list of turns; null where it is absent or blank.
+    """A prompt, a text or a list of turns, as turns that end with a user's; null where blank.
 
     Raises:
         BadRow: neither, or turns that cannot be a prompt.
@@ -91,7 +92,7 @@ def read_turns(value: Any, name: str) -> Messages:
 
 
 def _read_turn(turn: Mapping[str, Any], where: str) -> dict[str, str]:
-    cells.check_characters({where: dict(turn)})
+    cells.check_row({where: dict(turn)})
     role = turn["role"]
     if role not in ROLES:
         raise BadRow(f"{where} has the role {str(role)[:40]!r}: only {', '.join(ROLES)} are read")

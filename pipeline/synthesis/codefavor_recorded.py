@@ -124,7 +124,7 @@ def pairs(records: pl.DataFrame, splits: SplitSettings) -> tuple[list[Row], dict
 
 
 def _row(raw: Row, origin: str, where: str) -> Row:
-    cells.check_characters(raw)
+    cells.check_row(raw)
     found = _evol(raw) if _text(raw, "draft") else _commit(raw) if _text(raw, "reply") else _plain(raw)
     instruction, improved = found["instruction"], found["improved"]
     tests = _tests(raw, improved)

@@ -108,6 +108,7 @@ class RecordedVotes(dy.Schema):
     order = col.text("how the pair was shown to the voter; empty where unknown")
     p = col.share("P(chosen is better); null where the vote is a margin", nullable=True)
     margin = col.number("score of the chosen side less that of the rejected one; null if a probability", nullable=True)
+    metadata = col.text("JSON of the file's other columns; null: none", nullable=True)
 
 
 class NoiseTests(dy.Schema):

@@ -16,6 +16,8 @@ from typing import Any
 
 from scipy.stats import mannwhitneyu
 
+from pipeline import cells
+from pipeline.cells import BadRow, Row
 from pipeline.config import ThoughtSettings
 from pipeline.engine.base import Engine, Reject, RequestFailed, Turn
 from pipeline.engine.session import run_all
@@ -72,28 +74,31 @@ def read(path: Path, limit: int | None = None) -> tuple[list[Labelled], list[Rej
     rejects: list[Reject] = []
     for number, row in enumerate(rows[:limit]):
         try:
-            found += _solutions(number, row)
-        except (KeyError, TypeError, ValueError, OrchardError) as error:
-            what = f"column {error} is missing" if isinstance(error, KeyError) else str(error)
-            rejects.append(Reject("step_truth", "steptruth", f"row {number + 1}", what))
+            found += cells.attempt(_solutions, number, row)
+        except BadRow as bad:
+            rejects.append(Reject("step_truth", "steptruth", f"row {number + 1}", str(bad)))
     if not found:
         what = f"{rejects[0].row_id}: {rejects[0].reason}" if rejects else "no rows"
         raise OrchardError(f"{path}: {what}")
     return found, rejects
 
 
-def _solutions(number: int, row: dict[str, Any]) -> list[Labelled]:
+def _solutions(number: int, row: Row) -> list[Labelled]:
+    cells.check_row(row)
     if "label" in row:
-        steps, label = _steps(row["steps"]), row["label"]
-        if type(label) is not int or not -1 <= label < len(steps):
-            raise ValueError(f"label {label!r} is not -1 or one of the {len(steps)} steps, which count from 0")
+        steps = _steps(row, "steps")
+        label = _index(row["label"])
+        if label is None or not -1 <= label < len(steps):
+            raise BadRow(f"label {row['label']!r} is not -1 or one of the {len(steps)} steps, which count from 0")
         return [Labelled(number, _text(row, "problem"), steps, None if label == -1 else label, _answer(row))]
     if "error_steps" not in row:
-        raise ValueError("neither ProcessBench (problem, steps, label) nor PRMBench (original_process, error_steps)")
-    right, wrong = _steps(row["original_process"]), _steps(row["modified_process"])
-    if not all(type(step) is int and 1 <= step <= len(wrong) for step in row["error_steps"]):
-        raise ValueError(f"error_steps {row['error_steps']} are not among the {len(wrong)} steps, which count from 1")
-    first = min((step - 1 for step in row["error_steps"]), default=None)
+        raise BadRow("neither ProcessBench (problem, steps, label) nor PRMBench (original_process, error_steps)")
+    right, wrong = _steps(row, "original_process"), _steps(row, "modified_process")
+    labels = [_index(step) for step in row["error_steps"]]
+    errors = [step for step in labels if step is not None and 1 <= step <= len(wrong)]
+    if len(errors) < len(labels):
+        raise BadRow(f"error_steps {row['error_steps']} are not among the {len(wrong)} steps, which count from 1")
+    first = min((step - 1 for step in errors), default=None)
     answer = _answer(row)
     return [
         Labelled(number, _text(row, "original_question"), right, None, answer, pair=number),
@@ -101,28 +106,42 @@ def _solutions(number: int, row: dict[str, Any]) -> list[Labelled]:
     ]
 
 
-def _text(row: dict[str, Any], column: str) -> str:
-    if not isinstance(row[column], str):
-        raise ValueError(f"{column} is no text: {row[column]!r}")
-    return str(row[column])
+def _index(given: Any) -> int | None:
+    """A step's number in whatever type it is written; null where it is no whole number."""
+    label = cells.label(given, "label") or ""
+    return int(label) if label.removeprefix("-").isdecimal() else None
 
 
-def _answer(row: dict[str, Any]) -> str | None:
+def _needed(row: Row, column: str) -> Any:
+    if column not in row:
+        raise BadRow(f"column {column!r} is missing")
+    return row[column]
+
+
+def _text(row: Row, column: str) -> str:
+    given = _needed(row, column)
+    if not isinstance(given, str):
+        raise BadRow(f"{column} is no text: {given!r}")
+    return given
+
+
+def _answer(row: Row) -> str | None:
     """The answer as text, which a JSON number becomes; null where there is none.
 
     Raises:
         OrchardError: the verifier cannot read it.
+        BadRow: it is a list, a struct: nothing that is one answer.
     """
-    given = row.get("answer")
-    if given is None:
-        return None
-    canonical(str(given), _VERIFIER)
-    return str(given)
+    answer = cells.answer(row.get("answer"), "answer")
+    if answer is not None:
+        canonical(answer, _VERIFIER)
+    return answer
 
 
-def _steps(given: Sequence[str]) -> tuple[str, ...]:
-    if not given or isinstance(given, str) or not all(isinstance(step, str) for step in given):
-        raise ValueError("the steps are not a list of texts, or it is empty")
+def _steps(row: Row, column: str) -> tuple[str, ...]:
+    given = _needed(row, column)
+    if not isinstance(given, list) or not given or not all(isinstance(step, str) for step in given):
+        raise BadRow("the steps are not a list of texts, or it is empty")
     return tuple(given)
 
 

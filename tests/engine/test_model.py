@@ -63,5 +63,5 @@ def test_a_hub_id_that_cannot_be_fetched_is_a_clear_error(tmp_path: Path, monkey
         raise ConnectionError("no route to the hub\nsecond line")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
-    with pytest.raises(OrchardError, match=r"'some/model': not a local folder .*\(no route to the hub\)$"):
+    with pytest.raises(OrchardError, match=r"'some/model': not a local folder .*\(no route to the hub second line\)$"):
         resolve(ModelSettings(name="some/model"), tmp_path)

@@ -126,6 +126,7 @@ def test_an_input_belongs_to_its_instruction() -> None:
     assert only(row)["messages"] == [{"role": "user", "content": "Translate to French.\n\ndog"}]
     for blank in ("", None, math.nan):
         assert only({**row, "input": blank})["messages"] == [{"role": "user", "content": "Translate to French."}]
+        assert only({**row, "instruction": blank})["messages"] == [{"role": "user", "content": "dog"}]
 
 
 def forms(number: int) -> list[Any]:
@@ -176,7 +177,7 @@ def test_a_graded_verdict_keeps_its_grade_in_order() -> None:
     assert [votes_of(word, "tie")["Apple."] for word in ("second", "tie", "first", "[[A]]")] == [0, 0.5, 1, 1]
 
 
-@pytest.mark.parametrize(("label", "grade"), [("A>B", 0.75), ("A>>B", None), ("first", None), ("B>A", 0.25)])
+@pytest.mark.parametrize(("label", "grade"), [("A>B", 0.75), ("A>>B", 1.0), ("first", None), ("B>A", 0.25)])
 def test_a_graded_label_says_which_side_and_its_metadata_how_much(label: str, grade: float | None) -> None:
     pair = only({**ROWS["our own columns"], "label": label})
     assert better(pair) == float(label[0] in "Af")
@@ -208,6 +209,22 @@ def test_what_is_no_text_is_a_reject_in_every_layout(name: str, value: Any) -> N
     for column in texts:
         found = take(ROWS[name], {**ROWS[name], column: value})
         assert [reject.row_id for reject in found.rejects] == ["f.jsonl row 2"], column
+
+
+def test_what_nobody_said_and_what_contradicts_itself_is_a_reject() -> None:
+    good = ROWS["our own columns"]
+    row = {**good, "first": "Pear."}
+    found = take(good, {**row, "p_first": 0.9}, {**row, "judge_id": "j", "p_first": 0.9, "verdict": "B>A"})
+    assert [reject.reason for reject in found.rejects] == [
+        "p_first without a judge_id: nobody said it",
+        "its p_first and its verdict contradict each other",
+    ]
+
+
+def test_a_column_that_pandalms_annotators_are_named_by_is_kept_as_any_other() -> None:
+    kept = take({**ROWS["PandaLM"], "judge_id": "gpt4"})
+    assert set(kept.votes["judge_id"]) == {"annotator1"}
+    assert json.loads(kept.pairs["metadata"][0]) == {"judge_id": "gpt4"}
 
 
 def test_trls_shapes_say_the_same() -> None:

@@ -178,6 +178,35 @@ def test_a_row_that_cannot_be_read_costs_a_file_of_json_only_itself(home: Path, 
     assert rejects.height == 4
 
 
+def test_votes_of_every_type_are_read_by_one_rule_and_their_other_columns_are_kept(home: Path, tmp_path: Path) -> None:
+    """What pandas, a spreadsheet and JSON write for two people's labels of one pair, and what is no id."""
+    said: list[tuple[object, object]] = [
+        ("ann", 1.0),
+        ("bob", "0.0"),
+        ("cat", True),
+        (7, "true"),
+        (math.nan, 0),
+        (8.0, 1),
+    ]
+    rows = [{"pair_id": "one", "voter_id": who, "label": label, "minutes": 3} for who, label in said]
+    file = tmp_path / "people.jsonl"
+    file.write_text(
+        "\n".join(map(json.dumps, [*rows, {**rows[0], "pair_id": ["one"]}, {**rows[0], "voter_id": "\ud83d"}]))
+    )
+    brought = bring_votes(file, "error")
+    assert dict(brought.reasons) == {
+        "voter_id is 8.0, not an id: write it as a text or a whole number": 1,
+        "pair_id is ['one'], not an id: write it as a text or a whole number": 1,
+        "voter_id holds half of a character (\\ud83d)": 1,
+    }
+    with Lake(home) as lake:
+        votes = lake.read("recorded_votes").sort("voter_id")
+        rejects = lake.read("rejects")
+    assert dict(votes.select("voter_id", "p").iter_rows()) == {"7": 1, "ann": 1, "bob": 0, "cat": 1, "unknown": 0}
+    assert set(votes["metadata"]) == {'{"minutes": 3}'}
+    assert sorted(rejects["row_id"]) == [f"people.jsonl row {n}" for n in (6, 7, 8)]
+
+
 def test_a_share_and_a_margin_by_one_voter_are_one_line() -> None:
     pairs = pairs_of(["a"])
     vote = {"vote_id": "1", "origin": "f", "pair_id": "a", "chosen_id": "a a", "rejected_id": "a b", "voter_id": "k"}

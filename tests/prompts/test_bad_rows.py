@@ -12,7 +12,7 @@ from pipeline.engine.base import Reject
 from pipeline.judge import recorded, scored, verdicts
 from pipeline.judge.names import Names
 from pipeline.noise import votes
-from pipeline.prompts import load_pools, pools, record
+from pipeline.prompts import files, load_pools, pools, record
 from pipeline.synthesis import codefavor_recorded
 from tests.test_cells import errors
 
@@ -102,6 +102,24 @@ def test_half_of_a_character_in_any_text_is_one_reject_that_names_file_and_row(n
         rejects = read([rows[0], row, *rows[2:]], tmp_path)
         assert [where for where, _ in rejects] == ["f.jsonl row 2"]
         assert rejects[0][1].endswith("holds half of a character (\\ud83d)")
+
+
+@pytest.mark.parametrize("line", ['{"question": "cut', "[1]", "7", "null", "{'question': 1}", "x" * 9999, "[" * 99999])
+@readers
+def test_a_line_that_is_no_row_is_one_reject_that_names_file_and_row(name: str, line: str, tmp_path: Path) -> None:
+    read, rows, _, _ = READERS[name]
+    path = tmp_path / "g.jsonl"
+    path.write_text("\n".join([json.dumps(rows[0]), line, *map(json.dumps, rows[1:])]))
+    found, names = files.read(path)
+    assert names == columns(rows) and [number for number, _ in found] == list(range(1, len(rows) + 2))
+    if read is not pool:
+        rejects = read([row for _, row in found], tmp_path)
+    else:
+        _, frame = load_pools(Settings(profile="test", pools=(PoolSettings(name="p", source="file", path=str(path)),)))
+        rejects = [tuple(reason.split(": ", 1)) for reason in frame["reason"]]
+    ((where, reason),) = rejects
+    assert where.endswith(".jsonl row 2") and reason.endswith(": mend or remove that line")
+    assert reason.startswith(("is not JSON: ", "is not a JSON object with columns: "))
 
 
 @pytest.mark.parametrize(

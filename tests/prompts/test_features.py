@@ -98,7 +98,9 @@ def test_files_that_do_not_fit_together_are_named_with_the_cause(tmp_path: Path)
     with pytest.raises(OrchardError) as caught:
         load(path=str(tmp_path))
     said = str(caught.value)
-    assert said.endswith("column 'answer' holds text in a.jsonl and a number in b.jsonl") and "\n" not in said
+    assert (
+        said.endswith("column 'answer' holds text in a.jsonl row 1 and a number in b.jsonl row 1") and "\n" not in said
+    )
     assert "Couldn't cast" in said
 
 
@@ -109,3 +111,5 @@ def test_half_of_a_character_costs_a_data_set_one_row(tmp_path: Path) -> None:
     assert prompts.height == 1
     assert rejects["reason"].to_list() == ["train.jsonl row 2: column 'question' holds half of a character (\\ud83d)"]
     assert json.loads(rejects["row"][0])["question"] == "a \ud83d?"  # escaped, and so whole
+    with pytest.raises(OrchardError, match=r"train.jsonl row 2: question holds half of a character \(\\ud83d\): mend"):
+        load(path=str(tmp_path))  # the library reads the whole folder or nothing

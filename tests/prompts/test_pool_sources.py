@@ -83,8 +83,8 @@ def test_bad_rows_are_rejected_with_file_row_and_column(tmp_path: Path) -> None:
         ("a.csv", b"question,answer\n", r"^pool 'p': \S+a\.csv has no rows$"),
         (
             "a.jsonl",
-            b'{"question": "1?", "answer": 1}\nnot json\n',
-            r"a\.jsonl row 2 is not JSON: .*mend or remove that line$",
+            b"not json\n{\n",
+            r"a\.jsonl row 1 is not JSON: .*mend or remove that line$",
         ),
         ("a.jsonl", b"[1]\n", r"a\.jsonl row 1 is not a JSON object with columns: mend or remove that line$"),
         ("a.jsonl", b"\xff\xfe\x00", r"a\.jsonl is not a JSONL file in UTF-8: "),

@@ -104,6 +104,16 @@ def test_an_unsound_row_among_sound_ones_is_rejected(tmp_path: Path) -> None:
     assert (reject.row_id, reject.reason.split(",")[0]) == ("row 2", "label 7 is not -1 or one of the 1 steps")
 
 
+@pytest.mark.parametrize("label", [1, 1.0, "1", "1.0"])
+def test_the_number_of_a_step_means_the_same_in_every_type(tmp_path: Path, label: object) -> None:
+    file = tmp_path / "rows.jsonl"
+    pair = {"original_process": ["a", "b"], "modified_process": ["a", "c"]}
+    asked = {"original_question": "q", "modified_question": "q"}
+    rows = [{"problem": "p", "steps": ["a", "b"], "label": label}, {**pair, **asked, "error_steps": [label]}]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    assert [row.first_wrong for row in truth.read(file)[0]] == [1, None, 0]
+
+
 @pytest.mark.parametrize(
     ("columns", "says"),
     [
@@ -111,7 +121,9 @@ def test_an_unsound_row_among_sound_ones_is_rejected(tmp_path: Path) -> None:
         ({"answer": "$"}, "'$' is not an answer that the verifier 'math' can read"),
         ({"label": 0.9}, "label 0.9 is not -1 or one of the 1 steps"),
         ({"label": True}, "label True is not -1 or one of the 1 steps"),
-        ({"label": "0"}, "label '0' is not -1 or one of the 1 steps"),
+        ({"label": "one"}, "label 'one' is not -1 or one of the 1 steps"),
+        ({"answer": ["7"]}, "answer holds a list, not text"),
+        ({"problem": "3 \ud83d"}, "problem holds half of a character (\\ud83d)"),
         ({"problem": None}, "problem is no text: None"),
         ({"error_steps": [1.5], "label": ...}, "error_steps [1.5] are not among the 1 steps"),
     ],
