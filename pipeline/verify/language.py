@@ -6,6 +6,7 @@ words. A phrase may have spaces. The lists are our choice.
 
 import re
 from dataclasses import dataclass, fields
+from functools import cache
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ CHINESE = Words(
 LANGUAGES = {"en": ENGLISH, "de": GERMAN, "fr": FRENCH, "es": SPANISH, "zh": CHINESE}
 
 
+@cache
 def words(*kinds: str) -> frozenset[str]:
     """All languages' words of these kinds, in lower case."""
     names = {field.name for field in fields(Words)}

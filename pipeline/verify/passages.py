@@ -7,6 +7,7 @@ one character stands for each; `5 and then` between the dollars of two prices is
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from pipeline.verify.characters import DASHES
 from pipeline.verify.expression import Refused, parse
@@ -60,6 +61,7 @@ class Passage:
         return _PRIVATE.sub(lambda match: self.formula(match[0]), self.text)
 
 
+@lru_cache(maxsize=64)
 def passage(text: str, whole: bool = False) -> Passage:
     """The text as a passage."""
     text = _PRIVATE.sub(" ", text)
