@@ -29,8 +29,8 @@ class Words:
 
 
 ENGLISH = Words(
-    answer=("answer", "answers"),
-    states=("is", "are", "was", "equals", "would be", "should be", "must be"),
+    answer=("answer", "answers", "ans"),
+    states=("is", "are", "was", "equals", "will be", "would be", "should be", "must be"),
     option=("option", "choice"),
     right=("correct", "right", "true"),
     wrong=("wrong", "incorrect", "false"),

@@ -20,10 +20,15 @@ _FARTHEST = 100  # characters between 'answer' and 'is'
 
 _HASHES = re.compile(r"####[^\S\n]*([^\n]*)")
 _TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
+_AND = words("conjunction") - {"to", "through", "bis", "à", "a"}
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{")
+_JOINED = re.compile(  # between two boxes
+    rf"(?=.*\w|.*,)(?:[\s$.,&]|\\[()\[\]]|\\(?:quad|qquad)|\\text\s*\{{|\}}|{either(_AND)})*+", re.IGNORECASE
+)
 _SEEKING = re.compile(  # 'to find the final answer: ...' announces work, not an answer
     r"\b(?:find|get|calculat|comput|determin|check|obtain|reach|solv|work)\w*"
-    r"(?:\s+(?:out|for|the|an|our|your|this|final|correct))*\s+$",
+    r"(?:\s+(?:out|for|the|an|our|your|this|final|correct))*\s+$"
+    r"|\b(?:each|every|all|both|which|any|other)\s+(?:of\s+the\s+)?(?:answer\s+)?$",
     re.IGNORECASE,
 )
 _BEGUN = re.compile(r"[\s:：*]*+")
@@ -42,6 +47,7 @@ _NO_ANSWER = re.compile(  # behind 'the answer is'
     rf"|{either(words('right') - words('yes'))}\W*(?:$|\n|and\b|because\b|[.!?]))",
     re.IGNORECASE,
 )
+_UNDER = re.compile(r"[ \t*:：]*+\n\s*+(?=\S)")
 _ONLY_NAMES = re.compile(rf"(?:\s|[*#]|{pattern('article', 'answer')})*+", re.IGNORECASE)
 
 
@@ -159,6 +165,9 @@ def _introduced(text: str, style: Style) -> Iterator[tuple[int, int]]:
     nouns = _nouns(text, style.nouns)
     for number, noun in enumerate(nouns, start=1):
         end = nouns[number].start() if number < len(nouns) else len(text)
+        if heading := _is_heading(text, noun):
+            yield noun.start(), heading
+            continue
         for found in _SIGNAL.finditer(text, noun.end(), min(end, noun.end() + _FARTHEST)):
             begun = _BEGUN.match(text, found.end())
             assert begun
@@ -169,6 +178,13 @@ def _introduced(text: str, style: Style) -> Iterator[tuple[int, int]]:
             if not _SEEKING.search(text[max(0, noun.start() - 40) : noun.start()]):
                 yield noun.start(), begun.end()
             break
+
+
+def _is_heading(text: str, noun: re.Match[str]) -> int:
+    """Where what stands under a heading '# Answer' begins; 0 where the noun is no heading."""
+    line = text.rfind("\n", 0, noun.start()) + 1
+    under = _UNDER.match(text, noun.end())
+    return under.end() if under and _ONLY_NAMES.fullmatch(text, line, noun.start()) else 0
 
 
 def _after_denied(text: str, style: Style) -> str:
@@ -206,14 +222,22 @@ def _tagged(text: str) -> list[str]:
 
 
 def _boxed(text: str) -> list[str]:
-    r"""Contents of every \boxed{...} whose braces close; of a nested box, the outer one."""
-    contents, position = [], 0
+    r"""Contents of every \boxed{...} whose braces close; of a nested box, the outer one.
+
+    Boxes between which only 'and' or a comma stands are one answer with several parts.
+    """
+    contents: list[str] = []
+    position = 0
     while match := _BOXED.search(text, position):
         end = _closing(text, match.end())
         if end is None:
             break
-        contents.append(text[match.end() : end])
-        position = end
+        content = text[match.end() : end]
+        if contents and _JOINED.fullmatch(text, position, match.start()):
+            contents[-1] += f", {content}"
+        else:
+            contents.append(content)
+        position = end + 1
     return contents
 
 

@@ -238,9 +238,10 @@ def _unindented(lines: list[str], before: str) -> str:
 
 def _tree(source: str) -> ast.Module | None:
     try:
-        return ast.parse(source)
+        tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+    return None if any(isinstance(node, ast.Return) for node in tree.body) else tree
 
 
 def _bound(node: ast.stmt, imports: bool = False) -> set[str]:

@@ -34,10 +34,10 @@ NUMBER = re.compile(
 _CANDIDATE = re.compile(rf"(?P<number>{NUMBER.pattern})|(?P<formula>{FORMULA})", re.ASCII)
 _SIGN_APART = re.compile(rf"(^|[=:(])(\s*)-\s+(?=[{_MONEY}]?[0-9.])")
 _BEFORE = re.compile(  # what may stand before a value, read from the value's start backwards
-    r"(?:^\s*(?:-\s+)?|[\w)\]]\s+|[\u4e00-\u9fff]|[=:;,.!?]\s*|[(\[\"'“”„«‘’>]\s*|(?:^|[\w\s])\s*\*+\s*"
+    r"(?:^\s*(?:-\s+)?|[^\W\d_]\s+|[)\]]\s+|[\u4e00-\u9fff]|[=;!?]\s*|(?<![0-9])[:,.]\s*|[:,.]\s+|[(\[\"'“”„«‘’>]\s*|(?:^|[\w\s])\s*\*+\s*"
     r"|[A-Za-z)]\s+-\s+|[\u3000-\u303f\uff00-\uffef]\s*|#\s?|[\s]+[a-zA-Z]+-)$"
 )
-_ATTACHED = "(?:km|cm|mm|kg|mg|ml|ft|in|hr|hrs|min|am|pm|th|st|nd|rd|mph|kph|lbs?|oz|[A-Za-z]{4,})"
+_ATTACHED = "(?:km|cm|mm|kg|mg|ml|ft|in|hr|hrs|min|am|pm|th|st|nd|rd|mph|kph|lbs?|oz|[ckm]?m[²³]|[A-Za-z]{4,})"
 _AFTER = re.compile(  # what may stand behind a value
     rf"[ ]?(?:%|°|[{_MONEY}](?![0-9]))?"
     r"(?:"
@@ -66,6 +66,7 @@ _ALTERNATIVE = re.compile(  # between two values of which neither is the answer
 _UNIT_BETWEEN = re.compile(rf"\s*[a-zA-Z%°]+\s+{pattern('alternative', 'conjunction')}\s*", re.IGNORECASE)
 _OPENING = re.compile(r"[^\w(]*", re.ASCII)
 _CONTINUES = re.compile(r"[\s$%]*(?:[A-Za-z]+\s*)?[-+*/=)]|\s*x\b")
+_IS = re.compile(rf"\s+{pattern('states')}\s")
 _ASIDE = re.compile(r"\([^()]*\)")
 
 
@@ -155,6 +156,8 @@ def _value_of(match: re.Match[str], part: str, read: Passage, formula: FormulaRe
         value = formula(read.formula(match["formula"]))
     else:
         value = _number(match["number"])
+    if match["formula"] and value and not value[-1].isdigit() and _IS.match(part, match.end()):
+        return None  # 'the domain of $f(x)$ is 19'
     return value if not value or _stands_alone(part, match) else REFUSED
 
 

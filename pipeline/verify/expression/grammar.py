@@ -156,10 +156,19 @@ class _Reader:
             sides.append(Node("text"))
         else:
             sides.append(self.union())
-        while self.text() in _RELATIONS:
-            signs.append(_RELATIONS[self.take().text])
+        while sign := self.relation_sign():
+            signs.append(sign)
             sides.append(self.union())
         return Node("rel", tuple(sides), " ".join(signs)) if signs else sides[0]
+
+    def relation_sign(self) -> str:
+        """Moves over a sign of a relation. 'x != 5' is one too, 'n!=120' is n! = 120."""
+        found, after = self.token(), self.token(1)
+        if found and after and found.text == "!" and found.spaced and after.text == "=":
+            self.take()
+            self.take()
+            return "!="
+        return _RELATIONS[self.take().text] if self.text() in _RELATIONS else ""
 
     def union(self) -> Node:
         found = self.sum()
@@ -281,9 +290,11 @@ class _Reader:
 
     def postfix(self, found: Node) -> Node:
         """Factorials and degrees behind a value."""
-        if self.text() == "!" and (self.token(1) is None or self.token(1).text not in ("!", "=")):  # type: ignore[union-attr]
-            self.take()
-            return Node("fact", (found,))
+        mark, after = self.token(), self.token(1)
+        if mark and mark.text == "!" and not (after and after.text == "!"):
+            if not (mark.spaced and after and after.text == "="):
+                self.take()
+                return Node("fact", (found,))
         return Node("unit", (found,), "degree") if self.skip("°") else found
 
     def skip_degree(self) -> bool:
@@ -291,7 +302,8 @@ class _Reader:
         if self.skip(r"\circ"):
             return True
         if self.text() == "{" and (after := self.token(1)) and after.text in (r"\circ", "°"):
-            self.take(), self.take()
+            self.take()
+            self.take()
             self.expect("}")
             return True
         return False
@@ -593,7 +605,7 @@ class _Reader:
             return Node("seq", items.parts, opening + closing)
         if closing != _OPEN[opening]:
             raise Unread
-        return items if opening == "(" else Node("seq", (items,), "[]")
+        return items if opening == "(" or items.kind == "matrix" else Node("seq", (items,), "[]")
 
     def enclosed(self, opening: str) -> Node:
         if opening == r"\{":
