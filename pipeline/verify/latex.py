@@ -64,7 +64,8 @@ def read(tail: Passage) -> tuple[str, ...]:
     if found and REFUSED not in found:
         return distinct(_value(answer) for answer in found)
     whole = _value(undressed(sentence.restored()))
-    if numbers == (REFUSED,) and (whole == REFUSED or parse(whole) is None):
+    refused = REFUSED in (*numbers, *found)
+    if refused and (whole == REFUSED or parse(whole) is None):
         return (REFUSED,)
     return (whole,) if whole and len(whole) <= _LONGEST else ()
 

@@ -47,6 +47,7 @@ _NO_ANSWER = re.compile(  # behind 'the answer is'
     rf"|{either(words('right') - words('yes'))}\W*(?:$|\n|and\b|because\b|[.!?]))",
     re.IGNORECASE,
 )
+_LETTER = re.compile(r"(?<![\w'’])[A-J](?![\w'’])")
 _UNDER = re.compile(r"[ \t*:：]*+\n\s*+(?=\S)")
 _ONLY_NAMES = re.compile(rf"(?:\s|[*#]|{pattern('article', 'answer')})*+", re.IGNORECASE)
 
@@ -173,6 +174,8 @@ def _introduced(text: str, style: Style) -> Iterator[tuple[int, int]]:
             assert begun
             if found["stop"] or (found["states"] and denied(text, found.start())):
                 break  # the second: 答案不是5
+            if "option" in style.nouns and _LETTER.search(text, noun.end(), found.start()):
+                break  # 'option B: six' says what B is
             if not style.any_text and _NO_ANSWER.match(text, begun.end()):
                 continue
             if not _SEEKING.search(text[max(0, noun.start() - 40) : noun.start()]):

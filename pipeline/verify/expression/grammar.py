@@ -9,7 +9,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 
-from pipeline.verify.expression.node import Node, number
+from pipeline.verify.expression.node import Node, has_kind, number
 from pipeline.verify.expression.tokens import Token, tokens
 from pipeline.verify.language import words
 
@@ -262,7 +262,7 @@ class _Reader:
             value = Node("unit", (value,), "percent" if found.text == "%" else "money")
             found = self.token()
         said = []
-        while found and found.kind in ("text", "word") and found.text.lower().strip(" ,") not in _AND:
+        while found and self.is_unit(found, value):
             said.append(self.take().text)
             if self.skip("^"):
                 self.exponent()  # of the unit: cm^2
@@ -277,6 +277,12 @@ class _Reader:
         if any(letter.isdigit() for letter in unit):
             raise Unread
         return Node("unit", (value,), "text")
+
+    def is_unit(self, found: Token, value: Node) -> bool:
+        """True of a text behind any value, and of a word of several letters behind a number."""
+        if found.kind not in ("text", "word") or found.text.lower().strip(" ,") in _AND:
+            return False
+        return found.kind == "text" or (len(found.text) > 1 and not has_kind(value, "sym", "text"))
 
     def power(self) -> Node:
         found = self.postfix(self.atom())
