@@ -156,7 +156,7 @@ def _value_of(match: re.Match[str], part: str, read: Passage, formula: FormulaRe
         value = formula(read.formula(match["formula"]))
     else:
         value = _number(match["number"])
-    a_number = bool(value) and value[-1:].isdigit()
+    a_number = value is not None and value[-1:].isdigit()
     if match["formula"] and not a_number and _IS.match(part, match.end()):
         return None  # 'the domain of $f(x)$ is 19'
     return value if not value or _stands_alone(part, match) else REFUSED
