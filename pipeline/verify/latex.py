@@ -17,6 +17,7 @@ from pipeline.verify.passages import FORMULA, Passage, conclusion, undressed
 from pipeline.verify.registry import Verifier, verifier
 
 _LONGEST = 400  # characters of an answer
+_NOTHING = " $*:,.;{}\\"  # a text of these only is no answer
 _ALONE = re.compile(rf"\s*({FORMULA})[\s.]*")
 
 
@@ -58,16 +59,22 @@ def read(tail: Passage) -> tuple[str, ...]:
         return distinct(_value(answer) for answer in _as_written(tail))
     sentence = tail.sentence()
     numbers = number.read(sentence)
+    whole = _value(undressed(sentence.restored()))
     if numbers and REFUSED not in numbers:
-        return numbers
+        return (whole,) if len(numbers) > 1 and _is_one(whole) else numbers
     found = prose.named(sentence, _of_formula)
     if found and REFUSED not in found:
         return distinct(_value(answer) for answer in found)
-    whole = _value(undressed(sentence.restored()))
     refused = REFUSED in (*numbers, *found)
     if refused and (whole == REFUSED or parse(whole) is None):
         return (REFUSED,)
     return (whole,) if whole and len(whole) <= _LONGEST else ()
+
+
+def _is_one(text: str) -> bool:
+    """True of what has several numbers and is one answer: a tuple, an interval, a set."""
+    node = None if text == REFUSED else parse(text)
+    return node is not None and node.kind in ("seq", "set", "matrix", "setop")
 
 
 def last(text: Passage) -> tuple[str, ...]:
@@ -82,7 +89,7 @@ def _as_written(tail: Passage) -> tuple[str, ...]:
     if not tail.whole:
         return read(tail)
     text = undressed(" ".join(tail.restored().split()))
-    return (text,) if text and len(text) <= _LONGEST else ()
+    return (text,) if text.strip(_NOTHING) and len(text) <= _LONGEST else ()
 
 
 def _of_formula(text: str, names: bool = True) -> str | None:

@@ -57,9 +57,13 @@ _NOT_BEHIND = re.compile(  # of those, the words that make it a part of another 
     rf"|[kKMB]\b|\s*[a-zA-Z]{{2,3}}\s*[\^_(]|\s*{pattern('states')}\s*{pattern('denial', 'wrong')}",
     re.IGNORECASE,
 )
-_LETTERS_ATTACHED = re.compile(r"[A-Za-z]+")
+_LETTERS_ATTACHED = re.compile(r"[A-Za-z]+[²³]?")
 _ALTERNATIVE = re.compile(  # between two values of which neither is the answer
     rf"[^\w(]*+(?:{pattern('alternative', 'conjunction')}|x)?[^\w(]*+", re.IGNORECASE
+)
+_OR = re.compile(
+    rf"[^\w.(]*(?:[a-zA-Z]+\s+)?{pattern('alternative')}\s*(?:[a-zA-Z]\s*=)?[^\w.(]*",
+    re.IGNORECASE,
 )
 _UNIT_BETWEEN = re.compile(rf"\s*[a-zA-Z%°]+\s+{pattern('alternative', 'conjunction')}\s*", re.IGNORECASE)
 _OPENING = re.compile(r"[^\w(]*", re.ASCII)
@@ -106,11 +110,19 @@ def last(read: Passage, formula: FormulaReader) -> tuple[str, ...]:
         value = _last_of(bare, read, formula)
         if value is None:
             bare, value = line, _last_of(line, read, formula)
+        if value is not None and _is_one_of_two(bare):
+            return (REFUSED,)
         if value is not None and _EQUALS.search(bare.lstrip(" =")):
             return named(Passage(bare, read.formulas, whole=True), formula)
         if value is not None:
             return (value,)
     return ()
+
+
+def _is_one_of_two(line: str) -> bool:
+    """True where the line's last two values are joined by 'or': neither is the answer."""
+    found = list(_CANDIDATE.finditer(line))[-2:]
+    return len(found) == 2 and bool(_OR.fullmatch(line, found[0].end(), found[1].start()))
 
 
 def only(read: Passage, formula: FormulaReader) -> tuple[str, ...]:

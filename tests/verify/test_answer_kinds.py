@@ -288,3 +288,39 @@ def test_what_is_not_read_whole_is_equal_to_the_same_text_only() -> None:
     assert right(rf"\boxed{{{said}}}", r"\int _0 ^1 f(x)\,dx".replace(r"\,", " "), "math")
     assert not right(rf"\boxed{{{said}}}", "f(x)", "math")
     assert not right(rf"\boxed{{{said}}}", r"\int_0^2 f(x) dx", "math")
+
+
+def test_a_number_in_a_base_is_that_number_in_that_base() -> None:
+    assert right(r"\boxed{204_{5}}", "204_5", "math")
+    for wrong in ("54", "204", "204_6", "104_5"):
+        assert not right(rf"\boxed{{{wrong}}}", "204_5", "math"), wrong
+
+
+@FEW
+@given(naturals, naturals)
+def test_two_values_with_or_between_them_are_no_answer_without_a_marker_either(a: int, b: int) -> None:
+    assume(a != b)
+    for text in (f"So it is {a} or {b}.", f"Therefore $x = {a}$ or $x = {b}$.", f"x = {a} or x = {b}",
+                 f"Also {a} oder {b}.", f"所以是{a}或{b}"):  # fmt: skip
+        for verifier in ("number", "math"):
+            assert verify(text, str(b), verifier) == Verdict(None, False), text
+
+
+@FEW
+@given(naturals, naturals, st.sampled_from(["and", ",", r"\quad \text{and} \quad"]))
+def test_boxes_joined_by_and_are_one_answer_with_parts(a: int, b: int, join: str) -> None:
+    assume(a != b)
+    text = rf"\[\boxed{{{a}}} {join} \boxed{{{b}}}\]"
+    assert right(text, f"{b}, {a}", "math") and not right(text, str(a), "math")
+    assert verify(text, str(a), "number") == Verdict(None, False)
+    assert not right(rf"\boxed{{{a}}} or \boxed{{{b}}}", f"{a}, {b}", "math")
+
+
+@FEW
+@given(naturals, naturals, letters)
+def test_an_interval_is_what_its_inequality_says(a: int, b: int, x: str) -> None:
+    c = a + b
+    assert right(rf"\boxed{{{a} \le {x} < {c}}}", f"[{a}, {c})", "math")
+    assert right(rf"The answer is [{a}, {c}).", rf"{x} \in [{a},{c})", "math")
+    assert not right(rf"\boxed{{{a} < {x} < {c}}}", f"[{a}, {c})", "math")
+    assert right(rf"\boxed{{{x} > {a}}}", rf"({a}, \infty)", "math")

@@ -28,8 +28,12 @@ def equal(one: Node, other: Node) -> bool:
     one, other = _bare(one), _bare(other)
     if one == other:
         return True
-    if "rel" in (one.kind, other.kind) and one.kind != other.kind:
+    if "base" in (one.kind, other.kind):
+        return False  # who is asked for base 5 has not answered with the decimal number
+    if "rel" in (one.kind, other.kind) and (one.kind != other.kind or _says(one) != _says(other)):
         one, other = concluded(one), concluded(other)
+        if {one.kind, other.kind} == {"rel", "seq"}:
+            one, other = _interval(one), _interval(other)
     one, other = _spread(one), _spread(other)
     if "text" in (one.kind, other.kind):
         return _spelled(one) is not None and _spelled(one) == _spelled(other)
@@ -158,6 +162,30 @@ def concluded(node: Node) -> Node:
     names = first.kind == "seq" and all(part.kind == "sym" for part in first.parts)
     worked = "in" not in node.name and not any(map(letters, node.parts)) and first.kind in _SCALAR
     return node.parts[-1] if a_name or names or worked else node
+
+
+def _says(node: Node) -> bool:
+    """True of 'x in S', which is compared with what S is."""
+    return node.kind == "rel" and node.name == "in"
+
+
+def _interval(node: Node) -> Node:
+    """The interval that a < x < b, or x < b, says; what is none stays as it is."""
+    signs = node.name.split() if node.kind == "rel" else []
+    if not signs or not set(signs) <= {"<", "<=", ">", ">="} or "" in (p.name for p in node.parts if p.kind == "text"):
+        return node
+    parts = node.parts
+    if signs[0] in (">", ">="):
+        parts, signs = parts[::-1], [_MIRRORED[sign] for sign in reversed(signs)]
+    infinity = Node("sym", name="oo")
+    if len(parts) == 2 and parts[0].kind == "sym":
+        parts, signs = (Node("neg", (infinity,)), *parts), ["<", *signs]
+    elif len(parts) == 2 and parts[1].kind == "sym":
+        parts, signs = (*parts, infinity), [*signs, "<"]
+    if len(parts) != 3 or parts[1].kind != "sym" or not set(signs) <= {"<", "<="}:
+        return node
+    ends = ("(" if signs[0] == "<" else "[") + (")" if signs[1] == "<" else "]")
+    return Node("seq", (parts[0], parts[2]), ends)
 
 
 def _spread(node: Node) -> Node:

@@ -109,7 +109,7 @@ class Numerals(Reader):
         if not base or not 2 <= int(base) <= 36 or (self.token() and self.token().kind == "digit"):  # type: ignore[union-attr]
             raise Unread
         try:
-            return number(int(digits, int(base)), "base")
+            return Node("base", name=base, value=Fraction(int(digits, int(base))))
         except ValueError as error:
             raise Unread from error
 
