@@ -42,7 +42,7 @@ def parse(text: str) -> Node | None:
         node = reader.statement()
         reader.skip(".")
         reader.skip("。")
-    except Unread:
+    except (Unread, RecursionError):
         return None
     return node if reader.at_end() else None
 
