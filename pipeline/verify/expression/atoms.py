@@ -22,6 +22,7 @@ class Atoms(Texts):
     """The rules of atoms."""
 
     def atom(self) -> Node:
+        """A number, a word, a text, a matrix, or what begins with a sign."""
         found = self.token()
         if found is None:
             raise Unread
@@ -36,6 +37,7 @@ class Atoms(Texts):
         return self.sign()
 
     def sign(self) -> Node:
+        """What begins with a command or a bracket."""
         text = self.take().text
         simple = {r"\frac": self.fraction, r"\sqrt": self.root, r"\binom": self.binomial}
         if text in simple:
@@ -93,6 +95,7 @@ class Atoms(Texts):
         return Node("sym", name=name)
 
     def decorated(self, command: str) -> Node:
+        """A letter under a hat, an arrow, or in another script."""
         braces = self.skip("{")
         letter = self.take()
         if braces:
@@ -102,12 +105,15 @@ class Atoms(Texts):
         return self.subscripted(f"{command}{{{letter.text}}}")
 
     def fraction(self) -> Node:
+        r"""Both arguments of \frac."""
         return Node("div", (self.argument(), self.argument()))
 
     def binomial(self) -> Node:
+        r"""Both arguments of \binom."""
         return Node("fn", (self.argument(), self.argument()), "binom")
 
     def root(self) -> Node:
+        """A root of the second or a written degree."""
         if not self.skip("["):
             return Node("pow", (self.argument(), number(Fraction(1, 2))))
         degree = self.inside(self.sum, commas=True)
@@ -130,6 +136,7 @@ class Atoms(Texts):
         return self.atom()
 
     def group(self) -> Node:
+        """What braces hold."""
         self.expect("{")
         found = self.inside(self.relation, commas=False)
         self.expect("}")
@@ -148,6 +155,7 @@ class Atoms(Texts):
         return items if opening == "(" or items.kind == "matrix" else Node("seq", (items,), "[]")
 
     def enclosed(self, opening: str) -> Node:
+        """A set, a group, an absolute value, or a rounded one."""
         if opening == r"\{":
             if self.skip(r"\}"):
                 return Node("sym", name=r"\emptyset")
@@ -166,6 +174,7 @@ class Atoms(Texts):
         return Node("fn", (found,), name)
 
     def within_bars(self) -> Node:
+        """What stands between two bars."""
         self._bars = 1
         return self.sum()
 
@@ -187,9 +196,11 @@ class Atoms(Texts):
         return Node("pow", (found, power)) if power else found
 
     def is_function(self) -> bool:
+        """True where a function comes next."""
         return self.text().removeprefix("\\") in FUNCTIONS
 
     def matrix(self) -> Node:
+        """Rows of a matrix, all of one length."""
         if self.take().text not in _MATRICES:
             raise Unread
         rows: list[list[Node]] = [[]]
@@ -206,6 +217,7 @@ class Atoms(Texts):
         return Node("matrix", tuple(x for row in rows for x in row), f"{len(rows)}x{len(rows[0])}")
 
     def exponent(self) -> Node:
+        """What stands behind ^: a group, or one signed atom."""
         if self.text() == "{":
             return self.group()
         minus = self.skip("-")

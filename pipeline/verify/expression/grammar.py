@@ -69,6 +69,7 @@ class _Grammar(Atoms):
         return parted
 
     def relation(self) -> Node:
+        """One expression, or several between signs such as = and <."""
         sides, signs = [], []
         if self.text() in _RELATIONS and self.text() not in ("=", ":"):
             sides.append(Node("text"))
@@ -89,6 +90,7 @@ class _Grammar(Atoms):
         return _RELATIONS[self.take().text] if self.text() in _RELATIONS else ""
 
     def union(self) -> Node:
+        """Sums between signs of sets."""
         found = self.sum()
         while self.text() in _SETS:
             sign = _SETS[self.take().text]
@@ -96,6 +98,7 @@ class _Grammar(Atoms):
         return found
 
     def sum(self) -> Node:
+        r"""Terms that are added, subtracted, or both (\pm)."""
         found = self.signed()
         while self.text() in ("+", "-", r"\pm", r"\mp"):
             sign, right = self.take().text, self.term()
@@ -106,6 +109,7 @@ class _Grammar(Atoms):
         return found
 
     def signed(self) -> Node:
+        """A term with the sign before it."""
         if self.skip("-"):
             return negative(self.term())
         if self.skip(r"\pm"):
@@ -114,6 +118,7 @@ class _Grammar(Atoms):
         return self.term()
 
     def term(self) -> Node:
+        """A product with its unit or currency."""
         currency = self.skip_currency()
         if currency and self.skip("-"):
             return self.measured(negative(self.product()))
@@ -121,12 +126,14 @@ class _Grammar(Atoms):
         return Node("unit", (found,), "money") if currency and found.kind != "unit" else found
 
     def skip_currency(self) -> bool:
+        """Moves over a sign of money."""
         if self.text() in CURRENCIES:
             self.take()
             return True
         return False
 
     def product(self) -> Node:
+        """Factors that are multiplied or divided, with or without a sign."""
         found = self.power()
         while True:
             sign = self.text()
@@ -142,6 +149,7 @@ class _Grammar(Atoms):
                 return found
 
     def factor(self) -> Node:
+        r"""A power, perhaps with a minus: 2 \cdot -3."""
         return negative(self.power()) if self.skip("-") else self.power()
 
     def starts_factor(self, before: Node) -> bool:
@@ -161,6 +169,7 @@ class _Grammar(Atoms):
         )
 
     def power(self) -> Node:
+        """An atom with its exponent, or its degrees."""
         found = self.postfix(self.atom())
         if not self.skip("^"):
             return found

@@ -40,6 +40,7 @@ class Numerals(Reader):
         return ""
 
     def digits(self) -> str:
+        """Digits that stand together."""
         found = ""
         while (one := self.token()) and one.kind == "digit" and not (found and one.spaced):
             if found and self.raw(0) != one.text:
@@ -67,6 +68,7 @@ class Numerals(Reader):
         return ""
 
     def is_at(self, at: int, part: str) -> bool:
+        """True where a token with that text stands at a place."""
         if at >= len(self._tokens):
             return False
         found = self._tokens[at]

@@ -59,10 +59,12 @@ class Reader:
         return True
 
     def expect(self, text: str) -> None:
+        """Moves over a token with that text; nothing else can be read here."""
         if not self.skip(text):
             raise Unread
 
     def at_end(self) -> bool:
+        """True where no token is left."""
         return self.token() is None
 
     def inside(self, rule: Callable[[], Node], commas: bool) -> Node:
