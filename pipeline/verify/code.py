@@ -7,8 +7,6 @@ answer of a response is the program found in it; the reference answer is a whole
 
 import ast
 import json
-import re
-import textwrap
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +14,8 @@ from pipeline import cells
 from pipeline.config import SandboxSettings
 from pipeline.config.section import UndeclaredRead
 from pipeline.errors import OrchardError
+from pipeline.verify import programs
+from pipeline.verify.programs import defined
 from pipeline.verify.registry import Verdict, Verifier, verifier
 from pipeline.verify.sandbox import Job, Outcome, Sandbox
 from pipeline.verify.sandbox.pool import shared
@@ -32,9 +32,6 @@ TEXTS = (
     "setup",
     "stub",
 )
-LONGEST = 100_000  # characters of a program
-_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
-_CLOSED = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n]*\n.*?^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
 _settings: SandboxSettings | None = SandboxSettings()
 
 
@@ -82,17 +79,8 @@ def sandbox() -> Sandbox:
 
 
 def extract(text: str, stub: str = "", names: tuple[str, ...] = ()) -> str | None:
-    """The program in a response: the last reading that parses and defines the wanted functions; our choice.
-
-    Readings, the first that fits: each fenced block from the last to the first, all fenced blocks together, the whole
-    text, and the text as the continuation of the stub. Without wanted names any definition will do.
-    """
-    blocks = [textwrap.dedent(match[2]) for match in _FENCE.finditer(text)]
-    readings = [*reversed(blocks), "\n".join(blocks), text.strip(), stub.rstrip() + "\n" + text.strip("\n")]
-    for reading in readings:
-        if reading.strip() and len(reading) <= LONGEST and set(names) <= (found := defined(reading)) and found:
-            return reading.strip()
-    return None
+    """The program in a response that defines the wanted functions (see programs.py)."""
+    return programs.find(text, stub, names)
 
 
 def program(text: str, metadata: str | None) -> str | None:
@@ -109,25 +97,12 @@ def program(text: str, metadata: str | None) -> str | None:
 
 def states(text: str) -> bool:
     """True where the response has a finished fenced block that is a program."""
-    return bool(_CLOSED.search(text)) and extract(text) is not None
+    return programs.has_closed_program(text)
 
 
 def canonical(answer: str) -> str | None:
     """A reference program, stripped; None where it does not parse or defines nothing."""
     return answer.strip() if defined(answer.strip()) else None
-
-
-def defined(source: str) -> set[str]:
-    """Names that a module binds at its top level by def, class or assignment; empty where it does not parse."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
-    names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
-    for node in tree.body:
-        if isinstance(node, ast.Assign):
-            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-    return names
 
 
 def are_names(value: object) -> bool:

@@ -6,6 +6,7 @@ words. A phrase may have spaces. The lists are our choice.
 
 import re
 from dataclasses import dataclass, fields
+from functools import cache
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Words:
 
 
 ENGLISH = Words(
-    answer=("answer", "answers"),
-    states=("is", "are", "was", "equals", "would be", "should be", "must be"),
+    answer=("answer", "answers", "ans"),
+    states=("is", "are", "was", "equals", "will be", "would be", "should be", "must be"),
     option=("option", "choice"),
     right=("correct", "right", "true"),
     wrong=("wrong", "incorrect", "false"),
@@ -113,6 +114,7 @@ CHINESE = Words(
 LANGUAGES = {"en": ENGLISH, "de": GERMAN, "fr": FRENCH, "es": SPANISH, "zh": CHINESE}
 
 
+@cache
 def words(*kinds: str) -> frozenset[str]:
     """All languages' words of these kinds, in lower case."""
     names = {field.name for field in fields(Words)}

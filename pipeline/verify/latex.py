@@ -7,15 +7,18 @@ sizes of brackets aside. An answer that is one number, with or without units, is
 stores it, so that equal answers are one text and 50\% is 50 and never 0.5.
 """
 
+import re
 from functools import lru_cache
 
 from pipeline.verify import expression, number, prose
-from pipeline.verify.expression import Refused, literal, normal, parse, written
+from pipeline.verify.expression import Refused, concluded, literal, normal, parse, written
 from pipeline.verify.markers import REFUSED, distinct, final, stated, states
-from pipeline.verify.passages import Passage, conclusion, undressed
+from pipeline.verify.passages import FORMULA, Passage, conclusion, undressed
 from pipeline.verify.registry import Verifier, verifier
 
 _LONGEST = 400  # characters of an answer
+_NOTHING = " $*:,.;{}\\"  # a text of these only is no answer
+_ALONE = re.compile(rf"\s*({FORMULA})[\s.]*")
 
 
 @verifier("math")
@@ -56,33 +59,44 @@ def read(tail: Passage) -> tuple[str, ...]:
         return distinct(_value(answer) for answer in _as_written(tail))
     sentence = tail.sentence()
     numbers = number.read(sentence)
+    whole = _value(undressed(sentence.restored()))
     if numbers and REFUSED not in numbers:
-        return numbers
+        return (whole,) if len(numbers) > 1 and _is_one(whole) else numbers
     found = prose.named(sentence, _of_formula)
     if found and REFUSED not in found:
         return distinct(_value(answer) for answer in found)
-    whole = _value(undressed(sentence.restored()))
-    if numbers == (REFUSED,) and (whole == REFUSED or parse(whole) is None):
+    refused = REFUSED in (*numbers, *found)
+    if refused and (whole == REFUSED or parse(whole) is None):
         return (REFUSED,)
     return (whole,) if whole and len(whole) <= _LONGEST else ()
 
 
+def _is_one(text: str) -> bool:
+    """True of what has several numbers and is one answer: a tuple, an interval, a set."""
+    node = None if text == REFUSED else parse(text)
+    return node is not None and node.kind in ("seq", "set", "matrix", "setop")
+
+
 def last(text: Passage) -> tuple[str, ...]:
-    """The last formula or number of a response; a letter alone is a name."""
-    found = prose.last(text, lambda formula: _of_formula(conclusion(formula), names=False))
-    return distinct(_value(answer) for answer in found)
+    """The last formula or number of a response; a letter is a name, unless it is all there is."""
+    if alone := _ALONE.fullmatch(text.text):
+        value = _of_formula(text.formula(alone[1]))
+        return () if value is None else (value,)
+    return prose.last(text, lambda formula: _of_formula(formula, names=False))
 
 
 def _as_written(tail: Passage) -> tuple[str, ...]:
     if not tail.whole:
         return read(tail)
     text = undressed(" ".join(tail.restored().split()))
-    return (text,) if text and len(text) <= _LONGEST else ()
+    return (text,) if text.strip(_NOTHING) and len(text) <= _LONGEST else ()
 
 
 def _of_formula(text: str, names: bool = True) -> str | None:
     """A formula as an answer; None for a name, where names are no answers."""
     value = _value(" ".join(text.split()))
+    if value != REFUSED and parse(value) is None:
+        value = _value(" ".join(conclusion(text).split()))
     if value == REFUSED or len(value) > _LONGEST:
         return REFUSED
     node = parse(value)
@@ -96,5 +110,5 @@ def _value(text: str) -> str:
         node = parse(text)
     except Refused:
         return REFUSED
-    value = None if node is None or node.kind == "rel" else literal(node)
+    value = None if node is None else literal(concluded(node))
     return text if value is None else written(value)

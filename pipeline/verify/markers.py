@@ -20,10 +20,15 @@ _FARTHEST = 100  # characters between 'answer' and 'is'
 
 _HASHES = re.compile(r"####[^\S\n]*([^\n]*)")
 _TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
+_AND = words("conjunction") - {"to", "through", "bis", "à", "a"}
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{")
+_JOINED = re.compile(  # between two boxes
+    rf"(?=.*\w|.*,)(?:[\s$.,&]|\\[()\[\]]|\\(?:quad|qquad)|\\text\s*\{{|\}}|{either(_AND)})*+", re.IGNORECASE
+)
 _SEEKING = re.compile(  # 'to find the final answer: ...' announces work, not an answer
     r"\b(?:find|get|calculat|comput|determin|check|obtain|reach|solv|work)\w*"
-    r"(?:\s+(?:out|for|the|an|our|your|this|final|correct))*\s+$",
+    r"(?:\s+(?:out|for|the|an|our|your|this|final|correct))*\s+$"
+    r"|\b(?:each|every|all|both|which|any|other)\s+(?:of\s+the\s+)?(?:answer\s+)?$",
     re.IGNORECASE,
 )
 _BEGUN = re.compile(r"[\s:：*]*+")
@@ -34,15 +39,16 @@ _BESIDE = " \"'“”‘’«»„*([{<>`$€£¥₹~\\-+"  # between a denial a
 _FILLERS = tuple(f" {word}" for word in (*words("states"), "be", "equal to", "exactly", "about", "just"))
 _DENIALS = tuple(sorted(words("denial", "bound"), key=len, reverse=True))
 _MOST = 200  # markers of one kind; of more, the last ones count
-_DENIED_ANSWER = re.compile(  # with its value: 'the answer cannot be negative' denies nothing
-    rf"{pattern('answer')}[^\n:=.,;]{{0,60}}?{_NOT}[^\w.,:;!?=]*+(?:[0-9]|(?-i:[A-J])\b)\S*+",
-    re.IGNORECASE,
+_DENIED_VALUE = re.compile(  # with its value: 'the answer cannot be negative' denies nothing
+    rf"[^\n:=.,;]{{0,60}}?{_NOT}[^\w.,:;!?=]*+(?:[0-9]|(?-i:[A-J])\b)\S*+", re.IGNORECASE
 )
 _NO_ANSWER = re.compile(  # behind 'the answer is'
     rf"(?:{either((words('denial') | words('wrong')) - words('yes', 'no'))}"
     rf"|{either(words('right') - words('yes'))}\W*(?:$|\n|and\b|because\b|[.!?]))",
     re.IGNORECASE,
 )
+_LETTER = re.compile(r"(?<![\w'’])[A-J](?![\w'’])")
+_UNDER = re.compile(r"[ \t*:：]*+\n\s*+(?=\S)")
 _ONLY_NAMES = re.compile(rf"(?:\s|[*#]|{pattern('article', 'answer')})*+", re.IGNORECASE)
 
 
@@ -61,12 +67,19 @@ class Style:
     any_text: bool = False
     longest: int = 16_000
 
+    def cut(self, text: str) -> str:
+        """The end of a long response, from the start of a line on."""
+        if len(text) <= self.longest:
+            return text
+        end = text[-self.longest :]
+        return end.partition("\n")[2] or end
+
     def passage(self, text: str, whole: bool = False) -> Passage:
         """The text as this kind of answer is read from it."""
         if len(text) > self.longest:
             if whole:
                 return Passage("", (), whole)
-            text = text[-self.longest :].partition("\n")[2] or text[-self.longest :]
+            text = self.cut(text)
         return passage(text, whole) if self.formulas else Passage(text, (), whole)
 
 
@@ -105,7 +118,7 @@ def final(text: str, read: Reader, fallback: Reader, style: Style = PLAIN) -> st
     """
     answers = stated(text, read, style)
     if not answers:
-        answers = fallback(style.passage(_DENIED_ANSWER.split(text)[-1]))
+        answers = fallback(style.passage(_after_denied(style.cut(text), style)))
     return answers[0] or None if len(answers) == 1 else None
 
 
@@ -150,36 +163,52 @@ def _phrases(read: Passage, style: Style) -> list[Passage]:
 
 def _introduced(text: str, style: Style) -> Iterator[tuple[int, int]]:
     """Start of the noun, and where what it introduces begins."""
-    noun: re.Match[str] | None = None
-    for found in _SIGNALS[style.nouns].finditer(text):
-        if found.lastgroup == "noun":
-            noun = found
-        elif found.lastgroup == "stop":
-            noun = None
-        elif noun and found.start() - noun.end() <= _FARTHEST:
-            if found.lastgroup == "states" and denied(text, found.start()):
-                noun = None  # 答案不是5
-                continue
+    nouns = _nouns(text, style.nouns)
+    for number, noun in enumerate(nouns, start=1):
+        end = nouns[number].start() if number < len(nouns) else len(text)
+        if heading := _is_heading(text, noun):
+            yield noun.start(), heading
+            continue
+        for found in _SIGNAL.finditer(text, noun.end(), min(end, noun.end() + _FARTHEST)):
             begun = _BEGUN.match(text, found.end())
-            start = noun.start()
             assert begun
+            if found["stop"] or (found["states"] and denied(text, found.start())):
+                break  # the second: 答案不是5
+            if "option" in style.nouns and _LETTER.search(text, noun.end(), found.start()):
+                break  # 'option B: six' says what B is
             if not style.any_text and _NO_ANSWER.match(text, begun.end()):
                 continue
-            noun = None
-            if not _SEEKING.search(text[max(0, start - 40) : start]):
-                yield start, begun.end()
+            if not _SEEKING.search(text[max(0, noun.start() - 40) : noun.start()]):
+                yield noun.start(), begun.end()
+            break
 
 
-def _compiled(nouns: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile(
-        rf"(?P<noun>{pattern(*nouns)})|(?P<states>{pattern('states')}|[:=：])"
-        r"|(?P<stop>[\n,;。，；]|\.(?!\d))",
-        re.IGNORECASE,
-    )
+def _is_heading(text: str, noun: re.Match[str]) -> int:
+    """Where what stands under a heading '# Answer' begins; 0 where the noun is no heading."""
+    line = text.rfind("\n", 0, noun.start()) + 1
+    under = _UNDER.match(text, noun.end())
+    return under.end() if under and _ONLY_NAMES.fullmatch(text, line, noun.start()) else 0
 
 
-_SIGNALS: dict[tuple[str, ...], re.Pattern[str]] = {
-    nouns: _compiled(nouns) for nouns in (("answer",), ("answer", "option"))
+def _after_denied(text: str, style: Style) -> str:
+    """What follows the last value that the text says is not the answer; all of it if none is."""
+    for noun in reversed(_nouns(text, style.nouns)[-_MOST:]):
+        if denial := _DENIED_VALUE.match(text, noun.end(), noun.end() + 2 * _FARTHEST):
+            return text[denial.end() :]
+    return text
+
+
+def _nouns(text: str, kinds: tuple[str, ...]) -> list[re.Match[str]]:
+    """Where the words stand that introduce answers; the last ones of very many."""
+    lower = text.lower()
+    if not any(word in lower for word in words(*kinds)):
+        return []
+    return list(_NOUNS[kinds].finditer(text))[-5 * _MOST :]
+
+
+_SIGNAL = re.compile(rf"(?P<states>{pattern('states')})|[:=：]|(?P<stop>[\n,;。，；]|\.(?!\d))", re.IGNORECASE)
+_NOUNS: dict[tuple[str, ...], re.Pattern[str]] = {
+    kinds: re.compile(pattern(*kinds), re.IGNORECASE) for kinds in (("answer",), ("answer", "option"))
 }
 
 
@@ -196,14 +225,22 @@ def _tagged(text: str) -> list[str]:
 
 
 def _boxed(text: str) -> list[str]:
-    r"""Contents of every \boxed{...} whose braces close; of a nested box, the outer one."""
-    contents, position = [], 0
+    r"""Contents of every \boxed{...} whose braces close; of a nested box, the outer one.
+
+    Boxes between which only 'and' or a comma stands are one answer with several parts.
+    """
+    contents: list[str] = []
+    position = 0
     while match := _BOXED.search(text, position):
         end = _closing(text, match.end())
         if end is None:
             break
-        contents.append(text[match.end() : end])
-        position = end
+        content = text[match.end() : end]
+        if contents and _JOINED.fullmatch(text, position, match.start()):
+            contents[-1] += f", {content}"
+        else:
+            contents.append(content)
+        position = end + 1
     return contents
 
 

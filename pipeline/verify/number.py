@@ -24,12 +24,10 @@ class NumberVerifier(Verifier):
     """Numbers, compared exactly; both sides are normalised, so equality of text is enough."""
 
     def extract(self, text: str) -> str | None:
-        return final(text, read, last)
+        return extract(text)
 
     def canonical(self, answer: str) -> str | None:
-        """The number after its marker (GSM8K's '#### 72'), else the only number in the text."""
-        answers = stated(answer, read) or _alone(answer)
-        return answers[0] or None if len(answers) == 1 else None
+        return canonical(answer)
 
     def states(self, text: str) -> bool:
         return states(text, read)
@@ -41,7 +39,7 @@ def extract(text: str) -> str | None:
 
 
 def canonical(answer: str) -> str | None:
-    """A reference answer, normalised."""
+    """A reference answer: the number after its marker (GSM8K's '#### 72'), else the only one."""
     answers = stated(answer, read) or _alone(answer)
     return answers[0] or None if len(answers) == 1 else None
 

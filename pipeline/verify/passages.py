@@ -7,6 +7,7 @@ one character stands for each; `5 and then` between the dollars of two prices is
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from pipeline.verify.characters import DASHES
 from pipeline.verify.expression import Refused, parse
@@ -25,6 +26,9 @@ _MATHS = re.compile(r"[-+*/=^_(){}\[\]|<>!&0-9.,]+|[B-HJ-Zb-z][-+*/=^_(){}0-9.,]
 _WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{4,}")
 _SIGNS = str.maketrans(dict.fromkeys(DASHES, "-") | {"\u00a0": "\u202f", "\u2009": "\u202f"})
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[\n;。！？；]")
+_OTHER_RELATION = re.compile(
+    r"[<>≤≥≠≈∈!]|\\(?:leq?|geq?|neq?|lt|gt|approx|in|sim|equiv|not|leqslant|geqslant)(?![a-zA-Z])"
+)
 _ROWS = re.compile(r"\\(?:begin|end)\s*\{(?:align|aligned|gather|gathered|equation|split)\*?\}")
 
 
@@ -60,6 +64,7 @@ class Passage:
         return _PRIVATE.sub(lambda match: self.formula(match[0]), self.text)
 
 
+@lru_cache(maxsize=64)
 def passage(text: str, whole: bool = False) -> Passage:
     """The text as a passage."""
     text = _PRIVATE.sub(" ", text)
@@ -76,9 +81,15 @@ def passage(text: str, whole: bool = False) -> Passage:
 
 
 def conclusion(formula: str) -> str:
-    """What a derivation ends with: the last side of the last row of a formula in several rows."""
-    rows = _ROWS.sub(" ", formula).replace("&", " ").split("\\\\")
-    last = next((row for row in reversed(rows) if row.strip()), "")
+    """What a derivation ends with: the last side of the last row of its equations.
+
+    The formula as it is, where it has other relations than =, or rows of anything but equations.
+    """
+    rows = _ROWS.sub(" ", formula)
+    if "\\begin" in rows or _OTHER_RELATION.search(rows):
+        return formula
+    last = next((row for row in reversed(rows.split("\\\\")) if row.strip()), "")
+    last = last.replace("&", " ")
     depth, cut = 0, 0
     for index, letter in enumerate(last):
         depth += (letter == "{") - (letter == "}")

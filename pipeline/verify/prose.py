@@ -33,39 +33,43 @@ NUMBER = re.compile(
 )
 _CANDIDATE = re.compile(rf"(?P<number>{NUMBER.pattern})|(?P<formula>{FORMULA})", re.ASCII)
 _SIGN_APART = re.compile(rf"(^|[=:(])(\s*)-\s+(?=[{_MONEY}]?[0-9.])")
-_BEFORE = re.compile(  # what may stand before a value, read from the value's start backwards
-    r"(?:^\s*(?:-\s+)?|[\w)\]]\s+|[\u4e00-\u9fff]|[=:;,.!?]\s*|[(\[\"'“”„«‘’>]\s*|(?:^|[\w\s])\s*\*+\s*"
-    r"|[A-Za-z)]\s+-\s+|[\u3000-\u303f\uff00-\uffef]\s*|#\s?|[\s]+[a-zA-Z]+-)$"
+_BEFORE = re.compile(  # what may stand before a value, up to where it begins
+    r"(?:^\s*(?:-\s+)?"  # nothing, or a list's dash
+    r"|[^\W\d_]\s+|[)\]]\s+|[\u4e00-\u9fff]"  # a word or a closed bracket
+    r"|(?<![<>!:~])=\s*|[;!?]\s*|(?<![0-9])[:,.]\s*|[:,.]\s+|[\u3000-\u303f\uff00-\uffef]\s*"  # punctuation
+    r"|(?:^|[\s:,.=$])[(]\s*|(?:^|[\s:,.=(])[\"'“”„«‘’`]\s*|(?:^|[\w\s])\s*\*+\s*"  # ( " *
+    r"|[A-Za-z)]\s+-\s+|#\s?|\s+[a-zA-Z]+-)$"  # a dash behind a word; #5; pre-5
 )
-_ATTACHED = "(?:km|cm|mm|kg|mg|ml|ft|in|hr|hrs|min|am|pm|th|st|nd|rd|mph|kph|lbs?|oz|[A-Za-z]{4,})"
+_ATTACHED = "(?:km|cm|mm|kg|mg|ml|ft|in|hr|hrs|min|am|pm|th|st|nd|rd|mph|kph|lbs?|oz|[ckm]?m[²³]|[A-Za-z]{4,})"
 _AFTER = re.compile(  # what may stand behind a value
     rf"[ ]?(?:%|°|[{_MONEY}](?![0-9]))?"
-    r"(?:"
-    r"\s*$"
-    r"|\s*[.,;:!?…。，；：！？、](?![0-9])"
-    r"|[\"'“”’»*)\]>}]+"
-    r"|\s+[\"'“„«(*]"
-    rf"|(?:{_ATTACHED})(?!\w)"
-    r"|-?[^\W\d_]{2,}"
-    r"|\s+[^\W\d_]{2,}"
-    r"|\s+[aImgshlLyouàe](?!\w)(?!\s*[-+*/^(])"
-    r"|\s+-+\s+[^\W\d_]{2,}"
-    r"|[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"
-    r"|\n"
-    r")"
+    r"(?:\s*$|\n|\s*[.,;:!?…。，；：！？、](?![0-9])"
+    r"|[\"'“”’»*)`]+|\s+[\"'“„«(*`]"
+    rf"|(?:{_ATTACHED})(?!\w)|-?[^\W\d_]{{2,}}|\s+[^\W\d_]{{2,}}"  # a unit or a word
+    r"|\s+[a-wA-W]{1,5}\s?/\s?[a-wA-W]{1,5}(?![\w(])"  # km/h
+    r"|\s+[aImgshlLyouàe](?!\w)(?!\s*[-+*/^(])"  # a word or a unit of one letter
+    r"|\s+-+\s+[^\W\d_]{2,}"  # a dash and words
+    r"|[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef])"
 )
 _NOT_BEHIND = re.compile(  # of those, the words that make it a part of another value
     rf"[\s-]*{pattern('scale')}|[\s-]*\*?\s*(?:pi|sqrt|sin|cos|tan|log|ln|exp|mod)(?![a-z])"
+    r"|\s+and\s+\w+\s+(?:half|halves|third|thirds|quarters?|tenths?)\b"
     rf"|[kKMB]\b|\s*[a-zA-Z]{{2,3}}\s*[\^_(]|\s*{pattern('states')}\s*{pattern('denial', 'wrong')}",
     re.IGNORECASE,
 )
-_LETTERS_ATTACHED = re.compile(r"[A-Za-z]+")
+_LETTERS_ATTACHED = re.compile(r"[A-Za-z]+[²³]?")
 _ALTERNATIVE = re.compile(  # between two values of which neither is the answer
     rf"[^\w(]*+(?:{pattern('alternative', 'conjunction')}|x)?[^\w(]*+", re.IGNORECASE
+)
+_OR = re.compile(
+    rf"[^\w.(]*(?:[a-zA-Z]+\s+)?{pattern('alternative')}\s*(?:[a-zA-Z]\s*=)?[^\w.(]*",
+    re.IGNORECASE,
 )
 _UNIT_BETWEEN = re.compile(rf"\s*[a-zA-Z%°]+\s+{pattern('alternative', 'conjunction')}\s*", re.IGNORECASE)
 _OPENING = re.compile(r"[^\w(]*", re.ASCII)
 _CONTINUES = re.compile(r"[\s$%]*(?:[A-Za-z]+\s*)?[-+*/=)]|\s*x\b")
+_EQUALS = re.compile(r"(?<![<>!=~:])=(?![=>])")
+_IS = re.compile(rf"\s+{pattern('states')}\s")
 _ASIDE = re.compile(r"\([^()]*\)")
 
 
@@ -82,8 +86,9 @@ def named(read: Passage, formula: FormulaReader) -> tuple[str, ...]:
     All values where they are alternatives; REFUSED where one does not stand for itself.
     """
     part = _signed(read.sentence().text)
-    if "=" in part and not _begins_with_result(part):
-        part = _signed(part.rpartition("=")[2])
+    sides = _EQUALS.split(part)
+    if len(sides) > 1 and not _begins_with_result(part):
+        part = _signed(sides[-1])
     answers: list[str] = []
     end = 0
     for found in _values(part, read, formula):
@@ -105,11 +110,19 @@ def last(read: Passage, formula: FormulaReader) -> tuple[str, ...]:
         value = _last_of(bare, read, formula)
         if value is None:
             bare, value = line, _last_of(line, read, formula)
-        if value is not None and "=" in bare and bare.rpartition("=")[0].strip():
+        if value is not None and _is_one_of_two(bare):
+            return (REFUSED,)
+        if value is not None and _EQUALS.search(bare.lstrip(" =")):
             return named(Passage(bare, read.formulas, whole=True), formula)
         if value is not None:
             return (value,)
     return ()
+
+
+def _is_one_of_two(line: str) -> bool:
+    """True where the line's last two values are joined by 'or': neither is the answer."""
+    found = list(_CANDIDATE.finditer(line))[-2:]
+    return len(found) == 2 and bool(_OR.fullmatch(line, found[0].end(), found[1].start()))
 
 
 def only(read: Passage, formula: FormulaReader) -> tuple[str, ...]:
@@ -155,6 +168,9 @@ def _value_of(match: re.Match[str], part: str, read: Passage, formula: FormulaRe
         value = formula(read.formula(match["formula"]))
     else:
         value = _number(match["number"])
+    a_number = value is not None and value[-1:].isdigit()
+    if match["formula"] and not a_number and _IS.match(part, match.end()):
+        return None  # 'the domain of $f(x)$ is 19'
     return value if not value or _stands_alone(part, match) else REFUSED
 
 

@@ -33,9 +33,11 @@ _BETWEEN = re.compile(
     rf"|{pattern('alternative', 'conjunction')}|nor)[\s(\[*\"'“]*+(?:{_MARK}\s*)?[\s(\[*\"'“]*+",
     re.IGNORECASE,
 )
+_BESIDE = re.compile(rf"{_BETWEEN.pattern}[A-J](?![{_WORD}])", re.IGNORECASE)
+_BEFORE = re.compile(rf"(?<![{_WORD}])[A-J][)\]]?\s*(?:[,/&]|,?\s*{pattern('alternative', 'conjunction')})\s*[(]?$")
 _RIGHT = rf"(?:{pattern('article')}\s*)*(?:{pattern('right')}|{pattern('answer')})"
 _CHOSEN = re.compile(  # Option B is correct; B is the right answer; 选B
-    rf"(?<![{_WORD}])(?:(?P<noun>{_MARK})\s*)?[(\[\"*“]{{0,4}}(?P<letter>(?-i:[A-J]))[)\]\"*”]{{0,4}}"
+    rf"(?<![{_WORD}])(?:(?P<noun>{_MARK})[\s.:–-]{{0,3}})?[(\[\"*“]{{0,4}}(?P<letter>(?-i:[A-J]))[)\]\"*”]{{0,4}}"
     rf"(?:\s*{pattern('states')}\s*(?:{pattern('article')}\s*)*"
     rf"(?P<denied>{pattern('denial')}\s*)?(?P<right>{_RIGHT})"
     r"|(?P<end>\s*[.。!]?\s*(?:\n|$)))",
@@ -136,8 +138,10 @@ def _letter_of_line(text: Passage) -> tuple[str, ...]:
     lines = [line for line in text.text.split("\n") if line.strip()]
     if len(lines) == 1 and (only := _only_letter(lines[0])):
         return (only,)
-    found = [_FIRST_LETTER.match(line) for line in lines[:1] + lines[-1:]]
-    return distinct((match[1] or match[2]).upper() for match in found if match)
+    found = [match for line in lines[:1] + lines[-1:] if (match := _FIRST_LETTER.match(line))]
+    if any(_BESIDE.match(match.string, match.end()) for match in found):
+        return (REFUSED,)
+    return distinct((match[1] or match[2]).upper() for match in found)
 
 
 def _chosen(text: str) -> tuple[str, ...]:
@@ -145,6 +149,8 @@ def _chosen(text: str) -> tuple[str, ...]:
     for match in _CHOSEN.finditer(text):
         if match["right"] and match["denied"]:
             continue
+        if match["right"] and _BEFORE.search(text[max(0, match.start() - 20) : match.start()]):
+            return (REFUSED,)  # A and B are correct
         if match["right"] or (match["noun"] and not denied(text, match.start())):
             found.append(match["letter"].upper())
     return distinct(found) or distinct(match["letter"] for match in _PICKED.finditer(text) if not match[0].isascii())

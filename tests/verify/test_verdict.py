@@ -33,8 +33,6 @@ texts = st.one_of(st.text(), st.lists(st.sampled_from(PIECES)).map("".join))
 @given(texts)
 def test_no_response_makes_a_verifier_raise(text: str) -> None:
     for verifier, reference in REFERENCES.items():
-        if verifier == "math" and len(text) > 60:
-            continue  # each may take the worker's whole time
         assert verify(text, reference, verifier).correct in (True, False)
         assert has_final_answer(text, verifier) in (True, False)
 

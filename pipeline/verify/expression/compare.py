@@ -1,6 +1,6 @@
 r"""Whether two expressions are the same, exactly where they are rational.
 
-Others are compared at eight points with sixty digits: equal where they differ by less than 1e-40
+Others are compared at five points with sixty digits: equal where they differ by less than 1e-40
 of their largest summand at every point where both have a value, of which there must be three
 (one where there are no letters); our choice. Letters stand for any real number: \sqrt{x^2} is
 not x. A decimal that was rounded is another number: 1.41 is not \sqrt{2}.
@@ -17,7 +17,7 @@ from pipeline.verify.expression.evaluate import Undefined, approximate, exact, l
 from pipeline.verify.expression.node import Node, has_kind
 
 TOLERANCE = 1e-40  # relative to the largest summand
-_POINTS = 8
+_POINTS = 5
 _SCALAR = frozenset("num mixed sci base sym add neg mul div pow fn fact".split())
 _MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 
@@ -28,8 +28,12 @@ def equal(one: Node, other: Node) -> bool:
     one, other = _bare(one), _bare(other)
     if one == other:
         return True
-    if "rel" in (one.kind, other.kind) and one.kind != other.kind:
-        one, other = _side(one), _side(other)
+    if "base" in (one.kind, other.kind):
+        return False  # who is asked for base 5 has not answered with the decimal number
+    if "rel" in (one.kind, other.kind) and (one.kind != other.kind or _says(one) != _says(other)):
+        one, other = concluded(one), concluded(other)
+        if {one.kind, other.kind} == {"rel", "seq"}:
+            one, other = _interval(one), _interval(other)
     one, other = _spread(one), _spread(other)
     if "text" in (one.kind, other.kind):
         return _spelled(one) is not None and _spelled(one) == _spelled(other)
@@ -68,7 +72,10 @@ def _same_relation(one: Node, other: Node) -> bool:
         turned = " ".join(_MIRRORED.get(sign, sign) for sign in reversed(signs))
         if one.name == turned and _same_in_order(one.parts, other.parts[::-1]):
             return True
-    return one.name == other.name == "=" and _multiples(_difference(one), _difference(other))
+    if len(one.parts) != 2 or not {one.name, other.name} <= {"=", "!=", *_MIRRORED}:
+        return False
+    factor = _factor(_difference(one), _difference(other))
+    return factor != 0 and other.name == (_MIRRORED.get(one.name, one.name) if factor < 0 else one.name)
 
 
 def _difference(equation: Node) -> Node:
@@ -76,10 +83,10 @@ def _difference(equation: Node) -> Node:
     return Node("add", (left, Node("neg", (right,))))
 
 
-def _multiples(one: Node, other: Node) -> bool:
-    """True where one is the other times a constant that is not zero."""
+def _factor(one: Node, other: Node) -> float:
+    """The constant by which one is a multiple of the other; 0 where there is none."""
     if not letters(one) or letters(one) != letters(other):
-        return False
+        return 0
     ratios = []
     for number in range(_POINTS):
         at = point(letters(one), number)
@@ -88,11 +95,12 @@ def _multiples(one: Node, other: Node) -> bool:
         except Undefined:
             continue
         if abs(a) <= TOLERANCE * a_size or abs(b) <= TOLERANCE * b_size:
-            return False
+            return 0
         ratios.append(a / b)
-    if len(ratios) < 3:
-        return False
-    return all(abs(ratio - ratios[0]) <= TOLERANCE * abs(ratios[0]) for ratio in ratios)
+    if len(ratios) < 3 or any(ratio.imag for ratio in ratios):
+        return 0
+    same = all(abs(ratio - ratios[0]) <= TOLERANCE * abs(ratios[0]) for ratio in ratios)
+    return float(ratios[0].real) if same else 0
 
 
 def _same_value(one: Node, other: Node) -> bool:
@@ -139,16 +147,45 @@ def _bare(node: Node) -> Node:
     return replace(node, parts=tuple(_bare(part) for part in node.parts)) if inner else node
 
 
-def _side(node: Node) -> Node:
-    """What x = 5 says: the last side, where the first is a name, f(x) or free of letters."""
-    if node.kind != "rel" or not set(node.name.split()) <= {"=", "in"}:
+def concluded(node: Node) -> Node:
+    """What x = 5 says: the last side, where the first is a name, f(x), (x, y) or worked out."""
+    signs = node.name.split() if node.kind == "rel" else []
+    if signs[1:] and signs[-1] == "~":  # x = 1/3 \approx 0.33 says 1/3
+        node = Node("rel", node.parts[:-1], " ".join(signs[:-1]))
+        signs = signs[:-1]
+    if not signs or not set(signs) <= {"=", "in"}:
         return node
     first = node.parts[0]
     a_name = first.kind in ("sym", "text") or (
         first.kind == "mul" and first.parts[0].kind == "sym" and first.parts[1].kind in ("sym", "num")
     )
-    worked = first.kind in _SCALAR and not letters(first) and "in" not in node.name
-    return node.parts[-1] if a_name or worked else node
+    names = first.kind == "seq" and all(part.kind == "sym" for part in first.parts)
+    worked = "in" not in node.name and not any(map(letters, node.parts)) and first.kind in _SCALAR
+    return node.parts[-1] if a_name or names or worked else node
+
+
+def _says(node: Node) -> bool:
+    """True of 'x in S', which is compared with what S is."""
+    return node.kind == "rel" and node.name == "in"
+
+
+def _interval(node: Node) -> Node:
+    """The interval that a < x < b, or x < b, says; what is none stays as it is."""
+    signs = node.name.split() if node.kind == "rel" else []
+    if not signs or not set(signs) <= {"<", "<=", ">", ">="} or "" in (p.name for p in node.parts if p.kind == "text"):
+        return node
+    parts = node.parts
+    if signs[0] in (">", ">="):
+        parts, signs = parts[::-1], [_MIRRORED[sign] for sign in reversed(signs)]
+    infinity = Node("sym", name="oo")
+    if len(parts) == 2 and parts[0].kind == "sym":
+        parts, signs = (Node("neg", (infinity,)), *parts), ["<", *signs]
+    elif len(parts) == 2 and parts[1].kind == "sym":
+        parts, signs = (*parts, infinity), [*signs, "<"]
+    if len(parts) != 3 or parts[1].kind != "sym" or not set(signs) <= {"<", "<="}:
+        return node
+    ends = ("(" if signs[0] == "<" else "[") + (")" if signs[1] == "<" else "]")
+    return Node("seq", (parts[0], parts[2]), ends)
 
 
 def _spread(node: Node) -> Node:

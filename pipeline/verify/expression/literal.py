@@ -2,9 +2,8 @@
 
 from fractions import Fraction
 
+from pipeline.verify.expression.compare import concluded
 from pipeline.verify.expression.node import Node
-
-_NAMES = frozenset({"sym", "text", "fn", "mul"})
 
 
 def literal(node: Node) -> Fraction | None:
@@ -14,7 +13,8 @@ def literal(node: Node) -> Fraction | None:
     'x = 7' and '4 + 3 = 7' it is the last side.
     """
     if node.kind == "rel":
-        return literal(node.parts[-1]) if set(node.name.split()) == {"="} else None
+        side = concluded(node)
+        return None if side.kind == "rel" else literal(side)
     if node.kind == "unit":
         return literal(node.parts[0])
     if node.kind == "neg":

@@ -27,3 +27,10 @@ def number(value: Fraction | int, kind: str = "num") -> Node:
 def has_kind(node: Node, *kinds: str) -> bool:
     """True where the node, or a part of it, is of one of the kinds."""
     return node.kind in kinds or any(has_kind(part, *kinds) for part in node.parts)
+
+
+def negative(value: Node) -> Node:
+    """The value with the other sign; a unit stays outside."""
+    if value.kind == "unit":
+        return Node("unit", (negative(value.parts[0]),), value.name)
+    return Node("neg", (value,))

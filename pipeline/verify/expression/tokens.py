@@ -16,8 +16,9 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _TEXT = re.compile(r"\\(?P<command>operatorname\*?|mathrm|mathbf|text\w*|mbox|hbox)\s*\{(?P<content>[^{}]*)\}")
+_NUMERAL = re.compile(r"\s*[-+]?[0-9][0-9.,/ ]*")
 _DROPPED = frozenset(
-    r"\left \right \bigl \bigr \Bigl \Bigr \big \Big \biggl \biggr \displaystyle \textstyle "
+    r"\boxed \fbox \left \right \bigl \bigr \Bigl \Bigr \big \Big \biggl \biggr \displaystyle \textstyle "
     r"\limits \nolimits \allowbreak \phantom \quad \qquad \; \: \> \enspace".split()
 )
 _SAME = {
@@ -64,6 +65,9 @@ def tokens(text: str) -> list[Token]:
             spaced = True
         elif piece.isspace() or piece == "\\ " or piece in _DROPPED:
             spaced = True
+        elif (said := _TEXT.fullmatch(piece)) and _NUMERAL.fullmatch(said["content"]):
+            found += tokens(said["content"])  # \\textbf{42}
+            spaced = False
         else:
             found.append(_token(piece, spaced))
             spaced = False
