@@ -73,6 +73,10 @@ class CachedEngine:
             self.usage.cache_hits += 1
         return list(found)
 
+    def reads_back(self, completion: Completion) -> bool:
+        """See Engine.reads_back."""
+        return self.inner.reads_back(completion)
+
     def check_words(self, words: Sequence[str]) -> None:
         """See Engine.check_words."""
         self.inner.check_words(words)

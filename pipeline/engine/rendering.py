@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine.base import Prompt, RequestFailed
+from pipeline.engine.base import Completion, Prompt, RequestFailed
 from pipeline.engine.control import ControlTokens, control_tokens
 from pipeline.engine.thoughts import mark_spans, opens_thought
 from pipeline.errors import OrchardError
@@ -102,6 +102,13 @@ class ChatTokenizer:
     def encode_said(self, text: str) -> list[int]:
         """Token ids of what a model said, on its own: plain text, but for the marks of thoughts."""
         return self.encode(self._cut_said(text))
+
+    def said_ids(self, text: str, *, ends: bool, sampled: Sequence[int] | None = None) -> list[int]:
+        """Token ids of what a model said, as they were sampled if that is known, with the turn's end where it ends."""
+        ids = self.encode_said(text) if sampled is None else list(sampled)
+        if not ends or not ids or ids[-1] in (self.end, self.tokenizer.eos_token_id):
+            return ids
+        return [*ids, self.end]
 
     def _cut_said(self, text: str) -> Pieces:
         gap = _unused(text)
@@ -223,6 +230,11 @@ class Renderer:
     def encode(self, text: str) -> list[int]:
         """Token ids of what a model said, on its own."""
         return self.chat.encode_said(text)
+
+    def reads_back(self, completion: Completion) -> bool:
+        """True where a completion's text, tokenised again, gives the ids that were sampled."""
+        sampled, ids = list(completion.token_ids), self.encode(completion.text)
+        return ids == (sampled[:-1] if completion.finish_reason == "stop" else sampled)
 
     def length(self, text: str) -> int:
         """Tokens of a text on its own."""

@@ -11,7 +11,7 @@ from pipeline.ids import content_id
 from pipeline.preferences import codefavor, custom, judged, mapl, principles, trees, unpaired, voted
 from pipeline.preferences.controls import flip_half, shuffled
 from pipeline.preferences.exchange import inject
-from pipeline.preferences.thoughts import with_thoughts
+from pipeline.preferences.sampled import with_sampled
 from pipeline.preferences.variant import Variant
 from pipeline.store import Lake
 
@@ -117,7 +117,7 @@ def build(name: str, lake: Lake, settings: Settings) -> pl.DataFrame:
     parts = ["chosen_id", "rejected_id", "chosen", "rejected"]
     parts += ["messages", "rejected_messages"] if "rejected_messages" in pairs.columns else []
     ids = [content_id(name, *row) for row in pairs.select(parts).iter_rows()]
-    pairs = with_thoughts(pairs, lake, tables_of(name, settings))
+    pairs = with_sampled(pairs, lake, tables_of(name, settings))
     schema = tables.empty("preferences").schema
     filled = pairs.with_columns(
         pair_id=pl.Series(ids, dtype=pl.String),

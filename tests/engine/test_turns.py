@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.engine.base import Prompt, RequestFailed, Sampling
+from pipeline.engine.base import Completion, Prompt, RequestFailed, Sampling
 from pipeline.engine.cache import CachedEngine
 from pipeline.engine.model import Model
 from pipeline.engine.rendering import GAPS, ChatTokenizer, Renderer
@@ -187,3 +188,15 @@ def test_a_lone_surrogate_is_a_fault_of_its_row() -> None:
     talk = chat(CHATML)
     with pytest.raises(RequestFailed, match="the tokenizer refuses the text"):
         talk.encode(talk.render([{"role": "user", "content": "a\ud800"}]))
+
+
+@given(text=contents, finish=st.sampled_from(["stop", "length"]))
+@settings(max_examples=60, deadline=None)
+def test_a_text_that_spells_its_tokens_reads_back_and_no_other_does(text: str, finish: str) -> None:
+    renderer = Renderer(Path("folder"))
+    renderer.__dict__["tokenizer"] = fast(CHATML)
+    ids = renderer.encode(text) + ([renderer.chat.end] if finish == "stop" else [])
+    said = Completion(text, tuple(ids), (), finish, None, 3)
+    assert renderer.reads_back(said)
+    other = [ids[0] + 1, *ids[1:]] if text else [*ids, ids[-1]] if ids else [1]
+    assert not renderer.reads_back(replace(said, token_ids=tuple(other)))
