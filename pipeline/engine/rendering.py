@@ -111,9 +111,9 @@ class ChatTokenizer:
         return [*ids, self.end]
 
     def _cut_said(self, text: str) -> Pieces:
-        gap = _unused(text)
-        if gap not in self.control.cut(text, gap):
+        if not self.control.spells_any(text):
             return (text,)
+        gap = _unused(text)
         return tuple(self.control.cut(text, gap, spared=mark_spans(text)).split(gap))
 
     def _apply(self, turns: Sequence[Mapping[str, Any]], *, reply: bool) -> str:
@@ -169,7 +169,7 @@ class Renderer:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._contexts: dict[tuple[tuple[str, str], ...], Pieces] = {}
+        self._contexts: dict[tuple[tuple[str, str], ...], tuple[Pieces, bool]] = {}
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -191,7 +191,7 @@ class Renderer:
 
     def pieces(self, prompt: Prompt) -> Pieces:
         """The rendered turns and the prefix, cut where a content spells a control token."""
-        context = self._context(prompt)
+        context, _ = self._context(prompt)
         return self.chat.continued(context, prompt.prefix) if prompt.prefix else context
 
     def address(self, prompt: Prompt) -> str | Pieces:
@@ -201,7 +201,7 @@ class Renderer:
 
     def opens_thought(self, prompt: Prompt) -> bool:
         """True where the template itself opens a thought behind these turns."""
-        return opens_thought(self._context(prompt)[-1])
+        return self._context(prompt)[1]
 
     @cached_property
     def stop_tokens(self) -> list[int]:
@@ -248,11 +248,14 @@ class Renderer:
                 raise RequestFailed(f"verdict word {word!r} is {len(ids)} tokens: choose words of one token")
         return [ids[0] for ids in found]
 
-    def _context(self, prompt: Prompt) -> Pieces:
+    def _context(self, prompt: Prompt) -> tuple[Pieces, bool]:
+        """The rendered turns, and whether they end in an opened thought."""
         key = tuple((turn["role"], turn["content"]) for turn in prompt.messages)
-        if key not in self._contexts:
-            self._contexts[key] = self.chat.render(prompt.messages)
-        return self._contexts[key]
+        found = self._contexts.get(key)
+        if found is None:
+            pieces = self.chat.render(prompt.messages)
+            found = self._contexts[key] = pieces, opens_thought(pieces[-1])
+        return found
 
 
 @contextmanager
