@@ -27,7 +27,8 @@ TODAY = datetime(2024, 7, 26)
 # another character. The first one that a text does not hold marks its cuts.
 GAPS = tuple(chr(0x10FFFD - number) for number in range(64))
 
-PROBE = "Orchard's probe"  # the content of a turn that is rendered to see what the template puts around it
+# The content of turns that are rendered to see what the template puts around them.
+PROBE = "Orchard's probe"
 TALK = [{"role": role, "content": PROBE} for role in ("user", "assistant", "user")]
 
 Pieces = tuple[str, ...]  # a text, cut inside the control tokens that are contents
@@ -104,7 +105,10 @@ class ChatTokenizer:
         return self.encode(self._cut_said(text))
 
     def said_ids(self, text: str, *, ends: bool, sampled: Sequence[int] | None = None) -> list[int]:
-        """Token ids of what a model said, as they were sampled if that is known, with the turn's end where it ends."""
+        """Token ids of what a model said, with the turn's end where it ends.
+
+        `sampled` are those that it sampled, where they are known.
+        """
         ids = self.encode_said(text) if sampled is None else list(sampled)
         if not ends or not ids or ids[-1] in (self.end, self.tokenizer.eos_token_id):
             return ids

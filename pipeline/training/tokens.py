@@ -38,11 +38,12 @@ def tokenize(
 ) -> Examples:
     """Token ids of every row, in the order of the rows; the columns tell which of the three tables they are of.
 
-    Context and text are tokenised apart, as they are when the model samples. Turns are special tokens, and all that
-    stands in them is plain text; only the marks of a model's own thoughts are the tokens that they were. A context
-    that does not leave room for the longest text of its row within `max_length` loses tokens on the left (`truncate`),
-    or its row is rejected (`drop`). A text that alone does not leave room for one token of context is rejected always,
-    and so is a row whose turns the chat template refuses. `thoughts`: see TrainingSettings.
+    Context and text are tokenised apart, as they are when the model samples. Turns are special
+    tokens, and all that stands in them is plain text; only the marks of a model's own thoughts are
+    the tokens that they were. A context that does not leave room for the longest text of its row
+    within `max_length` loses tokens on the left (`truncate`), or its row is rejected (`drop`). A
+    text that alone does not leave room for one token of context is rejected always, and so is a row
+    whose turns the chat template refuses. `thoughts`: see TrainingSettings.
     """
     if tokenizer.chat_template is None:
         raise OrchardError(f"tokenizer of {tokenizer.name_or_path}: no chat template: use an instruction-tuned model")
