@@ -43,7 +43,7 @@ def draw(
             Reject("responses", "responses", str(prompt["prompt_id"]), reason)
             for reason in reasons.values()
         ]
-        rows = [partial(_row, prompt, engine.policy_id, settings, number, found) for number, found in good]
+        rows = [partial(_row, prompt, engine, settings, number, found) for number, found in good]
         if _runs_programs(prompt):  # it waits for a sandbox: in threads, so that the engine goes on
             return [*await asyncio.gather(*(asyncio.to_thread(row) for row in rows)), *failed]
         return [*(row() for row in rows), *failed]
@@ -110,9 +110,9 @@ def _nothing(parts: Parts, completion: Completion) -> str:
     return "unfinished thought: the model ended its turn inside it"
 
 
-def _row(prompt: Row, policy_id: str, settings: SamplingSettings, number: int, completion: Completion) -> Row | Reject:
+def _row(prompt: Row, engine: Engine, settings: SamplingSettings, number: int, completion: Completion) -> Row | Reject:
     sampling = settings.model_dump_json(exclude={"n", "near_duplicate"})
-    response_id = content_id(prompt["prompt_id"], policy_id, sampling, number)
+    response_id = content_id(prompt["prompt_id"], engine.policy_id, sampling, number)
     parts = split_thought(completion.text.rstrip(), opened=completion.opened)
     text = (parts.response or "").strip()
     if not text:
@@ -128,13 +128,14 @@ def _row(prompt: Row, policy_id: str, settings: SamplingSettings, number: int, c
     return {
         "response_id": response_id,
         "prompt_id": prompt["prompt_id"],
-        "policy_id": policy_id,
+        "policy_id": engine.policy_id,
         "on_policy": True,
         "round": 0,
         "draw": number,
         "sampling": sampling,
         "text": text,
         "thought": parts.thought,
+        "token_ids": None if engine.reads_back(completion) else list(completion.token_ids),
         "tokens": len(completion.token_ids),
         "prompt_tokens": completion.prompt_tokens,
         "logprob_mean": sum(completion.logprobs) / len(completion.logprobs) if completion.logprobs else None,

@@ -29,6 +29,9 @@ class ScriptedEngine:
     async def verdict(self, prompt: Prompt, words: Sequence[str]) -> list[float]:
         return [1 / len(words)] * len(words)
 
+    def reads_back(self, completion: Completion) -> bool:
+        return True
+
     def check_words(self, words: Sequence[str]) -> None:
         """Every word is one token."""
 

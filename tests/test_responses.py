@@ -129,3 +129,15 @@ def test_a_thought_stands_in_a_column_of_its_own() -> None:
         "no response after the thought",
     ]
     assert rejects[0].row["thought"] == "The answer is 7"
+
+
+def test_tokens_that_a_text_does_not_give_back_are_kept() -> None:
+    class Spells(ScriptedEngine):
+        def reads_back(self, completion: Completion) -> bool:
+            return completion.text != "7"
+
+    rows, _ = responses.draw(
+        Spells(lambda prefix, sampling, n: ["7", "8", "9"][n]), prompts("3 + 4"), SETTINGS, run_seed=1
+    )
+    kept = dict(rows.select("text", "token_ids").iter_rows())
+    assert kept == {"7": [0], "8": None, "9": None}

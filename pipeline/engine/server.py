@@ -94,6 +94,10 @@ class ServerEngine:
         body = dialect.verdict_body(ids, tokens)
         return await self._ask(body, lambda reply: dialect.verdict(reply, words, tokens), *ids[-8:], len(ids))
 
+    def reads_back(self, completion: Completion) -> bool:
+        """See Engine.reads_back."""
+        return self.renderer.reads_back(completion)
+
     def check_words(self, words: Sequence[str]) -> None:
         """See Engine.check_words."""
         self.renderer.single_tokens(words)

@@ -62,6 +62,10 @@ class VllmEngine:
         found = output.outputs[0].logprobs[0]
         return shares([found[token].logprob for token in tokens], words)
 
+    def reads_back(self, completion: Completion) -> bool:
+        """See Engine.reads_back."""
+        return self.renderer.reads_back(completion)
+
     def check_words(self, words: Sequence[str]) -> None:
         """See Engine.check_words."""
         self.renderer.single_tokens(words)

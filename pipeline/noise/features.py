@@ -71,9 +71,7 @@ def _side(
     turns = row["messages"] if row[messages] is None else row[messages]
     start = row["prefix"] if row[prefix] is None else row[prefix]
     context = renderer.tokens(Prompt(tuple(turns), start))
-    text = renderer.encode(row[side])
-    if row[f"{side}_ends"]:
-        text = [*text, renderer.chat.end]
+    text = renderer.chat.said_ids(row[side], ends=row[f"{side}_ends"])
     if not text or len(text) >= max_length:
         raise RequestFailed(f"the {side} text of {len(text)} tokens does not fit into noise.max_length {max_length}")
     ids = (*context[-(max_length - len(text)) :], *text)

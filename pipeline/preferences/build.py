@@ -6,7 +6,7 @@ from pipeline import tables
 from pipeline.config import Settings
 from pipeline.ids import content_id
 from pipeline.preferences.registry import variant
-from pipeline.preferences.thoughts import with_thoughts
+from pipeline.preferences.sampled import with_sampled
 from pipeline.steps.declared import table_of
 from pipeline.steps.inputs import needs_of
 from pipeline.store.reader import Reader
@@ -21,9 +21,9 @@ def build(name: str, lake: Reader, settings: Settings) -> pl.DataFrame:
     pairs = made.build(lake, settings)
     if pairs.is_empty():
         return tables.empty("preferences")
-    if made.source is None:  # a treated pair has its thoughts already
+    if made.source is None:  # a treated pair has its thoughts and tokens already
         read = needs_of(made.reads_for(settings))
-        pairs = with_thoughts(pairs, lake, {table_of(need) for need in read})
+        pairs = with_sampled(pairs, lake, {table_of(need) for need in read})
     level = variant(made.source(settings), settings).level if made.source else made.level
     filled: dict[str, pl.Expr | pl.Series] = {
         "pair_id": pl.Series(_pair_ids(name, pairs), dtype=pl.String),

@@ -5,7 +5,8 @@ import polars as pl
 from pipeline.ids import unit_for
 
 SIDES = (("chosen", "rejected"), ("chosen_ends", "rejected_ends"), ("chosen_id", "rejected_id"))
-THOUGHTS = ("chosen_thought", "rejected_thought")  # of pairs that were built already
+# Of pairs that were built already.
+SAMPLED = (("chosen_thought", "rejected_thought"), ("chosen_token_ids", "rejected_token_ids"))
 CONTEXTS = (("messages", "rejected_messages"), ("prefix", "rejected_prefix"))
 
 
@@ -14,7 +15,7 @@ def exchange(pairs: pl.DataFrame, mask: pl.Series) -> pl.DataFrame:
     flip = pl.Series("_exchanged", mask, dtype=pl.Boolean)
     swap = [
         pl.when("_exchanged").then(other).otherwise(side).alias(side)
-        for a, b in (*SIDES, *([THOUGHTS] if THOUGHTS[0] in pairs.columns else []))
+        for a, b in (*SIDES, *(both for both in SAMPLED if both[0] in pairs.columns))
         for side, other in ((a, b), (b, a))
     ]
     for own, rejected in CONTEXTS:

@@ -4,11 +4,11 @@ import polars as pl
 
 from pipeline.config.training import LearnedThoughts
 from pipeline.engine.rendering import Renderer
-from pipeline.preferences.thoughts import learned_thought
+from pipeline.preferences.sampled import learned_ids, learned_thought
 
 
 def with_tokens(pairs: pl.DataFrame, renderer: Renderer, thoughts: LearnedThoughts = "learned") -> pl.DataFrame:
-    """Fills chosen_tokens and rejected_tokens: each text's own tokens, with the end-of-turn token where it ends.
+    """Fills chosen_tokens and rejected_tokens: each text's own tokens, its end-of-turn token included.
 
     A thought counts where it is learned with its text.
     """
@@ -26,4 +26,5 @@ def _tokens(row: dict[str, object], side: str, renderer: Renderer, thoughts: Lea
     own = row["rejected_prefix"] if side == "rejected" else None
     prefix = row["prefix"] if own is None else own
     thought = learned_thought(row[f"{side}_thought"], thoughts, prefix)  # type: ignore[arg-type]
-    return renderer.length(thought + str(row[side])) + bool(row[f"{side}_ends"])
+    sampled = learned_ids(row, f"{side}_", thoughts)
+    return len(renderer.chat.said_ids(thought + str(row[side]), ends=bool(row[f"{side}_ends"]), sampled=sampled))

@@ -9,7 +9,7 @@ import polars as pl
 from pipeline import tables
 from pipeline.ids import content_id, unit_for
 from pipeline.preferences.outcome import READS, outcome
-from pipeline.preferences.thoughts import thoughts_by_id
+from pipeline.preferences.sampled import sampled_by_id
 from pipeline.preferences.variant import REGISTERED, Variant, register
 from pipeline.store.reader import Reader
 
@@ -28,10 +28,11 @@ def texts(lake: Reader, variant: str) -> pl.DataFrame:
         )
         rows = rows.with_columns(order).with_columns(moved).drop("order")
     ids = pl.Series([content_id(variant, name) for name in rows["response_id"]], dtype=pl.String)
-    known = thoughts_by_id(lake, ["responses"])
-    thoughts = [known[key][1] if key in known else None for key in rows["response_id"]]
+    known = sampled_by_id(lake, ["responses"])
+    found = [known.get(key) for key in rows["response_id"]]
     named = rows.with_columns(
-        pl.Series("thought", thoughts, dtype=pl.String),
+        pl.Series("thought", [one.thought if one else None for one in found], dtype=pl.String),
+        pl.Series("token_ids", [one.token_ids if one else None for one in found], dtype=pl.List(pl.Int64)),
         unpaired_id=ids,
         variant=pl.lit(variant),
         method=pl.lit("verified responses"),

@@ -27,6 +27,11 @@ def text(doc: str, *, nullable: bool = False) -> dy.String:
     return dy.String(nullable=nullable, metadata=meaning(doc))
 
 
+def token_ids(doc: str) -> dy.List:
+    """Tokens as a model sampled them; null where a text says it all."""
+    return dy.List(dy.Int64(), nullable=True, metadata=meaning(f"{doc}; null: they do"))
+
+
 def count(doc: str, *, nullable: bool = False) -> dy.Int64:
     """A whole number, at least 0."""
     return dy.Int64(min=0, nullable=nullable, metadata=meaning(doc))

@@ -24,6 +24,8 @@ class Preferences(dy.Schema):
         "what the model wrote before the chosen side's response, marks included; null: nothing", nullable=True
     )
     rejected_thought = col.text("the same for the rejected side", nullable=True)
+    chosen_token_ids = col.token_ids("sampled tokens of the chosen side, where its texts do not give them back")
+    rejected_token_ids = col.token_ids("the same for the rejected side")
     chosen_ends = col.flag("true where the chosen text ends the turn (an end-of-turn token follows in training)")
     rejected_ends = col.flag("true where the rejected text ends the turn")
     chosen_tokens = col.count(
@@ -112,6 +114,7 @@ class Unpaired(dy.Schema):
     messages = col.messages("chat turns before the text")
     text = col.text("the text")
     thought = col.text("what the model wrote before the text, marks included; null: nothing", nullable=True)
+    token_ids = col.token_ids("sampled tokens of thought and text, where these do not give them back")
     ends = col.flag("true where the text ends the turn")
     desirable = col.flag("true: good (passed its verifier, thumbs up); false: bad")
     weight = dy.Float64(

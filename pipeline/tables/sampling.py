@@ -44,6 +44,7 @@ class Responses(dy.Schema):
     thought = col.text(
         "what the model wrote before its response, the marks of a thought included; null: nothing", nullable=True
     )
+    token_ids = col.token_ids("sampled tokens of thought and text, where these do not give them back")
     near_duplicate_of = col.identifier(
         "an earlier draw for the same prompt that says nearly the same; null: none", nullable=True
     )

@@ -13,8 +13,8 @@ from pipeline.engine.base import RequestFailed
 from pipeline.engine.rendering import ChatTokenizer
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
-from pipeline.preferences.thoughts import learned_thought
-from pipeline.training.example import Example, Ids, Side
+from pipeline.preferences.sampled import learned_ids, learned_thought
+from pipeline.training.example import Example, Side
 
 Row = dict[str, Any]
 IDS = {"items": "list_id", "desirable": "unpaired_id", "pair_id": "pair_id"}  # by a column of each
@@ -38,11 +38,12 @@ def tokenize(
 ) -> Examples:
     """Token ids of every row, in the order of the rows; the columns tell which of the three tables they are of.
 
-    Context and text are tokenised apart, as they are when the model samples. Turns are special tokens, and all that
-    stands in them is plain text; only the marks of a model's own thoughts are the tokens that they were. A context
-    that does not leave room for the longest text of its row within `max_length` loses tokens on the left (`truncate`),
-    or its row is rejected (`drop`). A text that alone does not leave room for one token of context is rejected always,
-    and so is a row whose turns the chat template refuses. `thoughts`: see TrainingSettings.
+    Context and text are tokenised apart, as they are when the model samples. Turns are special
+    tokens, and all that stands in them is plain text; only the marks of a model's own thoughts are
+    the tokens that they were. A context that does not leave room for the longest text of its row
+    within `max_length` loses tokens on the left (`truncate`), or its row is rejected (`drop`). A
+    text that alone does not leave room for one token of context is rejected always, and so is a row
+    whose turns the chat template refuses. `thoughts`: see TrainingSettings.
     """
     if tokenizer.chat_template is None:
         raise OrchardError(f"tokenizer of {tokenizer.name_or_path}: no chat template: use an instruction-tuned model")
@@ -125,7 +126,15 @@ class RowReader:
         """The example of a row of `unpaired`."""
         return Example(
             row_id=row["unpaired_id"],
-            texts=(self.side(row["messages"], row["text"], ends=row["ends"], thought=row.get("thought")),),
+            texts=(
+                self.side(
+                    row["messages"],
+                    row["text"],
+                    ends=row["ends"],
+                    thought=row.get("thought"),
+                    sampled=learned_ids(row, "", self.thoughts),
+                ),
+            ),
             values=(1.0 if row["desirable"] else 0.0,),
             weight=row["weight"],
         )
@@ -138,11 +147,13 @@ class RowReader:
         ends: bool,
         prefix: str = "",
         thought: str | None = None,
+        sampled: Sequence[int] | None = None,
     ) -> Side:
         """A context and the text that continues it, with the turn's end where the text ends it.
 
         A thought that comes right before the text is part of it where thoughts are learned; any
-        other is context, as the response's own start is.
+        other is context, as the response's own start is. `sampled` are the ids of thought and text
+        together, where reading these again would give others.
         """
         kept = thought if thought and self.thoughts != "left_out" else ""
         learned = learned_thought(thought, self.thoughts, prefix)
@@ -150,7 +161,8 @@ class RowReader:
         context = self.chat.render(messages)
         if before:
             context = self.chat.continued(context, before)
-        return tuple(self.chat.encode(context)), self._text(learned + text, ends)
+        text_ids = self.chat.said_ids(learned + text, ends=ends, sampled=sampled)
+        return tuple(self.chat.encode(context)), tuple(text_ids)
 
     def _sides_of(self, row: Row) -> Iterator[Side]:
         for side, own in (("chosen", ""), ("rejected", "rejected_")):
@@ -161,11 +173,8 @@ class RowReader:
                 ends=row[f"{side}_ends"],
                 prefix=row["prefix"] if prefix is None else prefix,
                 thought=row.get(f"{side}_thought"),
+                sampled=learned_ids(row, f"{side}_", self.thoughts),
             )
-
-    def _text(self, text: str, ends: bool) -> Ids:
-        ids = tuple(self.chat.encode_said(text))
-        return (*ids, self.chat.end) if ends and ids else ids
 
 
 def _fault(example: Example, max_length: int) -> str | None:

@@ -22,7 +22,7 @@ Write {k} different next steps that could follow, one step per line, each number
 
 
 async def sample(tree: Tree, parent: Node) -> list[Thought]:
-    """`children` independent draws of the next step; where the model thinks first, its thought is sampled whole."""
+    """`children` independent draws of the next step; a thought before it is sampled whole."""
     drawn = await tree.sample(parent, "step", tree.step_sampling, tree.settings.children)
     steps = await asyncio.gather(*(_step(tree, parent, draw, first) for draw, first in enumerate(drawn)))
     # Nothing was said: no step. Its tokens still count against the tree's budget.
@@ -30,10 +30,10 @@ async def sample(tree: Tree, parent: Node) -> list[Thought]:
 
 
 async def _step(tree: Tree, parent: Node, draw: int, completion: Completion) -> Thought | None:
-    """The step that begins with a completion; null where the model said nothing, or never ended its thought.
+    """The step that begins with a completion; null where nothing was said but an unfinished thought.
 
-    While the model is inside a thought it is asked to go on until the thought ends, and then to the end of the
-    response's first step: a thought is no step (our choice).
+    While the model is inside a thought it is asked to go on until the thought ends, and then to the
+    end of the response's first step: a thought is no step (our choice).
     """
     said, tokens = "", 0
     for piece in range(PIECES):

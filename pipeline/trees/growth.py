@@ -19,8 +19,8 @@ from pipeline.trees.node import Node, Problem
 class Thought:
     """A candidate next step; `ends` where the response ends with it. `tokens` were sampled for it.
 
-    `cut` where the token limit ended it: its last word or number may go on in the next step. `thinking` is what the
-    model thought (`<think>`) before it.
+    `cut` where the token limit ended it: its last word or number may go on in the next step.
+    `thinking` is what the model thought (`<think>`) before it.
     """
 
     text: str
@@ -94,8 +94,8 @@ class Tree:
     def child(self, parent: Node, draw: int, thought: Thought) -> Node:
         """A child that states the final answer ends there, without the delimiter: our choice, the rest is talk.
 
-        A thought that was cut never does: what it has of "The answer is 12" may be "The answer is 1". Nor does an
-        answer that is weighed inside a `<think>`.
+        A thought that was cut never does: what it has of "The answer is 12" may be "The answer is
+        1". Nor does an answer that is weighed inside a `<think>`.
         """
         text, ends, thinking = thought.text, thought.ends, thought.thinking
         if not ends and not thought.cut and self._states_answer(parent.whole + (thinking or "") + text):
@@ -107,7 +107,10 @@ class Tree:
         return split_thought(said, opened=self.opened)
 
     def shown(self, node: Node) -> str:
-        """The response up to and including a node, as it is shown to judges; of a thought in progress all of it."""
+        """What judges are shown: the response up to and including a node.
+
+        Of a thought in progress, where steps inside thoughts are searched, it is all of it.
+        """
         response = self.parts(node.whole).response
         return node.whole if response is None else response
 
@@ -151,9 +154,10 @@ class Tree:
         return rollouts
 
     def apart(self, node: Node, said: str) -> tuple[str, str | None]:
-        """What is said behind a node as the response's text, and the thought before it, if one ends in it.
+        """What is said behind a node: the response's text, and the thought before it if there is one.
 
-        A thought that never ends is all thought. Where the search goes inside thoughts they are not taken off.
+        A thought that never ends is all thought. Where the search goes inside thoughts they are not
+        taken off.
         """
         parts = self.parts(node.whole + said)
         thinking = (parts.thought or "")[len(node.whole) :]

@@ -15,8 +15,8 @@ class Problem:
     """A prompt with the functions that judge its responses.
 
     `judge(response)` gives the final answer found in a whole response and whether it is right (both null where nothing
-    can be checked), of null for a thought without a response; `is_final(response)` tells whether an unfinished
-    response already states its final answer.
+    can be checked), of null for a thought without a response; `is_final(response)` tells whether an
+    unfinished response already states its final answer.
     `tree_id` names prompt, policy and search settings.
     """
 

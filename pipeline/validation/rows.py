@@ -8,7 +8,7 @@ from pipeline.config import Settings
 from pipeline.config.training import LearnedThoughts
 from pipeline.ids import content_id
 from pipeline.preferences.registry import variant
-from pipeline.preferences.thoughts import learned_thought
+from pipeline.preferences.sampled import learned_ids, learned_thought
 from pipeline.store.reader import Reader
 
 IDS = {"preferences": "pair_id", "preference_lists": "list_id", "unpaired": "unpaired_id"}
@@ -57,8 +57,11 @@ def _tokens(rows: pl.DataFrame, length: Callable[[str], int], thoughts: LearnedT
             totals.append(sum(each))
         return pl.Series(totals, dtype=pl.Int64)
     if "desirable" in rows.columns:
-        texts = rows.select("text", "ends", "thought").iter_rows()
-        return pl.Series([counted(*values) for values in texts], dtype=pl.Int64)
+        totals = []
+        for row in rows.iter_rows(named=True):
+            ids = learned_ids(row, "", thoughts)
+            totals.append(len(ids) if ids else counted(row["text"], row["ends"], row["thought"]))
+        return pl.Series(totals, dtype=pl.Int64)
     tokens = pl.col("chosen_tokens") + pl.col("rejected_tokens")
     crossed = pl.col("rejected_messages").is_not_null() & (pl.col("chosen_id") != pl.col("rejected_id"))
     return rows.select(pl.when(crossed).then(2 * tokens).otherwise(tokens)).to_series()  # each text in each context

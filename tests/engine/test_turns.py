@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.engine.base import Prompt, RequestFailed, Sampling
+from pipeline.engine.base import Completion, Prompt, RequestFailed, Sampling
 from pipeline.engine.cache import CachedEngine
+from pipeline.engine.dialect import VllmDialect
 from pipeline.engine.model import Model
 from pipeline.engine.rendering import GAPS, ChatTokenizer, Renderer
 from pipeline.judge.templates import render as judge_prompt
@@ -187,3 +189,57 @@ def test_a_lone_surrogate_is_a_fault_of_its_row() -> None:
     talk = chat(CHATML)
     with pytest.raises(RequestFailed, match="the tokenizer refuses the text"):
         talk.encode(talk.render([{"role": "user", "content": "a\ud800"}]))
+
+
+@given(text=contents, finish=st.sampled_from(["stop", "length"]))
+@settings(max_examples=60, deadline=None)
+def test_a_text_that_spells_its_tokens_reads_back_and_no_other_does(text: str, finish: str) -> None:
+    renderer = Renderer(Path("folder"))
+    renderer.__dict__["tokenizer"] = fast(CHATML)
+    ids = renderer.encode(text) + ([renderer.chat.end] if finish == "stop" else [])
+    said = Completion(text, tuple(ids), (), finish, None, 3)
+    assert renderer.reads_back(said)
+    other = [ids[0] + 1, *ids[1:]] if text else [*ids, ids[-1]] if ids else [1]
+    assert not renderer.reads_back(replace(said, token_ids=tuple(other)))
+
+
+HARMONYS_THOUGHT = "<|channel|>analysis<|message|>3 + 4<|end|><|start|>assistant<|channel|>final<|message|>"
+
+
+@pytest.mark.parametrize(("style", "thought", "marks"), [
+    (HARMONY, HARMONYS_THOUGHT,
+     ["<|channel|>", "<|message|>", "<|end|>", "<|start|>", "<|channel|>", "<|message|>"]),
+    (MISTRAL, "[THINK]3 + 4[/THINK]", ["[THINK]", "[/THINK]"]),
+    (CHATML, "<think>\n3 + 4 \n</think>\n\n", ["<think>", "</think>"]),
+])  # fmt: skip
+def test_the_marks_of_a_models_own_thought_stay_the_tokens_that_they_were(
+    style: Style, thought: str, marks: list[str]
+) -> None:
+    talk = chat(style)
+    names = {*style.special, *style.plain}
+    turns = [{"role": "user", "content": "q"}]
+    context, text = RowReader(talk).side(turns, "7", ends=True, thought=thought)
+    learned = talk.tokenizer.convert_ids_to_tokens(list(text))
+    assert [one for one in learned if one in names - {"\n\n"}] == [*marks, style.end]
+    go_on = talk.encode(talk.continued(talk.render(turns), thought))
+    assert go_on == [*context, *talk.encode_said(thought)]  # as a prefix they are the same
+    shown = talk.render([{"role": "user", "content": thought}])  # to a judge they are text
+    assert talk.encode(shown)[: len(context)] != go_on[: len(context)]
+    plain = counted(talk, talk.encode(shown))
+    assert all(plain[mark] == counted(talk, list(context))[mark] for mark in marks)
+
+
+@pytest.mark.parametrize(("style", "wanted"), [
+    (CHATML, {"stop_token_ids": "<|im_end|>"}), (GEMMA, {"stop_token_ids": "<end_of_turn>"}),
+    (MISTRAL, {"skip_special_tokens": False}), (HARMONY, {"skip_special_tokens": False}),
+])  # fmt: skip
+def test_a_model_is_sampled_as_its_template_asks(style: Style, wanted: dict[str, Any]) -> None:
+    renderer = Renderer(Path("folder"))
+    renderer.__dict__["tokenizer"] = fast(style)
+    body = VllmDialect(renderer).sample_body([1], Sampling(8), 0)
+    ends = {name: [renderer.chat.end] if name == "stop_token_ids" else value for name, value in wanted.items()}
+    assert {name: body.get(name) for name in ("stop_token_ids", "skip_special_tokens")} == {
+        "stop_token_ids": ends.get("stop_token_ids"),
+        "skip_special_tokens": ends.get("skip_special_tokens"),
+    }
+    assert bool(renderer.sampled_as)  # and so its completions have addresses of their own

@@ -140,3 +140,37 @@ def test_the_budget_counts_the_tokens_that_are_learned(thoughts: Any, tmp_path: 
     budget = training_rows(lake, "bco", renderer.length, settings).sort("row_id")
     read = tokenize(rows.sort("unpaired_id"), renderer.tokenizer, 256, thoughts=thoughts)
     assert budget["text_tokens"].to_list() == [len(one.texts[0][1]) for one in read.examples]
+
+
+# "yes" and the end of the turn, sampled in ids that its text does not give: y, e, s apart are what
+# it gives, so these stand for a longer token's.
+ODD = [300, 301, 258]
+
+
+def test_a_response_is_trained_in_the_tokens_that_were_sampled() -> None:
+    tokenizer = fast(OPENED)
+    end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    ids = [*ODD[:2], end]
+    row = pair("q", "yes", "no", chosen_token_ids=ids, rejected_token_ids=None)
+    (example,) = tokenize(frame([row]), tokenizer, 256).examples
+    assert [text for _, text in example.texts][0] == tuple(ids)  # with one end, and its own
+    single_ = singles([single("q", "yes", True)]).with_columns(token_ids=pl.Series([ids[:2]], dtype=pl.List(pl.Int64)))
+    (example,) = tokenize(single_, tokenizer, 256).examples
+    assert example.texts[0][1] == tuple(ids)  # it ends, by another draw of the same text
+    thinking = pair(
+        "q", "yes", "no", chosen_token_ids=ids, rejected_token_ids=None,
+        chosen_thought="hm</think>", rejected_thought=None,
+    )  # fmt: skip
+    (example,) = tokenize(frame([thinking]), tokenizer, 256, thoughts="read").examples
+    assert tokenizer.decode(example.texts[0][1]) == "yes<|im_end|>"  # the ids hold the thought too
+
+
+def test_token_ids_go_with_their_side(lake: Lake) -> None:
+    odd = lake.read("responses").with_columns(
+        token_ids=pl.when(pl.col("text") == "7").then(pl.lit(ODD, dtype=pl.List(pl.Int64)))
+    )
+    lake.write("responses", odd, Commit("test"))
+    noise = SETTINGS.noise.model_copy(update={"source": "outcome", "inject": 1.0})
+    flipped = voted_on(lake, SETTINGS.model_copy(update={"noise": noise}))
+    assert flipped.select("chosen_token_ids", "rejected_token_ids").row(0) == (None, ODD)
+    assert texts(lake, "bco").sort("text")["token_ids"].to_list() == [ODD, None]

@@ -182,3 +182,23 @@ def test_a_budget_stops_sampling_and_what_was_finished_is_kept(
     usage = ask(100_000, range(200)).usage
     assert usage.cache_hits == kept and usage.requests == 200 - kept
     assert usage.occupancy is not None and 0.5 < usage.occupancy <= 1
+
+
+def test_a_turn_ends_at_the_templates_own_token(model: Model, tmp_path: Path) -> None:
+    for file in model.path.iterdir():  # the tokenizer says another end than the template writes
+        (tmp_path / file.name).symlink_to(file)
+    saved = json.loads((model.path / "tokenizer_config.json").read_text())
+    (tmp_path / "tokenizer_config.json").unlink()
+    named = json.dumps({**saved, "eos_token": "<|endoftext|>"})
+    (tmp_path / "tokenizer_config.json").write_text(named)
+    resident = Resident(EngineSettings(kv_cache_gib=1), LENGTH)
+    engine = VllmEngine(Model(tmp_path, "other@1"), resident, LENGTH)
+    try:
+        (found,) = asyncio.run(engine.sample(PROMPT, Sampling(40, temperature=0), [0]))
+    finally:
+        resident.drop()
+    assert engine.renderer.tokenizer.eos_token == "<|endoftext|>"
+    end = engine.renderer.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert found.finish_reason == "stop" and found.stopped_by is None
+    assert list(found.token_ids).count(end) == 1 and found.token_ids[-1] == end
+    assert engine.reads_back(found)
