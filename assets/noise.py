@@ -24,6 +24,12 @@ def _source(settings: Settings, part: str | None) -> Reads:
     return Reads(tables=(Rows("preferences", "variant", source_of(settings)),))
 
 
+def _source_and_samples(settings: Settings, part: str | None) -> Reads:
+    """The same, and the samples that centre combined rewards."""
+    samples = ("prompts", "responses") if settings.noise.combine == "log_sigmoid" else ()
+    return _source(settings, part).plus(Reads(beside=samples))
+
+
 def _pairs(inputs: Inputs) -> pl.DataFrame:
     return voted_on(inputs.lake, inputs.settings)
 
@@ -42,8 +48,8 @@ SCORES = Step(
     name="scores",
     table="scores",
     make=_scores,
-    reads=Reads(beside=("prompts", "responses"), settings=SETTINGS, models=("policy",)),
-    reads_of=_source,
+    reads=Reads(settings=SETTINGS, models=("policy",)),
+    reads_of=_source_and_samples,
     group="noise",
     kinds=("torch",),
     description="Rewards of every text by reward models that never saw its prompt, and by others.",
@@ -143,11 +149,11 @@ NOISE_TESTS = Step(
     table="noise_tests",
     make=_noise_tests,
     reads=Reads(
-        beside=("votes", "recorded_votes", "prompts", "responses"),
+        beside=("votes", "recorded_votes"),
         settings=SETTINGS,
         models=("policy",),
     ),
-    reads_of=_source,
+    reads_of=_source_and_samples,
     made_beside=("pair_strengths",),
     group="noise",
     kinds=("torch",),

@@ -20,13 +20,16 @@ _EMPTY = "empty generation: the model said nothing, or never ended its thought (
 _BROKE = "no budget: max_expansions or max_tokens allows not even the first expansion"
 
 
+LATER = {"inside_thoughts": False, "thought_tokens": 512}  # settings that came later, as they were
+
+
 def _said(settings: GrowthSettings) -> dict[str, object]:
     """The settings as they stand in a tree's id.
 
-    A setting that came later counts where it is in use, so that trees made before keep their ids.
+    One that came later counts where it is not as it was, so that trees made before keep their ids.
     """
     said = settings.model_dump()
-    return said if settings.inside_thoughts else {k: v for k, v in said.items() if k != "inside_thoughts"}
+    return {name: value for name, value in said.items() if LATER.get(name, ...) != value}
 
 
 def problem(prompt: dict[str, object], policy_id: str, settings: GrowthSettings) -> Problem:

@@ -1,6 +1,7 @@
 """The graph of declarations is the graph of what steps really read, in a run of all families."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from pipeline.steps.declared import Reads, table_of
 from pipeline.steps.inputs import needs_of
 from pipeline.steps.narrowed import UNCOUNTED
 from pipeline.steps.roles import ROLES
-from tests.steps.traced import Trace, traced
+from tests.steps.traced import Trace, Traced
 from tests.steps.world import Room, opened, profile
 
 TRAINED = ("base", "outcome", "tpo", "rationale")  # the others read what these do
@@ -32,9 +33,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunContext
             for step in GRAPH.in_order(run.settings):
                 if step.name in needed and step.table:
                     traces[step.name] = trace = Trace()
+                    made = replace(step, make=Traced(step.make, trace))
                     for part in _parts(step, run.settings):
-                        with traced(trace):
-                            run_step(step, run, part)
+                        run_step(made, run, part)
             yield run, traces
 
 
@@ -63,7 +64,7 @@ def test_the_graph_is_what_the_steps_read(world: Any) -> None:
         drawn = set(GRAPH.before(step, run.settings))
         if not arrows <= drawn or (drawn - arrows) - _only_other_profiles(step, run.settings, drawn):
             wrong[name] = {"not drawn": arrows - drawn, "not read": drawn - arrows}
-    assert not wrong
+    assert not wrong, wrong
 
 
 def _only_other_profiles(step: Step, settings: Settings, drawn: set[str]) -> set[str]:
@@ -84,7 +85,8 @@ def test_what_a_step_read_of_the_code_counts_in_its_version(world: Any) -> None:
         lacking[name] = {m for m in ran - counted if not m.startswith("pipeline.tables")}
         beyond[name] = len({m for m in counted - ran if m.startswith("pipeline")})
     print("\nmodules that count though this run did not need them, by step:", beyond)
-    assert not {name: modules for name, modules in lacking.items() if modules}
+    found = {name: modules for name, modules in lacking.items() if modules}
+    assert not found, found
 
 
 def test_what_a_step_read_of_the_settings_moves_its_fingerprint(world: Any) -> None:
@@ -92,12 +94,14 @@ def test_what_a_step_read_of_the_settings_moves_its_fingerprint(world: Any) -> N
     still, beyond = {}, {}
     for name, trace in traces.items():
         step = GRAPH.steps[name]
-        moved = {path for path in leaves(run.settings) if moves(step, run, path)}
+        reads = step.reads_for(run.settings)
+        moved = {path for path in leaves(run.settings) if moves(reads, run, path)}
         read = {path for path in leaves(run.settings) if _was_read(path, trace.settings)}
         still[name] = {path for path in read - moved if not _uncounted(path)}
         beyond[name] = len(moved - read)
     print("\nsettings that move a fingerprint and were not read, by step:", beyond)
-    assert not {name: paths for name, paths in still.items() if paths}
+    found = {name: paths for name, paths in still.items() if paths}
+    assert not found, found
 
 
 def _was_read(path: str, read: set[str]) -> bool:
@@ -117,19 +121,16 @@ def leaves(section: Section, path: str = "") -> list[str]:
     return found
 
 
-def moves(step: Step, run: RunContext, path: str) -> bool:
-    """Whether the base recipe of a step, or of one of its parts, changes with a setting."""
-    parts = _parts(step, run.settings) or [None]
-    other = RunContext(changed(run.settings, path), run.lake, Room(), run.home, "run", GRAPH)  # type: ignore[arg-type]
-    return any(_said(step, run, part) != _said(step, other, part) for part in parts[:3])
+def moves(reads: Reads, run: RunContext, path: str) -> bool:
+    """Whether the recipe of what reads so changes with a setting."""
+    other = RunContext(changed(run.settings, path), run.lake, Room(), run.home)  # type: ignore[arg-type]
+    return _said(reads, run) != _said(reads, other)
 
 
-def _said(step: Step, run: RunContext, part: str | None) -> str:
+def _said(reads: Reads, run: RunContext) -> str:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipe, "code_of", lambda *_: "code")
         patch.setattr(RunContext, "models", lambda self, role: [])
         patch.setattr(RunContext, "resolve", lambda self, settings: _Named(settings.name))
-        reads = step.reads_for(run.settings, part)
         return str(recipe._settings_of(reads, run))
 
 

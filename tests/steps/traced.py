@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,8 @@ import pytest
 
 from pipeline.config import ROOT
 from pipeline.config.section import Section
-from pipeline.steps.inputs import DeclaredLake, Inputs
+from pipeline.steps import Inputs, StepResult
+from pipeline.steps.inputs import DeclaredLake
 
 CODE = str(ROOT / "pipeline")
 
@@ -25,6 +26,21 @@ class Trace:
     tables: set[str] = field(default_factory=set)
     settings: set[str] = field(default_factory=set)
     modules: set[str] = field(default_factory=set)
+
+
+class Traced:
+    """A step's function that notes what it reads; its code is that of the function itself."""
+
+    args: tuple[object, ...] = ()
+    keywords: Mapping[str, object] = {}
+
+    def __init__(self, func: Callable[[Inputs], StepResult], trace: Trace) -> None:
+        self.func = func
+        self.trace = trace
+
+    def __call__(self, inputs: Inputs) -> StepResult:
+        with traced(self.trace):
+            return self.func(inputs)
 
 
 @contextmanager
