@@ -188,7 +188,8 @@ def _behind_variants(settings: Settings, part: str | None) -> Reads:
     from assets.steps import GRAPH  # of which this step is one
 
     needs = [GRAPH.behind(reads_of(name, settings), settings) for name in _variants(settings)]
-    return Reads(beside=tuple(dict.fromkeys(table_of(need) for own in needs for need in own)))
+    named = tuple(dict.fromkeys(table_of(need) for own in needs for need in own))
+    return Reads(beside=named, texts=(str([[str(need) for need in own] for own in needs]),))
 
 
 def _board(inputs: Inputs) -> StepResult:

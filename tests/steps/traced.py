@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.config import ROOT
 from pipeline.config.section import Section
-from pipeline.steps import Inputs, StepResult
+from pipeline.steps import Inputs
 from pipeline.steps.inputs import DeclaredLake
 
 CODE = str(ROOT / "pipeline")
@@ -34,11 +34,11 @@ class Traced:
     args: tuple[object, ...] = ()
     keywords: Mapping[str, object] = {}
 
-    def __init__(self, func: Callable[[Inputs], StepResult], trace: Trace) -> None:
+    def __init__(self, func: Callable[[Inputs], Any], trace: Trace) -> None:
         self.func = func
         self.trace = trace
 
-    def __call__(self, inputs: Inputs) -> StepResult:
+    def __call__(self, inputs: Inputs) -> Any:
         with traced(self.trace):
             return self.func(inputs)
 
