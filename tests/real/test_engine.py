@@ -185,12 +185,14 @@ def test_a_budget_stops_sampling_and_what_was_finished_is_kept(
 
 
 def test_a_turn_ends_at_the_templates_own_token(model: Model, tmp_path: Path) -> None:
-    for file in model.path.iterdir():  # the tokenizer says another end than the template writes
+    for file in model.path.iterdir():
         (tmp_path / file.name).symlink_to(file)
-    saved = json.loads((model.path / "tokenizer_config.json").read_text())
-    (tmp_path / "tokenizer_config.json").unlink()
-    named = json.dumps({**saved, "eos_token": "<|endoftext|>"})
-    (tmp_path / "tokenizer_config.json").write_text(named)
+    # Nothing but the template says how a turn ends: the files name another token.
+    for name, end in (("config", 0), ("generation_config", 0), ("tokenizer_config", "<|endoftext|>")):
+        saved = json.loads((model.path / f"{name}.json").read_text())
+        key = "eos_token" if name == "tokenizer_config" else "eos_token_id"
+        (tmp_path / f"{name}.json").unlink()
+        (tmp_path / f"{name}.json").write_text(json.dumps({**saved, key: end}))
     resident = Resident(EngineSettings(kv_cache_gib=1), LENGTH)
     engine = VllmEngine(Model(tmp_path, "other@1"), resident, LENGTH)
     try:
