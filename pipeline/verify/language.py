@@ -134,7 +134,9 @@ def pattern(*kinds: str) -> str:
 def either(found: frozenset[str]) -> str:
     """A regular expression that matches one of these words, as `pattern` does."""
     ordered = sorted(found, key=lambda word: (-len(word), word))
-    return "(?:" + "|".join(_whole(word) for word in ordered) + ")"
+    first = "".join(sorted({letter for word in found for letter in word[0] + word[0].upper()}))
+    # Most places of a text fail at the first letter: without it every word is tried there.
+    return f"(?:(?=[{re.escape(first)}])(?:{'|'.join(_whole(word) for word in ordered)}))"
 
 
 def _whole(word: str) -> str:

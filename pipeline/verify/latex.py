@@ -58,10 +58,12 @@ def read(tail: Passage) -> tuple[str, ...]:
     if tail.whole:
         return distinct(_value(answer) for answer in _as_written(tail))
     sentence = tail.sentence()
-    numbers = number.read(sentence)
     whole = _value(undressed(sentence.restored()))
+    if _is_one(whole):
+        return (whole,)
+    numbers = number.read(sentence)
     if numbers and REFUSED not in numbers:
-        return (whole,) if len(numbers) > 1 and _is_one(whole) else numbers
+        return numbers
     found = prose.named(sentence, _of_formula)
     if found and REFUSED not in found:
         return distinct(_value(answer) for answer in found)
@@ -72,9 +74,9 @@ def read(tail: Passage) -> tuple[str, ...]:
 
 
 def _is_one(text: str) -> bool:
-    """True of what has several numbers and is one answer: a tuple, an interval, a set."""
+    """True of what has several numbers and is one answer: an equation, a tuple, an interval."""
     node = None if text == REFUSED else parse(text)
-    return node is not None and node.kind in ("seq", "set", "matrix", "setop")
+    return node is not None and node.kind in ("rel", "seq", "set", "matrix", "setop")
 
 
 def last(text: Passage) -> tuple[str, ...]:

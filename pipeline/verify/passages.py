@@ -21,7 +21,7 @@ _OPENING = re.compile(r"\\[(\[]|\\.|\$\$?", re.DOTALL)
 _CLOSING = {"\\(": "\\)", "\\[": "\\]", "$$": "$$", "$": "$"}
 _CALCULATED = re.compile(r"<<[^<>\n]{0,200}>>")  # GSM8K's marks: 3*4=<<3*4=12>>12
 _PIECE = re.compile(r"[^\s\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]+")
-_COMMAND = re.compile(r"\\[A-Za-z]")
+_COMMAND = re.compile(r"\\[A-Za-z!,;]")
 _MATHS = re.compile(r"[-+*/=^_(){}\[\]|<>!&0-9.,]+|[B-HJ-Zb-z][-+*/=^_(){}0-9.,]*")
 _WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{4,}")
 _SIGNS = str.maketrans(dict.fromkeys(DASHES, "-") | {"\u00a0": "\u202f", "\u2009": "\u202f"})
@@ -189,7 +189,7 @@ def _runs(prose: str) -> Iterator[tuple[int, int]]:
             run, depth, latex = [], 0, False
         if joins and word[0].strip(".,;:!?"):
             run.append(word)
-            depth += word[0].count("{") - word[0].count("}")
+            depth += sum(map(word[0].count, "([{")) - sum(map(word[0].count, ")]}"))
             latex = latex or a_command
     if run and latex:
         yield _trimmed(prose, run)

@@ -324,3 +324,23 @@ def test_an_interval_is_what_its_inequality_says(a: int, b: int, x: str) -> None
     assert right(rf"The answer is [{a}, {c}).", rf"{x} \in [{a},{c})", "math")
     assert not right(rf"\boxed{{{a} < {x} < {c}}}", f"[{a}, {c})", "math")
     assert right(rf"\boxed{{{x} > {a}}}", rf"({a}, \infty)", "math")
+
+
+SHAPES = (  # our own, in the shapes that answers of competitions have
+    r"\left( 3, \frac{\pi}{2} \right)", r"\frac{14}{3}", r"6 - 5i", r"11\sqrt2", r"[-2, 7]", "3x + 12",
+    r"(-\infty, 2) \cup (3, \infty)", r"\begin{pmatrix} -2 \\ 16/49 \end{pmatrix}", r"1 \pm \sqrt{19}",
+    r"5x - 7y + 11z + 4 = 0", r"11,\! 111", r"\frac{270}{7}\text{ degrees}", r"2k + 2", "x^4 - 9",
+    r"\{-1, 5, 8\}", r"4210_{5}", r"0.35\overline{6}", r"\sqrt[3]{17}", r"\sin 40^\circ", r"\binom{9}{4}",
+)  # fmt: skip
+
+
+@FEW
+@given(st.sampled_from(SHAPES), anywhere, st.data())
+def test_an_answer_of_any_shape_is_right_and_with_one_digit_changed_wrong(
+    shape: str, way: str, data: st.DataObject
+) -> None:
+    assert right(way % shape, shape, "math"), way % shape
+    at = data.draw(st.sampled_from([i for i, letter in enumerate(shape) if letter.isdigit()]))
+    digit = data.draw(st.sampled_from("123456789").filter(lambda digit: digit != shape[at]))
+    changed = shape[:at] + digit + shape[at + 1 :]
+    assert not right(way % changed, shape, "math"), way % changed

@@ -38,7 +38,18 @@ def test_no_response_makes_a_verifier_raise(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["9" * 10**5, "1/0", "\u0661\u0662", "\\boxed{" * 10**4, "answer " * 10**4, "1," * 10**4]
+    "text",
+    [
+        "\\boxed{1e9999}",
+        "\\boxed{2 \\times 10^{9999}}",
+        "\\boxed{9^{9999}}",
+        "9" * 10**5,
+        "1/0",
+        "\u0661\u0662",
+        "\\boxed{" * 10**4,
+        "answer " * 10**4,
+        "1," * 10**4,
+    ],
 )
 @pytest.mark.parametrize("verifier", REFERENCES)
 def test_hostile_texts(verifier: str, text: str) -> None:

@@ -195,7 +195,7 @@ def _times(left: Node, right: Node, sign: str) -> Node:
         base, exponent = right.parts
         power = exponent.parts[0] if exponent.kind == "neg" else exponent
         if base == number(10) and power.kind == "num" and power.value is not None:
-            if power.value.denominator == 1 and power.value <= 4000:
+            if power.value.denominator == 1 and power.value <= 999:
                 signed = int(-power.value if exponent.kind == "neg" else power.value)
                 assert left.value is not None
                 return number(left.value * Fraction(10) ** signed, "sci")

@@ -85,7 +85,7 @@ class Numerals(Reader):
         for _ in range(1 + len(sign)):
             self.take()
         digits = self.digits()
-        if len(digits) > 4:
+        if len(digits) > 3:
             raise Unread
         return int(sign + digits)
 
