@@ -28,6 +28,8 @@ LEFT_OUT = {
     "pipeline.config": "settings are in the fingerprint by their values",
     "pipeline.errors": "says what went wrong, makes no row",
     "pipeline.progress": "shows how far a step is",
+    "pipeline.extensions": "imports what the declaration names (Reads.code)",
+    "pipeline.registered": "finds what the declaration names (Reads.code)",
     "pipeline.lock": "lets one process write at a time",
     "pipeline.freed": "gives memory back",
     "pipeline.store": "keeps rows as they are",
