@@ -15,6 +15,7 @@ from pipeline.figures import curves
 from pipeline.preferences.registry import reads_of, registry
 from pipeline.steps import Inputs, Reads, Rows, Step, StepResult
 from pipeline.steps.declared import table_of
+from pipeline.training import losses
 from pipeline.training.once import FOLDER
 from pipeline.validation import budgets
 from pipeline.validation.candidates import Test, measure
@@ -249,10 +250,12 @@ def _swept(settings: Settings) -> list[str]:
     return [cell.sweep_id for cell in cells(settings)]
 
 
-def _sweep_source(settings: Settings, part: str | None) -> Reads:
-    """The pairs that are swept: of the profile's source, or of a variant that could be one."""
+def _reads_of_sweep(settings: Settings, part: str | None) -> Reads:
+    """The pairs that are swept, of the profile's source or of a variant that could be one; losses."""
     source = part if part in registry(settings) else settings.sweep.source
-    return Reads(tables=(Rows("preferences", "variant", str(source)),))
+    swept = [cell.loss for cell in cells(settings) if part in (None, cell.sweep_id)]
+    code = tuple(losses.code_of(loss) for loss in dict.fromkeys(swept))
+    return Reads(tables=(Rows("preferences", "variant", str(source)),), code=code)
 
 
 def _swept_pairs(inputs: Inputs) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
@@ -315,7 +318,7 @@ NOISE_SWEEP = Step(
         models=("policy",),
         code=(learn, measured),
     ),
-    reads_of=_sweep_source,
+    reads_of=_reads_of_sweep,
     show=_sweep_shown,
     show_reads=Reads(queries=("noise_sweep",)),
     is_end=True,
