@@ -12,6 +12,7 @@ from pipeline.engine.base import Reject
 from pipeline.engine.model import Model
 from pipeline.errors import Diverged
 from pipeline.figures import curves
+from pipeline.judge.kind import abilities, kinds_of
 from pipeline.preferences.registry import reads_of, registry
 from pipeline.steps import Inputs, Reads, Rows, Step, StepResult
 from pipeline.steps.declared import table_of
@@ -48,7 +49,8 @@ def _reads_of_policy(settings: Settings, part: str | None) -> Reads:
     """The policies of a variant, and of judged answers their judges."""
     policies = () if part in (None, BASE) else (Rows("training_runs", "variant", part or ""),)
     judged = settings.validation.win_prompts and part != BASE
-    judges = Reads(settings=JUDGED, engines=("judges",)) if judged else Reads()
+    judges = Reads(settings=JUDGED, engines=("judges",)).plus(abilities(settings))
+    judges = judges if judged else Reads()
     return Reads(tables=policies).plus(judges, verified(settings))
 
 
@@ -82,9 +84,8 @@ def _test(inputs: Inputs) -> Test:
     settings = inputs.settings
     judges = []
     if settings.validation.win_prompts and inputs.part != BASE:
-        kinds = [model.kind for model in settings.judge.models] or ["generative"]
-        pairs = zip(inputs.engines("judges"), kinds, strict=True)
-        judges = [engine for engine, kind in pairs if kind != "reward"]
+        pairs = zip(inputs.engines("judges"), kinds_of(settings.judge), strict=True)
+        judges = [engine for engine, kind in pairs if kind.compares_answers]
     return Test(
         settings,
         inputs.table("prompts", where="split = 'test'"),

@@ -110,7 +110,9 @@ def _place_of(function: Any) -> str:
 
 
 def _is_counted(module: str | None) -> bool:
-    return bool(module) and (module.split(".")[0] in OWN or extensions.is_extension(module))
+    if module is None:
+        return False
+    return module.split(".")[0] in OWN or extensions.is_extension(module)
 
 
 def _split(place: str) -> tuple[str, str]:
