@@ -26,7 +26,6 @@ class Forgets(Protocol):
 
 REGISTRIES: list[Forgets] = []
 _files: dict[str, str] = {}  # module name -> file, of modules outside the project
-_importing: list[str] = []  # names of the files that are being imported, the innermost last
 
 
 def load(paths: Iterable[str]) -> None:
@@ -72,22 +71,19 @@ def is_extension(module: str) -> bool:
     return module in _files
 
 
-def owner_of(module: str) -> str:
-    """Who registers what a module defines: ours itself, else the file that is being imported.
-
-    The file of a module that is not ours is kept, so that other processes can import it too.
-    """
-    if module.split(".")[0] in OURS:
-        return module
-    owner = _importing[-1] if _importing else module
-    _note(owner)
-    return owner
-
-
-def _note(module: str) -> None:
+def note(module: str) -> None:
+    """Keeps the file of a module that is not ours, so that other processes can import it too."""
     file = getattr(sys.modules.get(module), "__file__", None)
-    if file and module != "__main__":
+    if file and module != "__main__" and module.split(".")[0] not in OURS:
         _files[module] = str(Path(file).resolve())
+
+
+def registering() -> str:
+    """The name of the module that calls the function in which this stands.
+
+    It owns what it registers, also where another file has defined a part of that.
+    """
+    return str(sys._getframe(2).f_globals["__name__"])
 
 
 def unload() -> None:
@@ -117,7 +113,6 @@ def _import(module: str, path: Path) -> None:
         raise OrchardError(f"extensions: {what}: mend its path")
     loaded = module_from_spec(spec)
     sys.modules[module] = loaded
-    _importing.append(module)
     try:
         spec.loader.exec_module(loaded)
     except BaseException as error:  # whatever a user's file raises
@@ -128,8 +123,6 @@ def _import(module: str, path: Path) -> None:
         why = str(error) if ours else f"{type(error).__name__}: {one_line(error)}"
         what = f"{path}{_line_of(error, path)} cannot be imported: {why}"
         raise OrchardError(f"extensions: {what}") from error
-    finally:
-        _importing.pop()
     _files[module] = str(path.resolve())
 
 

@@ -29,14 +29,14 @@ class Registry(Generic[T]):
     def add(self, name: str, thing: T, module: str) -> None:
         """Makes a thing known by its name.
 
-        module: the name of the module that defines it; its code counts where the thing is used.
+        module: the name of the module that registers it; its code counts where the thing is used.
 
         Raises:
             OrchardError: the name is empty, or another thing has it.
         """
         if not name:
             raise OrchardError(f"a {self._what} without a name, in {module}: give it one")
-        module = extensions.owner_of(module)
+        extensions.note(module)
         if name in self._things:
             first, second = (extensions.source_of(m) for m in (self._modules[name], module))
             raise OrchardError(

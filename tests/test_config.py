@@ -31,9 +31,6 @@ def test_an_unknown_profile_lists_the_known_ones() -> None:
         ("pools: [{name: a}]\ncode: {pools: [b]}", "Value error, code.pools: no pool is named 'b': use some of a"),
         ("pools: [{name: a}", "not valid YAML"),
         ("seed: 1", "pools: Field required"),
-        ("pools: [{name: a}]\ntraining: {loss: dpoo}", "training.loss: Input should be .*'sigmoid'"),
-        ("pools: [{name: a}]\nsweep: {losses: [sigmoid, dpoo]}", "sweep.losses.1: Input should be .*'sigmoid'"),
-        ("pools: [{name: a}]\nvariants: [{name: a, source: b, loss: dpoo}]", "variants.0.loss: Input should be"),
     ],
 )
 def test_a_wrong_file_names_the_setting(tmp_path: Path, text: str, says: str) -> None:

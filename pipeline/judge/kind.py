@@ -14,6 +14,7 @@ import polars as pl
 from pipeline.config import JudgeModelSettings, JudgeSettings, Settings
 from pipeline.engine.base import Reject
 from pipeline.errors import OrchardError
+from pipeline.extensions import registering
 from pipeline.registered import Registry
 from pipeline.steps.declared import Reads
 
@@ -58,10 +59,12 @@ def judge_kind(name: str) -> Callable[[Kind], Kind]:
         OrchardError: another kind has that name.
     """
 
+    module = registering()
+
     def register(defined: Kind) -> Kind:
         made = defined()
         made.name = name
-        KINDS.add(name, made, defined.__module__)
+        KINDS.add(name, made, module)
         return defined
 
     return register

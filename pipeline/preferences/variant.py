@@ -8,6 +8,7 @@ import polars as pl
 
 from pipeline.config import Settings
 from pipeline.errors import OrchardError
+from pipeline.extensions import registering
 from pipeline.registered import Registry
 from pipeline.steps.declared import Reads, Rows
 from pipeline.store.reader import Reader
@@ -68,10 +69,11 @@ def register(*variants: Variant) -> None:
     Raises:
         OrchardError: a name that another variant has.
     """
+    module = registering()
     for variant in variants:
         if variant.name == "base":
             raise OrchardError(f"variants: the name {variant.name!r} is taken: choose another")
-        VARIANTS.add(variant.name, variant, variant.build.__module__)
+        VARIANTS.add(variant.name, variant, module)
 
 
 def pairs_of(lake: Reader, source: str) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pipeline.config import PoolSettings
+from pipeline.extensions import registering
 from pipeline.prompts.record import Record
 from pipeline.registered import Registry
 
@@ -56,8 +57,10 @@ def pool_source(
         OrchardError: another source has that name.
     """
 
+    module = registering()
+
     def register(records: Records) -> Records:
-        SOURCES.add(name, Source(records, verifier, has_tasks, origin), records.__module__)
+        SOURCES.add(name, Source(records, verifier, has_tasks, origin), module)
         return records
 
     return register

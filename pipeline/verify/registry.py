@@ -124,11 +124,13 @@ def verifier(
         OrchardError: another verifier has that name.
     """
 
+    module = extensions.registering()
+
     def register(defined: Defined) -> Defined:
         if ":" in name or name == "none":
             raise OrchardError(f"a verifier cannot be called {name!r}")
         entry = _Entry(_maker(defined), members)
-        _verifiers.add(name, entry, defined.__module__)
+        _verifiers.add(name, entry, module)
         if isinstance(defined, type):
             defined.name = name  # type: ignore[attr-defined]
         return defined

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeline.config import LossSettings
+from pipeline.extensions import registering
 from pipeline.registered import Registry
 from pipeline.training.example import Example
 from pipeline.training.losses.columns import Columns
@@ -105,9 +106,11 @@ def loss_function(
         OrchardError: another loss has that name.
     """
 
+    module = registering()
+
     def register(rows: RowLoss) -> RowLoss:
         made = Loss(rows, texts, arrange, margin, needs, reads, running, fault)
-        LOSSES.add(name, made, rows.__module__)
+        LOSSES.add(name, made, module)
         return rows
 
     return register
