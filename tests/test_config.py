@@ -75,7 +75,7 @@ def every_text(model: type[BaseModel], place: tuple[str, ...] = ()) -> set[tuple
 NO_PATHS = {
     "profile", "timezone", "task", "config", "split", "prompt_column", "answer_column", "verifier", "system",
     "licence", "question", "answer", "pools", "params", "licences", "kinds", "variants", "source", "control_of",
-    "needs", "revision", "url", "key_env", "aspect", "delimiter", "criteria", "words",
+    "kind", "loss", "losses", "needs", "revision", "url", "key_env", "aspect", "delimiter", "criteria", "words",
     "pools.name", "pools.template", "variants.name", "noise.external.name", "thoughts.reward.name",
 }  # fmt: skip
 
@@ -97,6 +97,7 @@ def test_a_profile_means_the_same_files_from_every_folder(tmp_path: Path, monkey
     (folder / "base.yaml").write_text("extends: quick\nmodel: {name: ./small}\ncode: {critic: {name: ../critic}}\n")
     (folder / "mine.yaml").write_text(
         "extends: base.yaml\n"
+        "extensions: [own.py, sub/../b.py, /c.py]\n"
         "pools:\n"
         "  - {name: a, source: file, path: q.jsonl}\n"
         "  - {name: b, source: datasets, path: labels}\n"
@@ -115,6 +116,7 @@ def test_a_profile_means_the_same_files_from_every_folder(tmp_path: Path, monkey
             paths = [Path(pool.path) for pool in found.pools]
             assert paths == [folder / "q.jsonl", folder / "labels", Path("openai/gsm8k"), Path("/q.jsonl"),
                              Path.home() / "q.jsonl"]  # fmt: skip
+            assert found.extensions == (f"{folder}/own.py", f"{folder}/sub/../b.py", "/c.py")
             assert Path(found.variants[0].sql) == folder / "own.sql" and found.judge.template == str(
                 folder / "own.jinja"
             )

@@ -5,7 +5,7 @@ In a profile:
     extensions: [extensions/palindrome.py]
     pools: [{name: words, source: file, path: words.jsonl, verifier: palindrome}]
 
-A verifier that runs programs hands them to `pipeline.verify.code`, which has the profile's sandbox.
+A verifier that runs programs takes `pipeline.verify.code.sandbox()`, with the profile's limits.
 """
 
 from pipeline.verify import Verifier, verifier
