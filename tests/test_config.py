@@ -76,7 +76,8 @@ NO_PATHS = {
     "profile", "timezone", "task", "config", "split", "prompt_column", "answer_column", "verifier", "system",
     "licence", "question", "answer", "pools", "params", "licences", "kinds", "variants", "source", "control_of",
     "kind", "loss", "losses", "needs", "revision", "url", "key_env", "aspect", "delimiter", "criteria", "words",
-    "pools.name", "pools.template", "variants.name", "noise.external.name", "thoughts.reward.name",
+    "model.template", "code.critic.template", "judge.models.template",
+    "judge.principles.embedding.template", "pools.name", "pools.template", "variants.name", "noise.external.name", "thoughts.reward.name",
 }  # fmt: skip
 
 
