@@ -8,8 +8,10 @@ from assets.run import Run
 from assets.steps import GRAPH
 from assets.variants import RANGE, VARIANTS
 from pipeline import config
+from pipeline.named import check_names
 
 settings = config.load()
+check_names(settings)
 GRAPH.in_order(settings)  # which raises where steps stand in a circle
 everything = dg.define_asset_job(
     "everything",

@@ -8,15 +8,14 @@ import polars as pl
 
 from assets.sampling import learnable
 from pipeline import tables
-from pipeline.config import Settings, VoterSettings
-from pipeline.engine.base import Reject
-from pipeline.engine.model import Model
+from pipeline.config import Settings
+from pipeline.engine.base import Engine
 from pipeline.figures import curves, histogram
-from pipeline.judge import card, collect, contexts, likeness, rationales, reward
+from pipeline.judge import card, collect, contexts, likeness, rationales
 from pipeline.judge.annotate import annotate, annotated_prompts
+from pipeline.judge.kind import abilities, kinds_of, reads_of_kinds
 from pipeline.preferences.principles import found as principle_pairs
 from pipeline.preferences.registry import reads_of, registry, wanted
-from pipeline.rewards import reward_model
 from pipeline.steps import Inputs, PerPrompt, Reads, Rows, Step, StepResult
 from pipeline.steps.declared import table_of
 
@@ -52,49 +51,15 @@ def _judged_prompts(inputs: Inputs) -> pl.DataFrame:
 
 
 def _votes(inputs: Inputs) -> StepResult:
-    kinds = [model.kind for model in inputs.settings.judge.models] or ["generative"]
-    found = [
-        _votes_of(inputs, model, number, kind)
-        for number, (model, kind) in enumerate(zip(inputs.models("judges"), kinds, strict=True))
-    ]
-    rejects = [one for _, dropped in found for one in dropped]
-    return StepResult(pl.concat([rows for rows, _ in found]), rejects)
-
-
-def _votes_of(
-    inputs: Inputs, model: Model, number: int, kind: str
-) -> tuple[pl.DataFrame, list[Reject]]:
-    """Votes of one judge: of a reward model by its scores, of any other by its answers."""
-    settings = inputs.settings.judge
     chosen = inputs.units["pair_id"].drop_nulls().to_list()
     sampled = inputs.units.filter(pl.col("pair_id").is_null())["prompt_id"].to_list()
     prompts = learnable(inputs).filter(pl.col("prompt_id").is_in(sampled))
     recorded = inputs.table("recorded_pairs").filter(pl.col("pair_id").is_in(chosen))
     known = (prompts, inputs.table("responses"), recorded)
-    if kind == "reward":
-        inputs.rest()  # the engine's memory, before torch takes its own
-        with inputs.bar(f"scores of {model.policy_id}") as advance:
-            score = _reward_judge(inputs, model, number)
-            return reward.votes(score, model.policy_id, known, settings, advance)
-    engine = inputs.engines("judges")[number]
-    with inputs.bar(f"votes of {model.policy_id}", engine) as advance:
-        return collect.collect(engine, *known, settings, advance)
-
-
-def _reward_judge(inputs: Inputs, model: Model, number: int) -> Any:
-    settings = inputs.settings.judge.models[number]
-    voter = VoterSettings(
-        name=model.policy_id,
-        model=settings.name,
-        revision=settings.revision,
-        max_length=settings.max_model_len,
-    )
-    width = inputs.settings.noise.micro_tokens
-
-    def load() -> Any:
-        return reward_model(voter, inputs.settings.engine, inputs.home, width)
-
-    return inputs.once(f"reward judge {number}", load)
+    kinds = kinds_of(inputs.settings.judge)
+    found = [kind.votes(inputs, number, known) for number, kind in enumerate(kinds)]
+    rejects = [one for _, dropped in found for one in dropped]
+    return StepResult(pl.concat([rows for rows, _ in found]), rejects)
 
 
 def _votes_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
@@ -109,9 +74,10 @@ VOTES = Step(
     reads=Reads(
         tables=("prompts", "responses"),
         beside=("recorded_pairs",),
-        settings=(*ASKED, "engine", "noise.micro_tokens"),
-        engines=("judges",),
+        settings=ASKED,
+        models=("judges",),
     ),
+    reads_of=reads_of_kinds,
     per=PerPrompt(_judged_prompts),
     paid="origin = 'responses'",
     show=_votes_shown,
@@ -121,16 +87,17 @@ VOTES = Step(
 )
 
 
-def _generative(inputs: Inputs) -> list[int]:
-    """Numbers of the judges that answer questions: a reward model does not."""
-    kinds = [model.kind for model in inputs.settings.judge.models] or ["generative"]
-    return [number for number, kind in enumerate(kinds) if kind == "generative"]
+def _answering(inputs: Inputs) -> list[Engine]:
+    """The judges that answer questions in words."""
+    kinds = kinds_of(inputs.settings.judge)
+    numbers = [number for number, kind in enumerate(kinds) if kind.answers_questions]
+    return [inputs.engines("judges")[number] for number in numbers]
 
 
 def _principles(inputs: Inputs) -> StepResult:
     settings = inputs.settings
     chosen = settings.judge.principles
-    engines = [inputs.engines("judges")[number] for number in _generative(inputs)]
+    engines = _answering(inputs)
     embed: likeness.Embed = likeness.characters
     if chosen.embedding is not None:
         embed = likeness.mean_pooled(inputs.resolve(chosen.embedding).path)
@@ -166,6 +133,7 @@ PRINCIPLES = Step(
         settings=("seed", "judge.models", "judge.principles", "judge.must_answer"),
         engines=("judges",),
     ),
+    reads_of=abilities,
     per=PerPrompt(
         lambda inputs: annotated_prompts(learnable(inputs), inputs.settings.judge.principles)
     ),
@@ -181,8 +149,7 @@ def _contexts(inputs: Inputs) -> StepResult:
     by_principle = contexts.by_principle(asked, principle_pairs(inputs.lake, inputs.settings))
     cases = [*contexts.by_length(asked, drawn), *by_principle]
     rows, rejects = [tables.empty("judge_contexts")], []
-    for number in _generative(inputs):
-        engine = inputs.engines("judges")[number]
+    for engine in _answering(inputs):
         with inputs.bar("reversed contexts", engine) as advance:
             own, dropped = contexts.ask(engine, cases, inputs.settings.judge, advance)
         rows.append(own)
@@ -214,6 +181,7 @@ JUDGE_CONTEXTS = Step(
         ),
         engines=("judges",),
     ),
+    reads_of=abilities,
     made_beside=("votes", "principles"),
     show=_contexts_shown,
     group="judge",

@@ -9,7 +9,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from assets.steps import GRAPH
-from pipeline import config
+from pipeline import config, extensions
 from pipeline.engine.room import EngineRoom
 from pipeline.steps import RunContext
 from pipeline.steps.code import code_version
@@ -34,6 +34,7 @@ class Run(dg.ConfigurableResource[Any]):
         """Opens the lake; closes lake and engines at the end of the run."""
         os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
         home, settings = config.home(), config.load(self.profile or None)
+        extensions.load(settings.extensions)
         code.use(settings.sandbox)
         with Lake(home) as lake:
             keep_policies(lake, home, code_version(TRAINER))

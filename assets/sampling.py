@@ -12,6 +12,7 @@ from pipeline.ids import content_id
 from pipeline.preferences.trees import THOUGHTS, TREES
 from pipeline.prompts import load_pools
 from pipeline.prompts.pools import verifiers_of
+from pipeline.prompts.source import SOURCES
 from pipeline.rewards.values import rewards_of
 from pipeline.steps import Inputs, PerPrompt, Reads, Step, StepResult
 from pipeline.trees.forest import plant
@@ -22,6 +23,12 @@ from pipeline.verify import registry
 def verified(settings: Settings, part: str | None = None) -> Reads:
     """The code of the verifiers of a profile's pools."""
     return Reads(code=tuple(registry.code_of(name) for name in verifiers_of(settings)))
+
+
+def _pooled(settings: Settings, part: str | None = None) -> Reads:
+    """The code of a profile's pool sources, and of the verifiers of its pools."""
+    sources = dict.fromkeys(SOURCES.source_of(pool.source) for pool in settings.pools)
+    return verified(settings).plus(Reads(code=tuple(sources)))
 
 
 def learnable(inputs: Inputs) -> pl.DataFrame:
@@ -47,7 +54,7 @@ PROMPTS = Step(
     table="prompts",
     make=_prompts,
     reads=Reads(settings=("pools", "splits", "sandbox")),
-    reads_of=verified,
+    reads_of=_pooled,
     # The rows themselves count: a pool's file may change while its settings stay.
     counts=lambda inputs: [content_id(frame.to_dicts()) for frame in _pools(inputs)],
     show=_prompts_shown,

@@ -17,6 +17,7 @@ from pipeline.preferences.registry import registry, variant
 from pipeline.steps import Inputs, Reads, Rows, Step, StepResult
 from pipeline.steps.code import code_version
 from pipeline.steps.rejects import reject_rows
+from pipeline.training import losses
 from pipeline.training.once import FOLDER, TRAINER, Row, Training, train_once
 from pipeline.training.rationales import attach
 from pipeline.validation import budgets
@@ -90,13 +91,13 @@ def _training(inputs: Inputs) -> StepResult:
     inputs.rest()
     reference = inputs.table("reference_logps")
     settings = inputs.settings.training
-    loss = variant(inputs.part, inputs.settings).loss or settings.loss
+    loss = _loss_of(inputs.part, inputs.settings)
     training = Training(
         inputs.part,
         _with_rationales(inputs, rows),
         settings.model_copy(update={"loss": loss}),
         inputs.model("policy"),
-        code_version(TRAINER),
+        code_version(TRAINER, losses.code_of(loss)),
         inputs.home,
     )
     done = [_seed(training, reference, seed) for seed in settings.seeds]
@@ -162,11 +163,18 @@ def _decide(inputs: Inputs) -> dict[str, list[str]]:
     return {name: basis.marks for name, basis in old.items()}
 
 
-def _rationales_of(settings: Settings, part: str | None) -> Reads:
+def _loss_of(name: str, settings: Settings) -> str:
+    """The name of the loss that a variant is learned with."""
+    return variant(name, settings).loss or settings.training.loss
+
+
+def _reads_of_training(settings: Settings, part: str | None) -> Reads:
+    """Rows, the rationales among them, and the code of the losses."""
     names = settings.validation.variants if part is None else [part]
     needs = [variant(n, settings).reads_for(settings).tables for n in names]
     reasons = {n for own in needs for n in own if isinstance(n, Rows) and n.table == "rationales"}
-    own = Reads(tables=tuple(sorted(reasons, key=str)))
+    code = tuple(losses.code_of(_loss_of(n, settings)) for n in names)
+    own = Reads(tables=tuple(sorted(reasons, key=str)), code=code)
     return _pairs_of_profile(settings, part).plus(own)
 
 
@@ -189,7 +197,7 @@ TRAINING_RUNS = Step(
             code=(TRAINER,),
         )
     ),
-    reads_of=_rationales_of,
+    reads_of=_reads_of_training,
     show=_training_shown,
     is_end=True,
     group="training",

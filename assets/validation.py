@@ -12,9 +12,11 @@ from pipeline.engine.base import Reject
 from pipeline.engine.model import Model
 from pipeline.errors import Diverged
 from pipeline.figures import curves
+from pipeline.judge.kind import abilities, kinds_of
 from pipeline.preferences.registry import reads_of, registry
 from pipeline.steps import Inputs, Reads, Rows, Step, StepResult
 from pipeline.steps.declared import table_of
+from pipeline.training import losses
 from pipeline.training.once import FOLDER
 from pipeline.validation import budgets
 from pipeline.validation.candidates import Test, measure
@@ -47,7 +49,8 @@ def _reads_of_policy(settings: Settings, part: str | None) -> Reads:
     """The policies of a variant, and of judged answers their judges."""
     policies = () if part in (None, BASE) else (Rows("training_runs", "variant", part or ""),)
     judged = settings.validation.win_prompts and part != BASE
-    judges = Reads(settings=JUDGED, engines=("judges",)) if judged else Reads()
+    judges = Reads(settings=JUDGED, engines=("judges",)).plus(abilities(settings))
+    judges = judges if judged else Reads()
     return Reads(tables=policies).plus(judges, verified(settings))
 
 
@@ -81,9 +84,8 @@ def _test(inputs: Inputs) -> Test:
     settings = inputs.settings
     judges = []
     if settings.validation.win_prompts and inputs.part != BASE:
-        kinds = [model.kind for model in settings.judge.models] or ["generative"]
-        pairs = zip(inputs.engines("judges"), kinds, strict=True)
-        judges = [engine for engine, kind in pairs if kind != "reward"]
+        pairs = zip(inputs.engines("judges"), kinds_of(settings.judge), strict=True)
+        judges = [engine for engine, kind in pairs if kind.compares_answers]
     return Test(
         settings,
         inputs.table("prompts", where="split = 'test'"),
@@ -251,10 +253,12 @@ def _swept(settings: Settings) -> list[str]:
     return [cell.sweep_id for cell in cells(settings)]
 
 
-def _sweep_source(settings: Settings, part: str | None) -> Reads:
-    """The pairs that are swept: of the profile's source, or of a variant that could be one."""
+def _reads_of_sweep(settings: Settings, part: str | None) -> Reads:
+    """The pairs that are swept, of the profile's source or of a variant that could be one; losses."""
     source = part if part in registry(settings) else settings.sweep.source
-    return Reads(tables=(Rows("preferences", "variant", str(source)),))
+    swept = [cell.loss for cell in cells(settings) if part in (None, cell.sweep_id)]
+    code = tuple(losses.code_of(loss) for loss in dict.fromkeys(swept))
+    return Reads(tables=(Rows("preferences", "variant", str(source)),), code=code)
 
 
 def _swept_pairs(inputs: Inputs) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
@@ -317,7 +321,7 @@ NOISE_SWEEP = Step(
         models=("policy",),
         code=(learn, measured),
     ),
-    reads_of=_sweep_source,
+    reads_of=_reads_of_sweep,
     show=_sweep_shown,
     show_reads=Reads(queries=("noise_sweep",)),
     is_end=True,

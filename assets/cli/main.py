@@ -100,16 +100,12 @@ def ui(profile: Profile = "quick", port: int = 3000) -> None:
 
 def prepare(profile: str) -> None:
     """Checks the profile and makes the folders that Dagster needs."""
+    from pipeline.named import check_names
     from pipeline.preferences.custom import check
-    from pipeline.preferences.registry import check_sources, variant
     from pipeline.store import Lake
 
     settings = config.load(profile)
-    for name in settings.validation.variants:
-        variant(name, settings)  # before anything is sampled
-    if settings.sweep.losses:
-        variant(settings.sweep.source, settings)
-    check_sources(settings)
+    check_names(settings)  # before anything is sampled
     if settings.variants:
         with Lake(config.home()) as lake:
             check(settings, lake)

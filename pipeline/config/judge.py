@@ -1,8 +1,8 @@
 """Settings of judges and of rationales."""
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from pipeline.config.engine import ModelSettings, ServerSettings
 from pipeline.config.section import Section
@@ -20,16 +20,10 @@ class RationaleSettings(Section):
 
 
 class JudgeModelSettings(ModelSettings):
-    """A judge: a model that answers questions, here or on servers of its own, or a reward model that scores texts."""
+    """A judge: a model that answers questions, here or on servers of its own, or one that scores texts."""
 
-    kind: Literal["generative", "reward"] = "generative"  # reward: a sequence classifier with one output
+    kind: str = "generative"  # one of pipeline/judge/kinds, or of an extension
     servers: tuple[ServerSettings, ...] = ()  # where it answers; empty: here, or wherever the policy does
-
-    @model_validator(mode="after")
-    def _rewards_are_computed_here(self) -> Self:
-        if self.kind == "reward" and self.servers:
-            raise ValueError("a reward model is computed here: leave out its servers")
-        return self
 
 
 class PrincipleSettings(Section):

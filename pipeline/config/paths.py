@@ -42,6 +42,7 @@ def _data(path: str, folder: Path) -> str:
 
 # Where a profile may name a path, and how it is told from a name.
 PATHS: tuple[tuple[tuple[str, ...], Callable[[str, Path], str]], ...] = (
+    (("extensions", EACH), beside),
     (("variants", EACH, "sql"), beside),
     (("model", "name"), _dotted),
     (("code", "critic", "name"), _dotted),
@@ -65,7 +66,9 @@ def beside_profile(values: Values, folder: Path) -> Values:
 def _change(values: Any, place: tuple[str, ...], rule: Callable[[str, Path], str], folder: Path) -> None:
     """Applies a rule to the text at a place, where there is one."""
     first, *rest = place
-    if first == EACH:
+    if first == EACH and not rest and isinstance(values, list):
+        values[:] = [rule(one, folder) if isinstance(one, str) else one for one in values]
+    elif first == EACH:
         for item in _items(values):
             _change(item, tuple(rest), rule, folder)
     elif isinstance(values, dict) and rest:

@@ -30,6 +30,7 @@ class Settings(Section):
     """All settings of a profile."""
 
     profile: str
+    extensions: tuple[str, ...] = ()  # Python files of one's own, relative to the profile's folder
     seed: int = 0  # the run seed: every other seed derives from it and a row's id
     timezone: str = "UTC"  # of the nightly schedule
     model: ModelSettings = ModelSettings()

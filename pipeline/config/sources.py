@@ -18,7 +18,7 @@ class PoolSettings(Section):
     """One prompt pool."""
 
     name: str
-    source: Literal["reasoning_gym", "file", "datasets"] = "reasoning_gym"
+    source: str = "reasoning_gym"  # one of pipeline/prompts, or of an extension
     task: str = "chain_sum"  # reasoning_gym: data set name; else a label
     params: dict[str, Any] = {}  # reasoning_gym: its configuration
     path: str | None = None  # file: JSONL, Parquet or CSV; datasets: hub id or local folder; relative to the profile

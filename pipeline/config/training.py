@@ -6,13 +6,6 @@ from pydantic import Field
 
 from pipeline.config.section import Section
 
-# Those of `pipeline.training.losses`, named here so that a profile with another one does not load.
-LossName = Literal[
-    "bco", "conservative", "hinge", "ipo", "lcpo", "list_ranking", "margin", "prompt_contrast", "rationale", "rdpo",
-    "sigmoid", "soft", "soft_margin",
-]  # fmt: skip
-
-
 TooLong = Literal["truncate", "drop"]
 LearnedThoughts = Literal["learned", "read", "left_out"]
 
@@ -43,7 +36,7 @@ class TrainingSettings(Section):
     """DPO training. beta: 0.1 in DPO's and most papers; TPO's code has 0.5."""
 
     method: Literal["full", "lora"] = "lora"
-    loss: LossName = "sigmoid"
+    loss: str = "sigmoid"  # one of pipeline/training/losses, or of an extension
     losses: LossSettings = LossSettings()
     beta: float = Field(0.1, gt=0)
     learning_rate: float = Field(2e-5, gt=0)

@@ -5,7 +5,6 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.config.section import Section
-from pipeline.config.training import LossName
 
 
 class UserVariant(Section):
@@ -18,7 +17,7 @@ class UserVariant(Section):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     sql: str | None = None  # path of the query, relative to the profile's folder; null: the pairs of `source`
     source: str | None = None  # a variant whose pairs the query reads as the table `source`
-    loss: LossName | None = None  # null: training.loss
+    loss: str | None = None  # null: training.loss
     level: Literal["step", "response", "prompt"] = "response"  # what the two sides are; with a source: the source's
     control_of: str | None = None
     needs: tuple[str, ...] = ()  # tables that it costs besides those that the query names, such as thought_nodes

@@ -1,23 +1,20 @@
 """All variants by name: ours, those of a user's extensions, and those that a profile declares."""
 
-import importlib
-import pkgutil
 from collections.abc import Mapping, Sequence
 
-import pipeline.preferences as room
+from pipeline import extensions
 from pipeline.config import Settings
 from pipeline.errors import OrchardError
 from pipeline.preferences import custom
-from pipeline.preferences.variant import REGISTERED, Variant
+from pipeline.preferences.variant import VARIANTS, Variant
 from pipeline.steps.declared import Reads
 
 
 def registry(settings: Settings) -> Mapping[str, Variant]:
     """All variants that a profile can name."""
-    _load()
-    if not settings.variants:
-        return REGISTERED
-    return {**REGISTERED, **custom.variants(settings, REGISTERED)}
+    extensions.load(settings.extensions)
+    known = VARIANTS.all()
+    return {**known, **custom.variants(settings, known)} if settings.variants else known
 
 
 def variant(name: str, settings: Settings) -> Variant:
@@ -79,9 +76,3 @@ def _check_level(where: str, name: str, settings: Settings) -> None:
         raise OrchardError(
             f"{where} {what}: name a variant that treats no other, such as {inner!r}"
         )
-
-
-def _load() -> None:
-    """Imports every file of this room, and so registers what they define."""
-    for module in pkgutil.iter_modules(room.__path__):
-        importlib.import_module(f"{room.__name__}.{module.name}")

@@ -10,14 +10,14 @@ from pipeline import tables
 from pipeline.ids import content_id, unit_for
 from pipeline.preferences.outcome import READS, outcome
 from pipeline.preferences.sampled import sampled_by_id
-from pipeline.preferences.variant import REGISTERED, Variant, register
+from pipeline.preferences.variant import VARIANTS, Variant, register
 from pipeline.store.reader import Reader
 
 
 def texts(lake: Reader, variant: str) -> pl.DataFrame:
     """The rows of `unpaired` of one variant; the control's labels change places between the texts of a split."""
     rows = lake.query_file("unpaired_verified")
-    if REGISTERED[variant].control_of is not None:
+    if VARIANTS.find(variant).control_of is not None:
         order = pl.Series(
             "order", [unit_for("unpaired", name) for name in rows["response_id"]], dtype=pl.Float64
         )

@@ -8,6 +8,8 @@ import polars as pl
 
 from pipeline.config import Settings
 from pipeline.errors import OrchardError
+from pipeline.extensions import registering
+from pipeline.registered import Registry
 from pipeline.steps.declared import Reads, Rows
 from pipeline.store.reader import Reader
 
@@ -58,7 +60,7 @@ class Variant:
         return replace(self, name=name, method=method, build=build, control_of=self.name)
 
 
-REGISTERED: dict[str, Variant] = {}
+VARIANTS = Registry[Variant]("variant", "pipeline.preferences")
 
 
 def register(*variants: Variant) -> None:
@@ -67,10 +69,11 @@ def register(*variants: Variant) -> None:
     Raises:
         OrchardError: a name that another variant has.
     """
+    module = registering()
     for variant in variants:
-        if variant.name == "base" or variant.name in REGISTERED:
+        if variant.name == "base":
             raise OrchardError(f"variants: the name {variant.name!r} is taken: choose another")
-        REGISTERED[variant.name] = variant
+        VARIANTS.add(variant.name, variant, module)
 
 
 def pairs_of(lake: Reader, source: str) -> pl.DataFrame:

@@ -13,19 +13,21 @@ from pipeline.config import PoolSettings
 from pipeline.errors import OrchardError, one_line
 from pipeline.prompts.features import in_parquet, with_names
 from pipeline.prompts.record import Record, check_columns, from_rows, location
+from pipeline.prompts.source import pool_source
 
 Row = tuple[int, dict[str, Any]]
 _TEXT = ("jsonl", "ndjson", "json")  # these may be gzipped
 _ENDINGS = ".jsonl, .ndjson, .json, one of these with .gz, .parquet or .csv"
 
 
+@pool_source("file")
 def records(pool: PoolSettings) -> Iterator[Record]:
     """One record per row. Rows count from 1: a JSONL file's lines, and a table's rows without its header.
 
     Raises:
         OrchardError: no such file, an unknown ending, a file that is not what its name says, or a missing column.
     """
-    path = Path(location(pool)).expanduser()
+    path = Path(location(pool, "a JSONL, Parquet or CSV file")).expanduser()
     if not path.is_file():
         raise OrchardError(f"pool {pool.name!r}: no file {path} (looked for {path.resolve()}): mend the pool's path")
     rows, columns = read(path)

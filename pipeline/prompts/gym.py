@@ -8,9 +8,21 @@ from typing import Any
 from pipeline.config import PoolSettings
 from pipeline.errors import OrchardError, one_line
 from pipeline.prompts.record import Record, to_json
+from pipeline.prompts.source import pool_source
 from pipeline.verify.gym import tasks, verifier_of
 
 
+def verifier(pool: PoolSettings) -> str:
+    """The name of the task's verifier."""
+    return verifier_of(pool.task)
+
+
+def origin(pool: PoolSettings, record: Record) -> str:
+    """The task, its seed and the row's number: enough to make the row again."""
+    return f"{pool.task} seed {pool.seed} row {record.where.rpartition(' ')[2]}"
+
+
+@pool_source("reasoning_gym", verifier=verifier, has_tasks=True, origin=origin)
 def records(pool: PoolSettings) -> Iterator[Record]:
     """One record per generated entry; metadata holds what the task's scorer needs: question, metadata and parameters.
 
@@ -25,11 +37,6 @@ def records(pool: PoolSettings) -> Iterator[Record]:
         if entry["answer"] is None and pool.verifier != "none":
             flaw = f"task {pool.task!r} gives no reference answer"
         yield Record(f"{where} {number}", entry["question"], entry["answer"], metadata, flaw)
-
-
-def verifier(pool: PoolSettings) -> str:
-    """The name of the task's verifier."""
-    return verifier_of(pool.task)
 
 
 def _check(pool: PoolSettings) -> None:

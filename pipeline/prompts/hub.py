@@ -18,18 +18,21 @@ from pipeline.prompts.record import (
     reads_whole_rows,
     short,
 )
+from pipeline.prompts.source import pool_source
 
 _SAVED = ("dataset_dict.json", "state.json")
 _READABLE = ("*.jsonl", "*.ndjson", "*.json", "*.jsonl.gz", "*.json.gz", "*.parquet", "*.csv")
 
 
+@pool_source("datasets")
 def records(pool: PoolSettings) -> Iterator[Record]:
     """One record per row of the pool's split; class labels are their names.
 
     Raises:
         OrchardError: it cannot be loaded, has no such split, no rows, or not the columns.
     """
-    data = _load(pool, location(pool))
+    path = location(pool, "a hub id or a local folder")
+    data = _load(pool, path)
     if len(data) == 0:
         raise OrchardError(f"pool {pool.name!r}: {pool.path} split {pool.split!r} has no rows")
     check_columns(pool, f"{pool.path} split {pool.split!r}", data.column_names)
@@ -39,7 +42,7 @@ def records(pool: PoolSettings) -> Iterator[Record]:
     labels = labels_of(data.features.to_dict())
     data = data.select(range(min(len(data), pool.size or len(data))))
     rows = ((number, with_names(row, labels)) for number, row in enumerate(iter(data), start=1))
-    return from_rows(pool, f"{short(location(pool))} {pool.split}", rows)
+    return from_rows(pool, f"{short(path)} {pool.split}", rows)
 
 
 def _load(pool: PoolSettings, path: str) -> Any:

@@ -13,12 +13,11 @@ from pipeline.config import PoolSettings, Settings, SplitSettings
 from pipeline.errors import OrchardError
 from pipeline.folding import folded
 from pipeline.ids import content_id, unit_for
-from pipeline.prompts import files, gym, hub
 from pipeline.prompts.record import Record, to_json
+from pipeline.prompts.source import SOURCES, Source
 from pipeline.prompts.turns import Messages, check_template, messages_of, read_prompt
 from pipeline.verify import canonical, check
 
-_SOURCES = {"reasoning_gym": gym.records, "file": files.records, "datasets": hub.records}
 Row = dict[str, Any]
 
 
@@ -26,7 +25,9 @@ Row = dict[str, Any]
 class _Loaded:
     prompts: list[Row] = field(default_factory=list)
     rejects: list[Row] = field(default_factory=list)
-    seen: dict[str, tuple[str, Row]] = field(default_factory=dict)  # hash of folded turns -> (where, prompt)
+    seen: dict[str, tuple[str, Row]] = field(
+        default_factory=dict
+    )  # hash of folded turns -> (where, prompt)
 
 
 def load_pools(settings: Settings) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -36,7 +37,9 @@ def load_pools(settings: Settings) -> tuple[pl.DataFrame, pl.DataFrame]:
         OrchardError: a pool that cannot be read, or without a usable row; splits that leave no train prompts.
     """
     if settings.splits.validation + settings.splits.test >= 1:
-        raise OrchardError("splits: validation and test together must stay below 1: they leave no train prompts")
+        raise OrchardError(
+            "splits: validation and test together must stay below 1: they leave no train prompts"
+        )
     loaded = _Loaded()
     for pool in settings.pools:
         _load(pool, settings.splits, loaded)
@@ -75,7 +78,19 @@ def _load(pool: PoolSettings, splits: SplitSettings, loaded: _Loaded) -> None:
 
 
 def _records(pool: PoolSettings) -> Iterator[Record]:
-    return islice(_SOURCES[pool.source](pool), pool.size)
+    return islice(source_of(pool).records(pool), pool.size)
+
+
+def source_of(pool: PoolSettings) -> Source:
+    """The source of a pool.
+
+    Raises:
+        OrchardError: there is none of that name; the message has those that there are.
+    """
+    try:
+        return SOURCES.find(pool.source)
+    except OrchardError as error:
+        raise OrchardError(f"pool {pool.name!r}: {error}") from error
 
 
 def verifiers_of(settings: Settings) -> list[str]:
@@ -88,9 +103,9 @@ def _verifier(pool: PoolSettings) -> str | None:
     """The pool's verifier; the setting 'none' stands for prompts that nothing checks."""
     if pool.verifier == "none":
         return None
-    if pool.verifier is None and pool.source == "reasoning_gym":
-        return gym.verifier(pool)  # whose task the source checks, with a better message
-    name = pool.verifier or "number"
+    if pool.verifier is None and source_of(pool).has_tasks:
+        return source_of(pool).verifier(pool)  # whose task the source checks, with a better message
+    name = pool.verifier or source_of(pool).verifier(pool)
     try:
         check(name)
     except OrchardError as error:
@@ -106,21 +121,17 @@ def _prompt(pool: PoolSettings, record: Record, verifier: str | None, splits: Sp
     return {
         "prompt_id": content_id(messages, answer, verifier),
         "pool": pool.name,
-        "task": pool.task if pool.source == "reasoning_gym" or "task" in pool.model_fields_set else pool.name,
+        "task": pool.task
+        if source_of(pool).has_tasks or "task" in pool.model_fields_set
+        else pool.name,
         "split": split_of(messages, splits),
         "messages": messages,
         "answer": answer,
         "verifier": verifier,
         "metadata": record.metadata if verifier is not None else None,
-        "source": f"{pool.source}: {_origin(pool, record)}",
+        "source": f"{pool.source}: {source_of(pool).origin(pool, record)}",
         "licence": pool.licence,
     }
-
-
-def _origin(pool: PoolSettings, record: Record) -> str:
-    if pool.source == "reasoning_gym":
-        return f"{pool.task} seed {pool.seed} row {record.where.rpartition(' ')[2]}"
-    return record.where
 
 
 def _question(value: Any, column: str) -> str | Messages:
@@ -154,7 +165,11 @@ def _refuse_repeats(prompt: Row, record: Record, loaded: _Loaded) -> None:
     if first is prompt:
         return
     same = (first["answer"], first["verifier"]) == (prompt["answer"], prompt["verifier"])
-    other = "" if same else f", with another answer or verifier ({first['answer']}, here {prompt['answer']})"
+    other = (
+        ""
+        if same
+        else f", with another answer or verifier ({first['answer']}, here {prompt['answer']})"
+    )
     raise BadRow(f"duplicate of {where}{other}")
 
 

@@ -87,15 +87,18 @@ def check_columns(pool: PoolSettings, name: str, present: list[str]) -> None:
             raise OrchardError(f"pool {pool.name!r}: {name} has no column {column!r}; it has {has}: {mend}")
 
 
-def location(pool: PoolSettings) -> str:
+def location(pool: PoolSettings, what: str) -> str:
     """The pool's path.
+
+    what: the kinds of path that its source reads, in words.
 
     Raises:
         OrchardError: it has none.
     """
     if not pool.path:
-        what = "a JSONL, Parquet or CSV file" if pool.source == "file" else "a hub id or a local folder"
-        raise OrchardError(f"pool {pool.name!r}: source {pool.source!r} needs a path: set path to {what}")
+        raise OrchardError(
+            f"pool {pool.name!r}: source {pool.source!r} needs a path: set path to {what}"
+        )
     return pool.path
 
 

@@ -18,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pipeline import extensions
 from pipeline.config import ROOT
 
 OWN = ("pipeline", "assets")  # packages whose imports are followed
@@ -28,6 +29,8 @@ LEFT_OUT = {
     "pipeline.config": "settings are in the fingerprint by their values",
     "pipeline.errors": "says what went wrong, makes no row",
     "pipeline.progress": "shows how far a step is",
+    "pipeline.extensions": "imports what the declaration names (Reads.code)",
+    "pipeline.registered": "finds what the declaration names (Reads.code)",
     "pipeline.lock": "lets one process write at a time",
     "pipeline.freed": "gives memory back",
     "pipeline.store": "keeps rows as they are",
@@ -46,7 +49,7 @@ def code_version(*roots: object) -> str:
     """12 digits over the code that these functions, classes and files (paths) run."""
     total = hashlib.blake2b(digest_size=6)
     for name, said in sorted(meanings(roots).items()):
-        total.update(f"{name}\0{said}\0".encode())
+        total.update(f"{_shown(name)}\0{said}\0".encode())
     return total.hexdigest()
 
 
@@ -56,7 +59,7 @@ def meanings(roots: Iterable[object]) -> dict[str, str]:
     waiting = [place for root in roots for place in _places(root)]
     while waiting:
         place = waiting.pop()
-        if place in found or left_out(place.partition(":")[0]) is not None:
+        if place in found or left_out(_split(place)[0]) is not None:
             continue
         found[place], more = _read(place)
         waiting += more
@@ -65,7 +68,7 @@ def meanings(roots: Iterable[object]) -> dict[str, str]:
 
 def modules_behind(*roots: object) -> set[str]:
     """Names of the modules whose code counts."""
-    return {place.partition(":")[0] for place in meanings(roots)}
+    return {_split(place)[0] for place in meanings(roots)}
 
 
 def left_out(module: str) -> str | None:
@@ -92,12 +95,37 @@ def _places(root: object) -> Iterator[str]:
             if callable(value):
                 yield from _places(value)
         function = function.func
-    module = function.__module__
+    module = _place_of(function)
     yield f"{module}:{function.__qualname__.split('.')[0]}" if _is_shared(module) else module
     for cell in getattr(function, "__closure__", None) or ():
-        if callable(cell.cell_contents) and hasattr(cell.cell_contents, "__module__"):
-            if cell.cell_contents.__module__.split(".")[0] in OWN:
-                yield from _places(cell.cell_contents)
+        inner = cell.cell_contents
+        if callable(inner) and _is_counted(getattr(inner, "__module__", None)):
+            yield from _places(inner)
+
+
+def _place_of(function: Any) -> str:
+    """The module of a function or class; of one in a user's file, the path of that file."""
+    module = str(function.__module__)
+    return module if _file_of(module) is not None else extensions.source_of(module)
+
+
+def _is_counted(module: str | None) -> bool:
+    if module is None:
+        return False
+    return module.split(".")[0] in OWN or extensions.is_extension(module)
+
+
+def _split(place: str) -> tuple[str, str]:
+    """Module and definition; a path may hold a colon."""
+    if place.endswith(".py"):
+        return place, ""
+    module, _, definition = place.partition(":")
+    return module, definition
+
+
+def _shown(place: str) -> str:
+    """A place in the version: of a user's file its name, wherever its folder was moved."""
+    return Path(place).name if place.endswith(".py") else place
 
 
 def _is_shared(module: str) -> bool:
@@ -107,7 +135,7 @@ def _is_shared(module: str) -> bool:
 @lru_cache(maxsize=4096)
 def _read(place: str) -> tuple[str, tuple[str, ...]]:
     """The hash of a place and the places that it leads to."""
-    module, _, definition = place.partition(":")
+    module, definition = _split(place)
     file = _file_of(module)
     if file is None:
         raise FileNotFoundError(f"no source of {module}")

@@ -14,7 +14,9 @@ UNCOUNTED = {
     "noise.micro_tokens": "texts of one pass",
     "validation.retrain_share": "when policies are trained again, not how",
     "judge.on_bias": "what a biased judge stops",
+    "extensions": "the code of each counts where it is used",
 }
+ALWAYS = ("extensions",)  # whoever looks up a name reads them
 
 S = TypeVar("S", bound=Section)
 WeightsOf = Callable[[ModelSettings], str]  # the id of a model's weights
@@ -34,9 +36,9 @@ def narrowed(settings: S, paths: Iterable[str]) -> S:
         kept.setdefault(head, []).append(rest)
     copy = settings.model_copy()
     for name in type(settings).model_fields:
-        if name not in kept:
+        if name not in kept and name not in ALWAYS:
             copy.__dict__.pop(name, None)
-        elif "" not in kept[name]:
+        elif "" not in kept.get(name, [""]):
             copy.__dict__[name] = narrowed(getattr(settings, name), kept[name])
     return copy
 
@@ -68,7 +70,11 @@ def _of_section(
     said: dict[str, Any] = {}
     if isinstance(section, ModelSettings) and "name" in held:
         said["weights"] = weights_of(section)
-        held = {name: value for name, value in held.items() if name not in ("name", "revision", "template")}
+        held = {
+            name: value
+            for name, value in held.items()
+            if name not in ("name", "revision", "template")
+        }
     if isinstance(section, VoterSettings) and held.get("model") is not None:
         model = ModelSettings(name=held["model"], revision=held.get("revision"))
         said["weights"] = weights_of(model)

@@ -4,8 +4,10 @@ import dataframely as dy
 import polars as pl
 
 import pipeline.tables.kinds as col
+from pipeline.tables.declared import table
 
 
+@table("votes")
 class Votes(dy.Schema):
     """One row per judgement of one ordered pair of responses; both orders of a pair are always there."""
 
@@ -29,6 +31,7 @@ class Votes(dy.Schema):
         return pl.col("first_id") != pl.col("second_id")
 
 
+@table("recorded_pairs")
 class RecordedPairs(dy.Schema):
     """One row per imported pair of responses: it is judged and reported on, never sampled or trained on."""
 
@@ -51,6 +54,7 @@ class RecordedPairs(dy.Schema):
     )
 
 
+@table("imports")
 class Imports(dy.Schema):
     """One row per file that was imported into a table: what it is known by."""
 
@@ -61,6 +65,7 @@ class Imports(dy.Schema):
     layout = col.text("the layout that was recognised")
 
 
+@table("principles")
 class Principles(dy.Schema):
     """One row per principle that one annotator's feedback on a response names, with the words that say so."""
 
@@ -89,6 +94,7 @@ class Principles(dy.Schema):
 
 
 
+@table("judge_contexts")
 class JudgeContexts(dy.Schema):
     """One row per judge, pair of responses and question, of two questions that prefer different sides."""
 
@@ -106,6 +112,7 @@ class JudgeContexts(dy.Schema):
     tokens = col.count("tokens sampled for it")
 
 
+@table("judges")
 class Judges(dy.Schema):
     """One row per judge, criterion, and source and origin of its votes: the judge's report card."""
 

@@ -3,11 +3,13 @@
 import dataframely as dy
 
 import pipeline.tables.kinds as col
+from pipeline.tables.declared import table
 from pipeline.tables.terms import SPLITS
 
 MODELS = ("reward head", "fine-tuned", "external")  # kinds of reward models; the first two learn from our pairs
 
 
+@table("scores")
 class Scores(dy.Schema):
     """One row per text and reward model that scored it."""
 
@@ -29,6 +31,7 @@ class Scores(dy.Schema):
     )
 
 
+@table("pair_votes")
 class PairVotes(dy.Schema):
     """One row per pair of a variant and voter."""
 
@@ -49,6 +52,7 @@ class PairVotes(dy.Schema):
     p = col.share("P(chosen is better) that the voter says; calibrated where it has a margin")
 
 
+@table("pair_strengths")
 class PairStrengths(dy.Schema):
     """One row per pair that was voted on: how strongly, and whether its label is right."""
 
@@ -80,6 +84,7 @@ class PairStrengths(dy.Schema):
     )
 
 
+@table("voters")
 class Voters(dy.Schema):
     """One row per voter: how reliable it is."""
 
@@ -96,6 +101,7 @@ class Voters(dy.Schema):
     )
 
 
+@table("recorded_votes")
 class RecordedVotes(dy.Schema):
     """One row per imported vote on a pair: by people, a judge behind an API, or another's reward model."""
 
@@ -111,6 +117,7 @@ class RecordedVotes(dy.Schema):
     metadata = col.text("JSON of the file's other columns; null: none", nullable=True)
 
 
+@table("noise_tests")
 class NoiseTests(dy.Schema):
     """One row per number of the self-test: labels flipped on purpose, and what finds or mends them."""
 
@@ -129,6 +136,7 @@ class NoiseTests(dy.Schema):
     n = dy.Int64(min=1, metadata=col.meaning("pairs behind the number"))
 
 
+@table("noise_sweep")
 class NoiseSweep(dy.Schema):
     """One row per training of the noise sweep: labels flipped on purpose, and how well the policy ranks clean pairs."""
 

@@ -4,9 +4,11 @@ import dataframely as dy
 import polars as pl
 
 import pipeline.tables.kinds as col
+from pipeline.tables.declared import table
 from pipeline.tables.terms import SPLITS
 
 
+@table("preferences")
 class Preferences(dy.Schema):
     """One row per preference: (messages, prefix, chosen) over (rejected_messages, rejected_prefix, rejected)."""
 
@@ -60,6 +62,7 @@ class Preferences(dy.Schema):
         return (pl.col("chosen").str.len_chars() > 0) & (pl.col("rejected").str.len_chars() > 0)
 
 
+@table("preference_lists")
 class PreferenceLists(dy.Schema):
     """One row per ranked list of responses or paths to one prompt (TPO)."""
 
@@ -104,6 +107,7 @@ class PreferenceLists(dy.Schema):
         return pl.col("items").list.len() >= 2
 
 
+@table("unpaired")
 class Unpaired(dy.Schema):
     """One row per text that is good or bad on its own, without a partner (BCO)."""
 
@@ -128,6 +132,7 @@ class Unpaired(dy.Schema):
     method = col.text("how the row was made")
 
 
+@table("rationales")
 class Rationales(dy.Schema):
     """One row per reason why a pair's chosen side is better."""
 

@@ -3,9 +3,11 @@
 import dataframely as dy
 
 import pipeline.tables.kinds as col
+from pipeline.tables.declared import table
 from pipeline.tables.terms import SPLITS
 
 
+@table("reference_logps")
 class ReferenceLogps(dy.Schema):
     """One row per text and reference model: its log-probability, computed once and shared by all variants."""
 
@@ -20,6 +22,7 @@ class ReferenceLogps(dy.Schema):
     tokens = dy.Int64(min=1, metadata=col.meaning("tokens of the text, the end-of-turn token included"))
 
 
+@table("training_runs")
 class TrainingRuns(dy.Schema):
     """One row per trained policy."""
 
@@ -47,6 +50,7 @@ class TrainingRuns(dy.Schema):
     seconds = col.number("wall time, seconds")
 
 
+@table("evaluations")
 class Evaluations(dy.Schema):
     """One row per evaluated policy, metric and unit (a prompt or a pair)."""
 
@@ -61,6 +65,7 @@ class Evaluations(dy.Schema):
     tokens = col.count("tokens sampled for it")
 
 
+@table("metrics")
 class Metrics(dy.Schema):
     """One row per variant, metric and category: means over units and seeds, and what changed against the base."""
 
@@ -87,6 +92,7 @@ class Metrics(dy.Schema):
     n_seeds = dy.Int64(min=1, metadata=col.meaning("training seeds"))
 
 
+@table("leaderboard")
 class Leaderboard(dy.Schema):
     """One row per variant."""
 
@@ -140,6 +146,7 @@ class Leaderboard(dy.Schema):
     )
 
 
+@table("usage")
 class Usage(dy.Schema):
     """One row per step of a run that asked a model: what it cost."""
 
@@ -160,6 +167,7 @@ class Usage(dy.Schema):
     finished = col.flag("false where the step failed or its budget was reached: its table was not written")
 
 
+@table("rejects")
 class Rejects(dy.Schema):
     """One row per row that was dropped."""
 

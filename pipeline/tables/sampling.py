@@ -4,9 +4,11 @@ import dataframely as dy
 import polars as pl
 
 import pipeline.tables.kinds as col
+from pipeline.tables.declared import table
 from pipeline.tables.terms import METHODS, SPLITS, VALUATIONS
 
 
+@table("prompts")
 class Prompts(dy.Schema):
     """One row per prompt."""
 
@@ -30,6 +32,7 @@ class Prompts(dy.Schema):
         return pl.col("verifier").is_null() | pl.col("answer").is_not_null()
 
 
+@table("responses")
 class Responses(dy.Schema):
     """One row per sampled response."""
 
@@ -63,6 +66,7 @@ class Responses(dy.Schema):
         return pl.col("text").str.len_chars() > 0
 
 
+@table("tree_nodes")
 class TreeNodes(dy.Schema):
     """One row per tree node: steps, and the rollouts that valued them. Each method is a partition of its own."""
 

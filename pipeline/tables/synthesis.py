@@ -4,9 +4,11 @@ import dataframely as dy
 import polars as pl
 
 import pipeline.tables.kinds as col
+from pipeline.tables.declared import table
 from pipeline.tables.terms import SPLITS
 
 
+@table("instructions")
 class Instructions(dy.Schema):
     """One row per synthetic prompt and what it is compared with (MAPL)."""
 
@@ -43,6 +45,7 @@ class Instructions(dy.Schema):
         return pl.col("fulfilled") > pl.col("other_fulfilled")
 
 
+@table("code_changes")
 class CodeChanges(dy.Schema):
     """One row per repository and commit that changed one function or file, mined with git (CodeFavor)."""
 
@@ -58,6 +61,7 @@ class CodeChanges(dy.Schema):
     licence = col.text("SPDX name of the repository's licence at that commit")
 
 
+@table("recorded_code")
 class RecordedCode(dy.Schema):
     """One row per code pair, or critic's reply, that was imported from a file (`orchard import-code`)."""
 
@@ -79,6 +83,7 @@ class RecordedCode(dy.Schema):
     metadata = col.text("JSON of the file's other columns; null: none", nullable=True)
 
 
+@table("code_pairs")
 class CodePairs(dy.Schema):
     """One row per naive and improved code for one task (CodeFavor), and what execution and analysis say of them."""
 

@@ -58,8 +58,6 @@ def arrange(examples: Sequence[Example], loss: str) -> list[Example]:
         if without:
             found = f"unknown in {len(without)} of {len(arranged)} rows, the first {without[0]}"
             raise OrchardError(f"loss {loss} needs the column {column}, {found}: use another training.loss")
-    if loss == "rationale" and not any(len(e.texts) > len(e.values) for e in arranged):
-        raise OrchardError("loss rationale: no row has a rationale: attach the table `rationales` to the pairs")
-    if loss == "bco" and len({value > 0.5 for e in arranged for value in e.values}) == 1:
-        raise OrchardError("loss bco: all texts are of one class: it needs desirable and undesirable ones")
+    if fault := chosen.fault(arranged):
+        raise OrchardError(f"loss {loss}: {fault}")
     return arranged

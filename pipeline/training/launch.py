@@ -11,9 +11,11 @@ from pathlib import Path
 
 import polars as pl
 
+from pipeline import extensions
 from pipeline.config import TrainingSettings
 from pipeline.errors import Diverged, OrchardError
 from pipeline.training import parallel
+from pipeline.training.losses import LOSSES
 from pipeline.training.policy import Precision
 from pipeline.training.result import TrainResult
 
@@ -45,7 +47,8 @@ def together(
     try:
         pairs.write_parquet(job / "pairs.parquet")
         reference.write_parquet(job / "reference.parquet")
-        task = {"model": str(model_dir), "out": str(out), "seed": seed, "precision": precision}
+        task: dict[str, object] = {"model": str(model_dir), "out": str(out), "seed": seed, "precision": precision}
+        task["extensions"] = dict(extensions.files_of(LOSSES.modules()))
         (job / "task.json").write_text(json.dumps({**task, "settings": settings.model_dump(mode="json")}))
         code = _torchrun(job, settings.processes, progress)
         if code or not (job / "result.json").is_file():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pipeline import extensions
 from pipeline.config import TrainingSettings
 from pipeline.errors import OrchardError
 from pipeline.training import launch, parallel
@@ -17,6 +18,7 @@ def work(job: Path) -> None:
     task = json.loads((job / "task.json").read_text())
     settings = TrainingSettings.model_validate(task["settings"])
     try:
+        extensions.import_files(task["extensions"])
         result = train(
             Path(task["model"]),
             pl.read_parquet(job / "pairs.parquet"),

@@ -10,13 +10,12 @@ from pipeline.ids import content_id
 from pipeline.preferences.registry import variant
 from pipeline.preferences.sampled import learned_ids, learned_thought
 from pipeline.store.reader import Reader
+from pipeline.training import losses
 
 IDS = {"preferences": "pair_id", "preference_lists": "list_id", "unpaired": "unpaired_id"}
 # What the trainer reads for any loss: what names the row and its side, and a number.
 NAMES = ("stage", "rationale_id", "principle_id", "desirable", "items")
 NUMBERS = ("weight",)
-# Losses that read more numbers.
-READ = {"soft": ("strength",), "margin": ("margin",), "soft_margin": ("margin", "strength"), "rdpo": ("noise_score",)}
 
 
 def training_rows(lake: Reader, name: str, length: Callable[[str], int], settings: Settings) -> pl.DataFrame:
@@ -29,7 +28,8 @@ def training_rows(lake: Reader, name: str, length: Callable[[str], int], setting
     chosen = variant(name, settings)
     table = chosen.rows
     rows = lake.read(table, where=f"variant = '{chosen.name}'")
-    read = (*NUMBERS, *READ.get(chosen.loss or settings.training.loss, ()))
+    loss = losses.get(chosen.loss or settings.training.loss)
+    read = (*NUMBERS, *loss.needs, *loss.reads)
     named = [c for c in (IDS[table], *NAMES) if c in rows.columns]
     kinds = [content_id(*values) for values in rows.select(named).iter_rows()]
     numbers = [list(values) for values in rows.select(c for c in read if c in rows.columns).iter_rows()] or [[]] * len(

@@ -7,24 +7,20 @@ A verifier is one class, or one function, in one file:
         return text == text[::-1]
 
 The files of this package are searched at the first question. A file of a user's own registers what
-it defines when it is imported; the process that runs slow judgements (worker.py) imports it too.
+it defines when it is imported (pipeline/extensions.py); the process that runs slow judgements
+(worker.py) imports it too.
 """
 
-import hashlib
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache, lru_cache
-from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-from pkgutil import iter_modules
+from functools import lru_cache
 from typing import Any, TypeVar
 
+from pipeline import extensions
 from pipeline.errors import OrchardError
+from pipeline.registered import Registry
 
-_PACKAGE = "pipeline.verify"
 Defined = TypeVar("Defined", bound=Callable[..., Any])
 
 
@@ -70,7 +66,9 @@ class Verifier:
         Raises:
             OrchardError: the row has no task of this verifier.
         """
-        raise OrchardError(f"verifier {self.name!r} does not say how it reads a row: give it task_of")
+        raise OrchardError(
+            f"verifier {self.name!r} does not say how it reads a row: give it task_of"
+        )
 
     def judge(self, text: str, answer: str | None, metadata: str | None) -> Verdict:
         """The verdict on a response."""
@@ -96,64 +94,53 @@ class _FunctionVerifier(Verifier):
 class _Entry:
     make: Callable[..., Verifier]
     members: Callable[[], list[str]] | None  # of a family: what may stand behind its name and colon
-    module: str
 
 
-_entries: dict[str, _Entry] = {}
-_made: dict[str, Verifier] = {}
-_extension_files: dict[str, str] = {}  # module name -> file, of modules outside the project
+class _Verifiers(Registry[_Entry]):
+    """Verifiers and families of them; what is made of an entry is kept."""
+
+    def __init__(self) -> None:
+        super().__init__("verifier", "pipeline.verify")
+        self.made: dict[str, Verifier] = {}
+
+    def forget(self, module: str) -> None:
+        super().forget(module)
+        kept = {n: one for n, one in self.made.items() if n.partition(":")[0] in self._things}
+        self.made = kept
 
 
-def verifier(name: str, members: Callable[[], list[str]] | None = None) -> Callable[[Defined], Defined]:
+_verifiers = _Verifiers()
+
+
+def verifier(
+    name: str, members: Callable[[], list[str]] | None = None
+) -> Callable[[Defined], Defined]:
     """Registers a subclass of Verifier, or a function (response, answer, metadata) -> verdict.
 
     With `members` the class is a family: its verifiers are called name:member, and it is made with
     the member's name.
 
     Raises:
-        OrchardError: another module has registered that name.
+        OrchardError: another verifier has that name.
     """
 
+    module = extensions.registering()
+
     def register(defined: Defined) -> Defined:
-        if not name or ":" in name or name == "none":
+        if ":" in name or name == "none":
             raise OrchardError(f"a verifier cannot be called {name!r}")
-        known = _entries.get(name)
-        if known and known.module != defined.__module__:
-            raise OrchardError(
-                f"two verifiers are called {name!r}, in {known.module} and in {defined.__module__}: rename one of them"
-            )
+        entry = _Entry(_maker(defined), members)
+        _verifiers.add(name, entry, module)
         if isinstance(defined, type):
             defined.name = name  # type: ignore[attr-defined]
-        _entries[name] = _Entry(_maker(defined), members, defined.__module__)
-        for made in [made for made in _made if made.partition(":")[0] == name]:
-            del _made[made]
-        _note_file_of(defined.__module__)
         return defined
 
     return register
 
 
-def load_file(path: Path) -> None:
-    """Imports a user's file, whose verifiers are known from then on, here and in the worker.
-
-    Raises:
-        OrchardError: there is no such file, or it cannot be imported.
-    """
-    where = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]  # two may share a name
-    name = f"orchard_extension_{path.stem}_{where}"
-    _import_file(name, path)
-    _extension_files[name] = str(path.resolve())
-
-
 def extension_files() -> Mapping[str, str]:
     """Module name -> file of everything outside the project that has registered a verifier."""
-    return dict(_extension_files)
-
-
-def import_files(files: Mapping[str, str]) -> None:
-    """Imports in this process what `extension_files` gave in another one."""
-    for module, path in files.items():
-        _import_file(module, Path(path))
+    return extensions.files_of(_verifiers.modules())
 
 
 def find(name: str) -> Verifier:
@@ -162,32 +149,29 @@ def find(name: str) -> Verifier:
     Raises:
         OrchardError: there is none; the message has the nearest names.
     """
-    if name not in _made:
-        _import_all()
+    if name not in _verifiers.made:
         family, _, member = name.partition(":")
-        entry = _entries.get(family)
+        entry = _verifiers.all().get(family)
         if entry is None or (entry.members is None) != (":" not in name):
             raise _unknown(name)
         if entry.members is not None and member not in entry.members():
             raise _unknown(name)
         made = entry.make(member) if entry.members else entry.make()
         made.name = name
-        _made[name] = made
-    return _made[name]
+        _verifiers.made[name] = made
+    return _verifiers.made[name]
 
 
 def code_of(name: str) -> str:
     """Where a verifier's code is: the name of its module, or the path of a user's file."""
     find(name)
-    module = _entries[name.partition(":")[0]].module
-    return _extension_files.get(module, module)
+    return _verifiers.source_of(name.partition(":")[0])
 
 
 def names() -> list[str]:
     """Names of all verifiers; a family's members one by one."""
-    _import_all()
     found: list[str] = []
-    for name, entry in sorted(_entries.items()):
+    for name, entry in sorted(_verifiers.all().items()):
         members = entry.members() if entry.members else []
         found += [f"{name}:{member}" for member in members] if entry.members else [name]
     return found
@@ -215,39 +199,11 @@ def _maker(defined: Callable[..., Any]) -> Callable[..., Verifier]:
     return defined
 
 
-def _note_file_of(module: str) -> None:
-    """Keeps the file of a module that is not ours, so that the worker can import it as well."""
-    file = getattr(sys.modules.get(module), "__file__", None)
-    if file and module != "__main__" and not module.startswith("pipeline."):
-        _extension_files[module] = str(Path(file).resolve())
-
-
-def _import_file(module: str, path: Path) -> None:
-    spec = spec_from_file_location(module, path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise OrchardError(f"no Python file {path} (looked for {path.resolve()})")
-    loaded = module_from_spec(spec)
-    sys.modules[module] = loaded
-    try:
-        spec.loader.exec_module(loaded)
-    except OrchardError:
-        raise
-    except Exception as error:  # whatever a user's file raises
-        del sys.modules[module]
-        raise OrchardError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
-
-
-@cache
-def _import_all() -> None:
-    """Imports every file of this package: importing is registering."""
-    for found in iter_modules(import_module(_PACKAGE).__path__):
-        import_module(f"{_PACKAGE}.{found.name}")
-
-
 def _unknown(name: str) -> OrchardError:
     near = get_close_matches(name, names(), n=3)
     meant = f"did you mean {' or '.join(near)}? " if near else ""
-    alone = [one for one, entry in sorted(_entries.items()) if entry.members is None]
-    families = [f"{one}:<task>" for one, entry in sorted(_entries.items()) if entry.members]
+    entries = sorted(_verifiers.all().items())
+    alone = [one for one, entry in entries if entry.members is None]
+    families = [f"{one}:<task>" for one, entry in entries if entry.members]
     known = ", ".join(alone) + "".join(f", or {family}" for family in families)
     return OrchardError(f"unknown verifier {name!r}: {meant}use one of {known}")

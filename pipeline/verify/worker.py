@@ -25,6 +25,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from pipeline import extensions
 from pipeline.errors import OrchardError
 from pipeline.shipped import ROOT
 from pipeline.verify import registry
@@ -111,7 +112,7 @@ def _serve() -> None:
     signal.setitimer(signal.ITIMER_REAL, _START_SECONDS)
     for name in _LIBRARIES:
         import_module(name)
-    registry.import_files(json.loads(sys.argv[1]))
+    extensions.import_files(json.loads(sys.argv[1]))
     signal.setitimer(signal.ITIMER_REAL, 0)
     replies.write(_confine() or _READY)
     replies.flush()

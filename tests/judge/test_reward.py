@@ -13,7 +13,9 @@ from pipeline.engine.resident import Resident
 from pipeline.engine.server import ServerEngine
 from pipeline.engine.session import open_engine
 from pipeline.engine.vllm import VllmEngine
+from pipeline.errors import OrchardError
 from pipeline.judge import reward, strength
+from pipeline.judge.kind import kinds_of
 from pipeline.rewards.texts import Said
 from tests.judge.simulated import prompts, responses
 
@@ -69,5 +71,8 @@ def test_a_judge_may_answer_on_servers_of_its_own_while_the_policy_is_sampled_he
     judging = open_engine(resolve(settings.judge.models[0], home), settings, home, resident, meter)
     assert isinstance(judging, ServerEngine) and judging._servers[0].model == "big"
     assert isinstance(open_engine(model, settings, home, resident, meter), VllmEngine)
-    with pytest.raises(ValueError, match="a reward model is computed here"):
-        config.JudgeModelSettings(**judge, kind="reward")
+    scored = JudgeSettings(models=(config.JudgeModelSettings(**judge, kind="reward"),))
+    with pytest.raises(OrchardError, match="of the kind 'reward' is computed here"):
+        kinds_of(scored)
+    with pytest.raises(OrchardError, match="unknown judge kind 'x': use one of generative, reward"):
+        kinds_of(JudgeSettings(models=(config.JudgeModelSettings(kind="x"),)))

@@ -42,6 +42,11 @@ def same(first: Path, second: Path) -> bool:
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
+def stand_in_for_hinge(monkeypatch: pytest.MonkeyPatch, loss: losses.Loss) -> None:
+    known = losses.LOSSES.all()
+    monkeypatch.setattr(losses.LOSSES, "_things", {**known, "hinge": loss})
+
+
 def test_training_raises_the_margin_also_on_held_out_pairs(
     method: str, tiny: Path, toy: pl.DataFrame, settings: TrainingSettings, tmp_path: Path
 ) -> None:
@@ -209,9 +214,9 @@ def test_a_loss_that_is_not_finite_names_step_and_pairs_and_keeps_the_checkpoint
 
     def breaks(ratios: torch.Tensor, columns: losses.Columns) -> torch.Tensor:
         calls.append(1)
-        return losses.LOSSES["sigmoid"](ratios, columns) * (math.nan if len(calls) > 4 else 1.0)
+        return losses.get("sigmoid")(ratios, columns) * (math.nan if len(calls) > 4 else 1.0)
 
-    monkeypatch.setitem(losses.LOSSES, "hinge", losses.Loss(breaks))
+    stand_in_for_hinge(monkeypatch, losses.Loss(breaks))
     with pytest.raises(OrchardError, match="stopped at step 5: loss nan") as caught:
         run(tiny, toy, change(settings, loss="hinge", micro_tokens=4096), tmp_path / "out")
     assert sum(name in str(caught.value) for name in toy["pair_id"]) == 4
@@ -225,16 +230,16 @@ def test_a_loss_that_explodes_stops_with_the_state_before_that_step(
 
     def explodes(ratios: torch.Tensor, columns: losses.Columns) -> torch.Tensor:
         calls.append(1)
-        return losses.LOSSES["sigmoid"](ratios, columns) * (1e3 if len(calls) == 4 else 1.0)
+        return losses.get("sigmoid")(ratios, columns) * (1e3 if len(calls) == 4 else 1.0)
 
-    monkeypatch.setitem(losses.LOSSES, "hinge", losses.Loss(explodes))
+    stand_in_for_hinge(monkeypatch, losses.Loss(explodes))
     settings = change(settings, loss="hinge", micro_tokens=4096, checkpoint_every=20)
     with pytest.raises(OrchardError, match="stopped at step 4: loss 2"):
         run(tiny, toy, settings, tmp_path / "out")
     seen: list[int] = []
     resumed = run(tiny, toy, settings, tmp_path / "out", progress=lambda done, *_: seen.append(done))
     assert seen[0] == 4
-    monkeypatch.setitem(losses.LOSSES, "hinge", losses.LOSSES["sigmoid"])
+    stand_in_for_hinge(monkeypatch, losses.get("sigmoid"))
     assert resumed.curve == run(tiny, toy, settings, tmp_path / "whole").curve
 
 

@@ -8,9 +8,9 @@ import torch
 
 from pipeline import config
 from pipeline.config import LossSettings, Settings
-from pipeline.training.losses import LOSSES
+from pipeline.training import losses
 from pipeline.training.losses.columns import Columns
-from pipeline.validation.rows import READ, training_rows
+from pipeline.validation.rows import training_rows
 
 
 def columns(**changed: torch.Tensor) -> Columns:
@@ -20,14 +20,15 @@ def columns(**changed: torch.Tensor) -> Columns:
     return replace(plain, **changed)
 
 
-@pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if loss.texts[0] == 2])
+@pytest.mark.parametrize("name", [name for name, loss in losses.LOSSES.all().items() if loss.texts[0] == 2])
 def test_a_loss_reads_the_labels_it_is_marked_with(name: str) -> None:
-    """Each label in turn is changed: the loss moves where READ names it, and nowhere else."""
+    """Each label in turn is changed: the loss moves where its `needs` or `reads` name it, and nowhere else."""
     ratios = torch.tensor([[0.4, -0.2]])
-    before = LOSSES[name].rows(ratios, columns())
+    loss = losses.get(name)
+    before = loss.rows(ratios, columns())
     for label in ("strength", "margin", "noise_score"):
-        after = LOSSES[name].rows(ratios, columns(**{label: torch.full((1,), 0.1)}))
-        assert (not torch.equal(before, after)) == (label in READ.get(name, ())), label
+        after = loss.rows(ratios, columns(**{label: torch.full((1,), 0.1)}))
+        assert (not torch.equal(before, after)) == (label in (*loss.needs, *loss.reads)), label
 
 
 class OneTable:

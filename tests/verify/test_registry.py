@@ -1,14 +1,15 @@
 """A verifier is one decorated function or class in one file, a user's own one too."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pipeline import config
+from pipeline import config, extensions
 from pipeline.config import PoolSettings
 from pipeline.errors import OrchardError
 from pipeline.prompts import load_pools
-from pipeline.verify import Verdict, canonical, registry, verifiers, verify, worker
+from pipeline.verify import Verdict, canonical, verifiers, verify, worker
 from pipeline.verify.verdict import VerifierFailed
 
 FILE = """
@@ -40,17 +41,16 @@ class Long(Verifier):
 
 
 @pytest.fixture(autouse=True)
-def registered_for_this_test_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    verifiers()  # ours are known before
-    for kept in ("_entries", "_made", "_extension_files"):
-        monkeypatch.setattr(registry, kept, dict(getattr(registry, kept)))
+def registered_for_this_test_only() -> Iterator[None]:
+    yield
+    extensions.unload()
 
 
 @pytest.fixture
 def extension(tmp_path: Path) -> Path:
     path = tmp_path / "mine.py"
     path.write_text(FILE)
-    registry.load_file(path)
+    extensions.load_file(path)
     return path
 
 
@@ -85,14 +85,14 @@ def test_what_a_verifier_raises_names_it(extension: Path) -> None:
 def test_two_verifiers_of_one_name_are_an_error(extension: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.py"
     other.write_text(FILE)
-    with pytest.raises(OrchardError, match="^two verifiers are called 'palindrome'"):
-        registry.load_file(other)
+    with pytest.raises(OrchardError, match="two verifiers are called 'palindrome', in .*mine.py and in .*other.py"):
+        extensions.load_file(other)
 
 
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("1 / 0", "mine.py cannot be imported: ZeroDivisionError"),
+        ("x = 1\n1 / 0", "^extensions: .*mine.py line 2 cannot be imported: ZeroDivisionError"),
         ("from pipeline.verify import verifier\nverifier('none')(print)", "cannot be called 'none'"),
         ("from pipeline.verify import verifier\n@verifier('x')\nclass X: pass", "X must be a function"),
     ],
@@ -101,9 +101,13 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, source: str, messag
     path = tmp_path / "mine.py"
     path.write_text(source)
     with pytest.raises(OrchardError, match=message):
-        registry.load_file(path)
-    with pytest.raises(OrchardError, match=r"^no Python file .*none\.py"):
-        registry.load_file(tmp_path / "none.py")
+        extensions.load_file(path)
+    path.write_text("from pipeline.verify import verifier\nverifier('x')(print)\n1 / 0")
+    with pytest.raises(OrchardError, match="mine.py line 3 cannot be imported"):
+        extensions.load_file(path)
+    assert "x" not in verifiers()  # half a file registers nothing
+    with pytest.raises(OrchardError, match=r"^extensions: no Python file .*none\.py"):
+        extensions.load_file(tmp_path / "none.py")
 
 
 def test_a_reference_that_a_verifier_cannot_read_names_it(extension: Path) -> None:

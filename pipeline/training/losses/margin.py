@@ -1,18 +1,26 @@
 """A margin that a pair's log-ratios must exceed."""
 
-from torch import Tensor
-from torch.nn import functional as F
+from __future__ import annotations
 
-from pipeline.training.losses.base import difference
+from typing import TYPE_CHECKING
+
+from pipeline.training.losses.base import difference, log_sigmoid, loss_function
 from pipeline.training.losses.columns import Columns
 from pipeline.training.losses.soft import cross_entropy
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def shifted(log_ratios: Tensor, columns: Columns) -> Tensor:
     """(n,) beta * h - margin_scale * margin: a wider margin asks for more, a negative one allows the reverse order."""
-    return columns.beta * difference(log_ratios, columns) - columns.options.margin_scale * columns.margin
+    return (
+        columns.beta * difference(log_ratios, columns)
+        - columns.options.margin_scale * columns.margin
+    )
 
 
+@loss_function("margin", needs=("margin",))
 def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
     """-log sigmoid(beta * h - margin): the adaptive margin of Secrets of RLHF II (arXiv 2401.06080) as a DPO loss.
 
@@ -24,9 +32,10 @@ def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
         log_ratios: (n, 2) in nats.
         columns: reads beta, margin (n,) and the setting margin_scale.
     """
-    return -F.logsigmoid(shifted(log_ratios, columns))
+    return -log_sigmoid(shifted(log_ratios, columns))
 
 
+@loss_function("soft_margin", needs=("margin", "strength"))
 def soft(log_ratios: Tensor, columns: Columns) -> Tensor:
     """The paper's soft label with margin: the row's label is its strength, 1 where nothing is doubted.
 

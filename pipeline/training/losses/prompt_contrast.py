@@ -1,13 +1,16 @@
 """MAPL: which prompt does a response fit, and how much more is it preferred under it?"""
 
-from dataclasses import replace
+from __future__ import annotations
 
-from torch import Tensor
-from torch.nn import functional as F
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pipeline.training.example import Example
-from pipeline.training.losses.base import compared, difference
+from pipeline.training.losses.base import compared, difference, log_sigmoid, loss_function
 from pipeline.training.losses.columns import Columns
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def crossed(example: Example) -> Example:
@@ -31,6 +34,7 @@ def margin(log_ratios: Tensor, columns: Columns) -> Tensor:
     return h if log_ratios.shape[1] == 2 else h + log_ratios[:, 2] - log_ratios[:, 3]
 
 
+@loss_function("prompt_contrast", texts=(2, 4), arrange=crossed, margin=margin)
 def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
     """-log sigmoid(beta * margin), for the rows of MAPL and plain pairs among them.
 
@@ -45,4 +49,4 @@ def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
         log_ratios: (n, 2) or (n, 4) in nats, in the order of `crossed`; 0 for the sides that a row does not have.
         columns: reads beta.
     """
-    return -F.logsigmoid(columns.beta * margin(log_ratios, columns))
+    return -log_sigmoid(columns.beta * margin(log_ratios, columns))

@@ -1,10 +1,17 @@
 """DPO that also learns to say why."""
 
-from torch import Tensor
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pipeline.training.example import Example
 from pipeline.training.losses import sigmoid
+from pipeline.training.losses.base import loss_function
 from pipeline.training.losses.columns import Columns
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def keep(example: Example) -> Example:
@@ -12,6 +19,14 @@ def keep(example: Example) -> Example:
     return example
 
 
+def without_reasons(examples: Sequence[Example]) -> str | None:
+    """What is wrong with rows of which none has a rationale."""
+    if any(len(example.texts) > len(example.values) for example in examples):
+        return None
+    return "no row has a rationale: attach the table `rationales` to the pairs"
+
+
+@loss_function("rationale", arrange=keep, fault=without_reasons)
 def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
     """DPO - gamma * mean log-probability per token of the rationale; plain DPO for a row without one.
 
