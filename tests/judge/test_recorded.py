@@ -6,11 +6,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from assets.importing import bring
+from assets.cli.importing import bring
 from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
-from assets.cli import app
+from assets.cli.main import app
 from pipeline import tables
 from pipeline.config import JudgeSettings
 from pipeline.errors import OrchardError

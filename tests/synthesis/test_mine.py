@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from assets.mining import mine_into_lake
+from assets.cli.mining import mine_into_lake
 from dulwich import porcelain
 from dulwich.objects import Tree
 from dulwich.repo import Repo

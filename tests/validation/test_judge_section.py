@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from assets.produce import reject_rows
+from pipeline.steps.rejects import reject_rows
 
 from pipeline import config, tables
 from pipeline.config import JudgeSettings
