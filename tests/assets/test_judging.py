@@ -21,7 +21,7 @@ from pipeline.errors import OrchardError
 from pipeline.rewards.texts import Conversations, Said
 from pipeline.steps import RunContext
 from pipeline.store import Commit, Lake
-from tests import steps
+from tests import runs
 from tests.conftest import TINY
 from tests.judge.simulated import SimulatedJudge, prompts, responses, sigmoid
 
@@ -41,7 +41,7 @@ def materialise(home: Path, *judges_: SimulatedJudge, variants: list[str], **set
     profile["judge"] = {"must_answer": False, **own, **settings}
     path = home / "profile.yaml"
     path.write_text(yaml.safe_dump(profile))
-    return steps.materialise(home, path, STEPS, *judges_, checks=CHECKS, raise_on_error=False, tags=span(KEYS))
+    return runs.materialise(home, path, STEPS, *judges_, checks=CHECKS, raise_on_error=False, tags=span(KEYS))
 
 
 @pytest.fixture
@@ -193,7 +193,9 @@ def test_rationales_are_made_for_the_variants_that_want_them_and_the_control_get
     assert materialise(home, Writer(fair), variants=variants).success
     made = rows(home, "rationales").group_by("permuted").len().sort("permuted").rows()
     assert made == [(False, 40), (True, 40)]
-    pairs = rows(home, "preferences")
+    counts = dict(rows(home, "preferences").group_by("variant").len().iter_rows())
+    assert counts == {"outcome": 40, "rationale": 40, "rationale_permuted": 40}  # the source's pairs stand there too
+    pairs = rows(home, "preferences").filter(pl.col("variant").is_in(variants))
     assert pairs.height == 80 and pairs["rationale_id"].n_unique() == 80
     assert rows(home, "votes").is_empty()  # no variant here is made from votes
 

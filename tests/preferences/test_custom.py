@@ -15,7 +15,7 @@ from pipeline.preferences.registry import check_sources, reads_of, registry
 from pipeline.steps.declared import Rows, table_of
 from pipeline.store import Commit, Lake
 from tests.preferences.test_build import frame
-from tests.steps import made_from, write_pairs
+from tests.runs import made_from, write_pairs
 
 VARIANTS = registry(config.load("quick"))
 SHORT = """-- Is the shorter right answer the better one?

@@ -17,7 +17,7 @@ from pipeline.steps import Inputs
 from pipeline.steps.rejects import reject_rows
 from pipeline.store import Commit, Lake
 from tests.judge.simulated import frame, prompts, responses, sigmoid, votes
-from tests.steps import ScriptedRun, cost_of, write_pairs
+from tests.runs import ScriptedRun, cost_of, write_pairs
 
 SETTINGS = config.load("quick")
 VARIANTS = registry(SETTINGS)

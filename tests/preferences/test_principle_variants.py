@@ -11,7 +11,7 @@ from pipeline.preferences.build import build
 from pipeline.preferences.registry import registry
 from pipeline.store import Commit, Lake
 from tests.judge.simulated import frame, prompts, responses
-from tests.steps import cost_of
+from tests.runs import cost_of
 
 SETTINGS = config.load("quick")
 VARIANTS = registry(SETTINGS)

@@ -17,7 +17,7 @@ from pipeline.store import Commit, Lake
 from pipeline.trees.facts import counts
 from pipeline.verify import verify
 from tests.preferences.forest import NODES, PROMPTS, frame, rollout
-from tests.steps import cost_of, made_from
+from tests.runs import cost_of, made_from
 
 SETTINGS = config.load("quick")  # margin 3/8, at most 4 pairs a prompt
 VARIANTS = registry(SETTINGS)

@@ -11,7 +11,7 @@ from pipeline.preferences.build import build
 from pipeline.preferences.registry import check_sources, registry
 from pipeline.preferences.voted import apply, voted_on
 from pipeline.store import Commit, Lake
-from tests.steps import made_from, write_pairs
+from tests.runs import made_from, write_pairs
 
 BASE = config.load("quick")
 SETTINGS = BASE.model_copy(update={"noise": config.NoiseSettings(flip_share=0.4, drop_share=0.4, soft=0.2)})
