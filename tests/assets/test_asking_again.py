@@ -11,8 +11,8 @@ from pipeline.config import SamplingSettings
 from pipeline.engine.base import Completion, Prompt, RequestFailed, Sampling, Unanswered
 from pipeline.steps import StepReport
 from pipeline.store import Commit, Lake
-from tests.scripted import ScriptedEngine
 from tests.runs import ScriptedRun, make
+from tests.scripted import ScriptedEngine
 from tests.test_responses import prompts
 
 SETTINGS = config.load("quick").model_copy(update={"sampling": SamplingSettings(n=2, max_tokens=8)})

@@ -13,8 +13,8 @@ from pipeline.config import SandboxSettings, Settings
 from pipeline.steps import StepReport
 from pipeline.store import Commit, Lake
 from pipeline.verify import code
-from tests.scripted import ScriptedEngine
 from tests.runs import ScriptedRun, cost_of, make
+from tests.scripted import ScriptedEngine
 from tests.synthesis.test_codefavor_reply import BETTER, COMMIT, DRAFT, THINKS
 
 SETTINGS = config.load("quick").model_copy(

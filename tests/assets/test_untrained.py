@@ -9,8 +9,8 @@ from pipeline.store import Commit, Lake
 from pipeline.validation.evaluate import Candidate, rows
 from tests.conftest import TINY
 from tests.judge.simulated import frame
-from tests.scripted import ScriptedEngine
 from tests.runs import materialise
+from tests.scripted import ScriptedEngine
 
 
 def test_a_variant_that_lost_its_pairs_loses_its_policy_and_its_results_too(tmp_path: Path) -> None:

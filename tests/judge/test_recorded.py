@@ -6,10 +6,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from assets.cli.importing import bring
 from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
+from assets.cli.importing import bring
 from assets.cli.main import app
 from pipeline import tables
 from pipeline.config import JudgeSettings

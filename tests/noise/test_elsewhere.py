@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from assets.cli.importing_votes import bring_votes, holds_votes
 from typer.testing import CliRunner
 
+from assets.cli.importing_votes import bring_votes, holds_votes
 from assets.cli.main import app
 from pipeline import tables
 from pipeline.config import NoiseSettings

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+
 from assets.judging import RATIONALES
 from pipeline import config, tables
 from pipeline.engine.base import Reject

@@ -9,14 +9,13 @@ import pytest
 from assets.steps import GRAPH
 from pipeline import config, tables
 from pipeline.preferences.build import build
-from pipeline.preferences.lists import build_lists
 from pipeline.preferences.registry import registry
 from pipeline.preferences.trees import shuffled_stages
 from pipeline.steps.declared import table_of
 from pipeline.store import Commit, Lake
 from pipeline.trees.facts import counts
 from pipeline.verify import verify
-from tests.preferences.forest import NODES, PROMPTS, frame, rollout
+from tests.preferences.forest import NODES, PROMPTS, build_lists, frame, rollout
 from tests.runs import cost_of, made_from
 
 SETTINGS = config.load("quick")  # margin 3/8, at most 4 pairs a prompt
@@ -201,8 +200,9 @@ def test_a_tree_is_flat_by_its_steps_and_by_its_probe_only_where_it_has_none(tmp
 def test_a_method_that_changes_leaves_the_other_up_to_date(lake: Lake) -> None:
     best, tot = {"method": "best_first"}, {"method": "tot"}
     lake.write("tree_nodes", NODES, Commit("test", fingerprint="one"), partition=best)
-    mark = lake.fingerprint("tree_nodes")
+    mark = [lake.version("tree_nodes"), lake.version("tree_nodes", best)]
     thoughts = frame("tree_nodes", [rollout("r6", "c", "is 8", "8", method="tot")])
     lake.write("tree_nodes", thoughts, Commit("test", fingerprint="two"), partition=tot)
     assert lake.fresh("tree_nodes", "one", best) is not None and lake.fresh("tree_nodes", "two", tot) is not None
-    assert lake.fingerprint("tree_nodes") != mark  # and what is made from both knows that one changed
+    assert lake.version("tree_nodes") != mark[0]  # what is made from both knows that one changed
+    assert lake.version("tree_nodes", best) == mark[1]  # and what is made from the other alone is left alone

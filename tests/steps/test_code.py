@@ -153,8 +153,8 @@ def test_what_is_left_out_exists_and_has_a_reason() -> None:
 )
 def test_modules_that_lists_by_hand_had_forgotten_count(step: str, module: str) -> None:
     (found,) = [one for one in STEPS if one.name == step]
-    from pipeline.preferences.registry import reads_of
     from pipeline import config
+    from pipeline.preferences.registry import reads_of
 
     more = reads_of("codefavor_judge", config.load("quick")).code if step == "preferences" else ()
     assert module in code.modules_behind(found.make, *found.reads.code, *more)

@@ -1,6 +1,5 @@
 """What a step may read: what it declares, of that the declared rows, and of these the prompts of a chunk."""
 
-from pathlib import Path
 
 import polars as pl
 import pytest

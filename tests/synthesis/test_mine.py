@@ -8,11 +8,11 @@ from typing import Any
 
 import polars as pl
 import pytest
-from assets.cli.mining import mine_into_lake
 from dulwich import porcelain
 from dulwich.objects import Tree
 from dulwich.repo import Repo
 
+from assets.cli.mining import mine_into_lake
 from pipeline import tables
 from pipeline.config import MiningSettings
 from pipeline.errors import OrchardError

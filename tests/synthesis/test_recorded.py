@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from assets.cli.importing import bring_code
 
+from assets.cli.importing import bring_code
 from pipeline import tables
 from pipeline.config import CodeSettings, SandboxSettings, SplitSettings
 from pipeline.errors import OrchardError
