@@ -151,7 +151,7 @@ def test_external_models_are_heard_each_or_together_as_the_profile_says(
     said = Said("x", dict(pl.concat(sides).select("text_id", "raw").iter_rows()), {})
     other = Said("y", {key: 0.5 * value for key, value in said.rewards.items()}, {})
     scores = external_scores(pairs, [(said, "help"), (other, "safe")], 0.85)
-    given(monkeypatch, pairs, features, scores)
+    given(monkeypatch, pairs, features, scores[0])
     names = []
     for how in ("none", "log_sigmoid"):
         own = config.NoiseSettings(models=1, folds=2, min_steps=1, epochs=1, test_shares=(0.2,), combine=how)

@@ -116,7 +116,8 @@ def test_a_change_of_one_methods_settings_leaves_the_other_method_alone(new_run:
         "preference_lists tpo_tot_shuffled": "written",
     }
     shown = {name: getattr(value, "value", value) for name, value in of_report(report).items()}
-    assert "data:image/png;base64," in str(shown["example"])
+    (example,) = [value for title, value in shown.items() if title.startswith("tree of prompt id-")]
+    assert "data:image/png;base64," in example
     assert "| p | tot | 2 |" in str(shown["flat_trees"])
     assert shown["trees"] == 2 and shown["judged_texts_without_an_answer"] == 0
 

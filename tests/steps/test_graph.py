@@ -13,9 +13,10 @@ from pipeline.store import Commit, Lake
 from tests.judge.simulated import frame, prompts, responses
 
 SETTINGS = config.load("quick")
+NOTHING = Reads()
 
 
-def step(name: str, table: str | None, reads: Reads = Reads(), **more: object) -> Step:
+def step(name: str, table: str | None, reads: Reads = NOTHING, **more: object) -> Step:
     def make(inputs: object) -> StepResult:
         return StepResult(pl.DataFrame())
 
