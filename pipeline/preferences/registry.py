@@ -13,11 +13,10 @@ from pipeline.steps.declared import Reads
 
 
 def registry(settings: Settings) -> Mapping[str, Variant]:
-    """All variants that a profile can name."""
+    """All variants that a profile can name: by name, whichever file was imported first."""
     _load()
-    if not settings.variants:
-        return REGISTERED
-    return {**REGISTERED, **custom.variants(settings, REGISTERED)}
+    known = dict(sorted(REGISTERED.items()))
+    return {**known, **custom.variants(settings, known)} if settings.variants else known
 
 
 def variant(name: str, settings: Settings) -> Variant:
