@@ -182,9 +182,12 @@ def test_votes_on_pairs_that_are_made_from_others_are_refused(tmp_path: Path) ->
     settings = profile(tmp_path, {"name": "a", "source": "outcome"})
     check_sources(settings)
     check_sources(voting_on(settings, "outcome"))
-    for source in ("a", "voted_drop", "rationale"):
+    for source in ("a", "rationale"):
         with pytest.raises(OrchardError, match=f"noise.source: '{source}' is itself made from the pairs of 'outcome'"):
             check_sources(voting_on(settings, source))
+    says = "noise.source: 'voted_drop' is itself made from votes: name a variant .* such as 'outcome'"
+    with pytest.raises(OrchardError, match=says):
+        check_sources(voting_on(settings, "voted_drop"))
 
 
 def test_a_source_that_treats_anothers_pairs_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def test_the_cost_of_a_voted_variant_is_that_of_its_source() -> None:
 def test_a_source_made_from_votes_and_a_lake_without_votes_are_one_line_each(lake: Lake, tmp_path: Path) -> None:
     names = SETTINGS.validation.model_copy(update={"variants": ("voted_drop",)})
     noise = config.NoiseSettings(source="voted_flip")
-    with pytest.raises(OrchardError, match="noise.source: 'voted_flip' is itself made from the pairs of"):
+    with pytest.raises(OrchardError, match="noise.source: 'voted_flip' is itself made from votes"):
         check_sources(SETTINGS.model_copy(update={"noise": noise, "validation": names}))
     empty = Lake(tmp_path)
     assert build("voted_flip", empty, SETTINGS).is_empty()
