@@ -201,7 +201,7 @@ def test_a_method_that_changes_leaves_the_other_up_to_date(lake: Lake) -> None:
     best, tot = {"method": "best_first"}, {"method": "tot"}
     lake.write("tree_nodes", NODES, Commit("test", fingerprint="one"), partition=best)
     mark = [lake.version("tree_nodes"), lake.version("tree_nodes", best)]
-    thoughts = frame("tree_nodes", [rollout("r6", "c", "is 8", "8", method="tot")])
+    thoughts = frame("tree_nodes", [rollout("r6", "c", "is 9", "9", method="tot")])  # it was 8
     lake.write("tree_nodes", thoughts, Commit("test", fingerprint="two"), partition=tot)
     assert lake.fresh("tree_nodes", "one", best) is not None and lake.fresh("tree_nodes", "two", tot) is not None
     assert lake.version("tree_nodes") != mark[0]  # what is made from both knows that one changed
