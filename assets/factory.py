@@ -64,6 +64,7 @@ def _whole(context: dg.AssetExecutionContext, step: Step, run: RunContext) -> di
     """Makes all of a step that the profile needs, and says what came of it."""
     assert run.graph is not None
     if step.name not in run.graph.needed(run.settings):
+        empty_other_parts(step, run)  # such as the cells of a sweep that is asked for no more
         return NOT_NEEDED
     if step.table is None:
         shown = step.make(Inputs(run, step)).shown

@@ -1,11 +1,11 @@
 """Settings of judges and of rationales."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from pipeline.config.engine import ModelSettings, ServerSettings
-from pipeline.config.section import Section
+from pipeline.config.section import Section, TextFile
 
 
 class RationaleSettings(Section):
@@ -46,7 +46,8 @@ class JudgeSettings(Section):
     criteria: dict[str, str] = Field({"overall": "Which response is better?"}, min_length=1)  # name: question
     method: Literal["pairwise", "scores"] = "pairwise"  # scores: each response alone, 1 to `scale`
     pairing: Literal["baseline", "round_robin", "swiss", "knockout"] = "baseline"
-    template: str = "pair"  # a file of pipeline/judge/templates, or the path of one
+    # A file of pipeline/judge/templates, or the path of one.
+    template: Annotated[str, TextFile(".jinja")] = "pair"
     words: tuple[str, str] = (" A", " B")  # the two answers, one token each
     scale: int = Field(9, ge=2, le=10)  # "10" is two tokens for most tokenizers: then at most 9
     must_answer: bool = True  # a judge whose own first token is none of a question's words gives no answer

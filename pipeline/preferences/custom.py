@@ -14,6 +14,7 @@ from pipeline.preferences.trees import THOUGHTS, TREES
 from pipeline.preferences.variant import Build, Variant, bare, pairs_of
 from pipeline.steps.declared import Need, Reads, table_of
 from pipeline.steps.queries import NotOneSelect, meaning_of_query, tables_of_query
+from pipeline.store.files import query_text
 from pipeline.store.reader import Reader
 
 SOURCE = "source"  # the name under which a query reads the pairs of its source
@@ -78,9 +79,17 @@ def _check_names(own: UserVariant, known: Mapping[str, Variant]) -> None:
         what = f"source {own.source!r} has no pairs: its loss reads lists or texts"
         raise OrchardError(f"variant {own.name!r}: {what}")
     for name in own.needs:
-        if name not in PARTS and name not in tables.TABLES:
+        if name not in PARTS and name not in _made_into_pairs(known):
             what = f"needs {name!r}, which is no table that pairs are made from"
             raise OrchardError(f"variant {own.name!r}: {what}")
+
+
+def _made_into_pairs(known: Mapping[str, Variant]) -> set[str]:
+    """The tables that the known variants read: none of them is made from pairs."""
+    reads = [variant.reads for variant in known.values()]
+    named = {table_of(need) for own in reads for need in own.tables}
+    asked = (tables_of_query(query_text(name)) for own in reads for name in own.queries)
+    return named.union(*asked) & set(tables.TABLES)
 
 
 def _query(own: UserVariant) -> str | None:

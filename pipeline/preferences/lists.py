@@ -199,23 +199,3 @@ LISTS: dict[str, ListVariant] = {
     "tpo_tot": ListVariant("tot"),
     "tpo_tot_shuffled": ListVariant("tot", shuffled=True),
 }
-
-
-def build_lists(
-    nodes: pl.DataFrame,
-    prompts: pl.DataFrame,
-    methods: Sequence[str],
-    size: int,
-    embed: Embed | None,
-) -> tuple[pl.DataFrame, list[Reject]]:
-    """The rows of `preference_lists` of every list variant over the trees of these methods."""
-    frames, rejects = [tables.empty("preference_lists")], []
-    for method in methods:
-        lists, dropped = ranked_lists(
-            nodes.filter(pl.col("method") == method), prompts, size, embed
-        )
-        rejects += dropped
-        for name, variant in LISTS.items():
-            if variant.method == method:
-                frames.append(named(shuffle(lists) if variant.shuffled else lists, name))
-    return pl.concat(frames), rejects

@@ -11,9 +11,9 @@ from pipeline.steps.declared import Reads
 
 
 def registry(settings: Settings) -> Mapping[str, Variant]:
-    """All variants that a profile can name."""
+    """All variants that a profile can name: by name, whichever file was imported first."""
     extensions.load(settings.extensions)
-    known = VARIANTS.all()
+    known = dict(sorted(VARIANTS.all().items()))
     return {**known, **custom.variants(settings, known)} if settings.variants else known
 
 
@@ -72,7 +72,11 @@ def _check_level(where: str, name: str, settings: Settings) -> None:
     source = variant(name, settings).source
     if source is not None:
         inner = source(settings)
-        what = f"{name!r} is itself made from the pairs of {inner!r}"
+        itself = (
+            inner == name
+        )  # noise.source names a variant that is made from votes on noise.source
+        what = f"{name!r} is itself made from {'votes' if itself else f'the pairs of {inner!r}'}"
+        other = "outcome" if itself else inner
         raise OrchardError(
-            f"{where} {what}: name a variant that treats no other, such as {inner!r}"
+            f"{where} {what}: name a variant that treats no other, such as {other!r}"
         )

@@ -20,8 +20,8 @@ def make_missing(
 ) -> tuple[Written, StepResult]:
     """Makes the prompts whose rows are of another recipe, chunk by chunk; one commit moves the table on.
 
-    A prompt's recipe is a hash of the step's code, settings and models, and of the prompt's rows in
-    the tables that are read. Rows of prompts that the step no longer makes go. Rows that a passing
+    A prompt's recipe is a hash of the step's code, settings and models, of the prompt's units, and
+    of its rows in the tables that are read. Rows of prompts that the step no longer makes go. Rows that a passing
     fault of a server left incomplete keep no recipe, so that the next run makes them again.
 
     Returns:
@@ -34,7 +34,7 @@ def make_missing(
     units = step.per.units(inputs)
     wanted = _recipes(step, run, part, units)
     partition = step.partition_for(part)
-    have = _recipes_there(step.table, run, partition)
+    have = _recipes_there(step.table, run, partition, step_name(step, part))
     missing = [one for one, own in wanted.items() if have.get(one) != {own}]
     gone = [one for one in have if one not in wanted]
     staged: list[Checked] = []
@@ -56,6 +56,9 @@ def _recipes(step: Step, run: RunContext, part: str | None, units: pl.DataFrame)
     """Prompt -> the recipe of its rows today, in the order of the units."""
     base = recipe.base_recipe(step, run, part)
     digests: dict[str, list[object]] = {one: [] for one in units["prompt_id"].unique()}
+    for (prompt,), own in units.drop("recipe", strict=False).group_by("prompt_id"):
+        # Where there is a limit, another prompt may decide which units of this one are made.
+        digests[str(prompt)].append(sorted(content_id(row) for row in own.iter_rows()))
     whole = []
     for need in dict.fromkeys(needs_of(step.reads_for(run.settings, part))):
         if "prompt_id" not in tables.empty(table_of(need)).columns:
@@ -83,14 +86,23 @@ def _digests(need: Need, run: RunContext) -> Iterator[tuple[str, list[str]]]:
 
 
 def _recipes_there(
-    table: str, run: RunContext, partition: dict[str, str]
+    table: str, run: RunContext, partition: dict[str, str], name: str
 ) -> dict[str, set[str | None]]:
-    """Prompt -> the recipes of its rows and rejects; null among them where they are unknown."""
+    """Prompt -> the recipes of its rows, null among them where they are unknown.
+
+    A prompt of which nothing is left but rejects of the step of this name has none.
+    """
     where = " AND ".join(f"\"{name}\" = '{value}'" for name, value in partition.items()) or "true"
     query = f'SELECT DISTINCT prompt_id, recipe FROM "{table}" WHERE {where}'
     have: dict[str, set[str | None]] = {}
     for prompt, own in run.lake.sql(query).iter_rows():
         have.setdefault(prompt, set()).add(own)
+    rejected = """
+        SELECT DISTINCT prompt_id FROM rejects
+        WHERE "table" = $table AND step = $step AND prompt_id IS NOT NULL
+    """
+    for (prompt,) in run.lake.sql(rejected, {"table": table, "step": name}).iter_rows():
+        have.setdefault(prompt, set())
     return have
 
 

@@ -66,7 +66,7 @@ class RunContext:
             if model.policy_id in names:
                 pair = f"{names[model.policy_id]!r} and {settings.name!r}"
                 what = f"{pair} are one model ({model.policy_id})"
-                raise OrchardError(f"{role}: {what}: leave one of them out")
+                raise OrchardError(f"{ROLES[role].settings[-1]}: {what}: leave one of them out")
             names[model.policy_id] = settings.name
             found.append(model)
         return found

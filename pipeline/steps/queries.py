@@ -21,12 +21,7 @@ def tables_of_query(query: str) -> frozenset[str]:
     Raises:
         NotOneSelect: the text is not one SELECT.
     """
-    nodes = list(_mappings(syntax_tree(query)))
-    made = {
-        entry["key"].lower() for node in nodes for entry in node.get("cte_map", {}).get("map", ())
-    }
-    named = {node["table_name"].lower() for node in nodes if node.get("type") == "BASE_TABLE"}
-    return frozenset(named - made)
+    return frozenset(_tables_in(syntax_tree(query), frozenset()))
 
 
 @lru_cache(maxsize=1024)
@@ -50,13 +45,26 @@ def syntax_tree(query: str) -> Any:
     return parsed["statements"]
 
 
-def _mappings(parsed: object) -> Iterator[dict[str, Any]]:
-    """Every mapping in a syntax tree."""
-    if isinstance(parsed, dict):
-        yield parsed
-        parsed = list(parsed.values())
-    for inner in parsed if isinstance(parsed, list) else ():
-        yield from _mappings(inner)
+def _tables_in(parsed: object, made: frozenset[str]) -> Iterator[str]:
+    """The tables that a part of a syntax tree names; `made` are those that the query makes itself.
+
+    In its own definition a name of WITH still means the lake's table, unless it is recursive.
+    """
+    if isinstance(parsed, list):
+        for inner in parsed:
+            yield from _tables_in(inner, made)
+    if not isinstance(parsed, dict):
+        return
+    for entry in parsed.get("cte_map", {}).get("map", ()):
+        yield from _tables_in(entry["value"], made)
+        made |= {entry["key"].lower()}
+    if parsed.get("type") == "RECURSIVE_CTE_NODE":
+        made |= {parsed["cte_name"].lower()}
+    if parsed.get("type") == "BASE_TABLE" and parsed["table_name"].lower() not in made:
+        yield parsed["table_name"].lower()
+    for name, inner in parsed.items():
+        if name != "cte_map":
+            yield from _tables_in(inner, made)
 
 
 def _without_places(parsed: object) -> object:

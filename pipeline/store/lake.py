@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from pipeline import tables
 from pipeline.errors import OrchardError
-from pipeline.ids import content_id
 from pipeline.store import layout, releases
 from pipeline.store.checks import Checked, check, declared
 from pipeline.store.commits import Commit, Entry, Partition, Written, entries, latest, overlap, record
@@ -127,17 +126,6 @@ class Lake:
         if entry is None or not fingerprint or entry.fingerprint != fingerprint:
             return None
         return entry.version if entry.partition == (partition or {}) else None
-
-    def fingerprint(self, table: str) -> str:
-        """What a table's rows came from: a hash of the last fingerprint of every partition of it.
-
-        A commit without a fingerprint counts by its version.
-        """
-        declared(table)
-        last: dict[str, str] = {}
-        for entry in self._entries(table):
-            last.setdefault(repr(sorted(entry.partition.items())), entry.fingerprint or str(entry.version))
-        return content_id(table, sorted(last.items()))
 
     def read(self, table: str, *, version: int | None = None, where: str | None = None) -> pl.DataFrame:
         """A table's rows, now or at a version; empty where it was not written yet.

@@ -126,7 +126,8 @@ async def reword(
         result.kept.update([reason] if reason else [])
     shares = [_share(side, text) for side, text in _judged(row, better, worse, texts)]
     if shares != [row["fulfilled"], row["other_fulfilled"]]:
-        return Reject("instructions", STEP, row["synthesis_id"], f"its own checker disagrees after rewording: {shares}")
+        reason = f"its own checker disagrees after rewording: {shares}"
+        return Reject("instructions", STEP, row["synthesis_id"], reason, {"prompt_id": row["prompt_id"]})
     messages = with_lines(bare, [line[0] for line in lines], style)
     other = with_lines(bare, [line[1] for line in lines], style) if worse else row["other_messages"]
     ids = (row["response_id"], row["other_id"])

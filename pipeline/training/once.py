@@ -12,6 +12,7 @@ from pipeline.config import TrainingSettings
 from pipeline.engine.model import Model, fingerprint
 from pipeline.ids import content_id
 from pipeline.progress import bar
+from pipeline.steps.code import code_version
 from pipeline.training.older import older_codes, settings_then
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _data_ids(training: Training) -> list[str]:
     """Ids of rows, settings, model and code: today's, and those of homes of an older format."""
     marks, model = sorted(training.rows["mark"]), training.base.policy_id
     said = training.settings.model_dump(exclude={"seeds"})
-    older = older_codes(training.home, training.code)
+    older = older_codes(training.home, code_version(TRAINER))
     today = content_id(marks, said, model, training.code)
     return [today, *(content_id(marks, settings_then(said), model, code) for code in older)]
 

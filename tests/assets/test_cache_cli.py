@@ -4,9 +4,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from assets.cache_cli import _known_policies
 from typer.testing import CliRunner
 
+from assets.cli.cache import _known_policies
 from assets.cli.main import app
 from pipeline import tables
 from pipeline.engine import model

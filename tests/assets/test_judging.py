@@ -8,47 +8,40 @@ import dagster as dg
 import polars as pl
 import pytest
 import yaml
-from assets.principles import judge_contexts, principles
-from assets.workshop import Workshop
 
 from assets.checks import CHECKS
 from assets.cli.importing import bring
-from assets.judging import judges, rationales_asset, votes_asset
-from assets.preferences import preferences
 from assets.running import _cause
 from assets.variants import KEYS, span
+from pipeline import config
 from pipeline.config import JudgeSettings
 from pipeline.engine.model import Model
-from pipeline.engine.rendering import Renderer
 from pipeline.engine.room import EngineRoom
 from pipeline.errors import OrchardError
 from pipeline.rewards.texts import Conversations, Said
+from pipeline.steps import RunContext
 from pipeline.store import Commit, Lake
+from tests import runs
 from tests.conftest import TINY
 from tests.judge.simulated import SimulatedJudge, prompts, responses, sigmoid
 
 Result = dg.ExecuteInProcessResult
+STEPS = (
+    "votes", "principles", "judge_contexts", "judges", "rationales", "permuted_rationales", "preferences",
+    "treated_preferences",
+)  # fmt: skip
 TEXTS = {f"p{i}": ["7", f"wrong {i}"] for i in range(40)}
 
 
 def materialise(home: Path, *judges_: SimulatedJudge, variants: list[str], **settings: object) -> Result:
     """A run of the judge's assets; several judges stand for `judge.models`, the first of them is the policy too."""
-    engines = {judge.policy_id: judge for judge in judges_}
-    models = [Model(home, name) for name in engines]
     profile = yaml.safe_load(TINY.read_text())
     profile["validation"]["variants"] = variants
-    profile["judge"] = {"must_answer": False, **settings}
+    own = {"models": [{"name": judge.policy_id} for judge in judges_]} if len(judges_) > 1 else {}
+    profile["judge"] = {"must_answer": False, **own, **settings}
     path = home / "profile.yaml"
     path.write_text(yaml.safe_dump(profile))
-    assets = [votes_asset, principles, judge_contexts, judges, rationales_asset, preferences, *CHECKS]
-    shop = Workshop(profile=str(path))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ORCHARD_HOME", str(home))
-        patch.setattr(EngineRoom, "engine", lambda self, model: engines[model.policy_id])
-        patch.setattr(Workshop, "judges", models)
-        patch.setattr(Workshop, "base", models[0])
-        patch.setattr(Renderer, "length", lambda self, text: len(text))  # no tokenizer: a token is a character
-        return dg.materialize(assets, resources={"shop": shop}, raise_on_error=False, tags=span(KEYS))
+    return runs.materialise(home, path, STEPS, *judges_, checks=CHECKS, raise_on_error=False, tags=span(KEYS))
 
 
 @pytest.fixture
@@ -161,7 +154,9 @@ def test_a_judge_that_is_listed_twice_is_refused_with_one_clear_line(home: Path,
     profile["judge"] = {"models": [{"name": str(model.path)}, {"name": f"{model.path}/"}]}
     (home / "profile.yaml").write_text(yaml.safe_dump(profile))
     with pytest.raises(OrchardError, match=r"^judge.models: '.*' and '.*/' are one model \(.*@.*\): leave one of them"):
-        _ = Workshop(profile=str(home / "profile.yaml")).judges
+        settings = config.load(str(home / "profile.yaml"))
+        with Lake(home) as lake:
+            RunContext(settings, lake, EngineRoom(settings, home), home).models("judges")
 
 
 def test_where_no_variant_uses_votes_nobody_is_asked_and_no_bias_stops_anything(home: Path) -> None:
@@ -198,7 +193,9 @@ def test_rationales_are_made_for_the_variants_that_want_them_and_the_control_get
     assert materialise(home, Writer(fair), variants=variants).success
     made = rows(home, "rationales").group_by("permuted").len().sort("permuted").rows()
     assert made == [(False, 40), (True, 40)]
-    pairs = rows(home, "preferences")
+    counts = dict(rows(home, "preferences").group_by("variant").len().iter_rows())
+    assert counts == {"outcome": 40, "rationale": 40, "rationale_permuted": 40}  # the source's pairs stand there too
+    pairs = rows(home, "preferences").filter(pl.col("variant").is_in(variants))
     assert pairs.height == 80 and pairs["rationale_id"].n_unique() == 80
     assert rows(home, "votes").is_empty()  # no variant here is made from votes
 
@@ -250,7 +247,7 @@ def shortest(texts: Conversations, _: object) -> Said:
 
 def test_a_reward_model_votes_beside_a_judge_that_answers_and_is_asked_nothing(home: Path) -> None:
     judges_ = [SimulatedJudge(fair, "one@0"), SimulatedJudge(lambda a, b: 1 / 0, "rm@0")]
-    models = [{"name": "one"}, {"name": "rm", "kind": "reward"}]
+    models = [{"name": "one@0"}, {"name": "rm@0", "kind": "reward"}]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("assets.judging.reward_model", lambda *_: shortest)
         assert materialise(home, *judges_, variants=["osp"], models=models, contexts=3).success

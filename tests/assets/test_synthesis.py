@@ -1,11 +1,10 @@
-"""The asset `instructions`, the pairs made from it, and its check for overlap, in a lake without an engine."""
+"""The step `instructions`, the pairs made from it, and its check for overlap, in a lake without an engine."""
 
 from pathlib import Path
 
 import dagster as dg
 import polars as pl
 import pytest
-from assets.workshop import Workshop
 
 from assets.checks import (
     no_test_code_in_synthesis,
@@ -13,15 +12,12 @@ from assets.checks import (
     no_test_prompt_in_synthesis,
     no_test_prompt_in_training,
 )
-from assets.preferences import preferences
-from assets.synthesis import instructions
+from assets.run import Run
 from assets.variants import KEYS, span
 from pipeline import tables
-from pipeline.engine.model import Model
-from pipeline.engine.rendering import Renderer
-from pipeline.engine.room import EngineRoom
 from pipeline.store import Commit, Lake
 from pipeline.verify.instructions import read
+from tests.runs import materialise
 from tests.synthesis.test_rewording import Rewriter
 
 RIVERS = "Which long rivers rise in the mountains and end in the northern sea without ever passing a town?"
@@ -53,21 +49,17 @@ def fill(home: Path) -> None:
         lake.write("responses", pl.DataFrame(responses, schema=tables.empty("responses").schema), Commit("test"))
 
 
-def profile(home: Path, variants: str) -> Workshop:
+def profile(home: Path, variants: str, more: str = "") -> Path:
     path = home / "p.yaml"
-    path.write_text(f"pools: [{{name: x, size: 1}}]\nvalidation: {{variants: [{variants}]}}\n")
-    return Workshop(profile=str(path))
+    path.write_text(f"pools: [{{name: x, size: 1}}]\nvalidation: {{variants: [{variants}]}}\n{more}\n")
+    return path
 
 
-def test_prompts_pairs_rejects_and_the_overlap_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ORCHARD_HOME", str(tmp_path))
-    monkeypatch.setattr(Workshop, "base", Model(tmp_path, "m@0"))
-    monkeypatch.setattr(Renderer, "length", lambda self, text: len(text))  # no tokenizer: a token is a character
+def test_prompts_pairs_rejects_and_the_overlap_table(tmp_path: Path) -> None:
     fill(tmp_path)
-    shop = profile(tmp_path, "mapl_intra, mapl_shuffled")
-    done = dg.materialize(
-        [instructions, preferences, no_test_prompt_in_synthesis], resources={"shop": shop}, tags=span(KEYS)
-    )
+    path = profile(tmp_path, "mapl_intra, mapl_shuffled")
+    names = ["instructions", "preferences"]
+    done = materialise(tmp_path, path, names, checks=[no_test_prompt_in_synthesis], tags=span(KEYS))
     assert done.success
     with Lake(tmp_path) as lake:
         assert lake.read("instructions")["response_id"].sort().to_list() == ["r0", "r1", "r3", "r4"]
@@ -80,18 +72,11 @@ def test_prompts_pairs_rejects_and_the_overlap_table(tmp_path: Path, monkeypatch
     assert check.metadata["overlaps"].value == 4 and check.metadata["test_prompts"].value == 1
 
 
-def test_with_rewording_the_model_is_asked_and_what_keeps_its_template_is_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ORCHARD_HOME", str(tmp_path))
-    monkeypatch.setattr(Workshop, "base", Model(tmp_path, "m@0"))
+def test_with_rewording_the_model_is_asked_and_what_keeps_its_template_is_counted(tmp_path: Path) -> None:
     engine = Rewriter(lambda text: "Please: " + text if "word" in text else "I cannot.")
-    monkeypatch.setattr(EngineRoom, "engine", lambda self, model: engine)
     fill(tmp_path)
-    shop = profile(tmp_path, "mapl_intra")
-    path = tmp_path / "p.yaml"
-    path.write_text(path.read_text() + "mapl: {reword: true, max_instructions: 6}\n")
-    done = dg.materialize([instructions], resources={"shop": shop})
+    path = profile(tmp_path, "mapl_intra", "mapl: {reword: true, max_instructions: 6}")
+    done = materialise(tmp_path, path, ["instructions"], engine)
     (made,) = done.asset_materializations_for_node("instructions")
     with Lake(tmp_path) as lake:
         rows = lake.read("instructions")
@@ -102,19 +87,18 @@ def test_with_rewording_the_model_is_asked_and_what_keeps_its_template_is_counte
     assert rows["tokens"].sum() == engine.usage.sampled_tokens
 
 
-def test_nothing_is_made_where_no_variant_uses_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ORCHARD_HOME", str(tmp_path))
+def test_nothing_is_made_where_no_variant_uses_it(tmp_path: Path) -> None:
     fill(tmp_path)
-    done = dg.materialize([instructions], resources={"shop": profile(tmp_path, "outcome")})
+    done = materialise(tmp_path, profile(tmp_path, "outcome"), ["instructions"])
     (made,) = done.asset_materializations_for_node("instructions")
     assert made.metadata["status"].value == "no variant of this profile uses it"
 
 
 def check_of(check: dg.AssetChecksDefinition, home: Path) -> dg.AssetCheckResult:
     """A check's result on the lake as it stands."""
-    shop = profile(home, "outcome")
-    with shop.yield_for_execution(dg.build_init_resource_context()):
-        found = check(shop=shop)
+    run = Run(profile=str(profile(home, "outcome")))
+    with run.yield_for_execution(dg.build_init_resource_context()):
+        found = check(run=run)
     assert isinstance(found, dg.AssetCheckResult)
     return found
 

@@ -1,4 +1,4 @@
-"""The training asset on a tiny model: seeds are trained once each, and stop on validation pairs only."""
+"""The training step on a tiny model: seeds are trained once each, and stop on validation pairs only."""
 
 import shutil
 from collections.abc import Callable, Iterable
@@ -6,22 +6,24 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import dagster as dg
 import polars as pl
 import pytest
 
-from assets import training
+from assets.steps import GRAPH
+from assets.training import TRAINING_RUNS
 from pipeline import config, tables
 from pipeline.config import Settings
-from pipeline.engine.base import Usage
+from pipeline.engine.rendering import Renderer
 from pipeline.errors import Diverged
 from pipeline.store import Commit, Lake
 from pipeline.training import loop
 from pipeline.training.reference import reference_logps
 from pipeline.training.result import TrainResult
+from pipeline.validation import budgets
 from pipeline.validation.report.blocks import Text
 from pipeline.validation.report.training import curves
 from pipeline.validation.untrained import untrained
+from tests.runs import ScriptedRun, make
 from tests.training.toy import frame, pair, save_llama
 
 TRAINING = {
@@ -31,15 +33,13 @@ TRAINING = {
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setenv("ORCHARD_HOME", str(tmp_path))
+def shop(tmp_path: Path) -> Any:
     path = save_llama(tmp_path / "tiny", seed=0)
     own = {"variant": "outcome", "chosen_tokens": 3, "rejected_tokens": 2}
     learned = [pair(f"is it {i}?", **own) for i in range(8)]
     held = [pair(f"was it {i}?", "no", "yes", split="validation", **own) for i in range(16)]  # what is learnt is wrong
     lake = Lake(tmp_path)
-    room = SimpleNamespace(rest=lambda: None, usage=Usage)
-    found = SimpleNamespace(lake=lake, room=room, base=SimpleNamespace(policy_id="tiny", path=path))
+    found = SimpleNamespace(lake=lake, path=path, length=Renderer(path).length)
 
     def use(validation: dict[str, Any] | None = None, **changes: Any) -> None:
         quick = config.load("quick").model_dump()
@@ -93,12 +93,15 @@ def quick_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "train", train)
 
 
-def train(shop: Any, *variants: str) -> list[dict[str, Any]]:
-    """The rows of `training_runs` after one run over these partitions."""
-    first, *_, last = [*(variants or ("outcome",))] * 2
-    span = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-    assert dg.materialize([training.training_runs], tags=span, resources={"shop": shop}).success
+def train(shop: Any) -> list[dict[str, Any]]:
+    """The rows of `training_runs` after one run over all variants of the profile."""
+    make(ScriptedRun(shop.lake, shop.settings, folder=shop.path, policy="tiny"), TRAINING_RUNS)
     return shop.lake.read("training_runs").sort("variant", "seed").to_dicts()
+
+
+def without_policy(shop: Any) -> list[str]:
+    """What is said of the variants that have no policy."""
+    return untrained(shop.lake, shop.settings, lambda reads: GRAPH.tables_behind(reads, shop.settings))
 
 
 def of(variant: str, numbers: Iterable[int], **values: Any) -> list[dict[str, Any]]:
@@ -124,13 +127,14 @@ def test_a_variant_stops_on_its_validation_pairs_and_is_reported_on_others(shop:
     shop.use(patience=1)
     (row,) = train(shop)
     assert (row["n_pairs"], row["n_steps"], row["kept_step"]) == (8, 4, 2) and len(row["row_ids"]) == 8
-    stopped_on = training.watched(shop)["outcome"]
+    stopped_on = budgets.stopping_rows(shop.lake, shop.settings, shop.length)["outcome"]
     assert set(stopped_on["split"]) == {"validation"} and 2 < stopped_on.height < 14
-    reported = training.test_pairs(shop)
+    reported = budgets.held_out_pairs(shop.lake, shop.settings)
     assert not set(reported["pair_id"]) & set(stopped_on["pair_id"])
     assert reported.height + stopped_on.height == 16
     shop.use()
-    assert training.watched(shop) == {} and training.test_pairs(shop).height == 16
+    assert budgets.stopping_rows(shop.lake, shop.settings, shop.length) == {}
+    assert budgets.held_out_pairs(shop.lake, shop.settings).height == 16
     assert isinstance(reported, pl.DataFrame)
 
 
@@ -142,9 +146,9 @@ def test_variants_are_trained_again_together_when_the_budget_falls(
     assert [row["n_pairs"] for row in train(shop)] == [40]
     shop.give(frame([*of("outcome", range(40)), *of("tree_plv", range(10))]))
     shop.use(both)
-    assert [row["n_pairs"] for row in train(shop, "outcome", "tree_plv")] == [10, 10]
+    assert [row["n_pairs"] for row in train(shop)] == [10, 10]
     shop.use({**both, "max_pairs": 9})
-    assert [row["n_pairs"] for row in train(shop, "outcome", "tree_plv")] == [9, 9] and len(begun) == 5
+    assert [row["n_pairs"] for row in train(shop)] == [9, 9] and len(begun) == 5
 
 
 def test_a_few_new_pairs_train_nothing_and_a_prompt_that_was_taken_out_trains_all(
@@ -154,7 +158,7 @@ def test_a_few_new_pairs_train_nothing_and_a_prompt_that_was_taken_out_trains_al
 
     def night(outcome: Iterable[int], tree_plv: Iterable[int]) -> list[int]:
         shop.give(frame([*of("outcome", outcome), *of("tree_plv", tree_plv)]))
-        return [len(row["row_ids"]) for row in train(shop, "outcome", "tree_plv")]
+        return [len(row["row_ids"]) for row in train(shop)]
 
     assert night(range(40), range(40)) == [40, 40] and len(begun) == 2
     assert night(range(41), range(41)) == [40, 40] and len(begun) == 2  # 1 of 41 rows is new: 2.4 %
@@ -167,7 +171,7 @@ def nights(shop: Any, *variants: str) -> Callable[[int], None]:
 
     def night(n: int) -> None:
         shop.give(frame([row for name in variants for row in of(name, range(n))]))
-        train(shop, *variants)
+        train(shop)
 
     return night
 
@@ -205,9 +209,9 @@ def test_a_kill_between_two_variants_leaves_none_on_older_pairs(
         killing.setattr(loop, "train", kill)
         shop.give(frame([*of("outcome", [*range(37), 50, 51, 52]), *of("tree_plv", [*range(39), 50])]))
         with pytest.raises(KeyboardInterrupt):
-            train(shop, "outcome", "tree_plv")
-    rows = train(shop, "outcome", "tree_plv")  # of tree_plv alone, 1 of 40 would be too few
-    today = set(training.budget(shop)["tree_plv"]["row_id"])
+            train(shop)
+    rows = train(shop)  # of tree_plv alone, 1 of 40 would be too few
+    today = set(budgets.learned_rows(shop.lake, shop.settings, shop.length)["tree_plv"]["row_id"])
     assert set(rows[1]["row_ids"]) == today and len(begun) == 4
 
 
@@ -249,14 +253,14 @@ def test_with_patience_a_variant_without_training_pairs_fails_nothing_and_one_wi
     held = of("tree_plv", range(12), split="validation")
     shop.give(frame([*of("outcome", range(8)), *held]))  # tree_plv: none to learn from; outcome: none to stop on
     shop.use({"variants": names}, patience=2)
-    (row,) = train(shop, *names)
+    (row,) = train(shop)
     assert (row["variant"], row["n_pairs"], row["looks"]) == ("outcome", 8, "[]")
     section = curves(shop.lake, shop.settings)
     assert section is not None
     text = section.blocks[0]
     assert isinstance(text, Text) and text.text.startswith("Not watched") and text.text.endswith(": outcome.")
     shop.use({"variants": names})
-    assert untrained(shop.lake, shop.settings)[1].startswith("tree_plv has 0 training pairs (12 of all splits)")
+    assert without_policy(shop)[1].startswith("tree_plv has 0 training pairs (12 of all splits)")
 
 
 def test_a_training_that_diverges_ends_no_others(
@@ -274,12 +278,12 @@ def test_a_training_that_diverges_ends_no_others(
     shop.use({"variants": ["outcome", "tree_plv"]})
     for n in (8, 40, 41, 42):  # what diverged is not tried again, and makes no other train again
         nights(shop, "outcome", "tree_plv")(n)
-        (row,) = train(shop, "outcome", "tree_plv")
+        (row,) = train(shop)
         assert row["variant"] == "tree_plv" and row["n_pairs"] == min(n, 40)
     assert tried == ["outcome", "tree_plv"] * 2
     shop.give(frame([*of("outcome", range(8)), *of("tree_plv", range(8))]))
-    train(shop, "outcome", "tree_plv")
+    train(shop)
     (reject,) = shop.lake.read("rejects").to_dicts()
-    assert (reject["row_id"], reject["step"]) == ("outcome seed 0", "train outcome")
-    (said,) = untrained(shop.lake, shop.settings)
+    assert (reject["row_id"], reject["step"]) == ("outcome seed 0", "training_runs outcome")
+    (said,) = without_policy(shop)
     assert said.startswith("outcome has 8 training pairs") and "seed 0: training stopped at step 3: loss nan" in said

@@ -9,7 +9,7 @@ import pytest
 from pipeline import tables
 from pipeline.config import RationaleSettings
 from pipeline.engine.base import Prompt
-from pipeline.judge.rationales import polarity, write
+from pipeline.judge.rationales import permuted_rows, polarity, write
 from tests.judge.simulated import SimulatedJudge, sigmoid
 
 SETTINGS = RationaleSettings()
@@ -50,6 +50,13 @@ def pairs(n: int, split: str = "train") -> pl.DataFrame:
         for i in range(n)
     ]  # fmt: skip
     return pl.DataFrame(rows)
+
+
+def with_control(writer: Writer, given: pl.DataFrame) -> pl.DataFrame:
+    """The rows that were written, and those of the control."""
+    rows, _ = write(writer, given, SETTINGS, 0)
+    splits = dict(given.select("prompt_id", "split").iter_rows())
+    return pl.concat([rows, permuted_rows(rows, splits)])
 
 
 def test_the_chosen_side_is_shown_first_in_about_half_of_the_pairs_and_the_question_names_it() -> None:
@@ -114,7 +121,7 @@ def test_a_favourite_option_of_the_reader_cancels_in_the_polarity() -> None:
 
 def test_the_control_keeps_every_question_and_every_text_and_no_pair_keeps_its_own() -> None:
     both = pl.concat([pairs(30), pairs(31, "validation").tail(1)])
-    rows, _ = write(Writer(honest), both, SETTINGS, 0)
+    rows = with_control(Writer(honest), both)
     real = {row["chosen_id"]: row for row in rows.filter(~pl.col("permuted")).to_dicts()}
     moved = {row["chosen_id"]: row for row in rows.filter(pl.col("permuted")).to_dicts()}
     assert set(real) - set(moved) == {"c30"}  # alone in its split
@@ -135,7 +142,7 @@ def test_the_controls_text_is_of_another_prompt_and_never_the_pairs_own_words() 
         for i in range(12)
         for k in range(8)
     ]  # fmt: skip
-    found, _ = write(Writer(honest), pl.DataFrame(rows), SETTINGS, 0)
+    found = with_control(Writer(honest), pl.DataFrame(rows))
     real = {(row["chosen_id"], row["rejected_id"]): row for row in found.filter(~pl.col("permuted")).to_dicts()}
     moved = found.filter(pl.col("permuted")).to_dicts()
     for row in moved:
@@ -149,7 +156,7 @@ def test_a_prompt_with_most_of_the_rows_gives_its_own_pairs_no_text_of_itself() 
         {**pairs(1).row(0, named=True), "prompt_id": "big", "rejected": f"wrong {k}", "rejected_id": f"r{k}"}
         for k in range(20)
     ] + pairs(3).with_columns(prompt_id=pl.lit("small"), chosen_id=pl.lit("s")).tail(2).to_dicts()
-    found, _ = write(Writer(lambda asked: f"{honest(asked)} {asked}"), pl.DataFrame(rows), SETTINGS, 0)
+    found = with_control(Writer(lambda asked: f"{honest(asked)} {asked}"), pl.DataFrame(rows))
     own = dict(found.filter(~pl.col("permuted")).select("text", "prompt_id").iter_rows())
     moved = found.filter(pl.col("permuted")).to_dicts()
     assert len(own) == 22 and all(own[row["text"]] != row["prompt_id"] for row in moved)

@@ -1,8 +1,13 @@
 """A small tree and a flat one, as rows of `tree_nodes`, and their prompts."""
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from pipeline import tables
+from pipeline.engine.base import Reject
+from pipeline.preferences.lists import LISTS, named, ranked_lists, shuffle
+from pipeline.trees.similarity import Embed
 
 
 def frame(table: str, rows: list[dict[str, object]], **common: object) -> pl.DataFrame:
@@ -57,3 +62,17 @@ def rollout(node_id: str, parent: str, text: str, answer: str | None, **more: ob
         **COMMON, "node_id": node_id, "parent_id": parent, "kind": "rollout", "depth": 1, "prefix": f"{parent}\n",
         "text": text, "answer": answer, "correct": answer == "7", "terminal": True, **more,
     }  # fmt: skip
+
+
+def build_lists(
+    nodes: pl.DataFrame, prompts: pl.DataFrame, methods: Sequence[str], size: int, embed: Embed | None
+) -> tuple[pl.DataFrame, list[Reject]]:
+    """The rows of `preference_lists` of every list variant over the trees of these methods."""
+    frames, rejects = [tables.empty("preference_lists")], []
+    for method in methods:
+        lists, dropped = ranked_lists(nodes.filter(pl.col("method") == method), prompts, size, embed)
+        rejects += dropped
+        for name, variant in LISTS.items():
+            if variant.method == method:
+                frames.append(named(shuffle(lists) if variant.shuffled else lists, name))
+    return pl.concat(frames), rejects

@@ -6,11 +6,13 @@ import polars as pl
 import pytest
 
 from pipeline import config, tables
-from pipeline.preferences.build import VARIANTS, build
+from pipeline.preferences.build import build
 from pipeline.preferences.codefavor import by_length
+from pipeline.preferences.registry import registry
 from pipeline.store import Commit, Lake
 
 SETTINGS = config.load("quick")
+VARIANTS = registry(SETTINGS)
 
 
 def fenced(code: str) -> str:

@@ -9,11 +9,15 @@ import pytest
 from pipeline import config
 from pipeline.config import Settings
 from pipeline.errors import OrchardError
-from pipeline.preferences.build import VARIANTS, build, identity, registry, sources
+from pipeline.preferences.build import build
 from pipeline.preferences.custom import check
+from pipeline.preferences.registry import check_sources, reads_of, registry
+from pipeline.steps.declared import Rows, table_of
 from pipeline.store import Commit, Lake
 from tests.preferences.test_build import frame
+from tests.runs import made_from, write_pairs
 
+VARIANTS = registry(config.load("quick"))
 SHORT = """-- Is the shorter right answer the better one?
 SELECT a.prompt_id, a.text AS chosen, b.text AS rejected, a.response_id AS chosen_id
 FROM responses a JOIN responses b USING (prompt_id)
@@ -67,7 +71,7 @@ def test_a_few_lines_of_sql_make_a_variant_whose_gaps_are_filled(lake: Lake, tmp
     written = lake.write("preferences", pairs, Commit("test"))
     assert (written.rows, written.rejected) == (3, 0)
     assert registry(settings)["short"].loss == "ipo" and "short" not in VARIANTS
-    assert sources(settings, ["short"]) == ("prompts", "responses")  # read from the query itself
+    assert made_from("short", settings) == ["responses", "prompts"]  # read from the query itself
 
 
 def test_its_control_comes_with_it_and_keeps_what_the_label_claimed(lake: Lake, tmp_path: Path) -> None:
@@ -89,21 +93,22 @@ def test_a_variant_may_start_from_anothers_pairs(lake: Lake, tmp_path: Path) -> 
     third = {"name": "short_ipo", "source": "short", "loss": "ipo"}
     (tmp_path / "second.sql").write_text("SELECT * FROM source WHERE split = 'train'")
     settings = profile(tmp_path, first, second, third)
+    write_pairs(lake, settings, "short")
     assert build("train_only", lake, settings)["prompt_id"].to_list() == ["p0", "p1"]
     one, other = build("short", lake, settings), build("short_ipo", lake, settings)
     assert one.drop("pair_id", "variant", "method").equals(other.drop("pair_id", "variant", "method"))
     assert not set(one["pair_id"]) & set(other["pair_id"])
     assert registry(settings)["short_ipo"].loss == "ipo"
-    assert sources(settings, ["short_ipo"]) == ("prompts", "responses")  # of its source
-    assert identity("short_ipo", settings) != identity("short", settings) and identity("outcome", settings) == []
+    assert made_from("short_ipo", settings) == ["preferences", "responses", "prompts"]  # of its source
+    assert reads_of("short_ipo", settings).tables == (Rows("preferences", "variant", "short"),)
 
 
 def test_with_tables_of_its_own_and_thoughts_are_told_apart(lake: Lake, tmp_path: Path) -> None:
     sql = "WITH votes AS (SELECT * FROM tree_nodes) SELECT prompt_id, text AS chosen, '' AS rejected FROM votes"
     settings = profile(tmp_path, {"name": "own", "needs": ["thought_nodes"]}, sql=sql)
-    assert registry(settings)["own"].tables == ("thought_nodes",)
+    assert registry(settings)["own"].reads.tables == (Rows("tree_nodes", "method", "tot"),)
     settings = profile(tmp_path, {"name": "own"}, sql=sql)
-    assert registry(settings)["own"].tables == ("tree_nodes",)
+    assert registry(settings)["own"].reads.tables == ("tree_nodes",)
 
 
 @pytest.mark.parametrize(
@@ -166,12 +171,30 @@ def test_a_declaration_that_cannot_be_is_one_line(variants: list[dict[str, Any]]
         registry(profile(tmp_path, *variants))
 
 
-def test_votes_on_pairs_that_are_made_from_votes_are_refused(tmp_path: Path) -> None:
-    settings = profile(tmp_path, {"name": "a", "source": "voted_drop"}, {"name": "b", "source": "a"})
-    assert {"a", "b"} <= set(registry(settings))
-    settings = settings.model_copy(update={"noise": settings.noise.model_copy(update={"source": "b"})})
-    with pytest.raises(OrchardError, match="noise.source: 'b' is itself made from votes, by its source 'voted_drop'"):
-        registry(settings)
+def voting_on(settings: Settings, source: str) -> Settings:
+    """A profile that compares a variant made from votes, and votes on the pairs of `source`."""
+    noise = settings.noise.model_copy(update={"source": source})
+    names = settings.validation.model_copy(update={"variants": ("voted_flip",)})
+    return settings.model_copy(update={"noise": noise, "validation": names})
+
+
+def test_votes_on_pairs_that_are_made_from_others_are_refused(tmp_path: Path) -> None:
+    settings = profile(tmp_path, {"name": "a", "source": "outcome"})
+    check_sources(settings)
+    check_sources(voting_on(settings, "outcome"))
+    for source in ("a", "rationale"):
+        with pytest.raises(OrchardError, match=f"noise.source: '{source}' is itself made from the pairs of 'outcome'"):
+            check_sources(voting_on(settings, source))
+    says = "noise.source: 'voted_drop' is itself made from votes: name a variant .* such as 'outcome'"
+    with pytest.raises(OrchardError, match=says):
+        check_sources(voting_on(settings, "voted_drop"))
+
+
+def test_a_source_that_treats_anothers_pairs_is_refused_in_one_line(tmp_path: Path) -> None:
+    for source in ("voted_drop", "rationale", "first"):
+        settings = profile(tmp_path, {"name": "first", "source": "outcome"}, {"name": "b", "source": source})
+        with pytest.raises(OrchardError, match=f"variant 'b': source '{source}' is itself made from the pairs of 'out"):
+            check_sources(settings)
 
 
 def test_a_profile_names_its_files_from_its_own_folder_and_misses_are_told(tmp_path: Path) -> None:
@@ -192,7 +215,7 @@ def test_every_variant_has_a_control_or_says_why_not() -> None:
         else:
             source = VARIANTS[variant.control_of]
             assert source.control_of is None and (source.rows, source.loss) == (variant.rows, variant.loss), name
-            assert set(source.tables) == set(variant.tables), name
+            assert {*map(table_of, source.reads.tables)} == {*map(table_of, variant.reads.tables)}, name
 
 
 def test_no_rows_at_all_keep_the_shape_of_the_table(tmp_path: Path) -> None:

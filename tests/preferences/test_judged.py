@@ -5,18 +5,23 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from assets.produce import reject_rows
 
+from assets.judging import RATIONALES
 from pipeline import config, tables
 from pipeline.engine.base import Reject
 from pipeline.judge import rationales
-from pipeline.preferences.build import VARIANTS, build
+from pipeline.preferences.build import build
 from pipeline.preferences.exchange import exchange
-from pipeline.preferences.judged import osp, rationale_pairs
+from pipeline.preferences.judged import osp
+from pipeline.preferences.registry import registry
+from pipeline.steps import Inputs
+from pipeline.steps.rejects import reject_rows
 from pipeline.store import Commit, Lake
 from tests.judge.simulated import frame, prompts, responses, sigmoid, votes
+from tests.runs import ScriptedRun, cost_of, write_pairs
 
 SETTINGS = config.load("quick")
+VARIANTS = registry(SETTINGS)
 
 
 def logit(p: float) -> float:
@@ -121,6 +126,7 @@ def explained(lake: Lake) -> pl.DataFrame:
 def test_rationale_pairs_are_those_that_have_one_and_the_control_points_to_another_pairs_text(lake: Lake) -> None:
     table = explained(lake)
     lake.write("rationales", table, Commit("test"))
+    write_pairs(lake, SETTINGS, "outcome")
     real, control = build("rationale", lake, SETTINGS), build("rationale_permuted", lake, SETTINGS)
     assert real.height == control.height == 2 < build("outcome", lake, SETTINGS).height
     text = dict(table.select("rationale_id", "text").iter_rows())
@@ -133,16 +139,22 @@ def test_rationale_pairs_are_those_that_have_one_and_the_control_points_to_anoth
 def test_rationales_that_were_rejected_are_paid_for_too(lake: Lake) -> None:
     lost = Reject("rationales", "rationales", "x", "empty rationale", {"prompt_id": "r", "tokens": 5})
     lake.write("rationales", explained(lake), Commit("test"), rejects=reject_rows([lost]))
-    cost = {row["source"]: (row["tokens"], row["prompts"]) for row in lake.query_file("data_tokens").to_dicts()}
-    assert cost["rationales"] == (2 + 5, 3)  # two of one token; the permuted ones cost nothing again
-    assert cost["votes"] == (2 * 4, 3)  # four pairs in both orders; imported votes cost nothing here
+    sampled = lake.read("responses")["tokens"].sum()
+    assert cost_of("outcome", lake, SETTINGS) == sampled
+    for name in ("rationale", "rationale_permuted"):
+        assert cost_of(name, lake, SETTINGS) == sampled + 2 + 5  # two of one token; permuted ones cost nothing again
+    # four pairs in both orders; imported votes cost nothing here
+    assert cost_of("osp", lake, SETTINGS) == sampled + 2 * 4
 
 
 def test_only_pairs_that_a_variant_of_the_profile_wants_are_explained(lake: Lake) -> None:
     def wanted(*names: str) -> int:
         validation = SETTINGS.validation.model_copy(update={"variants": names})
-        return rationale_pairs(lake, SETTINGS.model_copy(update={"validation": validation})).height
+        run = ScriptedRun(lake, SETTINGS.model_copy(update={"validation": validation}))
+        assert RATIONALES.per is not None
+        return RATIONALES.per.units(Inputs(run, RATIONALES)).height
 
+    write_pairs(lake, SETTINGS, "outcome", "osp")
     assert wanted("rationale", "rationale_permuted") == build("outcome", lake, SETTINGS).height
     assert wanted("osp_rationale") == build("osp", lake, SETTINGS).height
     assert wanted("rationale", "osp_rationale") > wanted("osp_rationale")

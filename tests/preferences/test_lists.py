@@ -5,9 +5,9 @@ import polars as pl
 import pytest
 
 from pipeline import tables
-from pipeline.preferences.lists import LISTS, build_lists, chosen_items, ranked, ranked_lists, renumbered, shuffle
+from pipeline.preferences.lists import LISTS, chosen_items, ranked, ranked_lists, renumbered, shuffle
 from pipeline.trees.similarity import Vectors, step_rewards
-from tests.preferences.forest import NODES, PROMPTS, frame
+from tests.preferences.forest import NODES, PROMPTS, build_lists, frame
 
 
 def ids(items: list[dict[str, object]]) -> list[tuple[object, object, object]]:

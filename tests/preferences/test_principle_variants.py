@@ -7,11 +7,14 @@ import polars as pl
 import pytest
 
 from pipeline import config, tables
-from pipeline.preferences.build import VARIANTS, build
+from pipeline.preferences.build import build
+from pipeline.preferences.registry import registry
 from pipeline.store import Commit, Lake
 from tests.judge.simulated import frame, prompts, responses
+from tests.runs import cost_of
 
 SETTINGS = config.load("quick")
+VARIANTS = registry(SETTINGS)
 SAID = [  # response, group, satisfied, log-odds
     ("p-0", "brief", True, 1.0), ("p-0", "brief", True, 2.0), ("p-1", "brief", False, -0.5),
     ("p-0", "true", False, 0.0), ("p-1", "true", True, 1.0),  # the other way round
@@ -54,8 +57,8 @@ def test_a_pair_is_better_by_the_principle_that_its_request_names(lake: Lake) ->
     assert row["margin"] == pytest.approx(1.5 + 0.5) and row["strength"] == pytest.approx(1 / (1 + math.exp(-2.0)))
     assert asked(found["p-1", "p-0"]).endswith("satisfies: true.")  # the same two responses, reversed by the context
     assert not tables.Preferences.filter(pairs)[1].counts()
-    cost = {row["source"]: row["tokens"] for row in lake.query_file("data_tokens").to_dicts()}
-    assert cost["principles"] == 3 * len(SAID)
+    sampled = lake.read("responses")["tokens"].sum()
+    assert cost_of("principles", lake, SETTINGS) == sampled + 3 * len(SAID)
 
 
 def test_the_controls_exchange_half_of_the_sides_or_name_another_pairs_principle(lake: Lake) -> None:

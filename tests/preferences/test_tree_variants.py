@@ -6,17 +6,25 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from assets.steps import GRAPH
 from pipeline import config, tables
-from pipeline.preferences.build import VARIANTS, build
-from pipeline.preferences.lists import build_lists
-from pipeline.preferences.trees import VARIANTS as TREE_VARIANTS
+from pipeline.preferences.build import build
+from pipeline.preferences.registry import registry
 from pipeline.preferences.trees import shuffled_stages
+from pipeline.steps.declared import table_of
 from pipeline.store import Commit, Lake
 from pipeline.trees.facts import counts
 from pipeline.verify import verify
-from tests.preferences.forest import NODES, PROMPTS, frame, rollout
+from tests.preferences.forest import NODES, PROMPTS, build_lists, frame, rollout
+from tests.runs import cost_of, made_from
 
 SETTINGS = config.load("quick")  # margin 3/8, at most 4 pairs a prompt
+VARIANTS = registry(SETTINGS)
+TREE_VARIANTS = [
+    variant
+    for variant in VARIANTS.values()
+    if {table_of(need) for need in variant.reads.tables} & {"tree_nodes", "preference_lists"}
+]
 
 
 @pytest.fixture(scope="module")
@@ -143,10 +151,12 @@ def test_the_control_of_regret_pairs_exchanges_their_prefixes_too(lake: Lake) ->
 
 def test_every_tree_variant_has_a_control_of_the_same_cost(lake: Lake) -> None:
     names = {variant.name for variant in TREE_VARIANTS if variant.control_of is None}
-    assert {variant.control_of for variant in TREE_VARIANTS} == {None, *names}
+    assert {variant.control_of for variant in TREE_VARIANTS} == {None, *names} and len(names) == 9
     for variant in TREE_VARIANTS:
         if variant.control_of:
-            assert VARIANTS[variant.control_of].tables == variant.tables
+            costs = [cost_of(name, lake, SETTINGS) for name in (variant.control_of, variant.name)]
+            assert costs[0] == costs[1] > 0, variant.name
+            assert made_from(variant.control_of, SETTINGS) == made_from(variant.name, SETTINGS)
         pairs = build(variant.name, lake, SETTINGS)
         good, bad = tables.Preferences.filter(pairs)
         assert good.height == pairs.height and not bad.counts(), variant.name
@@ -155,9 +165,15 @@ def test_every_tree_variant_has_a_control_of_the_same_cost(lake: Lake) -> None:
 def test_sibling_pairs_and_costs_keep_the_methods_apart(lake: Lake) -> None:
     assert build("tot", lake, SETTINGS).is_empty()
     assert sides(build("tree_plv", lake, SETTINGS)) == {("a", "c"), ("b", "c"), ("a1", "a2"), ("a1", "a3")}
-    cost = dict(lake.query_file("data_tokens").select("source", "tokens").iter_rows())
-    assert (cost["tree_nodes"], cost["thought_nodes"], cost["preference_lists"]) == (15, 1, 0)
-    assert all(set(variant.tables) <= set(cost) for variant in VARIANTS.values())
+    costs = [cost_of(name, lake, SETTINGS) for name in ("tree_plv", "tot", "tpo", "tpo_tot")]
+    assert costs == [15, 1, 15, 1]  # lists are made from trees: nothing more is sampled
+
+
+def test_what_every_variant_is_made_from_is_made_by_a_step() -> None:
+    for variant in VARIANTS.values():
+        needs = GRAPH.behind(variant.reads_for(SETTINGS), SETTINGS)
+        assert needs and all(GRAPH.makers(need, SETTINGS) for need in needs), variant.name
+        assert "prompts" in needs, variant.name
 
 
 def test_flat_trees_and_missing_answers_are_counted_by_pool(lake: Lake) -> None:
@@ -184,8 +200,9 @@ def test_a_tree_is_flat_by_its_steps_and_by_its_probe_only_where_it_has_none(tmp
 def test_a_method_that_changes_leaves_the_other_up_to_date(lake: Lake) -> None:
     best, tot = {"method": "best_first"}, {"method": "tot"}
     lake.write("tree_nodes", NODES, Commit("test", fingerprint="one"), partition=best)
-    mark = lake.fingerprint("tree_nodes")
-    thoughts = frame("tree_nodes", [rollout("r6", "c", "is 8", "8", method="tot")])
+    mark = [lake.version("tree_nodes"), lake.version("tree_nodes", best)]
+    thoughts = frame("tree_nodes", [rollout("r6", "c", "is 9", "9", method="tot")])  # it was 8
     lake.write("tree_nodes", thoughts, Commit("test", fingerprint="two"), partition=tot)
     assert lake.fresh("tree_nodes", "one", best) is not None and lake.fresh("tree_nodes", "two", tot) is not None
-    assert lake.fingerprint("tree_nodes") != mark  # and what is made from both knows that one changed
+    assert lake.version("tree_nodes") != mark[0]  # what is made from both knows that one changed
+    assert lake.version("tree_nodes", best) == mark[1]  # and what is made from the other alone is left alone

@@ -7,12 +7,15 @@ import pytest
 
 from pipeline import config, tables
 from pipeline.errors import OrchardError
-from pipeline.preferences.build import VARIANTS, build, tables_of, voted_on
-from pipeline.preferences.voted import apply
+from pipeline.preferences.build import build
+from pipeline.preferences.registry import check_sources, registry
+from pipeline.preferences.voted import apply, voted_on
 from pipeline.store import Commit, Lake
+from tests.runs import made_from, write_pairs
 
 BASE = config.load("quick")
 SETTINGS = BASE.model_copy(update={"noise": config.NoiseSettings(flip_share=0.4, drop_share=0.4, soft=0.2)})
+VARIANTS = registry(BASE)
 MEANS = {0: -2.0, 1: -1.0, 2: 0.5, 3: 1.0, 4: 2.0}  # pairs 5 (train) and 6 (validation): no votes, and a negative one
 NOISE = {0: 0.9, 1: 0.7, 2: 0.4, 3: 0.2, 4: 0.1}
 
@@ -52,6 +55,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     lake.write("prompts", fill("prompts", prompts, **pool), Commit("test"))
     lake.write("responses", fill("responses", responses, **response), Commit("test"))
     lake.write("pair_strengths", fill("pair_strengths", voted, **common), Commit("test"))
+    write_pairs(lake, SETTINGS, "outcome")
     return lake
 
 
@@ -146,18 +150,23 @@ def test_flips_on_purpose_are_exactly_the_share_and_only_training_labels(lake: L
 
 
 def test_the_cost_of_a_voted_variant_is_that_of_its_source() -> None:
-    assert tables_of("voted_flip", SETTINGS) == ("pair_strengths", "responses")
+    made = made_from("voted_flip", SETTINGS)
+    assert made[:2] == ["preferences", "pair_strengths"]  # the nearest first
+    assert set(made[2:]) == {"responses", "prompts", "pair_votes", "scores"}
     trees = SETTINGS.model_copy(update={"noise": config.NoiseSettings(source="tree_plv")})
-    assert tables_of("voted_flip", trees) == ("pair_strengths", "tree_nodes")
+    assert "tree_nodes" in made_from("voted_flip", trees)
+    assert "responses" not in made_from("voted_flip", trees)
 
 
 def test_a_source_made_from_votes_and_a_lake_without_votes_are_one_line_each(lake: Lake, tmp_path: Path) -> None:
-    circular = SETTINGS.model_copy(update={"noise": config.NoiseSettings(source="voted_flip")})
-    with pytest.raises(OrchardError, match="'voted_flip' is itself made from votes"):
-        build("voted_drop", lake, circular)
+    names = SETTINGS.validation.model_copy(update={"variants": ("voted_drop",)})
+    noise = config.NoiseSettings(source="voted_flip")
+    with pytest.raises(OrchardError, match="noise.source: 'voted_flip' is itself made from votes"):
+        check_sources(SETTINGS.model_copy(update={"noise": noise, "validation": names}))
     empty = Lake(tmp_path)
     assert build("voted_flip", empty, SETTINGS).is_empty()
     for table in ("prompts", "responses"):
         empty.write(table, lake.read(table), Commit("test"))
+    write_pairs(empty, SETTINGS, "outcome")
     with pytest.raises(OrchardError, match="no votes on the pairs of 'outcome': materialise pair_strengths first"):
         build("voted_flip", empty, SETTINGS)

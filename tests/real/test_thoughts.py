@@ -7,12 +7,12 @@ from pipeline import tables
 from pipeline.config import ThoughtSettings, load
 from pipeline.engine.model import Model
 from pipeline.engine.vllm import VllmEngine
-from pipeline.preferences.lists import build_lists
 from pipeline.prompts import load_pools
 from pipeline.trees import truth
 from pipeline.trees.embed import embedder
 from pipeline.trees.forest import plant
 from tests.conftest import TINY
+from tests.preferences.forest import build_lists
 
 SMALL = ThoughtSettings(children=3, rollouts=4, max_depth=2, max_expansions=3, step_tokens=16, rollout_tokens=24)
 

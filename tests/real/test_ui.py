@@ -71,9 +71,9 @@ def test_the_daemon_loads_every_asset_the_schedule_and_the_run_of_the_command_li
     nodes = {node["assetKey"]["path"][0]: node for node in data["assetNodes"]}  # type: ignore[index,attr-defined]
     assert set(nodes) == {
         "prompts", "responses", "tree_nodes", "thought_nodes", "preference_lists", "votes", "judges", "judge_contexts",
-            "principles", "rationales",
+            "principles", "rationales", "permuted_rationales",
         "scores", "pair_votes", "pair_strengths", "voters", "noise_tests", "instructions", "code_pairs", "unpaired",
-        "preferences", "reference_logps",
+        "preferences", "treated_preferences", "reference_logps",
         "training_runs", "evaluations", "metrics", "noise_sweep", "leaderboard", "report",
     }  # fmt: skip
     assert all(node["description"] and node["groupName"] != "default" for node in nodes.values())

@@ -1,16 +1,18 @@
 """What the report says of judges, and of variants that could not be trained."""
 
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 import pytest
-from assets.produce import reject_rows
 
+from assets.steps import GRAPH
 from pipeline import config, tables
 from pipeline.config import JudgeSettings
 from pipeline.engine.base import Reject
 from pipeline.judge.card import cards
 from pipeline.preferences.build import build
+from pipeline.steps.rejects import reject_rows
 from pipeline.store import Commit, Lake
 from pipeline.validation.report import judges, page
 from pipeline.validation.report.judges import strength_sentences
@@ -84,10 +86,11 @@ def test_a_variant_without_pairs_says_how_many_rows_were_rejected_and_why(lake: 
     lost += [Reject("rationales", "rationales", "e", "empty rationale", {})]
     lake.write("rationales", tables.empty("rationales"), Commit("test"), rejects=reject_rows(lost))
     lake.write("preferences", build("outcome", lake, settings), Commit("test"))
-    outcome, rationale, osp = untrained(lake, settings)
+    made_from = partial(GRAPH.tables_behind, settings=settings)
+    outcome, rationale, osp = untrained(lake, settings, made_from)
     assert outcome.startswith("outcome has 2 training pairs (2 of all splits) and no policy")
     assert rationale == (
         "rationale has 0 training pairs (0 of all splits) and no policy; rationales: 0 rows kept, 5 rejected "
         "(4 because 'it argues for the rejected side', 1 because 'empty rationale')."
     )
-    assert osp.endswith(": its tables responses, votes make none.")
+    assert osp.endswith(": its tables responses, votes, prompts make none.")

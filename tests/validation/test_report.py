@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from matplotlib.figure import Figure
 
-from assets import plots
+from assets.shown import of_value
 from pipeline import config, figures, tables
 from pipeline.config import ValidationSettings
 from pipeline.store import Commit, Lake
@@ -94,7 +94,7 @@ def test_lines_differ_by_more_than_their_colour() -> None:
 
 def test_the_same_section_becomes_metadata_of_the_run() -> None:
     section = Section("First", [Text("said"), Bullets(["one"]), TABLE, Picture(Figure(), "a plot")])
-    shown = plots.markdown(section).md_str
+    shown = of_value(section, "First").value
     assert shown.startswith(
         "said\n\n- one\n\n**Scores**\n\n| name | n | gain |\n| --- | ---: | ---: |\n| a <b> | 12,000 |"
     )
@@ -104,6 +104,7 @@ def test_the_same_section_becomes_metadata_of_the_run() -> None:
 def test_an_empty_lake_has_a_page_too(tmp_path: Path) -> None:
     with Lake(tmp_path) as lake:
         sections = made(lake, config.load("quick"))
+        assert made(lake, config.load("quick"), ["osp has no pair."])[1].title == "Variants without a policy"
     assert 0 < len(sections) < len(SECTIONS)
     path = write_report(sections, config.load("quick"), tmp_path / "report.html")
     assert "No variant was trained." in path.read_text() and [file.name for file in tmp_path.glob(".report*")] == []

@@ -4,19 +4,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import dagster as dg
 import polars as pl
 import pytest
-from assets.sweep import noise_sweep
 
+from assets.shown import of_report
+from assets.validation import NOISE_SWEEP
 from pipeline import config
 from pipeline.config import Settings, TrainingSettings
-from pipeline.engine.base import Usage
 from pipeline.errors import OrchardError
-from pipeline.store import Lake
+from pipeline.steps import StepReport
+from pipeline.store import Commit, Lake
 from pipeline.training.reference import reference_logps
 from pipeline.validation.report.sweep import curves
 from pipeline.validation.sweep import Cell, cells, divided, learn, lines, measured, noisy, row_of, told
+from tests.runs import ScriptedRun, make, materialise
 from tests.training.toy import frame, pair, save_llama
 
 FULL: dict[str, Any] = {
@@ -92,28 +93,25 @@ def test_the_accuracy_is_the_mean_over_prompts_with_ties_as_half() -> None:
     assert lines(rows) == {"ipo": [(0.0, 1.0), (0.4, 0.5)]}
 
 
-def test_the_asset_trains_each_cell_once_and_the_report_shows_the_curve(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ORCHARD_HOME", str(tmp_path))
-    monkeypatch.setattr("assets.sweep.build", lambda name, lake, given: made(8))
+def test_each_cell_is_trained_once_and_the_report_shows_the_curve(tiny: Path, tmp_path: Path) -> None:
+    settings = asked(shares=[0, 0.25]).model_copy(update={"training": TrainingSettings(**FULL)})
     with Lake(tmp_path) as lake:
-        shop = SimpleNamespace(
-            settings=asked(shares=[0, 0.25]).model_copy(update={"training": TrainingSettings(**FULL)}),
-            lake=lake,
-            room=SimpleNamespace(rest=lambda: None, usage=Usage),
-            base=SimpleNamespace(policy_id="tiny", path=tiny),
-        )
+        own = made(8).with_columns(variant=pl.lit("outcome"))
+        lake.write("preferences", own, Commit("test"), partition={"variant": "outcome"})
 
-        def run() -> dict[str, Any]:
-            found = noise_sweep(dg.build_asset_context(), shop=shop)
-            return {key: getattr(value, "value", value) for key, value in found.metadata.items()}
+        def run() -> list[StepReport]:
+            return [*make(ScriptedRun(lake, settings, folder=tiny, policy="tiny"), NOISE_SWEEP).values()]
 
-        assert curves(lake, shop.settings) is None
+        assert curves(lake, settings) is None
         first = run()
-        assert (first["trained"], first["up_to_date"]) == (4, 0) and "data:image/png" in first["curves"]
-        assert run()["up_to_date"] == 4
-        section = curves(lake, shop.settings)
+        assert [report.status for report in first] == ["written"] * 4
+        assert "data:image/png" in of_report(first[-1])["curves"].value
+        assert [report.status for report in run()] == ["up to date"] * 4
+        section = curves(lake, settings)
         assert section is not None and len(section.blocks) == 3
-        shop.settings = config.load("quick")
-        assert "asks for no sweep" in run()["status"] and lake.read("noise_sweep").is_empty()
+    (tmp_path / "none.yaml").write_text("extends: quick\n")
+    done = materialise(tmp_path, tmp_path / "none.yaml", ["noise_sweep"])
+    (event,) = done.asset_materializations_for_node("noise_sweep")
+    assert event.metadata["status"].value == "no variant of this profile uses it"
+    with Lake(tmp_path) as lake:
+        assert lake.read("noise_sweep").is_empty() and curves(lake, config.load("quick")) is None
