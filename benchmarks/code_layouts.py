@@ -1,6 +1,6 @@
 """Which share of right programs the verifier `code` loses in varied layouts; the goal is none.
 
-    python benchmarks/code_layouts.py FOLDER
+    PYTHONPATH=. python benchmarks/code_layouts.py FOLDER
 
 FOLDER has humaneval/HumanEval.jsonl.gz and mbpp399/new_mbpp.json.gz. Each reference is written in
 every layout of tests/verify/layouts.py, and found again: it is kept where the program found has
