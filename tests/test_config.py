@@ -77,7 +77,8 @@ NO_PATHS = {
     "licence", "question", "answer", "pools", "params", "licences", "kinds", "variants", "source", "control_of",
     "kind", "loss", "losses", "needs", "revision", "url", "key_env", "aspect", "delimiter", "criteria", "words",
     "model.template", "code.critic.template", "judge.models.template",
-    "judge.principles.embedding.template", "pools.name", "pools.template", "variants.name", "noise.external.name", "thoughts.reward.name",
+    "judge.principles.embedding.template", "pools.name", "pools.template", "variants.name",
+    "noise.external.name", "thoughts.reward.name",
 }  # fmt: skip
 
 

@@ -41,12 +41,12 @@ def same(first: Path, second: Path) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.mark.parametrize("method", ["full", "lora"])
 def stand_in_for_hinge(monkeypatch: pytest.MonkeyPatch, loss: losses.Loss) -> None:
     known = losses.LOSSES.all()
     monkeypatch.setattr(losses.LOSSES, "_things", {**known, "hinge": loss})
 
 
+@pytest.mark.parametrize("method", ["full", "lora"])
 def test_training_raises_the_margin_also_on_held_out_pairs(
     method: str, tiny: Path, toy: pl.DataFrame, settings: TrainingSettings, tmp_path: Path
 ) -> None:
