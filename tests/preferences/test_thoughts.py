@@ -8,10 +8,11 @@ import pytest
 
 from pipeline import config, tables
 from pipeline.engine.rendering import Renderer
-from pipeline.preferences.build import build, voted_on
+from pipeline.preferences.build import build
 from pipeline.preferences.lengths import with_tokens
 from pipeline.preferences.lists import ranked_lists
 from pipeline.preferences.unpaired import texts
+from pipeline.preferences.voted import voted_on
 from pipeline.store import Commit, Lake
 from pipeline.training.tokens import tokenize
 from pipeline.validation.rows import training_rows
@@ -51,6 +52,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         filled = [{**shared, **row} for row in rows]
         made = pl.DataFrame(filled, schema=tables.empty(table).schema)
         lake.write(table, made, Commit("test"))
+    for name in ("outcome", "tree_plv"):  # whose pairs others treat
+        lake.write("preferences", build(name, lake, SETTINGS), Commit("test"), partition={"variant": name})
     return lake
 
 
