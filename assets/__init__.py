@@ -1,4 +1,7 @@
-"""Dagster definitions: each asset reads tables, calls one library function, and writes its table."""
+"""Dagster definitions.
+
+Each asset reads tables, calls one library function, and writes its table.
+"""
 
 import warnings
 

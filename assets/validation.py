@@ -254,7 +254,10 @@ def _swept(settings: Settings) -> list[str]:
 
 
 def _reads_of_sweep(settings: Settings, part: str | None) -> Reads:
-    """The pairs that are swept, of the profile's source or of a variant that could be one; losses."""
+    """The pairs that are swept, of the profile's source or of a variant that could be one.
+
+    Losses.
+    """
     source = part if part in registry(settings) else settings.sweep.source
     swept = [cell.loss for cell in cells(settings) if part in (None, cell.sweep_id)]
     code = tuple(losses.code_of(loss) for loss in dict.fromkeys(swept))

@@ -159,7 +159,9 @@ def _print_row(name: str, verifier: str, labelled: list[Labelled], show: bool) -
     )
     for kind, found in (("accepted", accepts), ("refused", refusals), ("unread", unread)):
         for one, answer in found if show else []:
-            print(f"    {kind}: {one.response[-160:]!r} read {answer!r}, reference {one.reference!r}")
+            print(
+                f"    {kind}: {one.response[-160:]!r} read {answer!r}, reference {one.reference!r}"
+            )
 
 
 def _jsonl(path: Path) -> Iterator[dict[str, Any]]:

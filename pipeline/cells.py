@@ -224,13 +224,19 @@ def answer(value: Any, name: str) -> str | None:
 def other_columns(row: Mapping[str, Any], known: Iterable[str]) -> Row:
     """What a row has besides the columns that a layout knows: its metadata."""
     left_out = set(known)
-    return {name: value for name, value in row.items() if name not in left_out and not is_blank(value)}
+    return {
+        name: value for name, value in row.items() if name not in left_out and not is_blank(value)
+    }
 
 
-def unread_meaning(rows: Rows, known: Iterable[str], more: frozenset[str] = frozenset()) -> list[str]:
+def unread_meaning(
+    rows: Rows, known: Iterable[str], more: frozenset[str] = frozenset()
+) -> list[str]:
     """Columns with contents that say what was asked, or are in `more`, and that no layout knows."""
     names = (MEANING | more) - set(known)
-    return sorted({name for _, row in rows for name in names & row.keys() if not is_blank(row[name])})
+    return sorted(
+        {name for _, row in rows for name in names & row.keys() if not is_blank(row[name])}
+    )
 
 
 def _half(value: Any) -> str | None:
@@ -285,7 +291,9 @@ def kind_of(value: Any) -> str:
         (bytes, "bytes"),
         (datetime.date, "a date"),
     ]
-    return next((words for kind, words in kinds if isinstance(value, kind)), f"a {type(value).__name__}")
+    return next(
+        (words for kind, words in kinds if isinstance(value, kind)), f"a {type(value).__name__}"
+    )
 
 
 def printable(value: Any) -> str:

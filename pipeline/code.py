@@ -8,7 +8,9 @@ from pipeline.shipped import ROOT, SHIPPED
 
 
 def code_version(*places: str) -> str:
-    """12 digits over the syntax trees of Python files and the text of others; places are paths in the checkout.
+    """12 digits over the syntax trees of Python files and the text of others.
+
+    Places are paths in the checkout.
 
     Comments and layout do not count, docstrings do (they are part of the syntax tree).
     """
@@ -16,7 +18,11 @@ def code_version(*places: str) -> str:
     for place in sorted(places):
         base = SHIPPED if place.startswith("sql/") else ROOT
         path = base / place
-        files = sorted(p for p in path.rglob("*") if p.suffix in (".py", ".sql")) if path.is_dir() else [path]
+        files = (
+            sorted(p for p in path.rglob("*") if p.suffix in (".py", ".sql"))
+            if path.is_dir()
+            else [path]
+        )
         for file in files:
             total.update(file.relative_to(base).as_posix().encode() + _meaning(file))
     return total.hexdigest()

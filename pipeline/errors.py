@@ -26,7 +26,8 @@ def one_line(error: BaseException | str) -> str:
 def with_cause(error: BaseException) -> str:
     """An error's message and, in the same line, that of the first error behind it.
 
-    Libraries wrap what went wrong ("An error occurred while generating the dataset"): the cause says it.
+    Libraries wrap what went wrong ("An error occurred while generating the dataset"): the cause
+    says it.
     """
     first = error
     seen = {id(first)}

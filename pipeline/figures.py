@@ -1,4 +1,7 @@
-"""Plots of the report and the UI. None says by colour alone what it says: names, line styles and panels do."""
+"""Plots of the report and the UI.
+
+None says by colour alone what it says: names, line styles and panels do.
+"""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -72,7 +75,9 @@ def intervals(rows: Sequence[tuple[str, float, float, float]], x: str, line: flo
 
 
 def _draw(axes: Axes, lines: Mapping[str, Points]) -> None:
-    for (name, points), style, mark in zip(lines.items(), cycle(STYLES), cycle(MARKS), strict=False):
+    for (name, points), style, mark in zip(
+        lines.items(), cycle(STYLES), cycle(MARKS), strict=False
+    ):
         marked = max(1, len(points) // 8)
         axes.plot(
             [p[0] for p in points], [p[1] for p in points], label=name, linestyle=style, marker=mark, markevery=marked,

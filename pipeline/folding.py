@@ -28,7 +28,9 @@ _LOWERED = re.compile(r"[₀-₉]+")
 
 
 def _table() -> dict[int, str | None]:
-    table: dict[int, str | None] = {code: None for low, high in _IGNORABLE for code in range(low, high + 1)}
+    table: dict[int, str | None] = {
+        code: None for low, high in _IGNORABLE for code in range(low, high + 1)
+    }
     table |= {ord(mark): '"' for mark in _DOUBLE} | {ord(mark): "'" for mark in _SINGLE}
     dashes = [code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) == "Pd"]
     return table | {code: "-" for code in [*dashes, *map(ord, _MINUS)]}

@@ -1,4 +1,7 @@
-"""Content hashes as ids, and seeds derived from them: randomness is an input, never a global state."""
+"""Content hashes as ids, and seeds derived from them.
+
+Randomness is an input, never a global state.
+"""
 
 import hashlib
 import json
@@ -6,12 +9,17 @@ from typing import Any
 
 
 def _digest(parts: tuple[Any, ...], size: int) -> hashlib.blake2b:
-    canonical = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
+    canonical = json.dumps(
+        parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str
+    )
     return hashlib.blake2b(canonical.encode(), digest_size=size)
 
 
 def content_id(*parts: Any) -> str:
-    """A 20-digit hexadecimal id (80 bits) of JSON-like parts; equal content has an equal id on every machine."""
+    """A 20-digit hexadecimal id (80 bits) of JSON-like parts.
+
+    Equal content has an equal id on every machine.
+    """
     return _digest(parts, 10).hexdigest()
 
 

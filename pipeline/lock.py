@@ -1,4 +1,7 @@
-"""One writer at a time on one host, or several users: a file lock that the kernel frees when its holder dies."""
+"""One writer at a time on one host, or several users.
+
+A file lock that the kernel frees when its holder dies.
+"""
 
 import fcntl
 import os
@@ -18,7 +21,8 @@ _POLL = 0.01  # seconds
 def locked(path: Path, patience: float = PATIENCE) -> Iterator[None]:
     """Hold the lock file at `path`.
 
-    SQLite's own lock is not enough: DuckLake reads before it writes, and 38 to 78 % of four writers' commits fail.
+    SQLite's own lock is not enough: DuckLake reads before it writes, and 38 to 78 % of four
+    writers' commits fail.
 
     Raises:
         OrchardError: another process held it for `patience` seconds.
@@ -36,7 +40,8 @@ def locked(path: Path, patience: float = PATIENCE) -> Iterator[None]:
 
 
 def shared(path: Path, patience: float = PATIENCE) -> IO[bytes]:
-    """Hold the lock file at `path` together with any others who share it, until the file that this returns is closed.
+    """Hold the lock file at `path` together with any others who share it, until the file that this
+    returns is closed.
 
     Raises:
         OrchardError: another process held it for itself for `patience` seconds.

@@ -1,4 +1,7 @@
-"""Sampled responses: n draws per prompt from the policy itself, each judged by the prompt's verifier."""
+"""Sampled responses.
+
+N draws per prompt from the policy itself, each judged by the prompt's verifier.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -9,7 +12,15 @@ from datasketch import MinHash
 
 from pipeline import tables
 from pipeline.config import SamplingSettings
-from pipeline.engine.base import Completion, Engine, Prompt, Reject, RequestFailed, Sampling, Unanswered
+from pipeline.engine.base import (
+    Completion,
+    Engine,
+    Prompt,
+    Reject,
+    RequestFailed,
+    Sampling,
+    Unanswered,
+)
 from pipeline.engine.session import run_all
 from pipeline.engine.thoughts import Parts, split_thought
 from pipeline.folding import folded
@@ -30,14 +41,20 @@ def draw(
 ) -> tuple[pl.DataFrame, list[Reject]]:
     """`settings.n` responses per prompt as rows of `responses`, and what was rejected.
 
-    An empty draw is a reject of its own; of draws whose request failed, each reason is one reject of the prompt.
+    An empty draw is a reject of its own; of draws whose request failed, each reason is one reject
+    of the prompt.
     """
 
     async def one(prompt: Row) -> list[Row | Reject]:
         sampling = Sampling(settings.max_tokens, settings.temperature, settings.top_p)
-        seeds = [seed_for(run_seed, prompt["prompt_id"], "response", number) for number in range(settings.n)]
+        seeds = [
+            seed_for(run_seed, prompt["prompt_id"], "response", number)
+            for number in range(settings.n)
+        ]
         drawn = await _drawn(engine, Prompt(tuple(prompt["messages"])), sampling, seeds)  # type: ignore[arg-type]
-        good = [(number, found) for number, found in enumerate(drawn) if isinstance(found, Completion)]
+        good = [
+            (number, found) for number, found in enumerate(drawn) if isinstance(found, Completion)
+        ]
         reasons = {str(found): found for found in drawn if isinstance(found, RequestFailed)}
         failed = [
             Reject("responses", "responses", str(prompt["prompt_id"]), reason)
@@ -59,7 +76,8 @@ def draw(
 async def _drawn(
     engine: Engine, prompt: Prompt, sampling: Sampling, seeds: list[int]
 ) -> list[Completion | RequestFailed]:
-    """One completion per seed or why there is none, so that a bad draw does not cost its prompt the good ones.
+    """One completion per seed or why there is none, so that a bad draw does not cost its prompt the
+    good ones.
 
     A request that is refused is refused for its prompt: one reason stands for all draws.
     """
@@ -76,15 +94,20 @@ async def _drawn(
 
 
 def mark_near_duplicates(rows: list[Row], threshold: float) -> None:
-    """Sets `near_duplicate_of`: the earliest draw for the same prompt that is at least this alike. Nothing is dropped.
+    """Sets `near_duplicate_of`: the earliest draw for the same prompt that is at least this alike.
 
-    Alike is the Jaccard similarity of character 5-grams, estimated by MinHash with 128 permutations (datasketch).
+    Nothing is dropped.
+
+    Alike is the Jaccard similarity of character 5-grams, estimated by MinHash with 128 permutations
+    (datasketch).
     """
     earlier: dict[object, list[tuple[object, MinHash]]] = {}
     for row in sorted(rows, key=lambda row: (str(row["prompt_id"]), row["draw"])):
         own = _minhash(str(row["text"]))
         before = earlier.setdefault(row["prompt_id"], [])
-        row["near_duplicate_of"] = next((one for one, other in before if own.jaccard(other) >= threshold), None)
+        row["near_duplicate_of"] = next(
+            (one for one, other in before if own.jaccard(other) >= threshold), None
+        )
         before.append((row["response_id"], own))
 
 
@@ -106,11 +129,15 @@ def _nothing(parts: Parts, completion: Completion) -> str:
     if parts.response is not None:
         return "no response after the thought"
     if completion.finish_reason == "length":
-        return "unfinished thought: raise sampling.max_tokens, or switch thoughts off (model.template)"
+        return (
+            "unfinished thought: raise sampling.max_tokens, or switch thoughts off (model.template)"
+        )
     return "unfinished thought: the model ended its turn inside it"
 
 
-def _row(prompt: Row, engine: Engine, settings: SamplingSettings, number: int, completion: Completion) -> Row | Reject:
+def _row(
+    prompt: Row, engine: Engine, settings: SamplingSettings, number: int, completion: Completion
+) -> Row | Reject:
     sampling = settings.model_dump_json(exclude={"n", "near_duplicate"})
     response_id = content_id(prompt["prompt_id"], engine.policy_id, sampling, number)
     parts = split_thought(completion.text.rstrip(), opened=completion.opened)
@@ -138,7 +165,9 @@ def _row(prompt: Row, engine: Engine, settings: SamplingSettings, number: int, c
         "token_ids": None if engine.reads_back(completion) else list(completion.token_ids),
         "tokens": len(completion.token_ids),
         "prompt_tokens": completion.prompt_tokens,
-        "logprob_mean": sum(completion.logprobs) / len(completion.logprobs) if completion.logprobs else None,
+        "logprob_mean": sum(completion.logprobs) / len(completion.logprobs)
+        if completion.logprobs
+        else None,
         "finish_reason": completion.finish_reason,
         "answer": verdict.answer,
         "correct": verdict.correct,

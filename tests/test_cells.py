@@ -1,4 +1,7 @@
-"""Cells by kind of column: what is read, what is absent, what is refused; and whatever a row can cause."""
+"""Cells by kind of column: what is read, what is absent, what is refused.
+
+And whatever a row can cause.
+"""
 
 import builtins
 import datetime
@@ -42,17 +45,23 @@ def test_what_is_no_single_value_is_refused_and_never_written_out(read: Any, val
         read(value, "c")
 
 
-@pytest.mark.parametrize("value", [0, 0.0, "0", "0.0", " 0 ", "-0", Decimal("0.00"), np.int64(0), np.float32(0)])
+@pytest.mark.parametrize(
+    "value", [0, 0.0, "0", "0.0", " 0 ", "-0", Decimal("0.00"), np.int64(0), np.float32(0)]
+)
 def test_a_label_is_the_same_in_every_form_that_tools_write_it_in(value: Any) -> None:
     assert cells.label(value, "label") == "0"
 
 
 @unhurried
 @given(st.integers(-(10**9), 10**9))
-def test_integers_that_became_floats_texts_or_decimals_are_the_same_label_and_answer(number: int) -> None:
+def test_integers_that_became_floats_texts_or_decimals_are_the_same_label_and_answer(
+    number: int,
+) -> None:
     forms = [number, float(number), str(number), f"{number}.0", Decimal(number), np.int64(number)]
     assert {cells.label(form, "label") for form in forms} == {str(number)}
-    assert {cells.answer(form, "answer") for form in (number, float(number), np.float64(number))} == {str(number)}
+    assert {
+        cells.answer(form, "answer") for form in (number, float(number), np.float64(number))
+    } == {str(number)}
     assert {cells.number(form, "n") for form in forms} == {float(number)}
 
 
@@ -63,7 +72,9 @@ def test_a_number_is_read_back_from_its_own_text(number: float) -> None:
 
 
 def test_true_and_false_are_labels_and_answers_and_no_numbers_or_ids() -> None:
-    assert [cells.label(value, "l") for value in (True, "True", False, np.bool_(False))] == ["true"] * 2 + ["false"] * 2
+    assert [cells.label(value, "l") for value in (True, "True", False, np.bool_(False))] == [
+        "true"
+    ] * 2 + ["false"] * 2
     assert cells.answer(True, "a") == "True"
     for read in (cells.number, cells.identifier, cells.text):
         with pytest.raises(BadRow, match="^c "):
@@ -78,11 +89,15 @@ def test_an_id_is_a_text_or_a_whole_number_and_no_float() -> None:
         "7.0",
         None,
     ]
-    with pytest.raises(BadRow, match=r"^pair_id is 7.0, not an id: write it as a text or a whole number$"):
+    with pytest.raises(
+        BadRow, match=r"^pair_id is 7.0, not an id: write it as a text or a whole number$"
+    ):
         cells.identifier(7.0, "pair_id")
 
 
-@pytest.mark.parametrize("value", ["1_000", "１２", "1,5", "0x10", "infinity", "", "one", math.inf, 10**400])
+@pytest.mark.parametrize(
+    "value", ["1_000", "１２", "1,5", "0x10", "infinity", "", "one", math.inf, 10**400]
+)
 def test_what_python_alone_takes_for_a_number_is_none(value: Any) -> None:
     if value == "":
         assert cells.number(value, "n") is None
@@ -100,7 +115,9 @@ def test_decimals_dates_and_floats_keep_their_meaning_as_answers() -> None:
 
 @unhurried
 @given(st.text(), halves, st.text())
-def test_half_of_a_character_is_refused_by_its_escape_wherever_it_stands(before: str, half: str, after: str) -> None:
+def test_half_of_a_character_is_refused_by_its_escape_wherever_it_stands(
+    before: str, half: str, after: str
+) -> None:
     text = before + half + after
     escape = re.escape(f"(\\u{ord(half):04x})")
     for row in ({"c": text}, {"c": [{"content": [text]}]}, {"c": {text: 1}}):
@@ -127,9 +144,17 @@ def errors() -> list[Exception]:
         UnicodeTranslateError: ("x", 0, 1, "bad"),
         ExceptionGroup: ("several", [ValueError("x")]),
     }
-    kinds = [kind for kind in vars(builtins).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    kinds = [
+        kind
+        for kind in vars(builtins).values()
+        if isinstance(kind, type) and issubclass(kind, Exception)
+    ]
     machine = (MemoryError, OSError)
-    found = [kind(*special.get(kind, ("bad\ud83d\nrow",))) for kind in kinds if not issubclass(kind, machine)]
+    found = [
+        kind(*special.get(kind, ("bad\ud83d\nrow",)))
+        for kind in kinds
+        if not issubclass(kind, machine)
+    ]
     return [
         *found,
         json.JSONDecodeError("bad", "x", 0),
@@ -176,7 +201,19 @@ def test_the_cause_of_an_error_stands_in_its_line() -> None:
 
 
 def test_columns_of_the_prompt_count_only_where_they_say_something() -> None:
-    rows = [(1, {"system": "", "context": None, "input": math.nan, "tools": [], "history": ["x"], "other": "x"})]
+    rows = [
+        (
+            1,
+            {
+                "system": "",
+                "context": None,
+                "input": math.nan,
+                "tools": [],
+                "history": ["x"],
+                "other": "x",
+            },
+        )
+    ]
     assert cells.unread_meaning(rows, {"prompt"}) == ["history"]
     assert cells.unread_meaning(rows, {"history"}) == []
     assert cells.other_columns(rows[0][1], {"history"}) == {"other": "x"}

@@ -27,8 +27,14 @@ def test_an_unknown_profile_lists_the_known_ones() -> None:
     ("text", "says"),
     [
         ("pools: [{name: a}]\ntrees: {childs: 3}", "trees.childs: Extra inputs are not permitted"),
-        ("pools: [{name: a}]\ntrees: {children: 0}", "trees.children: .*greater than or equal to 1"),
-        ("pools: [{name: a}]\ncode: {pools: [b]}", "Value error, code.pools: no pool is named 'b': use some of a"),
+        (
+            "pools: [{name: a}]\ntrees: {children: 0}",
+            "trees.children: .*greater than or equal to 1",
+        ),
+        (
+            "pools: [{name: a}]\ncode: {pools: [b]}",
+            "Value error, code.pools: no pool is named 'b': use some of a",
+        ),
         ("pools: [{name: a}", "not valid YAML"),
         ("seed: 1", "pools: Field required"),
     ],
@@ -45,7 +51,11 @@ def test_a_profile_extends_another_section_by_section(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("extends: quick\ntraining: {beta: 0.3}\nvalidation: {variants: [outcome]}\n")
     mine, quick = config.load(str(path)), config.load("quick")
-    assert mine.profile == "mine" and mine.training.beta == 0.3 and mine.validation.variants == ("outcome",)
+    assert (
+        mine.profile == "mine"
+        and mine.training.beta == 0.3
+        and mine.validation.variants == ("outcome",)
+    )
     assert mine.training.learning_rate == quick.training.learning_rate and mine.pools == quick.pools
     path.write_text(f"extends: {path}")
     with pytest.raises(OrchardError, match="extends itself"):
@@ -87,16 +97,21 @@ def test_every_setting_that_may_be_a_path_is_relative_to_the_profile() -> None:
     found = set()
     for place in every_text(config.Settings):
         words = [part for part in place if part != "*"]
-        of_a_server = words[-1] == "model" and "server" in words[-2]  # the name that it serves a model under
+        # the name that it serves a model under
+        of_a_server = words[-1] == "model" and "server" in words[-2]
         if not of_a_server and words[-1] not in NO_PATHS and ".".join(words) not in NO_PATHS:
             found.add(place)
     assert found == known
 
 
-def test_a_profile_means_the_same_files_from_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_profile_means_the_same_files_from_every_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "mine"
     (folder / "labels").mkdir(parents=True)
-    (folder / "base.yaml").write_text("extends: quick\nmodel: {name: ./small}\ncode: {critic: {name: ../critic}}\n")
+    (folder / "base.yaml").write_text(
+        "extends: quick\nmodel: {name: ./small}\ncode: {critic: {name: ../critic}}\n"
+    )
     (folder / "mine.yaml").write_text(
         "extends: base.yaml\n"
         "extensions: [own.py, sub/../b.py, /c.py]\n"
@@ -119,10 +134,15 @@ def test_a_profile_means_the_same_files_from_every_folder(tmp_path: Path, monkey
             assert paths == [folder / "q.jsonl", folder / "labels", Path("openai/gsm8k"), Path("/q.jsonl"),
                              Path.home() / "q.jsonl"]  # fmt: skip
             assert found.extensions == (f"{folder}/own.py", f"{folder}/sub/../b.py", "/c.py")
-            assert Path(found.variants[0].sql) == folder / "own.sql" and found.judge.template == str(
-                folder / "own.jinja"
-            )
-            named = [found.model.name, found.code.critic.name, found.judge.models[0].name, found.thoughts.reward.model]
+            assert Path(
+                found.variants[0].sql
+            ) == folder / "own.sql" and found.judge.template == str(folder / "own.jinja")
+            named = [
+                found.model.name,
+                found.code.critic.name,
+                found.judge.models[0].name,
+                found.thoughts.reward.model,
+            ]
             assert [Path(name).resolve() for name in named] == [
                 folder / "small",
                 tmp_path / "critic",
@@ -130,13 +150,18 @@ def test_a_profile_means_the_same_files_from_every_folder(tmp_path: Path, monkey
                 tmp_path / "rm",
             ]
             assert found.judge.principles.embedding.name == str(folder / "e")
-            assert found.noise.external[0].model == str(folder / "rm") and found.judge.models[1].name == "a/b"
+            assert (
+                found.noise.external[0].model == str(folder / "rm")
+                and found.judge.models[1].name == "a/b"
+            )
 
 
 @pytest.mark.parametrize(
     "zone", ["Mars/Phobos", "''", "'  '", "Europe", "../etc/passwd", "/etc/localtime", "utc+2", "5"]
 )
-def test_a_time_zone_that_does_not_exist_is_one_line_of_the_profile(zone: str, tmp_path: Path) -> None:
+def test_a_time_zone_that_does_not_exist_is_one_line_of_the_profile(
+    zone: str, tmp_path: Path
+) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(f"extends: quick\ntimezone: {zone}\n")
     with pytest.raises(OrchardError, match="mine.yaml: timezone: ") as caught:

@@ -1,4 +1,7 @@
-"""Files of a user's own: imported once, told apart by where they lie, their code counted by content."""
+"""Files of a user's own.
+
+Imported once, told apart by where they lie, their code counted by content.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -19,7 +19,9 @@ from pipeline.synthesis.overlap import same_prompts
 from tests.judge.simulated import prompts, responses
 
 unhurried = limits(deadline=None, max_examples=60)  # machines that are busy take their time
-QUESTION = 'Ada says "don\'t" - how many of the 12 café pears has she left after giving 3 of them away?'
+QUESTION = (
+    'Ada says "don\'t" - how many of the 12 café pears has she left after giving 3 of them away?'
+)
 # What editors, phones and PDF files make of that question.
 LOOKS = {
     "curly quotes": lambda text: text.replace('"', "“", 1).replace('"', "”").replace("'", "’"),
@@ -63,18 +65,25 @@ def test_composed_and_decomposed_letters_are_one_text(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("3²", "32"), ("x₁", "x1"), ("½", "12"), ("A", "a"), ("5", "6"), ("a b", "ab")]
+    ("one", "other"),
+    [("3²", "32"), ("x₁", "x1"), ("½", "12"), ("A", "a"), ("5", "6"), ("a b", "ab")],
 )
 def test_what_means_something_else_stays_apart(one: str, other: str) -> None:
     assert folded(one) != folded(other)
 
 
 @looks
-def test_the_leak_check_and_the_pools_find_the_same_question_however_it_is_typed(look, tmp_path: Path) -> None:
+def test_the_leak_check_and_the_pools_find_the_same_question_however_it_is_typed(
+    look, tmp_path: Path
+) -> None:
     typed = look(QUESTION)
     assert typed != QUESTION
-    assert same_prompts({"s": typed}, {"q": QUESTION}, OverlapSettings())["text_id"].to_list() == ["s"]
-    assert same_prompts({"s": QUESTION}, {"q": typed}, OverlapSettings())["text_id"].to_list() == ["s"]
+    assert same_prompts({"s": typed}, {"q": QUESTION}, OverlapSettings())["text_id"].to_list() == [
+        "s"
+    ]
+    assert same_prompts({"s": QUESTION}, {"q": typed}, OverlapSettings())["text_id"].to_list() == [
+        "s"
+    ]
     path = tmp_path / "a.jsonl"
     rows = [{"question": text, "answer": 9} for text in (typed, QUESTION)]
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
@@ -86,7 +95,9 @@ def test_the_leak_check_and_the_pools_find_the_same_question_however_it_is_typed
 
 def test_a_capital_is_another_prompt_and_another_number_too(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    rows = [{"question": text, "answer": 9} for text in ("Name A.", "name a.", "Name ２.", "Name 3.")]
+    rows = [
+        {"question": text, "answer": 9} for text in ("Name A.", "name a.", "Name ２.", "Name 3.")
+    ]
     path.write_text("\n".join(map(json.dumps, rows)))
     pool = PoolSettings(name="p", source="file", path=str(path))
     assert load_pools(Settings(profile="test", pools=(pool,)))[0].height == 4
@@ -96,4 +107,6 @@ def test_responses_that_look_the_same_are_judged_once() -> None:
     drawn = responses({"p": ["don't", "don’t", "do"]}, lambda text: True)
     (table,), rejects = candidates(prompts("p"), drawn, JudgeSettings())
     assert sorted(table[2].values()) == ["do", "don't"]
-    assert [reject.reason for reject in rejects] == ["identical to an earlier response: judged once"]
+    assert [reject.reason for reject in rejects] == [
+        "identical to an earlier response: judged once"
+    ]

@@ -1,4 +1,7 @@
-"""`orchard cache`: what the completion cache holds, whether it is sound, and how to make it smaller."""
+"""`orchard cache`.
+
+What the completion cache holds, whether it is sound, and how to make it smaller.
+"""
 
 from typing import Annotated
 
@@ -42,7 +45,10 @@ def prune(
     ] = False,
     profile: Profile = "quick",
 ) -> None:
-    """Forget completions and give their space back. What is pruned is sampled again when it is asked for."""
+    """Forget completions and give their space back.
+
+    What is pruned is sampled again when it is asked for.
+    """
     if days is None and not unused:
         raise OrchardError("nothing to prune: say which, with --days N or --unused")
     gone = _open().prune(keep_policies=_known_policies(profile) if unused else None, keep_days=days)
@@ -79,7 +85,9 @@ def _open() -> CacheFile:
 
 
 def _known_policies(profile: str) -> set[str]:
-    """Every model that a row of the lake names, and those of the profile: what they said may not be in a table yet.
+    """Every model that a row of the lake names, and those of the profile.
+
+    What they said may not be in a table yet.
 
     Raises:
         OrchardError: the lake names none, so that nothing tells what is unused.

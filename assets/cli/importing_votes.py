@@ -1,4 +1,7 @@
-"""`orchard import` of votes on pairs of this lake: by people, by a judge behind an API, by another's reward model."""
+"""`orchard import` of votes on pairs of this lake.
+
+By people, by a judge behind an API, by another's reward model.
+"""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -45,10 +48,13 @@ def holds_votes(columns: list[str], rows: Rows = ()) -> bool:
 
 
 def bring_votes(path: Path, duplicates: Duplicates, name: str | None = None) -> BroughtVotes:
-    """Replaces what an earlier import of this file brought. Columns: see `pipeline.noise.votes.read_votes`.
+    """Replaces what an earlier import of this file brought.
+
+    Columns: see `pipeline.noise.votes.read_votes`.
 
     Raises:
-        OrchardError: no such file, a missing column, duplicates that should be an error, or no row that could be used.
+        OrchardError: no such file, a missing column, duplicates that should be an error, or no row
+            that could be used.
     """
     rows, columns = read(path)
     with Lake(config.home()) as lake:
@@ -64,7 +70,9 @@ def bring_votes(path: Path, duplicates: Duplicates, name: str | None = None) -> 
         before = lake.read(TABLE).filter(pl.col("origin") == origin.name).height
         commit = Commit(f"import {origin.name}")
         partition = {"origin": origin.name}
-        found = _rows(good.with_columns(_metadata(good, rows, origin.name)), value, known, origin.name)
+        found = _rows(
+            good.with_columns(_metadata(good, rows, origin.name)), value, known, origin.name
+        )
         lake.write(TABLE, found, commit, partition=partition, rejects=reject_rows(rejects))
         remember(lake, TABLE, origin, VOTES)
     votes, _ = read_votes(good.rename({"value": value}), duplicates=duplicates)
@@ -83,7 +91,10 @@ def _metadata(good: pl.DataFrame, rows: Rows, origin: str) -> pl.Series:
 
 
 def _rows(good: pl.DataFrame, value: str, known: pl.DataFrame, origin: str) -> pl.DataFrame:
-    """Rows of `recorded_votes`; equal rows of nobody who was named are told apart by their number."""
+    """Rows of `recorded_votes`.
+
+    Equal rows of nobody who was named are told apart by their number.
+    """
     ordered = good.sort("pair_id", "voter_id", "order", "value").join(known, on="pair_id")
     number = pl.int_range(pl.len()).over("pair_id", "voter_id", "order").alias("number")
     keys = ordered.with_columns(number).select("pair_id", "voter_id", "order", "number").iter_rows()

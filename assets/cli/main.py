@@ -24,7 +24,10 @@ app.add_typer(cache.app, name="cache")
 @app.command()
 @one_line_errors
 def run(profile: Profile = "quick") -> None:
-    """Materialise every asset through Dagster and show the leaderboard. What is up to date costs nothing."""
+    """Materialise every asset through Dagster and show the leaderboard.
+
+    What is up to date costs nothing.
+    """
     from assets.running import materialise
 
     prepare(profile)
@@ -122,7 +125,9 @@ def prepare(profile: str) -> None:
 
 
 def show_leaderboard(profile: str) -> None:
-    """The leaderboard in the terminal, what was not equal between its variants, and those that have no policy."""
+    """The leaderboard in the terminal, what was not equal between its variants, and those that have
+    no policy.
+    """
     from assets.steps import GRAPH
     from pipeline.store import Lake
     from pipeline.validation.footing import unequal
@@ -145,7 +150,8 @@ app.registered_commands += (
 
 def main() -> None:
     """Entry point."""
-    # Waiting threads sleep instead of spinning: beside a busy neighbour, spinning made training several times slower.
+    # Waiting threads sleep instead of spinning: beside a busy neighbour, spinning made training
+    # several times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app()
 

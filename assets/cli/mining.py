@@ -15,7 +15,9 @@ from pipeline.synthesis.codefavor_mine import mine, repository_of
 
 
 def mine_into_lake(path: Path, profile: str) -> dict[str, int]:
-    """Replaces the repository's rows of `code_changes`; how many commits were taken, and how many not for which reason.
+    """Replaces the repository's rows of `code_changes`.
+
+    How many commits were taken, and how many not for which reason.
 
     Rows that the folder left there under an earlier name of the repository go.
 
@@ -36,7 +38,8 @@ def mine_into_lake(path: Path, profile: str) -> dict[str, int]:
             partition={"repository": name},
             rejects=reject_rows(rejects),
         )
-        # Second: killed between, a commit stands under two names until the next mining, but none is lost.
+        # Second: killed between, a commit stands under two names until the next mining, but none is
+        # lost.
         emptied = replace(commit, fingerprint=content_id(version, []))
         for earlier in _earlier_names(
             lake, name, {*frame["commit"], *(str(reject.row_id) for reject in rejects)}
@@ -49,7 +52,8 @@ def mine_into_lake(path: Path, profile: str) -> dict[str, int]:
 def _earlier_names(lake: Lake, name: str, commits: set[str]) -> list[str]:
     """Other names under which rows of these commits stand, of the same folder.
 
-    Older versions wrote the folder's name alone, and a shallow clone's first commit moves with each fetch.
+    Older versions wrote the folder's name alone, and a shallow clone's first commit moves with each
+    fetch.
     """
     rows = lake.read("code_changes").filter(
         pl.col("commit").is_in(commits), pl.col("repository") != name

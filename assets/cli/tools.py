@@ -1,4 +1,7 @@
-"""Commands for one task each: look at a tree, bring in votes, mine commits, test scores and step values, export."""
+"""Commands for one task each.
+
+Look at a tree, bring in votes, mine commits, test scores and step values, export.
+"""
 
 import re
 from pathlib import Path
@@ -25,7 +28,10 @@ def import_(
     profile: Profile = "quick",
     name: Name = None,
 ) -> None:
-    """Bring in a judge's past votes, labelled pairs, or votes on our pairs by id; say how reliable the voters are."""
+    """Bring in a judge's past votes, labelled pairs, or votes on our pairs by id.
+
+    Say how reliable the voters are.
+    """
     from assets.cli.importing import bring
     from assets.cli.importing_votes import bring_votes
     from pipeline.judge.layouts import VOTES, recognise
@@ -64,7 +70,10 @@ def import_(
 def _say(
     origin: str, layout: str, said: str, reasons: list[tuple[str, int]], replaced: str | None
 ) -> None:
-    """What came of a file: what it was taken for, counts, what it replaced, and why rows were left out."""
+    """What came of a file.
+
+    What it was taken for, counts, what it replaced, and why rows were left out.
+    """
     lines = [f"recognised: {layout}", f"{origin}: {said}"]
     lines += [f"  left out {n} x {reason}" for reason, n in reasons]
     lines += [f"  replaces {replaced} of an earlier {origin}"] if replaced else []
@@ -80,15 +89,22 @@ def import_code(
     ],
     name: Name = None,
 ) -> None:
-    """Bring in pairs of naive and improved code, or another critic's replies, for CodeFavor. No model is asked."""
+    """Bring in pairs of naive and improved code, or another critic's replies, for CodeFavor.
+
+    No model is asked.
+    """
     from assets.cli.importing import bring_code
 
     found = bring_code(path, name)
     pairs = ", ".join(f"{n} {method}" for method, n in found.methods.items())
-    said = (
-        f"pairs of code: {pairs}; {found.tested} with tests, {found.rejected} rejected rows, {found.repeated} repeats"
+    said = f"pairs of code: {pairs}; {found.tested} with tests, {found.rejected} rejected rows, {found.repeated} repeats"
+    _say(
+        found.origin,
+        found.layout,
+        said,
+        found.reasons,
+        f"{found.replaced} pairs" if found.replaced else None,
     )
-    _say(found.origin, found.layout, said, found.reasons, f"{found.replaced} pairs" if found.replaced else None)
 
 
 @app.command()
@@ -110,7 +126,10 @@ def tree(
 @app.command("noise-test")
 @one_line_errors
 def noise_test(profile: Profile = "quick") -> None:
-    """Flip labels of your own pairs on purpose: which score finds them, and which treatment helps?"""
+    """Flip labels of your own pairs on purpose.
+
+    Which score finds them, and which treatment helps?
+    """
     from pipeline.engine.model import resolve
     from pipeline.noise.trial import self_test
     from pipeline.preferences.variant import pairs_of
@@ -182,7 +201,9 @@ def steptruth(
 @app.command(name="mine-commits")
 @one_line_errors
 def mine_commits(path: Path, profile: Profile = "quick") -> None:
-    """Take commits that changed one Python function or file from a local git repository, into code_changes."""
+    """Take commits that changed one Python function or file from a local git repository, into
+    code_changes.
+    """
     from assets.cli.mining import mine_into_lake
 
     counts = mine_into_lake(path, profile)
@@ -196,7 +217,9 @@ def export(
     folder: Path,
     seed: Annotated[int | None, typer.Option(help="Of the training; default: the lowest.")] = None,
 ) -> None:
-    """Copy a variant's trained policy to a folder in the hub's format, with a card of its data and results."""
+    """Copy a variant's trained policy to a folder in the hub's format, with a card of its data and
+    results.
+    """
     from pipeline.export.card import export_policy
     from pipeline.store import Lake
 

@@ -15,7 +15,10 @@ from pipeline.prompts.source import pool_source
 
 @pool_source("countdown")
 def records(pool: PoolSettings) -> Iterator[Record]:
-    """One question a row; the verifier `number` judges the answers unless the pool names another."""
+    """One question a row.
+
+    The verifier `number` judges the answers unless the pool names another.
+    """
     for row in range(1, (pool.size or 10) + 1):
         start = 10 + pool.seed + row
         question = f"Count down from {start} by 3, twice. Where are you?"

@@ -37,7 +37,11 @@ def _template(name: str, folder: Path) -> str:
 
 def _data(path: str, folder: Path) -> str:
     """A hub id or a folder: a path where it begins with a dot, or lies beside the profile."""
-    return beside(path, folder) if path.startswith(".") or Path(beside(path, folder)).exists() else path
+    return (
+        beside(path, folder)
+        if path.startswith(".") or Path(beside(path, folder)).exists()
+        else path
+    )
 
 
 # Where a profile may name a path, and how it is told from a name.
@@ -63,7 +67,9 @@ def beside_profile(values: Values, folder: Path) -> Values:
     return values
 
 
-def _change(values: Any, place: tuple[str, ...], rule: Callable[[str, Path], str], folder: Path) -> None:
+def _change(
+    values: Any, place: tuple[str, ...], rule: Callable[[str, Path], str], folder: Path
+) -> None:
     """Applies a rule to the text at a place, where there is one."""
     first, *rest = place
     if first == EACH and not rest and isinstance(values, list):

@@ -48,8 +48,10 @@ class Settings(Section):
     judge: JudgeSettings = JudgeSettings()
     noise: NoiseSettings = NoiseSettings()
     mapl: MaplSettings = MaplSettings()
-    overlap: OverlapSettings = OverlapSettings()  # what counts as an evaluation prompt among the training data
-    variants: tuple[UserVariant, ...] = ()  # of one's own; compared where validation.variants names them
+    # what counts as an evaluation prompt among the training data
+    overlap: OverlapSettings = OverlapSettings()
+    # of one's own; compared where validation.variants names them
+    variants: tuple[UserVariant, ...] = ()
     training: TrainingSettings = TrainingSettings()
     validation: ValidationSettings = ValidationSettings()
     sweep: SweepSettings = SweepSettings()
@@ -60,20 +62,31 @@ class Settings(Section):
     def _is_a_time_zone(cls, name: str) -> str:
         try:
             ZoneInfo(name)
-        except (LookupError, ValueError, OSError) as error:  # unknown; no name of a zone; a folder of zones
-            raise ValueError(f"no time zone is named {name!r}: use one such as Europe/Berlin or UTC") from error
+        except (
+            LookupError,
+            ValueError,
+            OSError,
+        ) as error:  # unknown; no name of a zone; a folder of zones
+            raise ValueError(
+                f"no time zone is named {name!r}: use one such as Europe/Berlin or UTC"
+            ) from error
         return name
 
     @model_validator(mode="after")
     def _code_comes_from_known_pools(self) -> Self:
         known = [pool.name for pool in self.pools]
         if unknown := set(self.code.pools) - set(known):
-            raise ValueError(f"code.pools: no pool is named {min(unknown)!r}: use some of {', '.join(known)}")
+            raise ValueError(
+                f"code.pools: no pool is named {min(unknown)!r}: use some of {', '.join(known)}"
+            )
         return self
 
 
 def home() -> Path:
-    """The data folder: ORCHARD_HOME; else data/ of the checkout, or of the current folder (wheel)."""
+    """The data folder: ORCHARD_HOME.
+
+    Else data/ of the checkout, or of the current folder (wheel).
+    """
     beside = Path.cwd() if IN_WHEEL else ROOT
     return Path(os.environ.get("ORCHARD_HOME") or beside / "data").expanduser().resolve()
 
@@ -84,10 +97,13 @@ def profiles() -> list[str]:
 
 
 def load(profile: str | None = None) -> Settings:
-    """Settings of a profile: a shipped name, or the path of a YAML file; default ORCHARD_PROFILE, then quick.
+    """Settings of a profile: a shipped name, or the path of a YAML file.
+
+    Default ORCHARD_PROFILE, then quick.
 
     Raises:
-        OrchardError: no such profile, not YAML, or a setting that does not exist or is out of range.
+        OrchardError: no such profile, not YAML, or a setting that does not exist or is out of
+            range.
     """
     path = _path(profile or os.environ.get("ORCHARD_PROFILE") or "quick")
     try:
@@ -99,12 +115,16 @@ def load(profile: str | None = None) -> Settings:
 def _path(name: str) -> Path:
     path = Path(beside(name, Path())) if name.endswith(_ENDINGS) else PROFILES / f"{name}.yaml"
     if not path.is_file():
-        raise OrchardError(f"unknown profile {name!r}: use one of {', '.join(profiles())}, or the path of a YAML file")
+        raise OrchardError(
+            f"unknown profile {name!r}: use one of {', '.join(profiles())}, or the path of a YAML file"
+        )
     return path
 
 
 def _values(path: Path, inside: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """What a profile's file says, on top of the profile that its `extends` names (a shipped name, or a path)."""
+    """What a profile's file says, on top of the profile that its `extends` names (a shipped name,
+    or a path).
+    """
     if path in inside:
         raise OrchardError(f"{path}: extends itself")
     try:

@@ -30,7 +30,10 @@ class Section(BaseModel):
     if not TYPE_CHECKING:  # for mypy, every declared field is there
 
         def __getattr__(self, name: str) -> Any:
-            """Called where a field is not there: in a copy that holds the declared settings only."""
+            """Called where a field is not there.
+
+            In a copy that holds the declared settings only.
+            """
             if name in type(self).model_fields:
                 raise UndeclaredRead(
                     f"{type(self).__name__}.{name} is read, and the step does not declare that setting"
@@ -55,6 +58,8 @@ def section(chosen: S, **changes: object) -> S:
 
 def first_problem(error: ValidationError) -> str:
     """One line for all that pydantic found."""
-    problems = [": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in error.errors()]
+    problems = [
+        ": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in error.errors()
+    ]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return problems[0] + more

@@ -9,7 +9,10 @@ from pipeline.config.section import Section
 
 
 class GrowthSettings(Section):
-    """What every kind of tree has: how thoughts are drawn, how rollouts value them, and where growing ends."""
+    """What every kind of tree has.
+
+    How thoughts are drawn, how rollouts value them, and where growing ends.
+    """
 
     children: int = Field(4, ge=1)  # k thoughts per expansion, our choice
     rollouts: int = Field(8, ge=1)  # per step; Tree-PLV, second-hand
@@ -32,21 +35,27 @@ class GrowthSettings(Section):
 
 
 class TreeSettings(GrowthSettings):
-    """Tree-PLV best-first search. Paper, second-hand: 8 rollouts. k, depth and sampling are our choice."""
+    """Tree-PLV best-first search.
+
+    Paper, second-hand: 8 rollouts. k, depth and sampling are our choice.
+    """
 
     strategy: Literal["greedy", "frontier"] = "greedy"
 
 
 class ThoughtSettings(GrowthSettings):
-    """Tree of thoughts (Yao et al. 2023, arXiv 2305.10601), and the comb of TPO's released code (`branches`).
+    """Tree of thoughts (Yao et al. 2023, arXiv 2305.10601), and the comb of TPO's released code
+    (`branches`).
 
-    From the authors' public code: propose or sample, value or vote, the best b of a level. Numbers are our choice.
+    From the authors' public code: propose or sample, value or vote, the best b of a level. Numbers
+    are our choice.
     """
 
     search: Literal["breadth_first", "depth_first", "best_first", "branches"] = "breadth_first"
     generate: Literal["sample", "propose"] = "sample"
     value: Literal["rollouts", "verdict", "score", "vote", "reward"] = "rollouts"
-    reward: VoterSettings | None = None  # value reward: the reward model; its sigmoid is a thought's value
+    # value reward: the reward model; its sigmoid is a thought's value
+    reward: VoterSettings | None = None
     beam: int = Field(2, ge=1)  # breadth_first: thoughts kept at each depth
     threshold: float = Field(0.25, ge=0, le=1)  # depth_first: thoughts valued below are not visited
     branches: int = Field(3, ge=1)  # branches: cuts of the reference path; TPO's code has 3
@@ -54,16 +63,22 @@ class ThoughtSettings(GrowthSettings):
     @model_validator(mode="after")
     def _has_a_reward_model(self) -> "ThoughtSettings":
         if self.value == "reward" and self.reward is None:
-            raise ValueError("value reward needs a reward model: thoughts.reward, with a name and a model or server")
+            raise ValueError(
+                "value reward needs a reward model: thoughts.reward, with a name and a model or server"
+            )
         return self
 
     @model_validator(mode="after")
     def _can_be_searched(self) -> "ThoughtSettings":
         if self.value == "vote" and self.search in ("best_first", "branches"):
-            raise ValueError("votes compare one group only: search breadth_first or depth_first, or take another value")
+            raise ValueError(
+                "votes compare one group only: search breadth_first or depth_first, or take another value"
+            )
         group = self.children * (self.beam if self.search == "breadth_first" else 1)
         if self.value == "vote" and group > 26:
-            raise ValueError(f"a vote over {group} thoughts: at most 26 have a letter: lower children or beam")
+            raise ValueError(
+                f"a vote over {group} thoughts: at most 26 have a letter: lower children or beam"
+            )
         return self
 
 

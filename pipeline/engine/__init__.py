@@ -1,1 +1,4 @@
-"""Language models: one async interface, its back ends, and the completion cache in front of them."""
+"""Language models.
+
+One async interface, its back ends, and the completion cache in front of them.
+"""

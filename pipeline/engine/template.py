@@ -65,4 +65,6 @@ def _head(arguments: Mapping[str, Any]) -> str:
 
     Python writes numbers, texts, lists and mappings as Jinja reads them.
     """
-    return "".join(f"{{%- set {name} = {ascii(value)} %}}\n" for name, value in sorted(arguments.items()))
+    return "".join(
+        f"{{%- set {name} = {ascii(value)} %}}\n" for name, value in sorted(arguments.items())
+    )

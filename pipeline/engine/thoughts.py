@@ -116,7 +116,10 @@ def mark_spans(text: str) -> list[tuple[int, int]]:
 
 
 def _blank_lines(text: str) -> int:
-    """Characters between a closing mark and the response; the indentation of a first line is its."""
+    """Characters between a closing mark and the response.
+
+    The indentation of a first line is its.
+    """
     blank = text[: len(text) - len(text.lstrip())]
     return blank.rfind("\n") + 1 or len(blank)
 

@@ -41,9 +41,14 @@ class Bench:
             await PAIRINGS[self.settings.pairing](list(self.texts), self.compare)
 
     async def compare(self, a: str, b: str) -> float:
-        """P(a is better) from both orders (the plain mean, for the pairing's own use); 0.5 where the vote failed."""
+        """P(a is better) from both orders (the plain mean, for the pairing's own use).
+
+        0.5 where the vote failed.
+        """
         try:
-            with_a, with_b = await self.judge.both_orders(self.messages, self.texts[a], self.texts[b])
+            with_a, with_b = await self.judge.both_orders(
+                self.messages, self.texts[a], self.texts[b]
+            )
         except RequestFailed as error:
             self.reject(content_id(*sorted((a, b))), error, first_id=a, second_id=b)
             return 0.5
@@ -63,18 +68,36 @@ class Bench:
         for a in found:
             for b in found:
                 if a != b:
-                    tokens, means = self.judge.tokens * (a not in paid), (expectation(found[a]), expectation(found[b]))
-                    self.rows.append(self.row(a, b, above(found[a], found[b]), tokens=tokens, scores=means))
+                    tokens, means = (
+                        self.judge.tokens * (a not in paid),
+                        (expectation(found[a]), expectation(found[b])),
+                    )
+                    self.rows.append(
+                        self.row(a, b, above(found[a], found[b]), tokens=tokens, scores=means)
+                    )
                     paid.add(a)
 
-    def row(self, first: str, second: str, p: float, *, tokens: int, scores: tuple[float, float] | None = None) -> Row:
+    def row(
+        self,
+        first: str,
+        second: str,
+        p: float,
+        *,
+        tokens: int,
+        scores: tuple[float, float] | None = None,
+    ) -> Row:
         """One vote."""
         who = (self.judge.engine.policy_id, self.judge.criterion, self.settings.method)
-        return vote_row(who, (self.prompt_id, self.origin), (first, second), p, tokens=tokens, scores=scores)
+        return vote_row(
+            who, (self.prompt_id, self.origin), (first, second), p, tokens=tokens, scores=scores
+        )
 
     def reject(self, row_id: str, reason: Reason, **row: object) -> None:
         """A vote that failed."""
-        who, where = (self.judge.engine.policy_id, self.judge.criterion), (self.prompt_id, self.origin)
+        who, where = (
+            (self.judge.engine.policy_id, self.judge.criterion),
+            (self.prompt_id, self.origin),
+        )
         self.rejects.append(vote_reject(who, where, row_id, reason, row))
 
 
@@ -87,7 +110,9 @@ def vote_row(
     tokens: int,
     scores: tuple[float, float] | None = None,
 ) -> Row:
-    """A row of `votes` by who (judge, criterion, method), where (prompt, origin) and what was shown (first, second)."""
+    """A row of `votes` by who (judge, criterion, method), where (prompt, origin) and what was shown
+    (first, second).
+    """
     judge_id, criterion, method = who
     return {
         "vote_id": content_id(judge_id, criterion, "model", where[1], where[0], *shown),
@@ -115,7 +140,8 @@ def vote_reject(
 ) -> Reject:
     """A vote that failed, by who (judge, criterion) and where (prompt, origin).
 
-    The reason names the judge too: by it rejects are told apart, and several judges may fail on one pair.
+    The reason names the judge too: by it rejects are told apart, and several judges may fail on one
+    pair.
     """
     told = dict(zip(("judge_id", "criterion", "prompt_id", "origin"), who + where, strict=True))
     judge = f"judge {who[0]} on {who[1]!r}"
@@ -137,14 +163,17 @@ def collect(
         engine: the judge.
         prompts: rows of `prompts` whose responses are judged.
         responses: rows of `responses`.
-        recorded: rows of `recorded_pairs`; those with texts are judged too, at most `settings.max_recorded`.
+        recorded: rows of `recorded_pairs`; those with texts are judged too, at most
+            `settings.max_recorded`.
         settings: see JudgeSettings.
         progress: called with (done, all) after each prompt or recorded pair.
 
     Raises:
         OrchardError: a verdict word is not one token for this judge.
     """
-    check_words(engine, score_words(settings.scale) if settings.method == "scores" else settings.words)
+    check_words(
+        engine, score_words(settings.scale) if settings.method == "scores" else settings.words
+    )
     judges = [
         Judge(engine, name, question, settings.template, settings.words, settings.must_answer)
         for name, question in settings.criteria.items()
@@ -158,13 +187,17 @@ def collect(
     return pl.DataFrame(rows, schema=tables.empty("votes").schema), rejects
 
 
-Table = tuple[str, Sequence[Turn], dict[str, str], str]  # prompt id, its turns, response id -> text, origin
+# prompt id, its turns, response id -> text, origin
+Table = tuple[str, Sequence[Turn], dict[str, str], str]
 
 
 def candidates(
     prompts: pl.DataFrame, responses: pl.DataFrame, settings: JudgeSettings
 ) -> tuple[list[Table], list[Reject]]:
-    """What there is to judge per prompt: the first draws with different texts; what cannot be judged is rejected."""
+    """What there is to judge per prompt: the first draws with different texts.
+
+    What cannot be judged is rejected.
+    """
     found: list[Table] = []
     rejects: list[Reject] = []
     own: dict[str, list[Row]] = {}
@@ -173,7 +206,9 @@ def candidates(
     for prompt in judged_prompts(prompts, settings).iter_rows(named=True):
         texts: dict[str, str] = {}
         for row in own.get(prompt["prompt_id"], []):
-            same = next((one for one, text in texts.items() if folded(text) == folded(row["text"])), None)
+            same = next(
+                (one for one, text in texts.items() if folded(text) == folded(row["text"])), None
+            )
             if same is not None:
                 about = {"prompt_id": row["prompt_id"], "identical_to": same}
                 reason = "identical to an earlier response: judged once"
@@ -184,7 +219,11 @@ def candidates(
             found.append((prompt["prompt_id"], prompt["messages"], texts, SAMPLED))
         elif texts:
             reason = "one response only: nothing to compare it with"
-            rejects.append(Reject("votes", "votes", next(iter(texts)), reason, {"prompt_id": prompt["prompt_id"]}))
+            rejects.append(
+                Reject(
+                    "votes", "votes", next(iter(texts)), reason, {"prompt_id": prompt["prompt_id"]}
+                )
+            )
     return found, rejects
 
 

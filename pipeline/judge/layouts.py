@@ -77,7 +77,9 @@ def recognise(rows: Rows, columns: Sequence[str], origin: str) -> Layout:
     # A column without contents says nothing. Where too little is left to tell a layout, all columns
     # count: what the rows lack is the better message.
     spoken = {name for name in columns if any(not cells.is_blank(row.get(name)) for _, row in rows)}
-    have = next((found for found in ({*spoken, *judged}, {*columns, *judged}) if _possible(found)), None)
+    have = next(
+        (found for found in ({*spoken, *judged}, {*columns, *judged}) if _possible(found)), None
+    )
     if have is None:
         raise OrchardError(_unknown(columns, origin))
     best = _best(_fitting(rows, have, origin), have)
@@ -184,17 +186,24 @@ def _annotators(rows: Rows, origin: str) -> tuple[Rows, list[Reject]]:
     for number, row in rows:
         names = [name for name in ANNOTATORS if not cells.is_blank(row.get(name))]
         others = cells.other_columns(row, PANDALM | PANDALM_KNOWS)
-        found += [(number, {**row, cells.OTHERS: others, "judge_id": name}) for name in names or (None,)]
+        found += [
+            (number, {**row, cells.OTHERS: others, "judge_id": name}) for name in names or (None,)
+        ]
     return found, []
 
 
 def _pandalm(row: Row) -> Row:
-    """Annotators say 1, 2, or 0 for a tie; their mean is the label. One's vote has no seat, as two scores have none."""
+    """Annotators say 1, 2, or 0 for a tie; their mean is the label.
+
+    One's vote has no seat, as two scores have none.
+    """
     said = {name: side(row.get(name), "verdict") for name in ANNOTATORS}
     votes = {name: verdict(one) for name, one in said.items() if one is not None}
     mine = votes.get(row.get("judge_id") or "")
     scores = {} if mine is None else {"first_score": mine, "second_score": 1 - mine}
-    first_policy, _, second_policy = (cells.identifier(row.get("cmp_key"), "cmp_key") or "").partition("_")
+    first_policy, _, second_policy = (
+        cells.identifier(row.get("cmp_key"), "cmp_key") or ""
+    ).partition("_")
     return {
         "prompt": _asked(row),
         "first": row.get("response1"),
@@ -215,10 +224,17 @@ def _asked(row: Row) -> str | None:
 
 def _unknown(columns: Sequence[str], origin: str) -> str:
     """What to do with a file of no known layout, and which one lacks least."""
-    forms = [(form - set(columns), layout.name) for layout in LAYOUTS for form in layout.forms if form & set(columns)]
+    forms = [
+        (form - set(columns), layout.name)
+        for layout in LAYOUTS
+        for form in layout.forms
+        if form & set(columns)
+    ]
     forms = [(lacking, name) for lacking, name in forms if verdicts.BOTH_ORDERS not in lacking]
     lacking, name = min(forms, key=lambda one: len(one[0]), default=(frozenset(), ""))
-    nearest = f"; the nearest known layout, {name}, lacks {', '.join(sorted(lacking))}" if name else ""
+    nearest = (
+        f"; the nearest known layout, {name}, lacks {', '.join(sorted(lacking))}" if name else ""
+    )
     return (
         f"{origin}: its columns are {', '.join(sorted(columns)) or 'none'}: name the pair by prompt, first and second "
         f"(texts), or by first_id and second_id{nearest}"
@@ -226,7 +242,9 @@ def _unknown(columns: Sequence[str], origin: str) -> str:
 
 
 def _check(have: set[str], origin: str) -> None:
-    if "label" not in have and not ("judge_id" in have and ({"p_first", "verdict", "first_score"} & have)):
+    if "label" not in have and not (
+        "judge_id" in have and ({"p_first", "verdict", "first_score"} & have)
+    ):
         missing = "judge_id" if "judge_id" not in have else "p_first or verdict"
         raise OrchardError(
             f"{origin}: column {missing} is missing: a vote needs judge_id, and p_first, verdict or two scores"
@@ -263,8 +281,18 @@ LAYOUTS = (
         spread=scored.pairs,
     ),
     Layout("LLMBar", _forms("input output_1 output_2 label"), _llmbar),
-    Layout("Alpaca pairs", _forms("instruction output_1 output_2 label"), _alpaca, knows=_columns("input")),
-    Layout("alpaca_eval", _forms("instruction output_1 output_2 preference"), _alpaca, knows=_columns("input")),
+    Layout(
+        "Alpaca pairs",
+        _forms("instruction output_1 output_2 label"),
+        _alpaca,
+        knows=_columns("input"),
+    ),
+    Layout(
+        "alpaca_eval",
+        _forms("instruction output_1 output_2 preference"),
+        _alpaca,
+        knows=_columns("input"),
+    ),
     Layout(
         "JudgeBench",
         _forms("question response_A response_B label"),
@@ -285,8 +313,18 @@ LAYOUTS = (
         knows=PANDALM_KNOWS,
         spread=_annotators,
     ),
-    Layout("TRL, with a prompt", _forms("prompt chosen rejected"), trl.explicit, refuses=_columns("label")),
-    Layout("TRL, the prompt in both sides", _forms("chosen rejected"), trl.implicit, refuses=_columns("label")),
+    Layout(
+        "TRL, with a prompt",
+        _forms("prompt chosen rejected"),
+        trl.explicit,
+        refuses=_columns("label"),
+    ),
+    Layout(
+        "TRL, the prompt in both sides",
+        _forms("chosen rejected"),
+        trl.implicit,
+        refuses=_columns("label"),
+    ),
     Layout(
         "UltraFeedback binarized",
         _forms("prompt prompt_id chosen rejected messages score_chosen score_rejected"),

@@ -1,20 +1,22 @@
 """Imported judgements: votes, and pairs with a known better side, from a file's rows.
 
-One row is one judgement of one ordered pair, or a labelled pair without one. Columns (others are kept as metadata, but
-those that would change the prompt are an error):
+One row is one judgement of one ordered pair, or a labelled pair without one. Columns (others are
+kept as metadata, but those that would change the prompt are an error):
 
-- which pair: prompt and first and second (texts), or first_id and second_id (ids of this lake's responses, of an
-  earlier import, or of an earlier row of this file; see names.py); prompt may be a text or a list of chat turns. Beside
-  prompt and text an id is a name for that text, unless it is that of this lake's response to that very prompt;
-- the judgement: judge_id with p_first (a probability) or verdict (first, second or tie; also A, B, A>B, A>>B, ...,
-  whose grade p_first keeps),
-  or with first_score and second_score (each a number, or a list of several draws; they have no seat, so that one row
-  holds both orders);
-- criterion, label (first, second, tie, or the share of annotators for the first), first_policy, second_policy.
+- which pair: prompt and first and second (texts), or first_id and second_id (ids of this lake's
+  responses, of an earlier import, or of an earlier row of this file; see names.py); prompt may be a
+  text or a list of chat turns. Beside prompt and text an id is a name for that text, unless it is
+  that of this lake's response to that very prompt;
+- the judgement: judge_id with p_first (a probability) or verdict (first, second or tie; also A, B,
+  A>B, A>>B, ..., whose grade p_first keeps), or with first_score and second_score (each a number,
+  or a list of several draws; they have no seat, so that one row holds both orders);
+- criterion, label (first, second, tie, or the share of annotators for the first), first_policy,
+  second_policy.
 
-A file of single scores (prompt, response, judge_id, score) becomes the pairs of each prompt: see scored.py.
-Rows of public sets (LLMBar, Alpaca, JudgeBench, PandaLM, TRL) are recognised by their columns: see layouts.py.
-JudgeBench's verdicts name their pairs by id, so that the pairs have to be imported first: see verdicts.py.
+A file of single scores (prompt, response, judge_id, score) becomes the pairs of each prompt: see
+scored.py. Rows of public sets (LLMBar, Alpaca, JudgeBench, PandaLM, TRL) are recognised by their
+columns: see layouts.py. JudgeBench's verdicts name their pairs by id, so that the pairs have to be
+imported first: see verdicts.py.
 """
 
 from collections.abc import Iterable
@@ -41,7 +43,10 @@ Read = tuple[Row, list[Row]]  # a pair, and the votes on it
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a file holds: rows of `votes` and of `recorded_pairs`, what was rejected, and its layout's name."""
+    """What a file holds.
+
+    Rows of `votes` and of `recorded_pairs`, what was rejected, and its layout's name.
+    """
 
     votes: pl.DataFrame
     pairs: pl.DataFrame
@@ -49,7 +54,9 @@ class Recorded:
     layout: str = ""
 
 
-def read(rows: Iterable[tuple[int, Row]], columns: list[str], origin: str, names: Names) -> Recorded:
+def read(
+    rows: Iterable[tuple[int, Row]], columns: list[str], origin: str, names: Names
+) -> Recorded:
     """Votes and pairs of a file.
 
     Args:
@@ -64,7 +71,9 @@ def read(rows: Iterable[tuple[int, Row]], columns: list[str], origin: str, names
     rows = list(rows)
     layout = recognise(rows, columns, origin)
     if layout.read is None:
-        raise OrchardError(f"{origin}: it holds {layout.name}, and no pairs: import it with `orchard import`")
+        raise OrchardError(
+            f"{origin}: it holds {layout.name}, and no pairs: import it with `orchard import`"
+        )
     rows, rejects = (rows, []) if layout.spread is None else layout.spread(rows, origin)
     voted: list[Row] = []
     pairs: dict[str, Row] = {}
@@ -82,7 +91,11 @@ def read(rows: Iterable[tuple[int, Row]], columns: list[str], origin: str, names
     votes, lonely = _with_both_orders(voted)
     rejects += lonely
     voted_on = {(vote["first_id"], vote["second_id"]) for vote in votes}
-    used = [p for p in pairs.values() if p["label"] is not None or (p["first_id"], p["second_id"]) in voted_on]
+    used = [
+        p
+        for p in pairs.values()
+        if p["label"] is not None or (p["first_id"], p["second_id"]) in voted_on
+    ]
     if not used:
         first = f": {rejects[0].row_id}: {rejects[0].reason}" if rejects else ""
         raise OrchardError(f"{origin}: no row could be used{first}")
@@ -101,20 +114,28 @@ def _read_row(raw: Row, layout: Layout, place: tuple[str, str], names: Names) ->
     pair, shown_first = _pair(row, place, names)
     more = raw[cells.OTHERS] if cells.OTHERS in raw else cells.other_columns(raw, layout.columns)
     graded = grade(row.get("label"))
-    if graded is not None and ">" in row["label"]:  # the label says which side is better, and not how much
+    # the label says which side is better, and not how much
+    if graded is not None and ">" in row["label"]:
         more = {**more, "grade": graded if shown_first == pair["first_id"] else 1 - graded}
     pair["metadata"] = to_json(more) if more else None
     return pair, _votes(row, pair, shown_first, place[1])
 
 
 def _pair(row: Row, place: tuple[str, str], names: Names) -> tuple[Row, str]:
-    """The unordered pair of a row (its first is the side with the smaller id), and which id was shown first."""
+    """The unordered pair of a row (its first is the side with the smaller id), and which id was
+    shown first.
+    """
     origin, where = place
     messages = read_prompt(row.get("prompt"), "prompt")
     asked = content_id(messages) if messages else None
     texts = {side: _text(row.get(side), side) for side in ("first", "second")}
-    given = {side: cells.identifier(row.get(f"{side}_id"), f"{side}_id") for side in ("first", "second")}
-    found = {side: _response(side, given[side], asked, texts[side], origin, names) for side in ("first", "second")}
+    given = {
+        side: cells.identifier(row.get(f"{side}_id"), f"{side}_id") for side in ("first", "second")
+    }
+    found = {
+        side: _response(side, given[side], asked, texts[side], origin, names)
+        for side in ("first", "second")
+    }
     ids = {side: response_id for side, (_, response_id) in found.items()}
     if ids["first"] == ids["second"] or _same(texts["first"], texts["second"]):
         raise BadRow("identical responses")
@@ -157,13 +178,20 @@ def _with_label(known: Row | None, pair: Row, *, repeats: bool) -> Row:
         return pair
     if None not in (known["label"], pair["label"]) and known["label"] != pair["label"]:
         raise BadRow("its label contradicts that of an earlier row of the same pair")
-    if repeats and all(known[name] is not None for name, value in pair.items() if value is not None):
+    if repeats and all(
+        known[name] is not None for name, value in pair.items() if value is not None
+    ):
         raise BadRow(f"the same labelled pair as {known['_where']}{cells.REPEAT}")
     return {name: pair[name] if value is None else value for name, value in known.items()}
 
 
-def _response(side: str, name: str | None, asked: str | None, text: str | None, origin: str, names: Names) -> Place:
-    """The response on that side by what the row gives of it: its name, the hash of the prompt's turns, its text."""
+def _response(
+    side: str, name: str | None, asked: str | None, text: str | None, origin: str, names: Names
+) -> Place:
+    """The response on that side by what the row gives of it.
+
+    Its name, the hash of the prompt's turns, its text.
+    """
     own = None if name is None else names.own(name, asked)
     if own is not None:
         return own
@@ -173,12 +201,17 @@ def _response(side: str, name: str | None, asked: str | None, text: str | None, 
         raise BadRow(f"no {side} response: give prompt and {side}, or {side}_id")
     found = names.imported(name, asked)
     if found is None:
-        raise BadRow(f"unknown id {name!r} in {side}_id: no such response here, and the row gives no prompt and texts")
+        raise BadRow(
+            f"unknown id {name!r} in {side}_id: no such response here, and the row gives no prompt and texts"
+        )
     return found
 
 
 def _votes(row: Row, pair: Row, first: str, where: str) -> list[Row]:
-    """The row's judgement; none for a pair that only has a label, and both orders where it holds two scores."""
+    """The row's judgement.
+
+    None for a pair that only has a label, and both orders where it holds two scores.
+    """
     if cells.identifier(row.get("judge_id"), "judge_id") is None:
         if pair["label"] is None:
             raise BadRow("neither a judge_id nor a label")
@@ -188,7 +221,9 @@ def _votes(row: Row, pair: Row, first: str, where: str) -> list[Row]:
     second = pair["second_id"] if first == pair["first_id"] else pair["first_id"]
     if cells.is_blank(row.get("first_score")) and cells.is_blank(row.get("second_score")):
         return [_vote(row, pair, (first, second), _said(row), where)]
-    given = [scored.numbers(row.get(f"{side}_score"), f"{side}_score") for side in ("first", "second")]
+    given = [
+        scored.numbers(row.get(f"{side}_score"), f"{side}_score") for side in ("first", "second")
+    ]
     p = scored.above(*given)
     means = (sum(given[0]) / len(given[0]), sum(given[1]) / len(given[1]))
     return [
@@ -202,19 +237,29 @@ def _said(row: Row) -> float:
     share = cells.share(row.get("p_first"), "p_first")
     if share is None:
         return verdict(row.get("verdict"))
-    if not cells.is_blank(row.get("verdict")) and (share - 0.5) * (verdict(row["verdict"]) - 0.5) < 0:
+    if (
+        not cells.is_blank(row.get("verdict"))
+        and (share - 0.5) * (verdict(row["verdict"]) - 0.5) < 0
+    ):
         raise BadRow("its p_first and its verdict contradict each other")
     return share
 
 
 def _vote(
-    row: Row, pair: Row, shown: tuple[str, str], p: float, where: str, scores: tuple[float, float] | None = None
+    row: Row,
+    pair: Row,
+    shown: tuple[str, str],
+    p: float,
+    where: str,
+    scores: tuple[float, float] | None = None,
 ) -> Row:
     judge_id = cells.identifier(row["judge_id"], "judge_id")
     criterion = cells.identifier(row.get("criterion"), "criterion") or "overall"
     first, second = shown
     return {
-        "vote_id": content_id(judge_id, criterion, "recorded", pair["origin"], pair["prompt_id"], first, second),
+        "vote_id": content_id(
+            judge_id, criterion, "recorded", pair["origin"], pair["prompt_id"], first, second
+        ),
         "prompt_id": pair["prompt_id"],
         "first_id": first,
         "second_id": second,
@@ -238,16 +283,29 @@ def _with_both_orders(voted: list[Row]) -> tuple[list[Row], list[Reject]]:
     for vote in voted:
         if vote["vote_id"] in seen:
             first = seen[vote["vote_id"]]["_where"]
-            rejects.append(_reject(vote, f"the same judge judged this ordered pair in {first}{cells.REPEAT}"))
+            rejects.append(
+                _reject(vote, f"the same judge judged this ordered pair in {first}{cells.REPEAT}")
+            )
         else:
             seen[vote["vote_id"]] = vote
-    orders = {(v["judge_id"], v["criterion"], v["prompt_id"], v["first_id"], v["second_id"]) for v in seen.values()}
+    orders = {
+        (v["judge_id"], v["criterion"], v["prompt_id"], v["first_id"], v["second_id"])
+        for v in seen.values()
+    }
     kept: list[Row] = []
     for vote in seen.values():
-        if (vote["judge_id"], vote["criterion"], vote["prompt_id"], vote["second_id"], vote["first_id"]) in orders:
+        if (
+            vote["judge_id"],
+            vote["criterion"],
+            vote["prompt_id"],
+            vote["second_id"],
+            vote["first_id"],
+        ) in orders:
             kept.append(vote)
         else:
-            rejects.append(_reject(vote, "one order is missing: the same pair with its responses exchanged"))
+            rejects.append(
+                _reject(vote, "one order is missing: the same pair with its responses exchanged")
+            )
     return kept, rejects
 
 
@@ -276,4 +334,6 @@ def _label(value: Any) -> float | None:
     try:
         return cells.share(written, "label")
     except BadRow:
-        raise BadRow(f"label {value!r} is none of first, second and tie, nor a share in [0, 1]") from None
+        raise BadRow(
+            f"label {value!r} is none of first, second and tie, nor a share in [0, 1]"
+        ) from None

@@ -9,7 +9,8 @@ from pipeline.cells import BadRow, Row, Rows
 from pipeline.engine.base import Reject
 
 COLUMNS = {"prompt", "response", "judge_id", "score"}  # of a file of single scores
-SIDES = {"": "response", "_score": "score", "_policy": "policy"}  # what a pair says of each side, and its column here
+# what a pair says of each side, and its column here
+SIDES = {"": "response", "_score": "score", "_policy": "policy"}
 
 
 def numbers(value: Any, name: str) -> list[float]:
@@ -32,10 +33,12 @@ def above(first: list[float], second: list[float]) -> float:
 
 
 def pairs(rows: Rows, origin: str) -> tuple[Rows, list[Reject]]:
-    """All pairs of responses to one prompt that one judge scored under one criterion; rejected rows.
+    """All pairs of responses to one prompt that one judge scored under one criterion.
 
-    Columns read: prompt, response, judge_id, score, and where given criterion and policy. A pair has the number of its
-    later row; other columns of both are its metadata.
+    Rejected rows.
+
+    Columns read: prompt, response, judge_id, score, and where given criterion and policy. A pair
+    has the number of its later row; other columns of both are its metadata.
     """
     groups: dict[tuple[str, str, str], list[tuple[int, Row]]] = {}
     rejects: list[Reject] = []
@@ -48,7 +51,9 @@ def pairs(rows: Rows, origin: str) -> tuple[Rows, list[Reject]]:
     for (_, judge_id, criterion), own in groups.items():
         if len(own) == 1:
             reason = "one response only: this judge scored no other to the same prompt"
-            rejects.append(Reject("votes", "import", f"{origin} row {own[0][0]}", reason, own[0][1]))
+            rejects.append(
+                Reject("votes", "import", f"{origin} row {own[0][0]}", reason, own[0][1])
+            )
         for (_, a), (number, b) in combinations(own, 2):
             found.append((number, {**_pair(a, b), "judge_id": judge_id, "criterion": criterion}))
     return found, rejects
@@ -58,7 +63,11 @@ def _key(row: Row) -> tuple[str, str, str]:
     """What two scores must share to be compared: prompt, judge and criterion."""
     cells.check_row(row)
     judge_id = cells.identifier(row.get("judge_id"), "judge_id")
-    if not cells.text(row.get("response"), "response") or cells.is_blank(row.get("prompt")) or judge_id is None:
+    if (
+        not cells.text(row.get("response"), "response")
+        or cells.is_blank(row.get("prompt"))
+        or judge_id is None
+    ):
         raise BadRow("a score needs prompt, response and judge_id")
     numbers(row.get("score"), "score")
     criterion = cells.identifier(row.get("criterion"), "criterion") or "overall"
@@ -67,8 +76,14 @@ def _key(row: Row) -> tuple[str, str, str]:
 
 def _pair(a: Row, b: Row) -> Row:
     sides = {
-        side + name: row.get(column) for side, row in (("first", a), ("second", b)) for name, column in SIDES.items()
+        side + name: row.get(column)
+        for side, row in (("first", a), ("second", b))
+        for name, column in SIDES.items()
     }
     known = {*COLUMNS, "criterion", "policy"}
-    more = {side: found for side, row in (("first", a), ("second", b)) if (found := cells.other_columns(row, known))}
+    more = {
+        side: found
+        for side, row in (("first", a), ("second", b))
+        if (found := cells.other_columns(row, known))
+    }
     return {"prompt": a["prompt"], cells.OTHERS: more, **sides}

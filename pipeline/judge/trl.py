@@ -39,9 +39,13 @@ def implicit(row: Row) -> Row:
     sides = [_side(row.get(name), name) for name in SIDES]
     (prompt, chosen), (other, rejected) = sides
     if not prompt or not other:
-        raise BadRow("the row has no prompt: give it as prompt, or as turns that both sides begin with")
+        raise BadRow(
+            "the row has no prompt: give it as prompt, or as turns that both sides begin with"
+        )
     if prompt != other:
-        raise BadRow("chosen and rejected differ before their last turn: they answer different prompts")
+        raise BadRow(
+            "chosen and rejected differ before their last turn: they answer different prompts"
+        )
     read_prompt(prompt, "what both sides begin with")
     return _pair(prompt, [chosen, rejected])
 

@@ -32,18 +32,21 @@ _SCHEMA = {
 def read_votes(
     frame: pl.DataFrame, *, known: Collection[str] | None = None, duplicates: Duplicates = "error"
 ) -> tuple[pl.DataFrame, list[Reject]]:
-    """Recorded votes as (pair_id, voter_id, p, margin), one row per pair and voter, and the rows that are no votes.
+    """Recorded votes as (pair_id, voter_id, p, margin), one row per pair and voter, and the rows
+    that are no votes.
 
     Args:
-        frame: `pair_id`, `voter_id` (null or absent: unknown) and one of `p` (probability that the chosen side is
-            better), `label` (1 or true: chosen, 0 or false: rejected) or `margin` (score of the chosen side minus that
-            of the rejected one, on any scale); `order` where a voter was asked with each side first.
+        frame: `pair_id`, `voter_id` (null or absent: unknown) and one of `p` (probability that the
+            chosen side is better), `label` (1 or true: chosen, 0 or false: rejected) or `margin`
+            (score of the chosen side minus that of the rejected one, on any scale); `order` where a
+            voter was asked with each side first.
         known: ids of the pairs that exist; a vote on another pair is rejected. Null: any pair.
         duplicates: same voter, pair and order again: an error, or their mean.
 
     Returns:
-        Votes sorted by pair and voter. A voter's votes in different orders are averaged. `margin` is null where the
-        vote came as p or label; where it came as margin, p is its sigmoid, and has yet to be calibrated.
+        Votes sorted by pair and voter. A voter's votes in different orders are averaged. `margin`
+        is null where the vote came as p or label; where it came as margin, p is its sigmoid, and
+        has yet to be calibrated.
 
     Raises:
         OrchardError: a column is missing, or there are duplicates that should be an error.
@@ -51,11 +54,22 @@ def read_votes(
     good, value, rejects = checked(frame, known=known, duplicates=duplicates)
     named = good.filter(pl.col("voter_id") != UNKNOWN)
     keys = ["pair_id", "voter_id"]
-    means = named.group_by(*keys, "order").agg(pl.col("value").mean()).group_by(keys).agg(pl.col("value").mean())
+    means = (
+        named.group_by(*keys, "order")
+        .agg(pl.col("value").mean())
+        .group_by(keys)
+        .agg(pl.col("value").mean())
+    )
     votes = pl.concat([means, good.filter(pl.col("voter_id") == UNKNOWN).select(*keys, "value")])
     odds = 1 / (1 + (-pl.col("value")).exp())
-    p, margin = (odds, pl.col("value")) if value == "margin" else (pl.col("value"), pl.lit(None, pl.Float64))
-    return votes.with_columns(p=p, margin=margin).select(COLUMNS).sort("pair_id", "voter_id", "p"), rejects
+    p, margin = (
+        (odds, pl.col("value"))
+        if value == "margin"
+        else (pl.col("value"), pl.lit(None, pl.Float64))
+    )
+    return votes.with_columns(p=p, margin=margin).select(COLUMNS).sort(
+        "pair_id", "voter_id", "p"
+    ), rejects
 
 
 def checked(
@@ -78,7 +92,12 @@ def checked(
 
 
 def checked_rows(
-    rows: cells.Rows, columns: Sequence[str], origin: str, *, known: Collection[str], duplicates: Duplicates
+    rows: cells.Rows,
+    columns: Sequence[str],
+    origin: str,
+    *,
+    known: Collection[str],
+    duplicates: Duplicates,
 ) -> tuple[pl.DataFrame, Value, list[Reject]]:
     """The same of a file's rows; rejects name file and row, and keep the row as it came.
 
@@ -88,11 +107,15 @@ def checked_rows(
     names = _renamed(columns)
     value = _value_column([names.get(name, name) for name in columns])
     named = (
-        (f"{origin} row {number}", {names.get(name, name): cell for name, cell in row.items()}) for number, row in rows
+        (f"{origin} row {number}", {names.get(name, name): cell for name, cell in row.items()})
+        for number, row in rows
     )
     good, value, rejects = _sorted_out(_read(named, value), value, known, duplicates)
     raw = {f"{origin} row {number}": row for number, row in rows}
-    found = [Reject("recorded_votes", f"import {origin}", r.row_id, r.reason, raw[str(r.row_id)]) for r in rejects]
+    found = [
+        Reject("recorded_votes", f"import {origin}", r.row_id, r.reason, raw[str(r.row_id)])
+        for r in rejects
+    ]
     return good, value, found
 
 
@@ -101,7 +124,13 @@ def _sorted_out(
 ) -> tuple[pl.DataFrame, Value, list[Reject]]:
     faulty = _faulty(rows, value, known).to_dicts()
     rejects = [
-        Reject("pair_votes", "read votes", row.pop("row_id") or row["pair_id"], str(row.pop("reason")), row)
+        Reject(
+            "pair_votes",
+            "read votes",
+            row.pop("row_id") or row["pair_id"],
+            str(row.pop("reason")),
+            row,
+        )
         for row in faulty
     ]
     good = _faulty(rows, value, known, keep=True).drop("reason", "said")
@@ -115,11 +144,19 @@ def _renamed(columns: Sequence[str]) -> dict[str, str]:
 
 
 def _value_column(columns: Sequence[str]) -> Value:
-    found = [name for name in VALUES if name in columns or (name == "margin" and set(SIDES) <= set(columns))]
+    found = [
+        name
+        for name in VALUES
+        if name in columns or (name == "margin" and set(SIDES) <= set(columns))
+    ]
     if "pair_id" not in columns:
-        raise OrchardError(f"votes: column 'pair_id' is missing: found {', '.join(columns) or 'no columns'}")
+        raise OrchardError(
+            f"votes: column 'pair_id' is missing: found {', '.join(columns) or 'no columns'}"
+        )
     if len(found) != 1:
-        raise OrchardError(f"votes: exactly one of the columns {', '.join(VALUES)} is needed: found {found or 'none'}")
+        raise OrchardError(
+            f"votes: exactly one of the columns {', '.join(VALUES)} is needed: found {found or 'none'}"
+        )
     return found[0]
 
 
@@ -156,7 +193,10 @@ def _read(rows: Iterable[tuple[str | None, cells.Row]], value: str) -> pl.DataFr
 def _read_vote(row_id: str | None, row: cells.Row, value: str) -> cells.Row:
     """A vote, or why it is none."""
     shown = {"pair_id": row.get("pair_id"), "said": row.get(value)}
-    vote = {name: None if cells.plain(cell) is None else cells.printable(cell) for name, cell in shown.items()}
+    vote = {
+        name: None if cells.plain(cell) is None else cells.printable(cell)
+        for name, cell in shown.items()
+    }
     vote["row_id"] = row_id
     try:
         return {**vote, **cells.attempt(_vote, row, value)}
@@ -166,7 +206,9 @@ def _read_vote(row_id: str | None, row: cells.Row, value: str) -> cells.Row:
 
 def _vote(row: cells.Row, value: str) -> cells.Row:
     cells.check_row(row)
-    pair_id, voter_id, order = (cells.identifier(row.get(name), name) for name in ("pair_id", "voter_id", "order"))
+    pair_id, voter_id, order = (
+        cells.identifier(row.get(name), name) for name in ("pair_id", "voter_id", "order")
+    )
     named = {"pair_id": pair_id, "voter_id": voter_id or UNKNOWN, "order": order or ""}
     if value == "margin" and "margin" not in row:
         scores = [cells.number(row.get(name), name) for name in SIDES]
@@ -177,7 +219,9 @@ def _vote(row: cells.Row, value: str) -> cells.Row:
     return {**named, "value": cells.number(row.get(value), value)}
 
 
-def _faulty(rows: pl.DataFrame, value: str, known: Collection[str] | None, *, keep: bool = False) -> pl.DataFrame:
+def _faulty(
+    rows: pl.DataFrame, value: str, known: Collection[str] | None, *, keep: bool = False
+) -> pl.DataFrame:
     """Rows that are no votes, with the reason; or, with `keep`, the others."""
     number = pl.col("value")
     allowed = number.is_in([0.0, 1.0]) if value == "label" else number.is_between(0, 1)
@@ -203,7 +247,13 @@ def _faulty(rows: pl.DataFrame, value: str, known: Collection[str] | None, *, ke
 
 def _refuse_duplicates(votes: pl.DataFrame, duplicates: Duplicates) -> None:
     keys = ["pair_id", "voter_id", "order"]
-    again = votes.filter(pl.col("voter_id") != UNKNOWN).group_by(keys).len().filter(pl.col("len") > 1).sort(keys)
+    again = (
+        votes.filter(pl.col("voter_id") != UNKNOWN)
+        .group_by(keys)
+        .len()
+        .filter(pl.col("len") > 1)
+        .sort(keys)
+    )
     if duplicates == "error" and again.height:
         pair, voter, _, n = again.row(0)
         raise OrchardError(

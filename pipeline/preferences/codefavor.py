@@ -1,11 +1,14 @@
-"""CodeFavor's variants: from commits, a critic, all sources, and those that execution decides; each with two controls.
+"""CodeFavor's variants: from commits, a critic, all sources, and those that execution decides.
 
-In all of them the direction of a pair with tests is what execution says, whatever the critic said; where both versions
-fail, or pass alike, there is no pair. A pair without tests goes as the critic says; `codefavor_tests` has none of them.
-`..._shuffled` exchanges half of the labels. `..._length` knows nothing but the length: its chosen side is the longer
-one, or the shorter one, whichever is more often the better in the same pairs: what a variant gains over it is not
-length. `codefavor_judge` holds every pair in both orders as a question for a judge, answered by a letter; its control
-by length goes by the codes' lengths.
+Each with two controls.
+
+In all of them the direction of a pair with tests is what execution says, whatever the critic said;
+where both versions fail, or pass alike, there is no pair. A pair without tests goes as the critic
+says; `codefavor_tests` has none of them. `..._shuffled` exchanges half of the labels. `..._length`
+knows nothing but the length: its chosen side is the longer one, or the shorter one, whichever is
+more often the better in the same pairs: what a variant gains over it is not length.
+`codefavor_judge` holds every pair in both orders as a question for a judge, answered by a letter;
+its control by length goes by the codes' lengths.
 """
 
 from collections.abc import Callable
@@ -41,7 +44,9 @@ def _by_length(source: Build) -> Build:
 
 
 def by_length(pairs: pl.DataFrame) -> pl.DataFrame:
-    """The pairs relabelled by length alone: the longer side is chosen where it is the better one more often than not.
+    """The pairs relabelled by length alone.
+
+    The longer side is chosen where it is the better one more often than not.
 
     Equally long sides have no label by length and are left out; strength and margin are unknown.
     """
@@ -61,9 +66,12 @@ def by_length(pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def questions(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Every pair with a criterion twice, in both orders: which code is better, A or B? So no seat has an advantage.
+    """Every pair with a criterion twice, in both orders.
 
-    The right letter is the pair's direction: what execution says where there are tests, else what the critic says.
+    Which code is better, A or B? So no seat has an advantage.
+
+    The right letter is the pair's direction: what execution says where there are tests, else what
+    the critic says.
     """
     rows = [
         {

@@ -1,4 +1,6 @@
-"""Rows that a profile's own query gives, completed to rows of `preferences`, or refused in one line."""
+"""Rows that a profile's own query gives, completed to rows of `preferences`, or refused in one
+line.
+"""
 
 import polars as pl
 
@@ -22,8 +24,8 @@ def completed(own: UserVariant, rows: pl.DataFrame, lake: Reader) -> pl.DataFram
     """A query's rows with the columns that it left out; the split is always that of the prompt.
 
     Raises:
-        OrchardError: missing or unknown columns, values of another type, no rows, a row twice, an unknown prompt, or a
-            test prompt.
+        OrchardError: missing or unknown columns, values of another type, no rows, a row twice, an
+            unknown prompt, or a test prompt.
     """
     right_columns(own, rows.columns)
     if rows.is_empty():

@@ -17,8 +17,9 @@ from pipeline.store.reader import Reader
 def osp(lake: Reader, settings: Settings) -> pl.DataFrame:
     """Judged pairs of sampled responses with their strength.
 
-    OSP's ranked pairing as we read its abstract: every response against one baseline, a strength and not only a winner.
-    Which ranks make pairs is `judge.ranks`. The strength goes to the loss as a soft label.
+    OSP's ranked pairing as we read its abstract: every response against one baseline, a strength
+    and not only a winner. Which ranks make pairs is `judge.ranks`. The strength goes to the loss as
+    a soft label.
     """
     responses = lake.read("responses")
     votes = lake.read("votes").filter(pl.col("first_id").is_in(responses["response_id"].implode()))
@@ -43,7 +44,10 @@ def osp(lake: Reader, settings: Settings) -> pl.DataFrame:
 
 
 def strengths_permuted(source: Build) -> Build:
-    """A control of what strengths add: sides stay, strengths move between the pairs of a split, by hash."""
+    """A control of what strengths add.
+
+    Sides stay, strengths move between the pairs of a split, by hash.
+    """
 
     def build(lake: Reader, settings: Settings) -> pl.DataFrame:
         pairs = source(lake, settings)
@@ -65,7 +69,10 @@ def strengths_permuted(source: Build) -> Build:
 
 
 def explained(source: str, *, permuted: bool) -> Build:
-    """Pairs of the variant `source` that have a rationale; `permuted`: with that of another pair."""
+    """Pairs of the variant `source` that have a rationale.
+
+    `permuted`: with that of another pair.
+    """
 
     def build(lake: Reader, settings: Settings) -> pl.DataFrame:
         kind = settings.judge.rationales.kind
@@ -82,7 +89,10 @@ def explained(source: str, *, permuted: bool) -> Build:
 def _calibration(
     lake: Reader, settings: Settings, votes: pl.DataFrame
 ) -> strength.Calibration | None:
-    """The map of the settings, fitted on training prompts' verified pairs; null where it is off or there are none."""
+    """The map of the settings, fitted on training prompts' verified pairs.
+
+    Null where it is off or there are none.
+    """
     kind = settings.judge.calibration
     if kind == "none":
         return None
@@ -119,7 +129,10 @@ register(
 
 
 def _register_explained(name: str, source: str) -> None:
-    """The pairs of a variant with reasons for their labels; the control has those of other pairs."""
+    """The pairs of a variant with reasons for their labels.
+
+    The control has those of other pairs.
+    """
 
     def reads(permuted: str) -> Reads:
         rationales = Rows("rationales", "permuted", permuted)

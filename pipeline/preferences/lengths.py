@@ -7,8 +7,12 @@ from pipeline.engine.rendering import Renderer
 from pipeline.preferences.sampled import learned_ids, learned_thought
 
 
-def with_tokens(pairs: pl.DataFrame, renderer: Renderer, thoughts: LearnedThoughts = "learned") -> pl.DataFrame:
-    """Fills chosen_tokens and rejected_tokens: each text's own tokens, its end-of-turn token included.
+def with_tokens(
+    pairs: pl.DataFrame, renderer: Renderer, thoughts: LearnedThoughts = "learned"
+) -> pl.DataFrame:
+    """Fills chosen_tokens and rejected_tokens.
+
+    Each text's own tokens, its end-of-turn token included.
 
     A thought counts where it is learned with its text.
     """
@@ -22,9 +26,15 @@ def with_tokens(pairs: pl.DataFrame, renderer: Renderer, thoughts: LearnedThough
     )
 
 
-def _tokens(row: dict[str, object], side: str, renderer: Renderer, thoughts: LearnedThoughts) -> int:
+def _tokens(
+    row: dict[str, object], side: str, renderer: Renderer, thoughts: LearnedThoughts
+) -> int:
     own = row["rejected_prefix"] if side == "rejected" else None
     prefix = row["prefix"] if own is None else own
     thought = learned_thought(row[f"{side}_thought"], thoughts, prefix)  # type: ignore[arg-type]
     sampled = learned_ids(row, f"{side}_", thoughts)
-    return len(renderer.chat.said_ids(thought + str(row[side]), ends=bool(row[f"{side}_ends"]), sampled=sampled))
+    return len(
+        renderer.chat.said_ids(
+            thought + str(row[side]), ends=bool(row[f"{side}_ends"]), sampled=sampled
+        )
+    )

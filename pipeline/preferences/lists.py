@@ -1,9 +1,10 @@
 """Ranked lists of whole paths, for losses that learn from a list (TPO, ICLR 2025).
 
-From TPO's released code, as facts: five responses to a list, each with its steps and a score. Our choices, where that
-code has a fault or says nothing: the score is the path's value in the tree and not a judge's number (of a tree that was
-voted on, its place by the votes: pipeline/trees/ballots.py); equal values share a rank and are never ordered; the same
-text counts once; restarted step numbers are put right.
+From TPO's released code, as facts: five responses to a list, each with its steps and a score. Our
+choices, where that code has a fault or says nothing: the score is the path's value in the tree and
+not a judge's number (of a tree that was voted on, its place by the votes:
+pipeline/trees/ballots.py); equal values share a rank and are never ordered; the same text counts
+once; restarted step numbers are put right.
 """
 
 import re
@@ -42,7 +43,8 @@ def ranked_lists(
     Args:
         nodes: rows of `tree_nodes`.
         prompts: rows of `prompts`, those of the trees among them.
-        size: items in a list at most: the best, the worst, and those between that spread the values best.
+        size: items in a list at most: the best, the worst, and those between that spread the values
+            best.
         embed: gives step vectors; null: items without rewards.
 
     Returns:
@@ -86,7 +88,10 @@ def named(lists: pl.DataFrame, variant: str) -> pl.DataFrame:
 
 
 def items_of(found: Sequence[Path]) -> list[Item]:
-    """Valued paths as items, the best first, equal ones by id; of equal texts the one that ends, then the best."""
+    """Valued paths as items, the best first, equal ones by id.
+
+    Of equal texts the one that ends, then the best.
+    """
     items: dict[str, Item] = {}
     valued = [path for path in found if path.value is not None]
     for path in sorted(
@@ -103,7 +108,10 @@ def ranked(items: Sequence[Item]) -> list[Item]:
 
 
 def chosen_items(items: Sequence[Item], size: int) -> list[Item]:
-    """At most `size` items: the best, the worst, then always the one whose value is farthest from all chosen ones."""
+    """At most `size` items.
+
+    The best, the worst, then always the one whose value is farthest from all chosen ones.
+    """
     if len(items) <= size:
         return list(items)
     chosen = {0, len(items) - 1}
@@ -116,7 +124,10 @@ def chosen_items(items: Sequence[Item], size: int) -> list[Item]:
 
 
 def shuffle(lists: pl.DataFrame) -> pl.DataFrame:
-    """The control: in each list the values stay where they are, and the items change places by hash."""
+    """The control.
+
+    In each list the values stay where they are, and the items change places by hash.
+    """
 
     def mixed(row: Row) -> list[Item]:
         items = row["items"]
@@ -136,10 +147,12 @@ def shuffle(lists: pl.DataFrame) -> pl.DataFrame:
 
 
 def renumbered(steps: Sequence[str]) -> list[str]:
-    """Steps whose 'Step n:' labels rise: one that does not follows the last label, and those above it stay.
+    """Steps whose 'Step n:' labels rise.
 
-    A model may start again at 1 after a branch. A label begins a line, of which a step may have several, and has a
-    colon or a full stop after its number: 'step 1 above' is none.
+    One that does not follows the last label, and those above it stay.
+
+    A model may start again at 1 after a branch. A label begins a line, of which a step may have
+    several, and has a colon or a full stop after its number: 'step 1 above' is none.
     """
     last = -1
 
@@ -177,7 +190,10 @@ def _thoughts(items: Sequence[Item], tree: pl.DataFrame) -> list[Row] | None:
 
 
 def _with_rewards(items: list[Item], messages: Sequence[Turn], embed: Embed) -> list[Item]:
-    """Items with TPO's adaptive step rewards; the reference path is the list's best item: our choice."""
+    """Items with TPO's adaptive step rewards.
+
+    The reference path is the list's best item: our choice.
+    """
     vectors = embed(messages, [[step["text"] for step in item["steps"]] for item in items])
     given = [step_rewards(own, vectors[0]) for own in vectors]
     return [

@@ -1,18 +1,24 @@
-"""MAPL's variants: prompts compared for one response (intra-sample), and pairs of such comparisons (inter-sample).
+"""MAPL's variants.
 
-Intra-sample rows hold two prompts and one response: chosen and rejected are the same text, and `rejected_messages` are
-the turns of the worse prompt. The loss 'sigmoid' on both log-ratios is the response-conditioned Bradley-Terry model in
-its DPO form (arXiv 2502.00814, second-hand). The partition terms of the two prompts do not cancel; the form drops them.
+Prompts compared for one response (intra-sample), and pairs of such comparisons (inter-sample).
 
-Inter-sample rows hold two prompts and two responses. For the prompt x, its instructed form x', a response a that
-fulfils what was added and b that violates it, the term is our hypothesis (the paper's is not readable):
+Intra-sample rows hold two prompts and one response: chosen and rejected are the same text, and
+`rejected_messages` are the turns of the worse prompt. The loss 'sigmoid' on both log-ratios is the
+response-conditioned Bradley-Terry model in its DPO form (arXiv 2502.00814, second-hand). The
+partition terms of the two prompts do not cancel; the form drops them.
+
+Inter-sample rows hold two prompts and two responses. For the prompt x, its instructed form x', a
+response a that fulfils what was added and b that violates it, the term is our hypothesis (the
+paper's is not readable):
 
     L = -log sigma( [r(x', a) - r(x', b)] - [r(x, a) - r(x, b)] )
 
-One row is one term: (x', a) is its chosen side and (x, b) its rejected one, and the loss 'prompt_contrast' reads both
-texts under both prompts. In one of the two directions a is the original pair's better response, in the other its worse.
+One row is one term: (x', a) is its chosen side and (x, b) its rejected one, and the loss
+'prompt_contrast' reads both texts under both prompts. In one of the two directions a is the
+original pair's better response, in the other its worse.
 
-Two controls each: `..._shuffled` exchanges the prompts of half of the rows; `..._length` knows nothing but lengths.
+Two controls each: `..._shuffled` exchanges the prompts of half of the rows; `..._length` knows
+nothing but lengths.
 """
 
 from dataclasses import replace
@@ -37,7 +43,10 @@ def from_file(name: str) -> Build:
 
 
 def shuffled(source: Build) -> Build:
-    """The control: of half of each split's rows, by hash, the better and the worse prompt are exchanged."""
+    """The control.
+
+    Of half of each split's rows, by hash, the better and the worse prompt are exchanged.
+    """
 
     def build(lake: Reader, settings: Settings) -> pl.DataFrame:
         return exchange_half(source(lake, settings))
@@ -61,13 +70,16 @@ def exchange_half(pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def length_only(pairs: pl.DataFrame, better: pl.Expr, worse: pl.Expr) -> pl.DataFrame:
-    """The rows relabelled by length alone: the longer text marks the better side where it does so more often than not.
+    """The rows relabelled by length alone.
 
-    Where both texts are equally long, length has no say and half of these rows are exchanged, by hash: so the control
-    has every row of its source. The margin is unknown. Our choice.
+    The longer text marks the better side where it does so more often than not.
+
+    Where both texts are equally long, length has no say and half of these rows are exchanged, by
+    hash: so the control has every row of its source. The margin is unknown. Our choice.
 
     Args:
-        better, worse: of a row, the texts that stand for its better and its worse side; length is in characters.
+        better, worse: of a row, the texts that stand for its better and its worse side; length is
+            in characters.
     """
     more = better.str.len_chars().cast(pl.Int64) - worse.str.len_chars().cast(pl.Int64)
     marked = pairs.select("split", more=more, units=_units(pairs, "mapl length"))
@@ -85,13 +97,19 @@ def _units(pairs: pl.DataFrame, name: str) -> pl.Series:
 
 
 def _first_half(order: str) -> pl.Expr:
-    """True for the rows of each split whose values are smallest; rows of equal texts go together, nulls nowhere."""
+    """True for the rows of each split whose values are smallest.
+
+    Rows of equal texts go together, nulls nowhere.
+    """
     column = pl.col(order)
     return column.rank("dense").over("split") <= column.drop_nulls().n_unique().over("split") // 2
 
 
 def _exchanged(pairs: pl.DataFrame, flipped: pl.Series) -> pl.DataFrame:
-    """The better and the worse prompt exchanged where `flipped`: it turns the sign of both losses."""
+    """The better and the worse prompt exchanged where `flipped`.
+
+    It turns the sign of both losses.
+    """
     marked = pairs.with_columns(flipped=flipped)
     swap = [
         pl.when("flipped").then(other).otherwise(side).alias(side)
@@ -101,7 +119,8 @@ def _exchanged(pairs: pl.DataFrame, flipped: pl.Series) -> pl.DataFrame:
     return marked.with_columns(*swap, sign)
 
 
-# What a policy could go by without reading: the prompt's length (one response, two prompts), or the response's.
+# What a policy could go by without reading: the prompt's length (one response, two prompts), or the
+# response's.
 _PROMPTS = (
     pl.col("messages").list.last().struct.field("content"),
     pl.col("rejected_messages").list.last().struct.field("content"),

@@ -1,4 +1,7 @@
-"""Variants whose pairs are conditioned on a principle (RLBFF): better by this principle, and perhaps not by another."""
+"""Variants whose pairs are conditioned on a principle (RLBFF).
+
+Better by this principle, and perhaps not by another.
+"""
 
 from collections import Counter
 from typing import Any
@@ -16,10 +19,11 @@ Row = dict[str, Any]
 
 
 def found(lake: Reader, settings: Settings) -> pl.DataFrame:
-    """Pairs of which one satisfies a principle and the other does not, with the column `principle`: not yet in words.
+    """Pairs of which one satisfies a principle and the other does not, with the column `principle`:
+    not yet in words.
 
-    The pairing (same prompt and principle, one satisfied, one not) is our inference: the paper trains a reward model on
-    single responses.
+    The pairing (same prompt and principle, one satisfied, one not) is our inference: the paper
+    trains a reward model on single responses.
     """
     return lake.query_file("pairs_principles", per_prompt=settings.preferences.max_pairs_per_prompt)
 
@@ -31,7 +35,9 @@ def conditioned(lake: Reader, settings: Settings) -> pl.DataFrame:
 
 
 def permuted(lake: Reader, settings: Settings) -> pl.DataFrame:
-    """The control of what the principle adds: the same pairs, each under the principle of another pair of its split.
+    """The control of what the principle adds.
+
+    The same pairs, each under the principle of another pair of its split.
 
     A pair for which all others have the same principle is left out.
     """
@@ -43,7 +49,10 @@ def permuted(lake: Reader, settings: Settings) -> pl.DataFrame:
 
 
 def _moved(rows: list[Row]) -> list[Row]:
-    """Principles exchanged: rows sorted by principle and turned by the largest group, so that few meet their own."""
+    """Principles exchanged.
+
+    Rows sorted by principle and turned by the largest group, so that few meet their own.
+    """
     order = sorted(
         rows,
         key=lambda row: (

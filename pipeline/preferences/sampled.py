@@ -50,10 +50,16 @@ def with_sampled(pairs: pl.DataFrame, lake: Reader, tables: Collection[str]) -> 
     for side in ("chosen", "rejected"):
         rows = pairs.select(f"{side}_id", side).rows()
         found = [(known.get(key), text) for key, text in rows]
-        columns[f"{side}_thought"] = [one.thought if one and one.text in text else None for one, text in found]
-        columns[f"{side}_token_ids"] = [one.token_ids if one and one.text == text else None for one, text in found]
+        columns[f"{side}_thought"] = [
+            one.thought if one and one.text in text else None for one, text in found
+        ]
+        columns[f"{side}_token_ids"] = [
+            one.token_ids if one and one.text == text else None for one, text in found
+        ]
     schema = declared.empty("preferences").schema
-    return pairs.with_columns(pl.Series(name, values, dtype=schema[name]) for name, values in columns.items())
+    return pairs.with_columns(
+        pl.Series(name, values, dtype=schema[name]) for name, values in columns.items()
+    )
 
 
 def sampled_by_id(lake: Reader, tables: Collection[str]) -> dict[str, Sampled]:

@@ -1,8 +1,9 @@
 """Variants made from trees, each with its control.
 
-Best against worst and all ordered pairs read TPO's ranked lists; `tpo` gives a list loss the lists themselves (table
-preference_lists), and any other loss their ordered pairs. Curriculum: Curry-DPO (arXiv 2403.07230; algorithm
-second-hand). Clusters: CHASE-SQL (arXiv 2410.01943). Regret: arXiv 2206.02231; its form for trees is our choice.
+Best against worst and all ordered pairs read TPO's ranked lists; `tpo` gives a list loss the lists
+themselves (table preference_lists), and any other loss their ordered pairs. Curriculum: Curry-DPO
+(arXiv 2403.07230; algorithm second-hand). Clusters: CHASE-SQL (arXiv 2410.01943). Regret: arXiv
+2206.02231; its form for trees is our choice.
 """
 
 from dataclasses import replace
@@ -47,7 +48,9 @@ def best_worst(lists: str) -> Build:
 
 
 def curriculum(lake: Reader, settings: Settings) -> pl.DataFrame:
-    """The best sibling against each worse one, in three stages from the widest gap (easy) to the narrowest (hard)."""
+    """The best sibling against each worse one, in three stages from the widest gap (easy) to the
+    narrowest (hard).
+    """
     return lake.query_file("pairs_curriculum", method="best_first")
 
 
@@ -57,7 +60,10 @@ def reversed_stages(source: Build) -> Build:
 
 
 def shuffled_stages(source: Build) -> Build:
-    """Control of a curriculum: the same pairs and as many in each stage, but which is in which goes by hash."""
+    """Control of a curriculum.
+
+    The same pairs and as many in each stage, but which is in which goes by hash.
+    """
 
     def build(lake: Reader, settings: Settings) -> pl.DataFrame:
         pairs = source(lake, settings)
@@ -71,7 +77,9 @@ def shuffled_stages(source: Build) -> Build:
 
 
 def clusters(lake: Reader, settings: Settings) -> pl.DataFrame:
-    """A right whole response of a tree against one response of each wrong answer, the commonest first."""
+    """A right whole response of a tree against one response of each wrong answer, the commonest
+    first.
+    """
     return lake.query_file(
         "pairs_clusters", method="best_first", per_prompt=settings.preferences.max_pairs_per_prompt
     )

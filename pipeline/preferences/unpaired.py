@@ -1,7 +1,9 @@
-"""Texts that are good or bad on their own, from the verifier's passes and fails (BCO), and their control.
+"""Texts that are good or bad on their own, from the verifier's passes and fails (BCO), and their
+control.
 
-Binary Classifier Optimisation: Jung et al. 2024, arXiv 2404.04656; second-hand. Its density-ratio weights answer for
-prompts that are easier for good texts than for bad ones; here the ratio comes from counts (sql/unpaired_verified.sql).
+Binary Classifier Optimisation: Jung et al. 2024, arXiv 2404.04656; second-hand. Its density-ratio
+weights answer for prompts that are easier for good texts than for bad ones; here the ratio comes
+from counts (sql/unpaired_verified.sql).
 """
 
 import polars as pl
@@ -15,7 +17,10 @@ from pipeline.store.reader import Reader
 
 
 def texts(lake: Reader, variant: str) -> pl.DataFrame:
-    """The rows of `unpaired` of one variant; the control's labels change places between the texts of a split."""
+    """The rows of `unpaired` of one variant.
+
+    The control's labels change places between the texts of a split.
+    """
     rows = lake.query_file("unpaired_verified")
     if VARIANTS.find(variant).control_of is not None:
         order = pl.Series(
@@ -32,12 +37,16 @@ def texts(lake: Reader, variant: str) -> pl.DataFrame:
     found = [known.get(key) for key in rows["response_id"]]
     named = rows.with_columns(
         pl.Series("thought", [one.thought if one else None for one in found], dtype=pl.String),
-        pl.Series("token_ids", [one.token_ids if one else None for one in found], dtype=pl.List(pl.Int64)),
+        pl.Series(
+            "token_ids", [one.token_ids if one else None for one in found], dtype=pl.List(pl.Int64)
+        ),
         unpaired_id=ids,
         variant=pl.lit(variant),
         method=pl.lit("verified responses"),
     )
-    return named.select(pl.col(name).cast(kind) for name, kind in tables.empty("unpaired").schema.items())
+    return named.select(
+        pl.col(name).cast(kind) for name, kind in tables.empty("unpaired").schema.items()
+    )
 
 
 BCO = Variant("bco", "response", "verified responses", READS, outcome, "bco", rows="unpaired")

@@ -1,4 +1,7 @@
-"""Variants made from another variant's pairs and what voters say about them; each with a control of permuted votes."""
+"""Variants made from another variant's pairs and what voters say about them.
+
+Each with a control of permuted votes.
+"""
 
 import numpy as np
 import polars as pl
@@ -36,7 +39,10 @@ def source_of(settings: Settings) -> str:
 
 
 def voted_on(lake: Reader, settings: Settings) -> pl.DataFrame:
-    """The pairs that voters see: the source's, with the flips on purpose that the profile asks for."""
+    """The pairs that voters see.
+
+    The source's, with the flips on purpose that the profile asks for.
+    """
     return inject(pairs_of(lake, source_of(settings)), settings.noise.inject)
 
 
@@ -61,15 +67,19 @@ def apply(
     *,
     control: bool = False,
 ) -> pl.DataFrame:
-    """Treated training pairs, and the others as they are: a held-out label is no treatment's to change.
+    """Treated training pairs, and the others as they are.
 
-    `noise_score` is that of the label that the row now has (for rdpo, whose loss needs a rate that does not know the
-    pair's vote: the flip rate of the label's source); `margin` is the mean margin of the voters for it. Nothing
-    is overwritten: the source variant keeps its rows, and `flipped` says which sides were exchanged.
+    A held-out label is no treatment's to change.
+
+    `noise_score` is that of the label that the row now has (for rdpo, whose loss needs a rate that
+    does not know the pair's vote: the flip rate of the label's source); `margin` is the mean margin
+    of the voters for it. Nothing is overwritten: the source variant keeps its rows, and `flipped`
+    says which sides were exchanged.
 
     Args:
         pairs: chosen_id, rejected_id, split and the other columns of the source.
-        strength: rows of `pair_strengths`; a pair without one keeps its label, and has no noise score.
+        strength: rows of `pair_strengths`; a pair without one keeps its label, and has no noise
+            score.
     """
     keys = ["chosen_id", "rejected_id"]
     voted = strength.select(
@@ -106,7 +116,10 @@ def apply(
 
 
 def _lean() -> pl.Expr:
-    """The voters' mean margin; without margins the log-odds that the label is right, whose sign says the same."""
+    """The voters' mean margin.
+
+    Without margins the log-odds that the label is right, whose sign says the same.
+    """
     noise = pl.col("noise_score").clip(1e-3, 1 - 1e-3)
     return pl.coalesce("mean", ((1 - noise) / noise).log())
 
@@ -118,7 +131,10 @@ def _flipped(pairs: pl.DataFrame) -> pl.Expr:
 def _columns(
     rows: pl.DataFrame, mean: Floats, score: Floats, treated: Treated, *, soft: bool
 ) -> pl.DataFrame:
-    """The rows with what was decided about them; with `soft`, their strength is the label that the loss learns."""
+    """The rows with what was decided about them.
+
+    With `soft`, their strength is the label that the loss learns.
+    """
     turned = exchange(rows, pl.Series(treated.flip))
     score = np.where(treated.flip, 1 - score, score)
     trusted = pl.when(pl.Series(treated.flip)).then(1 - pl.col("noise_score")).otherwise("strength")

@@ -22,14 +22,19 @@ _ENDINGS = ".jsonl, .ndjson, .json, one of these with .gz, .parquet or .csv"
 
 @pool_source("file")
 def records(pool: PoolSettings) -> Iterator[Record]:
-    """One record per row. Rows count from 1: a JSONL file's lines, and a table's rows without its header.
+    """One record per row.
+
+    Rows count from 1: a JSONL file's lines, and a table's rows without its header.
 
     Raises:
-        OrchardError: no such file, an unknown ending, a file that is not what its name says, or a missing column.
+        OrchardError: no such file, an unknown ending, a file that is not what its name says, or a
+            missing column.
     """
     path = Path(location(pool, "a JSONL, Parquet or CSV file")).expanduser()
     if not path.is_file():
-        raise OrchardError(f"pool {pool.name!r}: no file {path} (looked for {path.resolve()}): mend the pool's path")
+        raise OrchardError(
+            f"pool {pool.name!r}: no file {path} (looked for {path.resolve()}): mend the pool's path"
+        )
     rows, columns = read(path)
     if not rows:
         raise OrchardError(f"pool {pool.name!r}: {path} has no rows")
@@ -38,7 +43,9 @@ def records(pool: PoolSettings) -> Iterator[Record]:
 
 
 def read(path: Path) -> tuple[list[Row], list[str]]:
-    """(number from 1, {column: value}) of every row, and all columns. A CSV file's values are texts.
+    """(number from 1, {column: value}) of every row, and all columns.
+
+    A CSV file's values are texts.
 
     Raises:
         OrchardError: no such file, an unknown ending, or a file that is not what its name says.
@@ -66,7 +73,9 @@ def _json(path: Path) -> tuple[list[Row], list[str]]:
         raise OrchardError(f"{path} is not a JSON file: {one_line(error)}") from error
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise OrchardError(f"{path} is not a JSON array of objects: convert it to JSONL")
-    return list(enumerate(found, start=1)), list(dict.fromkeys(column for row in found for column in row))
+    return list(enumerate(found, start=1)), list(
+        dict.fromkeys(column for row in found for column in row)
+    )
 
 
 def _jsonl(path: Path) -> tuple[list[Row], list[str]]:
@@ -84,7 +93,11 @@ def _jsonl(path: Path) -> tuple[list[Row], list[str]]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        data = gzip.decompress(path.read_bytes()) if path.name.lower().endswith(".gz") else path.read_bytes()
+        data = (
+            gzip.decompress(path.read_bytes())
+            if path.name.lower().endswith(".gz")
+            else path.read_bytes()
+        )
         return data.decode("utf-8-sig").split("\n")
     except (OSError, EOFError, UnicodeDecodeError) as error:
         kind = "JSON" if _kind(path) == "json" else "JSONL"
@@ -96,9 +109,15 @@ def _object(line: str) -> dict[str, Any]:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
-        return {BROKEN: f"is not JSON: {one_line(error)}: mend or remove that line", "line": line[:500]}
+        return {
+            BROKEN: f"is not JSON: {one_line(error)}: mend or remove that line",
+            "line": line[:500],
+        }
     if not isinstance(value, dict):
-        return {BROKEN: "is not a JSON object with columns: mend or remove that line", "line": line[:500]}
+        return {
+            BROKEN: "is not a JSON object with columns: mend or remove that line",
+            "line": line[:500],
+        }
     return value
 
 
@@ -109,10 +128,14 @@ def _table(path: Path) -> tuple[list[Row], list[str]]:
     try:
         if kind == "csv" and b"\0" in path.read_bytes():
             raise ValueError("it holds zero bytes")
-        frame = pl.read_parquet(path) if kind == "parquet" else pl.read_csv(path, infer_schema=False)
+        frame = (
+            pl.read_parquet(path) if kind == "parquet" else pl.read_csv(path, infer_schema=False)
+        )
         features = in_parquet(path) if kind == "parquet" else {}
     except (pl.exceptions.PolarsError, ValueError, OSError) as error:
         name = "Parquet" if kind == "parquet" else "CSV"
-        raise OrchardError(f"{path} is not a {name} file: {one_line(error)}: convert it, or mend its name") from error
+        raise OrchardError(
+            f"{path} is not a {name} file: {one_line(error)}: convert it, or mend its name"
+        ) from error
     rows = (with_names(row, features) for row in frame.iter_rows(named=True))
     return list(enumerate(rows, start=1)), frame.columns

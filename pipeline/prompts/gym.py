@@ -24,7 +24,9 @@ def origin(pool: PoolSettings, record: Record) -> str:
 
 @pool_source("reasoning_gym", verifier=verifier, has_tasks=True, origin=origin)
 def records(pool: PoolSettings) -> Iterator[Record]:
-    """One record per generated entry; metadata holds what the task's scorer needs: question, metadata and parameters.
+    """One record per generated entry.
+
+    Metadata holds what the task's scorer needs: question, metadata and parameters.
 
     Raises:
         OrchardError: unknown task, no size, or parameters that the task does not take.
@@ -32,7 +34,9 @@ def records(pool: PoolSettings) -> Iterator[Record]:
     _check(pool)
     where = f"pool {pool.name!r} row"
     for number, entry in enumerate(_entries(pool), start=1):
-        metadata = to_json({"question": entry["question"], "metadata": entry["metadata"], "params": pool.params})
+        metadata = to_json(
+            {"question": entry["question"], "metadata": entry["metadata"], "params": pool.params}
+        )
         flaw = None
         if entry["answer"] is None and pool.verifier != "none":
             flaw = f"task {pool.task!r} gives no reference answer"
@@ -42,10 +46,16 @@ def records(pool: PoolSettings) -> Iterator[Record]:
 def _check(pool: PoolSettings) -> None:
     if pool.task not in tasks():
         near = get_close_matches(pool.task, tasks(), n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "reasoning_gym.factory.DATASETS lists them"
+        hint = (
+            f"did you mean {' or '.join(near)}?"
+            if near
+            else "reasoning_gym.factory.DATASETS lists them"
+        )
         raise OrchardError(f"pool {pool.name!r}: unknown reasoning-gym task {pool.task!r}: {hint}")
     if pool.size is None:
-        raise OrchardError(f"pool {pool.name!r}: a reasoning_gym pool needs a size: set size to the number of prompts")
+        raise OrchardError(
+            f"pool {pool.name!r}: a reasoning_gym pool needs a size: set size to the number of prompts"
+        )
     for name in sorted({"size", "seed"} & set(pool.params)):
         raise OrchardError(f"pool {pool.name!r}: params.{name}: set {name} of the pool itself")
 
@@ -54,11 +64,19 @@ def _entries(pool: PoolSettings) -> list[dict[str, Any]]:
     import reasoning_gym
     from reasoning_gym.factory import DATASETS
 
-    known = [field.name for field in dataclasses.fields(DATASETS[pool.task][1]) if field.name not in ("size", "seed")]
+    known = [
+        field.name
+        for field in dataclasses.fields(DATASETS[pool.task][1])
+        if field.name not in ("size", "seed")
+    ]
     takes = f"{pool.task} takes {', '.join(known) or 'none'}"
     if unknown := sorted(set(pool.params) - set(known)):
         raise OrchardError(f"pool {pool.name!r}: unknown params {', '.join(unknown)}: {takes}")
     try:
-        return list(reasoning_gym.create_dataset(pool.task, size=pool.size, seed=pool.seed, **pool.params))
+        return list(
+            reasoning_gym.create_dataset(pool.task, size=pool.size, seed=pool.seed, **pool.params)
+        )
     except Exception as error:  # the library checks by assert, and late
-        raise OrchardError(f"pool {pool.name!r}: params do not work: {one_line(error)}; {takes}") from error
+        raise OrchardError(
+            f"pool {pool.name!r}: params do not work: {one_line(error)}; {takes}"
+        ) from error

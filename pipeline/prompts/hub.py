@@ -1,4 +1,7 @@
-"""Pools that the `datasets` library reads: a hub id, a saved data set, or a folder of data files."""
+"""Pools that the `datasets` library reads.
+
+A hub id, a saved data set, or a folder of data files.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,13 +55,21 @@ def _load(pool: PoolSettings, path: str) -> Any:
     try:
         if any((folder / name).is_file() for name in _SAVED):
             return _split(pool, datasets.load_from_disk(str(folder)))
-        return datasets.load_dataset(str(folder) if folder.is_dir() else path, pool.config, split=pool.split)
+        return datasets.load_dataset(
+            str(folder) if folder.is_dir() else path, pool.config, split=pool.split
+        )
     except OrchardError:
         raise
     except Exception as error:  # the hub's and every format's own errors
-        hint = "check the path, config and split" if folder.exists() else "check the id, config, split and the network"
+        hint = (
+            "check the path, config and split"
+            if folder.exists()
+            else "check the id, config, split and the network"
+        )
         hint = _misfit(folder) or hint
-        raise OrchardError(f"pool {pool.name!r}: cannot load {path!r}: {with_cause(error)}: {hint}") from error
+        raise OrchardError(
+            f"pool {pool.name!r}: cannot load {path!r}: {with_cause(error)}: {hint}"
+        ) from error
 
 
 def _split(pool: PoolSettings, data: Any) -> Any:
@@ -77,8 +88,12 @@ def _split(pool: PoolSettings, data: Any) -> Any:
         parts = asked.to_absolute({name: len(part) for name, part in data.items()})
     except (ValueError, AssertionError) as error:
         has = ", ".join(data)
-        raise OrchardError(f"pool {pool.name!r}: {pool.path} has no split {pool.split!r}; it has {has}") from error
-    found = [data[part.splitname].select(range(part.from_ or 0, _end(part, data))) for part in parts]
+        raise OrchardError(
+            f"pool {pool.name!r}: {pool.path} has no split {pool.split!r}; it has {has}"
+        ) from error
+    found = [
+        data[part.splitname].select(range(part.from_ or 0, _end(part, data))) for part in parts
+    ]
     return found[0] if len(found) == 1 else datasets.concatenate_datasets(found)
 
 
@@ -91,7 +106,11 @@ def _misfit(folder: Path) -> str | None:
 
     The library that loads them names neither file nor row.
     """
-    paths = sorted({path for ending in _READABLE for path in folder.glob(ending)}) if folder.is_dir() else []
+    paths = (
+        sorted({path for ending in _READABLE for path in folder.glob(ending)})
+        if folder.is_dir()
+        else []
+    )
     known: dict[str, tuple[str, str]] = {}  # column -> (kind, file)
     for path in paths:
         try:
@@ -113,4 +132,6 @@ def _check(row: dict[str, Any], where: str, known: dict[str, tuple[str, str]]) -
             continue
         kind, first = known.setdefault(column, (kind_of(value), where))
         if kind != kind_of(value):
-            raise BadRow(f"column {column!r} holds {kind} in {first} and {kind_of(value)} in {where}")
+            raise BadRow(
+                f"column {column!r} holds {kind} in {first} and {kind_of(value)} in {where}"
+            )

@@ -51,12 +51,18 @@ def origin_of(path: Path, known: Iterable[Row], name: str | None = None) -> Orig
         raise OrchardError(f"no file {path} (looked for {path.resolve()})")
     where, content = _printable(str(path.resolve())), _content(path)
     rows = list(known)
-    same = [row for row in rows if row["path"] == where] or [row for row in rows if row["content"] == content]
+    same = [row for row in rows if row["path"] == where] or [
+        row for row in rows if row["content"] == content
+    ]
     called = name or (same[0]["origin"] if same else path.name)
     _check_name(called, path)
-    other = next((row for row in rows if row["content"] == content and row["origin"] != called), None)
+    other = next(
+        (row for row in rows if row["content"] == content and row["origin"] != called), None
+    )
     if other is not None:
-        raise OrchardError(f"{path}: its rows are here already, imported as {other['origin']!r}: nothing to do")
+        raise OrchardError(
+            f"{path}: its rows are here already, imported as {other['origin']!r}: nothing to do"
+        )
     holder = next((row for row in rows if row["origin"] == called), None)
     if holder is not None and holder["path"] not in (None, where) and holder["content"] != content:
         raise OrchardError(
@@ -74,7 +80,9 @@ def _check_name(name: str, path: Path) -> None:
     try:
         name.encode()
     except UnicodeEncodeError as error:
-        raise OrchardError(f"{_printable(name)}: the file's name is no UTF-8: give it a name with --name") from error
+        raise OrchardError(
+            f"{_printable(name)}: the file's name is no UTF-8: give it a name with --name"
+        ) from error
     if not name.strip():
         raise OrchardError(f"{path}: --name is empty: give the file a name")
 
@@ -86,15 +94,28 @@ def _printable(name: str) -> str:
 
 def known_imports(lake: Lake, table: str) -> list[Row]:
     """Earlier imports into a table as rows for `origin_of`."""
-    kept = lake.read("imports").filter(pl.col("table") == table).select("origin", "path", "content").to_dicts()
+    kept = (
+        lake.read("imports")
+        .filter(pl.col("table") == table)
+        .select("origin", "path", "content")
+        .to_dicts()
+    )
     # Imports of before the table `imports` was kept have a name only.
-    older = set(lake.sql(f'SELECT DISTINCT origin FROM "{table}"')["origin"]) - {row["origin"] for row in kept}
+    older = set(lake.sql(f'SELECT DISTINCT origin FROM "{table}"')["origin"]) - {
+        row["origin"] for row in kept
+    }
     return [*kept, *({"origin": name, "path": None, "content": None} for name in sorted(older))]
 
 
 def remember(lake: Lake, table: str, origin: Origin, layout: str) -> None:
     """Keeps what an import came from, for the next one."""
-    row = {"table": table, "origin": origin.name, "path": origin.path, "content": origin.content, "layout": layout}
+    row = {
+        "table": table,
+        "origin": origin.name,
+        "path": origin.path,
+        "content": origin.content,
+        "layout": layout,
+    }
     frame = pl.DataFrame([row], schema=tables.empty("imports").schema)
     own = {"table": table, "origin": origin.name}
     lake.write("imports", frame, Commit(f"import {origin.name}"), partition=own)

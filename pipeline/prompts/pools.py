@@ -1,4 +1,7 @@
-"""From pools to the prompts table: templates, normalised answers, splits, and a reason for every row left out."""
+"""From pools to the prompts table.
+
+Templates, normalised answers, splits, and a reason for every row left out.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -31,10 +34,13 @@ class _Loaded:
 
 
 def load_pools(settings: Settings) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """All pools of the settings as rows of the tables prompts and rejects, in order; of equal prompts the first stays.
+    """All pools of the settings as rows of the tables prompts and rejects, in order.
+
+    Of equal prompts the first stays.
 
     Raises:
-        OrchardError: a pool that cannot be read, or without a usable row; splits that leave no train prompts.
+        OrchardError: a pool that cannot be read, or without a usable row; splits that leave no
+            train prompts.
     """
     if settings.splits.validation + settings.splits.test >= 1:
         raise OrchardError(
@@ -49,7 +55,10 @@ def load_pools(settings: Settings) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def split_of(messages: list[dict[str, str]], splits: SplitSettings) -> tables.Split:
-    """A prompt's split: by hash of its messages alone, so that it never moves when its pool grows or others join."""
+    """A prompt's split.
+
+    By hash of its messages alone, so that it never moves when its pool grows or others join.
+    """
     unit = unit_for("split", messages)
     if unit < splits.test:
         return "test"

@@ -51,7 +51,9 @@ def needed_columns(pool: PoolSettings) -> dict[str, str]:
     return {**wanted, **{name: name for name in (judge.needed_columns if judge else ())}}
 
 
-def from_rows(pool: PoolSettings, name: str, rows: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[Record]:
+def from_rows(
+    pool: PoolSettings, name: str, rows: Iterator[tuple[int, dict[str, Any]]]
+) -> Iterator[Record]:
     """Records of numbered rows with named columns."""
     read = _record_of_task if reads_whole_rows(pool) else _answered
     for number, row in rows:
@@ -83,8 +85,14 @@ def check_columns(pool: PoolSettings, name: str, present: list[str]) -> None:
     for setting, column in needed_columns(pool).items():
         if column not in present:
             has = ", ".join(present) or "none"
-            mend = f"the verifier {pool.verifier!r} reads it" if setting == column else f"set {setting}"
-            raise OrchardError(f"pool {pool.name!r}: {name} has no column {column!r}; it has {has}: {mend}")
+            mend = (
+                f"the verifier {pool.verifier!r} reads it"
+                if setting == column
+                else f"set {setting}"
+            )
+            raise OrchardError(
+                f"pool {pool.name!r}: {name} has no column {column!r}; it has {has}: {mend}"
+            )
 
 
 def location(pool: PoolSettings, what: str) -> str:

@@ -54,9 +54,13 @@ def check_template(pool: PoolSettings) -> None:
         content = _filled(pool, question)
     except (LookupError, ValueError, AttributeError, TypeError) as error:
         what = f"unknown field {error}" if isinstance(error, LookupError) else one_line(error)
-        raise OrchardError(f"pool {pool.name!r}: template: {what}: only {{question}} is filled in") from error
+        raise OrchardError(
+            f"pool {pool.name!r}: template: {what}: only {{question}} is filled in"
+        ) from error
     if question not in content:
-        raise OrchardError(f"pool {pool.name!r}: template has no {{question}}, so all prompts would be the same")
+        raise OrchardError(
+            f"pool {pool.name!r}: template has no {{question}}, so all prompts would be the same"
+        )
 
 
 def read_prompt(value: Any, name: str) -> Messages | None:
@@ -88,7 +92,9 @@ def read_turns(value: Any, name: str) -> Messages:
     whole = all(isinstance(turn, Mapping) and {"role", "content"} <= set(turn) for turn in turns)
     if not turns or not whole:
         raise BadRow(f"{name} is neither a text nor a list of turns with role and content")
-    return [_read_turn(turn, f"turn {number} of {name}") for number, turn in enumerate(turns, start=1)]
+    return [
+        _read_turn(turn, f"turn {number} of {name}") for number, turn in enumerate(turns, start=1)
+    ]
 
 
 def _read_turn(turn: Mapping[str, Any], where: str) -> dict[str, str]:
@@ -99,7 +105,11 @@ def _read_turn(turn: Mapping[str, Any], where: str) -> dict[str, str]:
     if more := [key for key in BESIDES_TEXT if not cells.is_blank(turn.get(key))]:
         raise BadRow(f"{where} has {', '.join(more)}: only turns of text are read")
     content = turn["content"]
-    found = _joined(content, where) if isinstance(content, list) else cells.text(content, f"the content of {where}")
+    found = (
+        _joined(content, where)
+        if isinstance(content, list)
+        else cells.text(content, f"the content of {where}")
+    )
     if found is None or (not found and role != "system"):
         raise BadRow(f"{where} has no content")
     return _turn(role, found)
@@ -109,7 +119,11 @@ def _joined(parts: list[Any], where: str) -> str:
     """The text of a content that is written as parts, all of type text."""
     texts = []
     for part in parts:
-        if not (isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)):
+        if not (
+            isinstance(part, Mapping)
+            and part.get("type") == "text"
+            and isinstance(part.get("text"), str)
+        ):
             kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
             raise BadRow(f"{where} has a part of type {str(kind)[:40]!r}: only text parts are read")
         texts.append(part["text"])

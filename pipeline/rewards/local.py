@@ -19,7 +19,8 @@ class Classifier:
     """A loaded classifier; its rewards are those of whole conversations.
 
     Raises:
-        OrchardError: no such model, one without a trained classification head, or an unclear good class.
+        OrchardError: no such model, one without a trained classification head, or an unclear good
+            class.
     """
 
     def __init__(self, voter: VoterSettings, home: Path, micro_tokens: int) -> None:
@@ -34,11 +35,15 @@ class Classifier:
         self.voter_id = f"{voter.name}@{model.policy_id.rpartition('@')[2]}"
 
     def __call__(self, texts: Conversations, progress: Progress | None = None) -> Said:
-        """The reward of every conversation, in its own chat template, or as a pair of texts without one."""
+        """The reward of every conversation, in its own chat template, or as a pair of texts without
+        one.
+        """
         said = Said(self.voter_id, {}, {})
         encoded = self._encoded(texts, said)
         for batch in _batches(encoded, self._micro_tokens, single=self._pad is None):
-            rows = _forward(self._network, [encoded[key] for key in batch], self._pad or 0, self._device)
+            rows = _forward(
+                self._network, [encoded[key] for key in batch], self._pad or 0, self._device
+            )
             for key, logits in zip(batch, rows, strict=True):
                 try:
                     said.rewards[key] = reward(logits, self._voter.positive, self._voter.name)
@@ -79,10 +84,14 @@ def _load(path: Path, voter: VoterSettings) -> tuple[Any, Any, Any]:
         )
     except Exception as error:  # the reader of a broken file may raise anything
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise OrchardError(f"voter {voter.name!r}: {path} is no sequence classifier: {reason}") from error
+        raise OrchardError(
+            f"voter {voter.name!r}: {path} is no sequence classifier: {reason}"
+        ) from error
     missing = sorted(report["missing_keys"])
     if missing:  # transformers would vote with random weights
-        raise OrchardError(f"voter {voter.name!r}: {path} has no trained {missing[0]}: name a reward model")
+        raise OrchardError(
+            f"voter {voter.name!r}: {path} has no trained {missing[0]}: name a reward model"
+        )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return network.to(device).eval().requires_grad_(False), tokenizer, device
 
@@ -95,7 +104,10 @@ def _encode(chat: ChatTokenizer, turns: Sequence[Turn]) -> Tokens:
 
 
 def _batches(encoded: dict[str, Tokens], micro_tokens: int, *, single: bool) -> Iterator[list[str]]:
-    """Ids of texts, the longest first, at most `micro_tokens` padded tokens together; one by one if `single`."""
+    """Ids of texts, the longest first, at most `micro_tokens` padded tokens together.
+
+    One by one if `single`.
+    """
     keys = sorted(encoded, key=lambda key: (-len(encoded[key]["input_ids"]), key))
     done = 0
     while done < len(keys):
@@ -107,17 +119,21 @@ def _batches(encoded: dict[str, Tokens], micro_tokens: int, *, single: bool) -> 
 def _forward(network: Any, texts: list[Tokens], pad: int, device: Any) -> list[list[float]]:
     """(B, classes) logits.
 
-    Padded on the right with the model's own padding token, by which it finds a text's last one; a model that has none
-    gets one text at a time.
+    Padded on the right with the model's own padding token, by which it finds a text's last one; a
+    model that has none gets one text at a time.
     """
     import torch
 
     width = max(len(text["input_ids"]) for text in texts)
     fill = {"input_ids": pad}  # all else: 0
     padded = {
-        name: torch.tensor([text[name] + [fill.get(name, 0)] * (width - len(text[name])) for text in texts])
+        name: torch.tensor(
+            [text[name] + [fill.get(name, 0)] * (width - len(text[name])) for text in texts]
+        )
         for name in texts[0]
     }
     with torch.no_grad():
-        found: list[list[float]] = network(**{n: v.to(device) for n, v in padded.items()}).logits.double().tolist()
+        found: list[list[float]] = (
+            network(**{n: v.to(device) for n, v in padded.items()}).logits.double().tolist()
+        )
     return found

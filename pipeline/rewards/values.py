@@ -18,8 +18,9 @@ ScoreAll = Callable[[Mapping[str, Conversation], None], Said]
 class Rewards:
     """The value of a response so far: the sigmoid of its reward (our choice: values lie in [0, 1]).
 
-    For a classifier's log-odds that is its probability. Whatever many trees ask for at the same moment goes to
-    `score_all` in one call, in a thread of its own, so that sampling goes on; a text is scored once.
+    For a classifier's log-odds that is its probability. Whatever many trees ask for at the same
+    moment goes to `score_all` in one call, in a thread of its own, so that sampling goes on; a text
+    is scored once.
     """
 
     def __init__(self, score_all: ScoreAll) -> None:
@@ -73,6 +74,9 @@ def rewards_of(settings: Settings) -> Rewards | None:
 
 
 def _seen(answer: asyncio.Future[float]) -> None:
-    """Where the run ends with another error first, nobody looks at this one any more: that is no fault to report."""
+    """Where the run ends with another error first, nobody looks at this one any more.
+
+    That is no fault to report.
+    """
     if not answer.cancelled():
         answer.exception()

@@ -18,11 +18,14 @@ from pipeline.store.checks import Checked, check
 def make_missing(
     step: Step, run: RunContext, part: str | None, fingerprint: str
 ) -> tuple[Written, StepResult]:
-    """Makes the prompts whose rows are of another recipe, chunk by chunk; one commit moves the table on.
+    """Makes the prompts whose rows are of another recipe, chunk by chunk.
+
+    One commit moves the table on.
 
     A prompt's recipe is a hash of the step's code, settings and models, of the prompt's units, and
-    of its rows in the tables that are read. Rows of prompts that the step no longer makes go. Rows that a passing
-    fault of a server left incomplete keep no recipe, so that the next run makes them again.
+    of its rows in the tables that are read. Rows of prompts that the step no longer makes go. Rows
+    that a passing fault of a server left incomplete keep no recipe, so that the next run makes them
+    again.
 
     Returns:
         what was written, and all rows of the partition with what to show of them.

@@ -212,7 +212,10 @@ class Inputs:
         return self._run.graph.tables_behind(reads, self._run.settings)
 
     def rest(self) -> None:
-        """Gives the engines' memory back before torch takes its own; the next request wakes them."""
+        """Gives the engines' memory back before torch takes its own.
+
+        The next request wakes them.
+        """
         self._run.room.rest()
 
     def bar(self, label: str, engine: Engine | None = None) -> AbstractContextManager[Advance]:

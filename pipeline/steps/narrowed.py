@@ -23,7 +23,9 @@ WeightsOf = Callable[[ModelSettings], str]  # the id of a model's weights
 
 
 def narrowed(settings: S, paths: Iterable[str]) -> S:
-    """A copy that holds the settings of these dotted names; reading any other raises UndeclaredRead.
+    """A copy that holds the settings of these dotted names.
+
+    Reading any other raises UndeclaredRead.
 
     Raises:
         ValueError: a name that is no setting.
@@ -49,8 +51,8 @@ def meaning(
     """What a setting says, as JSON-like data: equal where it leads to the same rows.
 
     A model counts by its weights and not by the name of its folder, a text file by its text. Where
-    a server stands and how much it is asked at once does not count; that there is one does. Settings
-    whose dotted names are in `without` are left out.
+    a server stands and how much it is asked at once does not count; that there is one does.
+    Settings whose dotted names are in `without` are left out.
     """
     if isinstance(value, ServerSettings):
         return {"served_as": value.model}

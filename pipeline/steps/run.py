@@ -79,7 +79,10 @@ def run_step(step: Step, run: RunContext, part: str | None = None) -> StepReport
 
 
 def empty_other_parts(step: Step, run: RunContext) -> None:
-    """Empties the partitions of parts that the profile no longer names; older versions keep them."""
+    """Empties the partitions of parts that the profile no longer names.
+
+    Older versions keep them.
+    """
     if step.parts is None or step.table is None or step.part_column is None:
         return
     column, settings = step.part_column, run.settings

@@ -68,13 +68,32 @@ def record(
 ) -> None:
     """Write the commit's line and message; inside its transaction."""
     values = [
-        *(table, _json(partition), commit.step, commit.run_id, commit.code_version, commit.fingerprint),
-        *(_json(commit.parents), written.rows, written.rejected, written.changed, same_as, seconds, datetime.now(UTC)),
+        *(
+            table,
+            _json(partition),
+            commit.step,
+            commit.run_id,
+            commit.code_version,
+            commit.fingerprint,
+        ),
+        *(
+            _json(commit.parents),
+            written.rows,
+            written.rejected,
+            written.changed,
+            same_as,
+            seconds,
+            datetime.now(UTC),
+        ),
     ]
-    database.connection.execute(f"INSERT INTO commit_log VALUES ({', '.join('?' * len(values))})", values)
+    database.connection.execute(
+        f"INSERT INTO commit_log VALUES ({', '.join('?' * len(values))})", values
+    )
     extra = _json({"table": table, "partition": partition, **asdict(commit)})
     message = f"{commit.step}: {table}"
-    database.connection.execute("CALL lake.set_commit_message('orchard', ?, extra_info => ?)", [message, extra])
+    database.connection.execute(
+        "CALL lake.set_commit_message('orchard', ?, extra_info => ?)", [message, extra]
+    )
 
 
 def overlap(one: Partition, other: Partition) -> bool:

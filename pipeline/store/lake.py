@@ -1,4 +1,7 @@
-"""The lake: write a table, read it at a version, tag a release, compare two versions, expire old ones."""
+"""The lake.
+
+Write a table, read it at a version, tag a release, compare two versions, expire old ones.
+"""
 
 import re
 import time
@@ -18,7 +21,16 @@ from pipeline import tables
 from pipeline.errors import OrchardError
 from pipeline.store import layout, releases
 from pipeline.store.checks import Checked, check, declared
-from pipeline.store.commits import Commit, Entry, Partition, Written, entries, latest, overlap, record
+from pipeline.store.commits import (
+    Commit,
+    Entry,
+    Partition,
+    Written,
+    entries,
+    latest,
+    overlap,
+    record,
+)
 from pipeline.store.database import Database, Parameters
 from pipeline.store.files import query_text
 from pipeline.store.replace import replace_prompts, replace_rejects, replace_rows
@@ -27,14 +39,18 @@ _READS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 
 
 class Lake:
-    """All tables of a data folder. One connection: open one Lake per process, and as many processes as you like."""
+    """All tables of a data folder.
+
+    One connection: open one Lake per process, and as many processes as you like.
+    """
 
     def __init__(self, home: Path, catalog: str | None = None) -> None:
         """Open the lake of a data folder, or make it.
 
         Args:
             home: the data folder; it may have been moved since.
-            catalog: what follows `ducklake:` in an ATTACH; default ORCHARD_CATALOG, then SQLite in the data folder.
+            catalog: what follows `ducklake:` in an ATTACH; default ORCHARD_CATALOG, then SQLite in
+                the data folder.
 
         Raises:
             OrchardError: no extension, no space, no permission, or not a catalog.
@@ -53,7 +69,10 @@ class Lake:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -72,7 +91,8 @@ class Lake:
     ) -> Written:
         """Replace a table, or the rows of one partition, in one transaction.
 
-        Rows that break a rule go to `rejects`, in place of those that the same step had for this table before.
+        Rows that break a rule go to `rejects`, in place of those that the same step had for this
+        table before.
 
         Args:
             table: a declared table.
@@ -82,7 +102,8 @@ class Lake:
             rejects: rows that the step itself dropped, shaped as the table `rejects`.
 
         Raises:
-            OrchardError: unknown table or column, a row outside the partition, or no space; nothing was written.
+            OrchardError: unknown table or column, a row outside the partition, or no space; nothing
+                was written.
         """
         started = time.monotonic()
         checked = check(table, rows, commit.step, partition, rejects)
@@ -99,7 +120,8 @@ class Lake:
         *,
         partition: Partition | None = None,
     ) -> Written:
-        """Replace the rows of some prompts, and what the step rejected for them, in one transaction.
+        """Replace the rows of some prompts, and what the step rejected for them, in one
+        transaction.
 
         Args:
             table: a declared table with the columns prompt_id and recipe.
@@ -108,26 +130,37 @@ class Lake:
             commit: who writes, and from what.
             partition: touch only rows with these values.
 
-        Where nothing but recipes changes, the version stays: what was made from the rows is as it was.
+        Where nothing but recipes changes, the version stays: what was made from the rows is as it
+            was.
         """
         started = time.monotonic()
         rows = pl.concat([tables.empty(table), *(one.rows for one in staged)])
         rejects = pl.concat([tables.empty("rejects"), *(one.rejects for one in staged)])
         body = partial(
-            self._replace_prompts, table, Checked(rows, rejects), prompts, commit, partition or {}, started
+            self._replace_prompts,
+            table,
+            Checked(rows, rejects),
+            prompts,
+            commit,
+            partition or {},
+            started,
         )
         (written, same_as), version = self._database.transact(body)
         return replace(written, version=version if same_as is None else same_as)
 
     def fresh(self, table: str, fingerprint: str, partition: Partition | None = None) -> int | None:
-        """The version of the last commit to the table or partition if it has this fingerprint, else None."""
+        """The version of the last commit to the table or partition if it has this fingerprint, else
+        None.
+        """
         declared(table)
         entry = latest(self._entries(table), partition or {})
         if entry is None or not fingerprint or entry.fingerprint != fingerprint:
             return None
         return entry.version if entry.partition == (partition or {}) else None
 
-    def read(self, table: str, *, version: int | None = None, where: str | None = None) -> pl.DataFrame:
+    def read(
+        self, table: str, *, version: int | None = None, where: str | None = None
+    ) -> pl.DataFrame:
         """A table's rows, now or at a version; empty where it was not written yet.
 
         Raises:
@@ -135,14 +168,18 @@ class Lake:
         """
         declared(table)
         condition = f" WHERE {where}" if where else ""
-        return layout.conform(table, self.sql(f'SELECT * FROM "{table}"{condition}', version=version))
+        return layout.conform(
+            table, self.sql(f'SELECT * FROM "{table}"{condition}', version=version)
+        )
 
     def conform(self, table: str, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows with a table's declared columns and types; a column that they lack is null."""
         return layout.conform(table, rows)
 
     def arrow(self, table: str, version: int | None = None) -> pa.Table:
-        """A table's rows as Arrow, with the plain types that every reader knows (large strings, no views)."""
+        """A table's rows as Arrow, with the plain types that every reader knows (large strings, no
+        views).
+        """
         return self.read(table, version=version).to_arrow(compat_level=pl.CompatLevel.oldest())
 
     def sql(
@@ -164,7 +201,8 @@ class Lake:
             only: of these tables, the rows for which a condition in SQL holds.
 
         Raises:
-            OrchardError: a statement that writes, a mistake in the query, or no such version; in one line.
+            OrchardError: a statement that writes, a mistake in the query, or no such version; in
+                one line.
         """
         with ExitStack() as stack:
             stack.enter_context(self._database.one_line())
@@ -198,7 +236,10 @@ class Lake:
         return int(self.sql(query, {"table": table}).item() or 0)
 
     def history(self, table: str) -> pl.DataFrame:
-        """A table's commits, oldest first: version, step, run, fingerprint, parents, rows, seconds, ..."""
+        """A table's commits, oldest first.
+
+        Version, step, run, fingerprint, parents, rows, seconds, ...
+        """
         declared(table)
         return self.sql('SELECT * FROM commits WHERE "table" = ? ORDER BY snapshot', [table])
 
@@ -217,13 +258,17 @@ class Lake:
     def diff(self, table: str, old: int, new: int) -> pl.DataFrame:
         """Rows in which two versions differ, with a first column `change`.
 
-        insert and delete: the key is in one version only; update_preimage and update_postimage: it is in both.
+        insert and delete: the key is in one version only; update_preimage and update_postimage: it
+        is in both.
         """
         schema = declared(table)
-        return releases.diff(self.read(table, version=old), self.read(table, version=new), schema.primary_key())
+        return releases.diff(
+            self.read(table, version=old), self.read(table, version=new), schema.primary_key()
+        )
 
     def expire(self, keep_days: float) -> int:
-        """Forget versions older than `keep_days` days that no release names and no last commit needs; how many.
+        """Forget versions older than `keep_days` days that no release names and no last commit
+        needs; how many.
 
         Files that nothing needs any more are deleted at a later call, when they are over a day old.
         """
@@ -232,7 +277,10 @@ class Lake:
     def _replace(
         self, table: str, checked: Checked, commit: Commit, partition: Partition, started: float
     ) -> tuple[Written, int | None]:
-        """The body of a write: what it did (its version is known after the commit), and the version it repeats."""
+        """The body of a write.
+
+        What it did (its version is known after the commit), and the version it repeats.
+        """
         last = latest(entries(self._database, table), partition)
         changed = replace_rows(self._database, table, checked.rows, partition) or last is None
         replace_rejects(self._database, table, commit.step, checked.rejects, partition)
@@ -296,8 +344,11 @@ def _mentioned(query: str, hidden: Mapping[str, pl.DataFrame]) -> list[str]:
 
 def _only_reads(query: str) -> None:
     kinds = [statement.type for statement in duckdb.extract_statements(query)]
-    # PIVOT parses into the CREATE of a temporary type and a SELECT; any other CREATE fails: the transaction only reads.
+    # PIVOT parses into the CREATE of a temporary type and a SELECT; any other CREATE fails: the
+    # transaction only reads.
     allowed = {*_READS, duckdb.StatementType.CREATE}
     if not kinds or kinds[-1] not in _READS or any(kind not in allowed for kind in kinds):
         found = next((kind.name for kind in kinds if kind not in _READS), "nothing")
-        raise OrchardError(f"SQL here only reads: expected one SELECT, not {found}; tables are written by Lake.write")
+        raise OrchardError(
+            f"SQL here only reads: expected one SELECT, not {found}; tables are written by Lake.write"
+        )

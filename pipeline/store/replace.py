@@ -1,4 +1,7 @@
-"""Replace a table, or a partition of it, and what it rejected: the statements of one transaction."""
+"""Replace a table, or a partition of it, and what it rejected.
+
+The statements of one transaction.
+"""
 
 import polars as pl
 
@@ -8,7 +11,10 @@ from pipeline.store.database import Database, quoted
 
 
 def replace_rows(database: Database, table: str, rows: pl.DataFrame, partition: Partition) -> bool:
-    """Put `rows` in place of the partition's; false, and nothing written, where the same rows are there already."""
+    """Put `rows` in place of the partition's.
+
+    False, and nothing written, where the same rows are there already.
+    """
     condition = where(partition)
     with database.frames({"staged": rows}):
         old, new = (
@@ -21,19 +27,30 @@ def replace_rows(database: Database, table: str, rows: pl.DataFrame, partition: 
     return True
 
 
-def replace_rejects(database: Database, table: str, step: str, rejects: pl.DataFrame, partition: Partition) -> None:
+def replace_rejects(
+    database: Database, table: str, step: str, rejects: pl.DataFrame, partition: Partition
+) -> None:
     """Put `rejects` in place of those that this step had for this table.
 
-    With a partition, rejects whose row names another partition stay; those whose row does not say are replaced.
+    With a partition, rejects whose row names another partition stay; those whose row does not say
+    are replaced.
     """
     earlier = f'"table" = {quoted(table)} AND step = {quoted(step)}'
     for column, value in partition.items():
-        says = f"CASE WHEN json_valid(row) THEN json_extract_string(row, {quoted('$.' + column)}) END"
+        says = (
+            f"CASE WHEN json_valid(row) THEN json_extract_string(row, {quoted('$.' + column)}) END"
+        )
         earlier += f" AND coalesce({says}, {quoted(value)}) = {quoted(value)}"
-    have = {row[0] for row in database.connection.execute(f"SELECT reject_id FROM rejects WHERE {earlier}").fetchall()}
+    have = {
+        row[0]
+        for row in database.connection.execute(
+            f"SELECT reject_id FROM rejects WHERE {earlier}"
+        ).fetchall()
+    }
     if have == set(rejects["reject_id"]):
         return
-    # By id as well: one that stands under another partition of the step would otherwise be there twice.
+    # By id as well: one that stands under another partition of the step would otherwise be there
+    # twice.
     old = f"({earlier}) OR reject_id IN (SELECT reject_id FROM staged)"
     with database.frames({"staged": rejects}):
         database.connection.execute(f"DELETE FROM rejects WHERE {old}")
@@ -69,13 +86,21 @@ def replace_prompts(
 
 def where(partition: Partition) -> str:
     """The partition as a SQL condition."""
-    return " AND ".join(f'CAST("{name}" AS VARCHAR) = {quoted(value)}' for name, value in partition.items()) or "true"
+    return (
+        " AND ".join(
+            f'CAST("{name}" AS VARCHAR) = {quoted(value)}' for name, value in partition.items()
+        )
+        or "true"
+    )
 
 
 def _content(
     database: Database, source: str, condition: str, columns: list[str]
 ) -> tuple[object, ...] | None:
-    """Count and hashes of rows, in any order; a sum too: in an exclusive or, a row that is there twice vanishes."""
+    """Count and hashes of rows, in any order.
+
+    A sum too: in an exclusive or, a row that is there twice vanishes.
+    """
     names = ", ".join(f'"{column}"' for column in columns)
     query = f'SELECT count(*), sum(hash({names})::HUGEINT), bit_xor(hash({names})) FROM "{source}" WHERE {condition}'
     return database.connection.execute(query).fetchone()

@@ -25,8 +25,9 @@ _COMMIT_PARTS = {
     "IMPROVED_CODE": "Python that solves the task the new way, complete in itself",
     "FEEDBACK": "which of the two is better by the criterion and why; call them [NAIVE_CODE] and [IMPROVED_CODE]",
 }
-REWRITE = "Now write the change as a task with two solutions. Use exactly these five sections:\n\n" + "\n".join(
-    f"[BEGIN {name}]\n({what})\n[END {name}]" for name, what in _COMMIT_PARTS.items()
+REWRITE = (
+    "Now write the change as a task with two solutions. Use exactly these five sections:\n\n"
+    + "\n".join(f"[BEGIN {name}]\n({what})\n[END {name}]" for name, what in _COMMIT_PARTS.items())
 )
 
 _RULES = f"""You teach programming. A student's first attempt at a task follows. Look for one significant weakness in
@@ -73,11 +74,19 @@ The attempt does what was asked in one pass and has no significant weakness.
 
 
 def revise(prompt_id: str, instruction: str, draft: str, examples: int) -> tuple[Turn, ...]:
-    """Critic-Evol's chat: rules, worked examples in an order that depends on the prompt, and the attempt."""
-    shown = sorted(_EXAMPLES, key=lambda example: unit_for("example", prompt_id, example[0]))[:examples]
+    """Critic-Evol's chat.
+
+    Rules, worked examples in an order that depends on the prompt, and the attempt.
+    """
+    shown = sorted(_EXAMPLES, key=lambda example: unit_for("example", prompt_id, example[0]))[
+        :examples
+    ]
     turns = [Turn(role="system", content=_RULES)]
     for task, attempt, answer in shown:
-        turns += [Turn(role="user", content=_attempt(task, attempt)), Turn(role="assistant", content=answer)]
+        turns += [
+            Turn(role="user", content=_attempt(task, attempt)),
+            Turn(role="assistant", content=answer),
+        ]
     return (*turns, Turn(role="user", content=_attempt(instruction, draft)))
 
 
@@ -86,7 +95,10 @@ def _attempt(instruction: str, code: str) -> str:
 
 
 def judge(instruction: str, criteria: str, first: str, second: str) -> list[dict[str, str]]:
-    """The pairwise judge's prompt (paper, section on training): instruction, both codes, criterion."""
+    """The pairwise judge's prompt (paper, section on training).
+
+    Instruction, both codes, criterion.
+    """
     content = (
         f"[INSTRUCTION]\n{instruction}\n\n[CODE_A]\n{first}\n\n[CODE_B]\n{second}\n\n[CRITERIA]\n{criteria}\n\n"
         "Which code fits the criterion better, A or B? Answer with one letter."

@@ -1,14 +1,18 @@
-"""Code pairs and critics' replies from a file: another critic's work, people's fixes, or drafts that were kept.
+"""Code pairs and critics' replies from a file.
 
-One row is one pair, in one of three forms; other columns are kept as metadata, but those that would change the task are
-an error:
+Another critic's work, people's fixes, or drafts that were kept.
 
-- `instruction`, `naive` and `improved`: two programs for one task, the second held to be the better one;
+One row is one pair, in one of three forms; other columns are kept as metadata, but those that would
+change the task are an error:
+
+- `instruction`, `naive` and `improved`: two programs for one task, the second held to be the better
+  one;
 - `instruction`, `draft` and `reply`: what a critic said of a draft, with the marks of Critic-Evol;
 - `reply` alone: a critic's third turn about a commit, with the marks of Commit-Instruct.
 
-And with each: `tests` (Python with assert statements; with `names` and `setup` as in a pool), `criteria`, `feedback`,
-`critic` and `drafter` (names), `licence`, `source`. A reply is read by the same parser as our own critic's.
+And with each: `tests` (Python with assert statements; with `names` and `setup` as in a pool),
+`criteria`, `feedback`, `critic` and `drafter` (names), `licence`, `source`. A reply is read by the
+same parser as our own critic's.
 """
 
 import json
@@ -36,14 +40,25 @@ FORMS = {
     "a critic's reply to a draft": {"instruction", "draft", "reply"},
     "a critic's reply about a commit": {"reply"},
 }
-KNOWN = {"tests", "names", "setup", "criteria", "feedback", "critic", "drafter", "licence", "source"}.union(
-    *FORMS.values()
-)
+KNOWN = {
+    "tests",
+    "names",
+    "setup",
+    "criteria",
+    "feedback",
+    "critic",
+    "drafter",
+    "licence",
+    "source",
+}.union(*FORMS.values())
 
 
 @dataclass(frozen=True)
 class RecordedCode:
-    """What a file holds: rows of `recorded_code`, what was rejected, and the forms that were recognised."""
+    """What a file holds.
+
+    Rows of `recorded_code`, what was rejected, and the forms that were recognised.
+    """
 
     rows: pl.DataFrame
     rejects: list[Reject] = field(default_factory=list)
@@ -76,10 +91,18 @@ def read(rows: Iterable[tuple[int, Row]], columns: list[str], origin: str) -> Re
         else:
             taken[row["record_id"]] = {**row, "_where": where}
     if not taken:
-        why = f"no row could be used: {rejects[0].row_id}: {rejects[0].reason}" if rejects else "it has no rows"
+        why = (
+            f"no row could be used: {rejects[0].row_id}: {rejects[0].reason}"
+            if rejects
+            else "it has no rows"
+        )
         raise OrchardError(f"{origin}: {why}")
-    found = [{name: value for name, value in row.items() if name != "_where"} for row in taken.values()]
-    return RecordedCode(pl.DataFrame(found, schema=tables.empty("recorded_code").schema), rejects, layout)
+    found = [
+        {name: value for name, value in row.items() if name != "_where"} for row in taken.values()
+    ]
+    return RecordedCode(
+        pl.DataFrame(found, schema=tables.empty("recorded_code").schema), rejects, layout
+    )
 
 
 def _recognised(rows: cells.Rows, columns: list[str], origin: str) -> str:
@@ -99,7 +122,9 @@ def _recognised(rows: cells.Rows, columns: list[str], origin: str) -> str:
 
 
 def pairs(records: pl.DataFrame, splits: SplitSettings) -> tuple[list[Row], dict[str, str]]:
-    """Rows of `code_pairs` without measurements, and the verifier's JSON of those that have tests, by code_pair_id."""
+    """Rows of `code_pairs` without measurements, and the verifier's JSON of those that have tests,
+    by code_pair_id.
+    """
     rows: list[Row] = []
     tests: dict[str, str] = {}
     for record in records.sort("record_id").to_dicts():
@@ -108,7 +133,16 @@ def pairs(records: pl.DataFrame, splits: SplitSettings) -> tuple[list[Row], dict
         pair_id = content_id("recorded", prompt_id, record["naive"], record["improved"])
         if record["tests"] is not None:
             tests[pair_id] = record["tests"]
-        kept = ("method", "messages", "instruction", "criteria", "naive", "improved", "feedback", "reflection")
+        kept = (
+            "method",
+            "messages",
+            "instruction",
+            "criteria",
+            "naive",
+            "improved",
+            "feedback",
+            "reflection",
+        )
         rows.append(
             {
                 "code_pair_id": pair_id,
@@ -125,7 +159,9 @@ def pairs(records: pl.DataFrame, splits: SplitSettings) -> tuple[list[Row], dict
 
 def _row(raw: Row, origin: str, where: str) -> Row:
     cells.check_row(raw)
-    found = _evol(raw) if _text(raw, "draft") else _commit(raw) if _text(raw, "reply") else _plain(raw)
+    found = (
+        _evol(raw) if _text(raw, "draft") else _commit(raw) if _text(raw, "reply") else _plain(raw)
+    )
     instruction, improved = found["instruction"], found["improved"]
     tests = _tests(raw, improved)
     named = {"source": where, "licence": "unknown", "critic": origin, "drafter": origin}
@@ -140,13 +176,22 @@ def _row(raw: Row, origin: str, where: str) -> Row:
 
 
 def _plain(raw: Row) -> Row:
-    instruction, naive, improved = (_needed(raw, name) for name in ("instruction", "naive", "improved"))
+    instruction, naive, improved = (
+        _needed(raw, name) for name in ("instruction", "naive", "improved")
+    )
     for name, source in (("naive", naive), ("improved", improved)):
         if stripped(source) is None:
-            raise BadRow(f"{name} is nested too deeply" if parse(source) else f"{name} is not Python")
+            raise BadRow(
+                f"{name} is nested too deeply" if parse(source) else f"{name} is not Python"
+            )
     if same(naive, improved):
         raise BadRow("both codes say the same")
-    found: Row = {"method": "recorded", "instruction": instruction, "naive": naive, "improved": improved}
+    found: Row = {
+        "method": "recorded",
+        "instruction": instruction,
+        "naive": naive,
+        "improved": improved,
+    }
     found |= {name: _text(raw, name) for name in ("criteria", "feedback")}
     return {**found, "messages": [{"role": "user", "content": instruction}]}
 
@@ -162,7 +207,10 @@ def _evol(raw: Row) -> Row:
         raise BadRow("good enough: the critic has nothing to improve")
     if isinstance(read_, Malformed):
         raise BadRow(f"malformed: {read_.reason}")
-    found = {name: getattr(read_, name) for name in ("criteria", "naive", "improved", "feedback", "reflection")}
+    found = {
+        name: getattr(read_, name)
+        for name in ("criteria", "naive", "improved", "feedback", "reflection")
+    }
     messages = [{"role": "user", "content": instruction}]
     return {"method": "evol", "instruction": instruction, "messages": messages, **found}
 
@@ -171,7 +219,10 @@ def _commit(raw: Row) -> Row:
     read_ = read_commit(_said(_needed(raw, "reply")))
     if isinstance(read_, Malformed):
         raise BadRow(f"malformed: {read_.reason}")
-    found = {name: getattr(read_, name) for name in ("instruction", "criteria", "naive", "improved", "feedback")}
+    found = {
+        name: getattr(read_, name)
+        for name in ("instruction", "criteria", "naive", "improved", "feedback")
+    }
     return {"method": "commit", "messages": commit_messages(read_), **found}
 
 
@@ -185,7 +236,10 @@ def _tests(raw: Row, improved: str) -> str | None:
 
 
 def _metadata(raw: Row) -> str | None:
-    """What tells a program from an example of its use: the tests and the names that they call; null where not given."""
+    """What tells a program from an example of its use: the tests and the names that they call.
+
+    Null where not given.
+    """
     tests, names = _text(raw, "tests"), cells.plain(raw.get("names"))
     if tests is None or not names:
         return None

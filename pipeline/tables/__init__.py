@@ -1,7 +1,8 @@
 """Every table's columns, types, units and rules, declared once.
 
-Conventions for all tables: ids are content hashes, joins go by id, higher is better, probabilities lie in [0, 1],
-an unknown number is null and never a sentinel, and text is stripped once, where it enters.
+Conventions for all tables: ids are content hashes, joins go by id, higher is better, probabilities
+lie in [0, 1], an unknown number is null and never a sentinel, and text is stripped once, where it
+enters.
 """
 
 from importlib import import_module

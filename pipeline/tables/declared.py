@@ -1,8 +1,8 @@
 """All tables by name, each declared once: by a decorator on its schema.
 
-    @table("votes")
-    class Votes(dy.Schema):
-        votes_id = ...  # its columns, each with its meaning
+@table("votes")
+class Votes(dy.Schema):
+    votes_id = ...  # its columns, each with its meaning
 """
 
 from collections.abc import Callable

@@ -38,9 +38,7 @@ class Training:
     home: Path
 
 
-def train_once(
-    training: Training, reference: pl.DataFrame, seed: int
-) -> tuple[Row, pl.DataFrame]:
+def train_once(training: Training, reference: pl.DataFrame, seed: int) -> tuple[Row, pl.DataFrame]:
     """The row of `training_runs` of one seed, and rejected rows.
 
     A policy of the same code, data, settings and seed is not made again, also where the run that
@@ -123,7 +121,10 @@ def _remember(note: Path, row: Row, rejects: pl.DataFrame) -> None:
 
 
 def _remembered(note: Path, name: str) -> tuple[Row, pl.DataFrame] | None:
-    """What a file says of a finished training of that id; null where it is of none or unreadable."""
+    """What a file says of a finished training of that id.
+
+    Null where it is of none or unreadable.
+    """
     try:
         found = json.loads(note.read_text())
         rejects = pl.DataFrame(found["rejects"], schema=tables.empty("rejects").schema)

@@ -36,7 +36,9 @@ def tokenize(
     too_long: TooLong = "truncate",
     thoughts: LearnedThoughts = "learned",
 ) -> Examples:
-    """Token ids of every row, in the order of the rows; the columns tell which of the three tables they are of.
+    """Token ids of every row, in the order of the rows.
+
+    The columns tell which of the three tables they are of.
 
     Context and text are tokenised apart, as they are when the model samples. Turns are special
     tokens, and all that stands in them is plain text; only the marks of a model's own thoughts are
@@ -46,7 +48,9 @@ def tokenize(
     whose turns the chat template refuses. `thoughts`: see TrainingSettings.
     """
     if tokenizer.chat_template is None:
-        raise OrchardError(f"tokenizer of {tokenizer.name_or_path}: no chat template: use an instruction-tuned model")
+        raise OrchardError(
+            f"tokenizer of {tokenizer.name_or_path}: no chat template: use an instruction-tuned model"
+        )
     read = _reader(rows, RowReader(ChatTokenizer(tokenizer), thoughts))
     named = next(name for column, name in IDS.items() if column in rows.columns)
     examples: list[Example] = []
@@ -68,7 +72,9 @@ def tokenize(
             continue
         truncated += cut != example
         examples.append(cut)
-    return Examples(examples, truncated, pl.DataFrame(rejects, schema=tables.empty("rejects").schema))
+    return Examples(
+        examples, truncated, pl.DataFrame(rejects, schema=tables.empty("rejects").schema)
+    )
 
 
 def _reader(rows: pl.DataFrame, reader: "RowReader") -> Callable[[Row], Example]:
@@ -194,7 +200,10 @@ def _truncate(example: Example, max_length: int) -> Example:
     compared = max((len(text) for _, text in example.compared), default=0)
     rooms = [max_length - compared] * len(example.values)
     rooms += [max_length - len(text) for _, text in example.texts[len(example.values) :]]
-    cut = tuple((context[-max(room, 1) :], text) for (context, text), room in zip(example.texts, rooms, strict=True))
+    cut = tuple(
+        (context[-max(room, 1) :], text)
+        for (context, text), room in zip(example.texts, rooms, strict=True)
+    )
     return replace(example, texts=cut)
 
 

@@ -1,4 +1,7 @@
-"""One of the processes that `launch` starts: python -m pipeline.training.worker FOLDER, under torchrun."""
+"""One of the processes that `launch` starts.
+
+Python -m pipeline.training.worker FOLDER, under torchrun.
+"""
 
 import json
 import sys
@@ -14,7 +17,10 @@ from pipeline.training.loop import train
 
 
 def work(job: Path) -> None:
-    """Trains; the first process says how far they are, and writes the result. An error becomes a file of the folder."""
+    """Trains; the first process says how far they are, and writes the result.
+
+    An error becomes a file of the folder.
+    """
     task = json.loads((job / "task.json").read_text())
     settings = TrainingSettings.model_validate(task["settings"])
     try:
@@ -37,7 +43,10 @@ def work(job: Path) -> None:
 
 
 def _say(step: int, steps: int, values: dict[str, float]) -> None:
-    """A line for the process that waits; where it is gone the pipe breaks, and with it this training."""
+    """A line for the process that waits.
+
+    Where it is gone the pipe breaks, and with it this training.
+    """
     print(launch.MARK + json.dumps([step, steps, values]), flush=True)
 
 

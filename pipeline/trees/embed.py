@@ -11,15 +11,20 @@ from pipeline.trees.similarity import Embed, Vectors
 
 
 def embedder(model_dir: Path, max_length: int) -> Embed:
-    """A function from chat turns and paths (each a list of step texts) to one array (steps, width) per path.
+    """A function from chat turns and paths (each a list of step texts) to one array (steps, width)
+    per path.
 
-    Row s is the sum of the last layer's hidden states, after the final norm, over the tokens of step s: those whose
-    first character lies in it. Tokens beyond `max_length` are left out.
+    Row s is the sum of the last layer's hidden states, after the final norm, over the tokens of
+    step s: those whose first character lies in it. Tokens beyond `max_length` are left out.
     """
     from transformers import AutoModel
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = AutoModel.from_pretrained(str(model_dir), dtype=torch.float32, local_files_only=True).to(device).eval()
+    model = (
+        AutoModel.from_pretrained(str(model_dir), dtype=torch.float32, local_files_only=True)
+        .to(device)
+        .eval()
+    )
     renderer = Renderer(model_dir)
 
     @torch.inference_mode()
@@ -28,15 +33,25 @@ def embedder(model_dir: Path, max_length: int) -> Embed:
         coded = [_encode(renderer.chat, context, steps, max_length) for steps in paths]
         width = max(len(ids) for ids, _ in coded)
         ids = torch.tensor([ids + [0] * (width - len(ids)) for ids, _ in coded], device=device)
-        mask = torch.tensor([[1] * len(ids) + [0] * (width - len(ids)) for ids, _ in coded], device=device)
-        hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state  # (paths, width, hidden)
-        return [_sums(hidden[row], owners, len(paths[row])) for row, (_, owners) in enumerate(coded)]
+        mask = torch.tensor(
+            [[1] * len(ids) + [0] * (width - len(ids)) for ids, _ in coded], device=device
+        )
+        # (paths, width, hidden)
+        hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state
+        return [
+            _sums(hidden[row], owners, len(paths[row])) for row, (_, owners) in enumerate(coded)
+        ]
 
     return embed
 
 
-def _encode(chat: ChatTokenizer, context: Pieces, steps: Sequence[str], max_length: int) -> tuple[list[int], list[int]]:
-    """Token ids of the context and all steps, and for each the step it belongs to; -1 for the context."""
+def _encode(
+    chat: ChatTokenizer, context: Pieces, steps: Sequence[str], max_length: int
+) -> tuple[list[int], list[int]]:
+    """Token ids of the context and all steps, and for each the step it belongs to.
+
+    -1 for the context.
+    """
     coded = chat.places(chat.continued(context, "".join(steps)))[:max_length]
     ends, end = [], sum(map(len, context))
     for step in steps:

@@ -16,7 +16,9 @@ from pipeline.trees.value import Reward
 from pipeline.verify import has_final_answer
 from pipeline.verify.response import check_answer
 
-_EMPTY = "empty generation: the model said nothing, or never ended its thought (raise thought_tokens)"
+_EMPTY = (
+    "empty generation: the model said nothing, or never ended its thought (raise thought_tokens)"
+)
 _BROKE = "no budget: max_expansions or max_tokens allows not even the first expansion"
 
 
@@ -33,7 +35,10 @@ def _said(settings: GrowthSettings) -> dict[str, object]:
 
 
 def problem(prompt: dict[str, object], policy_id: str, settings: GrowthSettings) -> Problem:
-    """The search problem of a row of `prompts`. Without a verifier, a response ends only where the model ends it."""
+    """The search problem of a row of `prompts`.
+
+    Without a verifier, a response ends only where the model ends it.
+    """
     verifier = prompt["verifier"]
 
     def judge(response: str | None) -> tuple[str | None, bool | None]:
@@ -57,10 +62,11 @@ def plant(
     progress: Callable[[int, int], None] | None = None,
     reward: Reward | None = None,
 ) -> tuple[pl.DataFrame, list[Reject]]:
-    """Grows one tree per prompt and returns the rows of `tree_nodes`, and the prompts that got no tree.
+    """Grows one tree per prompt and returns the rows of `tree_nodes`, and the prompts that got no
+    tree.
 
-    A prompt without a verifier is rejected where values come from rollouts, which need answers that can be checked.
-    `reward` values thoughts where the settings say so.
+    A prompt without a verifier is rejected where values come from rollouts, which need answers that
+    can be checked. `reward` values thoughts where the settings say so.
     """
     plan = plan_of(settings, reward)
     unchecked = "no verifier: rollouts need checkable answers; the model's own values do not (thoughts.value: verdict, "
@@ -70,7 +76,9 @@ def plant(
         if prompt["verifier"] is None and needs_answers(settings):
             return _reject(prompt, plan.method, unchecked)
         try:
-            nodes = await grow(engine, problem(prompt, engine.policy_id, settings), settings, plan, run_seed)
+            nodes = await grow(
+                engine, problem(prompt, engine.policy_id, settings), settings, plan, run_seed
+            )
         except RequestFailed as error:
             return _reject(prompt, plan.method, error)
         if len(nodes) > 1:
@@ -80,7 +88,11 @@ def plant(
 
     grown = run_all([one(prompt) for prompt in prompts.iter_rows(named=True)], progress)
     rows = [node.row() for nodes in grown if isinstance(nodes, list) for node in nodes]
-    frame = pl.DataFrame(rows, schema=tables.empty("tree_nodes").schema) if rows else tables.empty("tree_nodes")
+    frame = (
+        pl.DataFrame(rows, schema=tables.empty("tree_nodes").schema)
+        if rows
+        else tables.empty("tree_nodes")
+    )
     return frame, [result for result in grown if isinstance(result, Reject)]
 
 

@@ -1,4 +1,7 @@
-"""Thought generators: where candidate next steps come from (tree of thoughts, Yao et al. 2023, arXiv 2305.10601)."""
+"""Thought generators.
+
+Where candidate next steps come from (tree of thoughts, Yao et al. 2023, arXiv 2305.10601).
+"""
 
 import asyncio
 import re
@@ -24,13 +27,17 @@ Write {k} different next steps that could follow, one step per line, each number
 async def sample(tree: Tree, parent: Node) -> list[Thought]:
     """`children` independent draws of the next step; a thought before it is sampled whole."""
     drawn = await tree.sample(parent, "step", tree.step_sampling, tree.settings.children)
-    steps = await asyncio.gather(*(_step(tree, parent, draw, first) for draw, first in enumerate(drawn)))
+    steps = await asyncio.gather(
+        *(_step(tree, parent, draw, first) for draw, first in enumerate(drawn))
+    )
     # Nothing was said: no step. Its tokens still count against the tree's budget.
     return [step for step in steps if step is not None]
 
 
 async def _step(tree: Tree, parent: Node, draw: int, completion: Completion) -> Thought | None:
-    """The step that begins with a completion; null where nothing was said but an unfinished thought.
+    """The step that begins with a completion.
+
+    Null where nothing was said but an unfinished thought.
 
     While the model is inside a thought it is asked to go on until the thought ends, and then to the
     end of the response's first step: a thought is no step (our choice).
@@ -49,7 +56,11 @@ async def _step(tree: Tree, parent: Node, draw: int, completion: Completion) -> 
         (completion,) = await tree.go_on(parent, said, f"step {draw}, piece {piece}", sampling)
     text, thought = tree.apart(parent, said)
     step = split_step(replace(completion, text=_bare(text, completion)), tree.settings.delimiter)
-    return None if step is None or not text else Thought(step.text, step.ends, tokens, step.cut, thought)
+    return (
+        None
+        if step is None or not text
+        else Thought(step.text, step.ends, tokens, step.cut, thought)
+    )
 
 
 def _bare(text: str, completion: Completion) -> str:
@@ -58,16 +69,20 @@ def _bare(text: str, completion: Completion) -> str:
 
 
 async def propose(tree: Tree, parent: Node) -> list[Thought]:
-    """One completion that lists `children` different next steps, a line each; numbers and bullets are taken off.
+    """One completion that lists `children` different next steps, a line each.
 
-    The authors' code splits the lines too. Our choices: the wording; lines beyond `children` are left out, and so is
-    one that the token limit cut, which is no whole step; a proposed step ends the response where it states the final
-    answer, and never otherwise.
+    Numbers and bullets are taken off.
+
+    The authors' code splits the lines too. Our choices: the wording; lines beyond `children` are
+    left out, and so is one that the token limit cut, which is no whole step; a proposed step ends
+    the response where it states the final answer, and never otherwise.
     """
     k = tree.settings.children
     so_far = tree.shown(parent).strip() or "(nothing yet)"
     text = PROPOSE.format(question=tree.problem.question, so_far=so_far, k=k)
-    sampling = Sampling(k * tree.settings.step_tokens, tree.settings.temperature, tree.settings.top_p)
+    sampling = Sampling(
+        k * tree.settings.step_tokens, tree.settings.temperature, tree.settings.top_p
+    )
     prompt = Prompt((Turn(role="user", content=text),))
     (listed,) = await tree.ask(prompt, parent, "propose", sampling, 1)
     return _lines(listed, k, tree.settings.delimiter)

@@ -14,9 +14,9 @@ Row = dict[str, Any]  # of `tree_nodes`
 class Problem:
     """A prompt with the functions that judge its responses.
 
-    `judge(response)` gives the final answer found in a whole response and whether it is right (both null where nothing
-    can be checked), of null for a thought without a response; `is_final(response)` tells whether an
-    unfinished response already states its final answer.
+    `judge(response)` gives the final answer found in a whole response and whether it is right (both
+    null where nothing can be checked), of null for a thought without a response;
+    `is_final(response)` tells whether an unfinished response already states its final answer.
     `tree_id` names prompt, policy and search settings.
     """
 
@@ -63,7 +63,21 @@ class Node:
     def root(cls, problem: Problem, policy_id: str, method: str) -> "Node":
         """The node of the bare question."""
         node_id = content_id(problem.tree_id, None, "")
-        return cls(node_id, problem.tree_id, problem.prompt_id, policy_id, "root", None, 0, 0, "", "", False, 0, method)
+        return cls(
+            node_id,
+            problem.tree_id,
+            problem.prompt_id,
+            policy_id,
+            "root",
+            None,
+            0,
+            0,
+            "",
+            "",
+            False,
+            0,
+            method,
+        )
 
     @property
     def whole(self) -> str:
@@ -71,13 +85,20 @@ class Node:
         return (self.thought or "") + self.prefix + self.text
 
     def child(
-        self, kind: str, draw: int, text: str, terminal: bool, tokens: int, thinking: str | None = None
+        self,
+        kind: str,
+        draw: int,
+        text: str,
+        terminal: bool,
+        tokens: int,
+        thinking: str | None = None,
     ) -> "Node":
         """A node below this one: a step one level deeper, or a rollout at this node's own depth.
 
         `thinking` is a thought that comes before its text: the response begins behind it.
         """
-        # Two rollouts may be word for word the same and are still two draws; identical steps were merged before.
+        # Two rollouts may be word for word the same and are still two draws; identical steps were
+        # merged before.
         parts = [self.tree_id, self.node_id, kind, text, draw if kind == "rollout" else None]
         return Node(
             node_id=content_id(*parts, *([thinking] if thinking else [])),
@@ -101,7 +122,10 @@ class Node:
         self.value, self.valuation = value, valuation
 
     def repeats(self, delimiter: str) -> bool:
-        """True for a step that says again what a step before it said: the model goes round in a circle."""
+        """True for a step that says again what a step before it said.
+
+        The model goes round in a circle.
+        """
         said = self.text.strip()
         return bool(said) and said in (step.strip() for step in self.prefix.split(delimiter))
 

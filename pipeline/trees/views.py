@@ -1,4 +1,7 @@
-"""What to show of a forest: counts, sizes, flat trees, and the tree whose values are spread most."""
+"""What to show of a forest.
+
+Counts, sizes, flat trees, and the tree whose values are spread most.
+"""
 
 from typing import Any
 
@@ -10,7 +13,10 @@ from pipeline.trees.picture import picture
 
 
 def views(nodes: pl.DataFrame, flat: pl.DataFrame) -> dict[str, Any]:
-    """Titles with numbers, tables and figures; `flat` is what sql/flat_trees.sql says of the nodes."""
+    """Titles with numbers, tables and figures.
+
+    `flat` is what sql/flat_trees.sql says of the nodes.
+    """
     sizes = nodes.group_by("tree_id").len()["len"].to_list()
     shown = showpiece(nodes)
     example = {f"tree of prompt {shown[0]['prompt_id']}": picture(shown)} if shown else {}

@@ -1,4 +1,6 @@
-"""The rows that each variant's loss learns from, with what the budget and the up-to-date check need."""
+"""The rows that each variant's loss learns from, with what the budget and the up-to-date check
+need.
+"""
 
 from collections.abc import Callable
 
@@ -18,12 +20,14 @@ NAMES = ("stage", "rationale_id", "principle_id", "desirable", "items")
 NUMBERS = ("weight",)
 
 
-def training_rows(lake: Reader, name: str, length: Callable[[str], int], settings: Settings) -> pl.DataFrame:
+def training_rows(
+    lake: Reader, name: str, length: Callable[[str], int], settings: Settings
+) -> pl.DataFrame:
     """A variant's rows of `preferences`, `preference_lists` or `unpaired`, with five columns more.
 
-    `text_tokens`: tokens of all texts of the row, null where they were not counted; `length` counts those of a text.
-    `row_id`: the row's id. `numbers`: labels that the variant's loss reads as numbers. `kind`: a hash of the id and of
-    all else that the loss reads. `mark`: a hash of both.
+    `text_tokens`: tokens of all texts of the row, null where they were not counted; `length` counts
+    those of a text. `row_id`: the row's id. `numbers`: labels that the variant's loss reads as
+    numbers. `kind`: a hash of the id and of all else that the loss reads. `mark`: a hash of both.
     """
     chosen = variant(name, settings)
     table = chosen.rows
@@ -32,9 +36,9 @@ def training_rows(lake: Reader, name: str, length: Callable[[str], int], setting
     read = (*NUMBERS, *loss.needs, *loss.reads)
     named = [c for c in (IDS[table], *NAMES) if c in rows.columns]
     kinds = [content_id(*values) for values in rows.select(named).iter_rows()]
-    numbers = [list(values) for values in rows.select(c for c in read if c in rows.columns).iter_rows()] or [[]] * len(
-        rows
-    )
+    numbers = [
+        list(values) for values in rows.select(c for c in read if c in rows.columns).iter_rows()
+    ] or [[]] * len(rows)
     marks = [content_id(*both) for both in zip(kinds, numbers, strict=True)]
     return rows.with_columns(
         text_tokens=_tokens(rows, length, settings.training.thoughts),
@@ -45,7 +49,9 @@ def training_rows(lake: Reader, name: str, length: Callable[[str], int], setting
     )
 
 
-def _tokens(rows: pl.DataFrame, length: Callable[[str], int], thoughts: LearnedThoughts) -> pl.Series:
+def _tokens(
+    rows: pl.DataFrame, length: Callable[[str], int], thoughts: LearnedThoughts
+) -> pl.Series:
     def counted(text: str, ends: bool, thought: str | None) -> int:
         return length(learned_thought(thought, thoughts) + text) + ends
 
@@ -63,5 +69,8 @@ def _tokens(rows: pl.DataFrame, length: Callable[[str], int], thoughts: LearnedT
             totals.append(len(ids) if ids else counted(row["text"], row["ends"], row["thought"]))
         return pl.Series(totals, dtype=pl.Int64)
     tokens = pl.col("chosen_tokens") + pl.col("rejected_tokens")
-    crossed = pl.col("rejected_messages").is_not_null() & (pl.col("chosen_id") != pl.col("rejected_id"))
-    return rows.select(pl.when(crossed).then(2 * tokens).otherwise(tokens)).to_series()  # each text in each context
+    crossed = pl.col("rejected_messages").is_not_null() & (
+        pl.col("chosen_id") != pl.col("rejected_id")
+    )
+    # each text in each context
+    return rows.select(pl.when(crossed).then(2 * tokens).otherwise(tokens)).to_series()

@@ -1,8 +1,9 @@
 """Generated code, judged by tests in the sandbox.
 
-A prompt's metadata hold what judges it, as JSON: `tests` (Python with assert statements), `names` (the functions that
-they call), `setup` (helpers on the tests' side), and `stub` (what a bare continuation is to be put behind). The
-answer of a response is the program found in it; the reference answer is a whole program too.
+A prompt's metadata hold what judges it, as JSON: `tests` (Python with assert statements), `names`
+(the functions that they call), `setup` (helpers on the tests' side), and `stub` (what a bare
+continuation is to be put behind). The answer of a response is the program found in it; the
+reference answer is a whole program too.
 """
 
 import ast
@@ -61,7 +62,10 @@ class CodeVerifier(Verifier):
 
 
 def use(settings: SandboxSettings | None) -> None:
-    """Sets how code runs in this process from now on; null: not at all, for a step that runs none."""
+    """Sets how code runs in this process from now on.
+
+    Null: not at all, for a step that runs none.
+    """
     global _settings
     _settings = settings
 
@@ -84,7 +88,9 @@ def extract(text: str, stub: str = "", names: tuple[str, ...] = ()) -> str | Non
 
 
 def program(text: str, metadata: str | None) -> str | None:
-    """The program in a response to a prompt: with metadata, the one that its tests call, perhaps behind its stub.
+    """The program in a response to a prompt.
+
+    With metadata, the one that its tests call, perhaps behind its stub.
 
     Raises:
         OrchardError: metadata that are not what the verifier needs.
@@ -131,7 +137,10 @@ def verdict(text: str, metadata: str | None) -> tuple[str | None, bool]:
 
 
 def run(text: str, metadata: str | None) -> tuple[str | None, Outcome | None]:
-    """The program in a response, and what came of it in the sandbox; None, None where there is none."""
+    """The program in a response, and what came of it in the sandbox.
+
+    None, None where there is none.
+    """
     _task(metadata)
     found = program(text, metadata)
     return found, None if found is None else sandbox().run(job(found, metadata))
@@ -140,8 +149,8 @@ def run(text: str, metadata: str | None) -> tuple[str | None, Outcome | None]:
 def task_of(row: dict[str, Any]) -> tuple[str, str]:
     """Reference program and metadata from a row of a pool: HumanEval's columns, MBPP's, or our own.
 
-    HumanEval: prompt, canonical_solution, test, entry_point. MBPP: code, test_list, and maybe test_imports. Our own:
-    answer, tests, and maybe names, setup, stub.
+    HumanEval: prompt, canonical_solution, test, entry_point. MBPP: code, test_list, and maybe
+    test_imports. Our own: answer, tests, and maybe names, setup, stub.
 
     Raises:
         OrchardError: none of these, or a reference that defines nothing the tests call.
@@ -155,7 +164,11 @@ def task_of(row: dict[str, Any]) -> tuple[str, str]:
         return _packed(str(row["code"]), tests, None, _imports(str(row["code"]), _loaded(tests)))
     if {"answer", "tests"} <= set(row):
         return _packed(
-            str(row["answer"]), str(row["tests"]), row.get("names"), row.get("setup") or "", row.get("stub") or ""
+            str(row["answer"]),
+            str(row["tests"]),
+            row.get("names"),
+            row.get("setup") or "",
+            row.get("stub") or "",
         )
     raise OrchardError(
         "no tests: a row needs HumanEval's columns (prompt, canonical_solution, test, entry_point), MBPP's (code, "
@@ -163,7 +176,9 @@ def task_of(row: dict[str, Any]) -> tuple[str, str]:
     )
 
 
-def _packed(program: str, tests: str, names: Any, setup: str = "", stub: str = "") -> tuple[str, str]:
+def _packed(
+    program: str, tests: str, names: Any, setup: str = "", stub: str = ""
+) -> tuple[str, str]:
     if names is not None and not are_names(names):
         raise OrchardError(f"names must be a list of texts, not {str(names)[:40]!r}")
     found = names or sorted(defined(program) & _loaded(tests))
@@ -174,12 +189,21 @@ def _packed(program: str, tests: str, names: Any, setup: str = "", stub: str = "
 
 
 def _imports(program: str, wanted: set[str]) -> str:
-    """Import statements of a reference program that bind a wanted name: MBPP's tests count on some of them."""
+    """Import statements of a reference program that bind a wanted name.
+
+    MBPP's tests count on some of them.
+    """
     if not defined(program):
         return ""
-    imports = [node for node in ast.parse(program).body if isinstance(node, ast.Import | ast.ImportFrom)]
-    bound = [{(name.asname or name.name).partition(".")[0] for name in node.names} for node in imports]
-    return "\n".join(ast.unparse(node) for node, names in zip(imports, bound, strict=True) if names & wanted)
+    imports = [
+        node for node in ast.parse(program).body if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    bound = [
+        {(name.asname or name.name).partition(".")[0] for name in node.names} for node in imports
+    ]
+    return "\n".join(
+        ast.unparse(node) for node, names in zip(imports, bound, strict=True) if names & wanted
+    )
 
 
 def _loaded(source: str) -> set[str]:
@@ -198,4 +222,6 @@ def _task(metadata: str | None) -> dict[str, Any]:
             return dict(task)
     except (ValueError, TypeError, KeyError):
         pass
-    raise OrchardError(f"verifier 'code': the prompt's metadata need 'tests' and 'names', not {str(metadata)[:60]!r}")
+    raise OrchardError(
+        f"verifier 'code': the prompt's metadata need 'tests' and 'names', not {str(metadata)[:60]!r}"
+    )

@@ -1,8 +1,11 @@
-"""reasoning-gym's tasks: a whole or decimal reference is judged as a number, anything else by the task's own scorer.
+"""reasoning-gym's tasks.
 
-The stock scorer gives partial credit to any text that contains the answer, so the final answer is extracted first and
-only full credit (1.0) counts. The scorers of some tasks evaluate the answer as Python: those texts pass a filter first,
-and every scorer runs in the worker, which is confined (worker.py says how).
+A whole or decimal reference is judged as a number, anything else by the task's own scorer.
+
+The stock scorer gives partial credit to any text that contains the answer, so the final answer is
+extracted first and only full credit (1.0) counts. The scorers of some tasks evaluate the answer as
+Python: those texts pass a filter first, and every scorer runs in the worker, which is confined
+(worker.py says how).
 """
 
 import json
@@ -73,7 +76,9 @@ def states(text: str) -> bool:
 
 
 def correct(answer: str, reference: str, task: str, metadata: str | None) -> bool:
-    """True for an equal number or text, or where the task's scorer gives full credit (other than to whole numbers)."""
+    """True for an equal number or text, or where the task's scorer gives full credit (other than to
+    whole numbers).
+    """
     numeric = _NUMERIC.fullmatch(reference)
     if answer == reference or (numeric and answer == number.canonical(reference)):
         return True
@@ -93,7 +98,10 @@ def full_credit(answer: str, reference: str, task: str, metadata: str | None) ->
     """The scorer's judgement. Runs in the worker."""
     entry = json.loads(metadata or "{}")
     params = json.dumps(entry.pop("params", {}), sort_keys=True)
-    return bool(_dataset(task, params).score_answer(answer, {"metadata": {}, **entry, "answer": reference}) == 1.0)
+    return bool(
+        _dataset(task, params).score_answer(answer, {"metadata": {}, **entry, "answer": reference})
+        == 1.0
+    )
 
 
 @lru_cache(maxsize=32)
@@ -110,4 +118,6 @@ def _read_all(tail: Passage) -> tuple[str, ...]:
 
 def _read(tail: Passage) -> tuple[str, ...]:
     """Without the full stop that ends the response's sentence."""
-    return tuple(text if "\n" in text else text.removesuffix(".") for text in _read_all(tail) if text != ".")
+    return tuple(
+        text if "\n" in text else text.removesuffix(".") for text in _read_all(tail) if text != "."
+    )

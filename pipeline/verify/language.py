@@ -119,7 +119,12 @@ def words(*kinds: str) -> frozenset[str]:
     """All languages' words of these kinds, in lower case."""
     names = {field.name for field in fields(Words)}
     assert names.issuperset(kinds), kinds
-    return frozenset(word for language in LANGUAGES.values() for kind in kinds for word in getattr(language, kind))
+    return frozenset(
+        word
+        for language in LANGUAGES.values()
+        for kind in kinds
+        for word in getattr(language, kind)
+    )
 
 
 def pattern(*kinds: str) -> str:

@@ -23,7 +23,8 @@ _TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
 _AND = words("conjunction") - {"to", "through", "bis", "à", "a"}
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{")
 _JOINED = re.compile(  # between two boxes
-    rf"(?=.*\w|.*,)(?:[\s$.,&]|\\[()\[\]]|\\(?:quad|qquad)|\\text\s*\{{|\}}|{either(_AND)})*+", re.IGNORECASE
+    rf"(?=.*\w|.*,)(?:[\s$.,&]|\\[()\[\]]|\\(?:quad|qquad)|\\text\s*\{{|\}}|{either(_AND)})*+",
+    re.IGNORECASE,
 )
 _SEEKING = re.compile(  # 'to find the final answer: ...' announces work, not an answer
     r"\b(?:find|get|calculat|comput|determin|check|obtain|reach|solv|work)\w*"
@@ -36,7 +37,9 @@ _NOT = (  # directly before a value: 'the number of eggs not sold is 7' denies n
     rf"{pattern('denial')}(?:\s*+(?:be|equal\s++to|exactly|just|about|{pattern('states')})(?!\w))*+"
 )
 _BESIDE = " \"'“”‘’«»„*([{<>`$€£¥₹~\\-+"  # between a denial and its value
-_FILLERS = tuple(f" {word}" for word in (*words("states"), "be", "equal to", "exactly", "about", "just"))
+_FILLERS = tuple(
+    f" {word}" for word in (*words("states"), "be", "equal to", "exactly", "about", "just")
+)
 _DENIALS = tuple(sorted(words("denial", "bound"), key=len, reverse=True))
 _MOST = 200  # markers of one kind; of more, the last ones count
 _DENIED_VALUE = re.compile(  # with its value: 'the answer cannot be negative' denies nothing
@@ -206,9 +209,12 @@ def _nouns(text: str, kinds: tuple[str, ...]) -> list[re.Match[str]]:
     return list(_NOUNS[kinds].finditer(text))[-5 * _MOST :]
 
 
-_SIGNAL = re.compile(rf"(?P<states>{pattern('states')})|[:=：]|(?P<stop>[\n,;。，；]|\.(?!\d))", re.IGNORECASE)
+_SIGNAL = re.compile(
+    rf"(?P<states>{pattern('states')})|[:=：]|(?P<stop>[\n,;。，；]|\.(?!\d))", re.IGNORECASE
+)
 _NOUNS: dict[tuple[str, ...], re.Pattern[str]] = {
-    kinds: re.compile(pattern(*kinds), re.IGNORECASE) for kinds in (("answer",), ("answer", "option"))
+    kinds: re.compile(pattern(*kinds), re.IGNORECASE)
+    for kinds in (("answer",), ("answer", "option"))
 }
 
 

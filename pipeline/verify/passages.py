@@ -201,6 +201,10 @@ def _trimmed(prose: str, run: list[re.Match[str]]) -> tuple[int, int]:
         start += 1
     while end > start and prose[end - 1] in ".,;:?*":
         end -= 1
-    if end > start and prose[end - 1] == ")" and prose[start:end].count("(") < prose[start:end].count(")"):
+    if (
+        end > start
+        and prose[end - 1] == ")"
+        and prose[start:end].count("(") < prose[start:end].count(")")
+    ):
         end -= 1
     return start, end

@@ -98,7 +98,9 @@ class _Search:
                 taken.append(node)
                 missing = (missing - bound) | _free(ast.Module([node], []))
         before = "\n".join(ast.unparse(node) for node in reversed(taken))
-        return f"{before}\n\n{source}".strip("\n").rstrip() if before else source.strip("\n").rstrip()
+        return (
+            f"{before}\n\n{source}".strip("\n").rstrip() if before else source.strip("\n").rstrip()
+        )
 
     def statements(self, source: str) -> list[ast.stmt]:
         if len(source) > LONGEST or self._budget < len(source):

@@ -36,7 +36,8 @@ _SIGN_APART = re.compile(rf"(^|[=:(])(\s*)-\s+(?=[{_MONEY}]?[0-9.])")
 _BEFORE = re.compile(  # what may stand before a value, up to where it begins
     r"(?:^\s*(?:-\s+)?"  # nothing, or a list's dash
     r"|[^\W\d_]\s+|[)\]]\s+|[\u4e00-\u9fff]"  # a word or a closed bracket
-    r"|(?<![<>!:~])=\s*|[;!?]\s*|(?<![0-9])[:,.]\s*|[:,.]\s+|[\u3000-\u303f\uff00-\uffef]\s*"  # punctuation
+    # punctuation
+    r"|(?<![<>!:~])=\s*|[;!?]\s*|(?<![0-9])[:,.]\s*|[:,.]\s+|[\u3000-\u303f\uff00-\uffef]\s*"
     r"|(?:^|[\s:,.=$])[(]\s*|(?:^|[\s:,.=(])[\"'“”„«‘’`]\s*|(?:^|[\w\s])\s*\*+\s*"  # ( " *
     r"|[A-Za-z)]\s+-\s+|#\s?|\s+[a-zA-Z]+-)$"  # a dash behind a word; #5; pre-5
 )
@@ -65,7 +66,9 @@ _OR = re.compile(
     rf"[^\w.(]*(?:[a-zA-Z]+\s+)?{pattern('alternative')}\s*(?:[a-zA-Z]\s*=)?[^\w.(]*",
     re.IGNORECASE,
 )
-_UNIT_BETWEEN = re.compile(rf"\s*[a-zA-Z%°]+\s+{pattern('alternative', 'conjunction')}\s*", re.IGNORECASE)
+_UNIT_BETWEEN = re.compile(
+    rf"\s*[a-zA-Z%°]+\s+{pattern('alternative', 'conjunction')}\s*", re.IGNORECASE
+)
 _OPENING = re.compile(r"[^\w(]*", re.ASCII)
 _CONTINUES = re.compile(r"[\s$%]*(?:[A-Za-z]+\s*)?[-+*/=)]|\s*x\b")
 _EQUALS = re.compile(r"(?<![<>!=~:])=(?![=>])")
@@ -145,7 +148,9 @@ def _begins_with_result(part: str) -> bool:
 
 
 def _are_alternatives(part: str, end: int, start: int) -> bool:
-    return bool(_ALTERNATIVE.fullmatch(part, end, start) or _UNIT_BETWEEN.fullmatch(part, end, start))
+    return bool(
+        _ALTERNATIVE.fullmatch(part, end, start) or _UNIT_BETWEEN.fullmatch(part, end, start)
+    )
 
 
 def _values(part: str, read: Passage, formula: FormulaReader) -> Iterator[_Found]:
@@ -184,7 +189,9 @@ def _stands_alone(part: str, match: re.Match[str]) -> bool:
     attached = _LETTERS_ATTACHED.match(after)
     if attached and not re.fullmatch(_ATTACHED, attached[0]):
         return False
-    return bool(_AFTER.match(after)) or (bool(after.strip()) and unicodedata.category(after.strip()[0]) == "So")
+    return bool(_AFTER.match(after)) or (
+        bool(after.strip()) and unicodedata.category(after.strip()[0]) == "So"
+    )
 
 
 @lru_cache(maxsize=65536)

@@ -21,7 +21,9 @@ def check(verifier: str) -> None:
     registry.find(verifier)
 
 
-def verify(text: str, answer: str | None, verifier: str | None, metadata: str | None = None) -> Verdict:
+def verify(
+    text: str, answer: str | None, verifier: str | None, metadata: str | None = None
+) -> Verdict:
     """Finds the final answer of a response and judges it against the reference.
 
     Args:
@@ -43,7 +45,9 @@ def verify(text: str, answer: str | None, verifier: str | None, metadata: str | 
         raise
     except Exception as error:  # a user's verifier, on a model's text
         what = f"{type(error).__name__}: {error}"
-        raise VerifierFailed(f"the verifier {verifier!r} failed on this response: {what}") from error
+        raise VerifierFailed(
+            f"the verifier {verifier!r} failed on this response: {what}"
+        ) from error
 
 
 @lru_cache(maxsize=65536)

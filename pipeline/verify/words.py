@@ -14,7 +14,9 @@ from pipeline.verify.passages import Passage, undressed
 from pipeline.verify.registry import Verifier, verifier
 
 _WORD = r"\w'’"
-_LETTER = re.compile(rf"(?<![{_WORD}])(?:(?P<upper>[A-J])(?![{_WORD}])|(?P<lower>[a-j])(?=\)))", re.ASCII)
+_LETTER = re.compile(
+    rf"(?<![{_WORD}])(?:(?P<upper>[A-J])(?![{_WORD}])|(?P<lower>[a-j])(?=\)))", re.ASCII
+)
 _PROSE = re.compile(r"\s+[a-z]+")  # behind the word A or I
 _AFTER_LETTER = re.compile(
     rf"\s+(?:because|since|as|for|with|which|per|only|{pattern('states', 'alternative')}"
@@ -34,7 +36,9 @@ _BETWEEN = re.compile(
     re.IGNORECASE,
 )
 _BESIDE = re.compile(rf"{_BETWEEN.pattern}[A-J](?![{_WORD}])", re.IGNORECASE)
-_BEFORE = re.compile(rf"(?<![{_WORD}])[A-J][)\]]?\s*(?:[,/&]|,?\s*{pattern('alternative', 'conjunction')})\s*[(]?$")
+_BEFORE = re.compile(
+    rf"(?<![{_WORD}])[A-J][)\]]?\s*(?:[,/&]|,?\s*{pattern('alternative', 'conjunction')})\s*[(]?$"
+)
 _RIGHT = rf"(?:{pattern('article')}\s*)*(?:{pattern('right')}|{pattern('answer')})"
 _CHOSEN = re.compile(  # Option B is correct; B is the right answer; 选B
     rf"(?<![{_WORD}])(?:(?P<noun>{_MARK})[\s.:–-]{{0,3}})?[(\[\"*“]{{0,4}}(?P<letter>(?-i:[A-J]))[)\]\"*”]{{0,4}}"
@@ -43,14 +47,18 @@ _CHOSEN = re.compile(  # Option B is correct; B is the right answer; 选B
     r"|(?P<end>\s*[.。!]?\s*(?:\n|$)))",
     re.IGNORECASE,
 )
-_PICKED = re.compile(rf"{pattern('option')}\s*[:：]?\s*[(（]?(?P<letter>[A-J])(?![A-Za-z])", re.ASCII)
+_PICKED = re.compile(
+    rf"{pattern('option')}\s*[:：]?\s*[(（]?(?P<letter>[A-J])(?![A-Za-z])", re.ASCII
+)
 _YES = words("yes")
 _YES_NO = re.compile(pattern("yes", "no"), re.IGNORECASE)
 _FIRST_WORD = re.compile(rf"\W*{pattern('yes', 'no')}", re.IGNORECASE)
 _SPACES = re.compile(r"\s+")
 _EDGES = " \t\n.,;:!?\"'`*()[]{}$“”‘’«»„。，；：！？（）「」"
 _TEXT_COMMAND = re.compile(r"\\(?:text\w*|mathrm|mbox)\s*\{([^{}]*)\}")
-_BETWEEN_WORDS = re.compile(rf"\W*+(?:{pattern('alternative', 'conjunction')}|nor)?\W*+", re.IGNORECASE)
+_BETWEEN_WORDS = re.compile(
+    rf"\W*+(?:{pattern('alternative', 'conjunction')}|nor)?\W*+", re.IGNORECASE
+)
 _CHOICE = Style(("answer", "option"), formulas=False)
 _TEXT = Style(formulas=False)
 _ANY_TEXT = Style(formulas=False, any_text=True, longest=10**9)
@@ -153,7 +161,9 @@ def _chosen(text: str) -> tuple[str, ...]:
             return (REFUSED,)  # A and B are correct
         if match["right"] or (match["noun"] and not denied(text, match.start())):
             found.append(match["letter"].upper())
-    return distinct(found) or distinct(match["letter"] for match in _PICKED.finditer(text) if not match[0].isascii())
+    return distinct(found) or distinct(
+        match["letter"] for match in _PICKED.finditer(text) if not match[0].isascii()
+    )
 
 
 def _yes_nos(tail: Passage) -> tuple[str, ...]:

@@ -1,18 +1,24 @@
-"""A child process for slow or dangerous judgements: the scorers of reasoning-gym, of which some ask SymPy.
+"""A child process for slow or dangerous judgements.
 
-Such code may run for ever (9**9**9) or fill the memory. An alarm with the default action kills the child, which also
-ends C code and works whichever thread asks; its memory is limited; the next call starts another one.
+The scorers of reasoning-gym, of which some ask SymPy.
 
-Some of it evaluates the text as Python: SymPy's parser, and nine of reasoning-gym's scorers (`gym.EVALUATING`; the
-others compare and count). Such texts pass a filter first (`gym.is_harmless`); and should one slip through, the child
-has given up what it could do harm with before it reads the first text: no other process, no thread, no socket, no
-signal, no file opened for writing, no capability, and of the environment only where things lie. It can read files, and
-has no way to pass them on: all that leaves it is true or false. What only the filter prevents is a text that forges its
-own verdict, since it is judged in the same process. A sandbox of namespaces for each text would keep it from reading,
-and cost the import of SymPy, a second, each time; whole programs (the verifier `code`) have that, and two processes.
+Such code may run for ever (9**9**9) or fill the memory. An alarm with the default action kills the
+child, which also ends C code and works whichever thread asks; its memory is limited; the next call
+starts another one.
 
-Run as `python -m pipeline.verify.worker '{"module": "file"}'` with the files of verifiers from elsewhere: one JSON
-request per line in, its number and answer per line out.
+Some of it evaluates the text as Python: SymPy's parser, and nine of reasoning-gym's scorers
+(`gym.EVALUATING`; the others compare and count). Such texts pass a filter first
+(`gym.is_harmless`); and should one slip through, the child
+has given up what it could do harm with before it reads the first text: no other process, no thread,
+no socket, no signal, no file opened for writing, no capability, and of the environment only where
+things lie. It can read files, and
+has no way to pass them on: all that leaves it is true or false. What only the filter prevents is a
+text that forges its own verdict, since it is judged in the same process. A sandbox of namespaces
+for each text would keep it from reading, and cost the import of SymPy, a second, each time; whole
+programs (the verifier `code`) have that, and two processes.
+
+Run as `python -m pipeline.verify.worker '{"module": "file"}'` with the files of verifiers from
+elsewhere: one JSON request per line in, its number and answer per line out.
 """
 
 import itertools
@@ -33,7 +39,8 @@ from pipeline.verify import registry
 SECONDS = 5
 _START_SECONDS = 120  # to load the libraries
 _MEMORY = 4 * 2**30  # bytes
-_PASSED_ON = ("HOME", "PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG")  # and no other variable: some hold secrets
+# and no other variable: some hold secrets
+_PASSED_ON = ("HOME", "PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG")
 _LIBRARIES = ("reasoning_gym",)  # loaded before the child is confined: loading may write caches
 _READY = "ready\n"
 _numbers = itertools.count()
@@ -62,7 +69,8 @@ def ask(function: Callable[..., bool] | str, *arguments: str | None) -> bool:
             child.stdin.write(request)
             child.stdin.flush()
             replies = iter(child.stdout.readline, "")
-            reply = next((line for line in replies if line.startswith(f"{number} ")), "")  # not what others left behind
+            # not what others left behind
+            reply = next((line for line in replies if line.startswith(f"{number} ")), "")
         except OSError:
             reply = ""
         if not reply:
@@ -83,7 +91,13 @@ def _running() -> subprocess.Popen[str]:
         own = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         own |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # it may not start threads
         child = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, cwd=ROOT, env=own
+            command,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=ROOT,
+            env=own,
         )
         assert child.stdout
         said = child.stdout.readline()
@@ -91,7 +105,9 @@ def _running() -> subprocess.Popen[str]:
             child.kill()
             child.wait()
             why = said.strip() or "it does not start"
-            raise OrchardError(f"the verifiers' worker cannot be confined: {why}: run on Linux, x86-64 or arm64")
+            raise OrchardError(
+                f"the verifiers' worker cannot be confined: {why}: run on Linux, x86-64 or arm64"
+            )
         _child = (made, child)
     return _child[1]
 
@@ -126,13 +142,20 @@ def _serve() -> None:
 
 
 def _confine() -> str | None:
-    """Limits, no capabilities, and the sandbox's list of system calls; why not, where the machine has none of that."""
+    """Limits, no capabilities, and the sandbox's list of system calls.
+
+    Why not, where the machine has none of that.
+    """
     import resource
 
     from pipeline.verify.sandbox.inside import confine, seccomp
 
     confine.hide_memory()
-    for limit, value in ((resource.RLIMIT_AS, _MEMORY), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
+    for limit, value in (
+        (resource.RLIMIT_AS, _MEMORY),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+    ):
         resource.setrlimit(limit, (value, value))
     try:
         seccomp.drop_capabilities()

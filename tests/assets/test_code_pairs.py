@@ -1,4 +1,6 @@
-"""The table of code pairs from a prompt and a mined change, with a scripted model and real execution."""
+"""The table of code pairs from a prompt and a mined change, with a scripted model and real
+execution.
+"""
 
 import json
 from collections.abc import Iterator
@@ -71,15 +73,26 @@ def made(lake: Lake, engine: Scripted, settings: Settings = SETTINGS) -> StepRep
     return make(ScriptedRun(lake, settings, engine), CODE_PAIRS)["code_pairs"]
 
 
-def test_prompts_and_changes_become_measured_pairs_and_the_rest_is_counted_by_reason(lake: Lake) -> None:
+def test_prompts_and_changes_become_measured_pairs_and_the_rest_is_counted_by_reason(
+    lake: Lake,
+) -> None:
     report = made(lake, Scripted())
     rows = lake.read("code_pairs")
     assert (rows.height, report.rows, report.rejected) == (2, 2, 1)
     evol = rows.filter(pl.col("method") == "evol").to_dicts()[0]
-    assert (evol["naive_passed"], evol["improved_passed"]) == (False, True)  # the draft sums one number too few
-    assert (evol["decided_by"], evol["correctness_margin"], evol["prompt_id"]) == ("correctness", 0.5, "Sum")
+    # the draft sums one number too few
+    assert (evol["naive_passed"], evol["improved_passed"]) == (False, True)
+    assert (evol["decided_by"], evol["correctness_margin"], evol["prompt_id"]) == (
+        "correctness",
+        0.5,
+        "Sum",
+    )
     commit = rows.filter(pl.col("method") == "commit").to_dicts()[0]
-    assert commit["naive_passed"] is None and commit["decided_by"] is None and commit["source"] == "change c"
+    assert (
+        commit["naive_passed"] is None
+        and commit["decided_by"] is None
+        and commit["source"] == "change c"
+    )
     counts = {key: value for key, value in report.shown.items() if isinstance(value, int)}
     assert counts == {
         "pairs_commit": 1,
@@ -106,7 +119,9 @@ def test_a_pool_that_only_asks_for_code_is_drafted_too_and_the_critic_decides(la
 
 def test_a_change_that_two_forks_hold_is_asked_about_once(lake: Lake) -> None:
     fork = lake.read("code_changes").with_columns(repository=pl.lit("fork"))
-    assert lake.write("code_changes", fork, Commit("test"), partition={"repository": "fork"}).rows == 1
+    assert (
+        lake.write("code_changes", fork, Commit("test"), partition={"repository": "fork"}).rows == 1
+    )
     engine = Scripted()
     made(lake, engine)
     asked = [prompt.messages[-1]["content"] for prompt, *_ in engine.calls]

@@ -21,7 +21,9 @@ def test_every_asset_is_grouped_owned_described_and_versioned() -> None:
     specs = [spec for asset in defs.assets or [] for spec in asset.specs]  # type: ignore[union-attr]
     assert len(specs) == len(STEPS) == len({step.name for step in STEPS}) == 28
     for spec in specs:
-        assert spec.group_name != "default" and spec.owners and spec.description and spec.code_version, spec.key
+        assert (
+            spec.group_name != "default" and spec.owners and spec.description and spec.code_version
+        ), spec.key
         assert spec.kinds, spec.key
 
 
@@ -60,7 +62,9 @@ def test_previews_cut_long_cells_and_keep_the_table_whole() -> None:
 
 
 def test_rejects_keep_their_reason_and_row() -> None:
-    rows = reject_rows([Reject("responses", "sample", "p1", "empty generation", {"prompt_id": "p1"})])
+    rows = reject_rows(
+        [Reject("responses", "sample", "p1", "empty generation", {"prompt_id": "p1"})]
+    )
     assert rows.select("table", "row_id", "reason", "row", "prompt_id", "passing").rows() == [
         ("responses", "p1", "empty generation", '{"prompt_id": "p1"}', "p1", False)
     ]

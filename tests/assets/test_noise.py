@@ -1,4 +1,7 @@
-"""What the tables of votes are made from: a change of the pairs that are voted on reaches all of them."""
+"""What the tables of votes are made from.
+
+A change of the pairs that are voted on reaches all of them.
+"""
 
 from pathlib import Path
 
@@ -38,7 +41,8 @@ judge: {{clip: {clip}}}
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder with two responses to a prompt, and a sure vote on them."""
-    monkeypatch.setattr(Renderer, "length", lambda self, text: len(text))  # no tokenizer: a token is a character
+    # no tokenizer: a token is a character
+    monkeypatch.setattr(Renderer, "length", lambda self, text: len(text))
     votes = simulated.votes([("p-0", "p-1", 0.9999), ("p-1", "p-0", 0.0001)])
     with Lake(tmp_path) as lake:
         lake.write("prompts", simulated.prompts("p"), Commit("test"))
@@ -57,13 +61,26 @@ def asked(folder: Path, query: str, clip: float = 0.01, source: str = "mine") ->
         run = ScriptedRun(lake, settings)
         make(run, PREFERENCES)
         found = {step.name: fingerprint(step, run) for step in STEPS}
-        treated = {n: fingerprint(TREATED_PREFERENCES, run, n) for n in ("voted_flip", "voted_flip_random")}
-        others = {"osp": fingerprint(PREFERENCES, run, "osp"), "outcome": fingerprint(PREFERENCES, run, "outcome")}
+        treated = {
+            n: fingerprint(TREATED_PREFERENCES, run, n) for n in ("voted_flip", "voted_flip_random")
+        }
+        others = {
+            "osp": fingerprint(PREFERENCES, run, "osp"),
+            "outcome": fingerprint(PREFERENCES, run, "outcome"),
+        }
     assert set(found) == {"scores", "pair_votes", "pair_strengths", "voters", "noise_tests"}
     return found | treated | others
 
 
-VOTED = ("scores", "pair_votes", "pair_strengths", "voters", "noise_tests", "voted_flip", "voted_flip_random")
+VOTED = (
+    "scores",
+    "pair_votes",
+    "pair_strengths",
+    "voters",
+    "noise_tests",
+    "voted_flip",
+    "voted_flip_random",
+)
 
 
 def test_another_query_of_the_source_makes_every_table_of_votes_anew(folder: Path) -> None:
@@ -108,7 +125,9 @@ def test_peoples_votes_on_a_pair_that_is_too_long_for_the_heads_count(tmp_path: 
     with Lake(tmp_path) as lake:
         write_pairs(lake, settings, "outcome")
         make(ScriptedRun(lake, settings), PAIR_VOTES)
-        assert lake.read("pair_votes").select("chosen_id", "voter_id", "p").rows() == [("good", "ann", 0.8)]
+        assert lake.read("pair_votes").select("chosen_id", "voter_id", "p").rows() == [
+            ("good", "ann", 0.8)
+        ]
 
 
 def given(
@@ -120,11 +139,20 @@ def given(
     monkeypatch.setattr(trial, "score_by_external", lambda *_: (scores, []))
 
 
-def test_people_and_judges_are_scorers_of_the_self_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_people_and_judges_are_scorers_of_the_self_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     features, pairs = drawn(120)
     given(monkeypatch, pairs, features, tables.empty("scores"))
     keys = ["pair_id", "chosen_id", "rejected_id"]
-    votes = pairs.select(*keys, vote_id="pair_id", origin=pl.lit("f"), voter_id=pl.lit("ann"), order=pl.lit(""), p=0.9)
+    votes = pairs.select(
+        *keys,
+        vote_id="pair_id",
+        origin=pl.lit("f"),
+        voter_id=pl.lit("ann"),
+        order=pl.lit(""),
+        p=0.9,
+    )
     judged = pairs.select(
         vote_id="pair_id", prompt_id="prompt_id", first_id="chosen_id", second_id="rejected_id", judge_id=pl.lit("j"),
         criterion=pl.lit("help"), method=pl.lit("pairwise"), p_first=0.1, source=pl.lit("model"), tokens=0,
@@ -137,7 +165,8 @@ def test_people_and_judges_are_scorers_of_the_self_test(tmp_path: Path, monkeypa
         lake.write("votes", frame("votes", judged.to_dicts()), Commit("test"))
         rows = trial.self_test(lake, pairs, settings, Model(tmp_path, "m@0"), tmp_path).rows
     found = dict(rows.filter(metric="auroc").select("name", "value").iter_rows())
-    assert (found["ann"], found["j on help"]) == (1.0, 0.0)  # right of every label before the flips, and wrong of each
+    # right of every label before the flips, and wrong of each
+    assert (found["ann"], found["j on help"]) == (1.0, 0.0)
 
 
 def test_external_models_are_heard_each_or_together_as_the_profile_says(
@@ -145,7 +174,9 @@ def test_external_models_are_heard_each_or_together_as_the_profile_says(
 ) -> None:
     features, pairs = drawn(120)
     sides = [
-        pairs.select("prompt_id", text_id=f"{side}_text_id", response_id=f"{side}_id", raw=pl.lit(raw))
+        pairs.select(
+            "prompt_id", text_id=f"{side}_text_id", response_id=f"{side}_id", raw=pl.lit(raw)
+        )
         for side, raw in (("chosen", 1.0), ("rejected", -1.0))
     ]
     said = Said("x", dict(pl.concat(sides).select("text_id", "raw").iter_rows()), {})
@@ -154,9 +185,13 @@ def test_external_models_are_heard_each_or_together_as_the_profile_says(
     given(monkeypatch, pairs, features, scores[0])
     names = []
     for how in ("none", "log_sigmoid"):
-        own = config.NoiseSettings(models=1, folds=2, min_steps=1, epochs=1, test_shares=(0.2,), combine=how)
+        own = config.NoiseSettings(
+            models=1, folds=2, min_steps=1, epochs=1, test_shares=(0.2,), combine=how
+        )
         settings = config.load("quick").model_copy(update={"noise": own})
         with Lake(tmp_path) as lake:
-            rows = trial.self_test(lake, pairs, settings, Model(tmp_path, "m@0"), tmp_path).rows.filter(metric="auroc")
+            rows = trial.self_test(
+                lake, pairs, settings, Model(tmp_path, "m@0"), tmp_path
+            ).rows.filter(metric="auroc")
         names.append(set(rows.filter(value=1.0)["name"]))
     assert names[0] >= {"x", "y"} and names[1] & {"x", "y", TOGETHER} == {TOGETHER}

@@ -1,4 +1,6 @@
-"""The step `instructions`, the pairs made from it, and its check for overlap, in a lake without an engine."""
+"""The step `instructions`, the pairs made from it, and its check for overlap, in a lake without an
+engine.
+"""
 
 from pathlib import Path
 
@@ -45,13 +47,21 @@ def fill(home: Path) -> None:
         )
     ]  # fmt: skip
     with Lake(home) as lake:
-        lake.write("prompts", pl.DataFrame(prompts, schema=tables.empty("prompts").schema), Commit("test"))
-        lake.write("responses", pl.DataFrame(responses, schema=tables.empty("responses").schema), Commit("test"))
+        lake.write(
+            "prompts", pl.DataFrame(prompts, schema=tables.empty("prompts").schema), Commit("test")
+        )
+        lake.write(
+            "responses",
+            pl.DataFrame(responses, schema=tables.empty("responses").schema),
+            Commit("test"),
+        )
 
 
 def profile(home: Path, variants: str, more: str = "") -> Path:
     path = home / "p.yaml"
-    path.write_text(f"pools: [{{name: x, size: 1}}]\nvalidation: {{variants: [{variants}]}}\n{more}\n")
+    path.write_text(
+        f"pools: [{{name: x, size: 1}}]\nvalidation: {{variants: [{variants}]}}\n{more}\n"
+    )
     return path
 
 
@@ -63,16 +73,21 @@ def test_prompts_pairs_rejects_and_the_overlap_table(tmp_path: Path) -> None:
     assert done.success
     with Lake(tmp_path) as lake:
         assert lake.read("instructions")["response_id"].sort().to_list() == ["r0", "r1", "r3", "r4"]
-        assert lake.read("rejects")["reason"].to_list() == ["a response of 1 words has nothing to instruct about"]
+        assert lake.read("rejects")["reason"].to_list() == [
+            "a response of 1 words has nothing to instruct about"
+        ]
         pairs = lake.read("preferences")
     assert pairs.height == 8 and pairs["pair_id"].n_unique() == 8
-    # p1 asks what the test prompt t asks: its two synthetic prompts, of both rows, are reported; those of p2 are not
+    # p1 asks what the test prompt t asks: its two synthetic prompts, of both rows, are reported;
+    # those of p2 are not
     (check,) = done.get_asset_check_evaluations()
     assert not check.passed and check.severity == dg.AssetCheckSeverity.WARN
     assert check.metadata["overlaps"].value == 4 and check.metadata["test_prompts"].value == 1
 
 
-def test_with_rewording_the_model_is_asked_and_what_keeps_its_template_is_counted(tmp_path: Path) -> None:
+def test_with_rewording_the_model_is_asked_and_what_keeps_its_template_is_counted(
+    tmp_path: Path,
+) -> None:
     engine = Rewriter(lambda text: "Please: " + text if "word" in text else "I cannot.")
     fill(tmp_path)
     path = profile(tmp_path, "mapl_intra", "mapl: {reword: true, max_instructions: 6}")
@@ -80,7 +95,9 @@ def test_with_rewording_the_model_is_asked_and_what_keeps_its_template_is_counte
     (made,) = done.asset_materializations_for_node("instructions")
     with Lake(tmp_path) as lake:
         rows = lake.read("instructions")
-    kept = sum(int(v.value) for name, v in made.metadata.items() if name.startswith("kept its template"))  # type: ignore[arg-type]
+    kept = sum(
+        int(v.value) for name, v in made.metadata.items() if name.startswith("kept its template")
+    )  # type: ignore[arg-type]
     n = sum(len(read(each)) for each in rows["instructions"])
     assert made.metadata["reworded_instructions"].value == rows["reworded"].sum() > 0
     assert kept + rows["reworded"].sum() == n and len(engine.calls) == n
@@ -121,10 +138,13 @@ def test_training_on_a_test_prompt_is_stopped_wherever_the_prompt_stands(
     schema = tables.empty("preferences").schema
     for more, passed in (({}, True), ({"rejected_messages": worse}, False)):
         with Lake(tmp_path) as lake:
-            lake.write("preferences", pl.DataFrame([{**pair, **more}], schema=schema), Commit("test"))
+            lake.write(
+                "preferences", pl.DataFrame([{**pair, **more}], schema=schema), Commit("test")
+            )
         found = check_of(no_test_prompt_in_training, tmp_path)
         assert (found.passed, found.metadata["overlaps"].value) == (passed, 0 if passed else 1)
-        assert found.metadata["trained_prompts"].value == 1 + len(more)  # both contexts of the one pair
+        # both contexts of the one pair
+        assert found.metadata["trained_prompts"].value == 1 + len(more)
 
 
 def test_code_that_repeats_a_test_programs_reference_is_reported(
@@ -144,8 +164,16 @@ def test_code_that_repeats_a_test_programs_reference_is_reported(
         "tokens": 0, "naive_findings": 0, "improved_findings": 0, "security_margin": 0.0,
     }  # fmt: skip
     with Lake(tmp_path) as lake:
-        lake.write("prompts", pl.DataFrame([prompt], schema=tables.empty("prompts").schema), Commit("test"))
-        lake.write("code_pairs", pl.DataFrame([made], schema=tables.empty("code_pairs").schema), Commit("test"))
+        lake.write(
+            "prompts", pl.DataFrame([prompt], schema=tables.empty("prompts").schema), Commit("test")
+        )
+        lake.write(
+            "code_pairs",
+            pl.DataFrame([made], schema=tables.empty("code_pairs").schema),
+            Commit("test"),
+        )
     found = check_of(no_test_code_in_synthesis, tmp_path)
     assert not found.passed and found.severity == dg.AssetCheckSeverity.WARN
-    assert found.metadata["overlaps"].value == 1 and "c.improved" in str(found.metadata["table"].value)
+    assert found.metadata["overlaps"].value == 1 and "c.improved" in str(
+        found.metadata["table"].value
+    )

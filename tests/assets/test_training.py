@@ -1,4 +1,7 @@
-"""The training step on a tiny model: seeds are trained once each, and stop on validation pairs only."""
+"""The training step on a tiny model.
+
+Seeds are trained once each, and stop on validation pairs only.
+"""
 
 import shutil
 from collections.abc import Callable, Iterable
@@ -37,19 +40,30 @@ def shop(tmp_path: Path) -> Any:
     path = save_llama(tmp_path / "tiny", seed=0)
     own = {"variant": "outcome", "chosen_tokens": 3, "rejected_tokens": 2}
     learned = [pair(f"is it {i}?", **own) for i in range(8)]
-    held = [pair(f"was it {i}?", "no", "yes", split="validation", **own) for i in range(16)]  # what is learnt is wrong
+    # what is learnt is wrong
+    held = [pair(f"was it {i}?", "no", "yes", split="validation", **own) for i in range(16)]
     lake = Lake(tmp_path)
     found = SimpleNamespace(lake=lake, path=path, length=Renderer(path).length)
 
     def use(validation: dict[str, Any] | None = None, **changes: Any) -> None:
         quick = config.load("quick").model_dump()
-        sections = {"training": {**TRAINING, **changes}, "validation": {"variants": ["outcome"], **(validation or {})}}
+        sections = {
+            "training": {**TRAINING, **changes},
+            "validation": {"variants": ["outcome"], **(validation or {})},
+        }
         found.settings = Settings(**{**quick, **sections})
 
     def give(pairs: pl.DataFrame) -> None:
         """The lake holds these pairs now, and their prompts."""
         prompts = pairs.select("prompt_id", "split", "messages").unique("prompt_id")
-        common = {"pool": "toy", "task": "toy", "answer": None, "verifier": None, "source": "toy", "licence": "toy"}
+        common = {
+            "pool": "toy",
+            "task": "toy",
+            "answer": None,
+            "verifier": None,
+            "source": "toy",
+            "licence": "toy",
+        }
         lacking = [pl.lit(value).alias(name) for name, value in common.items()]
         columns = tables.empty("prompts").schema
         rest = [pl.lit(None, dtype=kind).alias(name) for name, kind in columns.items()
@@ -81,14 +95,21 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.fixture
 def quick_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A training that copies the model: where only what is trained, and how often, matters. Asked before `begun`."""
+    """A training that copies the model: where only what is trained, and how often, matters.
 
-    def train(model: Path, rows: pl.DataFrame, reference: Any, settings: Any, **values: Any) -> TrainResult:
+    Asked before `begun`.
+    """
+
+    def train(
+        model: Path, rows: pl.DataFrame, reference: Any, settings: Any, **values: Any
+    ) -> TrainResult:
         shutil.copytree(model, values["out"])
         n = rows.filter(pl.col("split") == "train").height
         curve = [(1, 0.5, 1.0, 0.1)]
         dropped = tables.empty("rejects")
-        return TrainResult(n, 1, n, 0.5, 0.5, 1.0, curve, 1.0, 0.0, 0, dropped, values["out"], 0, 1, [])
+        return TrainResult(
+            n, 1, n, 0.5, 0.5, 1.0, curve, 1.0, 0.0, 0, dropped, values["out"], 0, 1, []
+        )
 
     monkeypatch.setattr(loop, "train", train)
 
@@ -101,7 +122,9 @@ def train(shop: Any) -> list[dict[str, Any]]:
 
 def without_policy(shop: Any) -> list[str]:
     """What is said of the variants that have no policy."""
-    return untrained(shop.lake, shop.settings, lambda reads: GRAPH.tables_behind(reads, shop.settings))
+    return untrained(
+        shop.lake, shop.settings, lambda reads: GRAPH.tables_behind(reads, shop.settings)
+    )
 
 
 def of(variant: str, numbers: Iterable[int], **values: Any) -> list[dict[str, Any]]:
@@ -126,7 +149,9 @@ def test_a_new_seed_costs_its_own_training_only(shop: Any, begun: list[int]) -> 
 def test_a_variant_stops_on_its_validation_pairs_and_is_reported_on_others(shop: Any) -> None:
     shop.use(patience=1)
     (row,) = train(shop)
-    assert (row["n_pairs"], row["n_steps"], row["kept_step"]) == (8, 4, 2) and len(row["row_ids"]) == 8
+    assert (row["n_pairs"], row["n_steps"], row["kept_step"]) == (8, 4, 2) and len(
+        row["row_ids"]
+    ) == 8
     stopped_on = budgets.stopping_rows(shop.lake, shop.settings, shop.length)["outcome"]
     assert set(stopped_on["split"]) == {"validation"} and 2 < stopped_on.height < 14
     reported = budgets.held_out_pairs(shop.lake, shop.settings)
@@ -162,8 +187,10 @@ def test_a_few_new_pairs_train_nothing_and_a_prompt_that_was_taken_out_trains_al
 
     assert night(range(40), range(40)) == [40, 40] and len(begun) == 2
     assert night(range(41), range(41)) == [40, 40] and len(begun) == 2  # 1 of 41 rows is new: 2.4 %
-    assert night(range(41), [*range(38), 50, 51, 52]) == [41, 41] and len(begun) == 4  # 3 of 41: all are trained again
-    assert night(range(1, 41), [*range(1, 38), 50, 51, 52]) == [40, 40] and len(begun) == 6  # prompt 0 is gone
+    # 3 of 41: all are trained again
+    assert night(range(41), [*range(38), 50, 51, 52]) == [41, 41] and len(begun) == 4
+    # prompt 0 is gone
+    assert night(range(1, 41), [*range(1, 38), 50, 51, 52]) == [40, 40] and len(begun) == 6
 
 
 def nights(shop: Any, *variants: str) -> Callable[[int], None]:
@@ -182,13 +209,20 @@ def test_after_a_setting_and_pairs_changed_together_a_few_more_pairs_train_nothi
     both = {"variants": ["outcome", "tree_plv"]}
     night = nights(shop, "outcome", "tree_plv")
     seen = []
-    for n, settings in ((40, {}), (41, {}), (42, {"max_pairs": 90}), (43, {"max_pairs": 90}), (44, {"max_pairs": 90})):
+    for n, settings in (
+        (40, {}),
+        (41, {}),
+        (42, {"max_pairs": 90}),
+        (43, {"max_pairs": 90}),
+        (44, {"max_pairs": 90}),
+    ):
         shop.use({**both, **settings})
         night(n)
         seen.append(len(begun))
     assert seen == [2, 2, 4, 4, 4]
     shop.use({**both, "max_pairs": 90}, seeds=[0, 1])
-    night(45)  # another seed on changed pairs: the seeds answer for one set of pairs, so all are trained
+    # another seed on changed pairs: the seeds answer for one set of pairs, so all are trained
+    night(45)
     night(46)
     assert len(begun) == 8
 
@@ -207,7 +241,9 @@ def test_a_kill_between_two_variants_leaves_none_on_older_pairs(
             return real(model, rows, *arguments, **values)
 
         killing.setattr(loop, "train", kill)
-        shop.give(frame([*of("outcome", [*range(37), 50, 51, 52]), *of("tree_plv", [*range(39), 50])]))
+        shop.give(
+            frame([*of("outcome", [*range(37), 50, 51, 52]), *of("tree_plv", [*range(39), 50])])
+        )
         with pytest.raises(KeyboardInterrupt):
             train(shop)
     rows = train(shop)  # of tree_plv alone, 1 of 40 would be too few
@@ -243,7 +279,9 @@ def test_finished_seeds_of_a_run_that_was_killed_are_not_trained_again(
     assert begun == [0, 1] and shop.lake.read("training_runs").is_empty()
     rows = train(shop)
     assert begun == [0, 1, 2] and [row["seed"] for row in rows] == [0, 1, 2]
-    assert {row["checkpoint"] for row in rows} == {f"policies/{path.name}" for path in shop.folders() if path.is_dir()}
+    assert {row["checkpoint"] for row in rows} == {
+        f"policies/{path.name}" for path in shop.folders() if path.is_dir()
+    }
 
 
 def test_with_patience_a_variant_without_training_pairs_fails_nothing_and_one_without_validation_pairs_is_trained(
@@ -251,14 +289,19 @@ def test_with_patience_a_variant_without_training_pairs_fails_nothing_and_one_wi
 ) -> None:
     names = ["outcome", "outcome_shuffled", "tree_plv"]
     held = of("tree_plv", range(12), split="validation")
-    shop.give(frame([*of("outcome", range(8)), *held]))  # tree_plv: none to learn from; outcome: none to stop on
+    # tree_plv: none to learn from; outcome: none to stop on
+    shop.give(frame([*of("outcome", range(8)), *held]))
     shop.use({"variants": names}, patience=2)
     (row,) = train(shop)
     assert (row["variant"], row["n_pairs"], row["looks"]) == ("outcome", 8, "[]")
     section = curves(shop.lake, shop.settings)
     assert section is not None
     text = section.blocks[0]
-    assert isinstance(text, Text) and text.text.startswith("Not watched") and text.text.endswith(": outcome.")
+    assert (
+        isinstance(text, Text)
+        and text.text.startswith("Not watched")
+        and text.text.endswith(": outcome.")
+    )
     shop.use({"variants": names})
     assert without_policy(shop)[1].startswith("tree_plv has 0 training pairs (12 of all splits)")
 
@@ -286,4 +329,7 @@ def test_a_training_that_diverges_ends_no_others(
     (reject,) = shop.lake.read("rejects").to_dicts()
     assert (reject["row_id"], reject["step"]) == ("outcome seed 0", "training_runs outcome")
     (said,) = without_policy(shop)
-    assert said.startswith("outcome has 8 training pairs") and "seed 0: training stopped at step 3: loss nan" in said
+    assert (
+        said.startswith("outcome has 8 training pairs")
+        and "seed 0: training stopped at step 3: loss nan" in said
+    )

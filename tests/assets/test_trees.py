@@ -1,4 +1,7 @@
-"""The steps of trees on a scripted engine: what they write, and that a second time they write nothing."""
+"""The steps of trees on a scripted engine.
+
+What they write, and that a second time they write nothing.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -81,20 +84,40 @@ def test_both_kinds_of_trees_and_lists_are_made_once_and_shown(new_run: NewRun) 
     assert not calls(again)
 
 
-def test_the_pairs_and_the_best_path_of_a_grown_tree_are_as_worked_out_by_hand(new_run: NewRun) -> None:
-    """The maze, greedy: a 2/4, b 3/4; below b: ba 0/4, bb 1/4; below bb: x and y, of whose rollouts none is right."""
-    grown = new_run(preferences=config.load("quick").preferences.model_copy(update={"margin": 0.25}))
+def test_the_pairs_and_the_best_path_of_a_grown_tree_are_as_worked_out_by_hand(
+    new_run: NewRun,
+) -> None:
+    """The maze, greedy: a 2/4, b 3/4; below b: ba 0/4, bb 1/4.
+
+    Below bb: x and y, of whose rollouts none is right.
+    """
+    grown = new_run(
+        preferences=config.load("quick").preferences.model_copy(update={"margin": 0.25})
+    )
     make(grown, TREE_NODES, PREFERENCE_LISTS)
     rows = grown.lake.read("tree_nodes").filter(pl.col("prompt_id") == "id-3 + 4").to_dicts()
     whole = {row["node_id"]: row["prefix"] + row["text"] for row in rows}
     values = {whole[row["node_id"]]: row["value"] for row in rows if row["kind"] == "step"}
-    assert values == {"a\n": 0.5, "b\n": 0.75, "b\nba\n": 0, "b\nbb\n": 0.25, "b\nbb\nx\n": 0, "b\nbb\ny\n": 0}
+    assert values == {
+        "a\n": 0.5,
+        "b\n": 0.75,
+        "b\nba\n": 0,
+        "b\nbb\n": 0.25,
+        "b\nbb\nx\n": 0,
+        "b\nbb\ny\n": 0,
+    }
     top = best(paths(rows))
     assert top is not None and (top.text, top.value) == ("a\n", 0.5)  # b was better and led nowhere
 
     def pairs(name: str) -> dict[tuple[str, str], float]:
-        found = build(name, grown.lake, grown.settings).filter(pl.col("prompt_id") == "id-3 + 4").to_dicts()
-        return {(whole[pair["chosen_id"]], whole[pair["rejected_id"]]): pair["margin"] for pair in found}
+        found = (
+            build(name, grown.lake, grown.settings)
+            .filter(pl.col("prompt_id") == "id-3 + 4")
+            .to_dicts()
+        )
+        return {
+            (whole[pair["chosen_id"]], whole[pair["rejected_id"]]): pair["margin"] for pair in found
+        }
 
     siblings = {("b\n", "a\n"): 0.25, ("b\nbb\n", "b\nba\n"): 0.25}  # x and y are equal
     assert pairs("tree_plv") == pairs("curriculum") == siblings
@@ -127,4 +150,7 @@ def test_what_no_variant_uses_is_not_needed(new_run: NewRun) -> None:
     assert not names & GRAPH.needed(new_run("outcome").settings)
     assert names & GRAPH.needed(new_run("tree_plv").settings) == {"tree_nodes"}
     assert names & GRAPH.needed(new_run("tot").settings) == {"thought_nodes"}
-    assert names & GRAPH.needed(new_run("tpo_tot").settings) == {"thought_nodes", "preference_lists"}
+    assert names & GRAPH.needed(new_run("tpo_tot").settings) == {
+        "thought_nodes",
+        "preference_lists",
+    }

@@ -27,7 +27,9 @@ def home(tmp_path: Path) -> Path:
         "policy_id": "m", "on_policy": True, "draw": 0, "sampling": "{}", "tokens": 1, "prompt_tokens": 1,
         "logprob_mean": -1.0, "finish_reason": "stop",
     }  # fmt: skip
-    prompts = [{"prompt_id": f"p{i}", "messages": [{"role": "user", "content": f"{i}"}]} for i in range(6)]
+    prompts = [
+        {"prompt_id": f"p{i}", "messages": [{"role": "user", "content": f"{i}"}]} for i in range(6)
+    ]
     responses = [
         {"response_id": f"r{i}{text}", "prompt_id": f"p{i}", "text": text, "correct": text == "7"}
         for i in range(6)
@@ -51,20 +53,28 @@ def profile(home: Path, named: str, more: str = "") -> Path:
 
 def counts(home: Path) -> dict[str, int]:
     with Lake(home) as lake:
-        return dict(lake.sql("SELECT variant, count(*) FROM preferences GROUP BY 1 ORDER BY 1").iter_rows())
+        return dict(
+            lake.sql("SELECT variant, count(*) FROM preferences GROUP BY 1 ORDER BY 1").iter_rows()
+        )
 
 
 def statuses(done: dg.ExecuteInProcessResult, name: str = "preferences") -> dict[str, str]:
     assert done.success
     events = done.asset_materializations_for_node(name)
-    return {str(e.partition): str(e.metadata["status"].value) for e in events if "status" in e.metadata}
+    return {
+        str(e.partition): str(e.metadata["status"].value) for e in events if "status" in e.metadata
+    }
 
 
 def test_one_variant_is_made_alone_and_a_run_of_all_makes_the_rest(home: Path) -> None:
     both = profile(home, "outcome, outcome_shuffled")
-    assert statuses(materialise(home, both, NAMES, partition_key="outcome")) == {"outcome": "written"}
+    assert statuses(materialise(home, both, NAMES, partition_key="outcome")) == {
+        "outcome": "written"
+    }
     assert counts(home) == {"outcome": 6}
-    made = statuses(materialise(home, both, NAMES, checks=[no_test_prompt_in_training], tags=span(KEYS)))
+    made = statuses(
+        materialise(home, both, NAMES, checks=[no_test_prompt_in_training], tags=span(KEYS))
+    )
     assert made == {"outcome": "up to date", "outcome_shuffled": "written"}
     assert counts(home) == {"outcome": 6, "outcome_shuffled": 6}
     again = statuses(materialise(home, both, NAMES, tags=span(KEYS)))
@@ -85,14 +95,16 @@ def test_a_profiles_own_variant_is_a_new_partition_and_follows_its_query(
 ) -> None:
     own = profile(home, "outcome, mine, mine_shuffled", OWN)
     monkeypatch.setenv("ORCHARD_PROFILE", str(own))
-    loaded = runpy.run_path(str(Path(variants.__file__)))  # as Dagster does when it loads the definitions
+    # as Dagster does when it loads the definitions
+    loaded = runpy.run_path(str(Path(variants.__file__)))
     keys, tags = loaded["KEYS"], loaded["RANGE"]
     assert sorted(key for key in keys if key not in KEYS) == ["mine", "mine_shuffled"]
     more = {"variants": dg.StaticPartitionsDefinition(keys), "tags": tags}
     done = materialise(home, own, NAMES, **more)
     assert statuses(done)["mine"] == "written"
     shown = {event.partition for event in done.asset_materializations_for_node("preferences")}
-    assert shown == {"outcome", "mine", "mine_shuffled"}  # and no partition that the run made nothing of
+    # and no partition that the run made nothing of
+    assert shown == {"outcome", "mine", "mine_shuffled"}
     assert counts(home) == {"mine": 4, "mine_shuffled": 4, "outcome": 6}
     (home / "mine.sql").write_text((home / "mine.sql").read_text().replace("'p4'", "'p2'"))
     made = statuses(materialise(home, own, NAMES, **more))
@@ -100,7 +112,9 @@ def test_a_profiles_own_variant_is_a_new_partition_and_follows_its_query(
     assert counts(home) == {"mine": 2, "mine_shuffled": 2, "outcome": 6}
 
 
-def test_a_variant_that_treats_another_is_made_after_it_in_one_run_and_follows_it(home: Path) -> None:
+def test_a_variant_that_treats_another_is_made_after_it_in_one_run_and_follows_it(
+    home: Path,
+) -> None:
     more = "variants: [{name: train_too, source: outcome, loss: ipo}]"
     own = profile(home, "train_too", more)
     keys = dg.StaticPartitionsDefinition(["outcome", "train_too"])

@@ -52,7 +52,13 @@ LLAMA3 = Style(
     "{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m['role'] }}<|end_header_id|>\n\n"
     "{{ m['content'] | trim }}<|eot_id|>{% endfor %}"
     "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}",
-    ("<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
+    (
+        "<|begin_of_text|>",
+        "<|end_of_text|>",
+        "<|start_header_id|>",
+        "<|end_header_id|>",
+        "<|eot_id|>",
+    ),
     eos="<|end_of_text|>",
     end="<|eot_id|>",
     begins=_all("<|start_header_id|>"),
@@ -141,7 +147,9 @@ def _metaspace() -> Tokenizer:
     letters += [chr(n) for n in range(33, 127)]
     vocab = {letter: number for number, letter in enumerate(letters)}
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[], unk_token="<unk>", byte_fallback=True))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    )
     return tokenizer
 
 
@@ -152,7 +160,9 @@ KINDS = {"bytes": _bytes, "metaspace": _metaspace}
 def fast(style: Style, kind: str = "bytes") -> Any:
     """The style's tokenizer of one kind."""
     tokenizer = KINDS[kind]()
-    tokenizer.add_special_tokens([AddedToken(text, rstrip=style.strips, normalized=False) for text in style.special])
+    tokenizer.add_special_tokens(
+        [AddedToken(text, rstrip=style.strips, normalized=False) for text in style.special]
+    )
     tokenizer.add_tokens([AddedToken(text, normalized=False) for text in style.plain])
     made = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,

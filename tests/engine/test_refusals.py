@@ -34,7 +34,9 @@ class Rendering(ScriptedEngine):
         super().__init__(lambda prefix, sampling, n: "The answer is 7.")
         self.renderer = renderer
 
-    async def sample(self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]) -> list[Completion]:
+    async def sample(
+        self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]
+    ) -> list[Completion]:
         self.renderer.tokens(prompt)
         return await super().sample(prompt, sampling, seeds)
 
@@ -79,7 +81,9 @@ def test_a_pair_that_the_template_refuses_is_a_reject_of_the_training() -> None:
     pairs = frame([pair("a"), pair("b", messages=[SYSTEM, USER]), pair("c")])
     read = tokenize(pairs, fast(GEMMA), 256)
     assert len(read.examples) == 2
-    assert read.rejects["reason"].to_list() == ["the chat template refuses these turns: System role not supported"]
+    assert read.rejects["reason"].to_list() == [
+        "the chat template refuses these turns: System role not supported"
+    ]
     assert read.rejects["row_id"].to_list() == [pairs["pair_id"][1]]
 
 
@@ -104,7 +108,9 @@ def thrown(kind: type[Exception]) -> Exception:
 
 
 @pytest.mark.parametrize("kind", every_exception(), ids=lambda kind: kind.__name__)
-def test_every_error_of_a_template_is_its_rows_own(kind: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_error_of_a_template_is_its_rows_own(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
     renderer = of_style(GEMMA)
     real = renderer.tokenizer.apply_chat_template
 

@@ -26,7 +26,9 @@ def test_a_template_that_asks_for_the_date_gets_the_same_one_every_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = {"26": 0, "Jul": 1, "2024": 2, "|q": 3, "[UNK]": 4}
-    made = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel(words, unk_token="[UNK]")))
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    )
     made.backend_tokenizer.pre_tokenizer = None
     made.chat_template = TEMPLATE
     made.save_pretrained(tmp_path)
@@ -34,7 +36,9 @@ def test_a_template_that_asks_for_the_date_gets_the_same_one_every_day(
     renderer = Renderer(tmp_path)
     assert renderer.text(Prompt(TURNS)) == "26 Jul 2024|q"  # type: ignore[arg-type]
     seen: list[str] = []
-    monkeypatch.setattr(type(renderer.tokenizer), "encode", lambda self, text, **how: seen.append(text) or [])
+    monkeypatch.setattr(
+        type(renderer.tokenizer), "encode", lambda self, text, **how: seen.append(text) or []
+    )
     RowReader(renderer.chat).side(TURNS, "a", ends=False)
     _encode(renderer.chat, TURNS)  # type: ignore[arg-type]
     assert sorted(seen) == ["26 Jul 2024|q", "26 Jul 2024|q", "a"]  # all read what was sampled

@@ -36,7 +36,9 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def test_an_argument_reaches_the_template_and_changes_the_models_id(folder: Path, tmp_path: Path) -> None:
+def test_an_argument_reaches_the_template_and_changes_the_models_id(
+    folder: Path, tmp_path: Path
+) -> None:
     plain = resolve(ModelSettings(name=str(folder)), tmp_path)
     told = ModelSettings(name=str(folder), template={"enable_thinking": False})
     quiet = resolve(told, tmp_path)
@@ -53,13 +55,17 @@ def test_an_argument_reaches_the_template_and_changes_the_models_id(folder: Path
     assert Renderer(tmp_path / "trained").text(PROMPT).endswith("</think>\n\n")
 
 
-def test_an_argument_that_the_template_never_names_is_an_error(folder: Path, tmp_path: Path) -> None:
+def test_an_argument_that_the_template_never_names_is_an_error(
+    folder: Path, tmp_path: Path
+) -> None:
     told = ModelSettings(name=str(folder), template={"enable_thoughts": False})
     with pytest.raises(OrchardError, match="reads no 'enable_thoughts'"):
         resolve(told, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["messages", "add_generation_prompt", "if", "no name", "x = 1 %}{%"])
+@pytest.mark.parametrize(
+    "name", ["messages", "add_generation_prompt", "if", "no name", "x = 1 %}{%"]
+)
 def test_what_is_no_argument_is_refused(name: str) -> None:
     with pytest.raises(ValidationError, match="no argument of a chat template"):
         ModelSettings(template={name: False})
@@ -67,7 +73,9 @@ def test_what_is_no_argument_is_refused(name: str) -> None:
 
 values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=8).filter(str.isprintable)),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
     max_leaves=5,
 )
 

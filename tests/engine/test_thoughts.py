@@ -42,7 +42,9 @@ def test_only_what_follows_the_last_closing_mark_is_the_response(
 
 
 @given(marks, pieces, answers, st.booleans())
-def test_an_unfinished_thought_has_no_response(mark: tuple[str, str], thought: str, answer: str, before: bool) -> None:
+def test_an_unfinished_thought_has_no_response(
+    mark: tuple[str, str], thought: str, answer: str, before: bool
+) -> None:
     said = (answer if before else "") + mark[0] + thought + answer
     assert split_thought(said).response is None
     assert split_thought(thought + answer, opened=True).response is None
@@ -93,7 +95,12 @@ def test_a_template_may_open_the_thought(rendered: str, opened: bool) -> None:
 
 # Rows of the field: an answer weighed in a thought, and the verifier that must not see it.
 CASES = [
-    ("number", "<think>\nIs the answer 5? No: 3 + 4 is 7.\n</think>\n\nThe answer is 7.", "7", True),
+    (
+        "number",
+        "<think>\nIs the answer 5? No: 3 + 4 is 7.\n</think>\n\nThe answer is 7.",
+        "7",
+        True,
+    ),
     ("number", "so the answer is 5, hmm.\n</think>\n\nThe answer is 7.", "7", True),
     ("number", "<think>The answer is 7 but let me check whether", "7", False),
     ("math", "\\boxed{4} hm</think>\n\\boxed{5}", "5", True),

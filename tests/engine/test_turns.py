@@ -117,7 +117,9 @@ ENDS = [(CHATML, "<|im_end|>"), (LLAMA3, "<|eot_id|>"), (GEMMA, "<end_of_turn>")
 
 @each_kind
 @pytest.mark.parametrize(("style", "end"), ENDS, ids=lambda value: getattr(value, "name", None))
-def test_the_end_of_a_turn_is_the_templates_own(style: Style, end: str, kind: str, tmp_path: Path) -> None:
+def test_the_end_of_a_turn_is_the_templates_own(
+    style: Style, end: str, kind: str, tmp_path: Path
+) -> None:
     fast(style, kind).save_pretrained(tmp_path)
     renderer = Renderer(tmp_path)
     assert renderer.tokenizer.convert_ids_to_tokens(renderer.chat.end) == end
@@ -146,19 +148,25 @@ def test_a_shown_response_closes_no_turn_of_the_judges(style: Style) -> None:
 
 
 words = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=30)
-ordinary = st.one_of(words, st.sampled_from(["", " a ", "\n", "1 + 1 < 3 | x > 2", "```py\nx\n```"]))
+ordinary = st.one_of(
+    words, st.sampled_from(["", " a ", "\n", "1 + 1 < 3 | x > 2", "```py\nx\n```"])
+)
 
 
 @given(data=st.data())
 @settings(max_examples=150, deadline=None)
-def test_ordinary_turns_have_the_ids_and_the_address_that_they_always_had(model: Model, data: Any) -> None:
+def test_ordinary_turns_have_the_ids_and_the_address_that_they_always_had(
+    model: Model, data: Any
+) -> None:
     renderer = _of(model)
     roles = data.draw(st.sampled_from(["u", "su", "uau", "suauau", "uu", "au"]))
     names = {"s": "system", "u": "user", "a": "assistant"}
     turns = tuple({"role": names[role], "content": data.draw(ordinary)} for role in roles)
     prefix = data.draw(ordinary)
     prompt = Prompt(turns, prefix)  # type: ignore[arg-type]
-    text = renderer.tokenizer.apply_chat_template(list(turns), add_generation_prompt=True, tokenize=False)
+    text = renderer.tokenizer.apply_chat_template(
+        list(turns), add_generation_prompt=True, tokenize=False
+    )
     assert renderer.address(prompt) == renderer.text(prompt) == text + prefix
     ids = renderer.tokenizer.encode(text + prefix, add_special_tokens=False)
     assert renderer.tokens(prompt) == ids
@@ -177,7 +185,9 @@ def test_the_address_of_a_completion_is_that_of_earlier_versions(tmp_path: Path)
     engine = CachedEngine(backend, tmp_path / "c.sqlite")
     prompt, sampling = Prompt(({"role": "user", "content": "3 + 4"},), "so "), Sampling(8)
     parts = ["sample", "3 + 4|so ", vars(sampling)]  # as before contents were kept plain
-    head = hashlib.blake2b(engine._base + json.dumps(parts, sort_keys=True).encode(), digest_size=16).digest()
+    head = hashlib.blake2b(
+        engine._base + json.dumps(parts, sort_keys=True).encode(), digest_size=16
+    ).digest()
     key = hashlib.blake2b(head + (5).to_bytes(8, "big"), digest_size=16).digest()
     engine._file.put(key, ["kept", [1, 2], [-0.5, -0.5], "stop", None, 3], "m@1")
     (found,) = asyncio.run(engine.sample(prompt, sampling, [5]))
@@ -203,7 +213,9 @@ def test_a_text_that_spells_its_tokens_reads_back_and_no_other_does(text: str, f
     assert not renderer.reads_back(replace(said, token_ids=tuple(other)))
 
 
-HARMONYS_THOUGHT = "<|channel|>analysis<|message|>3 + 4<|end|><|start|>assistant<|channel|>final<|message|>"
+HARMONYS_THOUGHT = (
+    "<|channel|>analysis<|message|>3 + 4<|end|><|start|>assistant<|channel|>final<|message|>"
+)
 
 
 @pytest.mark.parametrize(("style", "thought", "marks"), [
@@ -237,7 +249,10 @@ def test_a_model_is_sampled_as_its_template_asks(style: Style, wanted: dict[str,
     renderer = Renderer(Path("folder"))
     renderer.__dict__["tokenizer"] = fast(style)
     body = VllmDialect(renderer).sample_body([1], Sampling(8), 0)
-    ends = {name: [renderer.chat.end] if name == "stop_token_ids" else value for name, value in wanted.items()}
+    ends = {
+        name: [renderer.chat.end] if name == "stop_token_ids" else value
+        for name, value in wanted.items()
+    }
     assert {name: body.get(name) for name in ("stop_token_ids", "skip_special_tokens")} == {
         "stop_token_ids": ends.get("stop_token_ids"),
         "skip_special_tokens": ends.get("skip_special_tokens"),

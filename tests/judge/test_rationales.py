@@ -1,4 +1,7 @@
-"""Rationales over a scripted model: order by hash, checks with reasons, and what the control permutes."""
+"""Rationales over a scripted model.
+
+Order by hash, checks with reasons, and what the control permutes.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +19,10 @@ SETTINGS = RationaleSettings()
 
 
 class Writer(SimulatedJudge):
-    """Writes `says(question)`; read alone, a text argues for the seat it names, plus `seat` log-odds for the first."""
+    """Writes `says(question)`.
+
+    Read alone, a text argues for the seat it names, plus `seat` log-odds for the first.
+    """
 
     def __init__(self, says: Callable[[str], str], seat: float = 0.0, answers: str = " A") -> None:
         super().__init__(lambda first, second: 0.0)
@@ -31,7 +37,9 @@ class Writer(SimulatedJudge):
 
     async def verdict(self, prompt: Prompt, words):
         content = prompt.messages[-1]["content"]
-        odds = (1.0 if "Response A is right" in content else -1.0) + (self.seat if "A or B?" in content else -self.seat)
+        odds = (1.0 if "Response A is right" in content else -1.0) + (
+            self.seat if "A or B?" in content else -self.seat
+        )
         return [sigmoid(odds), sigmoid(-odds)]
 
 
@@ -59,7 +67,9 @@ def with_control(writer: Writer, given: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([rows, permuted_rows(rows, splits)])
 
 
-def test_the_chosen_side_is_shown_first_in_about_half_of_the_pairs_and_the_question_names_it() -> None:
+def test_the_chosen_side_is_shown_first_in_about_half_of_the_pairs_and_the_question_names_it() -> (
+    None
+):
     rows, rejects = write(Writer(honest), pairs(200), SETTINGS, 0)
     real = rows.filter(~pl.col("permuted"))
     assert not rejects and real.height == 200 and 80 <= real["chosen_first"].sum() <= 120
@@ -93,7 +103,10 @@ def test_a_rationale_that_fails_a_check_is_rejected_with_the_reason(says, reason
 def test_a_rationale_that_was_cut_is_rejected_and_says_what_to_raise() -> None:
     class Cut(Writer):
         async def sample(self, prompt, sampling, seeds):
-            return [replace(one, finish_reason="length") for one in await super().sample(prompt, sampling, seeds)]
+            return [
+                replace(one, finish_reason="length")
+                for one in await super().sample(prompt, sampling, seeds)
+            ]
 
     rows, (reject,) = write(Cut(honest), pairs(1), SETTINGS.model_copy(update={"max_tokens": 9}), 0)
     assert rows.is_empty() and reject.reason == "cut at 9 tokens: raise judge.rationales.max_tokens"
@@ -101,12 +114,18 @@ def test_a_rationale_that_was_cut_is_rejected_and_says_what_to_raise() -> None:
 
 def test_a_reader_that_refuses_names_no_side_unless_only_probabilities_count() -> None:
     rows, rejects = write(Writer(honest, answers="I"), pairs(1), SETTINGS, 0)
-    assert rows.is_empty() and [one.reason for one in rejects] == ["the judge answered 'I' instead of A or B"]
-    assert write(Writer(honest, answers="I"), pairs(1), SETTINGS, 0, must_answer=False)[0].height == 1
+    assert rows.is_empty() and [one.reason for one in rejects] == [
+        "the judge answered 'I' instead of A or B"
+    ]
+    assert (
+        write(Writer(honest, answers="I"), pairs(1), SETTINGS, 0, must_answer=False)[0].height == 1
+    )
 
 
 def test_without_the_polarity_check_its_result_is_unknown_and_not_true() -> None:
-    rows, _ = write(Writer(honest), pairs(1), SETTINGS.model_copy(update={"check_polarity": False}), 0)
+    rows, _ = write(
+        Writer(honest), pairs(1), SETTINGS.model_copy(update={"check_polarity": False}), 0
+    )
     assert rows.select("p_chosen", "agrees").rows() == [(None, None)]
 
 
@@ -115,8 +134,12 @@ def test_a_favourite_option_of_the_reader_cancels_in_the_polarity() -> None:
 
     for seat in (-3.0, 0.0, 3.0):
         reader = Writer(honest, seat)
-        assert asyncio.run(polarity(reader, "Response A is right.", "A")) == pytest.approx(sigmoid(1.0))
-        assert asyncio.run(polarity(reader, "Response A is right.", "B")) == pytest.approx(sigmoid(-1.0))
+        assert asyncio.run(polarity(reader, "Response A is right.", "A")) == pytest.approx(
+            sigmoid(1.0)
+        )
+        assert asyncio.run(polarity(reader, "Response A is right.", "B")) == pytest.approx(
+            sigmoid(-1.0)
+        )
 
 
 def test_the_control_keeps_every_question_and_every_text_and_no_pair_keeps_its_own() -> None:
@@ -125,7 +148,9 @@ def test_the_control_keeps_every_question_and_every_text_and_no_pair_keeps_its_o
     real = {row["chosen_id"]: row for row in rows.filter(~pl.col("permuted")).to_dicts()}
     moved = {row["chosen_id"]: row for row in rows.filter(pl.col("permuted")).to_dicts()}
     assert set(real) - set(moved) == {"c30"}  # alone in its split
-    assert sorted(row["text"] for row in moved.values()) == sorted(real[one]["text"] for one in moved)
+    assert sorted(row["text"] for row in moved.values()) == sorted(
+        real[one]["text"] for one in moved
+    )
     for one, row in moved.items():
         assert row["messages"] == real[one]["messages"] and row["text"] != real[one]["text"]
         assert row["text"].split()[1] == real[one]["text"].split()[1]  # the same seat is praised
@@ -133,7 +158,10 @@ def test_the_control_keeps_every_question_and_every_text_and_no_pair_keeps_its_o
 
 
 def test_the_controls_text_is_of_another_prompt_and_never_the_pairs_own_words() -> None:
-    """Twelve prompts with eight pairs each that share the chosen side; one prompt says what another one says."""
+    """Twelve prompts with eight pairs each that share the chosen side.
+
+    One prompt says what another one says.
+    """
     rows = [
         {
             **pairs(1).row(0, named=True), "prompt_id": f"p{i}", "chosen": f"right {max(i, 1)} is said",
@@ -143,17 +171,26 @@ def test_the_controls_text_is_of_another_prompt_and_never_the_pairs_own_words() 
         for k in range(8)
     ]  # fmt: skip
     found = with_control(Writer(honest), pl.DataFrame(rows))
-    real = {(row["chosen_id"], row["rejected_id"]): row for row in found.filter(~pl.col("permuted")).to_dicts()}
+    real = {
+        (row["chosen_id"], row["rejected_id"]): row
+        for row in found.filter(~pl.col("permuted")).to_dicts()
+    }
     moved = found.filter(pl.col("permuted")).to_dicts()
     for row in moved:
         assert row["text"] != real[row["chosen_id"], row["rejected_id"]]["text"]
-    # Each text names its number: at most the eight pairs of one prompt could land on the other that says the same.
+    # Each text names its number: at most the eight pairs of one prompt could land on the other that
+    # says the same.
     assert 96 - 8 <= len(moved) <= 96
 
 
 def test_a_prompt_with_most_of_the_rows_gives_its_own_pairs_no_text_of_itself() -> None:
     rows = [
-        {**pairs(1).row(0, named=True), "prompt_id": "big", "rejected": f"wrong {k}", "rejected_id": f"r{k}"}
+        {
+            **pairs(1).row(0, named=True),
+            "prompt_id": "big",
+            "rejected": f"wrong {k}",
+            "rejected_id": f"r{k}",
+        }
         for k in range(20)
     ] + pairs(3).with_columns(prompt_id=pl.lit("small"), chosen_id=pl.lit("s")).tail(2).to_dicts()
     found = with_control(Writer(lambda asked: f"{honest(asked)} {asked}"), pl.DataFrame(rows))
@@ -167,6 +204,8 @@ def test_the_order_of_pairs_does_not_matter_and_a_limit_takes_the_same_ones() ->
     one, _ = write(Writer(honest), pairs(20), SETTINGS, 0)
     other, _ = write(Writer(honest), pairs(20).reverse(), SETTINGS, 0)
     assert one.equals(other)
-    few, _ = write(Writer(honest), pairs(20).reverse(), SETTINGS.model_copy(update={"max_pairs": 5}), 0)
+    few, _ = write(
+        Writer(honest), pairs(20).reverse(), SETTINGS.model_copy(update={"max_pairs": 5}), 0
+    )
     kept = few.filter(~pl.col("permuted"))
     assert kept.height == 5 and set(kept["rationale_id"]) <= set(one["rationale_id"])

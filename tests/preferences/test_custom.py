@@ -1,4 +1,7 @@
-"""Variants of a profile's own: a few lines of SQL, a control for nothing, and mistakes in one line."""
+"""Variants of a profile's own.
+
+A few lines of SQL, a control for nothing, and mistakes in one line.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -29,16 +32,29 @@ WHERE a.correct AND b.correct AND length(a.text) < length(b.text); -- texts only
 def lake(tmp_path: Path) -> Lake:
     lake = Lake(tmp_path)
     prompts = [
-        {"prompt_id": f"p{i}", "split": split, "messages": [{"role": "user", "content": f"question {i}"}]}
+        {
+            "prompt_id": f"p{i}",
+            "split": split,
+            "messages": [{"role": "user", "content": f"question {i}"}],
+        }
         for i, split in enumerate(["train", "train", "validation", "test"])
     ]
-    pool = {"pool": "x", "task": "x", "answer": "7", "verifier": "number", "source": "test", "licence": "none"}
+    pool = {
+        "pool": "x",
+        "task": "x",
+        "answer": "7",
+        "verifier": "number",
+        "source": "test",
+        "licence": "none",
+    }
     response = {
         "policy_id": "m", "on_policy": True, "draw": 0, "sampling": "{}", "tokens": 1, "prompt_tokens": 1,
         "logprob_mean": -1.0, "finish_reason": "stop", "correct": True,
     }  # fmt: skip
     responses = [
-        {"response_id": f"r{i}{text}", "prompt_id": f"p{i}", "text": text} for i in range(3) for text in ("7", "is 7")
+        {"response_id": f"r{i}{text}", "prompt_id": f"p{i}", "text": text}
+        for i in range(3)
+        for text in ("7", "is 7")
     ]
     lake.write("prompts", frame("prompts", prompts, **pool), Commit("test"))
     lake.write("responses", frame("responses", responses, **response), Commit("test"))
@@ -52,11 +68,14 @@ def profile(folder: Path, *variants: dict[str, Any], sql: str = SHORT) -> Settin
     return Settings(**{**settings.model_dump(), "variants": own})
 
 
-def test_a_few_lines_of_sql_make_a_variant_whose_gaps_are_filled(lake: Lake, tmp_path: Path) -> None:
+def test_a_few_lines_of_sql_make_a_variant_whose_gaps_are_filled(
+    lake: Lake, tmp_path: Path
+) -> None:
     settings = profile(tmp_path, {"name": "short", "loss": "ipo"})
     pairs = build("short", lake, settings)
     assert pairs.select("prompt_id", "split", "chosen", "rejected", "chosen_id").rows() == [
-        (f"p{i}", split, "7", "is 7", f"r{i}7") for i, split in enumerate(["train", "train", "validation"])
+        (f"p{i}", split, "7", "is 7", f"r{i}7")
+        for i, split in enumerate(["train", "train", "validation"])
     ]
     row = pairs.row(0, named=True)
     assert row["messages"] == [{"role": "user", "content": "question 0"}]
@@ -74,7 +93,9 @@ def test_a_few_lines_of_sql_make_a_variant_whose_gaps_are_filled(lake: Lake, tmp
     assert made_from("short", settings) == ["responses", "prompts"]  # read from the query itself
 
 
-def test_its_control_comes_with_it_and_keeps_what_the_label_claimed(lake: Lake, tmp_path: Path) -> None:
+def test_its_control_comes_with_it_and_keeps_what_the_label_claimed(
+    lake: Lake, tmp_path: Path
+) -> None:
     sql = SHORT.replace("AS chosen_id", "AS chosen_id, 0.9 AS strength, 2 AS margin").replace(
         " AND length(a.text) <", " AND length(a.text) !="
     )
@@ -96,10 +117,13 @@ def test_a_variant_may_start_from_anothers_pairs(lake: Lake, tmp_path: Path) -> 
     write_pairs(lake, settings, "short")
     assert build("train_only", lake, settings)["prompt_id"].to_list() == ["p0", "p1"]
     one, other = build("short", lake, settings), build("short_ipo", lake, settings)
-    assert one.drop("pair_id", "variant", "method").equals(other.drop("pair_id", "variant", "method"))
+    assert one.drop("pair_id", "variant", "method").equals(
+        other.drop("pair_id", "variant", "method")
+    )
     assert not set(one["pair_id"]) & set(other["pair_id"])
     assert registry(settings)["short_ipo"].loss == "ipo"
-    assert made_from("short_ipo", settings) == ["preferences", "responses", "prompts"]  # of its source
+    # of its source
+    assert made_from("short_ipo", settings) == ["preferences", "responses", "prompts"]
     assert reads_of("short_ipo", settings).tables == (Rows("preferences", "variant", "short"),)
 
 
@@ -139,9 +163,21 @@ def test_a_mistake_in_the_query_is_one_line_before_anything_runs(
     [
         ("length(a.text) <", "0 >", "gives no rows"),
         ("SELECT a", "SELECT 'x' AS margin, a", "column 'margin' is String, which is not Float64"),
-        ("a.prompt_id", "'lost' AS prompt_id", "3 of 3 rows have a prompt_id that `prompts` lacks, the first lost"),
-        (";", "UNION ALL SELECT prompt_id, 'x', 'y', 'z' FROM prompts;", "1 of 7 rows belong to test prompts"),
-        (";", "UNION ALL SELECT 'p1', '7', 'is 7', 'z';", "2 of 4 rows are there more than once, one of prompt p1"),
+        (
+            "a.prompt_id",
+            "'lost' AS prompt_id",
+            "3 of 3 rows have a prompt_id that `prompts` lacks, the first lost",
+        ),
+        (
+            ";",
+            "UNION ALL SELECT prompt_id, 'x', 'y', 'z' FROM prompts;",
+            "1 of 7 rows belong to test prompts",
+        ),
+        (
+            ";",
+            "UNION ALL SELECT 'p1', '7', 'is 7', 'z';",
+            "2 of 4 rows are there more than once, one of prompt p1",
+        ),
     ],
 )
 def test_rows_that_are_no_pairs_stop_the_build_in_one_line(
@@ -160,13 +196,21 @@ def test_rows_that_are_no_pairs_stop_the_build_in_one_line(
         ([{"name": "base"}], "the name 'base' is taken"),
         ([{"name": "mine"}, {"name": "mine"}], "the name 'mine' is taken"),
         ([{"name": "mine"}, {"name": "mine_shuffled"}], "the name 'mine_shuffled' is taken"),
-        ([{"name": "mine", "source": "later"}, {"name": "later"}], "source 'later' is not a variant"),
+        (
+            [{"name": "mine", "source": "later"}, {"name": "later"}],
+            "source 'later' is not a variant",
+        ),
         ([{"name": "mine", "source": "bco"}], "source 'bco' has no pairs"),
-        ([{"name": "mine", "needs": ["leaderboard"]}], "needs 'leaderboard', which is no table that pairs are made"),
+        (
+            [{"name": "mine", "needs": ["leaderboard"]}],
+            "needs 'leaderboard', which is no table that pairs are made",
+        ),
         ([{"name": "mine", "sql": "/nowhere.sql"}], "/nowhere.sql: No such file or directory"),
     ],
 )
-def test_a_declaration_that_cannot_be_is_one_line(variants: list[dict[str, Any]], says: str, tmp_path: Path) -> None:
+def test_a_declaration_that_cannot_be_is_one_line(
+    variants: list[dict[str, Any]], says: str, tmp_path: Path
+) -> None:
     with pytest.raises(OrchardError, match=says):
         registry(profile(tmp_path, *variants))
 
@@ -183,25 +227,39 @@ def test_votes_on_pairs_that_are_made_from_others_are_refused(tmp_path: Path) ->
     check_sources(settings)
     check_sources(voting_on(settings, "outcome"))
     for source in ("a", "rationale"):
-        with pytest.raises(OrchardError, match=f"noise.source: '{source}' is itself made from the pairs of 'outcome'"):
+        with pytest.raises(
+            OrchardError,
+            match=f"noise.source: '{source}' is itself made from the pairs of 'outcome'",
+        ):
             check_sources(voting_on(settings, source))
-    says = "noise.source: 'voted_drop' is itself made from votes: name a variant .* such as 'outcome'"
+    says = (
+        "noise.source: 'voted_drop' is itself made from votes: name a variant .* such as 'outcome'"
+    )
     with pytest.raises(OrchardError, match=says):
         check_sources(voting_on(settings, "voted_drop"))
 
 
 def test_a_source_that_treats_anothers_pairs_is_refused_in_one_line(tmp_path: Path) -> None:
     for source in ("voted_drop", "rationale", "first"):
-        settings = profile(tmp_path, {"name": "first", "source": "outcome"}, {"name": "b", "source": source})
-        with pytest.raises(OrchardError, match=f"variant 'b': source '{source}' is itself made from the pairs of 'out"):
+        settings = profile(
+            tmp_path, {"name": "first", "source": "outcome"}, {"name": "b", "source": source}
+        )
+        with pytest.raises(
+            OrchardError,
+            match=f"variant 'b': source '{source}' is itself made from the pairs of 'out",
+        ):
             check_sources(settings)
 
 
 def test_a_profile_names_its_files_from_its_own_folder_and_misses_are_told(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "base.yaml").write_text("extends: quick\nvariants: [{name: mine, sql: mine.sql}]\n")
+    (tmp_path / "sub" / "base.yaml").write_text(
+        "extends: quick\nvariants: [{name: mine, sql: mine.sql}]\n"
+    )
     (tmp_path / "top.yaml").write_text(f"extends: {tmp_path}/sub/base.yaml\nseed: 3\n")
-    assert config.load(str(tmp_path / "top.yaml")).variants[0].sql == str(tmp_path / "sub" / "mine.sql")
+    assert config.load(str(tmp_path / "top.yaml")).variants[0].sql == str(
+        tmp_path / "sub" / "mine.sql"
+    )
     (tmp_path / "none.yaml").write_text("extends: quick\nvariants: [{name: mine}]\n")
     with pytest.raises(OrchardError, match="variant 'mine' needs sql, source, or both"):
         config.load(str(tmp_path / "none.yaml"))
@@ -214,8 +272,13 @@ def test_every_variant_has_a_control_or_says_why_not() -> None:
             assert (name in controlled) != bool(variant.no_control), name
         else:
             source = VARIANTS[variant.control_of]
-            assert source.control_of is None and (source.rows, source.loss) == (variant.rows, variant.loss), name
-            assert {*map(table_of, source.reads.tables)} == {*map(table_of, variant.reads.tables)}, name
+            assert source.control_of is None and (source.rows, source.loss) == (
+                variant.rows,
+                variant.loss,
+            ), name
+            assert {*map(table_of, source.reads.tables)} == {
+                *map(table_of, variant.reads.tables)
+            }, name
 
 
 def test_no_rows_at_all_keep_the_shape_of_the_table(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ VARIANTS = registry(SETTINGS)
 
 def judged() -> pl.DataFrame:
     return pl.concat(
-        votes([(f"{p}-0", f"{p}-1", 0.8), (f"{p}-1", f"{p}-0", 0.3)], prompt_id=p) for p in ("p1", "p2")
+        votes([(f"{p}-0", f"{p}-1", 0.8), (f"{p}-1", f"{p}-0", 0.3)], prompt_id=p)
+        for p in ("p1", "p2")
     )
 
 
@@ -32,7 +33,12 @@ def explained(permuted: bool) -> pl.DataFrame:
         "judge_id": "j", "tokens": 1, "permuted": permuted,
     }  # fmt: skip
     rows: list[dict[str, object]] = [
-        {"rationale_id": f"{p} {permuted}", "prompt_id": p, "chosen_id": f"{p}-0", "rejected_id": f"{p}-1"}
+        {
+            "rationale_id": f"{p} {permuted}",
+            "prompt_id": p,
+            "chosen_id": f"{p}-0",
+            "rejected_id": f"{p}-1",
+        }
         for p in ("p1", "p2")
     ]
     return frame("rationales", rows, **common)
@@ -59,7 +65,14 @@ def voted() -> pl.DataFrame:
         "flip_rate": 0.25,
     }  # fmt: skip
     rows: list[dict[str, object]] = [
-        {"pair_id": p, "prompt_id": p, "chosen_id": f"{p}-0", "rejected_id": f"{p}-1", "mean": m, "noise_score": s}
+        {
+            "pair_id": p,
+            "prompt_id": p,
+            "chosen_id": f"{p}-0",
+            "rejected_id": f"{p}-1",
+            "mean": m,
+            "noise_score": s,
+        }
         for p, m, s in (("p1", -1.0, 0.8), ("p2", 1.0, 0.2))
     ]
     return frame("pair_strengths", rows, **common)
@@ -76,7 +89,14 @@ def changed_code() -> pl.DataFrame:
         "correctness_margin": 0.5,
     }  # fmt: skip
     rows: list[dict[str, object]] = [
-        {"code_pair_id": m, "prompt_id": "p1", "method": m, "naive": f"{m} = 1", "improved": f"{m} = 10", **tested}
+        {
+            "code_pair_id": m,
+            "prompt_id": "p1",
+            "method": m,
+            "naive": f"{m} = 1",
+            "improved": f"{m} = 10",
+            **tested,
+        }
         for m in ("evol", "commit", "recorded")
     ]
     return frame("code_pairs", rows, **common)
@@ -87,7 +107,9 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Something to make pairs of for every family but MAPL's."""
     lake = Lake(tmp_path_factory.mktemp("lake"))
     texts = {"p1": ["7", "8"], "p2": ["it is 7", "it is 8"]}
-    thoughts = NODES.with_columns(pl.lit("tot").alias("method"), pl.col("node_id", "parent_id", "tree_id") + "t")
+    thoughts = NODES.with_columns(
+        pl.lit("tot").alias("method"), pl.col("node_id", "parent_id", "tree_id") + "t"
+    )
     rollouts = [rollout("r1", "b", "so 7", "7"), rollout("r2", "b", "so 8", "8")]
     lists, _ = build_lists(pl.concat([NODES, thoughts]), PROMPTS, ["best_first", "tot"], 5, None)
     for table, rows in {

@@ -1,4 +1,7 @@
-"""Pairs compare responses; what the model thought before them goes along, and is trained as asked."""
+"""Pairs compare responses.
+
+What the model thought before them goes along, and is trained as asked.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -40,7 +43,14 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
             "kind": "step", "parent_id": "root", "depth": 1, "draw": 0, "prefix": "",
             "n_rollouts": 8, "terminal": False, "merged": 1, "tokens": 1}  # fmt: skip
     nodes = [
-        {"node_id": "root", "kind": "root", "parent_id": None, "depth": 0, "text": "", "n_correct": 0},
+        {
+            "node_id": "root",
+            "kind": "root",
+            "parent_id": None,
+            "depth": 0,
+            "text": "",
+            "n_correct": 0,
+        },
         {"node_id": "a", "text": "a\n", "value": 1.0, "n_correct": 8, "thought": RIGHT},
         {"node_id": "b", "text": "b\n", "value": 0.0, "n_correct": 0, "thought": WRONG},
     ]
@@ -53,7 +63,9 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         made = pl.DataFrame(filled, schema=tables.empty(table).schema)
         lake.write(table, made, Commit("test"))
     for name in ("outcome", "tree_plv"):  # whose pairs others treat
-        lake.write("preferences", build(name, lake, SETTINGS), Commit("test"), partition={"variant": name})
+        lake.write(
+            "preferences", build(name, lake, SETTINGS), Commit("test"), partition={"variant": name}
+        )
     return lake
 
 
@@ -64,7 +76,9 @@ def sides(pairs: pl.DataFrame) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize(("name", "chosen", "rejected"), [
     ("outcome", "7", "8"), ("tree_plv", "a\n", "b\n"), ("curriculum", "a\n", "b\n"),
 ])  # fmt: skip
-def test_pairs_compare_responses_and_keep_their_thoughts(lake: Lake, name: str, chosen: str, rejected: str) -> None:
+def test_pairs_compare_responses_and_keep_their_thoughts(
+    lake: Lake, name: str, chosen: str, rejected: str
+) -> None:
     settings = SETTINGS.model_copy(
         update={"preferences": SETTINGS.preferences.model_copy(update={"continuation": "step"})}
     )
@@ -82,7 +96,9 @@ def test_a_pair_that_changes_its_sides_changes_its_thoughts(lake: Lake) -> None:
 def test_single_texts_and_lists_keep_theirs(lake: Lake) -> None:
     found = texts(lake, "bco").sort("text")
     assert found.select("text", "thought").rows() == [("7", RIGHT), ("8", WRONG)]
-    thinking = NODES.with_columns(thought=pl.when(pl.col("node_id").str.starts_with("a")).then(pl.lit(RIGHT)))
+    thinking = NODES.with_columns(
+        thought=pl.when(pl.col("node_id").str.starts_with("a")).then(pl.lit(RIGHT))
+    )
     ranked_, _ = ranked_lists(thinking, PROMPTS, size=10)
     (row,) = ranked_.to_dicts()
     known = {one["item_id"]: one["thought"] for one in row["thoughts"]}
@@ -105,7 +121,9 @@ def test_training_reads_what_the_model_said(thoughts: Any, before: str, learned:
     listed = lists([{**ranked("q", ["yes", "no"], [1.0, 0.0])}])
     first = listed["items"][0][0]["item_id"]
     with_thoughts = listed.with_columns(
-        thoughts=pl.Series([[{"item_id": first, "thought": thought}]], dtype=listed.schema["thoughts"])
+        thoughts=pl.Series(
+            [[{"item_id": first, "thought": thought}]], dtype=listed.schema["thoughts"]
+        )
     )
     rows = singles([single("q", "yes", True)]).with_columns(thought=pl.lit(thought))
     for table in (pairs, with_thoughts, rows):
@@ -121,7 +139,9 @@ def test_training_reads_what_the_model_said(thoughts: Any, before: str, learned:
 
 def test_a_thought_before_a_shared_prefix_is_context() -> None:
     tokenizer = fast(OPENED)
-    row = pair("q", "yes", "no", prefix="So ", chosen_thought="hm</think>", rejected_thought="hm</think>")
+    row = pair(
+        "q", "yes", "no", prefix="So ", chosen_thought="hm</think>", rejected_thought="hm</think>"
+    )
     (example,) = tokenize(frame([row]), tokenizer, 256).examples
     assert tokenizer.decode(example.texts[0][0]) == CONTEXT + "hm</think>So "
     assert tokenizer.decode(example.texts[0][1]) == "yes<|im_end|>"
@@ -129,13 +149,17 @@ def test_a_thought_before_a_shared_prefix_is_context() -> None:
 
 
 @pytest.mark.parametrize("thoughts", ["learned", "read", "left_out"])
-def test_the_budget_counts_the_tokens_that_are_learned(thoughts: Any, tmp_path: Path, lake: Lake) -> None:
+def test_the_budget_counts_the_tokens_that_are_learned(
+    thoughts: Any, tmp_path: Path, lake: Lake
+) -> None:
     fast(OPENED).save_pretrained(tmp_path / "tokenizer")
     renderer = Renderer(tmp_path / "tokenizer")
     pairs = frame([pair("q", "yes", "no", chosen_thought=RIGHT, rejected_thought=None)])
     (example,) = tokenize(pairs, renderer.tokenizer, 256, thoughts=thoughts).examples
     counted = with_tokens(pairs, renderer, thoughts)
-    assert counted.select("chosen_tokens", "rejected_tokens").row(0) == tuple(len(text) for _, text in example.texts)
+    assert counted.select("chosen_tokens", "rejected_tokens").row(0) == tuple(
+        len(text) for _, text in example.texts
+    )
     training = SETTINGS.training.model_copy(update={"thoughts": thoughts})
     settings = SETTINGS.model_copy(update={"training": training})
     rows = texts(lake, "bco")
@@ -157,7 +181,9 @@ def test_a_response_is_trained_in_the_tokens_that_were_sampled() -> None:
     row = pair("q", "yes", "no", chosen_token_ids=ids, rejected_token_ids=None)
     (example,) = tokenize(frame([row]), tokenizer, 256).examples
     assert [text for _, text in example.texts][0] == tuple(ids)  # with one end, and its own
-    single_ = singles([single("q", "yes", True)]).with_columns(token_ids=pl.Series([ids[:2]], dtype=pl.List(pl.Int64)))
+    single_ = singles([single("q", "yes", True)]).with_columns(
+        token_ids=pl.Series([ids[:2]], dtype=pl.List(pl.Int64))
+    )
     (example,) = tokenize(single_, tokenizer, 256).examples
     assert example.texts[0][1] == tuple(ids)  # it ends, by another draw of the same text
     thinking = pair(

@@ -17,7 +17,11 @@ from pipeline.synthesis import codefavor_recorded
 from tests.test_cells import errors
 
 Row = dict[str, Any]
-CODE = {"instruction": "Add.", "naive": "def f(a):\n    return a", "improved": "def f(a):\n    return a + 1"}
+CODE = {
+    "instruction": "Add.",
+    "naive": "def f(a):\n    return a",
+    "improved": "def f(a):\n    return a + 1",
+}
 PAIR = {"prompt": "Name a fruit.", "first": "Apple.", "second": "Chair.", "label": "first"}
 SCORE = {"prompt": "q", "response": "a", "judge_id": "j", "score": 1}
 BOTH = {"pair_id": "1", "j": {"orig": "A>B", "swapped": "A>B"}, "label": "A>B"}
@@ -52,7 +56,11 @@ def coded(rows: list[Row], _: Path) -> Rejects:
 
 def voted(rows: list[Row], _: Path) -> Rejects:
     numbered = list(enumerate(rows, start=1))
-    return told(votes.checked_rows(numbered, columns(rows), "f.jsonl", known=["1", "2"], duplicates="error")[2])
+    return told(
+        votes.checked_rows(
+            numbered, columns(rows), "f.jsonl", known=["1", "2"], duplicates="error"
+        )[2]
+    )
 
 
 # Reader -> rows of which the second breaks, the function that reads one row, and where it is.
@@ -85,18 +93,30 @@ def test_whatever_is_raised_is_one_reject_that_names_file_and_row(
     monkeypatch.setattr(module, function, second_breaks)
     ((where, reason),) = read(rows, tmp_path)
     assert where == "f.jsonl row 2" and len(calls) >= len(rows)
-    assert ("bad" in reason or type(error).__name__ in reason) and "\n" not in reason and reason.encode()
+    assert (
+        ("bad" in reason or type(error).__name__ in reason)
+        and "\n" not in reason
+        and reason.encode()
+    )
 
 
 def spoilt(row: Row) -> list[Row]:
     """The row with half of a character in each of its texts, deep ones too, and in a column's name."""
-    found = [{**row, name: f"{value} \ud83d"} for name, value in row.items() if isinstance(value, str)]
-    deep = [{**row, name: {**value, "orig": "\ud83d"}} for name, value in row.items() if isinstance(value, dict)]
+    found = [
+        {**row, name: f"{value} \ud83d"} for name, value in row.items() if isinstance(value, str)
+    ]
+    deep = [
+        {**row, name: {**value, "orig": "\ud83d"}}
+        for name, value in row.items()
+        if isinstance(value, dict)
+    ]
     return [*found, *deep]
 
 
 @readers
-def test_half_of_a_character_in_any_text_is_one_reject_that_names_file_and_row(name: str, tmp_path: Path) -> None:
+def test_half_of_a_character_in_any_text_is_one_reject_that_names_file_and_row(
+    name: str, tmp_path: Path
+) -> None:
     read, rows, _, _ = READERS[name]
     for row in spoilt(rows[1]):
         rejects = read([rows[0], row, *rows[2:]], tmp_path)
@@ -104,18 +124,26 @@ def test_half_of_a_character_in_any_text_is_one_reject_that_names_file_and_row(n
         assert rejects[0][1].endswith("holds half of a character (\\ud83d)")
 
 
-@pytest.mark.parametrize("line", ['{"question": "cut', "[1]", "7", "null", "{'question': 1}", "x" * 9999, "[" * 99999])
+@pytest.mark.parametrize(
+    "line", ['{"question": "cut', "[1]", "7", "null", "{'question': 1}", "x" * 9999, "[" * 99999]
+)
 @readers
-def test_a_line_that_is_no_row_is_one_reject_that_names_file_and_row(name: str, line: str, tmp_path: Path) -> None:
+def test_a_line_that_is_no_row_is_one_reject_that_names_file_and_row(
+    name: str, line: str, tmp_path: Path
+) -> None:
     read, rows, _, _ = READERS[name]
     path = tmp_path / "g.jsonl"
     path.write_text("\n".join([json.dumps(rows[0]), line, *map(json.dumps, rows[1:])]))
     found, names = files.read(path)
-    assert names == columns(rows) and [number for number, _ in found] == list(range(1, len(rows) + 2))
+    assert names == columns(rows) and [number for number, _ in found] == list(
+        range(1, len(rows) + 2)
+    )
     if read is not pool:
         rejects = read([row for _, row in found], tmp_path)
     else:
-        _, frame = load_pools(Settings(profile="test", pools=(PoolSettings(name="p", source="file", path=str(path)),)))
+        _, frame = load_pools(
+            Settings(profile="test", pools=(PoolSettings(name="p", source="file", path=str(path)),))
+        )
         rejects = [tuple(reason.split(": ", 1)) for reason in frame["reason"]]
     ((where, reason),) = rejects
     assert where.endswith(".jsonl row 2") and reason.endswith(": mend or remove that line")
@@ -143,8 +171,18 @@ def test_a_line_that_is_no_row_is_one_reject_that_names_file_and_row(name: str, 
             {"question": "r", "instruction_id_list": 7, "kwargs": None},
             "instructions: ",
         ),
-        ("exact", {"question": "q", "answer": "a"}, {"question": "r", "answer": ["a"]}, "column 'answer' holds a list"),
-        ("exact", {"question": "q", "answer": "a"}, {"question": 7, "answer": "a"}, "column 'question' holds a number"),
+        (
+            "exact",
+            {"question": "q", "answer": "a"},
+            {"question": "r", "answer": ["a"]},
+            "column 'answer' holds a list",
+        ),
+        (
+            "exact",
+            {"question": "q", "answer": "a"},
+            {"question": 7, "answer": "a"},
+            "column 'question' holds a number",
+        ),
     ],
 )
 def test_a_row_that_a_pools_verifier_cannot_read_is_one_reject(

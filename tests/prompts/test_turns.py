@@ -25,7 +25,9 @@ ASKED = {"role": "user", "content": "How warm is it?"}
 @given(st.lists(st.tuples(st.sampled_from(ROLES), said), min_size=1))
 def test_turns_of_text_are_read_and_only_stripped(turns: list[tuple[str, str]]) -> None:
     given_ = [{"role": role, "content": text} for role, text in turns]
-    assert read_turns(given_, "prompt") == [{"role": role, "content": text.strip()} for role, text in turns]
+    assert read_turns(given_, "prompt") == [
+        {"role": role, "content": text.strip()} for role, text in turns
+    ]
 
 
 @unhurried
@@ -51,8 +53,14 @@ def test_any_other_role_is_refused(role: str) -> None:
         ({"role": "user", "content": " "}, "turn 1 of p has no content"),
         ({"role": "user", "content": []}, "turn 1 of p has no content"),
         ({"role": "user", "content": 7}, "the content of turn 1 of p holds a number, not text"),
-        ({"role": "user", "content": {"text": "x"}}, "the content of turn 1 of p holds a struct, not text"),
-        ({"role": None, "content": "x"}, "turn 1 of p has the role 'None': only system, user, assistant are read"),
+        (
+            {"role": "user", "content": {"text": "x"}},
+            "the content of turn 1 of p holds a struct, not text",
+        ),
+        (
+            {"role": None, "content": "x"},
+            "turn 1 of p has the role 'None': only system, user, assistant are read",
+        ),
         (
             {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]},
             "turn 1 of p has a part of type 'image_url': only text parts are read",
@@ -61,17 +69,30 @@ def test_any_other_role_is_refused(role: str) -> None:
             {"role": "user", "content": [{"type": "text", "text": None}]},
             "turn 1 of p has a part of type 'text': only text parts are read",
         ),
-        ({"role": "user", "content": ["x"]}, "turn 1 of p has a part of type 'str': only text parts are read"),
         (
-            {"role": "assistant", "content": "x", "tool_calls": [{"function": {"name": "weather"}}]},
+            {"role": "user", "content": ["x"]},
+            "turn 1 of p has a part of type 'str': only text parts are read",
+        ),
+        (
+            {
+                "role": "assistant",
+                "content": "x",
+                "tool_calls": [{"function": {"name": "weather"}}],
+            },
             "turn 1 of p has tool_calls: only turns of text are read",
         ),
         (
             {"role": "assistant", "content": None, "function_call": {"name": "weather"}},
             "turn 1 of p has function_call: only turns of text are read",
         ),
-        ({"role": "tool", "content": "21 C"}, "turn 1 of p has the role 'tool': only system, user, assistant are read"),
-        ({"from": "human", "value": "x"}, "p is neither a text nor a list of turns with role and content"),
+        (
+            {"role": "tool", "content": "21 C"},
+            "turn 1 of p has the role 'tool': only system, user, assistant are read",
+        ),
+        (
+            {"from": "human", "value": "x"},
+            "p is neither a text nor a list of turns with role and content",
+        ),
         ("x", "p is neither a text nor a list of turns with role and content"),
     ],
 )
@@ -88,7 +109,12 @@ def test_empty_lists_of_tool_calls_say_nothing() -> None:
 
 
 def test_a_prompt_ends_with_a_turn_of_the_user() -> None:
-    assert read_prompt(" ", "prompt") is read_prompt(None, "prompt") is read_prompt([], "prompt") is None
+    assert (
+        read_prompt(" ", "prompt")
+        is read_prompt(None, "prompt")
+        is read_prompt([], "prompt")
+        is None
+    )
     assert read_prompt(" q ", "prompt") == [{"role": "user", "content": "q"}]
     with pytest.raises(BadRow, match="^prompt ends with a turn of the assistant, not of the user$"):
         read_prompt([ASKED, {"role": "assistant", "content": "21 C"}], "prompt")
@@ -104,7 +130,12 @@ def load(tmp_path: Path, *questions: Any, **pool: Any) -> tuple[pl.DataFrame, pl
 def test_a_pool_holds_conversations_that_end_with_a_users_turn(tmp_path: Path) -> None:
     system = {"role": "system", "content": "Be brief."}
     sums = [{"role": "user", "content": "2 + 2"}]
-    talk = [system, {"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}, *sums]
+    talk = [
+        system,
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "Hi"},
+        *sums,
+    ]
     unasked = [system, {"role": "assistant", "content": "Hi"}]
     prompts, rejects = load(
         tmp_path, [system, *sums], sums, "2 + 2", talk, unasked, [{"role": "human", "content": "x"}]
@@ -125,8 +156,17 @@ def test_the_pools_template_and_examples_shape_the_last_turn(tmp_path: Path) -> 
     given_ = {"template": "Q: {question}", "examples": (example,), "system": "Be kind."}
     prompts, rejects = load(tmp_path, [*talk, last], [system, last], **given_)
     (turns,) = prompts["messages"].to_list()
-    assert [turn["content"] for turn in turns] == ["Be kind.", "Q: 1 + 1", "2", "Hello", "Hi", "Q: 2 + 2"]
-    assert rejects["reason"].to_list() == ["talks.jsonl row 2: the row has a system turn, and the pool sets one too"]
+    assert [turn["content"] for turn in turns] == [
+        "Be kind.",
+        "Q: 1 + 1",
+        "2",
+        "Hello",
+        "Hi",
+        "Q: 2 + 2",
+    ]
+    assert rejects["reason"].to_list() == [
+        "talks.jsonl row 2: the row has a system turn, and the pool sets one too"
+    ]
 
 
 def test_a_bad_template_is_found_before_a_row_is_read(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""A trained policy leaves Orchard: plain vLLM and plain transformers read the exported folder and say the same."""
+"""A trained policy leaves Orchard.
+
+Plain vLLM and plain transformers read the exported folder and say the same.
+"""
 
 import json
 import subprocess
@@ -34,12 +37,15 @@ def said(home: Home, code: str, folder: Path) -> list[list[int]]:
     command = [sys.executable, "-c", code, str(folder), PROMPT]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("[[")]  # vLLM writes to stdout too
+    # vLLM writes to stdout too
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("[[")]
     found: list[list[int]] = json.loads(line)
     return found
 
 
-def test_an_exported_policy_says_the_same_in_vllm_and_in_transformers(finished: Home, tmp_path: Path) -> None:
+def test_an_exported_policy_says_the_same_in_vllm_and_in_transformers(
+    finished: Home, tmp_path: Path
+) -> None:
     out = tmp_path / "policy"
     done = finished.orchard("export", "outcome", str(out))
     assert done.returncode == 0, done.stderr

@@ -28,7 +28,10 @@ validation: {variants: [outcome, voted_flip, voted_drop_random]}
 
 
 def pair(i: int) -> dict[str, object]:
-    """A sentence against its words in alphabetical order; no two are equal, else wrong labels confirm each other."""
+    """A sentence against its words in alphabetical order.
+
+    No two are equal, else wrong labels confirm each other.
+    """
     a, b = WORDS[i % 16], WORDS[(i * 5 + i // 16 + 1) % 16]
     good = f"I saw the {a} and then the {b} near the station."
     return {
@@ -40,15 +43,30 @@ def pair(i: int) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def home(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with 48 prompts, each with a right and a wrong response; every eighth verdict is the wrong one."""
+    """A data folder with 48 prompts, each with a right and a wrong response.
+
+    Every eighth verdict is the wrong one.
+    """
     path = tmp_path_factory.mktemp("noise-home")
     (path / "models").symlink_to(models)
     (path / "profile.yaml").write_text(PROFILE)
     rows = [pair(i) for i in range(48)]
     ids = [content_id(row["question"]) for row in rows]
-    common = {"pool": "x", "task": "x", "answer": "7", "verifier": "number", "source": "test", "licence": "none"}
+    common = {
+        "pool": "x",
+        "task": "x",
+        "answer": "7",
+        "verifier": "number",
+        "source": "test",
+        "licence": "none",
+    }
     prompts = [
-        {**common, "prompt_id": key, "split": "train", "messages": [{"role": "user", "content": row["question"]}]}
+        {
+            **common,
+            "prompt_id": key,
+            "split": "train",
+            "messages": [{"role": "user", "content": row["question"]}],
+        }
         for key, row in zip(ids, rows, strict=True)
     ]
     response = {
@@ -67,12 +85,20 @@ def home(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for side in ("good", "bad")
     ]
     with Lake(path) as lake:
-        lake.write("prompts", pl.DataFrame(prompts, schema=tables.empty("prompts").schema), Commit("test"))
-        lake.write("responses", pl.DataFrame(responses, schema=tables.empty("responses").schema), Commit("test"))
+        lake.write(
+            "prompts", pl.DataFrame(prompts, schema=tables.empty("prompts").schema), Commit("test")
+        )
+        lake.write(
+            "responses",
+            pl.DataFrame(responses, schema=tables.empty("responses").schema),
+            Commit("test"),
+        )
     return path
 
 
-def test_features_are_the_models_last_hidden_state_and_are_computed_once(model: Model, tmp_path: Path) -> None:
+def test_features_are_the_models_last_hidden_state_and_are_computed_once(
+    model: Model, tmp_path: Path
+) -> None:
     from transformers import AutoModelForCausalLM
 
     row = {
@@ -86,9 +112,14 @@ def test_features_are_the_models_last_hidden_state_and_are_computed_once(model: 
     causal = AutoModelForCausalLM.from_pretrained(str(model.path), dtype=torch.float32)
     for key, ids in texts.items():  # one at a time, without padding
         with torch.no_grad():
-            expected = causal(torch.tensor([ids]), output_hidden_states=True).hidden_states[-1][0, -1].numpy()
+            expected = (
+                causal(torch.tensor([ids]), output_hidden_states=True)
+                .hidden_states[-1][0, -1]
+                .numpy()
+            )
         mine = found.matrix[found.rows([key])[0]]
-        assert np.dot(mine, expected) / np.linalg.norm(mine) / np.linalg.norm(expected) > 0.998  # bf16 where it has it
+        # bf16 where it has it
+        assert np.dot(mine, expected) / np.linalg.norm(mine) / np.linalg.norm(expected) > 0.998
     seen: list[int] = []
     again = features(model, texts, tmp_path, progress=lambda done, _: seen.append(done))
     assert not seen and np.array_equal(again.matrix, found.matrix)
@@ -110,7 +141,10 @@ def test_the_assets_find_the_wrong_labels_and_a_second_run_makes_nothing(
         for name in names:
             (event,) = [m for m in done.asset_materializations_for_node(name)]
             assert event.metadata["status"].value == expected, name
-        made = {m.partition: m.metadata for m in done.asset_materializations_for_node("treated_preferences")}
+        made = {
+            m.partition: m.metadata
+            for m in done.asset_materializations_for_node("treated_preferences")
+        }
         assert made["voted_flip"]["status"].value == expected
     with Lake(home) as lake:
         strength = lake.read("pair_strengths")
@@ -120,6 +154,10 @@ def test_the_assets_find_the_wrong_labels_and_a_second_run_makes_nothing(
         means = dict(bad.group_by("wrong").agg(pl.col("noise_score").mean()).iter_rows())
         assert means[True] > means[False] + 0.3
         flipped = lake.read("preferences", where="variant = 'voted_flip' AND flipped")
-        assert set(flipped["rejected_id"]) <= wrong | set(bad.filter(pl.col("mean") < 0)["chosen_id"])
-        assert lake.read("voters").filter(kind="label")["reliability"].item() == pytest.approx(42 / 48, abs=0.1)
+        assert set(flipped["rejected_id"]) <= wrong | set(
+            bad.filter(pl.col("mean") < 0)["chosen_id"]
+        )
+        assert lake.read("voters").filter(kind="label")["reliability"].item() == pytest.approx(
+            42 / 48, abs=0.1
+        )
         assert lake.read("noise_tests").height > 0

@@ -24,7 +24,9 @@ TRAINED = ("base", "outcome", "tpo", "rationale")  # the others read what these 
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunContext, dict[str, Trace]]]:
+def world(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[RunContext, dict[str, Trace]]]:
     """A finished run, and what each of its steps read."""
     home = tmp_path_factory.mktemp("world")
     traces: dict[str, Trace] = {}
@@ -61,7 +63,10 @@ def test_every_step_is_needed_in_a_run_of_all_families(world: Any) -> None:
 
 
 def test_the_graph_is_what_the_steps_read(world: Any) -> None:
-    """An arrow for each table that was read, to the steps that make it; and gates, which checks read."""
+    """An arrow for each table that was read, to the steps that make it.
+
+    And gates, which checks read.
+    """
     run, traces = world
     wrong = {}
     for name, trace in traces.items():
@@ -71,7 +76,9 @@ def test_the_graph_is_what_the_steps_read(world: Any) -> None:
         makers = [m for need in (*read, *reads.gates) for m, _ in GRAPH.makers(need, run.settings)]
         arrows = {maker.name for maker in makers} - {name}
         drawn = set(GRAPH.before(step, run.settings))
-        if not arrows <= drawn or (drawn - arrows) - _only_other_profiles(step, run.settings, drawn):
+        if not arrows <= drawn or (drawn - arrows) - _only_other_profiles(
+            step, run.settings, drawn
+        ):
             wrong[name] = {"not drawn": arrows - drawn, "not read": drawn - arrows}
     assert not wrong, wrong
 
@@ -92,7 +99,11 @@ def test_what_a_step_read_of_the_code_counts_in_its_version(world: Any) -> None:
         roots = [step.make, *reads.code, *([step.per.units] if step.per else [])]
         counted = codes.modules_behind(*roots, *([step.counts] if step.counts else []))
         ran = {m for m in trace.modules if codes.left_out(m) is None}
-        told = () if name not in DECLARATIONS_RUN else ("pipeline.preferences", "pipeline.prompts", "pipeline.verify")
+        told = (
+            ()
+            if name not in DECLARATIONS_RUN
+            else ("pipeline.preferences", "pipeline.prompts", "pipeline.verify")
+        )
         lacking[name] = {m for m in ran - counted if not m.startswith(("pipeline.tables", *told))}
         beyond[name] = len({m for m in counted - ran if m.startswith("pipeline")})
     print("\nmodules that count though this run did not need them, by step:", beyond)
@@ -175,4 +186,6 @@ def test_roles_name_settings_that_there_are(world: Any) -> None:
     run, _ = world
     known = set(leaves(run.settings)) | {path.rsplit(".", 1)[0] for path in leaves(run.settings)}
     assert all(name in known for role in ROLES.values() for name in role.settings)
-    assert Reads().plus(Reads(tables=("prompts",)), Reads(tables=("prompts",))).tables == ("prompts",)
+    assert Reads().plus(Reads(tables=("prompts",)), Reads(tables=("prompts",))).tables == (
+        "prompts",
+    )

@@ -16,7 +16,10 @@ SETTINGS = config.load("quick")
 
 
 class Toy:
-    """Makes one response to each prompt: the seed and the prompt's answer. `faults` fail prompts."""
+    """Makes one response to each prompt: the seed and the prompt's answer.
+
+    `faults` fail prompts.
+    """
 
     def __init__(self, chunk: int = 1000) -> None:
         self.calls: list[list[str]] = []

@@ -1,4 +1,7 @@
-"""A whole run of the graph in seconds: scripted completions, a toy model, variants of all families."""
+"""A whole run of the graph in seconds.
+
+Scripted completions, a toy model, variants of all families.
+"""
 
 import json
 import re
@@ -129,7 +132,9 @@ def profile(folder: Path, **changes: object) -> Path:
     save_llama(folder / "model", seed=0)
     row = {"prompt": "Write double(x).", "code": "def double(x):\n    return 2 * x\n",
            "test_list": ["assert double(2) == 4"]}  # fmt: skip
-    (folder / "code.jsonl").write_text("\n".join(json.dumps({**row, "prompt": f"Write double(x), {i}."}) for i in range(3)))
+    (folder / "code.jsonl").write_text(
+        "\n".join(json.dumps({**row, "prompt": f"Write double(x), {i}."}) for i in range(3))
+    )
     (folder / "mine.sql").write_text(
         "SELECT a.prompt_id, a.text AS chosen, b.text AS rejected FROM responses a JOIN responses b "
         "USING (prompt_id) JOIN prompts p USING (prompt_id) "
@@ -161,19 +166,37 @@ def profile(folder: Path, **changes: object) -> Path:
         "trees": grown,
         "thoughts": grown,
         "preferences": {"margin": 0.25},
-        "judge": {"must_answer": False, "on_bias": "warn", "max_prompts": 8, "contexts": 2,
-                  "rationales": {"check_polarity": False}, "max_responses": 3,
-                  "calibration": "temperature", "principles": {"max_prompts": 4}},  # fmt: skip
+        "judge": {
+            "must_answer": False,
+            "on_bias": "warn",
+            "max_prompts": 8,
+            "contexts": 2,
+            "rationales": {"check_polarity": False},
+            "max_responses": 3,
+            "calibration": "temperature",
+            "principles": {"max_prompts": 4},
+        },  # fmt: skip
         "noise": {"models": 2, "folds": 2, "min_steps": 5, "test_shares": [0.2]},
         "mapl": {},
         "variants": [
             {"name": "mine", "sql": str(folder / "mine.sql")},
             {"name": "mine_again", "source": "mine", "loss": "ipo"},
         ],
-        "training": {"method": "full", "epochs": 1, "batch_pairs": 4, "max_length": 400,
-                     "micro_tokens": 2048},  # fmt: skip
-        "validation": {"variants": VARIANTS, "max_pairs": 4, "draws": 2, "bootstrap": 200,
-                       "win_prompts": 2, "kl_prompts": 2},  # fmt: skip
+        "training": {
+            "method": "full",
+            "epochs": 1,
+            "batch_pairs": 4,
+            "max_length": 400,
+            "micro_tokens": 2048,
+        },  # fmt: skip
+        "validation": {
+            "variants": VARIANTS,
+            "max_pairs": 4,
+            "draws": 2,
+            "bootstrap": 200,
+            "win_prompts": 2,
+            "kl_prompts": 2,
+        },  # fmt: skip
         "sweep": {"losses": ["sigmoid"], "shares": [0.0], "max_pairs": 4},
         **changes,
     }

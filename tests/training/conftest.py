@@ -23,7 +23,9 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def set_aside() -> Iterator[None]:
-    """The collector, which every training calls, need not look through what hundreds of tests before have loaded."""
+    """The collector, which every training calls, need not look through what hundreds of tests
+    before have loaded.
+    """
     gc.collect()
     gc.freeze()
     yield
@@ -52,5 +54,11 @@ def toy() -> pl.DataFrame:
 @pytest.fixture
 def settings() -> TrainingSettings:
     return TrainingSettings(
-        method="full", learning_rate=1e-3, epochs=2, batch_pairs=4, checkpoint_every=2, micro_tokens=256, max_length=128
+        method="full",
+        learning_rate=1e-3,
+        epochs=2,
+        batch_pairs=4,
+        checkpoint_every=2,
+        micro_tokens=256,
+        max_length=128,
     )

@@ -49,9 +49,13 @@ def test_gradients_through_the_tree_are_those_of_rows(tiny: Path) -> None:
         policy.trees = trees
         policy.causal.requires_grad_(True)
         (side_logps(policy, SIDES) * torch.arange(1.0, 1 + len(SIDES))).sum().backward()
-        found.append(torch.cat([p.grad.flatten() for p in policy.causal.parameters() if p.grad is not None]))
+        found.append(
+            torch.cat([p.grad.flatten() for p in policy.causal.parameters() if p.grad is not None])
+        )
     assert found[1].norm() > 1
-    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-4 * found[1].abs().max().item())
+    torch.testing.assert_close(
+        found[0], found[1], rtol=1e-4, atol=1e-4 * found[1].abs().max().item()
+    )
 
 
 @torch.no_grad()

@@ -47,5 +47,7 @@ def test_its_slope_is_the_closed_form_and_the_numeric_one(h: float, beta: float)
 
 
 def test_an_unknown_loss_names_those_that_exist() -> None:
-    with pytest.raises(OrchardError, match=r"unknown loss 'dpo': did you mean .*rdpo.*\? use one of .*sigmoid"):
+    with pytest.raises(
+        OrchardError, match=r"unknown loss 'dpo': did you mean .*rdpo.*\? use one of .*sigmoid"
+    ):
         losses.get("dpo")

@@ -26,7 +26,9 @@ def save_tokenizer(path: Path) -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(["<|im_start|>", "<|im_end|>"])
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|im_end|>")
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|im_end|>"
+    )
     fast.chat_template = TEMPLATE
     fast.save_pretrained(path)
 
@@ -44,7 +46,9 @@ def save_llama(path: Path, seed: int) -> Path:
     return path
 
 
-def pair(question: str, chosen: str = "yes", rejected: str = "no, not", **values: Any) -> dict[str, Any]:
+def pair(
+    question: str, chosen: str = "yes", rejected: str = "no, not", **values: Any
+) -> dict[str, Any]:
     row = {
         "pair_id": content_id(question, chosen, rejected, values), "variant": "toy", "level": "response",
         "prompt_id": content_id(question), "split": "train", "depth": 0,
@@ -58,13 +62,22 @@ def pair(question: str, chosen: str = "yes", rejected: str = "no, not", **values
 
 
 def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
-    return tables.Preferences.validate(pl.DataFrame(rows, schema=tables.empty("preferences").schema))
+    return tables.Preferences.validate(
+        pl.DataFrame(rows, schema=tables.empty("preferences").schema)
+    )
 
 
 def ranked(question: str, texts: list[str], values: list[float]) -> dict[str, Any]:
     order = sorted(values, reverse=True)
     items = [
-        {"item_id": content_id(text), "text": text, "ends": True, "value": v, "rank": order.index(v), "reward": None}
+        {
+            "item_id": content_id(text),
+            "text": text,
+            "ends": True,
+            "value": v,
+            "rank": order.index(v),
+            "reward": None,
+        }
         for text, v in zip(texts, values, strict=True)
     ]
     return {
@@ -74,7 +87,9 @@ def ranked(question: str, texts: list[str], values: list[float]) -> dict[str, An
 
 
 def lists(rows: list[dict[str, Any]]) -> pl.DataFrame:
-    return tables.PreferenceLists.validate(pl.DataFrame(rows, schema=tables.empty("preference_lists").schema))
+    return tables.PreferenceLists.validate(
+        pl.DataFrame(rows, schema=tables.empty("preference_lists").schema)
+    )
 
 
 def single(question: str, text: str, desirable: bool, weight: float = 1.0) -> dict[str, Any]:
@@ -103,12 +118,21 @@ def reasons(rows: list[dict[str, Any]]) -> pl.DataFrame:
     return tables.Rationales.validate(pl.DataFrame(rows, schema=tables.empty("rationales").schema))
 
 
-def example(row_id: str, context: Ids, chosen: Ids, rejected: Ids, other: Ids | None = None, **values: Any) -> Example:
-    return Example(row_id, ((context, chosen), (context if other is None else other, rejected)), (1.0, 0.0), **values)
+def example(
+    row_id: str, context: Ids, chosen: Ids, rejected: Ids, other: Ids | None = None, **values: Any
+) -> Example:
+    return Example(
+        row_id,
+        ((context, chosen), (context if other is None else other, rejected)),
+        (1.0, 0.0),
+        **values,
+    )
 
 
 def columns(n: int = 1, k: int = 2, **values: Any) -> Columns:
-    """Columns of n rows of k texts of 4 tokens in which nothing is known but that the first text is the best."""
+    """Columns of n rows of k texts of 4 tokens in which nothing is known but that the first text is
+    the best.
+    """
     unknown, table = torch.full((n,), float("nan")), torch.full((n, k), float("nan"))
     empty = {"beta": 0.1, "strength": unknown, "margin": unknown, "noise_score": unknown, "rewards": table,
              "values": torch.tensor([[1.0] + [0.0] * (k - 1)] * n), "tokens": torch.full((n, k), 4.0),

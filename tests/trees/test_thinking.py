@@ -32,7 +32,9 @@ class Thinker(JudgingEngine):
             return self.texts[n % len(self.texts)]
         return next(text for text in self.texts if text.startswith(prefix))[len(prefix) :]
 
-    async def sample(self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]) -> list[Completion]:
+    async def sample(
+        self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]
+    ) -> list[Completion]:
         drawn = await super().sample(prompt, sampling, seeds)
         return [replace(one, opened=self.opened) for one in drawn]
 
@@ -95,7 +97,9 @@ def test_a_thought_without_an_end_gives_no_step_and_no_answer(opened: bool) -> N
 
 @opened
 def test_branches_keep_the_thought_of_the_path_that_they_leave(opened: bool) -> None:
-    settings = ThoughtSettings(search="branches", children=2, branches=2, rollouts=2, max_expansions=8)
+    settings = ThoughtSettings(
+        search="branches", children=2, branches=2, rollouts=2, max_expansions=8
+    )
     nodes = grown(settings, Thinker(opened))
     first = mark(opened) + THOUGHTS[0]
     assert (first, "a\n", "#### 7") in seen(nodes)

@@ -48,11 +48,17 @@ def judged(lake: Lake) -> None:
         "a_is_better": True, "with_a_first": 0.9, "with_b_first": 0.9, "points": 0.5, "tokens": 2,
     }  # fmt: skip
     contexts = frame("judge_contexts", [context])
-    lake.write("judges", cards(lake.read("votes"), items, labels, JudgeSettings(), contexts), Commit("test"))
+    lake.write(
+        "judges",
+        cards(lake.read("votes"), items, labels, JudgeSettings(), contexts),
+        Commit("test"),
+    )
     lake.write("preferences", build("osp", lake, SETTINGS), Commit("test"))
 
 
-def test_the_card_is_told_in_words_and_figures_and_a_judge_near_chance_is_called_one(lake: Lake) -> None:
+def test_the_card_is_told_in_words_and_figures_and_a_judge_near_chance_is_called_one(
+    lake: Lake,
+) -> None:
     assert judge_section(lake) == ""
     judged(lake)
     html = str(judge_section(lake))
@@ -82,7 +88,10 @@ def test_a_variant_without_pairs_says_how_many_rows_were_rejected_and_why(lake: 
     names = ("outcome", "rationale", "osp")
     validation = SETTINGS.validation.model_copy(update={"variants": names})
     settings = SETTINGS.model_copy(update={"validation": validation})
-    lost = [Reject("rationales", "rationales", f"{n}", "it argues for the rejected side", {}) for n in range(4)]
+    lost = [
+        Reject("rationales", "rationales", f"{n}", "it argues for the rejected side", {})
+        for n in range(4)
+    ]
     lost += [Reject("rationales", "rationales", "e", "empty rationale", {})]
     lake.write("rationales", tables.empty("rationales"), Commit("test"), rejects=reject_rows(lost))
     lake.write("preferences", build("outcome", lake, settings), Commit("test"))

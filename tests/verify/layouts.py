@@ -1,4 +1,7 @@
-"""A right program in the layouts that models write it in; also used by benchmarks/code_layouts.py."""
+"""A right program in the layouts that models write it in.
+
+Also used by benchmarks/code_layouts.py.
+"""
 
 import ast
 from collections.abc import Callable, Iterator
@@ -55,18 +58,28 @@ LAYOUTS: dict[str, Layout] = {
     "opening fence behind words": lambda p, name: f"Solution: {FENCE}python\n{p}\n{FENCE}",
     "nothing else": lambda program, name: program,
     "prose before": lambda p, name: f"Sure, here is the function you asked for.\n\n{p}",
-    "prose around": lambda p, name: f"Here is it:\n\n{p}\n\nThis function, {name}, does it in one go.",
+    "prose around": lambda p, name: (
+        f"Here is it:\n\n{p}\n\nThis function, {name}, does it in one go."
+    ),
     "words behind that parse": lambda p, name: f"The code:\n{p}\n\nDone\nNote: simple\n",
     "carriage returns": lambda p, name: fenced("python")(p, name).replace("\n", "\r\n"),
     "in a list": lambda p, name: f"1. Write it:\n\n{_indented(fenced('python')(p, name), '   ')}",
     "indented block": lambda p, name: f"Code:\n\n{_indented(p, '    ')}\n\nend of it.",
-    "quoted": lambda p, name: "\n".join("> " + line for line in fenced("python")(p, name).split("\n")),
-    "use behind": lambda p, name: f"{fenced('python')(p, name)}Use:\n{FENCE}python\nprint({name})\n{FENCE}",
-    "output behind": lambda p, name: f"{fenced('python')(p, name)}Output:\n{FENCE}\n[1, 2] -> ok\n{FENCE}",
+    "quoted": lambda p, name: "\n".join(
+        "> " + line for line in fenced("python")(p, name).split("\n")
+    ),
+    "use behind": lambda p, name: (
+        f"{fenced('python')(p, name)}Use:\n{FENCE}python\nprint({name})\n{FENCE}"
+    ),
+    "output behind": lambda p, name: (
+        f"{fenced('python')(p, name)}Output:\n{FENCE}\n[1, 2] -> ok\n{FENCE}"
+    ),
     "transcript behind": lambda p, name: (
         f"{fenced('python')(p, name)}Try:\n{FENCE}\n>>> {name}\n<function>\n>>> def {name}(): pass\n{FENCE}"
     ),
-    "shell before": lambda p, name: f"{FENCE}bash\npip install numpy\n{FENCE}\n{fenced('python')(p, name)}",
+    "shell before": lambda p, name: (
+        f"{FENCE}bash\npip install numpy\n{FENCE}\n{fenced('python')(p, name)}"
+    ),
     "wrong try before": lambda p, name: (
         f"{FENCE}python\ndef {name}(*args):\n    return None\n{FENCE}\nThat is wrong. Better:\n"
         f"{FENCE}python\n{p}\n{FENCE}"
@@ -74,7 +87,8 @@ LAYOUTS: dict[str, Layout] = {
     "helpers first": _helpers_first,
     "helpers in prose": _helpers_in_prose,
     "marks in a docstring": lambda p, name: fenced("python")(
-        f'{p}\n\n\ndef shown():\n    """Shows it.\n\n    {FENCE}\n    {name}\n    {FENCE}\n    """\n', name
+        f'{p}\n\n\ndef shown():\n    """Shows it.\n\n    {FENCE}\n    {name}\n    {FENCE}\n    """\n',
+        name,
     ),
     "markers of other formats": lambda p, name: f"[PYTHON]\n{p}\n[/PYTHON]",
 }

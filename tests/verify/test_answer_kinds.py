@@ -32,7 +32,9 @@ def right(text: str, reference: str, verifier: str) -> bool:
 
 @FEW
 @given(anywhere, st.integers(-(10**7), 10**7), st.sampled_from(["number", "math"]))
-def test_a_number_is_right_in_every_wrapping_and_the_next_one_wrong(way: str, n: int, verifier: str) -> None:
+def test_a_number_is_right_in_every_wrapping_and_the_next_one_wrong(
+    way: str, n: int, verifier: str
+) -> None:
     for said in {str(n), f"{n:,}", f"{n}.0"}:
         assert right(way % said, str(n), verifier), way % said
         assert not right(way % said, str(n + 1), verifier), way % said
@@ -89,7 +91,9 @@ PARTS = (  # of which n is a part, and so no answer
 
 @FEW
 @given(st.sampled_from(WHOLE + DOLLARS[:3]), naturals, naturals, st.sampled_from(PARTS))
-def test_a_number_that_is_a_part_of_something_else_is_no_answer(way: str, n: int, m: int, part: str) -> None:
+def test_a_number_that_is_a_part_of_something_else_is_no_answer(
+    way: str, n: int, m: int, part: str
+) -> None:
     text = way % part.format(n=n, m=m)
     assert verify(text, str(n), "number").answer is None, text
     if part not in ("|{n}|", "{n}!"):  # which are numbers of their own for `math`
@@ -146,7 +150,9 @@ def test_each_languages_hedges_bounds_and_scales_are_no_answer(name: str) -> Non
         ("choice", "Die Antwort ist nicht B.", "B"),
     ],
 )
-def test_what_is_denied_in_any_language_is_no_answer(verifier: str, text: str, reference: str) -> None:
+def test_what_is_denied_in_any_language_is_no_answer(
+    verifier: str, text: str, reference: str
+) -> None:
     assert verify(text, reference, verifier) == Verdict(None, False)
 
 
@@ -213,7 +219,14 @@ def test_rows_of_a_matrix_keep_their_order(way: str, cells: list[str]) -> None:
 @FEW
 @given(delimited, letters, st.integers(2, 9))
 def test_nothing_cuts_into_what_is_delimited(way: str, x: str, n: int) -> None:
-    for said in (f"{x}!", f"({x}-{n})!", f"{x}={n}; y=4", f"{x}^2.5", f"{n},{x}", rf"{x} \text{{ if }} y"):
+    for said in (
+        f"{x}!",
+        f"({x}-{n})!",
+        f"{x}={n}; y=4",
+        f"{x}^2.5",
+        f"{n},{x}",
+        rf"{x} \text{{ if }} y",
+    ):
         assert right(way % said, said, "math"), way % said
     assert not right(way % f"{x}!", x, "math")
     assert not right(way % f"({x}-{n})!", f"{x}-{n}", "math")
@@ -241,7 +254,11 @@ def test_small_numbers_differ(a: int, b: int, n: int) -> None:
 def test_equal_values_are_right_and_their_neighbours_wrong(a: int, b: int, x: str) -> None:
     for one, other, wrong in (
         (rf"\sqrt{{{a * a * b}}}", rf"{a}\sqrt{{{b}}}", rf"{a + 1}\sqrt{{{b}}}"),
-        (rf"\frac{{\sqrt{{{a}}}}}{{{a}}}", rf"\frac{{1}}{{\sqrt{{{a}}}}}", rf"\frac{{2}}{{\sqrt{{{a}}}}}"),
+        (
+            rf"\frac{{\sqrt{{{a}}}}}{{{a}}}",
+            rf"\frac{{1}}{{\sqrt{{{a}}}}}",
+            rf"\frac{{2}}{{\sqrt{{{a}}}}}",
+        ),
         (rf"({x}+{a})({x}+{b})", rf"{x}^2+{a + b}{x}+{a * b}", rf"{x}^2+{a + b}{x}-{a * b}"),
         (rf"{a} \pm {b}", f"{a - b}, {a + b}", f"{a - b}, {a + b + 1}"),
         (rf"\{{{a},{a + b}\}}", rf"\{{{a + b}, {a}\}}", f"({a},{a + b})"),
@@ -273,12 +290,16 @@ def test_a_letter_is_read_before_and_behind_its_marker(letter: str, other: str) 
             assert verify(text, letter, "choice") == Verdict(None, False), text
 
 
-@pytest.mark.parametrize("text", ["A good guess would be four.", "I think it is a car.", "A dog barks."])
+@pytest.mark.parametrize(
+    "text", ["A good guess would be four.", "I think it is a car.", "A dog barks."]
+)
 def test_a_word_of_one_letter_is_no_choice(text: str) -> None:
     assert verify(text, text[0], "choice") == Verdict(None, False)
 
 
-@pytest.mark.parametrize(("flag", "word"), [("1", "yes"), ("0", "no"), ("True", "yes"), ("0.0", "no")])
+@pytest.mark.parametrize(
+    ("flag", "word"), [("1", "yes"), ("0", "no"), ("True", "yes"), ("0.0", "no")]
+)
 def test_a_flag_is_a_reference_of_yes_and_no(flag: str, word: str) -> None:
     assert canonical(flag, "yesno") == word
 
@@ -298,7 +319,9 @@ def test_a_number_in_a_base_is_that_number_in_that_base() -> None:
 
 @FEW
 @given(naturals, naturals)
-def test_two_values_with_or_between_them_are_no_answer_without_a_marker_either(a: int, b: int) -> None:
+def test_two_values_with_or_between_them_are_no_answer_without_a_marker_either(
+    a: int, b: int
+) -> None:
     assume(a != b)
     for text in (f"So it is {a} or {b}.", f"Therefore $x = {a}$ or $x = {b}$.", f"x = {a} or x = {b}",
                  f"Also {a} oder {b}.", f"所以是{a}或{b}"):  # fmt: skip

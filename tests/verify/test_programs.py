@@ -1,4 +1,7 @@
-"""A right program is found in every layout: the published solutions of the fixtures are witnesses."""
+"""A right program is found in every layout.
+
+The published solutions of the fixtures are witnesses.
+"""
 
 import ast
 import json
@@ -13,13 +16,19 @@ from tests.verify.layouts import FENCE, LAYOUTS
 
 DATA = Path(__file__).parents[1] / "data" / "code"
 ROWS = [
-    json.loads(line) for name in ("humaneval", "mbpp") for line in (DATA / f"{name}.jsonl").read_text().splitlines()
+    json.loads(line)
+    for name in ("humaneval", "mbpp")
+    for line in (DATA / f"{name}.jsonl").read_text().splitlines()
 ]
 TASKS = [code.task_of(row) for row in ROWS]
 
 
 def statements(source: str) -> set[str]:
-    return {ast.dump(node) for node in ast.parse(source).body if not isinstance(node, ast.Import | ast.ImportFrom)}
+    return {
+        ast.dump(node)
+        for node in ast.parse(source).body
+        if not isinstance(node, ast.Import | ast.ImportFrom)
+    }
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -72,7 +81,9 @@ def test_a_finished_block_states_a_program() -> None:
 @settings(max_examples=60)
 @given(
     st.lists(
-        st.sampled_from([FENCE, "\n", "def f(x):\n", "    return 1\n", "python", "~~~", "> ", "'''", "x = 1\n"]),
+        st.sampled_from(
+            [FENCE, "\n", "def f(x):\n", "    return 1\n", "python", "~~~", "> ", "'''", "x = 1\n"]
+        ),
         max_size=40,
     ).map("".join)
 )
@@ -81,7 +92,9 @@ def test_no_response_makes_the_search_raise(text: str) -> None:
     assert found is None or "f" in programs.defined(found)
 
 
-@pytest.mark.parametrize("piece", ["x = 1\nand\n", "def f(\n", FENCE + "\n", "class A:\n", '"""\n', "((((", "@a\n"])
+@pytest.mark.parametrize(
+    "piece", ["x = 1\nand\n", "def f(\n", FENCE + "\n", "class A:\n", '"""\n', "((((", "@a\n"]
+)
 def test_a_long_response_is_searched_in_time(piece: str) -> None:
     import time
 

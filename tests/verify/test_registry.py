@@ -85,7 +85,9 @@ def test_what_a_verifier_raises_names_it(extension: Path) -> None:
 def test_two_verifiers_of_one_name_are_an_error(extension: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.py"
     other.write_text(FILE)
-    with pytest.raises(OrchardError, match="two verifiers are called 'palindrome', in .*mine.py and in .*other.py"):
+    with pytest.raises(
+        OrchardError, match="two verifiers are called 'palindrome', in .*mine.py and in .*other.py"
+    ):
         extensions.load_file(other)
 
 
@@ -93,8 +95,14 @@ def test_two_verifiers_of_one_name_are_an_error(extension: Path, tmp_path: Path)
     ("source", "message"),
     [
         ("x = 1\n1 / 0", "^extensions: .*mine.py line 2 cannot be imported: ZeroDivisionError"),
-        ("from pipeline.verify import verifier\nverifier('none')(print)", "cannot be called 'none'"),
-        ("from pipeline.verify import verifier\n@verifier('x')\nclass X: pass", "X must be a function"),
+        (
+            "from pipeline.verify import verifier\nverifier('none')(print)",
+            "cannot be called 'none'",
+        ),
+        (
+            "from pipeline.verify import verifier\n@verifier('x')\nclass X: pass",
+            "X must be a function",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, source: str, message: str) -> None:

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def rewards(log_ratios: Tensor, columns: Columns) -> tuple[Tensor, Tensor]:
-    """(n, K) beta * log-ratio, and (n, K) true where there is a text; the reward is 0 where there is none."""
+    """(n, K) beta * log-ratio, and (n, K) true where there is a text.
+
+    The reward is 0 where there is none.
+    """
     present = ~columns.values.isnan()
     return (columns.beta * log_ratios).where(present, 0.0), present
 
@@ -36,8 +39,8 @@ def mean_reward(log_ratios: Tensor, columns: Columns) -> Tensor:
     return reward.sum(1) / present.sum(1)
 
 
-# The plain mean over all steps so far, as TRL's; the paper's optimum is the mean of the classes' rewards. A step reads
-# the mean before it (our choice), TRL the one that includes it.
+# The plain mean over all steps so far, as TRL's; the paper's optimum is the mean of the classes'
+# rewards. A step reads the mean before it (our choice), TRL the one that includes it.
 CENTRE = Running(
     observe=mean_reward, start=lambda options: 0.0, rate=lambda step, options: 1 / step
 )
@@ -52,11 +55,14 @@ def one_class(examples: Sequence[Example]) -> str | None:
 
 @loss_function("bco", texts=(1, 2), margin=margin, running=CENTRE, fault=one_class)
 def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
-    """BCO (Jung et al. 2024, arXiv 2404.04656; formula from TRL 0.23's trainer, the paper second-hand).
+    """BCO (Jung et al. 2024, arXiv 2404.04656.
 
-    -log sigmoid(r - delta) for a desirable text and -log sigmoid(-(r - delta)) for an undesirable one, r being
-    beta * log-ratio and delta the mean reward so far; a row of two texts is the sum of both. A text of value above a
-    half is desirable. The weight of undesirable texts (see pipeline.preferences.unpaired) is the row's weight.
+    Formula from TRL 0.23's trainer, the paper second-hand).
+
+    -log sigmoid(r - delta) for a desirable text and -log sigmoid(-(r - delta)) for an undesirable
+    one, r being beta * log-ratio and delta the mean reward so far; a row of two texts is the sum of
+    both. A text of value above a half is desirable. The weight of undesirable texts (see
+    pipeline.preferences.unpaired) is the row's weight.
 
     Args:
         log_ratios: (n, K) in nats, K 1 or 2.

@@ -28,14 +28,17 @@ def without_reasons(examples: Sequence[Example]) -> str | None:
 
 @loss_function("rationale", arrange=keep, fault=without_reasons)
 def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
-    """DPO - gamma * mean log-probability per token of the rationale; plain DPO for a row without one.
+    """DPO - gamma * mean log-probability per token of the rationale.
 
-    Just et al. 2024 (arXiv 2407.14477) as summarised: DPO - gamma * log pi(r | x, chosen > rejected). Ours: the mean
-    per token, so that gamma does not depend on how long rationales are; the authors' code takes the sum, inside a
-    sigmoid, and needs a gamma of about 0.001.
+    Plain DPO for a row without one.
+
+    Just et al. 2024 (arXiv 2407.14477) as summarised: DPO - gamma * log pi(r | x, chosen >
+    rejected). Ours: the mean per token, so that gamma does not depend on how long rationales are;
+    the authors' code takes the sum, inside a sigmoid, and needs a gamma of about 0.001.
 
     Args:
-        log_ratios: (n, 3) in nats; the third is the rationale's log-probability under the policy, 0 without one.
+        log_ratios: (n, 3) in nats; the third is the rationale's log-probability under the policy, 0
+            without one.
         columns: reads beta, tokens (n, 3) and the setting gamma.
     """
     pairs = sigmoid.loss(log_ratios, columns)

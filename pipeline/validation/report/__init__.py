@@ -1,6 +1,7 @@
 """The report: one HTML file that needs nothing else, readable on paper and by a screen reader.
 
-A section is a function of the lake and the settings in a file of its own; to add one, name it in SECTIONS.
+A section is a function of the lake and the settings in a file of its own; to add one, name it in
+SECTIONS.
 """
 
 import os
@@ -68,7 +69,10 @@ def write_report(sections: Sequence[Section], settings: Settings, path: Path) ->
 
 
 def made(lake: Reader, settings: Settings, not_trained: Sequence[str] = ()) -> list[Section]:
-    """The sections that have something to show; `not_trained` says which variants have no policy."""
+    """The sections that have something to show.
+
+    `not_trained` says which variants have no policy.
+    """
     found = [section for make in SECTIONS if (section := make(lake, settings)) is not None]
     if not_trained:
         found.insert(1, Section("Variants without a policy", [Bullets(not_trained)]))
@@ -80,4 +84,6 @@ def page(title: str, sections: Sequence[Section]) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(title=title, sections=sections)
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        title=title, sections=sections
+    )

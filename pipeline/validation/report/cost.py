@@ -10,8 +10,27 @@ def spent(lake: Reader, _: Settings) -> Section | None:
     usage = lake.query_file("usage")
     if usage.is_empty():
         return None
-    columns = ["step", "runs", "requests", "cache_hits", "sampled_tokens", "saved_tokens", "seconds"]
-    titles = ["step", "runs", "requests", "from the cache", "sampled tokens", "saved tokens", "seconds"]
+    columns = [
+        "step",
+        "runs",
+        "requests",
+        "cache_hits",
+        "sampled_tokens",
+        "saved_tokens",
+        "seconds",
+    ]
+    titles = [
+        "step",
+        "runs",
+        "requests",
+        "from the cache",
+        "sampled tokens",
+        "saved tokens",
+        "seconds",
+    ]
     total = ["all", None, *(usage[name].sum() for name in columns[2:])]
     cells = [*usage.select(columns).rows(), total]
-    return Section("Cost", [Table("What each step has really spent so far", titles, cells, {"seconds": ",.1f"})])
+    return Section(
+        "Cost",
+        [Table("What each step has really spent so far", titles, cells, {"seconds": ",.1f"})],
+    )

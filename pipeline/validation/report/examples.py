@@ -19,7 +19,9 @@ def pairs(lake: Reader, settings: Settings) -> Section | None:
         return None
     titles = ["variant", "prompt and shared prefix", "chosen", "rejected", "lineage"]
     caption = f"{SHOWN} pairs of each variant, the first by id, of preferences at version {lake.version('preferences')}"
-    return Section("Examples", [Table(caption, titles, [_cells(row) for row in rows.iter_rows(named=True)])])
+    return Section(
+        "Examples", [Table(caption, titles, [_cells(row) for row in rows.iter_rows(named=True)])]
+    )
 
 
 def _cells(pair: dict[str, Any]) -> list[str]:
@@ -37,4 +39,10 @@ def _cells(pair: dict[str, Any]) -> list[str]:
         ", ".join(known),
     ]
     prompt = f"{pair['messages'][-1]['content']}\n{pair['prefix']}".rstrip()
-    return [pair["variant"], prompt, pair["chosen"], pair["rejected"], "\n".join(line for line in lineage if line)]
+    return [
+        pair["variant"],
+        prompt,
+        pair["chosen"],
+        pair["rejected"],
+        "\n".join(line for line in lineage if line),
+    ]

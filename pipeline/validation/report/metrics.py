@@ -1,4 +1,7 @@
-"""Beside accuracy: how the answers changed, how held-out pairs are ranked, and which categories fell."""
+"""Beside accuracy.
+
+How the answers changed, how held-out pairs are ranked, and which categories fell.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,24 +23,46 @@ def answers(lake: Reader, _: Settings) -> Section | None:
 
 
 def ranking(lake: Reader, _: Settings) -> Section | None:
-    """Metrics on held-out pairs, a row per variant, and the reference's limits by the pairs' variant."""
+    """Metrics on held-out pairs, a row per variant, and the reference's limits by the pairs'
+    variant.
+    """
     found = lake.read("metrics").filter(pl.col("split") == "validation")
     limits = ["ideal_ranking", "unflippable", "flip_loss"]
-    own = found.filter(pl.col("category") == ALL, ~pl.col("metric").str.contains("ideal_|unflippable|flip_loss"))
+    own = found.filter(
+        pl.col("category") == ALL, ~pl.col("metric").str.contains("ideal_|unflippable|flip_loss")
+    )
     section = _section("Ranking of held-out pairs", "Held-out pairs: value and interval", own)
     if section is None:
         return None
     base = found.filter(pl.col("variant") == "base").to_dicts()
     categories = list(dict.fromkeys(row["category"] for row in base))
-    cells = [[name, *_ideal([row for row in base if row["category"] == name], limits)] for name in categories]
-    titles = ["pairs", "of pairs", "ideal ranking accuracy", "ideal over betas: least, median, most"]
+    cells = [
+        [name, *_ideal([row for row in base if row["category"] == name], limits)]
+        for name in categories
+    ]
+    titles = [
+        "pairs",
+        "of pairs",
+        "ideal ranking accuracy",
+        "ideal over betas: least, median, most",
+    ]
     meanings = {row["metric"]: row["meaning"] for row in base if row["metric"] in limits}
     return Section(
         section.title,
         [
             *section.blocks,
-            Table("How far DPO could bring the base model", [*titles, "unflippable", "flip loss"], cells),
-            Bullets([f"{metric.replace('_', ' ')}: {meanings[metric]}." for metric in limits if metric in meanings]),
+            Table(
+                "How far DPO could bring the base model",
+                [*titles, "unflippable", "flip loss"],
+                cells,
+            ),
+            Bullets(
+                [
+                    f"{metric.replace('_', ' ')}: {meanings[metric]}."
+                    for metric in limits
+                    if metric in meanings
+                ]
+            ),
         ],
     )
 
@@ -71,7 +96,9 @@ def categories(lake: Reader, _: Settings) -> Section | None:
     ]
     blocks: list[Block] = [
         Bullets(said) if said else Text("No category fell distinguishably, at this size."),
-        Table("Accuracy by category; p is corrected over all rows", titles, cells, {"change": "+.3f"}),
+        Table(
+            "Accuracy by category; p is corrected over all rows", titles, cells, {"change": "+.3f"}
+        ),
     ]
     return Section("Regressions by category", blocks)
 
@@ -83,7 +110,9 @@ def _section(title: str, caption: str, rows: pl.DataFrame) -> Section | None:
     names = [name for name in _order(shown) if name]
     found = {(row["variant"], row["metric"]): row for row in shown.iter_rows(named=True)}
     variants = shown["variant"].unique().sort().to_list()
-    cells = [[variant, *(_value(found.get((variant, name))) for name in names)] for variant in variants]
+    cells = [
+        [variant, *(_value(found.get((variant, name))) for name in names)] for variant in variants
+    ]
     meanings = dict(shown.select("metric", "meaning").iter_rows())
     return Section(
         title,

@@ -44,7 +44,10 @@ COSTS = {
 def leaderboard(lake: Reader, settings: Settings) -> Section:
     """The leaderboard in words, figures and a plot."""
     board = lake.read("leaderboard").sort("accuracy", "variant", descending=[True, False])
-    gains = [(r["variant"], r["gain"], r["gain_low"], r["gain_high"]) for r in board.iter_rows(named=True)]
+    gains = [
+        (r["variant"], r["gain"], r["gain_low"], r["gain_high"])
+        for r in board.iter_rows(named=True)
+    ]
     needed = f"{settings.validation.smallest_gain:g} with {settings.validation.power:.0%} power"
     return Section(
         "What was seen",
@@ -83,7 +86,10 @@ def _setting(settings: Settings, board: pl.DataFrame) -> str:
 
 def _table(caption: str, board: pl.DataFrame, shown: Mapping[str, tuple[str, str]]) -> Table:
     rows = [
-        [f"{row['gain_low']:+.3f} to {row['gain_high']:+.3f}" if key == "interval" else row[key] for key in shown]
+        [
+            f"{row['gain_low']:+.3f} to {row['gain_high']:+.3f}" if key == "interval" else row[key]
+            for key in shown
+        ]
         for row in board.iter_rows(named=True)
     ]
     formats = {title: spec for title, spec in shown.values() if spec}

@@ -8,7 +8,10 @@ from pipeline.validation.report.blocks import Picture, Section, Table
 
 
 def forest(lake: Reader, _: Settings) -> Section | None:
-    """The tree whose values are spread most, and how many trees learned nothing; null where there is no tree."""
+    """The tree whose values are spread most, and how many trees learned nothing.
+
+    Null where there is no tree.
+    """
     rows = showpiece(lake.read("tree_nodes"))
     if not rows:
         return None
@@ -23,6 +26,11 @@ def forest(lake: Reader, _: Settings) -> Section | None:
                 f"Reasoning tree of prompt {prompt}: each step with its value, the best path marked; the command "
                 f"orchard tree {prompt} prints it.",
             ),
-            Table("Trees that learned nothing: every step valued 0, or every step 1", titles, cells, {"share": ".2f"}),
+            Table(
+                "Trees that learned nothing: every step valued 0, or every step 1",
+                titles,
+                cells,
+                {"share": ".2f"},
+            ),
         ],
     )

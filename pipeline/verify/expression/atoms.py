@@ -6,7 +6,9 @@ from pipeline.verify.expression.node import Node, negative, number
 from pipeline.verify.expression.reader import Unread
 from pipeline.verify.expression.texts import NO_UNIT, Texts
 
-FUNCTIONS = frozenset("sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan log ln lg exp".split())
+FUNCTIONS = frozenset(
+    "sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan log ln lg exp".split()
+)
 CONSTANTS = {r"\pi": "pi", "pi": "pi", r"\infty": "oo", "infinity": "oo", "inf": "oo"}
 SYMBOLS = frozenset(
     r"\alpha \beta \gamma \delta \epsilon \varepsilon \zeta \eta \theta \vartheta \iota \kappa "

@@ -61,7 +61,9 @@ def _same_in_order(ones: Sequence[Node], others: Sequence[Node]) -> bool:
 
 def _same_members(ones: Sequence[Node], others: Sequence[Node]) -> bool:
     """True where each has a partner; what is written twice counts once."""
-    return all(any(equal(a, b) for b in others) for a in ones) and all(any(equal(a, b) for a in ones) for b in others)
+    return all(any(equal(a, b) for b in others) for a in ones) and all(
+        any(equal(a, b) for a in ones) for b in others
+    )
 
 
 def _same_relation(one: Node, other: Node) -> bool:
@@ -75,7 +77,9 @@ def _same_relation(one: Node, other: Node) -> bool:
     if len(one.parts) != 2 or not {one.name, other.name} <= {"=", "!=", *_MIRRORED}:
         return False
     factor = _factor(_difference(one), _difference(other))
-    return factor != 0 and other.name == (_MIRRORED.get(one.name, one.name) if factor < 0 else one.name)
+    return factor != 0 and other.name == (
+        _MIRRORED.get(one.name, one.name) if factor < 0 else one.name
+    )
 
 
 def _difference(equation: Node) -> Node:
@@ -157,7 +161,9 @@ def concluded(node: Node) -> Node:
         return node
     first = node.parts[0]
     a_name = first.kind in ("sym", "text") or (
-        first.kind == "mul" and first.parts[0].kind == "sym" and first.parts[1].kind in ("sym", "num")
+        first.kind == "mul"
+        and first.parts[0].kind == "sym"
+        and first.parts[1].kind in ("sym", "num")
     )
     names = first.kind == "seq" and all(part.kind == "sym" for part in first.parts)
     worked = "in" not in node.name and not any(map(letters, node.parts)) and first.kind in _SCALAR
@@ -172,7 +178,11 @@ def _says(node: Node) -> bool:
 def _interval(node: Node) -> Node:
     """The interval that a < x < b, or x < b, says; what is none stays as it is."""
     signs = node.name.split() if node.kind == "rel" else []
-    if not signs or not set(signs) <= {"<", "<=", ">", ">="} or "" in (p.name for p in node.parts if p.kind == "text"):
+    if (
+        not signs
+        or not set(signs) <= {"<", "<=", ">", ">="}
+        or "" in (p.name for p in node.parts if p.kind == "text")
+    ):
         return node
     parts = node.parts
     if signs[0] in (">", ">="):

@@ -37,7 +37,10 @@ def exact(node: Node) -> Fraction | None:
     if any(value is None for value in values):
         return None
     found = _apply(node, [value for value in values if value is not None])
-    if found is not None and found.numerator.bit_length() + found.denominator.bit_length() > _MOST_BITS:
+    if (
+        found is not None
+        and found.numerator.bit_length() + found.denominator.bit_length() > _MOST_BITS
+    ):
         raise Undefined
     return found
 

@@ -158,14 +158,20 @@ class _Grammar(Atoms):
         if found is None or found.kind in ("digit", "text", "begin", "end"):
             return False
         if found.kind == "word":
-            return found.text in FUNCTIONS or found.text in ("pi", "sqrt") or self.is_letters(before)
+            return (
+                found.text in FUNCTIONS or found.text in ("pi", "sqrt") or self.is_letters(before)
+            )
         if found.text == "|":
             return self._bars == 0
         known = found.text in SYMBOLS or found.text in CONSTANTS or found.text[1:] in FUNCTIONS
         return (
             known
             or found.text in ("(", "{", r"\frac", r"\sqrt", r"\surd", r"\binom")
-            or (found.text in BLACKBOARD or found.text.startswith(r"\mathbf") or found.text == r"\lfloor")
+            or (
+                found.text in BLACKBOARD
+                or found.text.startswith(r"\mathbf")
+                or found.text == r"\lfloor"
+            )
         )
 
     def power(self) -> Node:

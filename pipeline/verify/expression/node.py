@@ -9,8 +9,9 @@ class Node:
     """A part of an expression.
 
     kind: num, mixed, sci, base (numbers, with their value); sym, text (with their name); add, neg,
-        mul, div, pow, fn, fact (arithmetic); pm, mp (two signs); unit (of a measure, with its name);
-        seq (with its brackets), set, list, matrix (with its shape); rel, setop (with operators).
+        mul, div, pow, fn, fact (arithmetic); pm, mp (two signs); unit (of a measure, with its
+        name); seq (with its brackets), set, list, matrix (with its shape); rel, setop (with
+        operators).
     """
 
     kind: str

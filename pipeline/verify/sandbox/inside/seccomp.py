@@ -1,10 +1,13 @@
-"""A list of the system calls that a program may make; every other one fails with 'operation not permitted'.
+"""A list of the system calls that a program may make.
 
-A pure computation in Python reads files, asks for memory and the time, and that is nearly all. Left out are, above
-all: new processes and threads (so that the limits on memory and CPU time, which count per process, are exact totals,
-and nothing can stay behind), exec, every socket, signals to anyone, ptrace, namespaces, mounts, System V and POSIX
-shared memory, and the limits themselves. Written out by hand because libseccomp is a system library that cannot be
-counted on. Numbers: the kernel's tables for x86-64 and for arm64.
+Every other one fails with 'operation not permitted'.
+
+A pure computation in Python reads files, asks for memory and the time, and that is nearly all. Left
+out are, above all: new processes and threads (so that the limits on memory and CPU time, which
+count per process, are exact totals, and nothing can stay behind), exec, every socket, signals to
+anyone, ptrace, namespaces, mounts, System V and POSIX shared memory, and the limits themselves.
+Written out by hand because libseccomp is a system library that cannot be counted on. Numbers: the
+kernel's tables for x86-64 and for arm64.
 """
 
 from __future__ import annotations
@@ -17,9 +20,12 @@ _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _FILTER = 38, 22, 2
 _LOAD, _EQUAL, _SET, _AT_LEAST, _RETURN = 0x20, 0x15, 0x45, 0x35, 0x06  # classic BPF instructions
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050001, 0x80000000  # _REFUSE: the errno EPERM
 _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
-_WRITING = 0o3 | 0o100 | 0o1000  # O_WRONLY or O_RDWR, O_CREAT, O_TRUNC: any of these opens for writing
-_FCNTL = (0, 1, 2, 3, 4, 1030)  # duplicate, descriptor flags, status flags: not F_SETOWN, which sends signals
-_IOCTL = (0x5401, 0x5413, 0x541B, 0x5450, 0x5451)  # terminal?, its size, bytes waiting, close-on-exec
+# O_WRONLY or O_RDWR, O_CREAT, O_TRUNC: any of these opens for writing
+_WRITING = 0o3 | 0o100 | 0o1000
+# duplicate, descriptor flags, status flags: not F_SETOWN, which sends signals
+_FCNTL = (0, 1, 2, 3, 4, 1030)
+# terminal?, its size, bytes waiting, close-on-exec
+_IOCTL = (0x5401, 0x5413, 0x541B, 0x5450, 0x5451)
 
 # name: (x86-64, arm64); None where the call does not exist there.
 _ALWAYS: dict[str, tuple[int | None, int | None]] = {
@@ -48,7 +54,8 @@ _FILES: dict[str, tuple[int | None, int | None]] = {
     "fchmodat": (268, 53), "utimensat": (280, 88), "renameat2": (316, 276),
 }  # fmt: skip
 _CHECKED = {"openat": (257, 56), "fcntl": (72, 25), "ioctl": (16, 29)}
-_MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column above, the kernel's name of it
+# column above, the kernel's name of it
+_MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 
 class Unsupported(Exception):
@@ -65,18 +72,34 @@ def program(machine: str, write_files: bool) -> bytes:
         raise Unsupported(f"no list of system calls for {machine}")
     column, arch = _MACHINES[machine]
     allowed = {**_ALWAYS, **(_FILES if write_files else {})}
-    code = [(_LOAD, 0, 0, _ARCH), (_EQUAL, 1, 0, arch), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, _NUMBER)]
-    code += [(_AT_LEAST, 0, 1, 0x40000000), (_RETURN, 0, 0, _KILL)]  # x32 calls on x86-64: numbers of another table
-    for number in sorted(numbers[column] for numbers in allowed.values() if numbers[column] is not None):  # type: ignore[type-var]
+    code = [
+        (_LOAD, 0, 0, _ARCH),
+        (_EQUAL, 1, 0, arch),
+        (_RETURN, 0, 0, _KILL),
+        (_LOAD, 0, 0, _NUMBER),
+    ]
+    # x32 calls on x86-64: numbers of another table
+    code += [(_AT_LEAST, 0, 1, 0x40000000), (_RETURN, 0, 0, _KILL)]
+    for number in sorted(
+        numbers[column] for numbers in allowed.values() if numbers[column] is not None
+    ):  # type: ignore[type-var]
         code += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]  # type: ignore[list-item]
     if not write_files:
         flags = [(_LOAD, 0, 0, _ARGUMENTS + 8 * 2), (_SET, 1, 0, _WRITING), (_RETURN, 0, 0, _ALLOW)]
-        code += [(_EQUAL, 0, len(flags) + 1, _CHECKED["openat"][column]), *flags, (_RETURN, 0, 0, _REFUSE)]
+        code += [
+            (_EQUAL, 0, len(flags) + 1, _CHECKED["openat"][column]),
+            *flags,
+            (_RETURN, 0, 0, _REFUSE),
+        ]
     for name, values in (("fcntl", _FCNTL), ("ioctl", _IOCTL)):
         checks = [(_LOAD, 0, 0, _ARGUMENTS + 8)]
         for value in values:
             checks += [(_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ALLOW)]
-        code += [(_EQUAL, 0, len(checks) + 1, _CHECKED[name][column]), *checks, (_RETURN, 0, 0, _REFUSE)]
+        code += [
+            (_EQUAL, 0, len(checks) + 1, _CHECKED[name][column]),
+            *checks,
+            (_RETURN, 0, 0, _REFUSE),
+        ]
     code.append((_RETURN, 0, 0, _REFUSE))
     return b"".join(struct.pack("HBBI", *instruction) for instruction in code)
 
@@ -91,12 +114,17 @@ def install(write_files: bool) -> None:
     buffer = ctypes.create_string_buffer(code, len(code))
     header = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(buffer))
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.prctl(_PR_SET_SECCOMP, _FILTER, header, 0, 0):
-        raise Unsupported(f"the kernel takes no filter of system calls (error {ctypes.get_errno()})")
+    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.prctl(
+        _PR_SET_SECCOMP, _FILTER, header, 0, 0
+    ):
+        raise Unsupported(
+            f"the kernel takes no filter of system calls (error {ctypes.get_errno()})"
+        )
 
 
 def drop_capabilities() -> None:
-    """Gives up all capabilities, so that a root user's program is bound by permissions like any other's.
+    """Gives up all capabilities, so that a root user's program is bound by permissions like any
+    other's.
 
     Raises:
         Unsupported: the kernel refuses.
