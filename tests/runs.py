@@ -27,6 +27,16 @@ from pipeline.steps.run import empty_other_parts, step_name
 from pipeline.store import Commit, Lake
 
 
+class Characters:
+    """Stands for a tokenizer: a token is a character, and so is the end of a turn."""
+
+    def said_ids(self, text: str, *, ends: bool, sampled: Any = None) -> list[int]:
+        return [*map(ord, text), *([0] if ends else [])]
+
+
+CHARACTERS = Characters()
+
+
 class ScriptedRoom:
     """Stands for an EngineRoom: hands out the given engines by the ids of their models."""
 
@@ -107,7 +117,7 @@ def materialise(
         patch.setenv("ORCHARD_HOME", str(home))
         patch.setattr(RunContext, "resolve", lambda _, named: model_named(named, ids, home))
         patch.setattr(EngineRoom, "engine", lambda _, *asked: room.engine(*asked))
-        patch.setattr(Renderer, "length", lambda _, text: len(text))
+        patch.setattr(Renderer, "chat", CHARACTERS)
         resources = {"run": Run(profile=str(profile))}
         return dg.materialize([*assets, *checks], resources=resources, **more)
 

@@ -333,7 +333,7 @@ def test_a_reward_model_votes_beside_a_judge_that_answers_and_is_asked_nothing(h
     judges_ = [SimulatedJudge(fair, "one@0"), SimulatedJudge(lambda a, b: 1 / 0, "rm@0")]
     models = [{"name": "one@0"}, {"name": "rm@0", "kind": "reward"}]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("assets.judging.reward_model", lambda *_: shortest)
+        patch.setattr("pipeline.judge.kinds.reward.reward_model", lambda *_: shortest)
         assert materialise(home, *judges_, variants=["osp"], models=models, contexts=3).success
     found = (
         rows(home, "votes")

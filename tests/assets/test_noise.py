@@ -24,7 +24,7 @@ from pipeline.store import Commit, Lake
 from tests.judge import simulated
 from tests.noise.test_selftest import drawn
 from tests.preferences.test_build import frame
-from tests.runs import ScriptedRun, make, write_pairs
+from tests.runs import CHARACTERS, ScriptedRun, make, write_pairs
 from tests.training.toy import save_tokenizer
 
 QUERY = "SELECT a.prompt_id, a.text AS chosen, b.text AS rejected FROM responses a JOIN responses b USING (prompt_id)"
@@ -42,7 +42,7 @@ judge: {{clip: {clip}}}
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder with two responses to a prompt, and a sure vote on them."""
     # no tokenizer: a token is a character
-    monkeypatch.setattr(Renderer, "length", lambda self, text: len(text))
+    monkeypatch.setattr(Renderer, "chat", CHARACTERS)
     votes = simulated.votes([("p-0", "p-1", 0.9999), ("p-1", "p-0", 0.0001)])
     with Lake(tmp_path) as lake:
         lake.write("prompts", simulated.prompts("p"), Commit("test"))

@@ -199,6 +199,8 @@ def test_token_ids_go_with_their_side(lake: Lake) -> None:
         token_ids=pl.when(pl.col("text") == "7").then(pl.lit(ODD, dtype=pl.List(pl.Int64)))
     )
     lake.write("responses", odd, Commit("test"))
+    outcome = build("outcome", lake, SETTINGS)
+    lake.write("preferences", outcome, Commit("test"), partition={"variant": "outcome"})
     noise = SETTINGS.noise.model_copy(update={"source": "outcome", "inject": 1.0})
     flipped = voted_on(lake, SETTINGS.model_copy(update={"noise": noise}))
     assert flipped.select("chosen_token_ids", "rejected_token_ids").row(0) == (None, ODD)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from assets.steps import STEPS
-from pipeline.config import ROOT
+from pipeline import config
+from pipeline.config import ROOT, JudgeModelSettings
 from pipeline.steps import code
 
 FILES = {
@@ -154,8 +155,9 @@ def test_what_is_left_out_exists_and_has_a_reason() -> None:
 )
 def test_modules_that_lists_by_hand_had_forgotten_count(step: str, module: str) -> None:
     (found,) = [one for one in STEPS if one.name == step]
-    from pipeline import config
-    from pipeline.preferences.registry import reads_of
-
-    more = reads_of("codefavor_judge", config.load("quick")).code if step == "preferences" else ()
-    assert module in code.modules_behind(found.make, *found.reads.code, *more)
+    settings = config.load("quick")
+    judge = settings.judge.model_copy(update={"models": (JudgeModelSettings(kind="reward"),)})
+    validation = settings.validation.model_copy(update={"variants": ("codefavor_judge",)})
+    used = settings.model_copy(update={"judge": judge, "validation": validation})
+    behind = code.modules_behind(found.make, *found.reads_for(used).code)
+    assert module in behind

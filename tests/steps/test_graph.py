@@ -114,5 +114,5 @@ def test_a_circle_is_named_in_one_line() -> None:
         OrchardError,
         match="steps in a circle: one <- other <- one: a query reads what is made from",
     ):
-        Graph([one, other]).check_order(SETTINGS)
-    GRAPH.check_order(SETTINGS)
+        Graph([one, other]).in_order(SETTINGS)
+    GRAPH.in_order(SETTINGS)

@@ -149,7 +149,8 @@ def test_the_loose_mode_forgives_an_opening_line_a_closing_line_and_asterisks() 
 
 
 def test_the_verifier_reads_instructions_from_the_metadata_and_counts_them() -> None:
-    metadata = '{"instruction_id_list": ["punctuation:no_comma", "detectable_format:title"], "kwargs": [{}, {"x": null}]}'
+    asked = ["punctuation:no_comma", "detectable_format:title"]
+    metadata = json.dumps({"instruction_id_list": asked, "kwargs": [{}, {"x": None}]})
     assert verify("<<T>> no", "all", "instructions", metadata) == Verdict("2/2", True)
     assert verify("no", "all", "instructions", metadata) == Verdict("1/2", False)
     assert canonical(" All ", "instructions") == "all"

@@ -266,7 +266,10 @@ def f(x):
     ] and mine.read_text() == "as it was"
 
 
-READING = "import os\ndef f(path):\n    try:\n        return open(path).read()\n    except OSError:\n        return None"
+READING = (
+    "import os\ndef f(path):\n    try:\n        return open(path).read()\n"
+    "    except OSError:\n        return None"
+)
 
 
 def test_homes_and_other_folders_cannot_be_read(strong: Sandbox, tmp_path: Path) -> None:
