@@ -30,7 +30,8 @@ def stats() -> None:
     show(frame.columns, frame.rows())
     size = cache_path(config.home()).stat().st_size / 2**20
     console.print(
-        f"{frame['completions'].sum()} completions, {size:.1f} MB on disk: {cache_path(config.home())}"
+        f"{frame['completions'].sum()} completions, {size:.1f} MB on disk: "
+        f"{cache_path(config.home())}"
     )
 
 
@@ -105,7 +106,8 @@ def _known_policies(profile: str) -> set[str]:
         found = set(lake.sql(" UNION ".join(asked)).to_series().drop_nulls())
     if not found:
         raise OrchardError(
-            f"no table in {config.home()} names a model yet, so all would go: run first, or use --days"
+            f"no table in {config.home()} names a model yet, so all would go: "
+            "run first, or use --days"
         )
     settings = config.load(profile)
     own = [

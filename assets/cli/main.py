@@ -42,7 +42,8 @@ def run(profile: Profile = "quick") -> None:
     )
     console.print("  .venv/bin/orchard tables         every table with its rows and version")
     console.print(
-        '  .venv/bin/orchard sql "SELECT variant, depth, count(*) FROM preferences GROUP BY ALL ORDER BY ALL"'
+        '  .venv/bin/orchard sql "SELECT variant, depth, count(*) FROM preferences '
+        'GROUP BY ALL ORDER BY ALL"'
     )
 
 

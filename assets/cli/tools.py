@@ -53,7 +53,10 @@ def import_(
         show(rounded.columns, rounded.rows())
         return
     brought = bring(path, config.load(profile).judge, name)
-    said = f"{brought.votes} votes, {brought.pairs} pairs, {brought.rejected} rejected rows, {brought.repeated} repeats"
+    said = (
+        f"{brought.votes} votes, {brought.pairs} pairs, "
+        f"{brought.rejected} rejected rows, {brought.repeated} repeats"
+    )
     _say(
         brought.origin,
         layout,
@@ -97,7 +100,10 @@ def import_code(
 
     found = bring_code(path, name)
     pairs = ", ".join(f"{n} {method}" for method, n in found.methods.items())
-    said = f"pairs of code: {pairs}; {found.tested} with tests, {found.rejected} rejected rows, {found.repeated} repeats"
+    said = (
+        f"pairs of code: {pairs}; "
+        f"{found.tested} with tests, {found.rejected} rejected rows, {found.repeated} repeats"
+    )
     _say(
         found.origin,
         found.layout,
@@ -163,7 +169,7 @@ def steptruth(
     ] = 0.5,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many rows.")] = None,
 ) -> None:
-    """Measure how well the model's step values agree with people's labels of right and wrong steps."""
+    """Measure how well step values agree with people's labels of right and wrong steps."""
     from pipeline.engine.model import resolve
     from pipeline.engine.room import EngineRoom
     from pipeline.progress import bar
