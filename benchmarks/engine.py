@@ -186,7 +186,7 @@ def per_draw(done: dict[Any, Completion]) -> list[Call]:
 
 
 def one_by_one(engine: VllmEngine, calls: Sequence[Call]) -> None:
-    """One call after the other, in the order in which the search made them, until the time is up."""
+    """One call after the other, in the order of the search, until the time is up."""
 
     async def main() -> None:
         until = time.perf_counter() + NODE_SECONDS
@@ -323,11 +323,13 @@ def compare(
             own.rate >= CEILING_SHARE * top.rate,
         ),
         (
-            f"{name} reach {own.rate / node.rate:.2f} times one call per node (goal {NODE_FACTOR:g})",
+            f"{name} reach {own.rate / node.rate:.2f} times one call per node "
+            f"(goal {NODE_FACTOR:g})",
             own.rate >= NODE_FACTOR * node.rate,
         ),
         (
-            f"{name}: the cache takes {share:.2%} of the run for {cost.misses} misses (goal {MISS_SHARE:.0%})",
+            f"{name}: the cache takes {share:.2%} of the run for {cost.misses} misses "
+            f"(goal {MISS_SHARE:.0%})",
             share <= MISS_SHARE,
         ),
         (
