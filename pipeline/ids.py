@@ -24,7 +24,7 @@ def content_id(*parts: Any) -> str:
 
 
 def seed_for(*parts: Any) -> int:
-    """A seed in [0, 2**31) that depends on the parts only, so that order and re-runs do not matter."""
+    """A seed in [0, 2**31) that depends on the parts only: order and re-runs do not matter."""
     return int.from_bytes(_digest(parts, 8).digest(), "big") % 2**31
 
 

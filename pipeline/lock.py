@@ -58,6 +58,9 @@ def _wait(descriptor: int, path: Path, patience: float, kind: int = fcntl.LOCK_E
             return fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                message = f"another process held {path} for {patience:.0f} s: see which, and end it or wait"
+                message = (
+                    f"another process held {path} for {patience:.0f} s: "
+                    "see which, and end it or wait"
+                )
                 raise OrchardError(message) from None
             time.sleep(_POLL)

@@ -116,7 +116,8 @@ def _path(name: str) -> Path:
     path = Path(beside(name, Path())) if name.endswith(_ENDINGS) else PROFILES / f"{name}.yaml"
     if not path.is_file():
         raise OrchardError(
-            f"unknown profile {name!r}: use one of {', '.join(profiles())}, or the path of a YAML file"
+            f"unknown profile {name!r}: "
+            f"use one of {', '.join(profiles())}, or the path of a YAML file"
         )
     return path
 

@@ -36,7 +36,8 @@ class Section(BaseModel):
             """
             if name in type(self).model_fields:
                 raise UndeclaredRead(
-                    f"{type(self).__name__}.{name} is read, and the step does not declare that setting"
+                    f"{type(self).__name__}.{name} is read, "
+                    "and the step does not declare that setting"
                 )
             return super().__getattr__(name)
 

@@ -64,7 +64,8 @@ class ThoughtSettings(GrowthSettings):
     def _has_a_reward_model(self) -> "ThoughtSettings":
         if self.value == "reward" and self.reward is None:
             raise ValueError(
-                "value reward needs a reward model: thoughts.reward, with a name and a model or server"
+                "value reward needs a reward model: "
+                "thoughts.reward, with a name and a model or server"
             )
         return self
 
@@ -72,7 +73,8 @@ class ThoughtSettings(GrowthSettings):
     def _can_be_searched(self) -> "ThoughtSettings":
         if self.value == "vote" and self.search in ("best_first", "branches"):
             raise ValueError(
-                "votes compare one group only: search breadth_first or depth_first, or take another value"
+                "votes compare one group only: "
+                "search breadth_first or depth_first, or take another value"
             )
         group = self.children * (self.beam if self.search == "breadth_first" else 1)
         if self.value == "vote" and group > 26:

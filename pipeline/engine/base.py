@@ -171,7 +171,8 @@ def shares(logprobs: Sequence[float], words: Sequence[str]) -> list[float]:
     """
     if not all(map(is_logprob, logprobs)):
         raise RequestFailed(
-            f"the verdict words {list(words)} have numbers that are no log-probabilities: {list(logprobs)}"
+            f"the verdict words {list(words)} have numbers "
+            f"that are no log-probabilities: {list(logprobs)}"
         )
     found = [math.exp(logprob) for logprob in logprobs]
     total = sum(found)

@@ -123,7 +123,8 @@ class OpenAIDialect:
         missing = [word for word in words if word not in found]
         if len(missing) == len(words):
             raise RequestFailed(
-                f"no verdict word of {missing} is among the {len(found)} likeliest tokens: no answer"
+                f"no verdict word of {missing} is among the {len(found)} likeliest tokens: "
+                "no answer"
             )
         bound = _shared_rest(found, len(missing)) if missing else -math.inf
         return shares([found.get(word, bound) for word in words], words)

@@ -155,7 +155,7 @@ def _require_tools(package: str) -> None:
 
 
 def alike(a: Model, b: Model) -> bool:
-    """Whether two models differ in their weights only, so that one engine can serve both in turn."""
+    """True where two models differ in their weights only, so that one engine can serve both."""
 
     def shape(model: Model) -> dict[str, Any]:
         config = json.loads((model.path / "config.json").read_text(encoding="utf-8"))

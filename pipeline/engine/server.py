@@ -214,7 +214,8 @@ class ServerEngine:
         assert self._description is not None
         if (found.owner, found.version) != (self._description.owner, self._description.version):
             raise OrchardError(
-                f"server {server.url}: is {found}, another is {self._description}: run the same on all"
+                f"server {server.url}: is {found}, another is {self._description}: "
+                "run the same on all"
             )
 
     async def _examine_all(self) -> dict[Server, Description]:
@@ -252,7 +253,8 @@ class ServerEngine:
             if found.is_vllm and await server.tokens(session, TRIAL) not in (ids, None):
                 path = self.renderer.path
                 raise OrchardError(
-                    f"server {server.url}: its tokenizer is not that of {path}: it has another model"
+                    f"server {server.url}: its tokenizer is not that of {path}: "
+                    "it has another model"
                 )
             dialect, sampling = self._dialect(found), Sampling(1, temperature=0.0)
             dialect.completion(

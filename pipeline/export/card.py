@@ -100,8 +100,10 @@ def card(run: dict[str, Any], result: dict[str, Any] | None, versions: dict[str,
         f" with the loss `{run['loss']}` ({run['method']}, seed {run['seed']}).", "",
         "## Data", "", "| table | version |", "|---|---|",
         *(f"| {table} | {version} |" for table, version in versions.items()), "",
-        "## Training", "", f"{run['n_pairs']} rows, {run['n_steps']} steps, {run['n_tokens']} tokens of texts;"
-        f" beta {settings['beta']}, learning rate {settings['learning_rate']}, epochs {settings['epochs']}."
+        "## Training", "",
+        f"{run['n_pairs']} rows, {run['n_steps']} steps, {run['n_tokens']} tokens of texts;"
+        f" beta {settings['beta']}, learning rate {settings['learning_rate']},"
+        f" epochs {settings['epochs']}."
         f" Loss {run['loss_first']:.3f} at first, {run['loss_last']:.3f} at last.", "",
         "## Results", "", *_results(result), "",
         "The licences of the base model and of the prompt pools apply (table `prompts`).", "",
@@ -114,10 +116,12 @@ def _results(row: dict[str, Any] | None) -> list[str]:
         return ["This policy was not evaluated."]
     if row["policy_ids"] is None:
         return [
-            "Not known: the leaderboard is of an older version, which did not name the policies that it measured."
+            "Not known: the leaderboard is of an older version,"
+            " which did not name the policies that it measured."
         ]
     interval = f"{row['gain_low']:+.3f} to {row['gain_high']:+.3f}"
     return [
-        f"Accuracy on held-out test prompts {row['accuracy']:.3f}; gain over the base model {row['gain']:+.3f}"
-        f" ({interval}): {row['verdict']}. The variant's figures are means over {row['n_seeds']} seeds."
+        f"Accuracy on held-out test prompts {row['accuracy']:.3f};"
+        f" gain over the base model {row['gain']:+.3f} ({interval}): {row['verdict']}."
+        f" The variant's figures are means over {row['n_seeds']} seeds."
     ]

@@ -51,7 +51,7 @@ class Annotation:
     rejects: list[Reject] = field(default_factory=list)
 
     async def run(self) -> None:
-        """Feedback, principles, and for each of these the log-odds that the response satisfies it."""
+        """Asks for feedback, principles, and the log-odds that the response satisfies each."""
         try:
             await self._ask()
         except RequestFailed as error:

@@ -59,7 +59,8 @@ class Names:
             found = [place for place in known.get(name, ()) if asked in (None, place[0])]
             if len(found) > 1:
                 raise BadRow(
-                    f"id {name!r} names {len(found)} responses: give prompt, first and second as well"
+                    f"id {name!r} names {len(found)} responses: "
+                    "give prompt, first and second as well"
                 )
             if found:
                 return found[0]

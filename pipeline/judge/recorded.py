@@ -202,7 +202,8 @@ def _response(
     found = names.imported(name, asked)
     if found is None:
         raise BadRow(
-            f"unknown id {name!r} in {side}_id: no such response here, and the row gives no prompt and texts"
+            f"unknown id {name!r} in {side}_id: "
+            "no such response here, and the row gives no prompt and texts"
         )
     return found
 

@@ -50,9 +50,11 @@ def histograms(strength: pl.DataFrame) -> Figure:
     """
     figure = Figure(figsize=(8.0, 2.8), layout="constrained")
     for axes, column, x in zip(
-        figure.subplots(1, 2), ("mean", "noise_score"), ("mean margin, standard deviations", "P(label is wrong)"),
+        figure.subplots(1, 2),
+        ("mean", "noise_score"),
+        ("mean margin, standard deviations", "P(label is wrong)"),
         strict=True,
-    ):  # fmt: skip
+    ):
         known = strength[column].drop_nulls()
         axes.hist(known.to_list(), bins=20, color="#3b6ea5", edgecolor="white")
         unknown = strength.height - len(known)

@@ -59,7 +59,7 @@ def precision_at(
 def mean_of(
     values: Floats, groups: npt.NDArray[np.int64], seed: int, confidence: float = 0.95
 ) -> Measured:
-    """Mean over groups (prompts) of their means, with a percentile bootstrap interval over groups."""
+    """Mean over groups (prompts) of their means; percentile bootstrap interval over groups."""
     each = np.bincount(groups, values) / np.bincount(groups)
     value = float(each.mean())
     if len(each) < 2 or np.ptp(each) == 0:

@@ -112,8 +112,9 @@ def _data(features: Features, pairs: pl.DataFrame, settings: NoiseSettings) -> _
     fold = folds(rows["prompt_id"].to_list(), settings.folds)
     if (~held).sum() < FEWEST or not held.any() or len(np.unique(fold[~held])) < 2:
         raise OrchardError(
-            f"noise test: {(~held).sum()} pairs to learn from and {held.sum()} held out: at least {FEWEST} pairs of "
-            "several prompts are needed: sample more prompts, or set noise.source to a variant with more pairs"
+            f"noise test: {(~held).sum()} pairs to learn from and {held.sum()} held out: "
+            f"at least {FEWEST} pairs of several prompts are needed: "
+            "sample more prompts, or set noise.source to a variant with more pairs"
         )
     targets = pair_targets(features, rows)
     return _Data(rows["pair_id"].to_list(), targets, rows["prompt_id"].to_list(), fold, held)

@@ -216,7 +216,8 @@ def from_elsewhere(
     if both.height:
         pair, voter = both.select("pair_id", "voter_id").row(0)
         raise OrchardError(
-            f"votes: voter {voter!r} has a probability and a margin for pair {pair!r}: import only one"
+            f"votes: voter {voter!r} has a probability and a margin for pair {pair!r}: "
+            "import only one"
         )
     return pl.concat([found for found, _ in read]), [
         reject for _, rejects in read for reject in rejects

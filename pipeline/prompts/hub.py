@@ -80,7 +80,8 @@ def _split(pool: PoolSettings, data: Any) -> Any:
         own = str(data.split or "train")
         if pool.split != own:
             raise OrchardError(
-                f"pool {pool.name!r}: {pool.path} is one saved data set without splits: set split to {own!r}"
+                f"pool {pool.name!r}: {pool.path} is one saved data set without splits: "
+                f"set split to {own!r}"
             )
         return data
     try:

@@ -80,7 +80,8 @@ def _load(pool: PoolSettings, splits: SplitSettings, loaded: _Loaded) -> None:
     if len(loaded.prompts) == before:
         reasons = loaded.rejects[dropped:]
         raise OrchardError(
-            f"pool {pool.name!r}: none of its {len(reasons)} rows can be used; the first: {reasons[0]['reason']}"
+            f"pool {pool.name!r}: none of its {len(reasons)} rows can be used; "
+            f"the first: {reasons[0]['reason']}"
             if reasons
             else f"pool {pool.name!r}: it has no rows"
         )

@@ -93,7 +93,8 @@ def class_of(positive: int | None, n: int, voter: str) -> int:
     """
     if positive is None and n > 2:
         raise OrchardError(
-            f"voter {voter!r}: {n} classes: say which one counts as good in noise.external's positive"
+            f"voter {voter!r}: {n} classes: "
+            "say which one counts as good in noise.external's positive"
         )
     if positive is not None and positive >= n:
         raise OrchardError(
@@ -125,7 +126,8 @@ def reward(values: Sequence[float], positive: int | None, voter: str) -> float:
     shares = all(0 <= v <= 1 for v in values) and abs(sum(values) - 1) < 1e-3
     if shares and not 0 < values[place] < 1:
         raise RequestFailed(
-            f"its probability is {values[place]:g}, whose log-odds are not finite: ask it for logits"
+            f"its probability is {values[place]:g}, "
+            "whose log-odds are not finite: ask it for logits"
         )
     logits = [math.log(v) if v > 0 else -math.inf for v in values] if shares else list(values)
     others = [v for i, v in enumerate(logits) if i != place]

@@ -39,7 +39,7 @@ class Graph:
         return [name for name in dict.fromkeys(names) if name != step.name]
 
     def needed(self, settings: Settings) -> set[str]:
-        """Names of the steps that a profile's ends need, and of those that describe their tables."""
+        """Names of steps that a profile's ends need, and of those that describe their tables."""
         found: set[str] = set()
         waiting = [step.name for step in self.steps.values() if step.is_end]
         while waiting:

@@ -229,7 +229,8 @@ class Inputs:
     def _must_be_declared(self, role: str, declared: tuple[str, ...], verb: str) -> None:
         if role not in declared:
             raise UndeclaredRead(
-                f"the step {self._step.name} {verb} the model of the role {role!r}, which it does not declare"
+                f"the step {self._step.name} {verb} the model of the role {role!r}, "
+                "which it does not declare"
             )
 
 

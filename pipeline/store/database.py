@@ -102,7 +102,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """A transaction that sees one version throughout, cannot write, and leaves nothing behind."""
+        """A transaction that sees one version throughout; it cannot write and leaves nothing."""
         with self.one_line():
             self.connection.execute("BEGIN TRANSACTION READ ONLY")
             try:
@@ -170,7 +170,10 @@ class Database:
     def _message(self, error: Exception) -> str:
         text = " ".join(str(error).split("\n\nLINE")[0].split())
         if _FULL.search(text) or getattr(error, "errno", None) in _FULL_CODES:
-            return f"no space left for the lake in {self.folder}: free some and run again; the last version is safe"
+            return (
+                f"no space left for the lake in {self.folder}: "
+                "free some and run again; the last version is safe"
+            )
         missing = re.search(r"No snapshot found at version (\d+)", text)
         if missing:
             return f"version {missing[1]} is not in the lake: it expired, or was never made"

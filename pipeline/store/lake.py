@@ -350,5 +350,6 @@ def _only_reads(query: str) -> None:
     if not kinds or kinds[-1] not in _READS or any(kind not in allowed for kind in kinds):
         found = next((kind.name for kind in kinds if kind not in _READS), "nothing")
         raise OrchardError(
-            f"SQL here only reads: expected one SELECT, not {found}; tables are written by Lake.write"
+            f"SQL here only reads: expected one SELECT, not {found}; "
+            "tables are written by Lake.write"
         )

@@ -102,5 +102,8 @@ def _content(
     A sum too: in an exclusive or, a row that is there twice vanishes.
     """
     names = ", ".join(f'"{column}"' for column in columns)
-    query = f'SELECT count(*), sum(hash({names})::HUGEINT), bit_xor(hash({names})) FROM "{source}" WHERE {condition}'
+    query = (
+        f"SELECT count(*), sum(hash({names})::HUGEINT), bit_xor(hash({names})) "
+        f'FROM "{source}" WHERE {condition}'
+    )
     return database.connection.execute(query).fetchone()

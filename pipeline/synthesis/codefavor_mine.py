@@ -117,8 +117,8 @@ def _must_be_permissive(repo: Any, path: Path, settings: MiningSettings) -> None
         ) from skip
     if licence is None:
         raise OrchardError(
-            f"{path}: {found}: its commits are not taken; a repository needs one of {', '.join(settings.licences)} "
-            "(setting mining.licences)"
+            f"{path}: {found}: its commits are not taken; "
+            f"a repository needs one of {', '.join(settings.licences)} (setting mining.licences)"
         )
 
 

@@ -110,13 +110,13 @@ def _recognised(rows: cells.Rows, columns: list[str], origin: str) -> str:
     told = [name for name, form in FORMS.items() if form <= set(columns)]
     if not told:
         raise OrchardError(
-            f"{origin}: columns {', '.join(columns) or 'none'}: needed are instruction, naive and improved; or "
-            "instruction, draft and reply; or reply"
+            f"{origin}: columns {', '.join(columns) or 'none'}: "
+            "needed are instruction, naive and improved; or instruction, draft and reply; or reply"
         )
     if unread := cells.unread_meaning(rows, KNOWN):
         raise OrchardError(
-            f"{origin}: its columns {', '.join(unread)} would change the task: put them into instruction, or remove "
-            "them"
+            f"{origin}: its columns {', '.join(unread)} would change the task: "
+            "put them into instruction, or remove them"
         )
     return " or ".join(told)
 

@@ -86,12 +86,14 @@ def synthesise(
     """
     kinds = _kinds(settings)
     made = chain(
-        _intra_all(_first(responses, "response_id", settings.max_per_prompt), kinds, settings, run_seed),
+        _intra_all(
+            _first(responses, "response_id", settings.max_per_prompt), kinds, settings, run_seed
+        ),
         chain.from_iterable(
             inter(row, kinds, settings, run_seed)
             for row in _first(pairs, "chosen_id", settings.max_per_prompt)
         ),
-    )  # fmt: skip
+    )
     rows: dict[str, Row] = {}
     rejects: list[Reject] = []
     for item in made:
@@ -144,7 +146,10 @@ def intra(
         if choice and _agree(own, [*choices, choice]):
             choices.append(choice)
     if not choices:
-        reason = "no instruction has a form that only this response, and one that only the other, fulfils"
+        reason = (
+            "no instruction has a form that only this response, "
+            "and one that only the other, fulfils"
+        )
         yield from (_reject(row["response_id"], reason, row) for row in (first, second))
         return
     sides = _sides(choices, condition, style, random)

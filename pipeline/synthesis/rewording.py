@@ -42,8 +42,9 @@ from pipeline.verify.instructions.text import words
 Row = dict[str, Any]
 STEP = "reword"
 _RULE = (
-    "Say the user's instruction in other words. Keep its meaning. Keep every number and every word in quotes exactly "
-    "as it is. Answer with the new sentence only."
+    "Say the user's instruction in other words. Keep its meaning. "
+    "Keep every number and every word in quotes exactly as it is. "
+    "Answer with the new sentence only."
 )
 _EXAMPLES = (
     (
@@ -55,17 +56,18 @@ _EXAMPLES = (
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _QUOTED = re.compile(r'"([^"]*)"')
 _COMPARISONS = (
-    "at least", "less than", "at most", "more than", "no fewer", "fewer than", "exactly", "maximum", "minimum",
-    "up to", "or more", "or less", "or fewer",
+    "at least", "less than", "at most", "more than", "no fewer", "fewer than", "exactly", "maximum",
+    "minimum", "up to", "or more", "or less", "or fewer",
 )  # fmt: skip
 _NEGATION = re.compile(
     r"\b(?:not|no|never|none|nothing|nowhere|without|avoid\w*|free of|cannot|neither)\b|n't\b", re.I
 )
 _PLACEHOLDER = re.compile(r"\{\w+\}")
 _FREE = frozenset(
-    "a all an and any anywhere answer appear appears be by can contain containing do does entire exactly following for "
-    "from full give has have in include into is it its keep least less make may must no not occur of on one only or "
-    "other out put reply response should sure than that the their there they this times to use used using way whole "
+    "a all an and any anywhere answer appear appears be by can contain containing do does "
+    "entire exactly following for from full give has have in include into is it its keep "
+    "least less make may must no not occur of on one only or other out put reply response "
+    "should sure than that the their there they this times to use used using way whole "
     "with without write written your you".split()
 )  # words that carry none of an instruction's content
 
@@ -313,7 +315,7 @@ def _shared(name: str) -> frozenset[str]:
 
 
 def _is_nearest(new: str, one: Instruction) -> bool:
-    """True where no other kind with arguments of the same types has a wording as near to this one."""
+    """True where no other kind with arguments of the same types is worded as near to this one."""
     for value in sorted(
         (shown(key, value) for key, value in one.arguments.items()), key=len, reverse=True
     ):
@@ -327,7 +329,7 @@ def _is_nearest(new: str, one: Instruction) -> bool:
 
 @lru_cache(maxsize=256)
 def _rivals(name: str, negated: bool) -> list[frozenset[str]]:
-    """The stems of the wordings of other kinds whose arguments have the same types, negated or not."""
+    """Stems of the wordings, negated or not, of other kinds whose arguments have the same types."""
     types = sorted(KINDS[name].arguments.values())
     alike = [
         other

@@ -79,7 +79,8 @@ class RecordedPairs(dy.Schema):
     )
     origin = col.text("the file that it was imported from")
     metadata = col.text(
-        "JSON of the file's other columns, and `grade`, P(first is better) of a graded label such as A>B; null: none",
+        "JSON of the file's other columns, and `grade`, "
+        "P(first is better) of a graded label such as A>B; null: none",
         nullable=True,
     )
 
@@ -121,7 +122,8 @@ class Principles(dy.Schema):
         "log p(Yes) - log p(No) of the judge that the response satisfies it, nats"
     )
     group_id = col.identifier(
-        "consensus: alike principles of a prompt's responses that every annotator of the response names; null: none",
+        "consensus: alike principles of a prompt's responses "
+        "that every annotator of the response names; null: none",
         nullable=True,
     )
     group_name = col.text("the name that stands for the group", nullable=True)

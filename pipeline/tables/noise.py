@@ -70,7 +70,8 @@ class PairStrengths(dy.Schema):
     split = col.choice(SPLITS, "the prompt's split")
     n_votes = dy.Int64(min=1, metadata=col.meaning("voters, those without a margin included"))
     mean = col.number(
-        "mean margin of the voters, in standard deviations of their rewards; null where none has a margin",
+        "mean margin of the voters, in standard deviations of their rewards; "
+        "null where none has a margin",
         nullable=True,
     )
     spread = dy.Float64(
@@ -93,7 +94,8 @@ class PairStrengths(dy.Schema):
         "P(the label is wrong); null where only voters of unknown reliability voted", nullable=True
     )
     flip_rate = col.share(
-        "share of wrong labels of the label's source, cautious: 1 less the upper end of its reliability",
+        "share of wrong labels of the label's source, cautious: "
+        "1 less the upper end of its reliability",
         nullable=True,
     )
 

@@ -19,7 +19,8 @@ class Instructions(dy.Schema):
     )
     condition = col.choice(
         ["A", "B", "chosen", "rejected"],
-        "intra: the paper's condition; inter: which response of the original pair fulfils what was added",
+        "intra: the paper's condition; "
+        "inter: which response of the original pair fulfils what was added",
     )
     prompt_id = col.identifier("the prompt it was made from; its split is that prompt's")
     split = col.choice(SPLITS, "the prompt's split")
@@ -37,7 +38,8 @@ class Instructions(dy.Schema):
     )
     fulfilled = col.share("share of `instructions` that the response fulfils")
     other_fulfilled = col.share(
-        "intra: share of `other_instructions` that it fulfils; inter: of `instructions`, the other response"
+        "intra: share of `other_instructions` that it fulfils; "
+        "inter: of `instructions`, the other response"
     )
     reworded = col.count(
         "of `instructions`: how many stand in the model's words; the others in a template's"

@@ -96,7 +96,8 @@ def lookup(examples: Sequence[Example], reference: pl.DataFrame) -> Tensor:
     if reference["policy_id"].n_unique() > 1:
         names = ", ".join(sorted(reference["policy_id"].unique()))
         raise OrchardError(
-            f"reference log-probabilities of several models ({names}): filter the table by policy_id"
+            f"reference log-probabilities of several models ({names}): "
+            "filter the table by policy_id"
         )
     known = dict(reference.select("text_id", "logp").iter_rows())
     keys = [[text_id(*side) for side in example.compared] for example in examples]
@@ -107,8 +108,8 @@ def lookup(examples: Sequence[Example], reference: pl.DataFrame) -> Tensor:
     ]
     if missing:
         raise OrchardError(
-            f"reference log-probabilities are missing for {len(missing)} of {len(examples)} rows, the first"
-            f" {missing[0]}: compute them with the same model folder and max_length"
+            f"reference log-probabilities are missing for {len(missing)} of {len(examples)} rows, "
+            f"the first {missing[0]}: compute them with the same model folder and max_length"
         )
     return table_of(examples, [known[key] for texts in keys for key in texts])
 

@@ -205,7 +205,8 @@ def _step(
     norm = nn.utils.clip_grad_norm_(model.parameters(), most)
     if not (np.isfinite(loss) and norm.isfinite()):
         raise OrchardError(
-            f"reward model stopped: loss {loss}, gradient norm {norm.item()}: lower noise.tune's rate"
+            f"reward model stopped: loss {loss}, gradient norm {norm.item()}: "
+            "lower noise.tune's rate"
         )
     optimiser.step()
     model.losses.append(loss)

@@ -34,7 +34,8 @@ def divide(rows: pl.DataFrame, settings: TrainingSettings) -> tuple[pl.DataFrame
     tests = rows.filter(pl.col("split") == "test").height
     if tests:
         raise OrchardError(
-            f"{tests} of {rows.height} training rows are of the test split: no training may see them"
+            f"{tests} of {rows.height} training rows are of the test split: "
+            "no training may see them"
         )
     held = (pl.col("split") == "validation") if settings.patience else pl.lit(False)
     return rows.filter(~held), rows.filter(held)

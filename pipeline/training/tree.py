@@ -33,7 +33,7 @@ class Path:
 
 @dataclass(frozen=True)
 class Tree:
-    """T nodes in depth-first order, of which N are predicted by their parents and make up M texts."""
+    """T nodes in depth-first order; N of them, predicted by their parents, make up M texts."""
 
     ids: Tensor  # (1, T)
     positions: Tensor  # (1, T) depth

@@ -11,7 +11,7 @@ from pipeline.trees.node import Row
 
 
 def counts(nodes: pl.DataFrame) -> dict[str, Any]:
-    """Trees, steps, rollouts, texts without an answer, and the share of trees that learned nothing."""
+    """Trees, steps, rollouts, texts without an answer, and share of trees that learned nothing."""
     steps = nodes.filter(pl.col("kind") == "step")
     flat = _spread(nodes)["flat"].mean()
     judged = nodes.filter(pl.col("correct").is_not_null())

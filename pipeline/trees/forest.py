@@ -69,8 +69,10 @@ def plant(
     can be checked. `reward` values thoughts where the settings say so.
     """
     plan = plan_of(settings, reward)
-    unchecked = "no verifier: rollouts need checkable answers; the model's own values do not (thoughts.value: verdict, "
-    unchecked += "score or vote, without a probe)"
+    unchecked = (
+        "no verifier: rollouts need checkable answers; "
+        "the model's own values do not (thoughts.value: verdict, score or vote, without a probe)"
+    )
 
     async def one(prompt: dict[str, object]) -> list[Node] | Reject:
         if prompt["verifier"] is None and needs_answers(settings):

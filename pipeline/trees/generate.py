@@ -21,7 +21,8 @@ PROPOSE = """Problem:
 Solution so far:
 {so_far}
 
-Write {k} different next steps that could follow, one step per line, each numbered. Write nothing else."""
+Write {k} different next steps that could follow, one step per line, each numbered. \
+Write nothing else."""
 
 
 async def sample(tree: Tree, parent: Node) -> list[Thought]:

@@ -61,7 +61,8 @@ def _value(settings: ThoughtSettings, reward: Reward | None) -> Value:
         return VALUES[settings.value]
     if reward is None:
         raise OrchardError(
-            "thoughts.value is reward: there is no reward model here: take verdict, score or rollouts"
+            "thoughts.value is reward: there is no reward model here: "
+            "take verdict, score or rollouts"
         )
     return value.reward_model(reward)
 

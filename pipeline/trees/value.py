@@ -26,14 +26,16 @@ VERDICT = """Problem:
 Solution so far:
 {so_far}
 
-Is every step so far right, so that going on from here leads to the right answer? Reply with Yes or No."""
+Is every step so far right, so that going on from here leads to the right answer? \
+Reply with Yes or No."""
 SCORE = """Problem:
 {question}
 
 Solution so far:
 {so_far}
 
-How likely does this solution, carried on, reach the right answer? Reply with a digit: 1 (impossible) to 5 (sure)."""
+How likely does this solution, carried on, reach the right answer? \
+Reply with a digit: 1 (impossible) to 5 (sure)."""
 VOTE = """Problem:
 {question}
 

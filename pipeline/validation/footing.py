@@ -58,4 +58,7 @@ def _apart(trained: pl.DataFrame, column: str, name: str) -> str | None:
     if high <= low * (1 + (SAME_TOKENS if column == "n_tokens" else 0.0)):
         return None
     ordered = trained.sort(column, "variant")
-    return f"Not equal: {name}, from {low:,} ({ordered['variant'][0]}) to {high:,} ({ordered['variant'][-1]})."
+    return (
+        f"Not equal: {name}, from {low:,} ({ordered['variant'][0]}) "
+        f"to {high:,} ({ordered['variant'][-1]})."
+    )

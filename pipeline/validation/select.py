@@ -45,8 +45,8 @@ def common_prompts(rows: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
             f"{name} of {len(prompts)}" for name, prompts in learned.items() if prompts
         )
         raise OrchardError(
-            f"validation.common_prompts: no prompt has a training pair of every variant ({found} prompts): take more "
-            "prompts or fewer variants, or leave it out"
+            "validation.common_prompts: no prompt has a training pair of every variant "
+            f"({found} prompts): take more prompts or fewer variants, or leave it out"
         )
     keep = (pl.col("split") != "train") | pl.col("prompt_id").is_in(sorted(common))
     return {name: frame.filter(keep) for name, frame in rows.items()}
@@ -76,8 +76,8 @@ def equal_budget(
     if every and not train:
         names = ", ".join(every)
         raise OrchardError(
-            f"no variant has a training pair ({names}): take more prompts or draws, or prompts that the model gets "
-            "partly right (pools in the profile)"
+            f"no variant has a training pair ({names}): take more prompts or draws, "
+            "or prompts that the model gets partly right (pools in the profile)"
         )
     pairs = {name: frame for name, frame in train.items() if "chosen_id" in frame.columns}
     others = {name: frame for name, frame in train.items() if name not in pairs}

@@ -96,9 +96,14 @@ def sign_flip_p(values: Numbers, baseline: Numbers, *, resamples: int, seed: int
     if len(difference) < 2 or not difference.any():
         return 1.0
     result = stats.permutation_test(
-        (difference,), np.mean, permutation_type="samples", n_resamples=resamples, vectorized=True, batch=1000,
+        (difference,),
+        np.mean,
+        permutation_type="samples",
+        n_resamples=resamples,
+        vectorized=True,
+        batch=1000,
         rng=np.random.default_rng(seed),
-    )  # fmt: skip
+    )
     return float(result.pvalue)
 
 

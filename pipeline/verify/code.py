@@ -171,8 +171,9 @@ def task_of(row: dict[str, Any]) -> tuple[str, str]:
             row.get("stub") or "",
         )
     raise OrchardError(
-        "no tests: a row needs HumanEval's columns (prompt, canonical_solution, test, entry_point), MBPP's (code, "
-        "test_list), or answer and tests"
+        "no tests: a row needs HumanEval's columns "
+        "(prompt, canonical_solution, test, entry_point), "
+        "MBPP's (code, test_list), or answer and tests"
     )
 
 
@@ -223,5 +224,6 @@ def _task(metadata: str | None) -> dict[str, Any]:
     except (ValueError, TypeError, KeyError):
         pass
     raise OrchardError(
-        f"verifier 'code': the prompt's metadata need 'tests' and 'names', not {str(metadata)[:60]!r}"
+        "verifier 'code': the prompt's metadata need 'tests' and 'names', "
+        f"not {str(metadata)[:60]!r}"
     )

@@ -20,8 +20,8 @@ from pipeline.verify.registry import Verdict, Verifier, verifier
 
 _NUMERIC = re.compile(r"-?(?:0|[1-9][0-9]*)(?P<places>\.[0-9]+)?", re.ASCII)
 EVALUATING = frozenset(
-    "binary_matrix countdown intermediate_integration n_queens polynomial_multiplication puzzle24 simple_integration "
-    "spiral_matrix string_insertion".split()
+    "binary_matrix countdown intermediate_integration n_queens polynomial_multiplication "
+    "puzzle24 simple_integration spiral_matrix string_insertion".split()
 )
 _CALL = re.compile(r"([A-Za-z_]\w*|[)\]'\"])\s*\(")
 _FUNCTIONS = frozenset("sin cos tan asin acos atan sinh cosh tanh exp log ln sqrt Abs".split())

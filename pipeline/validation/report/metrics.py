@@ -75,7 +75,8 @@ def categories(lake: Reader, _: Settings) -> Section | None:
         return None
     fell = compared.filter(pl.col("verdict") == "worse")
     said = [
-        f"{row['variant']} fell in {row['category']}: {row['change']:+.3f} {_interval(row, 'change_')}, n = {row['n']}."
+        f"{row['variant']} fell in {row['category']}: "
+        f"{row['change']:+.3f} {_interval(row, 'change_')}, n = {row['n']}."
         for row in fell.iter_rows(named=True)
     ]
     columns = ["category", "variant", "n", "value", "base", "change"]

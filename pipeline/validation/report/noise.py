@@ -20,7 +20,10 @@ def votes(lake: Reader, _: Settings) -> Section | None:
     blocks: list[Block] = [Text(_sentence(strength)), *_warning(voters)]
     known = strength.drop_nulls("mean")
     if known.height:
-        said = "voters for the label, P(label is right), and labels that are right, by decile of the mean margin"
+        said = (
+            "voters for the label, P(label is right), and labels that are right, "
+            "by decile of the mean margin"
+        )
         groups = (
             known.group_by("decile")
             .agg(
@@ -84,9 +87,11 @@ def _warning(voters: pl.DataFrame) -> list[Block]:
         return []
     return [
         Text(
-            f"None of the {models.height} voters can be told from a coin on these pairs (every interval holds 0.5): "
-            "flipping or removing pairs by their votes does as much harm as good. More pairs, a larger model or "
-            "voters from elsewhere (noise.external, orchard import) would help."
+            f"None of the {models.height} voters can be told from a coin on these pairs "
+            "(every interval holds 0.5): "
+            "flipping or removing pairs by their votes does as much harm as good. "
+            "More pairs, a larger model or voters from elsewhere "
+            "(noise.external, orchard import) would help."
         )
     ]
 

@@ -23,8 +23,9 @@ def forest(lake: Reader, _: Settings) -> Section | None:
         [
             Picture(
                 picture(rows),
-                f"Reasoning tree of prompt {prompt}: each step with its value, the best path marked; the command "
-                f"orchard tree {prompt} prints it.",
+                f"Reasoning tree of prompt {prompt}: each step with its value, "
+                "the best path marked; "
+                f"the command orchard tree {prompt} prints it.",
             ),
             Table(
                 "Trees that learned nothing: every step valued 0, or every step 1",

@@ -44,7 +44,8 @@ def _origin(lake: Reader, name: str) -> list[object]:
 def rejects(lake: Reader, _: Settings) -> Section:
     """Dropped rows by reason."""
     found = lake.sql(
-        'SELECT "table", reason, count(*) AS n FROM rejects GROUP BY ALL ORDER BY n DESC, "table", reason'
+        'SELECT "table", reason, count(*) AS n FROM rejects '
+        'GROUP BY ALL ORDER BY n DESC, "table", reason'
     )
     said = [
         f"{row['n']} of {row['table']}: {row['reason']}"

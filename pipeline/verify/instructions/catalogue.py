@@ -54,7 +54,8 @@ class Instruction:
         if set(given) != set(kind.arguments):
             takes = ", ".join(kind.arguments) or "none"
             raise OrchardError(
-                f"instruction {name!r}: arguments {', '.join(given) or 'none'}, but it takes {takes}"
+                f"instruction {name!r}: arguments {', '.join(given) or 'none'}, "
+                f"but it takes {takes}"
             )
         faults = [
             fault
@@ -133,7 +134,8 @@ def read(metadata: str | None) -> tuple[Instruction, ...]:
         or len(names) != len(arguments)
     ):
         raise OrchardError(
-            "instructions: instruction_id_list and kwargs must be lists of the same length, not empty"
+            "instructions: instruction_id_list and kwargs must be lists of the same length, "
+            "not empty"
         )
     if not all(entry is None or isinstance(entry, dict) for entry in arguments):
         raise OrchardError("instructions: every entry of kwargs must be an object")

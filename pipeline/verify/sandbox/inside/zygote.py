@@ -23,9 +23,9 @@ from . import candidate, checker, confine, frames
 JOB_BYTES = 64 << 20
 # What short programs import: loaded once here instead of in every child.
 _WARM = (
-    "abc array base64 bisect calendar cmath collections copy dataclasses datetime decimal enum fractions functools "
-    "hashlib heapq io itertools json math operator os queue random re statistics string struct sys textwrap time types "
-    "typing unicodedata"
+    "abc array base64 bisect calendar cmath collections copy dataclasses datetime decimal enum "
+    "fractions functools hashlib heapq io itertools json math operator os queue random re "
+    "statistics string struct sys textwrap time types typing unicodedata"
 )
 
 
