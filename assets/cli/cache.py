@@ -1,7 +1,4 @@
-"""`orchard cache`.
-
-What the completion cache holds, whether it is sound, and how to make it smaller.
-"""
+"""What the completion cache holds, whether it is sound, and how to make it smaller."""
 
 from typing import Annotated
 
@@ -86,9 +83,8 @@ def _open() -> CacheFile:
 
 
 def _known_policies(profile: str) -> set[str]:
-    """Every model that a row of the lake names, and those of the profile.
-
-    What they said may not be in a table yet.
+    """Every model that a row of the lake names, and those of the profile:
+    what they said may not be in a table yet.
 
     Raises:
         OrchardError: the lake names none, so that nothing tells what is unused.

@@ -77,10 +77,14 @@ def tables() -> None:
 
     with Lake(config.home()) as lake:
         rows = [
-            (name, lake.read(name).height, lake.version(name), schema.__doc__)
+            (name, lake.read(name).height, lake.version(name), _in_one_line(schema.__doc__ or ""))
             for name, schema in TABLES.items()
         ]
     show(["table", "rows", "version", "what a row is"], rows)
+
+
+def _in_one_line(docstring: str) -> str:
+    return " ".join(docstring.split())
 
 
 @app.command()
