@@ -254,9 +254,8 @@ def _swept(settings: Settings) -> list[str]:
 
 
 def _reads_of_sweep(settings: Settings, part: str | None) -> Reads:
-    """The pairs that are swept, of the profile's source or of a variant that could be one.
-
-    Losses.
+    """The losses, and the pairs that are swept:
+    those of the profile's source, or of a variant that could be one.
     """
     source = part if part in registry(settings) else settings.sweep.source
     swept = [cell.loss for cell in cells(settings) if part in (None, cell.sweep_id)]

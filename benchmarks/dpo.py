@@ -1,6 +1,5 @@
-"""Our DPO trainer against TRL's, side by side.
-
-Python benchmarks/dpo.py [--repeats 3] [--pairs 32] [--trl-pairs 1]
+"""Our DPO trainer against TRL's, side by side:
+python benchmarks/dpo.py [--repeats 3] [--pairs 32] [--trl-pairs 1]
 
 Both train the same LoRA on the same model, pairs, precision (weights fp32, products bf16), batches
 of 8 pairs and one epoch, each in a process of its own, in turns. What is counted is the whole way

@@ -200,9 +200,8 @@ def one_by_one(engine: VllmEngine, calls: Sequence[Call]) -> None:
 
 @dataclass(frozen=True)
 class CacheCost:
-    """What the completion cache takes.
-
-    Seconds for all misses of a work, hits a second, and commits' seconds.
+    """What the completion cache takes:
+    seconds for all misses of a work, hits a second, and commits' seconds.
     """
 
     misses: int
@@ -213,9 +212,8 @@ class CacheCost:
 def cache_cost(
     recorded: Recorder, work: Callable[[Engine], None], real_seconds: float
 ) -> CacheCost:
-    """The same work with an engine that answers at once.
-
-    Without the cache, with an empty one, with a full one.
+    """The same work with an engine that answers at once:
+    without the cache, with an empty one, with a full one.
     """
     replay = Replay(recorded.inner)
     replay.done = recorded.done
@@ -293,9 +291,8 @@ def main() -> None:
 def compare(
     engine: VllmEngine, name: str, work: Callable[[Engine], None], rounds: int, table: Table
 ) -> list[tuple[str, bool]]:
-    """One way of working against its ceiling and against one call per node.
-
-    Adds its rows, returns its goals.
+    """One way of working against its ceiling and against one call per node;
+    adds its rows, returns its goals.
     """
     works, flats = [], []
     for _ in range(rounds):
