@@ -1,6 +1,5 @@
-"""Content hashes as ids, and seeds derived from them.
-
-Randomness is an input, never a global state.
+"""Content hashes as ids, and seeds derived from them:
+randomness is an input, never a global state.
 """
 
 import hashlib

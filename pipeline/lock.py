@@ -1,6 +1,5 @@
-"""One writer at a time on one host, or several users.
-
-A file lock that the kernel frees when its holder dies.
+"""One writer at a time on one host, or several users:
+a file lock that the kernel frees when its holder dies.
 """
 
 import fcntl

@@ -1,6 +1,5 @@
-"""Sampled responses.
-
-N draws per prompt from the policy itself, each judged by the prompt's verifier.
+"""Sampled responses: n draws per prompt from the policy itself,
+each judged by the prompt's verifier.
 """
 
 import asyncio

@@ -30,9 +30,8 @@ class Section(BaseModel):
     if not TYPE_CHECKING:  # for mypy, every declared field is there
 
         def __getattr__(self, name: str) -> Any:
-            """Called where a field is not there.
-
-            In a copy that holds the declared settings only.
+            """Called where a field is not there:
+            in a copy that holds the declared settings only.
             """
             if name in type(self).model_fields:
                 raise UndeclaredRead(

@@ -9,9 +9,8 @@ from pipeline.config.section import Section
 
 
 class GrowthSettings(Section):
-    """What every kind of tree has.
-
-    How thoughts are drawn, how rollouts value them, and where growing ends.
+    """What every kind of tree has:
+    how thoughts are drawn, how rollouts value them, and where growing ends.
     """
 
     children: int = Field(4, ge=1)  # k thoughts per expansion, our choice

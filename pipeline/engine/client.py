@@ -268,9 +268,8 @@ def _message(content: bytes) -> str:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """A Retry-After header (RFC 9110, 10.2.3: seconds or a date) as seconds from now.
-
-    Null where there is none.
+    """A Retry-After header (RFC 9110, 10.2.3: seconds or a date) as seconds from now;
+    null where there is none.
     """
     if retry_after is None:
         return None

@@ -146,9 +146,8 @@ class VllmDialect(OpenAIDialect):
         }
 
     def _of_the_model(self) -> Body:
-        """What the model's template asks for.
-
-        Its own end of turn, marks of thoughts in the text.
+        """What the model's template asks for:
+        its own end of turn, marks of thoughts in the text.
         """
         ends = self.renderer.stop_tokens
         body: Body = {"stop_token_ids": ends} if ends else {}

@@ -32,9 +32,8 @@ log = logging.getLogger(__name__)
 
 
 def backoff(tries: int, *ids: object) -> float:
-    """Seconds to wait after so many failed tries.
-
-    Exponential, times a factor in [0.5, 1.5) that the ids determine.
+    """Seconds to wait after so many failed tries:
+    exponential, times a factor in [0.5, 1.5) that the ids determine.
     """
     return float(
         min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(tries, 16))

@@ -119,9 +119,8 @@ class ServerEngine:
         self.renderer.single_tokens(words)
 
     def close(self) -> None:
-        """Nothing to give back.
-
-        Connections end with the event loop, and servers are not ours to stop.
+        """Nothing to give back: connections end with the event loop,
+        and servers are not ours to stop.
         """
 
     async def _ask(self, body: Body, make: Callable[[Reply], T], *ids: object) -> T:

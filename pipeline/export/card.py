@@ -64,9 +64,8 @@ def export_policy(
 
 
 def _trained_from(lake: Lake, variant: str) -> dict[str, int]:
-    """Versions of the tables that a variant's trainings read, and of their own.
-
-    Those of the commit of its rows.
+    """Versions of the tables that a variant's trainings read, and of their own:
+    those of the commit of its rows.
     """
     own = lake.history("training_runs").filter(pl.col("changed")).to_dicts()
     commit = next(

@@ -1,6 +1,5 @@
-"""Principles of sampled responses.
-
-Several annotators give feedback, each names principles, and their consensus counts.
+"""Principles of sampled responses:
+several annotators give feedback, each names principles, and their consensus counts.
 
 The feedback, the principles and the consensus follow RLBFF (see principles.py); that the feedback
 is written by the judges themselves, and not by people, is our choice: the paper starts from human

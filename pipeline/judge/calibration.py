@@ -27,8 +27,7 @@ class Reliability:
 
 
 def fit(kind: Literal["temperature", "isotonic"], p: np.ndarray, label: np.ndarray) -> Calibration:
-    """The map from p (n,) to calibrated P(a is better), fitted on labels (n,).
-
+    """The map from p (n,) to calibrated P(a is better), fitted on labels (n,):
     1 where a is better, else 0.
 
     Without labels, and for a judge no better than chance, everything becomes 0.5.
@@ -48,8 +47,7 @@ def fit(kind: Literal["temperature", "isotonic"], p: np.ndarray, label: np.ndarr
 
 
 def temperature(p: np.ndarray, label: np.ndarray) -> float | None:
-    """T of p -> sigmoid(logit(p) / T) at the highest likelihood.
-
+    """T of p -> sigmoid(logit(p) / T) at the highest likelihood;
     None where the judge is no better than chance.
 
     Guo et al. 2017 (arXiv 1706.04599), here a logistic regression of the label on the log-odds

@@ -41,8 +41,7 @@ class Bench:
             await PAIRINGS[self.settings.pairing](list(self.texts), self.compare)
 
     async def compare(self, a: str, b: str) -> float:
-        """P(a is better) from both orders (the plain mean, for the pairing's own use).
-
+        """P(a is better) from both orders (the plain mean, for the pairing's own use);
         0.5 where the vote failed.
         """
         try:

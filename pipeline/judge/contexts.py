@@ -60,9 +60,8 @@ def by_length(prompts: pl.DataFrame, responses: pl.DataFrame) -> list[Case]:
 
 
 def by_principle(prompts: pl.DataFrame, pairs: pl.DataFrame) -> list[Case]:
-    """Cases of rows of sql/pairs_principles.sql.
-
-    The chosen side satisfies the principle, the rejected one does not.
+    """Cases of rows of sql/pairs_principles.sql:
+    the chosen side satisfies the principle, the rejected one does not.
     """
     messages = dict(zip(prompts["prompt_id"], prompts["messages"].to_list(), strict=True))
     found = []

@@ -27,9 +27,8 @@ def characters(texts: Sequence[str]) -> Vectors:
 
 
 def mean_pooled(model_dir: Path) -> Embed:
-    """An embedding model from a folder in the hub's format.
-
-    The mean of the last hidden states (MiniLM, E5, GTE, ...).
+    """An embedding model from a folder in the hub's format:
+    the mean of the last hidden states (MiniLM, E5, GTE, ...).
 
     A generative model is no embedding model: its vectors all point about the same way.
     """

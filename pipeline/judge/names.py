@@ -42,9 +42,8 @@ class Names:
                 )
 
     def own(self, name: str, asked: str | None) -> Place | None:
-        """This lake's response of that id.
-
-        With `asked`, the hash of a prompt's turns, only if it answers these.
+        """This lake's response of that id;
+        with `asked`, the hash of a prompt's turns, only if it answers these.
         """
         prompt_id, turns = self._own.get(name, (None, None))
         return None if prompt_id is None or asked not in (None, turns) else (prompt_id, name)

@@ -43,9 +43,8 @@ Read = tuple[Row, list[Row]]  # a pair, and the votes on it
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a file holds.
-
-    Rows of `votes` and of `recorded_pairs`, what was rejected, and its layout's name.
+    """What a file holds: rows of `votes` and of `recorded_pairs`,
+    what was rejected, and its layout's name.
     """
 
     votes: pl.DataFrame
@@ -188,9 +187,8 @@ def _with_label(known: Row | None, pair: Row, *, repeats: bool) -> Row:
 def _response(
     side: str, name: str | None, asked: str | None, text: str | None, origin: str, names: Names
 ) -> Place:
-    """The response on that side by what the row gives of it.
-
-    Its name, the hash of the prompt's turns, its text.
+    """The response on that side by what the row gives of it:
+    its name, the hash of the prompt's turns, its text.
     """
     own = None if name is None else names.own(name, asked)
     if own is not None:
@@ -209,9 +207,8 @@ def _response(
 
 
 def _votes(row: Row, pair: Row, first: str, where: str) -> list[Row]:
-    """The row's judgement.
-
-    None for a pair that only has a label, and both orders where it holds two scores.
+    """The row's judgement; none for a pair that only has a label,
+    and both orders where it holds two scores.
     """
     if cells.identifier(row.get("judge_id"), "judge_id") is None:
         if pair["label"] is None:

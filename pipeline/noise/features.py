@@ -1,6 +1,5 @@
-"""What a frozen language model makes of a response.
-
-Its last hidden state at the last token, computed once.
+"""What a frozen language model makes of a response:
+its last hidden state at the last token, computed once.
 """
 
 import os

@@ -7,9 +7,8 @@ from pipeline.noise.strength import by_decile
 
 
 def of_strength(strength: pl.DataFrame, truth: pl.DataFrame | None = None) -> Figure:
-    """Secrets of RLHF II's figures.
-
-    Agreement by group of strength, and the spread of the margins beside it.
+    """Secrets of RLHF II's figures:
+    agreement by group of strength, and the spread of the margins beside it.
 
     The paper asked GPT-4 whether labels are right; here a verifier says so where it knows.
 

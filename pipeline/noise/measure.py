@@ -46,9 +46,8 @@ def auroc(score: Floats, positive: Mask, confidence: float = 0.95) -> Measured:
 def precision_at(
     score: Floats, positive: Mask, k: int, tie_break: Floats, confidence: float = 0.95
 ) -> Measured:
-    """Share of wrong labels among the k pairs of the highest score; equal scores by `tie_break`.
-
-    Wilson's interval.
+    """Share of wrong labels among the k pairs of the highest score;
+    equal scores by `tie_break`; Wilson's interval.
     """
     top = np.lexsort((tie_break, -score))[:k]
     value = float(positive[top].mean())

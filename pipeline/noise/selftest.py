@@ -1,6 +1,5 @@
-"""The self-test.
-
-Labels flipped on purpose, then who finds them, and which treatment mends what they did.
+"""The self-test: labels flipped on purpose, then who finds them,
+and which treatment mends what they did.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,9 +29,8 @@ Curve = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class SelfTest:
-    """Rows of `noise_tests`, and the paper's figure.
-
-    Share of right labels by decile of strength, per share flipped.
+    """Rows of `noise_tests`, and the paper's figure:
+    share of right labels by decile of strength, per share flipped.
     """
 
     rows: pl.DataFrame
@@ -126,9 +124,8 @@ def folds(prompt_ids: list[str], n: int) -> npt.NDArray[np.int64]:
 
 
 def pair_targets(features: Features, pairs: pl.DataFrame, *, use_margin: bool = False) -> Targets:
-    """Plain labels of pairs with text ids and lengths.
-
-    With `use_margin`, their margin (null: 0).
+    """Plain labels of pairs with text ids and lengths;
+    with `use_margin`, their margin (null: 0).
     """
     plain = Targets.plain(
         features,

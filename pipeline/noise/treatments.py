@@ -1,6 +1,5 @@
-"""What to do with pairs whose labels are in doubt.
-
-One function a treatment, as arrays over n pairs.
+"""What to do with pairs whose labels are in doubt:
+one function a treatment, as arrays over n pairs.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,9 +26,8 @@ class Doubts:
     flip_rate: Floats
 
     def permuted(self, order: Sequence[float]) -> "Doubts":
-        """Every pair gets the votes of another one.
-
-        The control of all treatments, of the same size by construction.
+        """Every pair gets the votes of another one:
+        the control of all treatments, of the same size by construction.
 
         order: (n,) numbers that depend on the pairs' ids only.
         """
@@ -89,7 +87,7 @@ def margin(doubts: Doubts, settings: NoiseSettings) -> Treated:
 
 
 def flip_margin(doubts: Doubts, settings: NoiseSettings) -> Treated:
-    """Both.
+    """Both: the weakest pairs are exchanged, and all have the mean as margin.
 
     The margin of an exchanged pair changes its sign with it (our reading: the paper does not say).
     """

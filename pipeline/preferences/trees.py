@@ -60,9 +60,8 @@ def reversed_stages(source: Build) -> Build:
 
 
 def shuffled_stages(source: Build) -> Build:
-    """Control of a curriculum.
-
-    The same pairs and as many in each stage, but which is in which goes by hash.
+    """Control of a curriculum:
+    the same pairs and as many in each stage, but which is in which goes by hash.
     """
 
     def build(lake: Reader, settings: Settings) -> pl.DataFrame:

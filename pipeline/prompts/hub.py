@@ -1,6 +1,5 @@
-"""Pools that the `datasets` library reads.
-
-A hub id, a saved data set, or a folder of data files.
+"""Pools that the `datasets` library reads:
+a hub id, a saved data set, or a folder of data files.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,5 @@
-"""From pools to the prompts table.
-
-Templates, normalised answers, splits, and a reason for every row left out.
+"""From pools to the prompts table:
+templates, normalised answers, splits, and a reason for every row left out.
 """
 
 from collections.abc import Iterator
@@ -55,9 +54,8 @@ def load_pools(settings: Settings) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def split_of(messages: list[dict[str, str]], splits: SplitSettings) -> tables.Split:
-    """A prompt's split.
-
-    By hash of its messages alone, so that it never moves when its pool grows or others join.
+    """A prompt's split: by hash of its messages alone,
+    so that it never moves when its pool grows or others join.
     """
     unit = unit_for("split", messages)
     if unit < splits.test:

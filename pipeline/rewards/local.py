@@ -104,9 +104,8 @@ def _encode(chat: ChatTokenizer, turns: Sequence[Turn]) -> Tokens:
 
 
 def _batches(encoded: dict[str, Tokens], micro_tokens: int, *, single: bool) -> Iterator[list[str]]:
-    """Ids of texts, the longest first, at most `micro_tokens` padded tokens together.
-
-    One by one if `single`.
+    """Ids of texts, the longest first, at most `micro_tokens` padded tokens together;
+    one by one if `single`.
     """
     keys = sorted(encoded, key=lambda key: (-len(encoded[key]["input_ids"]), key))
     done = 0

@@ -56,9 +56,8 @@ class Graph:
         return {name for name in found if _has_parts(self.steps[name], settings)}
 
     def behind(self, reads: Reads, settings: Settings) -> list[Need]:
-        """All that something is made from, the nearest first.
-
-        Rows of tables, and what these need.
+        """All that something is made from, the nearest first:
+        rows of tables, and what these need.
         """
         found: dict[Need, None] = {}
         waiting = list(_made_for_it(reads))

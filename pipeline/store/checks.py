@@ -1,6 +1,5 @@
-"""Rows against their table's rules.
-
-Those that pass, and those that go to `rejects` with the reason.
+"""Rows against their table's rules:
+those that pass, and those that go to `rejects` with the reason.
 """
 
 from collections import Counter

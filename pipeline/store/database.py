@@ -1,6 +1,5 @@
-"""The connection.
-
-Packaged extensions, the attached catalog, transactions, and errors in one line.
+"""The connection: packaged extensions, the attached catalog,
+transactions, and errors in one line.
 """
 
 import errno
@@ -79,8 +78,7 @@ class Database:
         return self.connection.execute(query, parameters).pl()
 
     def transact(self, body: Callable[[], T]) -> tuple[T, int]:
-        """Run `body` in one transaction under the lock.
-
+        """Run `body` in one transaction under the lock:
         (its value, the version that the commit made).
 
         Where there is no lock, a conflict runs it again; so it must not change anything but the
@@ -186,8 +184,7 @@ def quoted(text: str) -> str:
 
 
 def _extension(name: str) -> Path:
-    """The extension's file in site-packages, loaded in place.
-
+    """The extension's file in site-packages, loaded in place:
     DuckDB's own loader copies it into HOME first.
     """
     package = f"duckdb_extension_{name}"

@@ -1,6 +1,5 @@
-"""The lake.
-
-Write a table, read it at a version, tag a release, compare two versions, expire old ones.
+"""The lake: write a table, read it at a version, tag a release,
+compare two versions, expire old ones.
 """
 
 import re
@@ -236,9 +235,8 @@ class Lake:
         return int(self.sql(query, {"table": table}).item() or 0)
 
     def history(self, table: str) -> pl.DataFrame:
-        """A table's commits, oldest first.
-
-        Version, step, run, fingerprint, parents, rows, seconds, ...
+        """A table's commits, oldest first:
+        version, step, run, fingerprint, parents, rows, seconds, ...
         """
         declared(table)
         return self.sql('SELECT * FROM commits WHERE "table" = ? ORDER BY snapshot', [table])
@@ -277,9 +275,8 @@ class Lake:
     def _replace(
         self, table: str, checked: Checked, commit: Commit, partition: Partition, started: float
     ) -> tuple[Written, int | None]:
-        """The body of a write.
-
-        What it did (its version is known after the commit), and the version it repeats.
+        """The body of a write: what it did (its version is known after the commit),
+        and the version it repeats.
         """
         last = latest(entries(self._database, table), partition)
         changed = replace_rows(self._database, table, checked.rows, partition) or last is None

@@ -1,6 +1,5 @@
-"""Which tables the lake holds.
-
-All those that are declared, the log of commits, and the releases.
+"""Which tables the lake holds:
+all those that are declared, the log of commits, and the releases.
 """
 
 from contextlib import suppress

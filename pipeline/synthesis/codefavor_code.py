@@ -1,6 +1,5 @@
-"""Python source as a syntax tree.
-
-Whether it parses, what it says without comments, whether two say the same.
+"""Python source as a syntax tree:
+whether it parses, what it says without comments, whether two say the same.
 """
 
 import ast

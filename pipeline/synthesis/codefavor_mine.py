@@ -65,9 +65,8 @@ def mine(path: Path, settings: MiningSettings) -> tuple[list[dict[str, Any]], li
 
 
 def repository_of(path: Path) -> str:
-    """What tells a repository from others in `code_changes`.
-
-    Its folder's name, and its first commit's.
+    """What tells a repository from others in `code_changes`:
+    its folder's name, and its first commit's.
 
     So two folders of the same name are two repositories, and a clone that was moved is still the
     same. In a shallow clone it is the first commit that is here, which changes when more is
@@ -222,8 +221,7 @@ def _unit(before: str, after: str, settings: MiningSettings) -> _Unit:
 
 
 def _one_function(before: str, after: str) -> _Unit | None:
-    """The function whose change is the whole change.
-
+    """The function whose change is the whole change;
     None where more, or something else, changed.
     """
     old, new = _functions(before), _functions(after)

@@ -87,9 +87,8 @@ The attempt does what was asked in one pass and has no significant weakness.
 
 
 def revise(prompt_id: str, instruction: str, draft: str, examples: int) -> tuple[Turn, ...]:
-    """Critic-Evol's chat.
-
-    Rules, worked examples in an order that depends on the prompt, and the attempt.
+    """Critic-Evol's chat:
+    rules, worked examples in an order that depends on the prompt, and the attempt.
     """
     shown = sorted(_EXAMPLES, key=lambda example: unit_for("example", prompt_id, example[0]))[
         :examples
@@ -108,9 +107,8 @@ def _attempt(instruction: str, code: str) -> str:
 
 
 def judge(instruction: str, criteria: str, first: str, second: str) -> list[dict[str, str]]:
-    """The pairwise judge's prompt (paper, section on training).
-
-    Instruction, both codes, criterion.
+    """The pairwise judge's prompt (paper, section on training):
+    instruction, both codes, criterion.
     """
     content = (
         f"[INSTRUCTION]\n{instruction}\n\n[CODE_A]\n{first}\n\n[CODE_B]\n{second}\n\n[CRITERIA]\n{criteria}\n\n"

@@ -1,6 +1,5 @@
-"""Code pairs and critics' replies from a file.
-
-Another critic's work, people's fixes, or drafts that were kept.
+"""Code pairs and critics' replies from a file:
+another critic's work, people's fixes, or drafts that were kept.
 
 One row is one pair, in one of three forms; other columns are kept as metadata, but those that would
 change the task are an error:
@@ -55,9 +54,8 @@ KNOWN = {
 
 @dataclass(frozen=True)
 class RecordedCode:
-    """What a file holds.
-
-    Rows of `recorded_code`, what was rejected, and the forms that were recognised.
+    """What a file holds: rows of `recorded_code`, what was rejected,
+    and the forms that were recognised.
     """
 
     rows: pl.DataFrame
@@ -236,9 +234,8 @@ def _tests(raw: Row, improved: str) -> str | None:
 
 
 def _metadata(raw: Row) -> str | None:
-    """What tells a program from an example of its use: the tests and the names that they call.
-
-    Null where not given.
+    """What tells a program from an example of its use:
+    the tests and the names that they call; null where not given.
     """
     tests, names = _text(raw, "tests"), cells.plain(raw.get("names"))
     if tests is None or not names:

@@ -31,8 +31,7 @@ def is_licence_file(name: str) -> bool:
 
 
 def licences_in(text: str) -> set[str]:
-    """SPDX names of the licences that a text contains.
-
+    """SPDX names of the licences that a text contains;
     GPL, LGPL and AGPL without their versions.
     """
     plain = " ".join(folded(text, case=False).replace("''", '"').replace("``", '"').split())
@@ -45,9 +44,8 @@ def licences_in(text: str) -> set[str]:
 
 
 def one_of(texts: list[str], accepted: tuple[str, ...]) -> tuple[str | None, str]:
-    """The accepted licence of a repository with these licence files, or None.
-
-    And what was found, for a message.
+    """The accepted licence of a repository with these licence files, or None;
+    and what was found, for a message.
 
     Every file must be known, and every licence found accepted (several files may state a choice, or
     parts under other terms: we do not guess which); the first by name is recorded.

@@ -1,6 +1,5 @@
-"""MAPL's synthetic data.
-
-Instructions that a response provably fulfils or violates, added to its prompt.
+"""MAPL's synthetic data:
+instructions that a response provably fulfils or violates, added to its prompt.
 
 The paper has no public code. From summaries (second-hand): intra-sample data set the same response
 y under two prompts that the same instruction functions made with opposite arguments; a pair is
@@ -130,9 +129,8 @@ def _intra_all(
 def intra(
     first: Row, second: Row, kinds: Sequence[str], settings: MaplSettings, run_seed: int
 ) -> Iterator[Row | Reject]:
-    """Two responses to one prompt, each under the same two prompts.
-
-    The better one of the first is the second's worse.
+    """Two responses to one prompt, each under the same two prompts:
+    the better one of the first is the second's worse.
 
     Both or neither becomes a row; a reject names a response.
     """
@@ -178,9 +176,8 @@ def _under(row: Row, sides: Sides, own: Sequence[Instruction]) -> Row | Reject:
 def inter(
     row: Row, kinds: Sequence[str], settings: MaplSettings, run_seed: int
 ) -> Iterator[Row | Reject]:
-    """An original pair with instructions that tell its responses apart, in favour of each in turn.
-
-    Both or neither.
+    """An original pair with instructions that tell its responses apart, in favour of each in turn;
+    both or neither.
     """
     seed = ("inter", run_seed, row["chosen_id"], row["rejected_id"])
     random = Random(seed_for(*seed))
@@ -265,9 +262,8 @@ def _telling(
     style: int,
     seed: Sequence[object],
 ) -> Iterator[Instruction]:
-    """Instructions that `text` fulfils and `other` violates, at most one of a kind.
-
-    Never contradictory: text has them.
+    """Instructions that `text` fulfils and `other` violates, at most one of a kind;
+    never contradictory: text has them.
 
     Each is built on the one or on the other response, whichever fits first: the number lies at
     random between them.
@@ -298,9 +294,8 @@ def _clash(own: Sequence[Instruction], more: Sequence[Instruction]) -> str | Non
 
 
 def _own(row: Row) -> tuple[Instruction, ...]:
-    """The instructions that the prompt has already.
-
-    What is added must agree with them, and is of other kinds.
+    """The instructions that the prompt has already:
+    what is added must agree with them, and is of other kinds.
     """
     return read(row["own"]) if row["own"] else ()
 
@@ -310,9 +305,8 @@ def _others(kinds: Sequence[str], own: Sequence[Instruction]) -> list[str]:
 
 
 def _sides(choices: Sequence[Choice], condition: str, style: int, random: Random) -> Sides:
-    """(A) all fulfilled against some violated; (B) some fulfilled against all violated.
-
-    Which: at random.
+    """(A) all fulfilled against some violated;
+    (B) some fulfilled against all violated; which: at random.
 
     Fulfilled and violated are said of the first response.
     """
@@ -330,8 +324,7 @@ def _sides(choices: Sequence[Choice], condition: str, style: int, random: Random
 
 
 def _exchanged(sides: Sides) -> Sides:
-    """The same two prompts for a response that fulfils just what the other violates.
-
+    """The same two prompts for a response that fulfils just what the other violates:
     (A) becomes (B), and (B) (A).
     """
     return Sides(sides.worse, sides.better, sides.style, "AB"[sides.condition == "A"])

@@ -181,8 +181,7 @@ async def reword(
 
 
 def fault(new: str, one: Instruction, template: str, ratio: float) -> str | None:
-    """Why these words may not say the same as the template.
-
+    """Why these words may not say the same as the template;
     None where nothing is known against them.
     """
     if not new or "\n" in new:
@@ -248,8 +247,7 @@ async def _said(
 
 
 def _filled(said: str, one: Instruction, other: Instruction, style: int) -> str | None:
-    """The same words with another instruction's arguments.
-
+    """The same words with another instruction's arguments;
     None where these cannot be told from the other words.
 
     They can where the same replacement makes the one's template into the other's, and finds as many

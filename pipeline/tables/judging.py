@@ -47,9 +47,8 @@ class Votes(dy.Schema):
 
 @table("recorded_pairs")
 class RecordedPairs(dy.Schema):
-    """One row per imported pair of responses.
-
-    It is judged and reported on, never sampled or trained on.
+    """One row per imported pair of responses:
+    it is judged and reported on, never sampled or trained on.
     """
 
     pair_id = col.identifier("hash of origin, prompt and both responses", key=True)

@@ -124,9 +124,8 @@ class Voters(dy.Schema):
 
 @table("recorded_votes")
 class RecordedVotes(dy.Schema):
-    """One row per imported vote on a pair.
-
-    By people, a judge behind an API, or another's reward model.
+    """One row per imported vote on a pair:
+    by people, a judge behind an API, or another's reward model.
     """
 
     vote_id = col.identifier("hash of origin and row number", key=True)
@@ -146,9 +145,8 @@ class RecordedVotes(dy.Schema):
 
 @table("noise_tests")
 class NoiseTests(dy.Schema):
-    """One row per number of the self-test.
-
-    Labels flipped on purpose, and what finds or mends them.
+    """One row per number of the self-test:
+    labels flipped on purpose, and what finds or mends them.
     """
 
     test_id = col.identifier("hash of share, kind, name and metric", key=True)
@@ -171,9 +169,8 @@ class NoiseTests(dy.Schema):
 
 @table("noise_sweep")
 class NoiseSweep(dy.Schema):
-    """One row per training of the noise sweep.
-
-    Labels flipped on purpose, and how well the policy ranks clean pairs.
+    """One row per training of the noise sweep:
+    labels flipped on purpose, and how well the policy ranks clean pairs.
     """
 
     sweep_id = col.identifier("hash of source, loss, share and seed", key=True)

@@ -10,8 +10,7 @@ from pipeline.tables.terms import SPLITS
 
 @table("preferences")
 class Preferences(dy.Schema):
-    """One row per preference.
-
+    """One row per preference:
     (messages, prefix, chosen) over (rejected_messages, rejected_prefix, rejected).
     """
 

@@ -9,9 +9,8 @@ from pipeline.tables.terms import SPLITS
 
 @table("reference_logps")
 class ReferenceLogps(dy.Schema):
-    """One row per text and reference model.
-
-    Its log-probability, computed once and shared by all variants.
+    """One row per text and reference model:
+    its log-probability, computed once and shared by all variants.
     """
 
     text_id = col.identifier("hash of the context, the text and whether it ends the turn", key=True)
@@ -80,9 +79,8 @@ class Evaluations(dy.Schema):
 
 @table("metrics")
 class Metrics(dy.Schema):
-    """One row per variant, metric and category.
-
-    Means over units and seeds, and what changed against the base.
+    """One row per variant, metric and category:
+    means over units and seeds, and what changed against the base.
     """
 
     variant = col.identifier("data variant", key=True)

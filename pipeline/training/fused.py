@@ -1,6 +1,5 @@
-"""Layers with a forward and backward pass of their own.
-
-Fewer passes over memory, less kept between them.
+"""Layers with a forward and backward pass of their own:
+fewer passes over memory, less kept between them.
 """
 
 from functools import partial

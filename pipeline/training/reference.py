@@ -30,9 +30,8 @@ def reference_logps(
     known: pl.DataFrame | None = None,
     precision: Precision = "auto",
 ) -> pl.DataFrame:
-    """Rows of `reference_logps`.
-
-    One per different text of the rows (of all variants together, to pay once).
+    """Rows of `reference_logps`:
+    one per different text of the rows (of all variants together, to pay once).
 
     Args:
         rows: of `preferences`, `preference_lists` or `unpaired`; of a pair with two contexts and
@@ -86,8 +85,7 @@ def all_logps(policy: Policy, sides: Sequence[Side], micro_tokens: int) -> list[
 
 
 def lookup(examples: Sequence[Example], reference: pl.DataFrame) -> Tensor:
-    """(n, K) reference log-probabilities of the examples' compared texts.
-
+    """(n, K) reference log-probabilities of the examples' compared texts;
     0 for every other text and where none is.
 
     Raises:
@@ -115,9 +113,8 @@ def lookup(examples: Sequence[Example], reference: pl.DataFrame) -> Tensor:
 
 
 def recompute(policy: Policy, examples: Sequence[Example], micro_tokens: int) -> Tensor:
-    """(n, K) as `lookup`, under the policy as it is now.
-
-    It becomes the reference of what follows.
+    """(n, K) as `lookup`, under the policy as it is now:
+    it becomes the reference of what follows.
     """
     return table_of(
         examples, all_logps(policy, [side for e in examples for side in e.compared], micro_tokens)

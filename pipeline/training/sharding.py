@@ -1,5 +1,4 @@
-"""A policy whose weights, gradients and optimiser state are spread over several processes.
-
+"""A policy whose weights, gradients and optimiser state are spread over several processes:
 PyTorch's FSDP2.
 
 Every forward and backward pass gathers each layer's weights when they are needed, so all processes
@@ -48,9 +47,8 @@ def shard(policy: Policy, device: torch.device) -> None:
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """A spread tensor in one piece, on the CPU and in every process, which must all ask.
-
-    Any other as it is.
+    """A spread tensor in one piece, on the CPU and in every process, which must all ask;
+    any other as it is.
     """
     return tensor.full_tensor().detach().cpu() if isinstance(tensor, DTensor) else tensor
 

@@ -57,9 +57,8 @@ class Watch:
     def of(
         cls, model_dir: Path, rows: pl.DataFrame, reference: pl.DataFrame, train: Data
     ) -> "Watch":
-        """The watch of a training.
-
-        None, so that it goes to its end, without patience or rows, or in a curriculum.
+        """The watch of a training;
+        none, so that it goes to its end, without patience or rows, or in a curriculum.
 
         Raises:
             OrchardError: rows that the loss cannot take.

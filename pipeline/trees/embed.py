@@ -48,8 +48,7 @@ def embedder(model_dir: Path, max_length: int) -> Embed:
 def _encode(
     chat: ChatTokenizer, context: Pieces, steps: Sequence[str], max_length: int
 ) -> tuple[list[int], list[int]]:
-    """Token ids of the context and all steps, and for each the step it belongs to.
-
+    """Token ids of the context and all steps, and for each the step it belongs to;
     -1 for the context.
     """
     coded = chat.places(chat.continued(context, "".join(steps)))[:max_length]

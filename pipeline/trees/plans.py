@@ -68,8 +68,7 @@ def _value(settings: ThoughtSettings, reward: Reward | None) -> Value:
 
 
 def needs_answers(settings: GrowthSettings) -> bool:
-    """True where values come from rollouts, or the probe does.
-
-    Such trees need prompts with checkable answers.
+    """True where values come from rollouts, or the probe does:
+    such trees need prompts with checkable answers.
     """
     return settings.probe > 0 or getattr(settings, "value", "rollouts") == "rollouts"

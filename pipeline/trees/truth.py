@@ -62,9 +62,8 @@ class Scored:
 
 
 def read(path: Path, limit: int | None = None) -> tuple[list[Labelled], list[Reject]]:
-    """Solutions of a JSON or JSONL file, gzipped or not; of the first `limit` rows.
-
-    And the rows that are not sound.
+    """Solutions of a JSON or JSONL file, gzipped or not;
+    of the first `limit` rows; and the rows that are not sound.
 
     Raises:
         OrchardError: no such file, not JSON, or no sound row; it names the first row's fault.

@@ -82,9 +82,8 @@ def accuracy(candidate: Candidate, drawn: Drawn, metric: str = "accuracy") -> pl
 
 
 def pass_at(k: int, n: int, right: int) -> float:
-    """P(at least one of k draws is right), from `right` of n draws.
-
-    Unbiased (Chen et al. 2021, arXiv 2107.03374).
+    """P(at least one of k draws is right), from `right` of n draws:
+    unbiased (Chen et al. 2021, arXiv 2107.03374).
     """
     return 1 - comb(n - right, k) / comb(n, k)
 

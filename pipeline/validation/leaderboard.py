@@ -186,9 +186,8 @@ def _cost(row: Row, tokens: int, tokens_per_second: float | None) -> Row:
 
 
 def _judge(rows: list[Row], confidence: float) -> None:
-    """Fills the corrected p-values and verdicts of all variants.
-
-    They are one family of comparisons with the base.
+    """Fills the corrected p-values and verdicts of all variants:
+    they are one family of comparisons with the base.
     """
     for row, p in zip(rows, holm([cast(float, row["p_value"]) for row in rows]), strict=True):
         interval = Interval(*(cast(float, row[name]) for name in ("gain", "gain_low", "gain_high")))

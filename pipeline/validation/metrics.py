@@ -1,6 +1,5 @@
-"""All metrics of all variants as one long table.
-
-Means with intervals, changes against the base, and by category.
+"""All metrics of all variants as one long table:
+means with intervals, changes against the base, and by category.
 """
 
 from collections.abc import Mapping
@@ -178,9 +177,8 @@ def _test(own: Scores, base: Scores | None, settings: ValidationSettings, seed: 
 
 
 def _judge(rows: list[Row], confidence: float) -> None:
-    """Corrected p-values and verdicts.
-
-    All categories of all variants are one family of comparisons with the base.
+    """Corrected p-values and verdicts:
+    all categories of all variants are one family of comparisons with the base.
     """
     for row, p in zip(rows, holm([cast(float, row["p_value"]) for row in rows]), strict=True):
         low, high = row["change_low"], row["change_high"]

@@ -172,9 +172,8 @@ def gain(
 
 
 def crossed(evaluations: pl.DataFrame, variant: str, metric: str = "accuracy") -> Numbers:
-    """(S, n) values of a variant.
-
-    A row per training seed, a column per prompt, both in ascending order.
+    """(S, n) values of a variant:
+    a row per training seed, a column per prompt, both in ascending order.
 
     Raises:
         OrchardError: its seeds were not measured on the same prompts.

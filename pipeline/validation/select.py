@@ -16,9 +16,8 @@ STEEPEST = 60.0
 
 
 def by_hash(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Pairs in an order that depends on their ids only.
-
-    A sample of the first n never moves when rows are added.
+    """Pairs in an order that depends on their ids only:
+    a sample of the first n never moves when rows are added.
     """
     return pairs.with_columns(order=_units(pairs)).sort("order").drop("order")
 
@@ -55,9 +54,8 @@ def common_prompts(rows: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
 def equal_budget(
     rows: Mapping[str, pl.DataFrame], max_pairs: int, *, tokens: bool = True
 ) -> dict[str, pl.DataFrame]:
-    """As many training pairs of each variant as the smallest has, at most `max_pairs`.
-
-    And as many tokens of text.
+    """As many training pairs of each variant as the smallest has, at most `max_pairs`;
+    and as many tokens of text.
 
     Equal tokens (our choice): pairs are drawn by hash with probabilities tilted by exp(slope *
     tokens), which is the draw nearest to a uniform one with the wanted mean length. Where no draw
@@ -108,9 +106,8 @@ def _equal_pairs(
 
 
 def _up_to(rows: pl.DataFrame, max_rows: int, budget: float) -> pl.DataFrame:
-    """The first rows by hash whose tokens come nearest to a budget.
-
-    Without one, `max_rows` of them.
+    """The first rows by hash whose tokens come nearest to a budget;
+    without one, `max_rows` of them.
     """
     ordered = by_hash(rows)
     if not np.isfinite(budget):
@@ -120,9 +117,8 @@ def _up_to(rows: pl.DataFrame, max_rows: int, budget: float) -> pl.DataFrame:
 
 
 def held_out(pairs: Mapping[str, pl.DataFrame], max_pairs: int) -> pl.DataFrame:
-    """Pairs of validation prompts, the same number of each variant that has any.
-
-    For reward and ranking accuracy.
+    """Pairs of validation prompts, the same number of each variant that has any:
+    for reward and ranking accuracy.
 
     Raises:
         OrchardError: no variant is given, that is, the profile compares controls only.
@@ -137,9 +133,8 @@ def held_out(pairs: Mapping[str, pl.DataFrame], max_pairs: int) -> pl.DataFrame:
 
 
 def stopping(rows: pl.DataFrame, max_rows: int) -> pl.DataFrame:
-    """At most so many rows, by hash, that a training may stop on.
-
-    Of half of the validation prompts, by hash.
+    """At most so many rows, by hash, that a training may stop on:
+    of half of the validation prompts, by hash.
 
     The other half is left for `reported`: an accuracy on pairs that a policy was chosen on would
     flatter it.

@@ -22,9 +22,8 @@ class Interval:
 
 
 def verdict(interval: Interval, p: float, confidence: float) -> str:
-    """better, worse, or not distinguishable.
-
-    Whether the interval excludes zero and the corrected p-value agrees.
+    """better, worse, or not distinguishable:
+    whether the interval excludes zero and the corrected p-value agrees.
     """
     if p > 1 - confidence or interval.low <= 0 <= interval.high:
         return "not distinguishable"
@@ -84,9 +83,8 @@ def paired_bootstrap(
 
 
 def sign_flip_p(values: Numbers, baseline: Numbers, *, resamples: int, seed: int) -> float:
-    """Two-sided p-value of the mean difference.
-
-    Each prompt's sign is as likely as its opposite if nothing differs.
+    """Two-sided p-value of the mean difference:
+    each prompt's sign is as likely as its opposite if nothing differs.
 
     values: as in `paired_bootstrap`; seeds are averaged first. Exact up to about 13 prompts with
     10,000 resamples, else Monte Carlo (Fisher's randomisation test for pairs).
@@ -108,9 +106,8 @@ def sign_flip_p(values: Numbers, baseline: Numbers, *, resamples: int, seed: int
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values of several comparisons (Holm 1979).
-
-    The family-wise error stays below the level asked for.
+    """Adjusted p-values of several comparisons (Holm 1979):
+    the family-wise error stays below the level asked for.
     """
     order = np.argsort(p_values, kind="stable")
     factors = len(p_values) - np.arange(len(p_values))

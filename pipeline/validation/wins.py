@@ -1,6 +1,5 @@
-"""Which of two answers a judge finds better.
-
-A policy's against the base model's, asked in both orders.
+"""Which of two answers a judge finds better:
+a policy's against the base model's, asked in both orders.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,5 @@
-"""reasoning-gym's tasks.
-
-A whole or decimal reference is judged as a number, anything else by the task's own scorer.
+"""reasoning-gym's tasks: a whole or decimal reference is judged as a number,
+anything else by the task's own scorer.
 
 The stock scorer gives partial credit to any text that contains the answer, so the final answer is
 extracted first and only full credit (1.0) counts. The scorers of some tasks evaluate the answer as

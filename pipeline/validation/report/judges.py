@@ -72,9 +72,8 @@ def sentence(card: Row) -> str:
 
 
 def strength_sentences(truth: list[Row]) -> list[str]:
-    """For each variant.
-
-    How often the judged side is right where a verifier tells the sides apart.
+    """For each variant:
+    how often the judged side is right where a verifier tells the sides apart.
     """
     said = []
     for name in dict.fromkeys(row["variant"] for row in truth):
@@ -94,9 +93,8 @@ def strength_sentences(truth: list[Row]) -> list[str]:
 
 
 def _calibration(rows: list[Row]) -> list[Block]:
-    """Confidence against the share right, a line per judge, with the line of a perfect one.
-
-    Nothing without labels.
+    """Confidence against the share right, a line per judge, with the line of a perfect one;
+    nothing without labels.
     """
     lines = {
         f"{card['judge_id']}, {card['criterion']}, {card['origin']}": [

@@ -1,6 +1,5 @@
-"""Beside accuracy.
-
-How the answers changed, how held-out pairs are ranked, and which categories fell.
+"""Beside accuracy: how the answers changed, how held-out pairs are ranked,
+and which categories fell.
 """
 
 from collections.abc import Mapping, Sequence

@@ -9,9 +9,8 @@ from pipeline.validation.report.blocks import Block, Picture, Section, Table, Te
 
 
 def votes(lake: Reader, _: Settings) -> Section | None:
-    """Strengths and noise scores of the pairs, the voters, and the self-test.
-
-    Nothing where nothing was voted on.
+    """Strengths and noise scores of the pairs, the voters, and the self-test;
+    nothing where nothing was voted on.
     """
     strength = lake.read("pair_strengths")
     if strength.is_empty():

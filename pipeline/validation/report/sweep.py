@@ -24,9 +24,8 @@ FORMATS = {"flipped": ".0%", "margin": "+.2f", "seeds": "d"} | dict.fromkeys(
 
 
 def curves(lake: Reader, _: Settings) -> Section | None:
-    """One curve per loss.
-
-    Reward accuracy on clean pairs by the share of training labels flipped.
+    """One curve per loss:
+    reward accuracy on clean pairs by the share of training labels flipped.
     """
     rows = lake.read("noise_sweep")
     if rows.is_empty():

@@ -8,9 +8,8 @@ from pipeline.validation.report.blocks import Picture, Section, Table
 
 
 def forest(lake: Reader, _: Settings) -> Section | None:
-    """The tree whose values are spread most, and how many trees learned nothing.
-
-    Null where there is no tree.
+    """The tree whose values are spread most, and how many trees learned nothing;
+    null where there is no tree.
     """
     rows = showpiece(lake.read("tree_nodes"))
     if not rows:

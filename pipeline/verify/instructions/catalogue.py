@@ -74,9 +74,8 @@ class Instruction:
         return any(bool(text.strip()) and holds(text, self.arguments) for text in texts)
 
     def text(self, style: int = 0) -> str:
-        """It in words.
-
-        The same style of two instructions of one kind differs in the arguments only.
+        """It in words:
+        the same style of two instructions of one kind differs in the arguments only.
         """
         templates = WORDINGS[self.name]
         return templates[style % len(templates)].format(
@@ -112,8 +111,7 @@ def build(name: str, response: str, want: bool, *seed: object) -> Instruction | 
 
 
 def read(metadata: str | None) -> tuple[Instruction, ...]:
-    """Instructions of a prompt's metadata.
-
+    """Instructions of a prompt's metadata:
     JSON with IFEval's columns `instruction_id_list` and `kwargs`.
 
     Raises:

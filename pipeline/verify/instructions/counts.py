@@ -69,9 +69,8 @@ def compared(
 
 
 def threshold(n: int, at_most: bool, step: float) -> int | None:
-    """A threshold of at least 1 that n reaches (at_most), or does not.
-
-    At most half of n, or 3, away from it.
+    """A threshold of at least 1 that n reaches (at_most), or does not;
+    at most half of n, or 3, away from it.
     """
     width = max(3, n // 2)
     value = n - int(step * width) if at_most else n + 1 + int(step * width)

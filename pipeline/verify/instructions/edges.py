@@ -1,5 +1,4 @@
-"""How a response begins and ends, what it repeats, and the comma.
-
+"""How a response begins and ends, what it repeats, and the comma:
 IFEval's, and the first and last word (ours).
 """
 

@@ -1,5 +1,4 @@
-"""The form of the whole response or of marked parts in it.
-
+"""The form of the whole response or of marked parts in it:
 IFEval's formats, and lists and marks in Markdown (ours).
 """
 
@@ -57,9 +56,8 @@ def has_title(text: str) -> bool:
 
 
 def has_postscript(text: str, marker: str) -> bool:
-    """True where the marker stands in the text.
-
-    With a space between its letters too, whatever its case.
+    """True where the marker stands in the text;
+    with a space between its letters too, whatever its case.
     """
     patterns = {"P.P.S": r"p\.\s?p\.\s?s", "P.S.": r"p\.\s?s\."}
     return bool(re.search(patterns.get(marker, re.escape(marker.lower())), text.lower()))
@@ -116,7 +114,9 @@ def tables(text: str) -> list[tuple[int, int]]:
 
 
 def has_table(response: str, arguments: Arguments) -> bool:
-    """True where a table has exactly `columns` columns and at least `rows` rows under its header."""
+    """True where a table has exactly `columns` columns,
+    and at least `rows` rows below its header.
+    """
     return any(c == arguments["columns"] and r >= arguments["rows"] for c, r in tables(response))
 
 

@@ -50,9 +50,8 @@ def _identifier() -> "LanguageIdentifier":
 
 @lru_cache(maxsize=1024)
 def _shares(text: str) -> dict[str, float]:
-    """Probabilities in [0, 1] of LANGUAGES by code, the likeliest first.
-
-    None of a text without letters.
+    """Probabilities in [0, 1] of LANGUAGES by code, the likeliest first;
+    none of a text without letters.
     """
     if not any(letter.isalpha() for letter in text):
         return {}
@@ -60,17 +59,15 @@ def _shares(text: str) -> dict[str, float]:
 
 
 def detect(text: str) -> tuple[str | None, float]:
-    """(code of the likeliest language, its probability in [0, 1]).
-
+    """(code of the likeliest language, its probability in [0, 1]);
     (None, 0) of a text without letters.
     """
     return next(iter(_shares(text).items()), (None, 0.0))
 
 
 def is_in(text: str, language: str) -> bool:
-    """True where the text may be in that language.
-
-    The likeliest, one not much less likely, or none can be told.
+    """True where the text may be in that language:
+    the likeliest, one not much less likely, or none can be told.
     """
     shares = _shares(text)
     return not shares or shares[_ALIASES.get(language, language)] >= _AS_WELL * max(shares.values())

