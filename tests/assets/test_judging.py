@@ -30,8 +30,8 @@ from tests.judge.simulated import SimulatedJudge, prompts, responses, sigmoid
 
 Result = dg.ExecuteInProcessResult
 STEPS = (
-    "votes", "principles", "judge_contexts", "judges", "rationales", "permuted_rationales", "preferences",
-    "treated_preferences",
+    "votes", "principles", "judge_contexts", "judges", "rationales", "permuted_rationales",
+    "preferences", "treated_preferences",
 )  # fmt: skip
 TEXTS = {f"p{i}": ["7", f"wrong {i}"] for i in range(40)}
 
@@ -188,8 +188,8 @@ def test_a_judge_of_whose_votes_none_is_left_stops_the_build_and_each_is_named(h
     assert not stopped.success and rows(home, "preferences").is_empty()
     said = fairness(stopped).description or ""
     assert (
-        "no vote is left of 40 that were asked for, for example: judge one@0 on 'overall': the judge answered"
-        in said
+        "no vote is left of 40 that were asked for, for example: "
+        "judge one@0 on 'overall': the judge answered" in said
     )
     assert (
         "judge three@0 on 'overall': the judge's probabilities are no numbers" in said

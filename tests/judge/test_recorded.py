@@ -113,7 +113,8 @@ def test_verdicts_by_pair_id_find_the_pairs_of_an_earlier_import(home: Path) -> 
     Pairs with texts, and a judge's verdicts in both orders, the swapped one as printed.
     """
     pairs = [
-        {"pair_id": n, "question": f"q{n}", "response_A": f"a{n}", "response_B": f"b{n}", "label": "A>B"}
+        {"pair_id": n, "question": f"q{n}", "response_A": f"a{n}", "response_B": f"b{n}",
+         "label": "A>B"}
         for n in range(4)
     ]  # fmt: skip
     said = [
@@ -203,7 +204,10 @@ def test_a_vote_whose_other_order_is_missing_or_that_comes_twice_is_rejected() -
 
 def test_recorded_scores_have_no_seat_and_one_row_holds_both_orders() -> None:
     pair = {"prompt": "2 + 2?", "first": "4", "second": "5", "judge_id": "j"}
-    found = take({**pair, "first_score": [5, 4, 4], "second_score": [4, 3, 4]}, {**pair, "prompt": "q", "first_score": 2, "second_score": 2.5})  # fmt: skip  # noqa: E501
+    found = take(
+        {**pair, "first_score": [5, 4, 4], "second_score": [4, 3, 4]},
+        {**pair, "prompt": "q", "first_score": 2, "second_score": 2.5},
+    )
     assert not found.rejects and set(found.votes["method"]) == {"scores"}
     by_text = {row["first_id"]: row["p_first"] for row in found.votes.to_dicts()}
     ids = {
@@ -215,9 +219,7 @@ def test_recorded_scores_have_no_seat_and_one_row_holds_both_orders() -> None:
     assert sorted(found.votes["score_first"]) == pytest.approx([2, 2.5, 11 / 3, 13 / 3])
 
 
-def test_single_scores_become_the_pairs_of_each_prompt_and_a_lonely_or_bad_one_is_rejected() -> (
-    None
-):
+def test_single_scores_become_the_pairs_of_each_prompt_and_lonely_or_bad_ones_rejects() -> None:
     def one(response: str, score: object, prompt: str = "2 + 2?") -> dict[str, object]:
         return {"prompt": prompt, "response": response, "judge_id": "j", "score": score}
 
@@ -374,7 +376,8 @@ def test_an_id_of_this_lake_is_taken_beside_a_prompt_only_if_the_response_answer
         (
             "v.csv",
             "prompt,first,second,judge_id\np,a,b,j\n",
-            "column p_first or verdict is missing: a vote needs judge_id, and p_first, verdict or two scores",
+            "column p_first or verdict is missing: "
+            "a vote needs judge_id, and p_first, verdict or two scores",
         ),
         ("v.jsonl", json.dumps(GOOD), "no row could be used: v.jsonl row 1: one order is missing"),
         ("v.json", '{"a": 1}', "is not a JSON array of objects"),

@@ -142,9 +142,11 @@ def explained(lake: Lake) -> pl.DataFrame:
     pairs = build("outcome", lake, SETTINGS).sort("chosen_id")
     rows = [
         {
-            "rationale_id": f"because-{row['chosen_id']}", "prompt_id": row["prompt_id"], "chosen_id": row["chosen_id"],
+            "rationale_id": f"because-{row['chosen_id']}", "prompt_id": row["prompt_id"],
+            "chosen_id": row["chosen_id"],
             "rejected_id": row["rejected_id"], "kind": "general", "messages": row["messages"],
-            "text": f"of {row['chosen_id']}", "chosen_first": True, "judge_id": "j", "tokens": 1, "permuted": False,
+            "text": f"of {row['chosen_id']}", "chosen_first": True, "judge_id": "j", "tokens": 1,
+            "permuted": False,
         }
         for row in pairs.to_dicts()[:2]
     ]  # fmt: skip

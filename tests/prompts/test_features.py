@@ -76,7 +76,8 @@ def test_labels_in_lists_and_structs_have_names_too() -> None:
     }
     row = {"list": [0, 1, None], "older": [1], "struct": {"inner": 1, "other": 1}, "plain": 1}
     assert with_names(row, labels_of(features)) == {
-        "list": ["no", "yes", None], "older": ["yes"], "struct": {"inner": "yes", "other": 1}, "plain": 1
+        "list": ["no", "yes", None], "older": ["yes"], "struct": {"inner": "yes", "other": 1},
+        "plain": 1
     }  # fmt: skip
 
 

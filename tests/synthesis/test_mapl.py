@@ -22,9 +22,11 @@ from pipeline.verify.instructions.text import words
 
 STORIES = (
     "The farmer walks to the market and sells potatoes. It rains, yet nobody minds!",
-    "Why should a captain trust the weather? Clouds gather, winds rise, and every sailor waits for orders from above.",
+    "Why should a captain trust the weather? "
+    "Clouds gather, winds rise, and every sailor waits for orders from above.",
     "First we add the apples.\nThen we add the pears.\nThe answer is 12.",
-    "Nothing happened yesterday, so the teacher wrote a letter about winter and closed the window before midnight.",
+    "Nothing happened yesterday, "
+    "so the teacher wrote a letter about winter and closed the window before midnight.",
 )
 
 
@@ -105,7 +107,7 @@ def test_both_prompts_have_the_same_kinds_and_as_many_words(
 
 
 def laxity(name: str, arguments: dict[str, Any]) -> int:
-    """How easily any text at all would fulfil it, judged by someone who has not seen the response."""
+    """How easily any text at all would fulfil it, to one who has not seen the response."""
     relation = next(
         (value for value in arguments.values() if value in ("at least", "less than")), None
     )

@@ -58,14 +58,14 @@ def test_a_sum_that_differs_in_one_number_is_another_sum_whatever_runs_they_shar
     )  # '5 then', 'then 6', '6 now' ...: 'then 6' and '6 now' lack
 
 
-def test_before_training_normalised_equality_and_runs_count_and_a_rewording_alone_does_not() -> (
-    None
-):
+def test_before_training_normalised_equality_and_runs_count_and_a_rewording_does_not() -> None:
     references = {
         "q": "Which river is the longest of all the rivers in Europe, and where does it end?"
     }
     texts = {
-        "same": "  which RIVER is the longest of all the rivers in Europe,\nand where does it end? ",
+        "same": (
+            "  which RIVER is the longest of all the rivers in Europe,\nand where does it end? "
+        ),
         "inside": references["q"] + "\n\nIn addition:\n- Use 3 commas.",
         "reworded": "What river is the longest of all rivers of Europe, and where does it end?",
     }

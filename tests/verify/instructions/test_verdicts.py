@@ -54,12 +54,16 @@ CASES = [
     ("keywords:existence", {"keywords": ["a.c"]}, "abc", False),  # plain text, no pattern
     ("keywords:forbidden_words", {"forbidden_words": ["sun"]}, "Sunny", True),  # only whole words
     ("keywords:forbidden_words", {"forbidden_words": ["sun"]}, "the Sun!", False),
-    ("keywords:frequency", {"keyword": "an", "relation": "at least", "frequency": 3}, "an Ananas", True),
-    ("keywords:letter_frequency", {"letter": "!", "let_relation": "at least", "let_frequency": 2}, "a! b!", True),
+    ("keywords:frequency", {"keyword": "an", "relation": "at least", "frequency": 3}, "an Ananas",
+     True),
+    ("keywords:letter_frequency", {"letter": "!", "let_relation": "at least", "let_frequency": 2},
+     "a! b!", True),
     ("order:words", {"words": ["rain", "sun"]}, "Sunny: rain, then sun, then rain", True),
     ("order:words", {"words": ["rain", "sun"]}, "sun, rain, sun", False),
-    ("language:response_language", {"language": "de"}, "Der Hund sucht im Wald nach seinem Ball.", True),
-    ("language:response_language", {"language": "en"}, "Le chat dort sur le canapé de la cuisine.", False),
+    ("language:response_language", {"language": "de"}, "Der Hund sucht im Wald nach seinem Ball.",
+     True),
+    ("language:response_language", {"language": "en"}, "Le chat dort sur le canapé de la cuisine.",
+     False),
     # none can be told: as in IFEval
     ("language:response_language", {"language": "fr"}, "42", True),
     # as well English as any other
@@ -68,16 +72,21 @@ CASES = [
     ("change_case:english_capital", {}, "WRITE ALL OF THIS IN CAPITALS!", True),
     ("change_case:english_capital", {}, "WRITE ALL OF THIS IN CAPITALs!", False),
     ("change_case:english_lowercase", {}, "write all of this small", True),
-    ("change_case:capital_word_frequency", {"capital_relation": "at least", "capital_frequency": 3}, "I USE A-B", True),
-    ("change_case:capital_word_frequency", {"capital_relation": "less than", "capital_frequency": 3}, "I A-B", True),
+    ("change_case:capital_word_frequency", {"capital_relation": "at least", "capital_frequency": 3},
+     "I USE A-B", True),
+    ("change_case:capital_word_frequency", {"capital_relation": "less than",
+                                            "capital_frequency": 3}, "I A-B", True),
     ("tone:no_first_person", {}, "Their item is mineral.", True),
     ("tone:no_first_person", {}, "Give it to me.", False),
     ("tone:no_contractions", {}, "Tom's dog does not bark.", True),
     ("tone:no_contractions", {}, "It’s late.", False),
     # three
-    ("length_constraints:number_words", {"relation": "less than", "num_words": 4}, "don't stop", True),
-    ("length_constraints:number_words", {"relation": "less than", "num_words": 3}, "don't stop", False),
-    ("length_constraints:number_sentences", {"relation": "at least", "num_sentences": 3}, "One. Two? Three", True),
+    ("length_constraints:number_words", {"relation": "less than", "num_words": 4}, "don't stop",
+     True),
+    ("length_constraints:number_words", {"relation": "less than", "num_words": 3}, "don't stop",
+     False),
+    ("length_constraints:number_sentences", {"relation": "at least", "num_sentences": 3},
+     "One. Two? Three", True),
     ("length_constraints:number_paragraphs", {"num_paragraphs": 2}, "a\n***\nb\n***\n", True),
     ("length_constraints:number_paragraphs", {"num_paragraphs": 2}, "a\n***\n***\nb", False),
     (
@@ -86,7 +95,8 @@ CASES = [
         "a\n\n'Still, it moves.",
         True,
     ),
-    ("counts:longest_sentence", {"relation": "less than", "number": 3}, "One two. Three four. Five.", True),
+    ("counts:longest_sentence", {"relation": "less than", "number": 3},
+     "One two. Three four. Five.", True),
     # three
     ("counts:numbers", {"relation": "less than", "number": 4}, "1,200.50 and -3, x2 and 7.", True),
     ("detectable_content:number_placeholders", {"num_placeholders": 2}, "[a] [b]", True),
@@ -94,7 +104,8 @@ CASES = [
     ("detectable_content:postscript", {"postscript_marker": "P.S."}, "PS: more", False),
     ("detectable_format:number_bullet_lists", {"num_bullets": 2}, "* a\n  - b\n**c**", True),
     ("detectable_format:number_highlighted_sections", {"num_highlights": 2}, "*a* and * *", False),
-    ("detectable_format:multiple_sections", {"section_spliter": "Day", "num_sections": 2}, "Day 1: a. Day 2: b", True),
+    ("detectable_format:multiple_sections", {"section_spliter": "Day", "num_sections": 2},
+     "Day 1: a. Day 2: b", True),
     ("detectable_format:title", {}, "<<>>", False),
     ("detectable_format:title", {}, "<<T>>", True),
     ("detectable_format:json_format", {}, '```json\n{"a": 1}\n```', True),
@@ -149,7 +160,10 @@ def test_the_loose_mode_forgives_an_opening_line_a_closing_line_and_asterisks() 
 
 
 def test_the_verifier_reads_instructions_from_the_metadata_and_counts_them() -> None:
-    metadata = '{"instruction_id_list": ["punctuation:no_comma", "detectable_format:title"], "kwargs": [{}, {"x": null}]}'
+    metadata = (
+        '{"instruction_id_list": ["punctuation:no_comma", "detectable_format:title"], '
+        '"kwargs": [{}, {"x": null}]}'
+    )
     assert verify("<<T>> no", "all", "instructions", metadata) == Verdict("2/2", True)
     assert verify("no", "all", "instructions", metadata) == Verdict("1/2", False)
     assert canonical(" All ", "instructions") == "all"
