@@ -1,6 +1,5 @@
-"""Files of a user's own.
-
-Imported once, told apart by where they lie, their code counted by content.
+"""Files of a user's own: imported once, told apart by where they lie,
+their code counted by content.
 """
 
 from collections.abc import Iterator

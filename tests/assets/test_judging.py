@@ -1,6 +1,5 @@
-"""The judge's assets in Dagster over a scripted engine.
-
-What is made, what is skipped, and what stops a build.
+"""The judge's assets in Dagster over a scripted engine:
+what is made, what is skipped, and what stops a build.
 """
 
 import json
@@ -126,9 +125,8 @@ def test_a_judge_with_a_favourite_seat_stops_the_build_and_the_check_says_what_t
 
 
 def past(home: Path, flips: int) -> None:
-    """Imports a judge's votes on the 40 sampled pairs.
-
-    Of so many both orders name the first seat, the others agree.
+    """Imports a judge's votes on the 40 sampled pairs:
+    of so many both orders name the first seat, the others agree.
     """
     rows_ = []
     for i in range(40):

@@ -1,6 +1,5 @@
-"""What the tables of votes are made from.
-
-A change of the pairs that are voted on reaches all of them.
+"""What the tables of votes are made from:
+a change of the pairs that are voted on reaches all of them.
 """
 
 from pathlib import Path

@@ -1,6 +1,5 @@
-"""The training step on a tiny model.
-
-Seeds are trained once each, and stop on validation pairs only.
+"""The training step on a tiny model:
+seeds are trained once each, and stop on validation pairs only.
 """
 
 import shutil

@@ -301,9 +301,8 @@ def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(fake: FakeServer) ->
 
 
 def test_a_busy_server_that_asks_for_no_rest_gets_one_all_the_same(fake: FakeServer) -> None:
-    """Its rests last at least 0.02, 0.04, 0.08, 0.16 and 0.32 s.
-
-    Six rounds of eight requests in half a second.
+    """Its rests last at least 0.02, 0.04, 0.08, 0.16 and 0.32 s:
+    six rounds of eight requests in half a second.
     """
     fake.script = lambda body, n: Answer({"error": "slow down"}, 429, {"Retry-After": "0"})
     assert "no server has worked for 0.5 s" in failure(engine(fake), 8)

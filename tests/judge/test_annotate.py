@@ -1,6 +1,5 @@
-"""Principles of responses over scripted annotators.
-
-Rows, consensus groups, costs and rejects, worked out by hand.
+"""Principles of responses over scripted annotators:
+rows, consensus groups, costs and rejects, worked out by hand.
 """
 
 import math

@@ -19,9 +19,8 @@ CASES = by_length(prompts(*TEXTS), responses(TEXTS))
 
 
 class Reader(SimulatedJudge):
-    """Judges by length.
-
-    As the question wants, or, where it does not read it, always for the longer one.
+    """Judges by length: as the question wants, or, where it does not read it,
+    always for the longer one.
     """
 
     def __init__(self, *, reads: bool, seat: float) -> None:

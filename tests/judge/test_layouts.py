@@ -1,6 +1,5 @@
-"""Layouts.
-
-Told by all columns, and whatever would change the meaning of a pair is an error that names it.
+"""Layouts:
+told by all columns, and whatever would change the meaning of a pair is an error that names it.
 """
 
 import itertools

@@ -1,6 +1,5 @@
-"""Rationales over a scripted model.
-
-Order by hash, checks with reasons, and what the control permutes.
+"""Rationales over a scripted model:
+order by hash, checks with reasons, and what the control permutes.
 """
 
 from collections.abc import Callable

@@ -41,9 +41,8 @@ def take(*rows: dict[str, object], known: dict[str, str] | None = None) -> recor
 
 
 def test_a_past_judges_verdicts_are_replayed_into_its_report_card(home: Path) -> None:
-    """Six pairs of JudgeBench, by hand.
-
-    One right, one wrong, three flips (two to the first seat), one half tie.
+    """Six pairs of JudgeBench, by hand:
+    one right, one wrong, three flips (two to the first seat), one half tie.
     """
     brought = bring(DATA / "judgebench_votes.jsonl", JudgeSettings())
     assert (brought.votes, brought.pairs, brought.rejected) == (12, 6, 0)
@@ -108,9 +107,8 @@ def test_each_of_pandalms_annotators_is_a_voter_of_its_own(home: Path) -> None:
 
 
 def test_verdicts_by_pair_id_find_the_pairs_of_an_earlier_import(home: Path) -> None:
-    """JudgeBench's two files.
-
-    Pairs with texts, and a judge's verdicts in both orders, the swapped one as printed.
+    """JudgeBench's two files:
+    pairs with texts, and a judge's verdicts in both orders, the swapped one as printed.
     """
     pairs = [
         {"pair_id": n, "question": f"q{n}", "response_A": f"a{n}", "response_B": f"b{n}",
@@ -302,9 +300,8 @@ def judged(prompt: str, names: tuple[str, str], first_is_better: bool) -> list[d
 
 
 def test_ids_that_are_names_of_models_are_other_responses_under_every_prompt(home: Path) -> None:
-    """In 30 prompts the same two names, the better side changing.
-
-    All votes count, and all are right.
+    """In 30 prompts the same two names, the better side changing:
+    all votes count, and all are right.
     """
     rows = [row for i in range(30) for row in judged(f"q{i}", ("gpt4", "llama"), i % 2 == 0)]
     file = home.parent / "named.jsonl"

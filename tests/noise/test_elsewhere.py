@@ -1,6 +1,5 @@
-"""Votes from elsewhere.
-
-Their way into the lake, beside our own voters, and what pairs with nothing but shares get.
+"""Votes from elsewhere: their way into the lake, beside our own voters,
+and what pairs with nothing but shares get.
 """
 
 import json

@@ -1,6 +1,5 @@
-"""External voters.
-
-Tiny classifiers in folders, and a pooling server that says what a test tells it to.
+"""External voters: tiny classifiers in folders,
+and a pooling server that says what a test tells it to.
 """
 
 import json

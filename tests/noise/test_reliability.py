@@ -82,9 +82,8 @@ def test_dawid_skene_agrees_with_crowd_kit() -> None:
 
 
 def plain_em(p: np.ndarray, start: float) -> tuple[np.ndarray, np.ndarray, int]:
-    """EM as it is written, with one right and one wrong pseudo vote.
-
-    Etas, posteriors and steps. p: (pairs, voters).
+    """EM as it is written, with one right and one wrong pseudo vote:
+    etas, posteriors and steps. p: (pairs, voters).
     """
     eta_, steps = np.full(p.shape[1], start), 0
     while True:

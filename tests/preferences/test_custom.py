@@ -1,6 +1,5 @@
-"""Variants of a profile's own.
-
-A few lines of SQL, a control for nothing, and mistakes in one line.
+"""Variants of a profile's own:
+a few lines of SQL, a control for nothing, and mistakes in one line.
 """
 
 from pathlib import Path

@@ -96,9 +96,8 @@ def test_calibrated_strengths_keep_the_order_and_a_judge_below_chance_makes_no_p
 
 
 def soft_loss(pairs: pl.DataFrame) -> float:
-    """OSP's soft cross-entropy where a text's log-ratio is its length plus its last digit.
-
-    Any function would do.
+    """OSP's soft cross-entropy where a text's log-ratio is its length plus its last digit:
+    any function would do.
     """
 
     def log_ratio(text: str) -> float:

@@ -1,6 +1,5 @@
-"""What a data set's features say of a column is asked: class labels, decimals, dates.
-
-And saved data sets' splits.
+"""What a data set's features say of a column is asked:
+class labels, decimals, dates; and saved data sets' splits.
 """
 
 import datetime

@@ -1,6 +1,5 @@
-"""A trained policy leaves Orchard.
-
-Plain vLLM and plain transformers read the exported folder and say the same.
+"""A trained policy leaves Orchard:
+plain vLLM and plain transformers read the exported folder and say the same.
 """
 
 import json

@@ -1,6 +1,5 @@
-"""The default model as a judge.
-
-The machinery works, and its report card says that it is no judge.
+"""The default model as a judge:
+the machinery works, and its report card says that it is no judge.
 """
 
 from itertools import product

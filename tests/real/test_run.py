@@ -1,6 +1,5 @@
-"""The whole graph through Dagster with the real model.
-
-First run, second run, killed run, wrong input.
+"""The whole graph through Dagster with the real model:
+first run, second run, killed run, wrong input.
 """
 
 import re

@@ -63,9 +63,8 @@ def test_every_step_is_needed_in_a_run_of_all_families(world: Any) -> None:
 
 
 def test_the_graph_is_what_the_steps_read(world: Any) -> None:
-    """An arrow for each table that was read, to the steps that make it.
-
-    And gates, which checks read.
+    """An arrow for each table that was read, to the steps that make it;
+    and gates, which checks read.
     """
     run, traces = world
     wrong = {}

@@ -1,6 +1,5 @@
-"""A whole run of the graph in seconds.
-
-Scripted completions, a toy model, variants of all families.
+"""A whole run of the graph in seconds:
+scripted completions, a toy model, variants of all families.
 """
 
 import json

@@ -1,6 +1,5 @@
-"""MAPL's pairs.
-
-Whatever is made is valid by checkers called from outside, and gives nothing away by its form.
+"""MAPL's pairs: whatever is made is valid by checkers called from outside,
+and gives nothing away by its form.
 """
 
 import json
@@ -138,9 +137,8 @@ def test_a_rule_that_reads_the_two_prompts_alone_is_a_coin(
 
 
 def test_every_two_prompts_stand_in_both_orders(made: tuple[pl.DataFrame, dict[str, str]]) -> None:
-    """So any rule on the prompts is right as often as wrong.
-
-    On their length, their numbers, their words.
+    """So any rule on the prompts is right as often as wrong:
+    on their length, their numbers, their words.
     """
     rows = made[0].filter(pl.col("kind") == "intra").to_dicts()
     seen = {

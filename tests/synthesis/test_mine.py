@@ -352,9 +352,8 @@ def test_two_folders_of_one_name_are_two_repositories(
 
 @contextmanager
 def shallow(history: History, edge: str, before: str) -> Iterator[None]:
-    """As `git fetch --depth` leaves it.
-
-    The edge is listed, and the commit before it is not there.
+    """As `git fetch --depth` leaves it:
+    the edge is listed, and the commit before it is not there.
     """
     sha = history.ids[before].decode()
     git = history.path / ".git"

@@ -1,6 +1,5 @@
-"""Wording by the model.
-
-What passes says the same, what fails keeps its template, and both sides stay alike.
+"""Wording by the model: what passes says the same, what fails keeps its template,
+and both sides stay alike.
 """
 
 from typing import Any

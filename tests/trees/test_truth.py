@@ -1,6 +1,5 @@
-"""Step values against people's labels.
-
-The indices of both formats, and measures worked out by hand.
+"""Step values against people's labels:
+the indices of both formats, and measures worked out by hand.
 """
 
 import json

@@ -1,6 +1,5 @@
-"""The noise sweep on a tiny model.
-
-Exact flips, what each loss is told, and clean pairs to measure on.
+"""The noise sweep on a tiny model:
+exact flips, what each loss is told, and clean pairs to measure on.
 """
 
 from pathlib import Path

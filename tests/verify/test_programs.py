@@ -1,6 +1,5 @@
-"""A right program is found in every layout.
-
-The published solutions of the fixtures are witnesses.
+"""A right program is found in every layout:
+the published solutions of the fixtures are witnesses.
 """
 
 import ast
