@@ -416,7 +416,7 @@ def test_rows_that_an_older_version_named_by_the_folder_alone_are_replaced(
     assert mined_over(older) == [now]
     assert mined_over(elsewhere) == [("library", "of another library"), now]
     with monkeypatch.context() as killed:
-        killed.setattr("assets.mining._earlier_names", lambda *_: 1 / 0)
+        killed.setattr("assets.cli.mining._earlier_names", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             mined_over(older)
     assert standing() == [("library", "better"), now]  # nothing lost, and the next mining mends it
