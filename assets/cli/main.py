@@ -100,9 +100,8 @@ def ui(profile: Profile = "quick", port: int = 3000) -> None:
     ]
     arguments += ["-h", "127.0.0.1", "-p", str(port)]
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(
-            number, signal.SIG_DFL
-        )  # a script's background job would ignore them, and so would dagster
+        # A script's background job would ignore them, and so would dagster.
+        signal.signal(number, signal.SIG_DFL)
     os.execv(arguments[0], arguments)
 
 
@@ -148,9 +147,8 @@ def show_leaderboard(profile: str) -> None:
         console.print(sentence, highlight=False, markup=False)
 
 
-app.registered_commands += (
-    tools.app.registered_commands
-)  # after ours: `--help` shows them in this order
+# After ours: `--help` shows them in this order.
+app.registered_commands += tools.app.registered_commands
 
 
 def main() -> None:

@@ -23,11 +23,12 @@ from pipeline.steps.declared import Reads
 from pipeline.store.reader import Reader
 from pipeline.synthesis.codefavor_prompts import judge
 
+# Methods of `code_pairs`; recorded: pairs from a file (`orchard import-code`).
 ALL = (
     "commit",
     "evol",
     "recorded",
-)  # methods of `code_pairs`; recorded: pairs from a file (`orchard import-code`)
+)
 
 
 def _pairs(methods: tuple[str, ...], tests: bool) -> Build:

@@ -11,13 +11,14 @@ from pipeline.ids import content_id
 from pipeline.store.reader import Reader
 
 REQUIRED = ("prompt_id", "chosen", "rejected")
+# Set for every variant; what a query says is not read.
 GIVEN = (
     "pair_id",
     "variant",
     "level",
     "method",
     "split",
-)  # set for every variant; what a query says is not read
+)
 
 
 def completed(own: UserVariant, rows: pl.DataFrame, lake: Reader) -> pl.DataFrame:

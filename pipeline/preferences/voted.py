@@ -101,9 +101,8 @@ def apply(
     plain = {"margin": {"margin": 0.0}, "soft_margin": {"margin": 0.0, "strength": 1.0}}.get(
         loss or "", {}
     )
-    values = {
-        column: pl.lit(value) for column, value in plain.items()
-    }  # what such a loss makes of a plain label
+    # What such a loss makes of a plain label.
+    values = {column: pl.lit(value) for column, value in plain.items()}
     rest = rest.with_columns(
         weight=pl.lit(1.0), noise_score="vote_noise", flipped=_flipped(rest), **values
     )

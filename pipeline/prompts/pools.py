@@ -27,9 +27,8 @@ Row = dict[str, Any]
 class _Loaded:
     prompts: list[Row] = field(default_factory=list)
     rejects: list[Row] = field(default_factory=list)
-    seen: dict[str, tuple[str, Row]] = field(
-        default_factory=dict
-    )  # hash of folded turns -> (where, prompt)
+    # Hash of folded turns -> (where, prompt).
+    seen: dict[str, tuple[str, Row]] = field(default_factory=dict)
 
 
 def load_pools(settings: Settings) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -63,13 +63,14 @@ _NEGATION = re.compile(
     r"\b(?:not|no|never|none|nothing|nowhere|without|avoid\w*|free of|cannot|neither)\b|n't\b", re.I
 )
 _PLACEHOLDER = re.compile(r"\{\w+\}")
+# Words that carry none of an instruction's content.
 _FREE = frozenset(
     "a all an and any anywhere answer appear appears be by can contain containing do does "
     "entire exactly following for from full give has have in include into is it its keep "
     "least less make may must no not occur of on one only or other out put reply response "
     "should sure than that the their there they this times to use used using way whole "
     "with without write written your you".split()
-)  # words that carry none of an instruction's content
+)
 
 
 @dataclass

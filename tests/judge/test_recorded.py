@@ -55,9 +55,8 @@ def test_a_past_judges_verdicts_are_replayed_into_its_report_card(home: Path) ->
     )
     assert card["accuracy"] == pytest.approx((1 + 0 + 4 * 0.5) / 6)
     assert card["flip_rate"] == 0.5
-    assert card["first_share"] == pytest.approx(
-        (2 * 2 + 2) / (2 * 5)
-    )  # five decided pairs; consistent ones give 1 of 2
+    # Five decided pairs; consistent ones give 1 of 2.
+    assert card["first_share"] == pytest.approx((2 * 2 + 2) / (2 * 5))
     with Lake(home) as lake:
         assert lake.read("votes").height == 12 and lake.read("recorded_pairs").height == 6
         # nothing that would be trained on
@@ -115,12 +114,13 @@ def test_verdicts_by_pair_id_find_the_pairs_of_an_earlier_import(home: Path) -> 
          "label": "A>B"}
         for n in range(4)
     ]  # fmt: skip
+    # Right, wrong, a flip to seat one, half a tie.
     said = [
         ("A>B", "B>A"),
         ("B>A", "A>>B"),
         ("A>B", "A>B"),
         ("A=B", "B>A"),
-    ]  # right, wrong, a flip to seat one, half a tie
+    ]
     rows = [
         {"pair_id": n, "label": "A>B", "old-judge": {"orig": one, "swapped": other}}
         for n, (one, other) in enumerate(said)

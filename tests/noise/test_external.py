@@ -274,10 +274,11 @@ def test_a_prompts_other_samples_are_scored_once_each_and_centre_its_rewards() -
         :2
     ] == ["t1", "t2"]
     assert samples["turns"][2] == nine
+    # The same response in another context.
     elsewhere = (
         {"role": "user", "content": "q, briefly"},
         seven[-1],
-    )  # the same response in another context
+    )
     assert references(pairs, {"t1": elsewhere, "t2": eight}, responses)["text_id"][0] != "t1"
     said = Said("one", {"t1": 4.0, "t2": 2.0, other: 0.0}, {})
     scores, _ = external_scores(pairs, [(said, "help")], 0.5, samples)

@@ -118,9 +118,8 @@ def test_rows_that_are_made_again_alike_keep_the_tables_version(tmp_path: Path) 
     toy.asked()
     assert run(lake, toy) == "same content" and toy.asked() == [["a", "b"]]
     assert lake.version("responses") == version
-    assert not recipes & set(
-        lake.read("responses")["recipe"]
-    )  # else the next new prompt would make all again
+    # Else the next new prompt would make all again.
+    assert not recipes & set(lake.read("responses")["recipe"])
     write_prompts(lake, "a", "b", "c")
     run(lake, toy)
 
