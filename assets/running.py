@@ -33,8 +33,8 @@ def materialise() -> None:
 
 
 def close_dead_runs(instance: dg.DagsterInstance) -> None:
-    """Marks runs whose process was killed as failed, so that the UI does not show them running for
-    ever.
+    """Marks runs whose process was killed as failed,
+    so that the UI does not show them running for ever.
     """
     open_runs = instance.get_runs(
         dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])

@@ -172,8 +172,8 @@ Call = tuple[Any, Sampling, list[int]]  # prompt, sampling and the draws' seeds
 
 
 def per_node(done: dict[Any, Completion]) -> list[Call]:
-    """The draws that the search asked for at one node, of one kind, as one call each, in the order
-    of the search.
+    """The draws that the search asked for at one node,
+    of one kind, as one call each, in the order of the search.
     """
     groups: dict[Any, list[int]] = {}
     for prompt, sampling, seed in done:

@@ -1,5 +1,5 @@
-"""Kills runs with SIGKILL at random moments and compares what is there in the end with an
-undisturbed run.
+"""Kills runs with SIGKILL at random moments and compares
+what is there in the end with an undisturbed run.
 
     .venv/bin/python benchmarks/kills.py [--kills 20] [--seed 0] [--variants outcome,osp] [--during
     votes]
@@ -149,8 +149,8 @@ def write_profile(folder: Path, variants: str) -> Path:
 
 
 def everywhere(chance: random.Random, whole: float) -> list[Moment]:
-    """One moment while a table is written, one in the votes, one in training, one in the quarter of
-    a run after it.
+    """One moment while a table is written, one in the votes,
+    one in training, one in the quarter of a run after it.
     """
     files, after = chance.randint(1, 4), STARTUP + chance.uniform(0, whole / 4)
     writing = lambda seconds, home, began: len(set(parquet(home)) - began) >= files  # noqa: E731

@@ -15,8 +15,8 @@ PAIRS, HEADS, DIM, HEADS_GOAL = 100_000, 10, 576, 30.0  # the default model's wi
 
 
 def em(soft: bool) -> bool:
-    """EM over votes on a fifth as many pairs as votes, against a pass in plain Python over a
-    hundredth of them.
+    """EM over votes on a fifth as many pairs as votes,
+    against a pass in plain Python over a hundredth of them.
 
     soft: each vote is a probability of its own, drawn as LCPO's likelihood has it: with density 2 p
     where the voter saw

@@ -39,8 +39,8 @@ def locked(path: Path, patience: float = PATIENCE) -> Iterator[None]:
 
 
 def shared(path: Path, patience: float = PATIENCE) -> IO[bytes]:
-    """Hold the lock file at `path` together with any others who share it, until the file that this
-    returns is closed.
+    """Hold the lock file at `path` together with any others who share it,
+    until the file that this returns is closed.
 
     Raises:
         OrchardError: another process held it for itself for `patience` seconds.

@@ -129,8 +129,8 @@ def prepare(profile: str) -> None:
 
 
 def show_leaderboard(profile: str) -> None:
-    """The leaderboard in the terminal, what was not equal between its variants, and those that have
-    no policy.
+    """The leaderboard in the terminal, what was not equal between its variants,
+    and those that have no policy.
     """
     from assets.steps import GRAPH
     from pipeline.store import Lake

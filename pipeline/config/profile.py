@@ -121,8 +121,8 @@ def _path(name: str) -> Path:
 
 
 def _values(path: Path, inside: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """What a profile's file says, on top of the profile that its `extends` names (a shipped name,
-    or a path).
+    """What a profile's file says,
+    on top of the profile that its `extends` names (a shipped name, or a path).
     """
     if path in inside:
         raise OrchardError(f"{path}: extends itself")

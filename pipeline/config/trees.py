@@ -43,8 +43,8 @@ class TreeSettings(GrowthSettings):
 
 
 class ThoughtSettings(GrowthSettings):
-    """Tree of thoughts (Yao et al. 2023, arXiv 2305.10601), and the comb of TPO's released code
-    (`branches`).
+    """Tree of thoughts (Yao et al. 2023, arXiv 2305.10601),
+    and the comb of TPO's released code (`branches`).
 
     From the authors' public code: propose or sample, value or vote, the best b of a level. Numbers
     are our choice.

@@ -1,5 +1,5 @@
-"""What is asked of a completion server and what is read from its answer, for vLLM and for any
-other.
+"""What is asked of a completion server and what is read from its answer,
+for vLLM and for any other.
 
 vLLM takes token ids and gives token ids, log-probabilities, the stop string that ended a
 completion, and the log-probabilities of chosen tokens. Of another server only OpenAI's own fields

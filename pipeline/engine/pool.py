@@ -162,8 +162,8 @@ class ServerPool:
         return min(free, key=lambda m: m.in_flight / m.server.limit, default=None)
 
     def _rest(self, member: Member, error: Busy) -> None:
-        """Leaves a busy server alone for as long as it asks, and longer each time even if it asks
-        for nothing.
+        """Leaves a busy server alone for as long as it asks,
+        and longer each time even if it asks for nothing.
         """
         loop = asyncio.get_running_loop()
         seconds = error.seconds or 0.0

@@ -145,8 +145,8 @@ class Resident:
 
 
 def _require_tools(package: str) -> None:
-    """Says in one line what vLLM needs here, instead of its compiler's trace after the first
-    request.
+    """Says in one line what vLLM needs here,
+    instead of its compiler's trace after the first request.
     """
     needs = {package: machine.RUNNING_NEEDS[package]}
     for problem in machine.lacking(machine.this_machine(), needs):

@@ -207,8 +207,8 @@ class ServerEngine:
         return self._description
 
     def _compare(self, server: Server, found: Description) -> None:
-        """Raises OrchardError unless a completion could as well come from this server as from the
-        others.
+        """Raises OrchardError unless a completion could come
+        from this server as well as from the others.
         """
         assert self._description is not None
         if (found.owner, found.version) != (self._description.owner, self._description.version):

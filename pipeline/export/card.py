@@ -1,5 +1,5 @@
-"""A trained policy as a folder for the hub, with a model card that names its data's versions and
-its results.
+"""A trained policy as a folder for the hub,
+with a model card that names its data's versions and its results.
 """
 
 import json
@@ -18,8 +18,8 @@ from pipeline.store import Lake
 def export_policy(
     lake: Lake, home: Path, variant: str, folder: Path, seed: int | None = None
 ) -> Path:
-    """Copies a variant's trained policy (and its adapter, where it has one) to `folder` with a
-    card, README.md.
+    """Copies a variant's trained policy (and its adapter, where it has one)
+    to `folder` with a card, README.md.
 
     Args:
         home: the data folder that `training_runs.checkpoint` is relative to.

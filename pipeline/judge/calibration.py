@@ -1,5 +1,5 @@
-"""Do a judge's probabilities mean what they say? Calibration against labelled pairs, by
-scikit-learn.
+"""Do a judge's probabilities mean what they say? Calibration against labelled pairs,
+by scikit-learn.
 
 A pair has no natural first side, so that p for a and 1 - p for b are the same statement: every map
 here obeys f(1 - p) = 1 - f(p), by fitting each pair together with its mirror image.
@@ -91,8 +91,8 @@ def reliability(p: np.ndarray, label: np.ndarray) -> Reliability:
 def cross_fitted(
     kind: Literal["temperature", "isotonic"], ids: list[str], p: np.ndarray, label: np.ndarray
 ) -> float:
-    """Expected calibration error after calibration, each half of the pairs (by hash) mapped by a
-    fit on the other.
+    """Expected calibration error after calibration,
+    each half of the pairs (by hash) mapped by a fit on the other.
     """
     half = np.array([unit_for("calibration", one) < 0.5 for one in ids])
     mapped = np.empty_like(p)

@@ -87,8 +87,8 @@ def problems(card: Mapping[str, Any], settings: JudgeSettings) -> list[str]:
 
 
 def used(cards: pl.DataFrame, votes: pl.DataFrame, responses: pl.DataFrame) -> pl.DataFrame:
-    """The cards of judges that were asked here, and of imported ones with votes on this lake's
-    responses.
+    """The cards of judges that were asked here,
+    and of imported ones with votes on this lake's responses.
 
     Variants made from votes merge all votes on responses, whoever cast them.
     """
@@ -102,8 +102,8 @@ def used(cards: pl.DataFrame, votes: pl.DataFrame, responses: pl.DataFrame) -> p
 
 
 def silent(cards: pl.DataFrame, rejects: pl.DataFrame) -> list[str]:
-    """Judges that were asked here about sampled responses and of whose votes none is left, with the
-    first reason.
+    """Judges that were asked here about sampled responses and of whose votes none is left,
+    with the first reason.
 
     Args:
         cards: rows of `judges`.
@@ -300,8 +300,8 @@ def _right(column: str) -> pl.Expr:
 
 
 def _wilson(least: int, most: int, n: int) -> tuple[float | None, float | None]:
-    """95 % Wilson interval of a count between `least` and `most` (halves are rounded outwards) out
-    of n.
+    """95 % Wilson interval of a count out of n,
+    between `least` and `most` (halves are rounded outwards).
     """
     if n == 0:
         return None, None

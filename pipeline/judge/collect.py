@@ -109,8 +109,8 @@ def vote_row(
     tokens: int,
     scores: tuple[float, float] | None = None,
 ) -> Row:
-    """A row of `votes` by who (judge, criterion, method), where (prompt, origin) and what was shown
-    (first, second).
+    """A row of `votes` by who (judge, criterion, method),
+    where (prompt, origin) and what was shown (first, second).
     """
     judge_id, criterion, method = who
     return {

@@ -12,8 +12,8 @@ Alike = Callable[[str, str], float]  # cosine in [-1, 1]
 
 
 def characters(texts: Sequence[str]) -> Vectors:
-    """Counts of runs of 3 to 5 characters within words (scikit-learn), for a machine without an
-    embedding model.
+    """Counts of runs of 3 to 5 characters within words (scikit-learn),
+    for a machine without an embedding model.
 
     It sees wording and not meaning: "concise" and "brief" are strangers, so that a consensus by it
     is a strict one.

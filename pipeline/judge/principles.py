@@ -86,8 +86,8 @@ async def extract(
 def consensus(
     named: Sequence[Sequence[Principle]], alike: Alike, least: float = ALIKE
 ) -> list[tuple[Principle, ...]]:
-    """Of each annotator of one response, the principles that every other one names too, with the
-    same yes or no.
+    """Of each annotator of one response, the principles that every other one names too,
+    with the same yes or no.
 
     Alike is a cosine above `least`. One annotator alone agrees with nobody: nothing is kept.
     """

@@ -121,8 +121,8 @@ def _read_row(raw: Row, layout: Layout, place: tuple[str, str], names: Names) ->
 
 
 def _pair(row: Row, place: tuple[str, str], names: Names) -> tuple[Row, str]:
-    """The unordered pair of a row (its first is the side with the smaller id), and which id was
-    shown first.
+    """The unordered pair of a row (its first is the side with the smaller id),
+    and which id was shown first.
     """
     origin, where = place
     messages = read_prompt(row.get("prompt"), "prompt")

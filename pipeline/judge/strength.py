@@ -83,8 +83,8 @@ def per_pair(pairs: pl.DataFrame, calibration: Calibration | None = None) -> pl.
 
 
 def bradley_terry(edges: Mapping[tuple[str, str], float]) -> dict[str, tuple[float, int]]:
-    """Response -> (log-strength theta in nats, its connected component) from P(a is better) of
-    compared pairs.
+    """Response -> (log-strength theta in nats, its connected component)
+    from P(a is better) of compared pairs.
 
     Maximises sum of p log sigmoid(theta_a - theta_b) + (1 - p) log sigmoid(theta_b - theta_a), each
     component centred on 0. On a tree of comparisons, such as OSP's one baseline, it is exact:

@@ -1,5 +1,5 @@
-"""From margins on any scale to probabilities that mean what they say, against labels that are
-partly wrong.
+"""From margins on any scale to probabilities that mean what they say,
+against labels that are partly wrong.
 """
 
 from dataclasses import dataclass

@@ -16,8 +16,8 @@ def bradley_terry(d: Tensor, target: Tensor, margin: Tensor) -> Tensor:
 
 
 def length_correlation(d: Tensor, length: Tensor) -> Tensor:
-    """(...,) squared Pearson correlation, over the last dimension, of margins d with differences in
-    length.
+    """(...,) squared Pearson correlation, over the last dimension,
+    of margins d with differences in length.
 
     0 where one is constant. Our choice, after ODIN (arXiv 2402.07319), which penalises the absolute
     correlation.

@@ -189,8 +189,8 @@ def _step(coded: Coded, at: Floats, coins: int, pseudo: float) -> _Step:
 
 
 def likelihoods(coded: Coded, said: Floats) -> tuple[Floats, Floats]:
-    """(u,) likelihood of a vote of each kind where the chosen side is better, and where the
-    rejected one is.
+    """(u,) likelihood of a vote of each kind where the chosen side is better,
+    and where the rejected one is.
     """
     chosen, rejected = said[:, coded.voter]
     p = coded.p

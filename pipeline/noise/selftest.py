@@ -246,8 +246,8 @@ def _treatments(
 def _accuracy(
     data: _Data, noisy: Targets, treated: Treated, settings: NoiseSettings, seed: int
 ) -> Floats:
-    """(held-out pairs,) share of the M heads, trained after the treatment, that rank the pair as it
-    is labelled.
+    """(held-out pairs,) share of the M heads, trained after the treatment,
+    that rank the pair as it is labelled.
     """
     asked = noisy.exchanged(treated.flip)
     values = {"target": treated.target, "margin": treated.margin, "weight": treated.weight}

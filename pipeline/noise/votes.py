@@ -32,8 +32,8 @@ _SCHEMA = {
 def read_votes(
     frame: pl.DataFrame, *, known: Collection[str] | None = None, duplicates: Duplicates = "error"
 ) -> tuple[pl.DataFrame, list[Reject]]:
-    """Recorded votes as (pair_id, voter_id, p, margin), one row per pair and voter, and the rows
-    that are no votes.
+    """Recorded votes as (pair_id, voter_id, p, margin),
+    one row per pair and voter, and the rows that are no votes.
 
     Args:
         frame: `pair_id`, `voter_id` (null or absent: unknown) and one of `p` (probability that the

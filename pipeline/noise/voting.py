@@ -1,5 +1,5 @@
-"""From pairs and their features to the rows of `scores`, `pair_votes`, `pair_strengths` and
-`voters`.
+"""From pairs and their features to the rows of `scores`,
+`pair_votes`, `pair_strengths` and `voters`.
 """
 
 from collections.abc import Sequence
@@ -33,8 +33,8 @@ def own_scores(
     model: str,
     fit: Fit,
 ) -> tuple[pl.DataFrame, dict[str, Curve]]:
-    """Rows of `scores` for both texts of every pair under M models of ours, and their training
-    losses by step.
+    """Rows of `scores` for both texts of every pair under M models of ours,
+    and their training losses by step.
 
     Models learn from training pairs of other folds of prompts; validation pairs are only scored.
 

@@ -1,5 +1,5 @@
-"""Rows that a profile's own query gives, completed to rows of `preferences`, or refused in one
-line.
+"""Rows that a profile's own query gives, completed to rows of `preferences`,
+or refused in one line.
 """
 
 import polars as pl

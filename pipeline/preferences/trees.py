@@ -48,8 +48,8 @@ def best_worst(lists: str) -> Build:
 
 
 def curriculum(lake: Reader, settings: Settings) -> pl.DataFrame:
-    """The best sibling against each worse one, in three stages from the widest gap (easy) to the
-    narrowest (hard).
+    """The best sibling against each worse one,
+    in three stages from the widest gap (easy) to the narrowest (hard).
     """
     return lake.query_file("pairs_curriculum", method="best_first")
 
@@ -76,8 +76,8 @@ def shuffled_stages(source: Build) -> Build:
 
 
 def clusters(lake: Reader, settings: Settings) -> pl.DataFrame:
-    """A right whole response of a tree against one response of each wrong answer, the commonest
-    first.
+    """A right whole response of a tree against one response of each wrong answer,
+    the commonest first.
     """
     return lake.query_file(
         "pairs_clusters", method="best_first", per_prompt=settings.preferences.max_pairs_per_prompt

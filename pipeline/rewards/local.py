@@ -35,8 +35,8 @@ class Classifier:
         self.voter_id = f"{voter.name}@{model.policy_id.rpartition('@')[2]}"
 
     def __call__(self, texts: Conversations, progress: Progress | None = None) -> Said:
-        """The reward of every conversation, in its own chat template, or as a pair of texts without
-        one.
+        """The reward of every conversation, in its own chat template,
+        or as a pair of texts without one.
         """
         said = Said(self.voter_id, {}, {})
         encoded = self._encoded(texts, said)

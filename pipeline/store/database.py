@@ -29,8 +29,8 @@ _ATTEMPTS = 20  # of a transaction on a catalog without our lock
 
 
 class Database:
-    """A DuckDB connection with the lake attached as `lake` and in use, so that bare names are the
-    lake's tables.
+    """A DuckDB connection with the lake attached as `lake` and in use,
+    so that bare names are the lake's tables.
     """
 
     def __init__(self, home: Path, catalog: str | None = None) -> None:

@@ -119,8 +119,8 @@ class Lake:
         *,
         partition: Partition | None = None,
     ) -> Written:
-        """Replace the rows of some prompts, and what the step rejected for them, in one
-        transaction.
+        """Replace the rows of some prompts, and what the step rejected for them,
+        in one transaction.
 
         Args:
             table: a declared table with the columns prompt_id and recipe.
@@ -148,8 +148,8 @@ class Lake:
         return replace(written, version=version if same_as is None else same_as)
 
     def fresh(self, table: str, fingerprint: str, partition: Partition | None = None) -> int | None:
-        """The version of the last commit to the table or partition if it has this fingerprint, else
-        None.
+        """The version of the last commit to the table or partition if it has this fingerprint,
+        else None.
         """
         declared(table)
         entry = latest(self._entries(table), partition or {})
@@ -176,8 +176,8 @@ class Lake:
         return layout.conform(table, rows)
 
     def arrow(self, table: str, version: int | None = None) -> pa.Table:
-        """A table's rows as Arrow, with the plain types that every reader knows (large strings, no
-        views).
+        """A table's rows as Arrow,
+        with the plain types that every reader knows (large strings, no views).
         """
         return self.read(table, version=version).to_arrow(compat_level=pl.CompatLevel.oldest())
 
@@ -265,8 +265,8 @@ class Lake:
         )
 
     def expire(self, keep_days: float) -> int:
-        """Forget versions older than `keep_days` days that no release names and no last commit
-        needs; how many.
+        """Forget versions older than `keep_days` days
+        that no release names and no last commit needs; how many.
 
         Files that nothing needs any more are deleted at a later call, when they are over a day old.
         """

@@ -44,8 +44,8 @@ def _is_deep(tree: ast.Module) -> bool:
 
 
 def same(a: str, b: str) -> bool:
-    """True where two sources differ in layout, comments and docstrings at most, or either cannot be
-    stripped.
+    """True where two sources differ in layout, comments and docstrings at most,
+    or either cannot be stripped.
     """
     left, right = stripped(a), stripped(b)
     return left is None or right is None or left == right

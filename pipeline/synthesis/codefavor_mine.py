@@ -39,8 +39,8 @@ class _Unit:
 
 
 def mine(path: Path, settings: MiningSettings) -> tuple[list[dict[str, Any]], list[Reject]]:
-    """Rows of `code_changes` of a repository, newest first, and a reject with its reason for every
-    other commit.
+    """Rows of `code_changes` of a repository, newest first,
+    and a reject with its reason for every other commit.
 
     Raises:
         OrchardError: not a git repository, without commits, with a commit missing, or without a
@@ -252,8 +252,8 @@ def _without(text: str, part: str) -> str:
 
 
 def _functions(source: str) -> dict[str, str]:
-    """Source of each top-level function and each method of a top-level class, decorators included,
-    whole lines.
+    """Source of each top-level function and each method of a top-level class,
+    decorators included, whole lines.
     """
     # Not splitlines, which also ends a line at a form feed: the tree does not.
     tree, lines = ast.parse(source), list(io.StringIO(source, newline="\n"))

@@ -120,8 +120,8 @@ def _recognised(rows: cells.Rows, columns: list[str], origin: str) -> str:
 
 
 def pairs(records: pl.DataFrame, splits: SplitSettings) -> tuple[list[Row], dict[str, str]]:
-    """Rows of `code_pairs` without measurements, and the verifier's JSON of those that have tests,
-    by code_pair_id.
+    """Rows of `code_pairs` without measurements,
+    and the verifier's JSON of those that have tests, by code_pair_id.
     """
     rows: list[Row] = []
     tests: dict[str, str] = {}

@@ -1,5 +1,5 @@
-"""A critic's replies by structure. 'Good enough' and 'malformed' are two things, and are counted
-apart.
+"""A critic's replies by structure.
+'Good enough' and 'malformed' are two things, and are counted apart.
 
 A section stands between [BEGIN NAME] and [END NAME] on lines of their own. CodeFavor's code also
 marks sections by begin and end; that the two outcomes cannot be told apart in its output is why
@@ -22,8 +22,8 @@ _FIRST = re.compile(r"\W*(YES|NO)\b", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Improved:
-    """The critic's better version. instruction is None where the task's own prompt stays
-    (Critic-Evol).
+    """The critic's better version.
+    instruction is None where the task's own prompt stays (Critic-Evol).
     """
 
     criteria: str

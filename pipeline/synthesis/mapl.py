@@ -59,8 +59,8 @@ _TRIES = 4  # seeds per kind for a pair of responses
 
 @dataclass(frozen=True)
 class Sides:
-    """The instructions of the better and of the worse prompt, the style of wording, and what makes
-    the pair valid.
+    """The instructions of the better and of the worse prompt,
+    the style of wording, and what makes the pair valid.
     """
 
     better: tuple[Instruction, ...]
@@ -227,8 +227,8 @@ def inter(
 
 
 def valid(better: float, worse: float, condition: str) -> bool:
-    """The paper's validity (second-hand) of two shares of fulfilled instructions, those of the
-    better and the worse.
+    """The paper's validity (second-hand) of two shares of fulfilled instructions,
+    those of the better and the worse.
     """
     return better == 1 > worse if condition == "A" else worse == 0 < better
 
@@ -236,8 +236,8 @@ def valid(better: float, worse: float, condition: str) -> bool:
 def _opposite(
     kind: str, first: Row, second: Row, style: int, seed: Sequence[object]
 ) -> Choice | None:
-    """The form of a kind that only the first response fulfils, and the one that only the second
-    does.
+    """The form of a kind that only the first response fulfils,
+    and the one that only the second does.
 
     None where there are none with equally many words.
     """
@@ -283,8 +283,8 @@ def _telling(
 
 
 def _agree(own: Sequence[Instruction], choices: Sequence[Choice]) -> bool:
-    """True where neither all of the first nor all of the second forms are known to be
-    contradictory.
+    """True where neither all of the first
+    nor all of the second forms are known to be contradictory.
     """
     return not any(_clash(own, [choice[side] for choice in choices]) for side in (0, 1))
 

@@ -1,5 +1,5 @@
-"""MAPL's added instructions in the model's own words, where a program can tell that they still say
-the same.
+"""MAPL's added instructions in the model's own words,
+where a program can tell that they still say the same.
 
 The paper says nothing readable about wording: all of this is our choice. A rewording is taken only
 where
@@ -89,8 +89,8 @@ def reword_all(
     run_seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[pl.DataFrame, list[Reject], Counter[str]]:
-    """Rows of `instructions` reworded, what was dropped, and how many lines kept their template for
-    which reason.
+    """Rows of `instructions` reworded, what was dropped,
+    and how many lines kept their template for which reason.
 
     Args:
         rows: as `synthesise` makes them.

@@ -97,8 +97,8 @@ class Imports(dy.Schema):
 
 @table("principles")
 class Principles(dy.Schema):
-    """One row per principle that one annotator's feedback on a response names, with the words that
-    say so.
+    """One row per principle that one annotator's feedback on a response names,
+    with the words that say so.
     """
 
     principle_id = col.identifier("hash of response, judge, annotator and name", key=True)
@@ -132,8 +132,8 @@ class Principles(dy.Schema):
 
 @table("judge_contexts")
 class JudgeContexts(dy.Schema):
-    """One row per judge, pair of responses and question, of two questions that prefer different
-    sides.
+    """One row per judge, pair of responses and question,
+    of two questions that prefer different sides.
     """
 
     context_id = col.identifier("hash of judge, pair and question", key=True)

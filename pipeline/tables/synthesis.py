@@ -58,8 +58,8 @@ class Instructions(dy.Schema):
 
 @table("code_changes")
 class CodeChanges(dy.Schema):
-    """One row per repository and commit that changed one function or file, mined with git
-    (CodeFavor).
+    """One row per repository and commit that changed one function or file,
+    mined with git (CodeFavor).
     """
 
     change_id = col.identifier("hash of commit, path and name: the same in every clone", key=True)
@@ -78,8 +78,8 @@ class CodeChanges(dy.Schema):
 
 @table("recorded_code")
 class RecordedCode(dy.Schema):
-    """One row per code pair, or critic's reply, that was imported from a file (`orchard
-    import-code`).
+    """One row per code pair, or critic's reply,
+    that was imported from a file (`orchard import-code`).
     """
 
     record_id = col.identifier("hash of origin, task and both codes", key=True)
@@ -111,8 +111,8 @@ class RecordedCode(dy.Schema):
 
 @table("code_pairs")
 class CodePairs(dy.Schema):
-    """One row per naive and improved code for one task (CodeFavor), and what execution and analysis
-    say of them.
+    """One row per naive and improved code for one task (CodeFavor),
+    and what execution and analysis say of them.
     """
 
     code_pair_id = col.identifier("hash of method, prompt, both codes and critic", key=True)

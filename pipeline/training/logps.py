@@ -99,8 +99,8 @@ def _head_sees(causal: Any, rows: Tensor, columns: Tensor) -> Iterator[None]:
 
 @torch.no_grad()
 def takes_trees(policy: Policy) -> bool:
-    """Teaches a model to take trees, where it then gives texts the log-probabilities that each has
-    alone; else not.
+    """Teaches a model to take trees,
+    where it then gives texts the log-probabilities that each has alone; else not.
 
     A probe and not a list of names: a model that ignores the positions (ALiBi), rotates in another
     way or changes its logits after the head shows it. A window of attention would not be kept in a

@@ -76,8 +76,8 @@ def checkpointing(policy: Policy) -> None:
 
 
 def halve_frozen(policy: Policy) -> None:
-    """Holds the frozen linear weights in bfloat16, to which autocast would round them at every
-    step: equal results.
+    """Holds the frozen linear weights in bfloat16,
+    to which autocast would round them at every step: equal results.
     """
     if not policy.bf16:
         return

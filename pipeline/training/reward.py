@@ -250,8 +250,8 @@ def fit_tuned(
     progress: Advance | None = None,
     precision: Precision = "auto",
 ) -> Fit:
-    """Fine-tuned models as the models of `pipeline.noise.crossfit.out_of_fold`, one after the
-    other.
+    """Fine-tuned models as the models of `pipeline.noise.crossfit.out_of_fold`,
+    one after the other.
 
     What a model said is kept in the folder, so that a run that was stopped does not train it again.
     """

@@ -25,8 +25,8 @@ Result = TypeVar("Result")
 
 
 def shard(policy: Policy, device: torch.device) -> None:
-    """Spreads a policy, as it is on the CPU of every process, over the devices of all of them,
-    layer by layer.
+    """Spreads a policy, as it is on the CPU of every process,
+    over the devices of all of them, layer by layer.
 
     Gradients are summed and not averaged: each process has its rows' share of the step's mean
     already.

@@ -20,8 +20,8 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Path:
-    """A way from the root to the end of a sequence, and the nodes at its end that no earlier path
-    has.
+    """A way from the root to the end of a sequence,
+    and the nodes at its end that no earlier path has.
     """
 
     start: int  # its own nodes are start..stop - 1, each the child of the one before it

@@ -11,8 +11,8 @@ from pipeline.trees.similarity import Embed, Vectors
 
 
 def embedder(model_dir: Path, max_length: int) -> Embed:
-    """A function from chat turns and paths (each a list of step texts) to one array (steps, width)
-    per path.
+    """A function from chat turns and paths (each a list of step texts)
+    to one array (steps, width) per path.
 
     Row s is the sum of the last layer's hidden states, after the final norm, over the tokens of
     step s: those whose first character lies in it. Tokens beyond `max_length` are left out.

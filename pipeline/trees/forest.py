@@ -62,8 +62,8 @@ def plant(
     progress: Callable[[int, int], None] | None = None,
     reward: Reward | None = None,
 ) -> tuple[pl.DataFrame, list[Reject]]:
-    """Grows one tree per prompt and returns the rows of `tree_nodes`, and the prompts that got no
-    tree.
+    """Grows one tree per prompt and returns the rows of `tree_nodes`,
+    and the prompts that got no tree.
 
     A prompt without a verifier is rejected where values come from rollouts, which need answers that
     can be checked. `reward` values thoughts where the settings say so.

@@ -13,8 +13,8 @@ from pipeline.trees.paths import best, paths
 
 
 def find(lake: Lake, prompt: str, method: str | None = None) -> list[tuple[str, pl.DataFrame]]:
-    """(question, rows) of every tree of the prompt whose id begins with `prompt`, of one method or
-    of all.
+    """(question, rows) of every tree of the prompt whose id begins with `prompt`,
+    of one method or of all.
 
     Raises:
         OrchardError: no prompt, several prompts, or none with a tree.

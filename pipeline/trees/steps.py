@@ -8,8 +8,8 @@ from pipeline.engine.base import Completion
 
 @dataclass(frozen=True)
 class Step:
-    """One step's text (its delimiter included), whether the response ends with it, and whether it
-    was cut off.
+    """One step's text (its delimiter included), whether the response ends with it,
+    and whether it was cut off.
     """
 
     text: str

@@ -177,8 +177,8 @@ def score(
     progress: Callable[[int, int], None] | None = None,
     reward: Reward | None = None,
 ) -> tuple[list[Scored], list[Reject]]:
-    """Values every step of every solution through the code that values thoughts, each step on its
-    own.
+    """Values every step of every solution through the code that values thoughts,
+    each step on its own.
 
     A solution that cannot be valued (too long; rollouts and no answer) is rejected, and so are not
     its neighbours.

@@ -48,8 +48,8 @@ Reward = Callable[[Problem, str], Awaitable[float]]
 
 
 async def rollouts(tree: Tree, nodes: Sequence[Node]) -> list[Node]:
-    """A terminal step is judged as it stands, any other by the share of its rollouts that are right
-    (Tree-PLV).
+    """A terminal step is judged as it stands,
+    any other by the share of its rollouts that are right (Tree-PLV).
     """
 
     async def one(node: Node) -> list[Node]:
@@ -63,8 +63,8 @@ async def rollouts(tree: Tree, nodes: Sequence[Node]) -> list[Node]:
 
 
 async def verdict(tree: Tree, nodes: Sequence[Node]) -> list[Node]:
-    """The model's probability of Yes, of Yes and No, to the question whether the steps so far are
-    right.
+    """The model's probability of Yes, of Yes and No,
+    to the question whether the steps so far are right.
     """
 
     async def one(problem: Problem, so_far: str) -> float:

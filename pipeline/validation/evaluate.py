@@ -89,8 +89,8 @@ def pass_at(k: int, n: int, right: int) -> float:
 
 
 def of_draws(candidate: Candidate, drawn: Drawn, pass_ks: tuple[int, ...]) -> pl.DataFrame:
-    """accuracy, pass@k for each k below the number of draws, and length and diversity of the
-    answers.
+    """accuracy, pass@k for each k below the number of draws,
+    and length and diversity of the answers.
     """
     accurate = accuracy(candidate, drawn)
     frames = [accurate]

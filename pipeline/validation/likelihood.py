@@ -122,8 +122,8 @@ def of_policy(
 def of_base(
     model_dir: Path, pairs: pl.DataFrame, reference: pl.DataFrame, settings: TrainingSettings
 ) -> dict[str, pl.DataFrame]:
-    """Metric -> (unit_id, value) of the base model on held-out pairs, from the table of its
-    log-probabilities.
+    """Metric -> (unit_id, value) of the base model on held-out pairs,
+    from the table of its log-probabilities.
     """
     if pairs.is_empty():
         return {}

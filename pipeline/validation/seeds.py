@@ -28,8 +28,8 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Gain:
-    """A mean difference from the base model, its interval and p-value, and the spread between
-    seeds.
+    """A mean difference from the base model, its interval and p-value,
+    and the spread between seeds.
     """
 
     interval: Interval
@@ -41,8 +41,8 @@ class Gain:
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean squares that tell how far seeds are apart, with their degrees of freedom, in squared
-    units of the metric.
+    """Mean squares that tell how far seeds are apart, with their degrees of freedom,
+    in squared units of the metric.
     """
 
     seeds: float  # n * variance of the seeds' means

@@ -166,8 +166,8 @@ def _lengths(rows: pl.DataFrame) -> Numbers:
 
 
 def _common_sum(lengths: Mapping[str, Numbers], n: int, most: float) -> tuple[int, float] | None:
-    """The largest number of pairs, n or up to half as many, with which all variants can reach one
-    sum of tokens.
+    """The largest number of pairs, n or up to half as many,
+    with which all variants can reach one sum of tokens.
 
     `most` tokens are all that others than pairs have; NaN: there are none, or they were not
     counted.

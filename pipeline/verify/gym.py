@@ -75,8 +75,8 @@ def states(text: str) -> bool:
 
 
 def correct(answer: str, reference: str, task: str, metadata: str | None) -> bool:
-    """True for an equal number or text, or where the task's scorer gives full credit (other than to
-    whole numbers).
+    """True for an equal number or text,
+    or where the task's scorer gives full credit (other than to whole numbers).
     """
     numeric = _NUMERIC.fullmatch(reference)
     if answer == reference or (numeric and answer == number.canonical(reference)):

@@ -1,5 +1,5 @@
-"""The table of code pairs from a prompt and a mined change, with a scripted model and real
-execution.
+"""The table of code pairs from a prompt and a mined change,
+with a scripted model and real execution.
 """
 
 import json

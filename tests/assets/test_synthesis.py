@@ -1,5 +1,5 @@
-"""The step `instructions`, the pairs made from it, and its check for overlap, in a lake without an
-engine.
+"""The step `instructions`, the pairs made from it, and its check for overlap,
+in a lake without an engine.
 """
 
 from pathlib import Path

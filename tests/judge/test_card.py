@@ -34,8 +34,8 @@ def mistaken(text: str) -> bool:
 
 
 def judged(seat: float, settings: JudgeSettings = SETTINGS) -> dict[str, object]:
-    """The card of a judge with known mistakes, log-odds of 0.5 in their favour, and `seat` for the
-    first seat.
+    """The card of a judge with known mistakes, log-odds of 0.5 in their favour,
+    and `seat` for the first seat.
     """
 
     def odds(first: str, second: str) -> float:

@@ -1,5 +1,5 @@
-"""Judges that read their question, and judges that do not, under questions that prefer different
-sides.
+"""Judges that read their question, and judges that do not,
+under questions that prefer different sides.
 """
 
 import polars as pl

@@ -231,8 +231,8 @@ def test_a_row_that_cannot_be_read_costs_a_file_of_json_only_itself(
 def test_votes_of_every_type_are_read_by_one_rule_and_their_other_columns_are_kept(
     home: Path, tmp_path: Path
 ) -> None:
-    """What pandas, a spreadsheet and JSON write for two people's labels of one pair, and what is no
-    id.
+    """What pandas, a spreadsheet and JSON write for two people's labels of one pair,
+    and what is no id.
     """
     said: list[tuple[object, object]] = [
         ("ann", 1.0),

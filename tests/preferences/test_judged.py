@@ -1,5 +1,5 @@
-"""OSP's pairs and the rationale variants, worked out by hand from a few votes, and what their
-controls destroy.
+"""OSP's pairs and the rationale variants, worked out by hand from a few votes,
+and what their controls destroy.
 """
 
 import math
@@ -260,8 +260,8 @@ def test_a_cycle_by_three_criteria_is_one_row_that_names_them(lake: Lake) -> Non
 
 
 def test_a_pair_whose_orders_disagree_is_no_win_and_closes_no_cycle(lake: Lake) -> None:
-    """Every pair goes to the first seat (or is a tie in one order), its mean leaning as in a
-    circle.
+    """Every pair goes to the first seat (or is a tie in one order),
+    its mean leaning as in a circle.
     """
     seats = [
         ("a", "b", 0.9),

@@ -1,5 +1,5 @@
-"""Pairs under a principle, worked out by hand from a few annotations, and what their controls
-destroy.
+"""Pairs under a principle, worked out by hand from a few annotations,
+and what their controls destroy.
 """
 
 import math

@@ -23,8 +23,8 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def set_aside() -> Iterator[None]:
-    """The collector, which every training calls, need not look through what hundreds of tests
-    before have loaded.
+    """The collector, which every training calls,
+    need not look through what hundreds of tests before have loaded.
     """
     gc.collect()
     gc.freeze()

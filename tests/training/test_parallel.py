@@ -25,8 +25,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def pairs() -> pl.DataFrame:
-    """Nine training pairs in two stages, so that a last step has one row and the second process
-    none.
+    """Nine training pairs in two stages,
+    so that a last step has one row and the second process none.
     """
     return frame([pair(f"q{i}", "yes" + "!" * (i % 3), stage=i % 2) for i in range(9)])
 

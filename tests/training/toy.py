@@ -141,8 +141,8 @@ def example(
 
 
 def columns(n: int = 1, k: int = 2, **values: Any) -> Columns:
-    """Columns of n rows of k texts of 4 tokens in which nothing is known but that the first text is
-    the best.
+    """Columns of n rows of k texts of 4 tokens in which
+    nothing is known but that the first text is the best.
     """
     unknown, table = torch.full((n,), float("nan")), torch.full((n, k), float("nan"))
     empty = {"beta": 0.1, "strength": unknown, "margin": unknown, "noise_score": unknown,

@@ -81,8 +81,8 @@ def margin(log_ratios: Tensor, columns: Columns) -> Tensor:
 
 @loss_function("list_ranking", texts=(2, 1000), margin=margin)
 def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
-    """Sum over pairs with v_i > v_j of -lambda_ij * log sigmoid(s_i - s_j), the lambdas of a list
-    summing to 1.
+    """Sum over pairs with v_i > v_j of -lambda_ij * log sigmoid(s_i - s_j),
+    the lambdas of a list summing to 1.
 
     TPO (arXiv 2410.12854) names preference list ranking, lambda weights and an adaptive step
     reward; its equations could not be read and its code maximises mis-ranking. This is LiPO's form

@@ -22,8 +22,8 @@ def answers(lake: Reader, _: Settings) -> Section | None:
 
 
 def ranking(lake: Reader, _: Settings) -> Section | None:
-    """Metrics on held-out pairs, a row per variant, and the reference's limits by the pairs'
-    variant.
+    """Metrics on held-out pairs, a row per variant,
+    and the reference's limits by the pairs' variant.
     """
     found = lake.read("metrics").filter(pl.col("split") == "validation")
     limits = ["ideal_ranking", "unflippable", "flip_loss"]

@@ -78,8 +78,8 @@ def _sentence(strength: pl.DataFrame) -> str:
 
 
 def _warning(voters: pl.DataFrame) -> list[Block]:
-    """Where no voter is known to be better than a coin, what the vote says about single labels is
-    worth nothing.
+    """Where no voter is known to be better than a coin,
+    what the vote says about single labels is worth nothing.
     """
     models = voters.filter(pl.col("kind") != "label")
     if models.is_empty() or models.filter((pl.col("low") > 0.5) | (pl.col("high") < 0.5)).height:

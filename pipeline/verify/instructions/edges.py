@@ -33,8 +33,8 @@ def has_two(text: str) -> bool:
 
 
 def ends_with(response: str, arguments: Arguments) -> bool:
-    """True where the response ends with the phrase, whatever its case and the quotes around the
-    response.
+    """True where the response ends with the phrase,
+    whatever its case and the quotes around the response.
     """
     return response.strip().strip('"').lower().endswith(arguments["end_phrase"].lower())
 

@@ -1,5 +1,5 @@
-"""Words and letters that must, or must not, be in the response (IFEval's four), and the order of
-words (ours).
+"""Words and letters that must, or must not, be in the response (IFEval's four),
+and the order of words (ours).
 
 IFEval reads a keyword as a regular expression; here it is plain text. A keyword may be part of a
 longer word, a forbidden word is a whole one, and neither depends on case: as in IFEval.

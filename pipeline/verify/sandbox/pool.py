@@ -117,8 +117,8 @@ class Sandbox:
         self._starter.shutdown()
 
     def _probe(self) -> tuple[list[str], subprocess.Popen[bytes]]:
-        """The first command line whose sandbox runs a program and keeps it from what it must not
-        do.
+        """The first command line whose sandbox runs a program
+        and keeps it from what it must not do.
         """
         why = "it does not start"
         for wrapper in launch.wrappers(self.settings):

@@ -127,8 +127,8 @@ def install(write_files: bool) -> None:
 
 
 def drop_capabilities() -> None:
-    """Gives up all capabilities, so that a root user's program is bound by permissions like any
-    other's.
+    """Gives up all capabilities,
+    so that a root user's program is bound by permissions like any other's.
 
     Raises:
         Unsupported: the kernel refuses.

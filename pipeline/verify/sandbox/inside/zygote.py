@@ -95,8 +95,8 @@ def _wait(fd: int, deadline: float) -> tuple[Any, bool]:
 
 
 def _bury(pid: int) -> dict[str, Any]:
-    """Kills a child, which can have none of its own, and says how it ended and what it used, by the
-    kernel's count.
+    """Kills a child, which can have none of its own,
+    and says how it ended and what it used, by the kernel's count.
     """
     time.sleep(0)
     ended, status, used = os.wait4(pid, os.WNOHANG)
