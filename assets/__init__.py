@@ -1,6 +1,5 @@
-"""Dagster definitions.
-
-Each asset reads tables, calls one library function, and writes its table.
+"""Dagster definitions:
+each asset reads tables, calls one library function, and writes its table.
 """
 
 import warnings

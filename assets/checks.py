@@ -16,7 +16,9 @@ from pipeline.synthesis.overlap import code_overlaps, overlaps, same_prompts
 @dg.asset_check(
     asset="prompts",
     blocking=True,
-    description="No prompt to learn from repeats a test prompt: found here before anything is sampled.",
+    description=(
+        "No prompt to learn from repeats a test prompt: found here before anything is sampled."
+    ),
 )
 def no_test_prompt_among_prompts(run: Run) -> dg.AssetCheckResult:
     asked, tests = (
@@ -33,7 +35,10 @@ def no_test_prompt_among_prompts(run: Run) -> dg.AssetCheckResult:
 @dg.asset_check(
     asset="preferences",
     blocking=True,
-    description="No prompt is in both training and evaluation: by id and split, by normalised text, by runs of tokens.",
+    description=(
+        "No prompt is in both training and evaluation: "
+        "by id and split, by normalised text, by runs of tokens."
+    ),
 )
 def no_test_prompt_in_training(run: Run) -> dg.AssetCheckResult:
     leaks = run.context.lake.query_file("leaked_pairs")
@@ -56,7 +61,9 @@ def no_test_prompt_in_training(run: Run) -> dg.AssetCheckResult:
 
 @dg.asset_check(
     asset="instructions",
-    description="No synthetic prompt repeats a test prompt: shared runs of tokens, and similarity by edits.",
+    description=(
+        "No synthetic prompt repeats a test prompt: shared runs of tokens, and similarity by edits."
+    ),
 )
 def no_test_prompt_in_synthesis(run: Run) -> dg.AssetCheckResult:
     made, tests = _prompts(run, "instructions")
@@ -66,7 +73,10 @@ def no_test_prompt_in_synthesis(run: Run) -> dg.AssetCheckResult:
 
 @dg.asset_check(
     asset="code_pairs",
-    description="No task or code of a pair repeats a test prompt or its reference program: runs of tokens, edits.",
+    description=(
+        "No task or code of a pair repeats a test prompt or its reference program: "
+        "runs of tokens, edits."
+    ),
 )
 def no_test_code_in_synthesis(run: Run) -> dg.AssetCheckResult:
     made, tests = _prompts(run, "code_pairs")
@@ -107,7 +117,8 @@ def _warning(found: pl.DataFrame, metadata: dict[str, Any]) -> dg.AssetCheckResu
 
 def _what_to_do(leaked: int, repeated: int) -> str:
     return (
-        f"{leaked} pairs of test prompts, {repeated} prompts to learn from that repeat a test prompt (see the table): "
+        f"{leaked} pairs of test prompts, "
+        f"{repeated} prompts to learn from that repeat a test prompt (see the table): "
         "take one of each out of its pool, or raise overlap.ngrams in the profile"
     )
 

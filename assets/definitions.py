@@ -1,6 +1,5 @@
-"""What Dagster loads.
-
-The assets, the nightly job and its schedule, checks, and the run they share.
+"""What Dagster loads: the assets, the nightly job and its schedule,
+checks, and the run they share.
 """
 
 import dagster as dg

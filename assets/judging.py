@@ -186,7 +186,9 @@ JUDGE_CONTEXTS = Step(
     show=_contexts_shown,
     group="judge",
     kinds=("vllm",),
-    description="Two questions about one pair that prefer different sides: whether a judge reads them.",
+    description=(
+        "Two questions about one pair that prefer different sides: whether a judge reads them."
+    ),
 )
 
 

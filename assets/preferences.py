@@ -132,7 +132,6 @@ def _step(name: str, treated: bool, description: str) -> Step:
         reads=Reads(
             settings=("variants", "noise.source", "training.thoughts"),
             models=("policy",),
-            beside=("prompts",),
         ),
         reads_of=_reads_of_variant,
         show=_pairs_shown,

@@ -9,9 +9,8 @@ import psutil
 from pipeline.errors import OrchardError
 
 PID = "orchard/pid"
-QUIET = {
-    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}
-}  # the progress bars tell enough
+# The progress bars tell enough.
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def materialise() -> None:
@@ -34,8 +33,8 @@ def materialise() -> None:
 
 
 def close_dead_runs(instance: dg.DagsterInstance) -> None:
-    """Marks runs whose process was killed as failed, so that the UI does not show them running for
-    ever.
+    """Marks runs whose process was killed as failed,
+    so that the UI does not show them running for ever.
     """
     open_runs = instance.get_runs(
         dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
@@ -79,7 +78,6 @@ def _cause(result: dg.ExecuteInProcessResult) -> str:
         return "the run was interrupted: start it again, it goes on where it was"
     message = error.message if error is not None else "unknown error"
     lines = [line for line in message.strip().splitlines() if line.strip()] or ["unknown error"]
-    plain = re.sub(
-        r"^pipeline(\.\w+)+: ", "", lines[0]
-    )  # our own errors say all without their class
+    # Our own errors say all without their class.
+    plain = re.sub(r"^pipeline(\.\w+)+: ", "", lines[0])
     return f"{failures[0].step_key}: {plain}"

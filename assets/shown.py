@@ -14,13 +14,14 @@ from pipeline import tables
 from pipeline.steps import StepReport
 from pipeline.validation.report.blocks import Block, Bullets, Picture, Section, Text
 
+# What the UI calls a column of `usage`.
 COSTS = {
     "sampled_tokens": "sampled_tokens",
     "prompt_tokens": "prompt_tokens",
     "cached_prefix_tokens": "cached_prompt_tokens",
     "cache_hits": "cache_hits",
     "saved_tokens": "saved_tokens",
-}  # what the UI calls a column of `usage`
+}
 
 
 def of_report(report: StepReport) -> dict[str, Any]:

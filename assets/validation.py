@@ -190,7 +190,8 @@ def _behind_variants(settings: Settings, part: str | None) -> Reads:
     from assets.steps import GRAPH  # of which this step is one
 
     needs = [GRAPH.behind(reads_of(name, settings), settings) for name in _variants(settings)]
-    named = tuple(dict.fromkeys(table_of(need) for own in needs for need in own))
+    behind = dict.fromkeys(table_of(need) for own in needs for need in own)
+    named = tuple(name for name in behind if "tokens" in tables.empty(name).columns)
     return Reads(beside=named, texts=(str([[str(need) for need in own] for own in needs]),))
 
 
@@ -229,7 +230,7 @@ LEADERBOARD = Step(
     make=_board,
     reads=Reads(
         tables=("evaluations", "training_runs"),
-        beside=("prompts", "preferences", "preference_lists", "unpaired"),
+        beside=("prompts",),
         uncounted=("usage", "rejects"),
         queries=("engine_speed",),
         settings=(
@@ -242,6 +243,7 @@ LEADERBOARD = Step(
     ),
     reads_of=_behind_variants,
     show=_board_shown,
+    show_reads=Reads(beside=("preferences", "preference_lists", "unpaired")),
     is_end=True,
     group="validation",
     kinds=("duckdb",),
@@ -254,9 +256,8 @@ def _swept(settings: Settings) -> list[str]:
 
 
 def _reads_of_sweep(settings: Settings, part: str | None) -> Reads:
-    """The pairs that are swept, of the profile's source or of a variant that could be one.
-
-    Losses.
+    """The losses, and the pairs that are swept:
+    those of the profile's source, or of a variant that could be one.
     """
     source = part if part in registry(settings) else settings.sweep.source
     swept = [cell.loss for cell in cells(settings) if part in (None, cell.sweep_id)]

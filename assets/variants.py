@@ -13,8 +13,8 @@ from pipeline.preferences.registry import registry, wanted
 
 
 def span(keys: Sequence[str]) -> dict[str, str]:
-    """Tags of one run for all these neighbouring partitions, so that one engine serves the whole
-    run.
+    """Tags of one run for all these neighbouring partitions,
+    so that one engine serves the whole run.
     """
     return {
         "dagster/asset_partition_range_start": keys[0],

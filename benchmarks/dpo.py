@@ -1,6 +1,5 @@
-"""Our DPO trainer against TRL's, side by side.
-
-Python benchmarks/dpo.py [--repeats 3] [--pairs 32] [--trl-pairs 1]
+"""Our DPO trainer against TRL's, side by side:
+python benchmarks/dpo.py [--repeats 3] [--pairs 32] [--trl-pairs 1]
 
 Both train the same LoRA on the same model, pairs, precision (weights fp32, products bf16), batches
 of 8 pairs and one epoch, each in a process of its own, in turns. What is counted is the whole way
@@ -94,9 +93,11 @@ def _pair(prompt: dict[str, Any], apart: bool) -> dict[str, Any]:
         messages = [{"role": "system", "content": f"{unit_for(question):.6f}"}, *messages]
     return {
         "pair_id": content_id(prompt["prompt_id"]), "variant": "benchmark", "level": "response",
-        "prompt_id": prompt["prompt_id"], "split": "train", "depth": 0, "messages": messages, "prefix": "",
+        "prompt_id": prompt["prompt_id"], "split": "train", "depth": 0,
+        "messages": messages, "prefix": "",
         "chosen": right, "rejected": wrong, "chosen_ends": True, "rejected_ends": True,
-        "chosen_id": content_id(right), "rejected_id": content_id(wrong), "weight": 1.0, "flipped": False,
+        "chosen_id": content_id(right), "rejected_id": content_id(wrong),
+        "weight": 1.0, "flipped": False,
         "policy_id": "none", "method": f"worked, {unit_for(right):.3f}",
     }  # fmt: skip
 
@@ -153,11 +154,13 @@ def trl(model: Path, pairs: pl.DataFrame, folder: Path) -> dict[str, float]:
         task_type="CAUSAL_LM",
     )
     args = DPOConfig(
-        str(folder / "trl"), beta=SETTINGS.beta, learning_rate=SETTINGS.learning_rate, bf16=True, use_cpu=True,
+        str(folder / "trl"), beta=SETTINGS.beta, learning_rate=SETTINGS.learning_rate,
+        bf16=True, use_cpu=True,
         per_device_train_batch_size=per_pass,
         gradient_accumulation_steps=SETTINGS.batch_pairs // per_pass, lr_scheduler_type="cosine",
         num_train_epochs=1,
-        max_length=SETTINGS.max_length, gradient_checkpointing=False, save_strategy="no", report_to="none",
+        max_length=SETTINGS.max_length, gradient_checkpointing=False,
+        save_strategy="no", report_to="none",
         warmup_steps=SETTINGS.warmup, disable_tqdm=True, logging_steps=1, seed=0,
     )  # fmt: skip
     network = AutoModelForCausalLM.from_pretrained(model, dtype="float32")
@@ -245,7 +248,8 @@ def compare(repeats: int, n: int, apart: bool) -> bool:
     speed, memory = (median["ours"][key] / median["trl"][key] for key in ("rate", "bytes"))
     met = speed >= SPEED and memory <= MEMORY
     print(
-        f"tokens per CPU-second, ours / TRL: {speed:.2f} (goal {SPEED}); peak memory: {memory:.2f} (goal {MEMORY})"
+        f"tokens per CPU-second, ours / TRL: {speed:.2f} (goal {SPEED}); "
+        f"peak memory: {memory:.2f} (goal {MEMORY})"
     )
     print("GOAL MET" if met else "GOAL MISSED")
     return met

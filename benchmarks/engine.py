@@ -172,8 +172,8 @@ Call = tuple[Any, Sampling, list[int]]  # prompt, sampling and the draws' seeds
 
 
 def per_node(done: dict[Any, Completion]) -> list[Call]:
-    """The draws that the search asked for at one node, of one kind, as one call each, in the order
-    of the search.
+    """The draws that the search asked for at one node,
+    of one kind, as one call each, in the order of the search.
     """
     groups: dict[Any, list[int]] = {}
     for prompt, sampling, seed in done:
@@ -186,7 +186,7 @@ def per_draw(done: dict[Any, Completion]) -> list[Call]:
 
 
 def one_by_one(engine: VllmEngine, calls: Sequence[Call]) -> None:
-    """One call after the other, in the order in which the search made them, until the time is up."""
+    """One call after the other, in the order of the search, until the time is up."""
 
     async def main() -> None:
         until = time.perf_counter() + NODE_SECONDS
@@ -200,9 +200,8 @@ def one_by_one(engine: VllmEngine, calls: Sequence[Call]) -> None:
 
 @dataclass(frozen=True)
 class CacheCost:
-    """What the completion cache takes.
-
-    Seconds for all misses of a work, hits a second, and commits' seconds.
+    """What the completion cache takes:
+    seconds for all misses of a work, hits a second, and commits' seconds.
     """
 
     misses: int
@@ -213,9 +212,8 @@ class CacheCost:
 def cache_cost(
     recorded: Recorder, work: Callable[[Engine], None], real_seconds: float
 ) -> CacheCost:
-    """The same work with an engine that answers at once.
-
-    Without the cache, with an empty one, with a full one.
+    """The same work with an engine that answers at once:
+    without the cache, with an empty one, with a full one.
     """
     replay = Replay(recorded.inner)
     replay.done = recorded.done
@@ -293,9 +291,8 @@ def main() -> None:
 def compare(
     engine: VllmEngine, name: str, work: Callable[[Engine], None], rounds: int, table: Table
 ) -> list[tuple[str, bool]]:
-    """One way of working against its ceiling and against one call per node.
-
-    Adds its rows, returns its goals.
+    """One way of working against its ceiling and against one call per node;
+    adds its rows, returns its goals.
     """
     works, flats = [], []
     for _ in range(rounds):
@@ -323,11 +320,13 @@ def compare(
             own.rate >= CEILING_SHARE * top.rate,
         ),
         (
-            f"{name} reach {own.rate / node.rate:.2f} times one call per node (goal {NODE_FACTOR:g})",
+            f"{name} reach {own.rate / node.rate:.2f} times one call per node "
+            f"(goal {NODE_FACTOR:g})",
             own.rate >= NODE_FACTOR * node.rate,
         ),
         (
-            f"{name}: the cache takes {share:.2%} of the run for {cost.misses} misses (goal {MISS_SHARE:.0%})",
+            f"{name}: the cache takes {share:.2%} of the run for {cost.misses} misses "
+            f"(goal {MISS_SHARE:.0%})",
             share <= MISS_SHARE,
         ),
         (

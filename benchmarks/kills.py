@@ -1,5 +1,5 @@
-"""Kills runs with SIGKILL at random moments and compares what is there in the end with an
-undisturbed run.
+"""Kills runs with SIGKILL at random moments and compares
+what is there in the end with an undisturbed run.
 
     .venv/bin/python benchmarks/kills.py [--kills 20] [--seed 0] [--variants outcome,osp] [--during
     votes]
@@ -149,8 +149,8 @@ def write_profile(folder: Path, variants: str) -> Path:
 
 
 def everywhere(chance: random.Random, whole: float) -> list[Moment]:
-    """One moment while a table is written, one in the votes, one in training, one in the quarter of
-    a run after it.
+    """One moment while a table is written, one in the votes,
+    one in training, one in the quarter of a run after it.
     """
     files, after = chance.randint(1, 4), STARTUP + chance.uniform(0, whole / 4)
     writing = lambda seconds, home, began: len(set(parquet(home)) - began) >= files  # noqa: E731
@@ -235,7 +235,10 @@ def cached_tokens(home: Path) -> int:
     cache = CacheFile(path)
     # A completion holds its tokens in second place; a verdict is a list of probabilities, after one
     # sampled token.
-    tokens = "CASE json_type(value, '$[1]') WHEN 'array' THEN json_array_length(value, '$[1]') ELSE 1 END"
+    tokens = (
+        "CASE json_type(value, '$[1]') "
+        "WHEN 'array' THEN json_array_length(value, '$[1]') ELSE 1 END"
+    )
     (found,) = cache._db.execute(f"SELECT coalesce(sum({tokens}), 0) FROM completions").fetchone()
     cache.close()
     return int(found)
@@ -269,7 +272,10 @@ def canonical(lake: Lake, table: str) -> pl.DataFrame:
 
 
 def describe(kill: Kill) -> str:
-    return f"killed after {kill.after:5.1f} s during {kill.step} {kill.shown}, {kill.finished} tokens finished"
+    return (
+        f"killed after {kill.after:5.1f} s during {kill.step} {kill.shown}, "
+        f"{kill.finished} tokens finished"
+    )
 
 
 def report(homes: Sequence[Home], calm: int) -> None:
@@ -283,7 +289,8 @@ def report(homes: Sequence[Home], calm: int) -> None:
     print(f"\n{len(kills)} kills: {steps}")
     print(f"tables that differ from the undisturbed run: {', '.join(differing) or 'none'}")
     print(
-        f"finished tokens not sampled again: least {min(shares):.1%}, median {statistics.median(shares):.1%}"
+        "finished tokens not sampled again: "
+        f"least {min(shares):.1%}, median {statistics.median(shares):.1%}"
     )
     met = not differing and min(shares) >= 0.95
     print(

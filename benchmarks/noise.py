@@ -15,8 +15,8 @@ PAIRS, HEADS, DIM, HEADS_GOAL = 100_000, 10, 576, 30.0  # the default model's wi
 
 
 def em(soft: bool) -> bool:
-    """EM over votes on a fifth as many pairs as votes, against a pass in plain Python over a
-    hundredth of them.
+    """EM over votes on a fifth as many pairs as votes,
+    against a pass in plain Python over a hundredth of them.
 
     soft: each vote is a probability of its own, drawn as LCPO's likelihood has it: with density 2 p
     where the voter saw
@@ -68,7 +68,7 @@ def _loop(votes: pl.DataFrame, iterations: int) -> float:
 
 
 def heads() -> bool:
-    """Ten heads, each trained on four fifths of the pairs and scoring the fifth that it never saw."""
+    """Ten heads, each trained on four fifths of the pairs and scoring the fifth it never saw."""
     import torch
 
     from pipeline.config import NoiseSettings
@@ -93,7 +93,8 @@ def heads() -> bool:
     accuracy = float((scored.margins > 0).mean())
     trained = HEADS * NoiseSettings().folds
     print(
-        f"heads: {trained} trainings ({HEADS} heads, {NoiseSettings().folds} folds) on {PAIRS:,} pairs of {DIM}"
+        f"heads: {trained} trainings ({HEADS} heads, {NoiseSettings().folds} folds) "
+        f"on {PAIRS:,} pairs of {DIM}"
     )
     print(f"    numbers a side: {seconds:.1f} s, held-out accuracy {accuracy:.3f}")
     return _goal("heads", seconds, HEADS_GOAL)

@@ -1,6 +1,5 @@
-"""A sample by hash.
-
-Which rows it takes depends on their ids alone, and never moves when rows are added.
+"""A sample by hash: which rows it takes depends on their ids alone,
+and never moves when rows are added.
 """
 
 from collections.abc import Sequence

@@ -80,8 +80,8 @@ def _draw(axes: Axes, lines: Mapping[str, Points]) -> None:
     ):
         marked = max(1, len(points) // 8)
         axes.plot(
-            [p[0] for p in points], [p[1] for p in points], label=name, linestyle=style, marker=mark, markevery=marked,
-            markersize=3, linewidth=1.2,
+            [p[0] for p in points], [p[1] for p in points], label=name, linestyle=style,
+            marker=mark, markevery=marked, markersize=3, linewidth=1.2,
         )  # fmt: skip
 
 

@@ -1,6 +1,5 @@
-"""Content hashes as ids, and seeds derived from them.
-
-Randomness is an input, never a global state.
+"""Content hashes as ids, and seeds derived from them:
+randomness is an input, never a global state.
 """
 
 import hashlib
@@ -24,7 +23,7 @@ def content_id(*parts: Any) -> str:
 
 
 def seed_for(*parts: Any) -> int:
-    """A seed in [0, 2**31) that depends on the parts only, so that order and re-runs do not matter."""
+    """A seed in [0, 2**31) that depends on the parts only: order and re-runs do not matter."""
     return int.from_bytes(_digest(parts, 8).digest(), "big") % 2**31
 
 

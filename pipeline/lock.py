@@ -1,6 +1,5 @@
-"""One writer at a time on one host, or several users.
-
-A file lock that the kernel frees when its holder dies.
+"""One writer at a time on one host, or several users:
+a file lock that the kernel frees when its holder dies.
 """
 
 import fcntl
@@ -40,8 +39,8 @@ def locked(path: Path, patience: float = PATIENCE) -> Iterator[None]:
 
 
 def shared(path: Path, patience: float = PATIENCE) -> IO[bytes]:
-    """Hold the lock file at `path` together with any others who share it, until the file that this
-    returns is closed.
+    """Hold the lock file at `path` together with any others who share it,
+    until the file that this returns is closed.
 
     Raises:
         OrchardError: another process held it for itself for `patience` seconds.
@@ -58,6 +57,9 @@ def _wait(descriptor: int, path: Path, patience: float, kind: int = fcntl.LOCK_E
             return fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                message = f"another process held {path} for {patience:.0f} s: see which, and end it or wait"
+                message = (
+                    f"another process held {path} for {patience:.0f} s: "
+                    "see which, and end it or wait"
+                )
                 raise OrchardError(message) from None
             time.sleep(_POLL)

@@ -1,6 +1,5 @@
-"""Things by name, each registered where it is defined.
-
-Verifiers, losses, judge kinds and others.
+"""Things by name, each registered where it is defined:
+verifiers, losses, judge kinds and others.
 """
 
 from difflib import get_close_matches

@@ -1,6 +1,5 @@
-"""Sampled responses.
-
-N draws per prompt from the policy itself, each judged by the prompt's verifier.
+"""Sampled responses: n draws per prompt from the policy itself,
+each judged by the prompt's verifier.
 """
 
 import asyncio
@@ -76,8 +75,8 @@ def draw(
 async def _drawn(
     engine: Engine, prompt: Prompt, sampling: Sampling, seeds: list[int]
 ) -> list[Completion | RequestFailed]:
-    """One completion per seed or why there is none, so that a bad draw does not cost its prompt the
-    good ones.
+    """One completion per seed or why there is none,
+    so that a bad draw does not cost its prompt the good ones.
 
     A request that is refused is refused for its prompt: one reason stands for all draws.
     """

@@ -1,6 +1,5 @@
-"""Runs steps over a lake with engines that a test scripts.
-
-Without Dagster (`make`), or with it (`materialise`).
+"""Runs steps over a lake with engines that a test scripts:
+without Dagster (`make`), or with it (`materialise`).
 """
 
 from collections.abc import Sequence
@@ -86,9 +85,8 @@ def model_named(settings: ModelSettings, names: Sequence[str], folder: Path) -> 
 
 
 def make(run: RunContext, *steps: Step) -> dict[str, StepReport]:
-    """Makes all parts of some steps, one after the other.
-
-    The reports by step, or by step and part.
+    """Makes all parts of some steps, one after the other;
+    the reports by step, or by step and part.
     """
     done: dict[str, StepReport] = {}
     for step in steps:
@@ -123,9 +121,8 @@ def materialise(
 
 
 def write_pairs(lake: Lake, settings: Settings, *variants: str) -> None:
-    """Writes the pairs of variants, in this order.
-
-    Those that treat another's read them from the table.
+    """Writes the pairs of variants, in this order:
+    those that treat another's read them from the table.
     """
     for name in variants:
         own = {"variant": name}

@@ -8,8 +8,8 @@ Script = Callable[[str, Sampling, int], str]
 
 
 class ScriptedEngine:
-    """`script(prefix, sampling, n)` gives the whole rest of the response for the n-th draw of a
-    call.
+    """`script(prefix, sampling, n)` gives the whole rest of the response
+    for the n-th draw of a call.
 
     The engine cuts it at the first stop string, as a real one does. A text of None fails the
     request.

@@ -1,6 +1,5 @@
-"""A writer in its own process: python store_child.py <home> <table> <commits>.
-
-Prints each acknowledged commit.
+"""A writer in its own process: python store_child.py <home> <table> <commits>;
+prints each acknowledged commit.
 """
 
 import sys

@@ -1,6 +1,5 @@
-"""Cells by kind of column: what is read, what is absent, what is refused.
-
-And whatever a row can cause.
+"""Cells by kind of column: what is read, what is absent, what is refused;
+and whatever a row can cause.
 """
 
 import builtins

@@ -83,12 +83,12 @@ def every_text(model: type[BaseModel], place: tuple[str, ...] = ()) -> set[tuple
 
 # Texts that are no paths. A new setting that is a text has to be put here, or among the paths.
 NO_PATHS = {
-    "profile", "timezone", "task", "config", "split", "prompt_column", "answer_column", "verifier", "system",
-    "licence", "question", "answer", "pools", "params", "licences", "kinds", "variants", "source", "control_of",
-    "kind", "loss", "losses", "needs", "revision", "url", "key_env", "aspect", "delimiter", "criteria", "words",
-    "model.template", "code.critic.template", "judge.models.template",
-    "judge.principles.embedding.template", "pools.name", "pools.template", "variants.name",
-    "noise.external.name", "thoughts.reward.name",
+    "profile", "timezone", "task", "config", "split", "prompt_column", "answer_column", "verifier",
+    "system", "licence", "question", "answer", "pools", "params", "licences", "kinds", "variants",
+    "source", "control_of", "kind", "loss", "losses", "needs", "revision", "url", "key_env",
+    "aspect", "delimiter", "criteria", "words", "model.template", "code.critic.template",
+    "judge.models.template", "judge.principles.embedding.template", "pools.name", "pools.template",
+    "variants.name", "noise.external.name", "thoughts.reward.name",
 }  # fmt: skip
 
 
@@ -122,7 +122,8 @@ def test_a_profile_means_the_same_files_from_every_folder(
         "  - {name: d, source: file, path: /q.jsonl}\n"
         "  - {name: e, source: file, path: ~/q.jsonl}\n"
         "variants: [{name: own, sql: own.sql}]\n"
-        "judge: {models: [{name: .}, {name: a/b}], template: own.jinja, principles: {embedding: {name: ./e}}}\n"
+        "judge: {models: [{name: .}, {name: a/b}], template: own.jinja, "
+        "principles: {embedding: {name: ./e}}}\n"
         "noise: {external: [{name: rm, model: ./rm}]}\n"
         "thoughts: {value: reward, reward: {name: rm, model: ../rm}}\n"
     )
@@ -131,7 +132,8 @@ def test_a_profile_means_the_same_files_from_every_folder(
         for path in (folder / "mine.yaml", Path(os.path.relpath(folder / "mine.yaml", where))):
             found: Any = config.load(str(path))
             paths = [Path(pool.path) for pool in found.pools]
-            assert paths == [folder / "q.jsonl", folder / "labels", Path("openai/gsm8k"), Path("/q.jsonl"),
+            assert paths == [folder / "q.jsonl", folder / "labels", Path("openai/gsm8k"),
+                             Path("/q.jsonl"),
                              Path.home() / "q.jsonl"]  # fmt: skip
             assert found.extensions == (f"{folder}/own.py", f"{folder}/sub/../b.py", "/c.py")
             assert Path(

@@ -140,7 +140,7 @@ def test_an_edit_counts_in_what_the_file_makes_and_in_nothing_else(tmp_path: Pat
 
 
 def codes(folder: Path, added: dict[str, str] | None = None) -> dict[str, str]:
-    """Code versions of all steps and parts of the example profile, with lines added to its files."""
+    """Code versions of all steps and parts of the example profile, lines added to its files."""
     extensions.unload()
     shutil.copytree(EXAMPLES, folder)
     for name, lines in (added or {}).items():

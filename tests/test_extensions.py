@@ -1,6 +1,5 @@
-"""Files of a user's own.
-
-Imported once, told apart by where they lie, their code counted by content.
+"""Files of a user's own: imported once, told apart by where they lie,
+their code counted by content.
 """
 
 from collections.abc import Iterator
@@ -61,8 +60,8 @@ def test_a_function_of_a_users_file_stands_in_that_file(tmp_path: Path) -> None:
     path = tmp_path / "v.py"
     path.write_text(
         "from pipeline.training.losses import loss_function\n"
-        "def made(by):\n    def loss(ratios, columns):\n        return ratios[:, 0] * by\n    return loss\n"
-        "twice = loss_function('twice')(made(2))\n"
+        "def made(by):\n    def loss(ratios, columns):\n        return ratios[:, 0] * by\n"
+        "    return loss\ntwice = loss_function('twice')(made(2))\n"
     )
     extensions.load([str(path)])
     loss = losses.get("twice").rows

@@ -110,7 +110,9 @@ def test_a_policy_of_the_same_rows_and_settings_is_not_trained_again(
 
     def train(**changes: Any) -> Any:
         own = settings.model_copy(update=changes)
-        made = once.Training("outcome", rows, own, Model(home, "m@1"), f"{trainer} and a loss", home)
+        made = once.Training(
+            "outcome", rows, own, Model(home, "m@1"), f"{trainer} and a loss", home
+        )
         return once.train_once(made, tables.empty("reference_logps"), 0)[0]
 
     class Trained(Exception):

@@ -115,7 +115,10 @@ def test_seeds_differ_by_run_prompt_and_draw() -> None:
 
 
 def test_near_duplicates_are_marked_with_the_first_of_them_and_stay() -> None:
-    long = "First add four and three, which makes seven. Then check it by counting up from four: five, six, seven."
+    long = (
+        "First add four and three, which makes seven. "
+        "Then check it by counting up from four: five, six, seven."
+    )
     texts = [
         long,
         "Seven, because three more than four is seven.",

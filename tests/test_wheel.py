@@ -23,7 +23,7 @@ Run = Callable[..., str]
 LOOK = """
 import json, os, sys
 from pathlib import Path
-from assets.cli import prepare
+from assets.cli.main import prepare
 from assets.definitions import defs
 from pipeline import config
 from pipeline.judge.templates import FOLDER

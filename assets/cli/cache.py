@@ -1,7 +1,4 @@
-"""`orchard cache`.
-
-What the completion cache holds, whether it is sound, and how to make it smaller.
-"""
+"""What the completion cache holds, whether it is sound, and how to make it smaller."""
 
 from typing import Annotated
 
@@ -30,7 +27,8 @@ def stats() -> None:
     show(frame.columns, frame.rows())
     size = cache_path(config.home()).stat().st_size / 2**20
     console.print(
-        f"{frame['completions'].sum()} completions, {size:.1f} MB on disk: {cache_path(config.home())}"
+        f"{frame['completions'].sum()} completions, {size:.1f} MB on disk: "
+        f"{cache_path(config.home())}"
     )
 
 
@@ -85,9 +83,8 @@ def _open() -> CacheFile:
 
 
 def _known_policies(profile: str) -> set[str]:
-    """Every model that a row of the lake names, and those of the profile.
-
-    What they said may not be in a table yet.
+    """Every model that a row of the lake names, and those of the profile:
+    what they said may not be in a table yet.
 
     Raises:
         OrchardError: the lake names none, so that nothing tells what is unused.
@@ -105,7 +102,8 @@ def _known_policies(profile: str) -> set[str]:
         found = set(lake.sql(" UNION ".join(asked)).to_series().drop_nulls())
     if not found:
         raise OrchardError(
-            f"no table in {config.home()} names a model yet, so all would go: run first, or use --days"
+            f"no table in {config.home()} names a model yet, so all would go: "
+            "run first, or use --days"
         )
     settings = config.load(profile)
     own = [

@@ -1,4 +1,7 @@
-"""Files into the lake: recorded votes and labelled pairs with the report card over them, and pairs of code."""
+"""Files into the lake: recorded votes, labelled pairs, and pairs of code.
+
+A report card says how far the judge of recorded votes can be trusted.
+"""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -22,11 +25,13 @@ from pipeline.synthesis import codefavor_recorded
 RESPONSES = (
     "SELECT response_id, prompt_id, messages FROM responses LEFT JOIN prompts USING (prompt_id)"
 )
+# What a file may name by id alone: not what an earlier import of the same file brought, which it
+# replaces.
 IMPORTED = """
     SELECT unnest([first_name, first_id, second_name, second_id]) AS name, prompt_id,
            unnest([first_id, first_id, second_id, second_id]) AS response_id
     FROM recorded_pairs WHERE origin <> $origin
-"""  # what a file may name by id alone; not what an earlier import of the same file brought, which it replaces
+"""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,8 @@ def bring(path: Path, settings: JudgeSettings, name: str | None = None) -> Broug
     """Replaces what an earlier import of this file brought.
 
     Raises:
-        OrchardError: no such file, not what its name says, a missing column, or no row that could be used.
+        OrchardError: no such file, not what its name says, a missing column, or no row that could
+            be used.
     """
     rows, columns = read(path)
     with Lake(config.home()) as lake:
@@ -121,7 +127,8 @@ def bring_code(path: Path, name: str | None = None) -> BroughtCode:
     """Replaces what an earlier import of this file brought into `recorded_code`.
 
     Raises:
-        OrchardError: no such file, not what its name says, missing columns, or no row that could be used.
+        OrchardError: no such file, not what its name says, missing columns, or no row that could
+            be used.
     """
     rows, columns = read(path)
     with Lake(config.home()) as lake:

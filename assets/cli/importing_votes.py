@@ -1,6 +1,5 @@
-"""`orchard import` of votes on pairs of this lake.
-
-By people, by a judge behind an API, by another's reward model.
+"""`orchard import` of votes on pairs of this lake:
+by people, by a judge behind an API, by another's reward model.
 """
 
 from collections import Counter

@@ -42,7 +42,8 @@ def run(profile: Profile = "quick") -> None:
     )
     console.print("  .venv/bin/orchard tables         every table with its rows and version")
     console.print(
-        '  .venv/bin/orchard sql "SELECT variant, depth, count(*) FROM preferences GROUP BY ALL ORDER BY ALL"'
+        '  .venv/bin/orchard sql "SELECT variant, depth, count(*) FROM preferences '
+        'GROUP BY ALL ORDER BY ALL"'
     )
 
 
@@ -76,10 +77,14 @@ def tables() -> None:
 
     with Lake(config.home()) as lake:
         rows = [
-            (name, lake.read(name).height, lake.version(name), schema.__doc__)
+            (name, lake.read(name).height, lake.version(name), _in_one_line(schema.__doc__ or ""))
             for name, schema in TABLES.items()
         ]
     show(["table", "rows", "version", "what a row is"], rows)
+
+
+def _in_one_line(docstring: str) -> str:
+    return " ".join(docstring.split())
 
 
 @app.command()
@@ -95,9 +100,8 @@ def ui(profile: Profile = "quick", port: int = 3000) -> None:
     ]
     arguments += ["-h", "127.0.0.1", "-p", str(port)]
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(
-            number, signal.SIG_DFL
-        )  # a script's background job would ignore them, and so would dagster
+        # A script's background job would ignore them, and so would dagster.
+        signal.signal(number, signal.SIG_DFL)
     os.execv(arguments[0], arguments)
 
 
@@ -125,8 +129,8 @@ def prepare(profile: str) -> None:
 
 
 def show_leaderboard(profile: str) -> None:
-    """The leaderboard in the terminal, what was not equal between its variants, and those that have
-    no policy.
+    """The leaderboard in the terminal, what was not equal between its variants,
+    and those that have no policy.
     """
     from assets.steps import GRAPH
     from pipeline.store import Lake
@@ -143,9 +147,8 @@ def show_leaderboard(profile: str) -> None:
         console.print(sentence, highlight=False, markup=False)
 
 
-app.registered_commands += (
-    tools.app.registered_commands
-)  # after ours: `--help` shows them in this order
+# After ours: `--help` shows them in this order.
+app.registered_commands += tools.app.registered_commands
 
 
 def main() -> None:

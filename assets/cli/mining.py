@@ -15,9 +15,8 @@ from pipeline.synthesis.codefavor_mine import mine, repository_of
 
 
 def mine_into_lake(path: Path, profile: str) -> dict[str, int]:
-    """Replaces the repository's rows of `code_changes`.
-
-    How many commits were taken, and how many not for which reason.
+    """Replaces the repository's rows of `code_changes`;
+    how many commits were taken, and how many not for which reason.
 
     Rows that the folder left there under an earlier name of the repository go.
 

@@ -12,9 +12,8 @@ from rich.table import Table
 
 from pipeline.errors import OrchardError
 
-console = Console(
-    width=None if sys.stdout.isatty() else 160, soft_wrap=True
-)  # nothing is cut in a pipe or a log
+# Nothing is cut in a pipe or a log.
+console = Console(width=None if sys.stdout.isatty() else 160, soft_wrap=True)
 Profile = Annotated[
     str, typer.Option(envvar="ORCHARD_PROFILE", help="A shipped profile's name, or a YAML file.")
 ]

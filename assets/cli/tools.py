@@ -1,6 +1,5 @@
-"""Commands for one task each.
-
-Look at a tree, bring in votes, mine commits, test scores and step values, export.
+"""Commands for one task each:
+look at a tree, bring in votes, mine commits, test scores and step values, export.
 """
 
 import re
@@ -30,7 +29,7 @@ def import_(
 ) -> None:
     """Bring in a judge's past votes, labelled pairs, or votes on our pairs by id.
 
-    Say how reliable the voters are.
+    Says how reliable the voters are.
     """
     from assets.cli.importing import bring
     from assets.cli.importing_votes import bring_votes
@@ -53,7 +52,10 @@ def import_(
         show(rounded.columns, rounded.rows())
         return
     brought = bring(path, config.load(profile).judge, name)
-    said = f"{brought.votes} votes, {brought.pairs} pairs, {brought.rejected} rejected rows, {brought.repeated} repeats"
+    said = (
+        f"{brought.votes} votes, {brought.pairs} pairs, "
+        f"{brought.rejected} rejected rows, {brought.repeated} repeats"
+    )
     _say(
         brought.origin,
         layout,
@@ -70,9 +72,8 @@ def import_(
 def _say(
     origin: str, layout: str, said: str, reasons: list[tuple[str, int]], replaced: str | None
 ) -> None:
-    """What came of a file.
-
-    What it was taken for, counts, what it replaced, and why rows were left out.
+    """What came of a file: what it was taken for, counts,
+    what it replaced, and why rows were left out.
     """
     lines = [f"recognised: {layout}", f"{origin}: {said}"]
     lines += [f"  left out {n} x {reason}" for reason, n in reasons]
@@ -97,7 +98,10 @@ def import_code(
 
     found = bring_code(path, name)
     pairs = ", ".join(f"{n} {method}" for method, n in found.methods.items())
-    said = f"pairs of code: {pairs}; {found.tested} with tests, {found.rejected} rejected rows, {found.repeated} repeats"
+    said = (
+        f"pairs of code: {pairs}; "
+        f"{found.tested} with tests, {found.rejected} rejected rows, {found.repeated} repeats"
+    )
     _say(
         found.origin,
         found.layout,
@@ -126,10 +130,7 @@ def tree(
 @app.command("noise-test")
 @one_line_errors
 def noise_test(profile: Profile = "quick") -> None:
-    """Flip labels of your own pairs on purpose.
-
-    Which score finds them, and which treatment helps?
-    """
+    """Flip labels of your own pairs: which score finds them, and which treatment helps?"""
     from pipeline.engine.model import resolve
     from pipeline.noise.trial import self_test
     from pipeline.preferences.variant import pairs_of
@@ -163,7 +164,7 @@ def steptruth(
     ] = 0.5,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many rows.")] = None,
 ) -> None:
-    """Measure how well the model's step values agree with people's labels of right and wrong steps."""
+    """Measure how well step values agree with people's labels of right and wrong steps."""
     from pipeline.engine.model import resolve
     from pipeline.engine.room import EngineRoom
     from pipeline.progress import bar
@@ -201,8 +202,9 @@ def steptruth(
 @app.command(name="mine-commits")
 @one_line_errors
 def mine_commits(path: Path, profile: Profile = "quick") -> None:
-    """Take commits that changed one Python function or file from a local git repository, into
-    code_changes.
+    """Take commits that changed one Python function or file from a local git repository.
+
+    They go into the table code_changes.
     """
     from assets.cli.mining import mine_into_lake
 
@@ -217,8 +219,9 @@ def export(
     folder: Path,
     seed: Annotated[int | None, typer.Option(help="Of the training; default: the lowest.")] = None,
 ) -> None:
-    """Copy a variant's trained policy to a folder in the hub's format, with a card of its data and
-    results.
+    """Copy a variant's trained policy to a folder in the hub's format.
+
+    A card there tells its data and results.
     """
     from pipeline.export.card import export_policy
     from pipeline.store import Lake

@@ -55,7 +55,8 @@ class ServerSettings(Section):
             raise ValueError("a server's url starts with http:// or https:// and names a host")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError(
-                "a server's url holds no user, password or query: name the key's variable in key_env"
+                "a server's url holds no user, password or query: "
+                "name the key's variable in key_env"
             )
         return url.rstrip("/").removesuffix("/v1")
 

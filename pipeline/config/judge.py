@@ -22,9 +22,8 @@ class RationaleSettings(Section):
 
 
 class JudgeModelSettings(ModelSettings):
-    """A judge.
-
-    A model that answers questions, here or on servers of its own, or one that scores texts.
+    """A judge: a model that answers questions, here or on servers of its own,
+    or one that scores texts.
     """
 
     kind: str = "generative"  # one of pipeline/judge/kinds, or of an extension

@@ -27,9 +27,8 @@ class TuneSettings(Section):
 
 
 class VoterSettings(Section):
-    """One reward model or classifier from elsewhere.
-
-    A folder, a hub id, or a `vllm serve --runner pooling`.
+    """One reward model or classifier from elsewhere:
+    a folder, a hub id, or a `vllm serve --runner pooling`.
     """
 
     name: str = Field(min_length=1)  # the voter's id

@@ -83,9 +83,8 @@ class Settings(Section):
 
 
 def home() -> Path:
-    """The data folder: ORCHARD_HOME.
-
-    Else data/ of the checkout, or of the current folder (wheel).
+    """The data folder: ORCHARD_HOME;
+    else data/ of the checkout, or of the current folder (wheel).
     """
     beside = Path.cwd() if IN_WHEEL else ROOT
     return Path(os.environ.get("ORCHARD_HOME") or beside / "data").expanduser().resolve()
@@ -97,9 +96,8 @@ def profiles() -> list[str]:
 
 
 def load(profile: str | None = None) -> Settings:
-    """Settings of a profile: a shipped name, or the path of a YAML file.
-
-    Default ORCHARD_PROFILE, then quick.
+    """Settings of a profile: a shipped name, or the path of a YAML file;
+    default ORCHARD_PROFILE, then quick.
 
     Raises:
         OrchardError: no such profile, not YAML, or a setting that does not exist or is out of
@@ -116,14 +114,15 @@ def _path(name: str) -> Path:
     path = Path(beside(name, Path())) if name.endswith(_ENDINGS) else PROFILES / f"{name}.yaml"
     if not path.is_file():
         raise OrchardError(
-            f"unknown profile {name!r}: use one of {', '.join(profiles())}, or the path of a YAML file"
+            f"unknown profile {name!r}: "
+            f"use one of {', '.join(profiles())}, or the path of a YAML file"
         )
     return path
 
 
 def _values(path: Path, inside: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """What a profile's file says, on top of the profile that its `extends` names (a shipped name,
-    or a path).
+    """What a profile's file says,
+    on top of the profile that its `extends` names (a shipped name, or a path).
     """
     if path in inside:
         raise OrchardError(f"{path}: extends itself")

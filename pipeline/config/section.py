@@ -30,13 +30,13 @@ class Section(BaseModel):
     if not TYPE_CHECKING:  # for mypy, every declared field is there
 
         def __getattr__(self, name: str) -> Any:
-            """Called where a field is not there.
-
-            In a copy that holds the declared settings only.
+            """Called where a field is not there:
+            in a copy that holds the declared settings only.
             """
             if name in type(self).model_fields:
                 raise UndeclaredRead(
-                    f"{type(self).__name__}.{name} is read, and the step does not declare that setting"
+                    f"{type(self).__name__}.{name} is read, "
+                    "and the step does not declare that setting"
                 )
             return super().__getattr__(name)
 

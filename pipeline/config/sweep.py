@@ -10,9 +10,8 @@ Share = Annotated[float, Field(ge=0, le=0.45)]
 
 
 class SweepSettings(Section):
-    """Labels flipped on purpose before training: what each loss makes of them.
-
-    Trains losses x shares x seeds times.
+    """Labels flipped on purpose before training: what each loss makes of them;
+    trains losses x shares x seeds times.
     """
 
     # one curve each, such as [sigmoid, conservative, rdpo, ipo]; empty: no sweep

@@ -22,9 +22,8 @@ class MaplSettings(Section):
     reword: bool = False
     reword_tokens: int = Field(64, ge=1)
     reword_temperature: float = Field(0.7, ge=0)
-    reword_ratio: float = Field(
-        2.0, ge=1
-    )  # words of a rewording over those of its template, at most; and at least 1/it
+    # words of a rewording over those of its template, at most; and at least 1/it
+    reword_ratio: float = Field(2.0, ge=1)
 
 
 class CodeSettings(Section):

@@ -91,9 +91,8 @@ class ValidationSettings(Section):
     kl_prompts: int = Field(32, ge=0)
     # test prompts, by hash, whose answers are judged against the base's; 0: none
     win_prompts: int = Field(0, ge=0)
-    smallest_gain: float = Field(
-        0.05, gt=0, le=1
-    )  # worth finding: the report says how many prompts that takes; our choice
+    # worth finding: the report says how many prompts that takes; our choice
+    smallest_gain: float = Field(0.05, gt=0, le=1)
     power: float = Field(0.8, gt=0, lt=1)  # with which probability they show it
     bootstrap: int = Field(10_000, ge=100)  # resamples
     confidence: float = Field(0.95, gt=0, lt=1)

@@ -9,9 +9,8 @@ from pipeline.config.section import Section
 
 
 class GrowthSettings(Section):
-    """What every kind of tree has.
-
-    How thoughts are drawn, how rollouts value them, and where growing ends.
+    """What every kind of tree has:
+    how thoughts are drawn, how rollouts value them, and where growing ends.
     """
 
     children: int = Field(4, ge=1)  # k thoughts per expansion, our choice
@@ -44,8 +43,8 @@ class TreeSettings(GrowthSettings):
 
 
 class ThoughtSettings(GrowthSettings):
-    """Tree of thoughts (Yao et al. 2023, arXiv 2305.10601), and the comb of TPO's released code
-    (`branches`).
+    """Tree of thoughts (Yao et al. 2023, arXiv 2305.10601),
+    and the comb of TPO's released code (`branches`).
 
     From the authors' public code: propose or sample, value or vote, the best b of a level. Numbers
     are our choice.
@@ -64,7 +63,8 @@ class ThoughtSettings(GrowthSettings):
     def _has_a_reward_model(self) -> "ThoughtSettings":
         if self.value == "reward" and self.reward is None:
             raise ValueError(
-                "value reward needs a reward model: thoughts.reward, with a name and a model or server"
+                "value reward needs a reward model: "
+                "thoughts.reward, with a name and a model or server"
             )
         return self
 
@@ -72,7 +72,8 @@ class ThoughtSettings(GrowthSettings):
     def _can_be_searched(self) -> "ThoughtSettings":
         if self.value == "vote" and self.search in ("best_first", "branches"):
             raise ValueError(
-                "votes compare one group only: search breadth_first or depth_first, or take another value"
+                "votes compare one group only: "
+                "search breadth_first or depth_first, or take another value"
             )
         group = self.children * (self.beam if self.search == "breadth_first" else 1)
         if self.value == "vote" and group > 26:

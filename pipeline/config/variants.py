@@ -8,9 +8,8 @@ from pipeline.config.section import Section
 
 
 class UserVariant(Section):
-    """A variant of one's own.
-
-    A SELECT whose rows are pairs, or another variant's pairs under another loss.
+    """A variant of one's own:
+    a SELECT whose rows are pairs, or another variant's pairs under another loss.
 
     The query gives prompt_id, chosen and rejected, and any other column of `preferences`; what it
     leaves out is filled in. It gets a control `<name>_shuffled` for nothing, unless it is a control

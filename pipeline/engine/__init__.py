@@ -1,4 +1,3 @@
-"""Language models.
-
-One async interface, its back ends, and the completion cache in front of them.
+"""Language models: one async interface, its back ends,
+and the completion cache in front of them.
 """

@@ -31,9 +31,8 @@ AGAIN = "the next run asks again"
 
 
 class Unanswered(RequestFailed):
-    """Every try of a request failed, for reasons that may pass.
-
-    Its row is rejected until the next run asks again.
+    """Every try of a request failed, for reasons that may pass:
+    its row is rejected until the next run asks again.
 
     A commit with such a reject is not up to date (`Reject.passing`); its reason says so to people,
     too.
@@ -154,9 +153,8 @@ class Engine(Protocol):
 
 
 def is_logprob(value: float) -> bool:
-    """Whether a number can be a log-probability, up to rounding.
-
-    That of a probability of 0 is minus infinity.
+    """Whether a number can be a log-probability, up to rounding;
+    that of a probability of 0 is minus infinity.
     """
     return value <= 1e-3  # false for what is no number
 
@@ -171,7 +169,8 @@ def shares(logprobs: Sequence[float], words: Sequence[str]) -> list[float]:
     """
     if not all(map(is_logprob, logprobs)):
         raise RequestFailed(
-            f"the verdict words {list(words)} have numbers that are no log-probabilities: {list(logprobs)}"
+            f"the verdict words {list(words)} have numbers "
+            f"that are no log-probabilities: {list(logprobs)}"
         )
     found = [math.exp(logprob) for logprob in logprobs]
     total = sum(found)

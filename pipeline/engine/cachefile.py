@@ -115,8 +115,10 @@ class CacheFile:
     def stats(self) -> pl.DataFrame:
         """Per policy: completions, megabytes of values, first and last day."""
         query = """
-            SELECT coalesce(policy_id, '(before format 2)'), count(*), sum(length(value)), min(day), max(day)
-            FROM completions LEFT JOIN policies ON policies.id = policy GROUP BY policy ORDER BY 2 DESC
+            SELECT coalesce(policy_id, '(before format 2)'), count(*), sum(length(value)),
+                   min(day), max(day)
+            FROM completions LEFT JOIN policies ON policies.id = policy
+            GROUP BY policy ORDER BY 2 DESC
         """
         self.commit()
         with self._writing, one_line(self.path):
@@ -134,7 +136,8 @@ class CacheFile:
         if keep_policies is not None:
             marks = ", ".join("?" * len(keep_policies))
             wanted.append(
-                f"policy NOT IN (SELECT id FROM policies WHERE policy_id IN ({marks})) OR policy IS NULL"
+                f"policy NOT IN (SELECT id FROM policies WHERE policy_id IN ({marks})) "
+                "OR policy IS NULL"
             )
             values += sorted(keep_policies)
         if keep_days is not None:
@@ -218,8 +221,9 @@ def sound(value: object) -> bool:
 
 def _damaged(path: Path, error: Exception) -> OrchardError:
     return OrchardError(
-        f"completion cache {path}: {error}: `orchard cache verify --repair` keeps what can still be read;"
-        " or delete the file, or set engine.cache: false"
+        f"completion cache {path}: {error}: "
+        "`orchard cache verify --repair` keeps what can still be read; "
+        "or delete the file, or set engine.cache: false"
     )
 
 
@@ -269,8 +273,8 @@ def connected(path: Path) -> sqlite3.Connection:
     found = int(db.execute("PRAGMA user_version").fetchone()[0])
     if found > FORMAT:
         raise OrchardError(
-            f"completion cache {path}: written by a newer Orchard (format {found}, this one reads {FORMAT}): "
-            "update Orchard, or move the file away"
+            f"completion cache {path}: written by a newer Orchard "
+            f"(format {found}, this one reads {FORMAT}): update Orchard, or move the file away"
         )
     _upgrade(db, found)
     return db

@@ -120,7 +120,8 @@ class Server:
         if card is None:
             served = self._plain(", ".join(repr(card.id) for card in cards[:5]) or "nothing")
             raise OrchardError(
-                f"server {self.url}: serves {served} and not {self.model!r}: set model in {self.section}"
+                f"server {self.url}: serves {served} and not {self.model!r}: "
+                f"set model in {self.section}"
             )
         return Description(card.owned_by, await self._version(session), card.max_model_len)
 
@@ -215,7 +216,8 @@ class Server:
             )
             return OrchardError(f"server {self.url}: refuses us ({status}): {mend}")
         return OrchardError(
-            f"server {self.url}: {path} answers {status} ({said}): check url and model in {self.section}"
+            f"server {self.url}: {path} answers {status} ({said}): "
+            f"check url and model in {self.section}"
         )
 
     def _plain(self, text: str) -> str:
@@ -230,7 +232,8 @@ def _key(settings: ServerSettings) -> str | None:
     key = os.environ.get(settings.key_env, "").strip()
     if not key:
         raise OrchardError(
-            f"server {settings.url}: the environment has no {settings.key_env}: export it, or drop key_env"
+            f"server {settings.url}: the environment has no {settings.key_env}: "
+            "export it, or drop key_env"
         )
     return key
 
@@ -265,9 +268,8 @@ def _message(content: bytes) -> str:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """A Retry-After header (RFC 9110, 10.2.3: seconds or a date) as seconds from now.
-
-    Null where there is none.
+    """A Retry-After header (RFC 9110, 10.2.3: seconds or a date) as seconds from now;
+    null where there is none.
     """
     if retry_after is None:
         return None

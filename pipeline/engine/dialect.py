@@ -1,5 +1,5 @@
-"""What is asked of a completion server and what is read from its answer, for vLLM and for any
-other.
+"""What is asked of a completion server and what is read from its answer,
+for vLLM and for any other.
 
 vLLM takes token ids and gives token ids, log-probabilities, the stop string that ended a
 completion, and the log-probabilities of chosen tokens. Of another server only OpenAI's own fields
@@ -123,7 +123,8 @@ class OpenAIDialect:
         missing = [word for word in words if word not in found]
         if len(missing) == len(words):
             raise RequestFailed(
-                f"no verdict word of {missing} is among the {len(found)} likeliest tokens: no answer"
+                f"no verdict word of {missing} is among the {len(found)} likeliest tokens: "
+                "no answer"
             )
         bound = _shared_rest(found, len(missing)) if missing else -math.inf
         return shares([found.get(word, bound) for word in words], words)
@@ -145,9 +146,8 @@ class VllmDialect(OpenAIDialect):
         }
 
     def _of_the_model(self) -> Body:
-        """What the model's template asks for.
-
-        Its own end of turn, marks of thoughts in the text.
+        """What the model's template asks for:
+        its own end of turn, marks of thoughts in the text.
         """
         ends = self.renderer.stop_tokens
         body: Body = {"stop_token_ids": ends} if ends else {}

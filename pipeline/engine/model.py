@@ -18,9 +18,8 @@ LARGE = 16 << 20  # bytes from which on a file's hash is remembered
 
 @dataclass(frozen=True)
 class Model:
-    """A model on disk.
-
-    A folder in the hub's format, and an id that changes when its weights or tokenizer do.
+    """A model on disk: a folder in the hub's format,
+    and an id that changes when its weights or tokenizer do.
     """
 
     path: Path
@@ -109,9 +108,8 @@ def _file_hash(file: Path) -> bytes:
 
 
 def _remembered(note: Path, stamp: list[int]) -> bytes | None:
-    """The hash in a note with this stamp.
-
-    Null where there is no such note, or none that can be read.
+    """The hash in a note with this stamp;
+    null where there is no such note, or none that can be read.
     """
     try:
         known = json.loads(note.read_text())

@@ -32,9 +32,8 @@ log = logging.getLogger(__name__)
 
 
 def backoff(tries: int, *ids: object) -> float:
-    """Seconds to wait after so many failed tries.
-
-    Exponential, times a factor in [0.5, 1.5) that the ids determine.
+    """Seconds to wait after so many failed tries:
+    exponential, times a factor in [0.5, 1.5) that the ids determine.
     """
     return float(
         min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(tries, 16))
@@ -163,8 +162,8 @@ class ServerPool:
         return min(free, key=lambda m: m.in_flight / m.server.limit, default=None)
 
     def _rest(self, member: Member, error: Busy) -> None:
-        """Leaves a busy server alone for as long as it asks, and longer each time even if it asks
-        for nothing.
+        """Leaves a busy server alone for as long as it asks,
+        and longer each time even if it asks for nothing.
         """
         loop = asyncio.get_running_loop()
         seconds = error.seconds or 0.0

@@ -1,6 +1,5 @@
-"""The one vLLM engine of a process.
-
-Loaded once, asleep while training needs the memory, its weights exchanged.
+"""The one vLLM engine of a process:
+loaded once, asleep while training needs the memory, its weights exchanged.
 
 Loading costs seconds to minutes; reading other weights into the same engine costs what reading the
 file costs. Measured on two cores with the default model: 2.8 s to load with warm files, 0.3 s to
@@ -146,8 +145,8 @@ class Resident:
 
 
 def _require_tools(package: str) -> None:
-    """Says in one line what vLLM needs here, instead of its compiler's trace after the first
-    request.
+    """Says in one line what vLLM needs here,
+    instead of its compiler's trace after the first request.
     """
     needs = {package: machine.RUNNING_NEEDS[package]}
     for problem in machine.lacking(machine.this_machine(), needs):
@@ -155,7 +154,7 @@ def _require_tools(package: str) -> None:
 
 
 def alike(a: Model, b: Model) -> bool:
-    """Whether two models differ in their weights only, so that one engine can serve both in turn."""
+    """True where two models differ in their weights only, so that one engine can serve both."""
 
     def shape(model: Model) -> dict[str, Any]:
         config = json.loads((model.path / "config.json").read_text(encoding="utf-8"))
@@ -165,9 +164,8 @@ def alike(a: Model, b: Model) -> bool:
 
 
 def _empty(worker: Any) -> None:
-    """CPU: frees weights (and what was packed from them) and the key-value cache.
-
-    VLLM's sleep mode is GPU only.
+    """CPU: frees weights (and what was packed from them) and the key-value cache;
+    vLLM's sleep mode is GPU only.
     """
     from vllm.model_executor.model_loader.reload.layerwise import initialize_layerwise_reload
 

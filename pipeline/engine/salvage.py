@@ -20,7 +20,8 @@ SIDES = ("-wal", "-shm")  # SQLite's files beside a database
 def salvage(path: Path) -> tuple[int, Path]:
     """Puts a new file of every value that can still be read in a damaged one's place.
 
-    (values, where that one is now).
+    Returns:
+        how many values the new file holds, and where the damaged one is now.
 
     Raises:
         OrchardError: there is no such file, a run has it open, or there is no space.

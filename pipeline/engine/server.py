@@ -119,9 +119,8 @@ class ServerEngine:
         self.renderer.single_tokens(words)
 
     def close(self) -> None:
-        """Nothing to give back.
-
-        Connections end with the event loop, and servers are not ours to stop.
+        """Nothing to give back: connections end with the event loop,
+        and servers are not ours to stop.
         """
 
     async def _ask(self, body: Body, make: Callable[[Reply], T], *ids: object) -> T:
@@ -208,13 +207,14 @@ class ServerEngine:
         return self._description
 
     def _compare(self, server: Server, found: Description) -> None:
-        """Raises OrchardError unless a completion could as well come from this server as from the
-        others.
+        """Raises OrchardError unless a completion could come
+        from this server as well as from the others.
         """
         assert self._description is not None
         if (found.owner, found.version) != (self._description.owner, self._description.version):
             raise OrchardError(
-                f"server {server.url}: is {found}, another is {self._description}: run the same on all"
+                f"server {server.url}: is {found}, another is {self._description}: "
+                "run the same on all"
             )
 
     async def _examine_all(self) -> dict[Server, Description]:
@@ -252,7 +252,8 @@ class ServerEngine:
             if found.is_vllm and await server.tokens(session, TRIAL) not in (ids, None):
                 path = self.renderer.path
                 raise OrchardError(
-                    f"server {server.url}: its tokenizer is not that of {path}: it has another model"
+                    f"server {server.url}: its tokenizer is not that of {path}: "
+                    "it has another model"
                 )
             dialect, sampling = self._dialect(found), Sampling(1, temperature=0.0)
             dialect.completion(

@@ -25,8 +25,8 @@ def cache_path(home: Path) -> Path:
 def open_engine(
     model: Model, settings: Settings, home: Path, resident: Resident, meter: Meter
 ) -> Engine:
-    """The engine of the settings for one model, with the completion cache in front of it unless
-    that is off.
+    """The engine of the settings for one model,
+    with the completion cache in front of it unless that is off.
     """
     # The servers hold the policy of the settings; one that was trained here is sampled in this
     # process. A judge may have servers of its own.

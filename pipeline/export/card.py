@@ -1,5 +1,5 @@
-"""A trained policy as a folder for the hub, with a model card that names its data's versions and
-its results.
+"""A trained policy as a folder for the hub,
+with a model card that names its data's versions and its results.
 """
 
 import json
@@ -18,8 +18,8 @@ from pipeline.store import Lake
 def export_policy(
     lake: Lake, home: Path, variant: str, folder: Path, seed: int | None = None
 ) -> Path:
-    """Copies a variant's trained policy (and its adapter, where it has one) to `folder` with a
-    card, README.md.
+    """Copies a variant's trained policy (and its adapter, where it has one)
+    to `folder` with a card, README.md.
 
     Args:
         home: the data folder that `training_runs.checkpoint` is relative to.
@@ -64,9 +64,8 @@ def export_policy(
 
 
 def _trained_from(lake: Lake, variant: str) -> dict[str, int]:
-    """Versions of the tables that a variant's trainings read, and of their own.
-
-    Those of the commit of its rows.
+    """Versions of the tables that a variant's trainings read, and of their own:
+    those of the commit of its rows.
     """
     own = lake.history("training_runs").filter(pl.col("changed")).to_dicts()
     commit = next(
@@ -100,8 +99,10 @@ def card(run: dict[str, Any], result: dict[str, Any] | None, versions: dict[str,
         f" with the loss `{run['loss']}` ({run['method']}, seed {run['seed']}).", "",
         "## Data", "", "| table | version |", "|---|---|",
         *(f"| {table} | {version} |" for table, version in versions.items()), "",
-        "## Training", "", f"{run['n_pairs']} rows, {run['n_steps']} steps, {run['n_tokens']} tokens of texts;"
-        f" beta {settings['beta']}, learning rate {settings['learning_rate']}, epochs {settings['epochs']}."
+        "## Training", "",
+        f"{run['n_pairs']} rows, {run['n_steps']} steps, {run['n_tokens']} tokens of texts;"
+        f" beta {settings['beta']}, learning rate {settings['learning_rate']},"
+        f" epochs {settings['epochs']}."
         f" Loss {run['loss_first']:.3f} at first, {run['loss_last']:.3f} at last.", "",
         "## Results", "", *_results(result), "",
         "The licences of the base model and of the prompt pools apply (table `prompts`).", "",
@@ -114,10 +115,12 @@ def _results(row: dict[str, Any] | None) -> list[str]:
         return ["This policy was not evaluated."]
     if row["policy_ids"] is None:
         return [
-            "Not known: the leaderboard is of an older version, which did not name the policies that it measured."
+            "Not known: the leaderboard is of an older version,"
+            " which did not name the policies that it measured."
         ]
     interval = f"{row['gain_low']:+.3f} to {row['gain_high']:+.3f}"
     return [
-        f"Accuracy on held-out test prompts {row['accuracy']:.3f}; gain over the base model {row['gain']:+.3f}"
-        f" ({interval}): {row['verdict']}. The variant's figures are means over {row['n_seeds']} seeds."
+        f"Accuracy on held-out test prompts {row['accuracy']:.3f};"
+        f" gain over the base model {row['gain']:+.3f} ({interval}): {row['verdict']}."
+        f" The variant's figures are means over {row['n_seeds']} seeds."
     ]

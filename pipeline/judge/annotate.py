@@ -1,6 +1,5 @@
-"""Principles of sampled responses.
-
-Several annotators give feedback, each names principles, and their consensus counts.
+"""Principles of sampled responses:
+several annotators give feedback, each names principles, and their consensus counts.
 
 The feedback, the principles and the consensus follow RLBFF (see principles.py); that the feedback
 is written by the judges themselves, and not by people, is our choice: the paper starts from human
@@ -51,7 +50,7 @@ class Annotation:
     rejects: list[Reject] = field(default_factory=list)
 
     async def run(self) -> None:
-        """Feedback, principles, and for each of these the log-odds that the response satisfies it."""
+        """Asks for feedback, principles, and the log-odds that the response satisfies each."""
         try:
             await self._ask()
         except RequestFailed as error:

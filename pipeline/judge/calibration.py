@@ -1,5 +1,5 @@
-"""Do a judge's probabilities mean what they say? Calibration against labelled pairs, by
-scikit-learn.
+"""Do a judge's probabilities mean what they say? Calibration against labelled pairs,
+by scikit-learn.
 
 A pair has no natural first side, so that p for a and 1 - p for b are the same statement: every map
 here obeys f(1 - p) = 1 - f(p), by fitting each pair together with its mirror image.
@@ -27,8 +27,7 @@ class Reliability:
 
 
 def fit(kind: Literal["temperature", "isotonic"], p: np.ndarray, label: np.ndarray) -> Calibration:
-    """The map from p (n,) to calibrated P(a is better), fitted on labels (n,).
-
+    """The map from p (n,) to calibrated P(a is better), fitted on labels (n,):
     1 where a is better, else 0.
 
     Without labels, and for a judge no better than chance, everything becomes 0.5.
@@ -48,8 +47,7 @@ def fit(kind: Literal["temperature", "isotonic"], p: np.ndarray, label: np.ndarr
 
 
 def temperature(p: np.ndarray, label: np.ndarray) -> float | None:
-    """T of p -> sigmoid(logit(p) / T) at the highest likelihood.
-
+    """T of p -> sigmoid(logit(p) / T) at the highest likelihood;
     None where the judge is no better than chance.
 
     Guo et al. 2017 (arXiv 1706.04599), here a logistic regression of the label on the log-odds
@@ -93,8 +91,8 @@ def reliability(p: np.ndarray, label: np.ndarray) -> Reliability:
 def cross_fitted(
     kind: Literal["temperature", "isotonic"], ids: list[str], p: np.ndarray, label: np.ndarray
 ) -> float:
-    """Expected calibration error after calibration, each half of the pairs (by hash) mapped by a
-    fit on the other.
+    """Expected calibration error after calibration,
+    each half of the pairs (by hash) mapped by a fit on the other.
     """
     half = np.array([unit_for("calibration", one) < 0.5 for one in ids])
     mapped = np.empty_like(p)

@@ -74,7 +74,8 @@ def problems(card: Mapping[str, Any], settings: JudgeSettings) -> list[str]:
     found = []
     if flips is not None and flips > settings.max_flip_rate:
         found.append(
-            f"{flips:.0%} of its pairs flip with the order (judge.max_flip_rate is {settings.max_flip_rate})"
+            f"{flips:.0%} of its pairs flip with the order "
+            f"(judge.max_flip_rate is {settings.max_flip_rate})"
         )
     unfair = first is not None and not settings.seat_low <= first <= settings.seat_high
     if unfair and p_value is not None and p_value < settings.significance:
@@ -86,8 +87,8 @@ def problems(card: Mapping[str, Any], settings: JudgeSettings) -> list[str]:
 
 
 def used(cards: pl.DataFrame, votes: pl.DataFrame, responses: pl.DataFrame) -> pl.DataFrame:
-    """The cards of judges that were asked here, and of imported ones with votes on this lake's
-    responses.
+    """The cards of judges that were asked here,
+    and of imported ones with votes on this lake's responses.
 
     Variants made from votes merge all votes on responses, whoever cast them.
     """
@@ -101,8 +102,8 @@ def used(cards: pl.DataFrame, votes: pl.DataFrame, responses: pl.DataFrame) -> p
 
 
 def silent(cards: pl.DataFrame, rejects: pl.DataFrame) -> list[str]:
-    """Judges that were asked here about sampled responses and of whose votes none is left, with the
-    first reason.
+    """Judges that were asked here about sampled responses and of whose votes none is left,
+    with the first reason.
 
     Args:
         cards: rows of `judges`.
@@ -137,8 +138,9 @@ def advice(settings: JudgeSettings) -> str:
         else "set judge.seat_correction: true to subtract what favours a seat, "
     )
     return (
-        f"{less}take a stronger judge (judge.models; of an imported one, leave its rows out of the file and import "
-        "it again), or go on all the same with judge.on_bias: warn"
+        f"{less}take a stronger judge "
+        "(judge.models; of an imported one, leave its rows out of the file and import it again), "
+        "or go on all the same with judge.on_bias: warn"
     )
 
 
@@ -263,7 +265,8 @@ def in_words(card: Mapping[str, Any], settings: JudgeSettings) -> str:
         sure = "" if card["accuracy_low"] > 0.5 else doubt
         interval = f"[{card['accuracy_low']:.2f}, {card['accuracy_high']:.2f}]"
         said.append(
-            f"{sure}right on {card['accuracy']:.2f} {interval} of {card['n_labelled']} labelled pairs"
+            f"{sure}right on {card['accuracy']:.2f} {interval} "
+            f"of {card['n_labelled']} labelled pairs"
         )
         if card["longer_accuracy"] is not None and card["longer_accuracy"] >= card["accuracy"]:
             said.append(f"length alone is right on {card['longer_accuracy']:.2f}")
@@ -277,7 +280,8 @@ def in_words(card: Mapping[str, Any], settings: JudgeSettings) -> str:
         first = "–" if card["first_share"] is None else f"{card['first_share']:.0%}"
         when = "before the seat correction " if settings.seat_correction else ""
         said.append(
-            f"{when}{card['flip_rate']:.0%} of its pairs flip and the first seat wins {first} of decided votes"
+            f"{when}{card['flip_rate']:.0%} of its pairs flip "
+            f"and the first seat wins {first} of decided votes"
         )
     return "; ".join(said)
 
@@ -296,8 +300,8 @@ def _right(column: str) -> pl.Expr:
 
 
 def _wilson(least: int, most: int, n: int) -> tuple[float | None, float | None]:
-    """95 % Wilson interval of a count between `least` and `most` (halves are rounded outwards) out
-    of n.
+    """95 % Wilson interval of a count out of n,
+    between `least` and `most` (halves are rounded outwards).
     """
     if n == 0:
         return None, None

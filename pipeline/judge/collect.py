@@ -41,8 +41,7 @@ class Bench:
             await PAIRINGS[self.settings.pairing](list(self.texts), self.compare)
 
     async def compare(self, a: str, b: str) -> float:
-        """P(a is better) from both orders (the plain mean, for the pairing's own use).
-
+        """P(a is better) from both orders (the plain mean, for the pairing's own use);
         0.5 where the vote failed.
         """
         try:
@@ -110,8 +109,8 @@ def vote_row(
     tokens: int,
     scores: tuple[float, float] | None = None,
 ) -> Row:
-    """A row of `votes` by who (judge, criterion, method), where (prompt, origin) and what was shown
-    (first, second).
+    """A row of `votes` by who (judge, criterion, method),
+    where (prompt, origin) and what was shown (first, second).
     """
     judge_id, criterion, method = who
     return {

@@ -1,5 +1,5 @@
-"""Does a judge read its question at all? Two questions that prefer different responses, about the
-same two.
+"""Does a judge read its question at all? Two questions that prefer different responses,
+about the same two.
 
 RPR (arXiv 2407.14916, second-hand): under reversed contexts a scorer that ignores the context is
 right exactly half of the time. The cases are our own: which response is longer, or shorter (the
@@ -60,9 +60,8 @@ def by_length(prompts: pl.DataFrame, responses: pl.DataFrame) -> list[Case]:
 
 
 def by_principle(prompts: pl.DataFrame, pairs: pl.DataFrame) -> list[Case]:
-    """Cases of rows of sql/pairs_principles.sql.
-
-    The chosen side satisfies the principle, the rejected one does not.
+    """Cases of rows of sql/pairs_principles.sql:
+    the chosen side satisfies the principle, the rejected one does not.
     """
     messages = dict(zip(prompts["prompt_id"], prompts["messages"].to_list(), strict=True))
     found = []
@@ -149,8 +148,8 @@ async def _both(engine: Engine, case: Case, settings: JudgeSettings) -> list[Row
 
 
 def points(with_a_first: float, with_b_first: float, *, a_is_better: bool) -> float:
-    """1 where the mean of both orders (each the probability that the first wins) is right, 0.5 for
-    a tie, else 0.
+    """1 where the mean of both orders (each the probability that the first wins) is right,
+    0.5 for a tie, else 0.
     """
     p = (with_a_first + 1 - with_b_first) / 2
     return 0.5 if abs(p - 0.5) < EDGE else float((p > 0.5) == a_is_better)

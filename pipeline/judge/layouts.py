@@ -107,8 +107,9 @@ def _fitting(rows: Rows, columns: set[str], origin: str) -> list[Layout]:
         return fitting
     nearest = min(unread, key=lambda layout: len(unread[layout]))
     raise OrchardError(
-        f"{origin}: its columns are those of {nearest.name}, which does not read {', '.join(unread[nearest])}, and "
-        "that changes what a row says: put it into a column that is read, or remove it"
+        f"{origin}: its columns are those of {nearest.name}, "
+        f"which does not read {', '.join(unread[nearest])}, "
+        "and that changes what a row says: put it into a column that is read, or remove it"
     )
 
 
@@ -236,8 +237,8 @@ def _unknown(columns: Sequence[str], origin: str) -> str:
         f"; the nearest known layout, {name}, lacks {', '.join(sorted(lacking))}" if name else ""
     )
     return (
-        f"{origin}: its columns are {', '.join(sorted(columns)) or 'none'}: name the pair by prompt, first and second "
-        f"(texts), or by first_id and second_id{nearest}"
+        f"{origin}: its columns are {', '.join(sorted(columns)) or 'none'}: "
+        f"name the pair by prompt, first and second (texts), or by first_id and second_id{nearest}"
     )
 
 
@@ -247,7 +248,8 @@ def _check(have: set[str], origin: str) -> None:
     ):
         missing = "judge_id" if "judge_id" not in have else "p_first or verdict"
         raise OrchardError(
-            f"{origin}: column {missing} is missing: a vote needs judge_id, and p_first, verdict or two scores"
+            f"{origin}: column {missing} is missing: "
+            "a vote needs judge_id, and p_first, verdict or two scores"
         )
 
 
@@ -260,8 +262,8 @@ def _forms(*names: str) -> tuple[frozenset[str], ...]:
 
 
 OWN_COLUMNS = _columns(
-    "first_id second_id judge_id p_first verdict first_score second_score criterion label first_policy second_policy "
-    "prompt first second"
+    "first_id second_id judge_id p_first verdict first_score second_score criterion label "
+    "first_policy second_policy prompt first second"
 )
 PANDALM = _columns("instruction response1 response2 annotator1")
 PANDALM_KNOWS = _columns("input annotator2 annotator3 cmp_key")

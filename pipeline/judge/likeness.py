@@ -12,8 +12,8 @@ Alike = Callable[[str, str], float]  # cosine in [-1, 1]
 
 
 def characters(texts: Sequence[str]) -> Vectors:
-    """Counts of runs of 3 to 5 characters within words (scikit-learn), for a machine without an
-    embedding model.
+    """Counts of runs of 3 to 5 characters within words (scikit-learn),
+    for a machine without an embedding model.
 
     It sees wording and not meaning: "concise" and "brief" are strangers, so that a consensus by it
     is a strict one.
@@ -27,9 +27,8 @@ def characters(texts: Sequence[str]) -> Vectors:
 
 
 def mean_pooled(model_dir: Path) -> Embed:
-    """An embedding model from a folder in the hub's format.
-
-    The mean of the last hidden states (MiniLM, E5, GTE, ...).
+    """An embedding model from a folder in the hub's format:
+    the mean of the last hidden states (MiniLM, E5, GTE, ...).
 
     A generative model is no embedding model: its vectors all point about the same way.
     """

@@ -42,9 +42,8 @@ class Names:
                 )
 
     def own(self, name: str, asked: str | None) -> Place | None:
-        """This lake's response of that id.
-
-        With `asked`, the hash of a prompt's turns, only if it answers these.
+        """This lake's response of that id;
+        with `asked`, the hash of a prompt's turns, only if it answers these.
         """
         prompt_id, turns = self._own.get(name, (None, None))
         return None if prompt_id is None or asked not in (None, turns) else (prompt_id, name)
@@ -59,7 +58,8 @@ class Names:
             found = [place for place in known.get(name, ()) if asked in (None, place[0])]
             if len(found) > 1:
                 raise BadRow(
-                    f"id {name!r} names {len(found)} responses: give prompt, first and second as well"
+                    f"id {name!r} names {len(found)} responses: "
+                    "give prompt, first and second as well"
                 )
             if found:
                 return found[0]

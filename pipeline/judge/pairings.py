@@ -1,6 +1,5 @@
-"""Who is compared with whom.
-
-Each pairing is a coroutine over `compare(a, b)`, which gives P(a is better).
+"""Who is compared with whom:
+each pairing is a coroutine over `compare(a, b)`, which gives P(a is better).
 """
 
 import asyncio
@@ -29,9 +28,8 @@ async def round_robin(ids: Sequence[str], compare: Compare) -> None:
 
 
 async def swiss(ids: Sequence[str], compare: Compare) -> None:
-    """ceil(log2 n) rounds of responses with alike points who have not met.
-
-    About n log2(n) / 2 comparisons.
+    """ceil(log2 n) rounds of responses with alike points who have not met:
+    about n log2(n) / 2 comparisons.
 
     A win is one point, a draw half. Of an odd number one that had no bye yet sits out, the fewer
     points the sooner, and gets a point. Our choice of rounds. Each round is a matching of smallest

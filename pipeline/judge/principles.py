@@ -1,6 +1,5 @@
-"""Principles (RLBFF).
-
-What a feedback judges a response by, as yes or no with the words that say so.
+"""Principles (RLBFF): what a feedback judges a response by,
+as yes or no with the words that say so.
 
 RLBFF (arXiv 2509.21319, known to us second-hand): a model names principles with a quoted span;
 those whose span does not occur in the feedback (rapidfuzz partial_ratio of 60 or less), "partially"
@@ -71,9 +70,8 @@ async def extract(
     seed: int,
     max_tokens: int = 160,
 ) -> tuple[list[Principle | Dropped], int]:
-    """The principles that a feedback judges a response by, as `engine` reads it.
-
-    And the tokens that it sampled.
+    """The principles that a feedback judges a response by, as `engine` reads it;
+    and the tokens that it sampled.
 
     Raises:
         RequestFailed: the prompt is too long.
@@ -88,8 +86,8 @@ async def extract(
 def consensus(
     named: Sequence[Sequence[Principle]], alike: Alike, least: float = ALIKE
 ) -> list[tuple[Principle, ...]]:
-    """Of each annotator of one response, the principles that every other one names too, with the
-    same yes or no.
+    """Of each annotator of one response, the principles that every other one names too,
+    with the same yes or no.
 
     Alike is a cosine above `least`. One annotator alone agrees with nobody: nothing is kept.
     """
@@ -110,9 +108,8 @@ def consensus(
 
 
 def groups(names: Sequence[str], alike: Alike, least: float = ALIKE) -> dict[str, str]:
-    """Name -> the name that stands for its group.
-
-    The commonest first, each joins the first one that it is alike to.
+    """Name -> the name that stands for its group:
+    the commonest first, each joins the first one that it is alike to.
     """
     counts = Counter(names)
     heads: list[str] = []

@@ -83,9 +83,8 @@ def permuted_rows(rationales: pl.DataFrame, splits: Mapping[str, str]) -> pl.Dat
 
 
 def permuted(rows: list[Row], splits: Mapping[str, str]) -> list[Row]:
-    """The control.
-
-    A pair's question with the text of another prompt's pair, each text used at most once.
+    """The control: a pair's question with the text of another prompt's pair,
+    each text used at most once.
 
     Whole rows must not be permuted: question and text would stay together, and training would see
     what it saw before. Texts move within a split, a kind and the same shown-first side, so that
@@ -202,9 +201,8 @@ def question(pair: Row, kind: str, *, chosen_first: bool) -> Prompt:
 
 
 def _flaw(text: str, pair: Row, max_copy: float) -> str | None:
-    """Why a text is no rationale.
-
-    Empty, or a copy of a response (rapidfuzz's normalised edit similarity, 0 to 100).
+    """Why a text is no rationale:
+    empty, or a copy of a response (rapidfuzz's normalised edit similarity, 0 to 100).
     """
     if not utils.default_process(text):
         return "empty rationale"

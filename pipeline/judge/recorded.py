@@ -43,9 +43,8 @@ Read = tuple[Row, list[Row]]  # a pair, and the votes on it
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a file holds.
-
-    Rows of `votes` and of `recorded_pairs`, what was rejected, and its layout's name.
+    """What a file holds: rows of `votes` and of `recorded_pairs`,
+    what was rejected, and its layout's name.
     """
 
     votes: pl.DataFrame
@@ -122,8 +121,8 @@ def _read_row(raw: Row, layout: Layout, place: tuple[str, str], names: Names) ->
 
 
 def _pair(row: Row, place: tuple[str, str], names: Names) -> tuple[Row, str]:
-    """The unordered pair of a row (its first is the side with the smaller id), and which id was
-    shown first.
+    """The unordered pair of a row (its first is the side with the smaller id),
+    and which id was shown first.
     """
     origin, where = place
     messages = read_prompt(row.get("prompt"), "prompt")
@@ -188,9 +187,8 @@ def _with_label(known: Row | None, pair: Row, *, repeats: bool) -> Row:
 def _response(
     side: str, name: str | None, asked: str | None, text: str | None, origin: str, names: Names
 ) -> Place:
-    """The response on that side by what the row gives of it.
-
-    Its name, the hash of the prompt's turns, its text.
+    """The response on that side by what the row gives of it:
+    its name, the hash of the prompt's turns, its text.
     """
     own = None if name is None else names.own(name, asked)
     if own is not None:
@@ -202,15 +200,15 @@ def _response(
     found = names.imported(name, asked)
     if found is None:
         raise BadRow(
-            f"unknown id {name!r} in {side}_id: no such response here, and the row gives no prompt and texts"
+            f"unknown id {name!r} in {side}_id: "
+            "no such response here, and the row gives no prompt and texts"
         )
     return found
 
 
 def _votes(row: Row, pair: Row, first: str, where: str) -> list[Row]:
-    """The row's judgement.
-
-    None for a pair that only has a label, and both orders where it holds two scores.
+    """The row's judgement; none for a pair that only has a label,
+    and both orders where it holds two scores.
     """
     if cells.identifier(row.get("judge_id"), "judge_id") is None:
         if pair["label"] is None:

@@ -22,9 +22,8 @@ def votes(
     settings: JudgeSettings,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[pl.DataFrame, list[Reject]]:
-    """Rows of `votes` with P(first is better) = sigmoid(difference of the scores), Bradley-Terry.
-
-    And what failed.
+    """Rows of `votes` with P(first is better) = sigmoid(difference of the scores), Bradley-Terry;
+    and what failed.
 
     Args:
         score: rewards in nats, whose differences are log-odds (Bradley-Terry); what it cannot read

@@ -33,9 +33,8 @@ def above(first: list[float], second: list[float]) -> float:
 
 
 def pairs(rows: Rows, origin: str) -> tuple[Rows, list[Reject]]:
-    """All pairs of responses to one prompt that one judge scored under one criterion.
-
-    Rejected rows.
+    """All pairs of responses to one prompt that one judge scored under one criterion;
+    rejected rows.
 
     Columns read: prompt, response, judge_id, score, and where given criterion and policy. A pair
     has the number of its later row; other columns of both are its metadata.

@@ -1,6 +1,5 @@
-"""From votes to strengths.
-
-Both orders of a pair into one probability, and one scale for all responses to a prompt.
+"""From votes to strengths:
+both orders of a pair into one probability, and one scale for all responses to a prompt.
 
 How two orders are combined is our choice, as no paper read here says it. With `combine="logit"` the
 two log-odds are averaged: a seat that adds a constant to the judge's log-odds then cancels exactly.
@@ -84,8 +83,8 @@ def per_pair(pairs: pl.DataFrame, calibration: Calibration | None = None) -> pl.
 
 
 def bradley_terry(edges: Mapping[tuple[str, str], float]) -> dict[str, tuple[float, int]]:
-    """Response -> (log-strength theta in nats, its connected component) from P(a is better) of
-    compared pairs.
+    """Response -> (log-strength theta in nats, its connected component)
+    from P(a is better) of compared pairs.
 
     Maximises sum of p log sigmoid(theta_a - theta_b) + (1 - p) log sigmoid(theta_b - theta_a), each
     component centred on 0. On a tree of comparisons, such as OSP's one baseline, it is exact:
@@ -115,9 +114,8 @@ def bradley_terry(edges: Mapping[tuple[str, str], float]) -> dict[str, tuple[flo
 
 
 def ranked(pairs: pl.DataFrame, ranks: Literal["all", "adjacent"]) -> pl.DataFrame:
-    """Ordered pairs with strengths from rows of `per_pair`.
-
-    Prompt_id, better_id, worse_id, strength, both ranks.
+    """Ordered pairs with strengths from rows of `per_pair`:
+    prompt_id, better_id, worse_id, strength, both ranks.
 
     Responses are ranked by their Bradley-Terry strength, from 0; equal ones share a rank and make
     no pair, and neither does a pair that was asked and found inconsistent or tied. "adjacent" keeps

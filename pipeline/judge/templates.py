@@ -1,6 +1,5 @@
-"""Judge prompts.
-
-One Jinja file each, in sections that start with a line [system], [user] or [assistant].
+"""Judge prompts: one Jinja file each,
+in sections that start with a line [system], [user] or [assistant].
 """
 
 import re
@@ -58,9 +57,8 @@ def text(name: str) -> str:
 
 
 def conversation(messages: Sequence[Turn]) -> str:
-    """A request as the judge reads it.
-
-    The text of a single turn, else one paragraph a turn with its speaker.
+    """A request as the judge reads it:
+    the text of a single turn, else one paragraph a turn with its speaker.
     """
     if len(messages) == 1:
         return messages[0]["content"]

@@ -1,5 +1,4 @@
-"""Files that hold a judge's verdicts in both orders in one row, by the pair's id.
-
+"""Files that hold a judge's verdicts in both orders in one row, by the pair's id:
 JudgeBench's outputs.
 """
 

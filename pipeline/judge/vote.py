@@ -90,8 +90,7 @@ def check_words(engine: Engine, words: Sequence[str]) -> None:
 
 
 def score_words(scale: int) -> list[str]:
-    """The answers of an absolute score.
-
+    """The answers of an absolute score:
     "1" to "9" by default, because "10" is two tokens for most tokenizers.
     """
     return [str(number) for number in range(1, scale + 1)]

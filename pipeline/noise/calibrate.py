@@ -1,5 +1,5 @@
-"""From margins on any scale to probabilities that mean what they say, against labels that are
-partly wrong.
+"""From margins on any scale to probabilities that mean what they say,
+against labels that are partly wrong.
 """
 
 from dataclasses import dataclass
@@ -95,9 +95,8 @@ def _own(votes: pl.DataFrame) -> bool:
 
 
 def calibrated_prior(means: pl.DataFrame) -> pl.DataFrame:
-    """(pair_id, p) from (pair_id, mean).
-
-    The mean margin of several reward models as one calibrated probability.
+    """(pair_id, p) from (pair_id, mean):
+    the mean margin of several reward models as one calibrated probability.
 
     One prior and not a vote a model: models trained on the same pairs err together, and would be
     counted M times.

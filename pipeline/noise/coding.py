@@ -1,5 +1,5 @@
-"""Votes as integer codes, so that an iteration over a million of them is a handful of array
-operations.
+"""Votes as integer codes,
+so that an iteration over a million of them is a handful of array operations.
 """
 
 from dataclasses import dataclass

@@ -29,9 +29,8 @@ def log_sigmoid_centred(scores: pl.DataFrame, quantile: float = 0.85) -> pl.Data
 
 
 def combined(scores: pl.DataFrame, over: str = "text_id") -> pl.DataFrame:
-    """(text, reward): r_lsc averaged over the models of an aspect and summed over aspects.
-
-    Null where one is missing.
+    """(text, reward): r_lsc averaged over the models of an aspect and summed over aspects;
+    null where one is missing.
 
     The sum is the log-probability that a response is good in every aspect, the aspects taken as
     independent: a reward that is already high has little left to give, so it cannot make up for a
@@ -47,9 +46,8 @@ def combined(scores: pl.DataFrame, over: str = "text_id") -> pl.DataFrame:
 
 
 def together(scores: pl.DataFrame) -> pl.DataFrame:
-    """Scores in which the external models are one voter.
-
-    Their combined reward, standardised over all texts.
+    """Scores in which the external models are one voter:
+    their combined reward, standardised over all texts.
 
     Args:
         scores: text_id, kind, model_id, aspect, standardised, r_lsc.

@@ -17,9 +17,8 @@ Curve = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Fitted:
-    """What M trained models say.
-
-    Rewards (M, texts asked for), and each one's training loss (steps, M).
+    """What M trained models say:
+    rewards (M, texts asked for), and each one's training loss (steps, M).
     """
 
     rewards: Floats

@@ -1,6 +1,5 @@
-"""What a frozen language model makes of a response.
-
-Its last hidden state at the last token, computed once.
+"""What a frozen language model makes of a response:
+its last hidden state at the last token, computed once.
 """
 
 import os
@@ -148,8 +147,8 @@ def _compute(
 
 
 def last_states(backbone: Any, texts: Sequence[Ids], device: Any) -> Any:
-    """(B, D) last-layer hidden states of a causal model without its head, at the last token of each
-    of B texts.
+    """(B, D) last-layer hidden states of a causal model without its head,
+    at the last token of each of B texts.
     """
     import torch
 

@@ -7,9 +7,8 @@ from pipeline.noise.strength import by_decile
 
 
 def of_strength(strength: pl.DataFrame, truth: pl.DataFrame | None = None) -> Figure:
-    """Secrets of RLHF II's figures.
-
-    Agreement by group of strength, and the spread of the margins beside it.
+    """Secrets of RLHF II's figures:
+    agreement by group of strength, and the spread of the margins beside it.
 
     The paper asked GPT-4 whether labels are right; here a verifier says so where it knows.
 
@@ -50,9 +49,11 @@ def histograms(strength: pl.DataFrame) -> Figure:
     """
     figure = Figure(figsize=(8.0, 2.8), layout="constrained")
     for axes, column, x in zip(
-        figure.subplots(1, 2), ("mean", "noise_score"), ("mean margin, standard deviations", "P(label is wrong)"),
+        figure.subplots(1, 2),
+        ("mean", "noise_score"),
+        ("mean margin, standard deviations", "P(label is wrong)"),
         strict=True,
-    ):  # fmt: skip
+    ):
         known = strength[column].drop_nulls()
         axes.hist(known.to_list(), bins=20, color="#3b6ea5", edgecolor="white")
         unknown = strength.height - len(known)

@@ -53,8 +53,8 @@ class Heads:
 
 
 def train_heads(targets: Targets, settings: NoiseSettings, seeds: list[int]) -> Heads:
-    """M = len(seeds) heads, each with its own initial weights, order of the pairs and, with
-    `resample`, its own draw.
+    """M = len(seeds) heads, each with its own initial weights,
+    order of the pairs and, with `resample`, its own draw.
 
     Bradley-Terry loss with margins and soft targets, and `length_penalty` times the squared
     correlation, within a batch, of a head's reward margin with the difference in length (see

@@ -9,9 +9,8 @@ MOST = 1000  # voters up to which all covariances are used; beyond, each voter's
 
 
 def information(coded: Coded, said: Floats, w: Floats, pseudo: float) -> tuple[Floats, Floats]:
-    """Observed information of each voter's eta by Louis 1982.
-
-    That of complete data less that of the missing truth.
+    """Observed information of each voter's eta by Louis 1982:
+    that of complete data less that of the missing truth.
 
     A vote of likelihood f has the score (2p - 1) / f where the chosen side is better, and -(2p - 1)
     / (1 - f) where not; the truth's variance makes the scores of all voters of a pair covary.

@@ -5,9 +5,8 @@ from torch.nn import functional as F
 
 
 def bradley_terry(d: Tensor, target: Tensor, margin: Tensor) -> Tensor:
-    """Loss of each pair, nats: -target log sigmoid(d - margin) - (1 - target) log sigmoid(-d).
-
-    All of one shape.
+    """Loss of each pair, nats: -target log sigmoid(d - margin) - (1 - target) log sigmoid(-d);
+    all of one shape.
 
     d is the reward of the first side minus that of the second. Target 1 and margin 0 are Bradley
     and Terry's; the margin is Llama 2's (arXiv 2307.09288, eq. 2); a target between 0 and 1 is a
@@ -17,8 +16,8 @@ def bradley_terry(d: Tensor, target: Tensor, margin: Tensor) -> Tensor:
 
 
 def length_correlation(d: Tensor, length: Tensor) -> Tensor:
-    """(...,) squared Pearson correlation, over the last dimension, of margins d with differences in
-    length.
+    """(...,) squared Pearson correlation, over the last dimension,
+    of margins d with differences in length.
 
     0 where one is constant. Our choice, after ODIN (arXiv 2402.07319), which penalises the absolute
     correlation.

@@ -46,9 +46,8 @@ def auroc(score: Floats, positive: Mask, confidence: float = 0.95) -> Measured:
 def precision_at(
     score: Floats, positive: Mask, k: int, tie_break: Floats, confidence: float = 0.95
 ) -> Measured:
-    """Share of wrong labels among the k pairs of the highest score; equal scores by `tie_break`.
-
-    Wilson's interval.
+    """Share of wrong labels among the k pairs of the highest score;
+    equal scores by `tie_break`; Wilson's interval.
     """
     top = np.lexsort((tie_break, -score))[:k]
     value = float(positive[top].mean())
@@ -59,7 +58,7 @@ def precision_at(
 def mean_of(
     values: Floats, groups: npt.NDArray[np.int64], seed: int, confidence: float = 0.95
 ) -> Measured:
-    """Mean over groups (prompts) of their means, with a percentile bootstrap interval over groups."""
+    """Mean over groups (prompts) of their means; percentile bootstrap interval over groups."""
     each = np.bincount(groups, values) / np.bincount(groups)
     value = float(each.mean())
     if len(each) < 2 or np.ptp(each) == 0:

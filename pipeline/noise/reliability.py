@@ -48,9 +48,8 @@ def lcpo(
     tolerance: float = 1e-6,
     max_iterations: int = 1000,
 ) -> Reliability:
-    """LCPO (arXiv 2509.24159, later RE-PO), offline and over whole sets.
-
-    One coin a voter, a prior p for each pair.
+    """LCPO (arXiv 2509.24159, later RE-PO), offline and over whole sets:
+    one coin a voter, a prior p for each pair.
 
     E-step: w = p eta / (p eta + (1 - p)(1 - eta)), with one such factor for each further vote on
     the pair; M-step: eta = mean of w over the voter's votes. The paper's p comes from the policy,
@@ -80,9 +79,8 @@ def one_coin(
 def dawid_skene(
     votes: pl.DataFrame, *, pseudo: float = PSEUDO, max_iterations: int = 1000
 ) -> Reliability:
-    """Dawid and Skene 1979 with two classes.
-
-    Two coins a voter, and the share of right labels estimated.
+    """Dawid and Skene 1979 with two classes:
+    two coins a voter, and the share of right labels estimated.
 
     `reliability` is the expected share of right votes; its interval is not computed (null).
     """
@@ -116,9 +114,8 @@ class _Step:
 
 
 def _fit(coded: Coded, course: _Course, *, coins: int, free_prior: bool) -> _Fit:
-    """EM's own fixed point, by SQUAREM.
-
-    After two steps of EM a leap along them, and a step from where it ends.
+    """EM's own fixed point, by SQUAREM:
+    after two steps of EM a leap along them, and a step from where it ends.
 
     A leap that would lower the posterior is taken back, so that it never falls; every step counts
     as an iteration.
@@ -169,9 +166,8 @@ def _leap(x: Floats, one: Floats, two: Floats) -> Floats | None:
 
 
 def _step(coded: Coded, at: Floats, coins: int, pseudo: float) -> _Step:
-    """One E- and one M-step from `at`.
-
-    Both coins of every voter, and the share of right labels where it is free.
+    """One E- and one M-step from `at`:
+    both coins of every voter, and the share of right labels where it is free.
     """
     n = 2 * len(coded.voter_ids)
     said, share = at[:n].reshape(2, -1), at[n:]
@@ -193,8 +189,8 @@ def _step(coded: Coded, at: Floats, coins: int, pseudo: float) -> _Step:
 
 
 def likelihoods(coded: Coded, said: Floats) -> tuple[Floats, Floats]:
-    """(u,) likelihood of a vote of each kind where the chosen side is better, and where the
-    rejected one is.
+    """(u,) likelihood of a vote of each kind where the chosen side is better,
+    and where the rejected one is.
     """
     chosen, rejected = said[:, coded.voter]
     p = coded.p

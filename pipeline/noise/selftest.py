@@ -1,6 +1,5 @@
-"""The self-test.
-
-Labels flipped on purpose, then who finds them, and which treatment mends what they did.
+"""The self-test: labels flipped on purpose, then who finds them,
+and which treatment mends what they did.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,9 +29,8 @@ Curve = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class SelfTest:
-    """Rows of `noise_tests`, and the paper's figure.
-
-    Share of right labels by decile of strength, per share flipped.
+    """Rows of `noise_tests`, and the paper's figure:
+    share of right labels by decile of strength, per share flipped.
     """
 
     rows: pl.DataFrame
@@ -112,8 +110,9 @@ def _data(features: Features, pairs: pl.DataFrame, settings: NoiseSettings) -> _
     fold = folds(rows["prompt_id"].to_list(), settings.folds)
     if (~held).sum() < FEWEST or not held.any() or len(np.unique(fold[~held])) < 2:
         raise OrchardError(
-            f"noise test: {(~held).sum()} pairs to learn from and {held.sum()} held out: at least {FEWEST} pairs of "
-            "several prompts are needed: sample more prompts, or set noise.source to a variant with more pairs"
+            f"noise test: {(~held).sum()} pairs to learn from and {held.sum()} held out: "
+            f"at least {FEWEST} pairs of several prompts are needed: "
+            "sample more prompts, or set noise.source to a variant with more pairs"
         )
     targets = pair_targets(features, rows)
     return _Data(rows["pair_id"].to_list(), targets, rows["prompt_id"].to_list(), fold, held)
@@ -125,9 +124,8 @@ def folds(prompt_ids: list[str], n: int) -> npt.NDArray[np.int64]:
 
 
 def pair_targets(features: Features, pairs: pl.DataFrame, *, use_margin: bool = False) -> Targets:
-    """Plain labels of pairs with text ids and lengths.
-
-    With `use_margin`, their margin (null: 0).
+    """Plain labels of pairs with text ids and lengths;
+    with `use_margin`, their margin (null: 0).
     """
     plain = Targets.plain(
         features,
@@ -248,8 +246,8 @@ def _treatments(
 def _accuracy(
     data: _Data, noisy: Targets, treated: Treated, settings: NoiseSettings, seed: int
 ) -> Floats:
-    """(held-out pairs,) share of the M heads, trained after the treatment, that rank the pair as it
-    is labelled.
+    """(held-out pairs,) share of the M heads, trained after the treatment,
+    that rank the pair as it is labelled.
     """
     asked = noisy.exchanged(treated.flip)
     values = {"target": treated.target, "margin": treated.margin, "weight": treated.weight}

@@ -9,8 +9,7 @@ GROUPS = 10
 
 
 def strengths(votes: pl.DataFrame) -> pl.DataFrame:
-    """One row per pair from one row per pair and voter.
-
+    """One row per pair from one row per pair and voter:
     Secrets of RLHF II (arXiv 2401.06080), section 2.
 
     Args:
@@ -48,9 +47,8 @@ def strengths(votes: pl.DataFrame) -> pl.DataFrame:
 
 
 def contrary() -> pl.Expr:
-    """Whether a vote's calibrated p takes the other side than its margin.
-
-    The voter's slope is negative.
+    """Whether a vote's calibrated p takes the other side than its margin:
+    the voter's slope is negative.
     """
     return ((pl.col("p") - 0.5) * pl.col("margin") < 0).fill_null(False)
 
@@ -77,9 +75,8 @@ def label_noise(
     *,
     start: float = 0.9,
 ) -> Reliability:
-    """LCPO with the calibrated mean margin as each pair's prior.
-
-    Who labels how well, and which labels are wrong.
+    """LCPO with the calibrated mean margin as each pair's prior:
+    who labels how well, and which labels are wrong.
 
     Args:
         strength: pair_id, mean, as `strengths` gives them.

@@ -1,6 +1,5 @@
-"""What a reward head learns from n pairs.
-
-Features of both sides, and what is asked of each pair.
+"""What a reward head learns from n pairs:
+features of both sides, and what is asked of each pair.
 """
 
 from dataclasses import dataclass, replace

@@ -1,6 +1,5 @@
-"""What to do with pairs whose labels are in doubt.
-
-One function a treatment, as arrays over n pairs.
+"""What to do with pairs whose labels are in doubt:
+one function a treatment, as arrays over n pairs.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,9 +26,8 @@ class Doubts:
     flip_rate: Floats
 
     def permuted(self, order: Sequence[float]) -> "Doubts":
-        """Every pair gets the votes of another one.
-
-        The control of all treatments, of the same size by construction.
+        """Every pair gets the votes of another one:
+        the control of all treatments, of the same size by construction.
 
         order: (n,) numbers that depend on the pairs' ids only.
         """
@@ -89,7 +87,7 @@ def margin(doubts: Doubts, settings: NoiseSettings) -> Treated:
 
 
 def flip_margin(doubts: Doubts, settings: NoiseSettings) -> Treated:
-    """Both.
+    """Both: the weakest pairs are exchanged, and all have the mean as margin.
 
     The margin of an exchanged pair changes its sign with it (our reading: the paper does not say).
     """
@@ -99,8 +97,8 @@ def flip_margin(doubts: Doubts, settings: NoiseSettings) -> Treated:
 
 
 def soft(doubts: Doubts, settings: NoiseSettings) -> Treated:
-    """Label smoothing where the mean is negative, the mean as margin everywhere (the paper's "Soft
-    Label + Margin").
+    """Label smoothing where the mean is negative,
+    the mean as margin everywhere (the paper's "Soft Label + Margin").
     """
     doubted = np.nan_to_num(doubts.mean, nan=0.0) < 0
     mean = np.nan_to_num(doubts.mean, nan=0.0)
@@ -113,15 +111,15 @@ def drop(doubts: Doubts, settings: NoiseSettings) -> Treated:
 
 
 def weight(doubts: Doubts, settings: NoiseSettings) -> Treated:
-    """Each pair counts by the probability that its label is right (LCPO's w, without the term of
-    the other label).
+    """Each pair counts by the probability that its label is right
+    (LCPO's w, without the term of the other label).
     """
     return _with(doubts, weight=1 - np.nan_to_num(doubts.noise_score, nan=0.0))
 
 
 def rdpo(doubts: Doubts, settings: NoiseSettings) -> Treated:
-    """rDPO's correction (arXiv 2403.00409) with one flip rate for all labels of a source, at most
-    0.4.
+    """rDPO's correction (arXiv 2403.00409) with one flip rate for all labels of a source,
+    at most 0.4.
 
     Its loss ((1 - e) l(d) - e l(-d)) / (1 - 2e) is a soft label of (1 - e) / (1 - 2e), above 1. The
     rate must not know the pair: it counts a label the more, the less it is trusted, which on

@@ -32,8 +32,8 @@ _SCHEMA = {
 def read_votes(
     frame: pl.DataFrame, *, known: Collection[str] | None = None, duplicates: Duplicates = "error"
 ) -> tuple[pl.DataFrame, list[Reject]]:
-    """Recorded votes as (pair_id, voter_id, p, margin), one row per pair and voter, and the rows
-    that are no votes.
+    """Recorded votes as (pair_id, voter_id, p, margin),
+    one row per pair and voter, and the rows that are no votes.
 
     Args:
         frame: `pair_id`, `voter_id` (null or absent: unknown) and one of `p` (probability that the
@@ -155,7 +155,8 @@ def _value_column(columns: Sequence[str]) -> Value:
         )
     if len(found) != 1:
         raise OrchardError(
-            f"votes: exactly one of the columns {', '.join(VALUES)} is needed: found {found or 'none'}"
+            f"votes: exactly one of the columns {', '.join(VALUES)} is needed: "
+            f"found {found or 'none'}"
         )
     return found[0]
 
@@ -257,6 +258,7 @@ def _refuse_duplicates(votes: pl.DataFrame, duplicates: Duplicates) -> None:
     if duplicates == "error" and again.height:
         pair, voter, _, n = again.row(0)
         raise OrchardError(
-            f"votes: voter {voter!r} votes {n} times on pair {pair!r} in one order ({again.height} such cases): "
+            f"votes: voter {voter!r} votes {n} times on pair {pair!r} in one order "
+            f"({again.height} such cases): "
             "remove the duplicates, or set noise.duplicates to mean"
         )

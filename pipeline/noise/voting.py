@@ -1,5 +1,5 @@
-"""From pairs and their features to the rows of `scores`, `pair_votes`, `pair_strengths` and
-`voters`.
+"""From pairs and their features to the rows of `scores`,
+`pair_votes`, `pair_strengths` and `voters`.
 """
 
 from collections.abc import Sequence
@@ -33,8 +33,8 @@ def own_scores(
     model: str,
     fit: Fit,
 ) -> tuple[pl.DataFrame, dict[str, Curve]]:
-    """Rows of `scores` for both texts of every pair under M models of ours, and their training
-    losses by step.
+    """Rows of `scores` for both texts of every pair under M models of ours,
+    and their training losses by step.
 
     Models learn from training pairs of other folds of prompts; validation pairs are only scored.
 
@@ -84,9 +84,8 @@ def voter_name(method: str, model: str, m: int) -> str:
 
 
 def margins(pairs: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
-    """The pairs with `voter_id`, its `kind` and its `margin`.
-
-    One row for every reward model that scored both sides.
+    """The pairs with `voter_id`, its `kind` and its `margin`:
+    one row for every reward model that scored both sides.
     """
     known = scores.select("text_id", "kind", voter_id="model_id", score="standardised")
     chosen = known.rename({"text_id": "chosen_text_id", "score": "chosen_score"})
@@ -100,9 +99,8 @@ def margins(pairs: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
 
 
 def pair_votes(pairs: pl.DataFrame, scores: pl.DataFrame, source: str) -> pl.DataFrame:
-    """Rows of `pair_votes`.
-
-    Every reward model's margin of every pair, and its probability, calibrated per model.
+    """Rows of `pair_votes`: every reward model's margin of every pair,
+    and its probability, calibrated per model.
     """
     voted = margins(pairs, scores).with_columns(
         p=pl.lit(None, pl.Float64), source=pl.lit(source), number=pl.lit(0, pl.Int64)
@@ -133,9 +131,8 @@ def recorded_votes(pairs: pl.DataFrame, votes: pl.DataFrame, source: str) -> pl.
 
 
 def imported(pairs: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:
-    """Rows of `recorded_votes` on these pairs as a frame for `read_votes`.
-
-    Pair_id, voter_id, order, p, margin.
+    """Rows of `recorded_votes` on these pairs as a frame for `read_votes`:
+    pair_id, voter_id, order, p, margin.
 
     A vote belongs to the two sides and not to the label: where chosen and rejected have been
     exchanged since the import, or the same two sides are a pair of another variant, it is turned
@@ -164,9 +161,8 @@ def imported(pairs: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:
 
 
 def judged(pairs: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:
-    """Judgements of ordered pairs of responses as a frame for `read_votes`.
-
-    Pair_id, voter_id, p, order.
+    """Judgements of ordered pairs of responses as a frame for `read_votes`:
+    pair_id, voter_id, p, order.
 
     Args:
         pairs: pair_id, chosen_id, rejected_id.
@@ -187,8 +183,7 @@ def judged(pairs: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:
 def from_elsewhere(
     pairs: pl.DataFrame, votes: pl.DataFrame, recorded: pl.DataFrame, duplicates: Duplicates
 ) -> tuple[pl.DataFrame, list[Reject]]:
-    """Judges' votes on ordered pairs and imported ones, checked.
-
+    """Judges' votes on ordered pairs and imported ones, checked:
     (pair_id, voter_id, p, margin), and the rejects.
 
     Args:
@@ -216,7 +211,8 @@ def from_elsewhere(
     if both.height:
         pair, voter = both.select("pair_id", "voter_id").row(0)
         raise OrchardError(
-            f"votes: voter {voter!r} has a probability and a margin for pair {pair!r}: import only one"
+            f"votes: voter {voter!r} has a probability and a margin for pair {pair!r}: "
+            "import only one"
         )
     return pl.concat([found for found, _ in read]), [
         reject for _, rejects in read for reject in rejects
@@ -266,9 +262,8 @@ def judge(
 
 
 def _heads(heads: pl.DataFrame, truth: pl.DataFrame) -> pl.DataFrame:
-    """Our own models against the posterior.
-
-    Expected share of right sides, with Wilson's interval over pairs.
+    """Our own models against the posterior:
+    expected share of right sides, with Wilson's interval over pairs.
     """
     w = heads.join(truth.select("pair_id", right="p"), on="pair_id", how="left")
     side = pl.col("margin")
@@ -303,9 +298,8 @@ def _agreements(others: pl.DataFrame, columns: Sequence[str], voters: pl.DataFra
 
 
 def _with_labels(voters: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:
-    """Adds agreement with the labels and the calibration error over ten equal bins of p.
-
-    Null for the labels.
+    """Adds agreement with the labels and the calibration error over ten equal bins of p;
+    null for the labels.
     """
     p = pl.col("p")
     side = pl.coalesce("margin", p - 0.5)  # the voter's own: calibration turns a contrary voter's p

@@ -1,6 +1,5 @@
-"""CodeFavor's variants: from commits, a critic, all sources, and those that execution decides.
-
-Each with two controls.
+"""CodeFavor's variants: from commits, a critic, all sources, and those that execution decides;
+each with two controls.
 
 In all of them the direction of a pair with tests is what execution says, whatever the critic said;
 where both versions fail, or pass alike, there is no pair. A pair without tests goes as the critic
@@ -24,11 +23,12 @@ from pipeline.steps.declared import Reads
 from pipeline.store.reader import Reader
 from pipeline.synthesis.codefavor_prompts import judge
 
+# Methods of `code_pairs`; recorded: pairs from a file (`orchard import-code`).
 ALL = (
     "commit",
     "evol",
     "recorded",
-)  # methods of `code_pairs`; recorded: pairs from a file (`orchard import-code`)
+)
 
 
 def _pairs(methods: tuple[str, ...], tests: bool) -> Build:
@@ -44,9 +44,8 @@ def _by_length(source: Build) -> Build:
 
 
 def by_length(pairs: pl.DataFrame) -> pl.DataFrame:
-    """The pairs relabelled by length alone.
-
-    The longer side is chosen where it is the better one more often than not.
+    """The pairs relabelled by length alone:
+    the longer side is chosen where it is the better one more often than not.
 
     Equally long sides have no label by length and are left out; strength and margin are unknown.
     """
@@ -66,9 +65,8 @@ def by_length(pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def questions(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Every pair with a criterion twice, in both orders.
-
-    Which code is better, A or B? So no seat has an advantage.
+    """Every pair with a criterion twice, in both orders:
+    which code is better, A or B? So no seat has an advantage.
 
     The right letter is the pair's direction: what execution says where there are tests, else what
     the critic says.

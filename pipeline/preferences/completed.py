@@ -1,5 +1,5 @@
-"""Rows that a profile's own query gives, completed to rows of `preferences`, or refused in one
-line.
+"""Rows that a profile's own query gives, completed to rows of `preferences`,
+or refused in one line.
 """
 
 import polars as pl
@@ -11,13 +11,14 @@ from pipeline.ids import content_id
 from pipeline.store.reader import Reader
 
 REQUIRED = ("prompt_id", "chosen", "rejected")
+# Set for every variant; what a query says is not read.
 GIVEN = (
     "pair_id",
     "variant",
     "level",
     "method",
     "split",
-)  # set for every variant; what a query says is not read
+)
 
 
 def completed(own: UserVariant, rows: pl.DataFrame, lake: Reader) -> pl.DataFrame:
@@ -53,7 +54,10 @@ def completed(own: UserVariant, rows: pl.DataFrame, lake: Reader) -> pl.DataFram
     ]
     twice = rows.filter(rows.select(same).is_duplicated())
     if twice.height:
-        what = f"{twice.height} of {rows.height} rows are there more than once, one of prompt {twice['prompt_id'][0]}"
+        what = (
+            f"{twice.height} of {rows.height} rows are there more than once, "
+            f"one of prompt {twice['prompt_id'][0]}"
+        )
         raise OrchardError(
             f"variant {own.name!r}: {what}: use SELECT DISTINCT, or one row per pair"
         )
@@ -72,7 +76,8 @@ def right_columns(own: UserVariant, given: list[str]) -> None:
         )
     if unknown:
         raise OrchardError(
-            f"variant {own.name!r}: {own.sql}: {unknown[0]!r} is no column of preferences: leave it out, or rename it "
+            f"variant {own.name!r}: {own.sql}: {unknown[0]!r} is no column of preferences: "
+            "leave it out, or rename it "
             f"to one of {', '.join(name for name in known if name not in GIVEN)}"
         )
 
@@ -93,7 +98,8 @@ def _typed(own: UserVariant, rows: pl.DataFrame) -> pl.DataFrame:
 def _with_prompts(own: UserVariant, rows: pl.DataFrame, lake: Reader) -> pl.DataFrame:
     """Rows with their prompt's split and, where the query gave none, its messages."""
     prompts = lake.sql(
-        "SELECT prompt_id, split, messages FROM prompts UNION ALL SELECT prompt_id, split, messages FROM code_pairs"
+        "SELECT prompt_id, split, messages FROM prompts "
+        "UNION ALL SELECT prompt_id, split, messages FROM code_pairs"
     ).unique("prompt_id", keep="first", maintain_order=True)
     joined = rows.join(
         prompts, on="prompt_id", how="left", suffix="_of_prompt", maintain_order="left"
@@ -101,7 +107,10 @@ def _with_prompts(own: UserVariant, rows: pl.DataFrame, lake: Reader) -> pl.Data
     lost = joined.filter(pl.col("split").is_null())
     if lost.height:
         first = lost["prompt_id"][0]
-        what = f"{lost.height} of {rows.height} rows have a prompt_id that `prompts` lacks, the first {first}"
+        what = (
+            f"{lost.height} of {rows.height} rows have a prompt_id that `prompts` lacks, "
+            f"the first {first}"
+        )
         raise OrchardError(
             f"variant {own.name!r}: {what}: select prompt_id from one of the lake's tables"
         )

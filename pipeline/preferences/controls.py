@@ -10,9 +10,8 @@ from pipeline.store.reader import Reader
 
 
 def shuffled(source: Build) -> Build:
-    """The control of a variant.
-
-    The sides of exactly half of its pairs exchanged, chosen by hash.
+    """The control of a variant:
+    the sides of exactly half of its pairs exchanged, chosen by hash.
     """
 
     def build(lake: Reader, settings: Settings) -> pl.DataFrame:
@@ -22,9 +21,8 @@ def shuffled(source: Build) -> Build:
 
 
 def flip_half(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Exchanges the sides of half of the pairs of each split.
-
-    The half whose hashes are smallest (rounded down).
+    """Exchanges the sides of half of the pairs of each split:
+    the half whose hashes are smallest (rounded down).
 
     Strength and margin stay with the label, so that it is a control under every loss (`mislabel`).
     Where the sides have contexts of their own, those are exchanged too.

@@ -116,7 +116,8 @@ def _reads(own: UserVariant, query: str | None) -> Reads:
     if "preferences" in named:
         what = "set source to the variant whose pairs it starts from, and read the table `source`"
         raise OrchardError(
-            f"variant {own.name!r}: {own.sql} reads preferences, which is made from variants: {what}"
+            f"variant {own.name!r}: {own.sql} reads preferences, which is made from variants: "
+            f"{what}"
         )
     needs = [PARTS.get(name, name) for name in own.needs]
     parts = {table_of(need) for need in needs if need in PARTS.values()}

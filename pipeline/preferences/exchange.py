@@ -38,9 +38,8 @@ def exchange(pairs: pl.DataFrame, mask: pl.Series) -> pl.DataFrame:
 
 
 def mislabel(pairs: pl.DataFrame, mask: pl.Series) -> pl.DataFrame:
-    """The same, but strength and margin stay with the label.
-
-    The wrong one is as sure of itself as the right one was.
+    """The same, but strength and margin stay with the label:
+    the wrong one is as sure of itself as the right one was.
 
     Where a loss reads the strength as a soft label, exchanging it with the sides would change
     nothing: the loss of (a over b with p) and of (b over a with 1 - p) is the same number. So would

@@ -44,9 +44,8 @@ def osp(lake: Reader, settings: Settings) -> pl.DataFrame:
 
 
 def strengths_permuted(source: Build) -> Build:
-    """A control of what strengths add.
-
-    Sides stay, strengths move between the pairs of a split, by hash.
+    """A control of what strengths add:
+    sides stay, strengths move between the pairs of a split, by hash.
     """
 
     def build(lake: Reader, settings: Settings) -> pl.DataFrame:
@@ -89,9 +88,8 @@ def explained(source: str, *, permuted: bool) -> Build:
 def _calibration(
     lake: Reader, settings: Settings, votes: pl.DataFrame
 ) -> strength.Calibration | None:
-    """The map of the settings, fitted on training prompts' verified pairs.
-
-    Null where it is off or there are none.
+    """The map of the settings, fitted on training prompts' verified pairs;
+    null where it is off or there are none.
     """
     kind = settings.judge.calibration
     if kind == "none":

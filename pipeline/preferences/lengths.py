@@ -10,9 +10,8 @@ from pipeline.preferences.sampled import learned_ids, learned_thought
 def with_tokens(
     pairs: pl.DataFrame, renderer: Renderer, thoughts: LearnedThoughts = "learned"
 ) -> pl.DataFrame:
-    """Fills chosen_tokens and rejected_tokens.
-
-    Each text's own tokens, its end-of-turn token included.
+    """Fills chosen_tokens and rejected_tokens:
+    each text's own tokens, its end-of-turn token included.
 
     A thought counts where it is learned with its text.
     """

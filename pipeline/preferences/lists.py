@@ -88,9 +88,8 @@ def named(lists: pl.DataFrame, variant: str) -> pl.DataFrame:
 
 
 def items_of(found: Sequence[Path]) -> list[Item]:
-    """Valued paths as items, the best first, equal ones by id.
-
-    Of equal texts the one that ends, then the best.
+    """Valued paths as items, the best first, equal ones by id;
+    of equal texts the one that ends, then the best.
     """
     items: dict[str, Item] = {}
     valued = [path for path in found if path.value is not None]
@@ -108,9 +107,8 @@ def ranked(items: Sequence[Item]) -> list[Item]:
 
 
 def chosen_items(items: Sequence[Item], size: int) -> list[Item]:
-    """At most `size` items.
-
-    The best, the worst, then always the one whose value is farthest from all chosen ones.
+    """At most `size` items:
+    the best, the worst, then always the one whose value is farthest from all chosen ones.
     """
     if len(items) <= size:
         return list(items)
@@ -124,9 +122,8 @@ def chosen_items(items: Sequence[Item], size: int) -> list[Item]:
 
 
 def shuffle(lists: pl.DataFrame) -> pl.DataFrame:
-    """The control.
-
-    In each list the values stay where they are, and the items change places by hash.
+    """The control: in each list the values stay where they are,
+    and the items change places by hash.
     """
 
     def mixed(row: Row) -> list[Item]:
@@ -147,9 +144,8 @@ def shuffle(lists: pl.DataFrame) -> pl.DataFrame:
 
 
 def renumbered(steps: Sequence[str]) -> list[str]:
-    """Steps whose 'Step n:' labels rise.
-
-    One that does not follows the last label, and those above it stay.
+    """Steps whose 'Step n:' labels rise:
+    one that does not follows the last label, and those above it stay.
 
     A model may start again at 1 after a branch. A label begins a line, of which a step may have
     several, and has a colon or a full stop after its number: 'step 1 above' is none.

@@ -1,6 +1,5 @@
-"""MAPL's variants.
-
-Prompts compared for one response (intra-sample), and pairs of such comparisons (inter-sample).
+"""MAPL's variants: prompts compared for one response (intra-sample),
+and pairs of such comparisons (inter-sample).
 
 Intra-sample rows hold two prompts and one response: chosen and rejected are the same text, and
 `rejected_messages` are the turns of the worse prompt. The loss 'sigmoid' on both log-ratios is the
@@ -43,9 +42,8 @@ def from_file(name: str) -> Build:
 
 
 def shuffled(source: Build) -> Build:
-    """The control.
-
-    Of half of each split's rows, by hash, the better and the worse prompt are exchanged.
+    """The control: of half of each split's rows, by hash,
+    the better and the worse prompt are exchanged.
     """
 
     def build(lake: Reader, settings: Settings) -> pl.DataFrame:
@@ -70,9 +68,8 @@ def exchange_half(pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def length_only(pairs: pl.DataFrame, better: pl.Expr, worse: pl.Expr) -> pl.DataFrame:
-    """The rows relabelled by length alone.
-
-    The longer text marks the better side where it does so more often than not.
+    """The rows relabelled by length alone:
+    the longer text marks the better side where it does so more often than not.
 
     Where both texts are equally long, length has no say and half of these rows are exchanged, by
     hash: so the control has every row of its source. The margin is unknown. Our choice.
@@ -106,9 +103,8 @@ def _first_half(order: str) -> pl.Expr:
 
 
 def _exchanged(pairs: pl.DataFrame, flipped: pl.Series) -> pl.DataFrame:
-    """The better and the worse prompt exchanged where `flipped`.
-
-    It turns the sign of both losses.
+    """The better and the worse prompt exchanged where `flipped`:
+    it turns the sign of both losses.
     """
     marked = pairs.with_columns(flipped=flipped)
     swap = [

@@ -1,6 +1,5 @@
-"""Variants whose pairs are conditioned on a principle (RLBFF).
-
-Better by this principle, and perhaps not by another.
+"""Variants whose pairs are conditioned on a principle (RLBFF):
+better by this principle, and perhaps not by another.
 """
 
 from collections import Counter
@@ -35,9 +34,8 @@ def conditioned(lake: Reader, settings: Settings) -> pl.DataFrame:
 
 
 def permuted(lake: Reader, settings: Settings) -> pl.DataFrame:
-    """The control of what the principle adds.
-
-    The same pairs, each under the principle of another pair of its split.
+    """The control of what the principle adds:
+    the same pairs, each under the principle of another pair of its split.
 
     A pair for which all others have the same principle is left out.
     """
@@ -49,9 +47,8 @@ def permuted(lake: Reader, settings: Settings) -> pl.DataFrame:
 
 
 def _moved(rows: list[Row]) -> list[Row]:
-    """Principles exchanged.
-
-    Rows sorted by principle and turned by the largest group, so that few meet their own.
+    """Principles exchanged: rows sorted by principle and turned by the largest group,
+    so that few meet their own.
     """
     order = sorted(
         rows,

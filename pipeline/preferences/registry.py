@@ -72,9 +72,8 @@ def _check_level(where: str, name: str, settings: Settings) -> None:
     source = variant(name, settings).source
     if source is not None:
         inner = source(settings)
-        itself = (
-            inner == name
-        )  # noise.source names a variant that is made from votes on noise.source
+        # noise.source names a variant that is made from votes on noise.source.
+        itself = inner == name
         what = f"{name!r} is itself made from {'votes' if itself else f'the pairs of {inner!r}'}"
         other = "outcome" if itself else inner
         raise OrchardError(

@@ -48,8 +48,8 @@ def best_worst(lists: str) -> Build:
 
 
 def curriculum(lake: Reader, settings: Settings) -> pl.DataFrame:
-    """The best sibling against each worse one, in three stages from the widest gap (easy) to the
-    narrowest (hard).
+    """The best sibling against each worse one,
+    in three stages from the widest gap (easy) to the narrowest (hard).
     """
     return lake.query_file("pairs_curriculum", method="best_first")
 
@@ -60,9 +60,8 @@ def reversed_stages(source: Build) -> Build:
 
 
 def shuffled_stages(source: Build) -> Build:
-    """Control of a curriculum.
-
-    The same pairs and as many in each stage, but which is in which goes by hash.
+    """Control of a curriculum:
+    the same pairs and as many in each stage, but which is in which goes by hash.
     """
 
     def build(lake: Reader, settings: Settings) -> pl.DataFrame:
@@ -77,8 +76,8 @@ def shuffled_stages(source: Build) -> Build:
 
 
 def clusters(lake: Reader, settings: Settings) -> pl.DataFrame:
-    """A right whole response of a tree against one response of each wrong answer, the commonest
-    first.
+    """A right whole response of a tree against one response of each wrong answer,
+    the commonest first.
     """
     return lake.query_file(
         "pairs_clusters", method="best_first", per_prompt=settings.preferences.max_pairs_per_prompt

@@ -1,5 +1,5 @@
-"""Texts that are good or bad on their own, from the verifier's passes and fails (BCO), and their
-control.
+"""Texts that are good or bad on their own, from the verifier's passes and fails (BCO),
+and their control.
 
 Binary Classifier Optimisation: Jung et al. 2024, arXiv 2404.04656; second-hand. Its density-ratio
 weights answer for prompts that are easier for good texts than for bad ones; here the ratio comes

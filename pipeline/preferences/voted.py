@@ -1,6 +1,5 @@
-"""Variants made from another variant's pairs and what voters say about them.
-
-Each with a control of permuted votes.
+"""Variants made from another variant's pairs and what voters say about them;
+each with a control of permuted votes.
 """
 
 import numpy as np
@@ -39,9 +38,8 @@ def source_of(settings: Settings) -> str:
 
 
 def voted_on(lake: Reader, settings: Settings) -> pl.DataFrame:
-    """The pairs that voters see.
-
-    The source's, with the flips on purpose that the profile asks for.
+    """The pairs that voters see:
+    the source's, with the flips on purpose that the profile asks for.
     """
     return inject(pairs_of(lake, source_of(settings)), settings.noise.inject)
 
@@ -67,9 +65,8 @@ def apply(
     *,
     control: bool = False,
 ) -> pl.DataFrame:
-    """Treated training pairs, and the others as they are.
-
-    A held-out label is no treatment's to change.
+    """Treated training pairs, and the others as they are:
+    a held-out label is no treatment's to change.
 
     `noise_score` is that of the label that the row now has (for rdpo, whose loss needs a rate that
     does not know the pair's vote: the flip rate of the label's source); `margin` is the mean margin
@@ -104,9 +101,8 @@ def apply(
     plain = {"margin": {"margin": 0.0}, "soft_margin": {"margin": 0.0, "strength": 1.0}}.get(
         loss or "", {}
     )
-    values = {
-        column: pl.lit(value) for column, value in plain.items()
-    }  # what such a loss makes of a plain label
+    # What such a loss makes of a plain label.
+    values = {column: pl.lit(value) for column, value in plain.items()}
     rest = rest.with_columns(
         weight=pl.lit(1.0), noise_score="vote_noise", flipped=_flipped(rest), **values
     )
@@ -116,9 +112,8 @@ def apply(
 
 
 def _lean() -> pl.Expr:
-    """The voters' mean margin.
-
-    Without margins the log-odds that the label is right, whose sign says the same.
+    """The voters' mean margin;
+    without margins the log-odds that the label is right, whose sign says the same.
     """
     noise = pl.col("noise_score").clip(1e-3, 1 - 1e-3)
     return pl.coalesce("mean", ((1 - noise) / noise).log())

@@ -33,7 +33,8 @@ def records(pool: PoolSettings) -> Iterator[Record]:
     path = Path(location(pool, "a JSONL, Parquet or CSV file")).expanduser()
     if not path.is_file():
         raise OrchardError(
-            f"pool {pool.name!r}: no file {path} (looked for {path.resolve()}): mend the pool's path"
+            f"pool {pool.name!r}: no file {path} (looked for {path.resolve()}): "
+            "mend the pool's path"
         )
     rows, columns = read(path)
     if not rows:

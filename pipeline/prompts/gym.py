@@ -54,7 +54,8 @@ def _check(pool: PoolSettings) -> None:
         raise OrchardError(f"pool {pool.name!r}: unknown reasoning-gym task {pool.task!r}: {hint}")
     if pool.size is None:
         raise OrchardError(
-            f"pool {pool.name!r}: a reasoning_gym pool needs a size: set size to the number of prompts"
+            f"pool {pool.name!r}: a reasoning_gym pool needs a size: "
+            "set size to the number of prompts"
         )
     for name in sorted({"size", "seed"} & set(pool.params)):
         raise OrchardError(f"pool {pool.name!r}: params.{name}: set {name} of the pool itself")

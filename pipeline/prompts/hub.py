@@ -1,6 +1,5 @@
-"""Pools that the `datasets` library reads.
-
-A hub id, a saved data set, or a folder of data files.
+"""Pools that the `datasets` library reads:
+a hub id, a saved data set, or a folder of data files.
 """
 
 from collections.abc import Iterator
@@ -80,7 +79,8 @@ def _split(pool: PoolSettings, data: Any) -> Any:
         own = str(data.split or "train")
         if pool.split != own:
             raise OrchardError(
-                f"pool {pool.name!r}: {pool.path} is one saved data set without splits: set split to {own!r}"
+                f"pool {pool.name!r}: {pool.path} is one saved data set without splits: "
+                f"set split to {own!r}"
             )
         return data
     try:

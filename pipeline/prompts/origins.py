@@ -66,7 +66,8 @@ def origin_of(path: Path, known: Iterable[Row], name: str | None = None) -> Orig
     holder = next((row for row in rows if row["origin"] == called), None)
     if holder is not None and holder["path"] not in (None, where) and holder["content"] != content:
         raise OrchardError(
-            f"{path}: {called!r} is the name of another file, {holder['path']}: give this one a name with --name"
+            f"{path}: {called!r} is the name of another file, {holder['path']}: "
+            "give this one a name with --name"
         )
     return Origin(called, where, content, again=holder is not None)
 

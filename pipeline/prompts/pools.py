@@ -1,6 +1,5 @@
-"""From pools to the prompts table.
-
-Templates, normalised answers, splits, and a reason for every row left out.
+"""From pools to the prompts table:
+templates, normalised answers, splits, and a reason for every row left out.
 """
 
 from collections.abc import Iterator
@@ -28,9 +27,8 @@ Row = dict[str, Any]
 class _Loaded:
     prompts: list[Row] = field(default_factory=list)
     rejects: list[Row] = field(default_factory=list)
-    seen: dict[str, tuple[str, Row]] = field(
-        default_factory=dict
-    )  # hash of folded turns -> (where, prompt)
+    # Hash of folded turns -> (where, prompt).
+    seen: dict[str, tuple[str, Row]] = field(default_factory=dict)
 
 
 def load_pools(settings: Settings) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -55,9 +53,8 @@ def load_pools(settings: Settings) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def split_of(messages: list[dict[str, str]], splits: SplitSettings) -> tables.Split:
-    """A prompt's split.
-
-    By hash of its messages alone, so that it never moves when its pool grows or others join.
+    """A prompt's split: by hash of its messages alone,
+    so that it never moves when its pool grows or others join.
     """
     unit = unit_for("split", messages)
     if unit < splits.test:
@@ -80,7 +77,8 @@ def _load(pool: PoolSettings, splits: SplitSettings, loaded: _Loaded) -> None:
     if len(loaded.prompts) == before:
         reasons = loaded.rejects[dropped:]
         raise OrchardError(
-            f"pool {pool.name!r}: none of its {len(reasons)} rows can be used; the first: {reasons[0]['reason']}"
+            f"pool {pool.name!r}: none of its {len(reasons)} rows can be used; "
+            f"the first: {reasons[0]['reason']}"
             if reasons
             else f"pool {pool.name!r}: it has no rows"
         )

@@ -12,8 +12,8 @@ Messages = list[dict[str, str]]
 ROLES = ("system", "user", "assistant")
 # Keys of a turn that hold what no text says. A turn that has one is not taken without it.
 BESIDES_TEXT = (
-    "tool_calls", "function_call", "tool_call_id", "tools", "reasoning_content", "reasoning", "thinking",
-    "images", "audio", "video", "files",
+    "tool_calls", "function_call", "tool_call_id", "tools", "reasoning_content", "reasoning",
+    "thinking", "images", "audio", "video", "files",
 )  # fmt: skip
 
 

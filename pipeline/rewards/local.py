@@ -35,8 +35,8 @@ class Classifier:
         self.voter_id = f"{voter.name}@{model.policy_id.rpartition('@')[2]}"
 
     def __call__(self, texts: Conversations, progress: Progress | None = None) -> Said:
-        """The reward of every conversation, in its own chat template, or as a pair of texts without
-        one.
+        """The reward of every conversation, in its own chat template,
+        or as a pair of texts without one.
         """
         said = Said(self.voter_id, {}, {})
         encoded = self._encoded(texts, said)
@@ -104,9 +104,8 @@ def _encode(chat: ChatTokenizer, turns: Sequence[Turn]) -> Tokens:
 
 
 def _batches(encoded: dict[str, Tokens], micro_tokens: int, *, single: bool) -> Iterator[list[str]]:
-    """Ids of texts, the longest first, at most `micro_tokens` padded tokens together.
-
-    One by one if `single`.
+    """Ids of texts, the longest first, at most `micro_tokens` padded tokens together;
+    one by one if `single`.
     """
     keys = sorted(encoded, key=lambda key: (-len(encoded[key]["input_ids"]), key))
     done = 0

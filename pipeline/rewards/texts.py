@@ -17,9 +17,8 @@ Conversations = Mapping[str, tuple[Turn, ...]]
 
 @dataclass(frozen=True)
 class Said:
-    """What one voter said.
-
-    Rewards in nats by text id, and the reason for every text without one.
+    """What one voter said: rewards in nats by text id,
+    and the reason for every text without one.
     """
 
     voter_id: str
@@ -44,9 +43,8 @@ def conversations(pairs: pl.DataFrame) -> dict[str, tuple[Turn, ...]]:
 
 
 def references(pairs: pl.DataFrame, asked: Conversations, responses: pl.DataFrame) -> pl.DataFrame:
-    """The sampled responses to the pairs' prompts: prompt_id, response_id, text_id, turns.
-
-    Equal texts once.
+    """The sampled responses to the pairs' prompts:
+    prompt_id, response_id, text_id, turns; equal texts once.
 
     A response that is one of the conversations already asked about has its text id; a side of a
     pair in another context, such as a named principle, is another conversation.
@@ -93,7 +91,8 @@ def class_of(positive: int | None, n: int, voter: str) -> int:
     """
     if positive is None and n > 2:
         raise OrchardError(
-            f"voter {voter!r}: {n} classes: say which one counts as good in noise.external's positive"
+            f"voter {voter!r}: {n} classes: "
+            "say which one counts as good in noise.external's positive"
         )
     if positive is not None and positive >= n:
         raise OrchardError(
@@ -103,9 +102,8 @@ def class_of(positive: int | None, n: int, voter: str) -> int:
 
 
 def reward(values: Sequence[float], positive: int | None, voter: str) -> float:
-    """One number in nats: a single logit as it is.
-
-    Of several, the log-odds of the good class against all others.
+    """One number in nats: a single logit as it is;
+    of several, the log-odds of the good class against all others.
 
     Numbers that are probabilities (none outside [0, 1], sum 1) give the same log-odds as their
     logits do. That a single number is a logit cannot be checked: a server that applies a sigmoid
@@ -125,7 +123,8 @@ def reward(values: Sequence[float], positive: int | None, voter: str) -> float:
     shares = all(0 <= v <= 1 for v in values) and abs(sum(values) - 1) < 1e-3
     if shares and not 0 < values[place] < 1:
         raise RequestFailed(
-            f"its probability is {values[place]:g}, whose log-odds are not finite: ask it for logits"
+            f"its probability is {values[place]:g}, "
+            "whose log-odds are not finite: ask it for logits"
         )
     logits = [math.log(v) if v > 0 else -math.inf for v in values] if shares else list(values)
     others = [v for i, v in enumerate(logits) if i != place]

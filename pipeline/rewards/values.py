@@ -74,9 +74,8 @@ def rewards_of(settings: Settings) -> Rewards | None:
 
 
 def _seen(answer: asyncio.Future[float]) -> None:
-    """Where the run ends with another error first, nobody looks at this one any more.
-
-    That is no fault to report.
+    """Where the run ends with another error first, nobody looks at this one any more:
+    that is no fault to report.
     """
     if not answer.cancelled():
         answer.exception()

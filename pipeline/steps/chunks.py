@@ -80,7 +80,8 @@ def _digests(need: Need, run: RunContext) -> Iterator[tuple[str, list[str]]]:
     names = [f'"{name}"' for name in tables.empty(table).columns if name != "recipe"]
     said = f"hash({', '.join(names)})"
     query = f"""
-        SELECT prompt_id, count(*) AS n, sum({said}::HUGEINT)::VARCHAR AS total, bit_xor({said}) AS x
+        SELECT prompt_id, count(*) AS n,
+               sum({said}::HUGEINT)::VARCHAR AS total, bit_xor({said}) AS x
         FROM "{table}" WHERE {need.condition if isinstance(need, Rows) else "true"}
         GROUP BY prompt_id
     """

@@ -54,9 +54,8 @@ def code_version(*roots: object) -> str:
 
 
 def meanings(roots: Iterable[object]) -> dict[str, str]:
-    """What each place of the code behind some roots says.
-
-    Module or module:definition -> its hash.
+    """What each place of the code behind some roots says:
+    module or module:definition -> its hash.
     """
     found: dict[str, str] = {}
     waiting = [place for root in roots for place in _places(root)]

@@ -39,7 +39,7 @@ class Graph:
         return [name for name in dict.fromkeys(names) if name != step.name]
 
     def needed(self, settings: Settings) -> set[str]:
-        """Names of the steps that a profile's ends need, and of those that describe their tables."""
+        """Names of steps that a profile's ends need, and of those that describe their tables."""
         found: set[str] = set()
         waiting = [step.name for step in self.steps.values() if step.is_end]
         while waiting:
@@ -56,9 +56,8 @@ class Graph:
         return {name for name in found if _has_parts(self.steps[name], settings)}
 
     def behind(self, reads: Reads, settings: Settings) -> list[Need]:
-        """All that something is made from, the nearest first.
-
-        Rows of tables, and what these need.
+        """All that something is made from, the nearest first:
+        rows of tables, and what these need.
         """
         found: dict[Need, None] = {}
         waiting = list(_made_for_it(reads))

@@ -204,7 +204,7 @@ class Inputs:
     def cost_of(self, reads: Reads) -> int:
         """Sampled tokens of all that something is made from (see `Graph.tokens`)."""
         assert self._run.graph is not None
-        return self._run.graph.tokens(reads, self._run.settings, self._run.lake)
+        return self._run.graph.tokens(reads, self._run.settings, self.lake)
 
     def made_from(self, reads: Reads) -> list[str]:
         """Names of the tables that something is made from, the nearest first."""
@@ -229,7 +229,8 @@ class Inputs:
     def _must_be_declared(self, role: str, declared: tuple[str, ...], verb: str) -> None:
         if role not in declared:
             raise UndeclaredRead(
-                f"the step {self._step.name} {verb} the model of the role {role!r}, which it does not declare"
+                f"the step {self._step.name} {verb} the model of the role {role!r}, "
+                "which it does not declare"
             )
 
 

@@ -26,9 +26,8 @@ def tables_of_query(query: str) -> frozenset[str]:
 
 @lru_cache(maxsize=1024)
 def meaning_of_query(query: str) -> str:
-    """What a query says without comments, layout and places in the text.
-
-    Equal for equal queries.
+    """What a query says without comments, layout and places in the text:
+    equal for equal queries.
     """
     return json.dumps(_without_places(syntax_tree(query)), sort_keys=True)
 

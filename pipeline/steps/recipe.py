@@ -39,9 +39,8 @@ def base_recipe(step: Step, run: RunContext, part: str | None = None) -> str:
 
 
 def code_of(step: Step, settings: Settings, part: str | None = None) -> str:
-    """The version of the code behind a part of a step.
-
-    With no part, behind all of the profile's.
+    """The version of the code behind a part of a step;
+    with no part, behind all of the profile's.
     """
     reads = step.reads_for(settings, part)
     per = [step.per.units] if step.per else []

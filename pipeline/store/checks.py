@@ -1,6 +1,5 @@
-"""Rows against their table's rules.
-
-Those that pass, and those that go to `rejects` with the reason.
+"""Rows against their table's rules:
+those that pass, and those that go to `rejects` with the reason.
 """
 
 from collections import Counter
@@ -16,13 +15,14 @@ from pipeline.ids import content_id
 
 UNSET = ("recipe",)  # columns that a write may leave out: they become null
 UNSET_OF_REJECTS = ("prompt_id", "passing")
+# What is said of a reject besides table, step and id.
 TOLD = {
     "row_id": pl.String,
     "reason": pl.String,
     "row": pl.String,
     "prompt_id": pl.String,
     "passing": pl.Boolean,
-}  # what is said of a reject besides table, step and id
+}
 
 
 @dataclass(frozen=True)

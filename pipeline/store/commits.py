@@ -43,7 +43,10 @@ class Entry:
 
 def entries(database: Database, table: str) -> list[Entry]:
     """A table's commits, newest first."""
-    query = 'SELECT version, partition, fingerprint, changed FROM commits WHERE "table" = ? ORDER BY snapshot DESC'
+    query = (
+        "SELECT version, partition, fingerprint, changed FROM commits "
+        'WHERE "table" = ? ORDER BY snapshot DESC'
+    )
     rows = database.connection.execute(query, [table]).fetchall()
     return [Entry(version, json.loads(partition), *rest) for version, partition, *rest in rows]
 

@@ -1,6 +1,5 @@
-"""The connection.
-
-Packaged extensions, the attached catalog, transactions, and errors in one line.
+"""The connection: packaged extensions, the attached catalog,
+transactions, and errors in one line.
 """
 
 import errno
@@ -30,8 +29,8 @@ _ATTEMPTS = 20  # of a transaction on a catalog without our lock
 
 
 class Database:
-    """A DuckDB connection with the lake attached as `lake` and in use, so that bare names are the
-    lake's tables.
+    """A DuckDB connection with the lake attached as `lake` and in use,
+    so that bare names are the lake's tables.
     """
 
     def __init__(self, home: Path, catalog: str | None = None) -> None:
@@ -79,8 +78,7 @@ class Database:
         return self.connection.execute(query, parameters).pl()
 
     def transact(self, body: Callable[[], T]) -> tuple[T, int]:
-        """Run `body` in one transaction under the lock.
-
+        """Run `body` in one transaction under the lock:
         (its value, the version that the commit made).
 
         Where there is no lock, a conflict runs it again; so it must not change anything but the
@@ -102,7 +100,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """A transaction that sees one version throughout, cannot write, and leaves nothing behind."""
+        """A transaction that sees one version throughout; it cannot write and leaves nothing."""
         with self.one_line():
             self.connection.execute("BEGIN TRANSACTION READ ONLY")
             try:
@@ -170,7 +168,10 @@ class Database:
     def _message(self, error: Exception) -> str:
         text = " ".join(str(error).split("\n\nLINE")[0].split())
         if _FULL.search(text) or getattr(error, "errno", None) in _FULL_CODES:
-            return f"no space left for the lake in {self.folder}: free some and run again; the last version is safe"
+            return (
+                f"no space left for the lake in {self.folder}: "
+                "free some and run again; the last version is safe"
+            )
         missing = re.search(r"No snapshot found at version (\d+)", text)
         if missing:
             return f"version {missing[1]} is not in the lake: it expired, or was never made"
@@ -183,8 +184,7 @@ def quoted(text: str) -> str:
 
 
 def _extension(name: str) -> Path:
-    """The extension's file in site-packages, loaded in place.
-
+    """The extension's file in site-packages, loaded in place:
     DuckDB's own loader copies it into HOME first.
     """
     package = f"duckdb_extension_{name}"

@@ -1,6 +1,5 @@
-"""The lake.
-
-Write a table, read it at a version, tag a release, compare two versions, expire old ones.
+"""The lake: write a table, read it at a version, tag a release,
+compare two versions, expire old ones.
 """
 
 import re
@@ -120,8 +119,8 @@ class Lake:
         *,
         partition: Partition | None = None,
     ) -> Written:
-        """Replace the rows of some prompts, and what the step rejected for them, in one
-        transaction.
+        """Replace the rows of some prompts, and what the step rejected for them,
+        in one transaction.
 
         Args:
             table: a declared table with the columns prompt_id and recipe.
@@ -149,8 +148,8 @@ class Lake:
         return replace(written, version=version if same_as is None else same_as)
 
     def fresh(self, table: str, fingerprint: str, partition: Partition | None = None) -> int | None:
-        """The version of the last commit to the table or partition if it has this fingerprint, else
-        None.
+        """The version of the last commit to the table or partition if it has this fingerprint,
+        else None.
         """
         declared(table)
         entry = latest(self._entries(table), partition or {})
@@ -177,8 +176,8 @@ class Lake:
         return layout.conform(table, rows)
 
     def arrow(self, table: str, version: int | None = None) -> pa.Table:
-        """A table's rows as Arrow, with the plain types that every reader knows (large strings, no
-        views).
+        """A table's rows as Arrow,
+        with the plain types that every reader knows (large strings, no views).
         """
         return self.read(table, version=version).to_arrow(compat_level=pl.CompatLevel.oldest())
 
@@ -236,9 +235,8 @@ class Lake:
         return int(self.sql(query, {"table": table}).item() or 0)
 
     def history(self, table: str) -> pl.DataFrame:
-        """A table's commits, oldest first.
-
-        Version, step, run, fingerprint, parents, rows, seconds, ...
+        """A table's commits, oldest first:
+        version, step, run, fingerprint, parents, rows, seconds, ...
         """
         declared(table)
         return self.sql('SELECT * FROM commits WHERE "table" = ? ORDER BY snapshot', [table])
@@ -267,8 +265,8 @@ class Lake:
         )
 
     def expire(self, keep_days: float) -> int:
-        """Forget versions older than `keep_days` days that no release names and no last commit
-        needs; how many.
+        """Forget versions older than `keep_days` days
+        that no release names and no last commit needs; how many.
 
         Files that nothing needs any more are deleted at a later call, when they are over a day old.
         """
@@ -277,9 +275,8 @@ class Lake:
     def _replace(
         self, table: str, checked: Checked, commit: Commit, partition: Partition, started: float
     ) -> tuple[Written, int | None]:
-        """The body of a write.
-
-        What it did (its version is known after the commit), and the version it repeats.
+        """The body of a write: what it did (its version is known after the commit),
+        and the version it repeats.
         """
         last = latest(entries(self._database, table), partition)
         changed = replace_rows(self._database, table, checked.rows, partition) or last is None
@@ -350,5 +347,6 @@ def _only_reads(query: str) -> None:
     if not kinds or kinds[-1] not in _READS or any(kind not in allowed for kind in kinds):
         found = next((kind.name for kind in kinds if kind not in _READS), "nothing")
         raise OrchardError(
-            f"SQL here only reads: expected one SELECT, not {found}; tables are written by Lake.write"
+            f"SQL here only reads: expected one SELECT, not {found}; "
+            "tables are written by Lake.write"
         )

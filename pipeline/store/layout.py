@@ -1,6 +1,5 @@
-"""Which tables the lake holds.
-
-All those that are declared, the log of commits, and the releases.
+"""Which tables the lake holds:
+all those that are declared, the log of commits, and the releases.
 """
 
 from contextlib import suppress
@@ -14,9 +13,10 @@ from pipeline.store.database import Database
 
 LOG = """
 CREATE TABLE commit_log (
-    "table" VARCHAR, partition VARCHAR, step VARCHAR, run_id VARCHAR, code_version VARCHAR, fingerprint VARCHAR,
-    parents VARCHAR, "rows" BIGINT, rejected BIGINT, changed BOOLEAN, same_as BIGINT, seconds DOUBLE,
-    finished_at TIMESTAMP WITH TIME ZONE
+    "table" VARCHAR, partition VARCHAR, step VARCHAR, run_id VARCHAR,
+    code_version VARCHAR, fingerprint VARCHAR, parents VARCHAR,
+    "rows" BIGINT, rejected BIGINT, changed BOOLEAN, same_as BIGINT,
+    seconds DOUBLE, finished_at TIMESTAMP WITH TIME ZONE
 )
 """
 # A commit cannot know its own number when it writes its row: DuckLake tells it afterwards, as the

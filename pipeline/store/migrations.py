@@ -94,7 +94,8 @@ def _name_steps_after_assets(database: Database) -> None:
     """Rejects and costs name their step as its asset; rejects say whether their fault may pass."""
     names = "".join(f"WHEN step = {quoted(a)} THEN {quoted(b)} " for a, b in STEPS.items())
     names += "".join(
-        f"WHEN starts_with(step, {quoted(f'{a} ')}) THEN {quoted(f'{b} ')} || substr(step, {len(a) + 2}) "
+        f"WHEN starts_with(step, {quoted(f'{a} ')}) "
+        f"THEN {quoted(f'{b} ')} || substr(step, {len(a) + 2}) "
         for a, b in PARTS.items()
     )
     named = f"CASE {names} ELSE step END"

@@ -1,6 +1,5 @@
-"""What code that reads the lake may ask of it.
-
-The lake itself, or the part that a step declares.
+"""What code that reads the lake may ask of it:
+the lake itself, or the part that a step declares.
 """
 
 from collections.abc import Mapping

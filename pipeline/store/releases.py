@@ -80,7 +80,10 @@ def expire(database: Database, keep_days: float) -> int:
     """Drop snapshots, under the lock; then the files that were given up long enough ago."""
     now = datetime.now(UTC)
     with database.one_line(), database.lock():
-        query = f"SELECT snapshot_id FROM lake.snapshots() WHERE snapshot_time < ? AND snapshot_id NOT IN ({_NEEDED})"
+        query = (
+            "SELECT snapshot_id FROM lake.snapshots() WHERE snapshot_time < ? "
+            f"AND snapshot_id NOT IN ({_NEEDED})"
+        )
         rows = database.connection.execute(query, [now - timedelta(days=keep_days)]).fetchall()
         old = [int(row[0]) for row in rows]
         if old:

@@ -1,6 +1,5 @@
-"""Replace a table, or a partition of it, and what it rejected.
-
-The statements of one transaction.
+"""Replace a table, or a partition of it, and what it rejected:
+the statements of one transaction.
 """
 
 import polars as pl
@@ -11,9 +10,8 @@ from pipeline.store.database import Database, quoted
 
 
 def replace_rows(database: Database, table: str, rows: pl.DataFrame, partition: Partition) -> bool:
-    """Put `rows` in place of the partition's.
-
-    False, and nothing written, where the same rows are there already.
+    """Put `rows` in place of the partition's;
+    false, and nothing written, where the same rows are there already.
     """
     condition = where(partition)
     with database.frames({"staged": rows}):
@@ -102,5 +100,8 @@ def _content(
     A sum too: in an exclusive or, a row that is there twice vanishes.
     """
     names = ", ".join(f'"{column}"' for column in columns)
-    query = f'SELECT count(*), sum(hash({names})::HUGEINT), bit_xor(hash({names})) FROM "{source}" WHERE {condition}'
+    query = (
+        f"SELECT count(*), sum(hash({names})::HUGEINT), bit_xor(hash({names})) "
+        f'FROM "{source}" WHERE {condition}'
+    )
     return database.connection.execute(query).fetchone()

@@ -1,6 +1,5 @@
-"""CodeFavor.
-
-Pairs of code from commits (Commit-Instruct) and from a critic's revisions (Critic-Evol).
+"""CodeFavor:
+pairs of code from commits (Commit-Instruct) and from a critic's revisions (Critic-Evol).
 
 Paper: "Learning Code Preference via Synthetic Evolution". Commit-Instruct is one chat of three
 turns; Critic-Evol is a draft by one model and one reply by another or the same. Numbers from its
@@ -42,9 +41,8 @@ STEP = {"commit": "code commit", "evol": "code evol"}
 async def from_commit(
     engine: Engine, change: Row, settings: CodeSettings, splits: SplitSettings, run_seed: int
 ) -> Row | Reject:
-    """One mined change as a task with two solutions.
-
-    A row of `code_pairs` without measurements, or why not.
+    """One mined change as a task with two solutions:
+    a row of `code_pairs` without measurements, or why not.
     """
     sampling = Sampling(settings.critic_tokens, settings.commit_temperature)
     turns: list[Turn] = []
@@ -122,9 +120,8 @@ async def revise(
     settings: CodeSettings,
     run_seed: int,
 ) -> Row | Reject:
-    """Critic-Evol's reply to a draft.
-
-    A row of `code_pairs` without measurements, or why there is none.
+    """Critic-Evol's reply to a draft:
+    a row of `code_pairs` without measurements, or why there is none.
     """
     code, spent = attempt
     prompt_id, instruction = prompt["prompt_id"], prompt["messages"][-1]["content"]
@@ -160,9 +157,8 @@ async def evolve(
 
 
 def commit_messages(read: Improved) -> list[dict[str, str]]:
-    """The prompt of a task that was made from a commit.
-
-    What to do, and the property that counts.
+    """The prompt of a task that was made from a commit:
+    what to do, and the property that counts.
     """
     return [{"role": "user", "content": f"{read.instruction}\n\n{read.criteria}"}]
 

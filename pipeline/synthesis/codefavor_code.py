@@ -1,6 +1,5 @@
-"""Python source as a syntax tree.
-
-Whether it parses, what it says without comments, whether two say the same.
+"""Python source as a syntax tree:
+whether it parses, what it says without comments, whether two say the same.
 """
 
 import ast
@@ -45,8 +44,8 @@ def _is_deep(tree: ast.Module) -> bool:
 
 
 def same(a: str, b: str) -> bool:
-    """True where two sources differ in layout, comments and docstrings at most, or either cannot be
-    stripped.
+    """True where two sources differ in layout, comments and docstrings at most,
+    or either cannot be stripped.
     """
     left, right = stripped(a), stripped(b)
     return left is None or right is None or left == right

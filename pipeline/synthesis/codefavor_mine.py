@@ -39,8 +39,8 @@ class _Unit:
 
 
 def mine(path: Path, settings: MiningSettings) -> tuple[list[dict[str, Any]], list[Reject]]:
-    """Rows of `code_changes` of a repository, newest first, and a reject with its reason for every
-    other commit.
+    """Rows of `code_changes` of a repository, newest first,
+    and a reject with its reason for every other commit.
 
     Raises:
         OrchardError: not a git repository, without commits, with a commit missing, or without a
@@ -65,9 +65,8 @@ def mine(path: Path, settings: MiningSettings) -> tuple[list[dict[str, Any]], li
 
 
 def repository_of(path: Path) -> str:
-    """What tells a repository from others in `code_changes`.
-
-    Its folder's name, and its first commit's.
+    """What tells a repository from others in `code_changes`:
+    its folder's name, and its first commit's.
 
     So two folders of the same name are two repositories, and a clone that was moved is still the
     same. In a shallow clone it is the first commit that is here, which changes when more is
@@ -117,8 +116,8 @@ def _must_be_permissive(repo: Any, path: Path, settings: MiningSettings) -> None
         ) from skip
     if licence is None:
         raise OrchardError(
-            f"{path}: {found}: its commits are not taken; a repository needs one of {', '.join(settings.licences)} "
-            "(setting mining.licences)"
+            f"{path}: {found}: its commits are not taken; "
+            f"a repository needs one of {', '.join(settings.licences)} (setting mining.licences)"
         )
 
 
@@ -222,8 +221,7 @@ def _unit(before: str, after: str, settings: MiningSettings) -> _Unit:
 
 
 def _one_function(before: str, after: str) -> _Unit | None:
-    """The function whose change is the whole change.
-
+    """The function whose change is the whole change;
     None where more, or something else, changed.
     """
     old, new = _functions(before), _functions(after)
@@ -254,8 +252,8 @@ def _without(text: str, part: str) -> str:
 
 
 def _functions(source: str) -> dict[str, str]:
-    """Source of each top-level function and each method of a top-level class, decorators included,
-    whole lines.
+    """Source of each top-level function and each method of a top-level class,
+    decorators included, whole lines.
     """
     # Not splitlines, which also ends a line at a form feed: the tree does not.
     tree, lines = ast.parse(source), list(io.StringIO(source, newline="\n"))

@@ -1,6 +1,5 @@
-"""Code pairs and critics' replies from a file.
-
-Another critic's work, people's fixes, or drafts that were kept.
+"""Code pairs and critics' replies from a file:
+another critic's work, people's fixes, or drafts that were kept.
 
 One row is one pair, in one of three forms; other columns are kept as metadata, but those that would
 change the task are an error:
@@ -55,9 +54,8 @@ KNOWN = {
 
 @dataclass(frozen=True)
 class RecordedCode:
-    """What a file holds.
-
-    Rows of `recorded_code`, what was rejected, and the forms that were recognised.
+    """What a file holds: rows of `recorded_code`, what was rejected,
+    and the forms that were recognised.
     """
 
     rows: pl.DataFrame
@@ -110,20 +108,20 @@ def _recognised(rows: cells.Rows, columns: list[str], origin: str) -> str:
     told = [name for name, form in FORMS.items() if form <= set(columns)]
     if not told:
         raise OrchardError(
-            f"{origin}: columns {', '.join(columns) or 'none'}: needed are instruction, naive and improved; or "
-            "instruction, draft and reply; or reply"
+            f"{origin}: columns {', '.join(columns) or 'none'}: "
+            "needed are instruction, naive and improved; or instruction, draft and reply; or reply"
         )
     if unread := cells.unread_meaning(rows, KNOWN):
         raise OrchardError(
-            f"{origin}: its columns {', '.join(unread)} would change the task: put them into instruction, or remove "
-            "them"
+            f"{origin}: its columns {', '.join(unread)} would change the task: "
+            "put them into instruction, or remove them"
         )
     return " or ".join(told)
 
 
 def pairs(records: pl.DataFrame, splits: SplitSettings) -> tuple[list[Row], dict[str, str]]:
-    """Rows of `code_pairs` without measurements, and the verifier's JSON of those that have tests,
-    by code_pair_id.
+    """Rows of `code_pairs` without measurements,
+    and the verifier's JSON of those that have tests, by code_pair_id.
     """
     rows: list[Row] = []
     tests: dict[str, str] = {}
@@ -236,9 +234,8 @@ def _tests(raw: Row, improved: str) -> str | None:
 
 
 def _metadata(raw: Row) -> str | None:
-    """What tells a program from an example of its use: the tests and the names that they call.
-
-    Null where not given.
+    """What tells a program from an example of its use:
+    the tests and the names that they call; null where not given.
     """
     tests, names = _text(raw, "tests"), cells.plain(raw.get("names"))
     if tests is None or not names:

@@ -1,5 +1,5 @@
-"""A critic's replies by structure. 'Good enough' and 'malformed' are two things, and are counted
-apart.
+"""A critic's replies by structure.
+'Good enough' and 'malformed' are two things, and are counted apart.
 
 A section stands between [BEGIN NAME] and [END NAME] on lines of their own. CodeFavor's code also
 marks sections by begin and end; that the two outcomes cannot be told apart in its output is why
@@ -22,8 +22,8 @@ _FIRST = re.compile(r"\W*(YES|NO)\b", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Improved:
-    """The critic's better version. instruction is None where the task's own prompt stays
-    (Critic-Evol).
+    """The critic's better version.
+    instruction is None where the task's own prompt stays (Critic-Evol).
     """
 
     criteria: str
@@ -64,9 +64,8 @@ def says_better(reply: Completion) -> bool | Malformed:
 
 
 def read_commit(reply: Completion) -> Improved | Malformed:
-    """Commit-Instruct's third turn.
-
-    Five sections, both codes parse and differ, feedback names a code by its tag.
+    """Commit-Instruct's third turn:
+    five sections, both codes parse and differ, feedback names a code by its tag.
     """
     found = _sections(reply, COMMIT)
     if isinstance(found, Malformed):
@@ -86,9 +85,8 @@ def read_commit(reply: Completion) -> Improved | Malformed:
 def read_evol(
     reply: Completion, draft: str, metadata: str | None = None
 ) -> Improved | GoodEnough | Malformed:
-    """Critic-Evol's only turn.
-
-    A reflection, and then nothing more (good enough) or the three sections.
+    """Critic-Evol's only turn:
+    a reflection, and then nothing more (good enough) or the three sections.
 
     Both codes come back without comments and docstrings. With the verifier's metadata of the prompt
     the second attempt is the program that the prompt's tests call.
@@ -133,9 +131,8 @@ def _sections(reply: Completion, wanted: tuple[str, ...]) -> dict[str, str] | Ma
 
 
 def _code(section: str, metadata: str | None = None) -> str | None:
-    """The program of a section, fenced or not.
-
-    Without metadata also a script that defines nothing.
+    """The program of a section, fenced or not;
+    without metadata also a script that defines nothing.
     """
     found = program(section, metadata) or (section.strip() if metadata is None else "")
     return found if stripped(found) else None

@@ -1,6 +1,5 @@
-"""MAPL's synthetic data.
-
-Instructions that a response provably fulfils or violates, added to its prompt.
+"""MAPL's synthetic data:
+instructions that a response provably fulfils or violates, added to its prompt.
 
 The paper has no public code. From summaries (second-hand): intra-sample data set the same response
 y under two prompts that the same instruction functions made with opposite arguments; a pair is
@@ -60,8 +59,8 @@ _TRIES = 4  # seeds per kind for a pair of responses
 
 @dataclass(frozen=True)
 class Sides:
-    """The instructions of the better and of the worse prompt, the style of wording, and what makes
-    the pair valid.
+    """The instructions of the better and of the worse prompt,
+    the style of wording, and what makes the pair valid.
     """
 
     better: tuple[Instruction, ...]
@@ -86,12 +85,14 @@ def synthesise(
     """
     kinds = _kinds(settings)
     made = chain(
-        _intra_all(_first(responses, "response_id", settings.max_per_prompt), kinds, settings, run_seed),
+        _intra_all(
+            _first(responses, "response_id", settings.max_per_prompt), kinds, settings, run_seed
+        ),
         chain.from_iterable(
             inter(row, kinds, settings, run_seed)
             for row in _first(pairs, "chosen_id", settings.max_per_prompt)
         ),
-    )  # fmt: skip
+    )
     rows: dict[str, Row] = {}
     rejects: list[Reject] = []
     for item in made:
@@ -128,9 +129,8 @@ def _intra_all(
 def intra(
     first: Row, second: Row, kinds: Sequence[str], settings: MaplSettings, run_seed: int
 ) -> Iterator[Row | Reject]:
-    """Two responses to one prompt, each under the same two prompts.
-
-    The better one of the first is the second's worse.
+    """Two responses to one prompt, each under the same two prompts:
+    the better one of the first is the second's worse.
 
     Both or neither becomes a row; a reject names a response.
     """
@@ -144,7 +144,10 @@ def intra(
         if choice and _agree(own, [*choices, choice]):
             choices.append(choice)
     if not choices:
-        reason = "no instruction has a form that only this response, and one that only the other, fulfils"
+        reason = (
+            "no instruction has a form that only this response, "
+            "and one that only the other, fulfils"
+        )
         yield from (_reject(row["response_id"], reason, row) for row in (first, second))
         return
     sides = _sides(choices, condition, style, random)
@@ -173,9 +176,8 @@ def _under(row: Row, sides: Sides, own: Sequence[Instruction]) -> Row | Reject:
 def inter(
     row: Row, kinds: Sequence[str], settings: MaplSettings, run_seed: int
 ) -> Iterator[Row | Reject]:
-    """An original pair with instructions that tell its responses apart, in favour of each in turn.
-
-    Both or neither.
+    """An original pair with instructions that tell its responses apart, in favour of each in turn;
+    both or neither.
     """
     seed = ("inter", run_seed, row["chosen_id"], row["rejected_id"])
     random = Random(seed_for(*seed))
@@ -225,8 +227,8 @@ def inter(
 
 
 def valid(better: float, worse: float, condition: str) -> bool:
-    """The paper's validity (second-hand) of two shares of fulfilled instructions, those of the
-    better and the worse.
+    """The paper's validity (second-hand) of two shares of fulfilled instructions,
+    those of the better and the worse.
     """
     return better == 1 > worse if condition == "A" else worse == 0 < better
 
@@ -234,8 +236,8 @@ def valid(better: float, worse: float, condition: str) -> bool:
 def _opposite(
     kind: str, first: Row, second: Row, style: int, seed: Sequence[object]
 ) -> Choice | None:
-    """The form of a kind that only the first response fulfils, and the one that only the second
-    does.
+    """The form of a kind that only the first response fulfils,
+    and the one that only the second does.
 
     None where there are none with equally many words.
     """
@@ -260,9 +262,8 @@ def _telling(
     style: int,
     seed: Sequence[object],
 ) -> Iterator[Instruction]:
-    """Instructions that `text` fulfils and `other` violates, at most one of a kind.
-
-    Never contradictory: text has them.
+    """Instructions that `text` fulfils and `other` violates, at most one of a kind;
+    never contradictory: text has them.
 
     Each is built on the one or on the other response, whichever fits first: the number lies at
     random between them.
@@ -282,8 +283,8 @@ def _telling(
 
 
 def _agree(own: Sequence[Instruction], choices: Sequence[Choice]) -> bool:
-    """True where neither all of the first nor all of the second forms are known to be
-    contradictory.
+    """True where neither all of the first
+    nor all of the second forms are known to be contradictory.
     """
     return not any(_clash(own, [choice[side] for choice in choices]) for side in (0, 1))
 
@@ -293,9 +294,8 @@ def _clash(own: Sequence[Instruction], more: Sequence[Instruction]) -> str | Non
 
 
 def _own(row: Row) -> tuple[Instruction, ...]:
-    """The instructions that the prompt has already.
-
-    What is added must agree with them, and is of other kinds.
+    """The instructions that the prompt has already:
+    what is added must agree with them, and is of other kinds.
     """
     return read(row["own"]) if row["own"] else ()
 
@@ -305,9 +305,8 @@ def _others(kinds: Sequence[str], own: Sequence[Instruction]) -> list[str]:
 
 
 def _sides(choices: Sequence[Choice], condition: str, style: int, random: Random) -> Sides:
-    """(A) all fulfilled against some violated; (B) some fulfilled against all violated.
-
-    Which: at random.
+    """(A) all fulfilled against some violated;
+    (B) some fulfilled against all violated; which: at random.
 
     Fulfilled and violated are said of the first response.
     """
@@ -325,8 +324,7 @@ def _sides(choices: Sequence[Choice], condition: str, style: int, random: Random
 
 
 def _exchanged(sides: Sides) -> Sides:
-    """The same two prompts for a response that fulfils just what the other violates.
-
+    """The same two prompts for a response that fulfils just what the other violates:
     (A) becomes (B), and (B) (A).
     """
     return Sides(sides.worse, sides.better, sides.style, "AB"[sides.condition == "A"])

@@ -1,6 +1,5 @@
-"""Decontamination.
-
-Do texts that a model learns from, prompts or code, repeat what the evaluation asks?
+"""Decontamination:
+do texts that a model learns from, prompts or code, repeat what the evaluation asks?
 
 Two measures of every such text against every evaluation text, both folded (pipeline/folding.py),
 without case and white space:
@@ -51,9 +50,8 @@ def overlaps(
     *,
     numbers: bool = True,
 ) -> pl.DataFrame:
-    """Every text and evaluation text that overlap, with both measures in [0, 1].
-
-    Sorted by their ids.
+    """Every text and evaluation text that overlap, with both measures in [0, 1];
+    sorted by their ids.
 
     Args:
         texts: texts to learn from, by id.
@@ -74,9 +72,8 @@ def overlaps(
 def same_prompts(
     texts: Mapping[str, str], references: Mapping[str, str], limits: OverlapSettings = LIMITS
 ) -> pl.DataFrame:
-    """What must not be trained on.
-
-    Texts that are an evaluation text when normalised, or hold its runs of tokens.
+    """What must not be trained on:
+    texts that are an evaluation text when normalised, or hold its runs of tokens.
     """
     found = overlaps(texts, references, limits.model_copy(update={"edits": 1.0}))
     return found.filter((pl.col("ngrams") >= limits.ngrams) | (pl.col("edits") == 1.0))

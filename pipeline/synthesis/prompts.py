@@ -46,9 +46,8 @@ def _tail(lines: Sequence[str], style: int) -> str:
 
 
 def leak(text: str, response: str, answer: str | None) -> str | None:
-    """What an instruction's text gives away.
-
-    The prompt's answer, or a run of words of the response; None: nothing.
+    """What an instruction's text gives away:
+    the prompt's answer, or a run of words of the response; None: nothing.
     """
     if answer and re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text, re.IGNORECASE):
         return "the answer"

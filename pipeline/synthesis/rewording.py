@@ -1,5 +1,5 @@
-"""MAPL's added instructions in the model's own words, where a program can tell that they still say
-the same.
+"""MAPL's added instructions in the model's own words,
+where a program can tell that they still say the same.
 
 The paper says nothing readable about wording: all of this is our choice. A rewording is taken only
 where
@@ -42,8 +42,9 @@ from pipeline.verify.instructions.text import words
 Row = dict[str, Any]
 STEP = "reword"
 _RULE = (
-    "Say the user's instruction in other words. Keep its meaning. Keep every number and every word in quotes exactly "
-    "as it is. Answer with the new sentence only."
+    "Say the user's instruction in other words. Keep its meaning. "
+    "Keep every number and every word in quotes exactly as it is. "
+    "Answer with the new sentence only."
 )
 _EXAMPLES = (
     (
@@ -55,19 +56,21 @@ _EXAMPLES = (
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _QUOTED = re.compile(r'"([^"]*)"')
 _COMPARISONS = (
-    "at least", "less than", "at most", "more than", "no fewer", "fewer than", "exactly", "maximum", "minimum",
-    "up to", "or more", "or less", "or fewer",
+    "at least", "less than", "at most", "more than", "no fewer", "fewer than", "exactly", "maximum",
+    "minimum", "up to", "or more", "or less", "or fewer",
 )  # fmt: skip
 _NEGATION = re.compile(
     r"\b(?:not|no|never|none|nothing|nowhere|without|avoid\w*|free of|cannot|neither)\b|n't\b", re.I
 )
 _PLACEHOLDER = re.compile(r"\{\w+\}")
+# Words that carry none of an instruction's content.
 _FREE = frozenset(
-    "a all an and any anywhere answer appear appears be by can contain containing do does entire exactly following for "
-    "from full give has have in include into is it its keep least less make may must no not occur of on one only or "
-    "other out put reply response should sure than that the their there they this times to use used using way whole "
+    "a all an and any anywhere answer appear appears be by can contain containing do does "
+    "entire exactly following for from full give has have in include into is it its keep "
+    "least less make may must no not occur of on one only or other out put reply response "
+    "should sure than that the their there they this times to use used using way whole "
     "with without write written your you".split()
-)  # words that carry none of an instruction's content
+)
 
 
 @dataclass
@@ -86,8 +89,8 @@ def reword_all(
     run_seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[pl.DataFrame, list[Reject], Counter[str]]:
-    """Rows of `instructions` reworded, what was dropped, and how many lines kept their template for
-    which reason.
+    """Rows of `instructions` reworded, what was dropped,
+    and how many lines kept their template for which reason.
 
     Args:
         rows: as `synthesise` makes them.
@@ -179,8 +182,7 @@ async def reword(
 
 
 def fault(new: str, one: Instruction, template: str, ratio: float) -> str | None:
-    """Why these words may not say the same as the template.
-
+    """Why these words may not say the same as the template;
     None where nothing is known against them.
     """
     if not new or "\n" in new:
@@ -246,8 +248,7 @@ async def _said(
 
 
 def _filled(said: str, one: Instruction, other: Instruction, style: int) -> str | None:
-    """The same words with another instruction's arguments.
-
+    """The same words with another instruction's arguments;
     None where these cannot be told from the other words.
 
     They can where the same replacement makes the one's template into the other's, and finds as many
@@ -313,7 +314,7 @@ def _shared(name: str) -> frozenset[str]:
 
 
 def _is_nearest(new: str, one: Instruction) -> bool:
-    """True where no other kind with arguments of the same types has a wording as near to this one."""
+    """True where no other kind with arguments of the same types is worded as near to this one."""
     for value in sorted(
         (shown(key, value) for key, value in one.arguments.items()), key=len, reverse=True
     ):
@@ -327,7 +328,7 @@ def _is_nearest(new: str, one: Instruction) -> bool:
 
 @lru_cache(maxsize=256)
 def _rivals(name: str, negated: bool) -> list[frozenset[str]]:
-    """The stems of the wordings of other kinds whose arguments have the same types, negated or not."""
+    """Stems of the wordings, negated or not, of other kinds whose arguments have the same types."""
     types = sorted(KINDS[name].arguments.values())
     alike = [
         other

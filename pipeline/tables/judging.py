@@ -47,9 +47,8 @@ class Votes(dy.Schema):
 
 @table("recorded_pairs")
 class RecordedPairs(dy.Schema):
-    """One row per imported pair of responses.
-
-    It is judged and reported on, never sampled or trained on.
+    """One row per imported pair of responses:
+    it is judged and reported on, never sampled or trained on.
     """
 
     pair_id = col.identifier("hash of origin, prompt and both responses", key=True)
@@ -79,7 +78,8 @@ class RecordedPairs(dy.Schema):
     )
     origin = col.text("the file that it was imported from")
     metadata = col.text(
-        "JSON of the file's other columns, and `grade`, P(first is better) of a graded label such as A>B; null: none",
+        "JSON of the file's other columns, and `grade`, "
+        "P(first is better) of a graded label such as A>B; null: none",
         nullable=True,
     )
 
@@ -97,8 +97,8 @@ class Imports(dy.Schema):
 
 @table("principles")
 class Principles(dy.Schema):
-    """One row per principle that one annotator's feedback on a response names, with the words that
-    say so.
+    """One row per principle that one annotator's feedback on a response names,
+    with the words that say so.
     """
 
     principle_id = col.identifier("hash of response, judge, annotator and name", key=True)
@@ -121,7 +121,8 @@ class Principles(dy.Schema):
         "log p(Yes) - log p(No) of the judge that the response satisfies it, nats"
     )
     group_id = col.identifier(
-        "consensus: alike principles of a prompt's responses that every annotator of the response names; null: none",
+        "consensus: alike principles of a prompt's responses "
+        "that every annotator of the response names; null: none",
         nullable=True,
     )
     group_name = col.text("the name that stands for the group", nullable=True)
@@ -131,8 +132,8 @@ class Principles(dy.Schema):
 
 @table("judge_contexts")
 class JudgeContexts(dy.Schema):
-    """One row per judge, pair of responses and question, of two questions that prefer different
-    sides.
+    """One row per judge, pair of responses and question,
+    of two questions that prefer different sides.
     """
 
     context_id = col.identifier("hash of judge, pair and question", key=True)

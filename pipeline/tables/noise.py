@@ -70,7 +70,8 @@ class PairStrengths(dy.Schema):
     split = col.choice(SPLITS, "the prompt's split")
     n_votes = dy.Int64(min=1, metadata=col.meaning("voters, those without a margin included"))
     mean = col.number(
-        "mean margin of the voters, in standard deviations of their rewards; null where none has a margin",
+        "mean margin of the voters, in standard deviations of their rewards; "
+        "null where none has a margin",
         nullable=True,
     )
     spread = dy.Float64(
@@ -93,7 +94,8 @@ class PairStrengths(dy.Schema):
         "P(the label is wrong); null where only voters of unknown reliability voted", nullable=True
     )
     flip_rate = col.share(
-        "share of wrong labels of the label's source, cautious: 1 less the upper end of its reliability",
+        "share of wrong labels of the label's source, cautious: "
+        "1 less the upper end of its reliability",
         nullable=True,
     )
 
@@ -122,9 +124,8 @@ class Voters(dy.Schema):
 
 @table("recorded_votes")
 class RecordedVotes(dy.Schema):
-    """One row per imported vote on a pair.
-
-    By people, a judge behind an API, or another's reward model.
+    """One row per imported vote on a pair:
+    by people, a judge behind an API, or another's reward model.
     """
 
     vote_id = col.identifier("hash of origin and row number", key=True)
@@ -144,9 +145,8 @@ class RecordedVotes(dy.Schema):
 
 @table("noise_tests")
 class NoiseTests(dy.Schema):
-    """One row per number of the self-test.
-
-    Labels flipped on purpose, and what finds or mends them.
+    """One row per number of the self-test:
+    labels flipped on purpose, and what finds or mends them.
     """
 
     test_id = col.identifier("hash of share, kind, name and metric", key=True)
@@ -169,9 +169,8 @@ class NoiseTests(dy.Schema):
 
 @table("noise_sweep")
 class NoiseSweep(dy.Schema):
-    """One row per training of the noise sweep.
-
-    Labels flipped on purpose, and how well the policy ranks clean pairs.
+    """One row per training of the noise sweep:
+    labels flipped on purpose, and how well the policy ranks clean pairs.
     """
 
     sweep_id = col.identifier("hash of source, loss, share and seed", key=True)

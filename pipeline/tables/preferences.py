@@ -10,8 +10,7 @@ from pipeline.tables.terms import SPLITS
 
 @table("preferences")
 class Preferences(dy.Schema):
-    """One row per preference.
-
+    """One row per preference:
     (messages, prefix, chosen) over (rejected_messages, rejected_prefix, rejected).
     """
 
@@ -41,7 +40,8 @@ class Preferences(dy.Schema):
     )
     rejected_ends = col.flag("true where the rejected text ends the turn")
     chosen_tokens = col.count(
-        "tokens of the chosen text, with its end-of-turn token and what is learned of its thought; null: not counted",
+        "tokens of the chosen text, with its end-of-turn token "
+        "and what is learned of its thought; null: not counted",
         nullable=True,
     )
     rejected_tokens = col.count("tokens of the rejected text, counted the same way", nullable=True)
@@ -118,7 +118,8 @@ class PreferenceLists(dy.Schema):
             }
         ),
         metadata=col.meaning(
-            "items, the best first: item_id, text, ends, value in [0, 1], rank from 0, reward, steps"
+            "items, the best first: item_id, text, ends, value in [0, 1], "
+            "rank from 0, reward, steps"
         ),
     )
     thoughts = dy.List(

@@ -9,9 +9,8 @@ from pipeline.tables.terms import SPLITS
 
 @table("reference_logps")
 class ReferenceLogps(dy.Schema):
-    """One row per text and reference model.
-
-    Its log-probability, computed once and shared by all variants.
+    """One row per text and reference model:
+    its log-probability, computed once and shared by all variants.
     """
 
     text_id = col.identifier("hash of the context, the text and whether it ends the turn", key=True)
@@ -80,9 +79,8 @@ class Evaluations(dy.Schema):
 
 @table("metrics")
 class Metrics(dy.Schema):
-    """One row per variant, metric and category.
-
-    Means over units and seeds, and what changed against the base.
+    """One row per variant, metric and category:
+    means over units and seeds, and what changed against the base.
     """
 
     variant = col.identifier("data variant", key=True)
@@ -134,7 +132,8 @@ class Leaderboard(dy.Schema):
     )
     greedy = col.share("the same with one answer at temperature 0; null: not asked", nullable=True)
     n_prompts = col.count(
-        "test prompts that the base model and every seed of the variant answered: the verdict's size"
+        "test prompts that the base model and every seed of the variant answered: "
+        "the verdict's size"
     )
     n_failed = col.count(
         "test prompts left out, because a request of the base model or the variant failed"
@@ -146,7 +145,8 @@ class Leaderboard(dy.Schema):
     gain_high = col.number("upper end of that interval")
     method = col.text("how interval and p-value were found, and what they answer for")
     p_value = col.share(
-        "two-sided p-value of the gain over prompts (sign flips) or prompts and seeds (t); null: base",
+        "two-sided p-value of the gain over prompts (sign flips) "
+        "or prompts and seeds (t); null: base",
         nullable=True,
     )
     p_holm = col.share("the same, Holm-corrected across all variants", nullable=True)
@@ -158,11 +158,13 @@ class Leaderboard(dy.Schema):
         ["better", "worse", "not distinguishable", "baseline"], "what interval and p_holm say"
     )
     detectable_gain = col.number(
-        "smallest true gain that this many prompts would show with the profile's power; null: nothing varies",
+        "smallest true gain that this many prompts would show with the profile's power; "
+        "null: nothing varies",
         nullable=True,
     )
     prompts_needed = col.count(
-        "prompts that would show the profile's smallest gain of interest; null: nothing varies, or seeds vary too much",
+        "prompts that would show the profile's smallest gain of interest; "
+        "null: nothing varies, or seeds vary too much",
         nullable=True,
     )
     conclusion = col.text("the verdict in a sentence, with the prompts that it would take")
@@ -180,11 +182,14 @@ class Leaderboard(dy.Schema):
     length_ratio = col.number("tokens of chosen over rejected in training", nullable=True)
     response_tokens = col.number("mean tokens of a sampled answer at the test")
     data_tokens = col.count(
-        "tokens that the variant's data would cost alone: all sampled tokens of the tables that it is made from, those "
-        "included that it shares with another variant through the cache; what was really spent stands in `usage`"
+        "tokens that the variant's data would cost alone: "
+        "all sampled tokens of the tables that it is made from, "
+        "those included that it shares with another variant through the cache; "
+        "what was really spent stands in `usage`"
     )
     data_seconds = col.number(
-        "time that sampling these takes at the engine's mean speed so far; null where that is unknown",
+        "time that sampling these takes at the engine's mean speed so far; "
+        "null where that is unknown",
         nullable=True,
     )
     train_seconds = col.number("wall time of training, seconds, all seeds")
@@ -231,7 +236,8 @@ class Rejects(dy.Schema):
     step = col.text("the step that dropped it")
     row_id = col.text("its id, where it had one", nullable=True)
     reason = col.text(
-        "why; it ends in `the next run asks again` where only a passing fault of a server cost the row"
+        "why; it ends in `the next run asks again` "
+        "where only a passing fault of a server cost the row"
     )
     row = col.text("the row as JSON")
     prompt_id = col.identifier("its prompt; null where it has none", nullable=True)

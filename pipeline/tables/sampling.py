@@ -103,7 +103,8 @@ class TreeNodes(dy.Schema):
     )
     prefix = col.text("the response before this node's text")
     text = col.text(
-        "this node's text: one step, or a rollout's rest; empty where a rollout never came to a response"
+        "this node's text: one step, or a rollout's rest; "
+        "empty where a rollout never came to a response"
     )
     answer = col.text("final answer of a terminal step or a rollout; null otherwise", nullable=True)
     correct = col.flag("verdict on that answer; null for inner steps", nullable=True)
@@ -114,8 +115,10 @@ class TreeNodes(dy.Schema):
         nullable=True,
         check=lambda column: column.is_in(list(VALUATIONS)),
         metadata=col.meaning(
-            "where the value is from. rollouts: share of right ones; answer: 1 or 0, the verifier's word on a terminal "
-            "step; verdict, score: the model's own view; vote: its share of votes in its group; reward: a reward model"
+            "where the value is from. rollouts: share of right ones; "
+            "answer: 1 or 0, the verifier's word on a terminal step; "
+            "verdict, score: the model's own view; "
+            "vote: its share of votes in its group; reward: a reward model"
         ),
     )
     n_rollouts = col.count("rollouts that valued this node")

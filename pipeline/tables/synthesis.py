@@ -19,7 +19,8 @@ class Instructions(dy.Schema):
     )
     condition = col.choice(
         ["A", "B", "chosen", "rejected"],
-        "intra: the paper's condition; inter: which response of the original pair fulfils what was added",
+        "intra: the paper's condition; "
+        "inter: which response of the original pair fulfils what was added",
     )
     prompt_id = col.identifier("the prompt it was made from; its split is that prompt's")
     split = col.choice(SPLITS, "the prompt's split")
@@ -37,7 +38,8 @@ class Instructions(dy.Schema):
     )
     fulfilled = col.share("share of `instructions` that the response fulfils")
     other_fulfilled = col.share(
-        "intra: share of `other_instructions` that it fulfils; inter: of `instructions`, the other response"
+        "intra: share of `other_instructions` that it fulfils; "
+        "inter: of `instructions`, the other response"
     )
     reworded = col.count(
         "of `instructions`: how many stand in the model's words; the others in a template's"
@@ -56,8 +58,8 @@ class Instructions(dy.Schema):
 
 @table("code_changes")
 class CodeChanges(dy.Schema):
-    """One row per repository and commit that changed one function or file, mined with git
-    (CodeFavor).
+    """One row per repository and commit that changed one function or file,
+    mined with git (CodeFavor).
     """
 
     change_id = col.identifier("hash of commit, path and name: the same in every clone", key=True)
@@ -76,8 +78,8 @@ class CodeChanges(dy.Schema):
 
 @table("recorded_code")
 class RecordedCode(dy.Schema):
-    """One row per code pair, or critic's reply, that was imported from a file (`orchard
-    import-code`).
+    """One row per code pair, or critic's reply,
+    that was imported from a file (`orchard import-code`).
     """
 
     record_id = col.identifier("hash of origin, task and both codes", key=True)
@@ -109,8 +111,8 @@ class RecordedCode(dy.Schema):
 
 @table("code_pairs")
 class CodePairs(dy.Schema):
-    """One row per naive and improved code for one task (CodeFavor), and what execution and analysis
-    say of them.
+    """One row per naive and improved code for one task (CodeFavor),
+    and what execution and analysis say of them.
     """
 
     code_pair_id = col.identifier("hash of method, prompt, both codes and critic", key=True)

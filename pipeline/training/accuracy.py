@@ -20,9 +20,8 @@ def log_ratios(
     *,
     precision: Precision = "auto",
 ) -> pl.DataFrame:
-    """(pair_id, chosen, rejected).
-
-    Log pi(text) - log pi_ref(text) in nats under the model of a folder.
+    """(pair_id, chosen, rejected):
+    log pi(text) - log pi_ref(text) in nats under the model of a folder.
 
     A pair with a text that is too long for max_length is left out, as it is in training.
     """
@@ -52,9 +51,8 @@ def reward_accuracy(
     *,
     precision: Precision = "auto",
 ) -> pl.DataFrame:
-    """(pair_id, value).
-
-    1 where the implicit reward of the chosen text is higher, 0.5 where equal, 0 otherwise.
+    """(pair_id, value): 1 where the implicit reward of the chosen text is higher,
+    0.5 where equal, 0 otherwise.
 
     The implicit reward is beta * log(pi / pi_ref), Rafailov et al. 2023, section 5.1.
     """

@@ -31,9 +31,8 @@ class TreeAttention(torch.autograd.Function):
         paths: Sequence[Path],
         scale: float,
     ) -> Tensor:
-        """q (T, H, D), k and v (T, G, D), H a multiple of G, cos and sin (T, D).
-
-        Gives (T, H, D).
+        """q (T, H, D), k and v (T, G, D), H a multiple of G, cos and sin (T, D);
+        gives (T, H, D).
         """
         q, k, v = rotated(q, cos, sin), rotated(k, cos, sin), v.transpose(0, 1).contiguous()
         out = q.new_empty(q.shape[1], q.shape[0], q.shape[2])
@@ -68,8 +67,7 @@ class TreeAttention(torch.autograd.Function):
 
 
 def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary positions (Su et al. 2021), halves as Llama has them.
-
+    """Rotary positions (Su et al. 2021), halves as Llama has them:
     (T, H, D) to (H, T, D), computed in cos' precision.
 
     [x1, x2] becomes [x1 cos - x2 sin, x2 cos + x1 sin].
@@ -118,9 +116,8 @@ def _scatter(total: Tensor, path: Path, values: Tensor) -> None:
 
 
 def _probabilities(rows: Tensor, keys: Tensor, path: Path, scale: float) -> Tensor:
-    """(G, H / G * n, L).
-
-    The last n of L keys are the own ones, of which a node sees those up to itself.
+    """(G, H / G * n, L): the last n of L keys are the own ones,
+    of which a node sees those up to itself.
     """
     n = path.stop - path.start
     scores = torch.bmm(rows, keys.transpose(1, 2)).mul_(scale)
@@ -131,9 +128,8 @@ def _probabilities(rows: Tensor, keys: Tensor, path: Path, scale: float) -> Tens
 
 
 def graft(causal: nn.Module) -> list[nn.Module]:
-    """Teaches the attention layers to take `paths` in the call of the model.
-
-    Returns them, to be asked or undone.
+    """Teaches the attention layers to take `paths` in the call of the model;
+    returns them, to be asked or undone.
 
     Takes what is built as Llama's: four projections, norms of queries and keys or none, rotary
     positions.

@@ -69,8 +69,7 @@ def save(
 def restore(
     path: Path, fingerprint: str, policy: Policy, optimizer: torch.optim.Optimizer
 ) -> Progress | None:
-    """Sets weights and optimiser to a checkpoint of this very training.
-
+    """Sets weights and optimiser to a checkpoint of this very training;
     None where there is none that fits.
     """
     state = _read(path, policy.device)

@@ -56,7 +56,8 @@ def arrange(examples: Sequence[Example], loss: str) -> list[Example]:
         if not low <= len(example.values) <= high:
             found = f"row {example.row_id} has {len(example.values)}"
             raise OrchardError(
-                f"loss {loss} compares {low} to {high} texts per row, {found}: use another training.loss"
+                f"loss {loss} compares {low} to {high} texts per row, {found}: "
+                "use another training.loss"
             )
     for column in chosen.needs:
         without = [example.row_id for example in arranged if getattr(example, column) is None]

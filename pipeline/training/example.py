@@ -1,6 +1,5 @@
-"""One row of training data as token ids.
-
-Texts in their contexts, and the columns that a loss may read.
+"""One row of training data as token ids:
+texts in their contexts, and the columns that a loss may read.
 """
 
 from dataclasses import dataclass

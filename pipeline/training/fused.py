@@ -1,6 +1,5 @@
-"""Layers with a forward and backward pass of their own.
-
-Fewer passes over memory, less kept between them.
+"""Layers with a forward and backward pass of their own:
+fewer passes over memory, less kept between them.
 """
 
 from functools import partial
@@ -58,8 +57,8 @@ class SwiGlu(torch.autograd.Function):
 
 
 class RmsNorm(torch.autograd.Function):
-    """x / sqrt(mean(x^2) + eps) * weight over the last dimension, in x's precision, rounded once at
-    the end.
+    """x / sqrt(mean(x^2) + eps) * weight over the last dimension,
+    in x's precision, rounded once at the end.
     """
 
     @staticmethod
@@ -79,8 +78,8 @@ class RmsNorm(torch.autograd.Function):
 
 
 def fuse_layers(causal: nn.Module) -> None:
-    """Gives every RMS norm `RmsNorm` and every gated MLP `SwiGlu`, where that does what the layer
-    does.
+    """Gives every RMS norm `RmsNorm` and every gated MLP `SwiGlu`,
+    where that does what the layer does.
 
     A comparison and not a list of names: some norms add 1 to their weight.
     """

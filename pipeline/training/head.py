@@ -43,9 +43,8 @@ class FrozenHead(torch.autograd.Function):
 
 
 def token_logps(hidden: Tensor, weight: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
-    """(N,) log-probabilities in nats of tokens given the hidden states (N, H) that predict them.
-
-    Products in dtype.
+    """(N,) log-probabilities in nats of tokens given the hidden states (N, H) that predict them;
+    products in dtype.
     """
     if weight.requires_grad and torch.is_grad_enabled():
         return -F.cross_entropy(F.linear(hidden, weight).float(), targets, reduction="none")

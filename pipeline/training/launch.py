@@ -1,6 +1,5 @@
-"""One training by several processes.
-
-Torchrun starts a `worker` in each, and a folder holds what they train on.
+"""One training by several processes:
+torchrun starts a `worker` in each, and a folder holds what they train on.
 """
 
 import json

@@ -44,8 +44,8 @@ def best_device() -> torch.device:
 def load(
     model_dir: Path, precision: Precision = "auto", device: torch.device | None = None
 ) -> Policy:
-    """A model folder as a policy, on a device or the best one, without dropout and without
-    gradients.
+    """A model folder as a policy, on a device or the best one,
+    without dropout and without gradients.
 
     Its precision is that of the best device, wherever it is.
 

@@ -22,8 +22,7 @@ _PROBE = (((3, 1, 4), (1, 5)), ((3, 1, 4), (1, 2, 6, 5)), ((3, 5), (8, 2)))
 
 
 def text_logps(policy: Policy, examples: Sequence[Example]) -> Tensor:
-    """(n, K) log-probabilities in nats of the texts of each example, with gradients.
-
+    """(n, K) log-probabilities in nats of the texts of each example, with gradients;
     0 where one has fewer than K.
     """
     sides = [side for example in examples for side in example.texts]
@@ -44,15 +43,14 @@ def side_logps(policy: Policy, sides: Sequence[Side]) -> Tensor:
 def _by_tree(policy: Policy, sides: Sequence[Side]) -> Tensor:
     tree = grow(sides, policy.device)
     with policy.computing():
-        # (N,)
+        # (N,) log-probabilities
         tokens = getattr(policy.causal, TREE_METHOD)(tree, torch.bfloat16 if policy.bf16 else None)
     return torch.stack([part.sum() for part in tokens[tree.tokens].split(tree.lengths)])
 
 
 def _tree_logps(causal: Any, tree: Tree, dtype: torch.dtype | None) -> Tensor:
-    """(N,) log-probabilities in nats of the tree's predicted nodes.
-
-    The head's products in dtype, null for its own.
+    """(N,) log-probabilities in nats of the tree's predicted nodes;
+    the head's products in dtype, null for its own.
     """
     output = causal.base_model(
         input_ids=tree.ids, position_ids=tree.positions, use_cache=False, paths=tree.paths
@@ -63,9 +61,8 @@ def _tree_logps(causal: Any, tree: Tree, dtype: torch.dtype | None) -> Tensor:
 
 
 def _by_rows(policy: Policy, sides: Sequence[Side]) -> Tensor:
-    """One text per row, as any causal model takes it.
-
-    Padded on the right, which no token before it sees.
+    """One text per row, as any causal model takes it:
+    padded on the right, which no token before it sees.
     """
     width = max(len(context) + len(text) for context, text in sides)
     ids = torch.tensor(
@@ -75,7 +72,7 @@ def _by_rows(policy: Policy, sides: Sequence[Side]) -> Tensor:
     rows, columns = torch.tensor(places, device=policy.device).unbind(1)
     targets = torch.tensor([token for _, text in sides for token in text], device=policy.device)
     with policy.computing(), _head_sees(policy.causal, rows, columns):
-        # (N, V)
+        # (N, V) in fp32
         logits = policy.causal(input_ids=ids.to(policy.device), use_cache=False).logits[0].float()
     tokens = -F.cross_entropy(logits, targets, reduction="none")
     return torch.stack([part.sum() for part in tokens.split([len(text) for _, text in sides])])
@@ -83,8 +80,7 @@ def _by_rows(policy: Policy, sides: Sequence[Side]) -> Tensor:
 
 @contextmanager
 def _head_sees(causal: Any, rows: Tensor, columns: Tensor) -> Iterator[None]:
-    """Within, the head reads only the positions that predict a text's token.
-
+    """Within, the head reads only the positions that predict a text's token:
     (R, L, H) becomes (1, N, H).
 
     A hook and not a call of the head, so that what a model does after it (caps, scales) is still
@@ -103,8 +99,8 @@ def _head_sees(causal: Any, rows: Tensor, columns: Tensor) -> Iterator[None]:
 
 @torch.no_grad()
 def takes_trees(policy: Policy) -> bool:
-    """Teaches a model to take trees, where it then gives texts the log-probabilities that each has
-    alone; else not.
+    """Teaches a model to take trees,
+    where it then gives texts the log-probabilities that each has alone; else not.
 
     A probe and not a list of names: a model that ignores the positions (ALiBi), rotates in another
     way or changes its logits after the head shows it. A window of attention would not be kept in a

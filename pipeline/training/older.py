@@ -35,9 +35,8 @@ FORMAT_1 = (
 
 
 def older_codes(home: Path, code: str) -> list[str]:
-    """Versions of code that were written down as the same as today's.
-
-    None where code changed since.
+    """Versions of code that were written down as the same as today's;
+    none where code changed since.
     """
     try:
         note = json.loads((home / NOTE).read_text())

@@ -121,9 +121,8 @@ def _remember(note: Path, row: Row, rejects: pl.DataFrame) -> None:
 
 
 def _remembered(note: Path, name: str) -> tuple[Row, pl.DataFrame] | None:
-    """What a file says of a finished training of that id.
-
-    Null where it is of none or unreadable.
+    """What a file says of a finished training of that id;
+    null where it is of none or unreadable.
     """
     try:
         found = json.loads(note.read_text())

@@ -1,6 +1,5 @@
-"""Several processes that train one policy.
-
-Each takes a part of every step's rows, and they add up their gradients.
+"""Several processes that train one policy:
+each takes a part of every step's rows, and they add up their gradients.
 
 `training.processes` starts them (`launch`); `torchrun --nproc-per-node N` or `accelerate launch`
 around a program that calls `train` do too. Without either, there is one process.
@@ -17,9 +16,8 @@ from pipeline.errors import OrchardError
 
 
 def join() -> None:
-    """Joins the group that torchrun or accelerate describes in the environment, if there is one.
-
-    Nccl on GPUs, gloo.
+    """Joins the group that torchrun or accelerate describes in the environment, if there is one:
+    nccl on GPUs, gloo.
     """
     if torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
         own, found = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
@@ -46,9 +44,8 @@ def rank() -> int:
 
 
 def share(rows: Sequence[int]) -> list[int]:
-    """This process's part of a step's rows.
-
-    Every size-th, so that neighbours of similar length are spread.
+    """This process's part of a step's rows:
+    every size-th, so that neighbours of similar length are spread.
     """
     return list(rows[rank() :: size()])
 

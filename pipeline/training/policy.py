@@ -1,6 +1,5 @@
-"""A model that gives log-probabilities and can be trained.
-
-Which of its weights learn, and how it computes.
+"""A model that gives log-probabilities and can be trained:
+which of its weights learn, and how it computes.
 """
 
 from collections.abc import Iterator
@@ -47,9 +46,8 @@ def free_full(policy: Policy) -> None:
 
 
 def adapt(policy: Policy, rank: int, alpha: int, seed: int) -> None:
-    """Adds LoRA layers (Hu et al. 2022.
-
-    W + alpha / rank * B A) to every linear layer but the head; only they train.
+    """Adds LoRA layers (Hu et al. 2022: W + alpha / rank * B A) to every linear layer but the head;
+    only they train.
     """
     from peft import LoraConfig, get_peft_model
 
@@ -78,8 +76,8 @@ def checkpointing(policy: Policy) -> None:
 
 
 def halve_frozen(policy: Policy) -> None:
-    """Holds the frozen linear weights in bfloat16, to which autocast would round them at every
-    step: equal results.
+    """Holds the frozen linear weights in bfloat16,
+    to which autocast would round them at every step: equal results.
     """
     if not policy.bf16:
         return

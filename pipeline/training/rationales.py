@@ -6,8 +6,8 @@ from pipeline.errors import OrchardError
 
 
 def attach(pairs: pl.DataFrame, rationales: pl.DataFrame) -> pl.DataFrame:
-    """Pairs with the columns `rationale` (text) and `rationale_messages` (the turns that it
-    answers), joined by id.
+    """Pairs with the columns `rationale` (text) and `rationale_messages`
+    (the turns that it answers), joined by id.
 
     Both are null for a pair without a rationale.
 

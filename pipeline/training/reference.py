@@ -30,9 +30,8 @@ def reference_logps(
     known: pl.DataFrame | None = None,
     precision: Precision = "auto",
 ) -> pl.DataFrame:
-    """Rows of `reference_logps`.
-
-    One per different text of the rows (of all variants together, to pay once).
+    """Rows of `reference_logps`:
+    one per different text of the rows (of all variants together, to pay once).
 
     Args:
         rows: of `preferences`, `preference_lists` or `unpaired`; of a pair with two contexts and
@@ -86,8 +85,7 @@ def all_logps(policy: Policy, sides: Sequence[Side], micro_tokens: int) -> list[
 
 
 def lookup(examples: Sequence[Example], reference: pl.DataFrame) -> Tensor:
-    """(n, K) reference log-probabilities of the examples' compared texts.
-
+    """(n, K) reference log-probabilities of the examples' compared texts;
     0 for every other text and where none is.
 
     Raises:
@@ -96,7 +94,8 @@ def lookup(examples: Sequence[Example], reference: pl.DataFrame) -> Tensor:
     if reference["policy_id"].n_unique() > 1:
         names = ", ".join(sorted(reference["policy_id"].unique()))
         raise OrchardError(
-            f"reference log-probabilities of several models ({names}): filter the table by policy_id"
+            f"reference log-probabilities of several models ({names}): "
+            "filter the table by policy_id"
         )
     known = dict(reference.select("text_id", "logp").iter_rows())
     keys = [[text_id(*side) for side in example.compared] for example in examples]
@@ -107,16 +106,15 @@ def lookup(examples: Sequence[Example], reference: pl.DataFrame) -> Tensor:
     ]
     if missing:
         raise OrchardError(
-            f"reference log-probabilities are missing for {len(missing)} of {len(examples)} rows, the first"
-            f" {missing[0]}: compute them with the same model folder and max_length"
+            f"reference log-probabilities are missing for {len(missing)} of {len(examples)} rows, "
+            f"the first {missing[0]}: compute them with the same model folder and max_length"
         )
     return table_of(examples, [known[key] for texts in keys for key in texts])
 
 
 def recompute(policy: Policy, examples: Sequence[Example], micro_tokens: int) -> Tensor:
-    """(n, K) as `lookup`, under the policy as it is now.
-
-    It becomes the reference of what follows.
+    """(n, K) as `lookup`, under the policy as it is now:
+    it becomes the reference of what follows.
     """
     return table_of(
         examples, all_logps(policy, [side for e in examples for side in e.compared], micro_tokens)

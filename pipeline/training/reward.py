@@ -1,6 +1,5 @@
-"""Reward models by full or LoRA fine-tuning.
-
-A causal language model whose head gives one number at the last token.
+"""Reward models by full or LoRA fine-tuning:
+a causal language model whose head gives one number at the last token.
 
 Folds, standardisation, loss and calibration are those of the reward heads (`pipeline.noise`);
 loading, LoRA, batches by length and what happens when memory runs out are those of the DPO trainer.
@@ -148,9 +147,8 @@ class _Pairs:
         return cls(sides, target, margin, weight, length, settings.length_penalty)
 
     def examples(self) -> list[Example]:
-        """The pairs as the trainer's batches take them.
-
-        Ids by place, which depends on the pairs' ids only.
+        """The pairs as the trainer's batches take them;
+        ids by place, which depends on the pairs' ids only.
         """
         sides = [tuple(((), text) for text in pair) for pair in self.texts]
         return [Example(f"{i:09d}", texts, (1.0, 0.0)) for i, texts in enumerate(sides)]
@@ -205,7 +203,8 @@ def _step(
     norm = nn.utils.clip_grad_norm_(model.parameters(), most)
     if not (np.isfinite(loss) and norm.isfinite()):
         raise OrchardError(
-            f"reward model stopped: loss {loss}, gradient norm {norm.item()}: lower noise.tune's rate"
+            f"reward model stopped: loss {loss}, gradient norm {norm.item()}: "
+            "lower noise.tune's rate"
         )
     optimiser.step()
     model.losses.append(loss)
@@ -251,8 +250,8 @@ def fit_tuned(
     progress: Advance | None = None,
     precision: Precision = "auto",
 ) -> Fit:
-    """Fine-tuned models as the models of `pipeline.noise.crossfit.out_of_fold`, one after the
-    other.
+    """Fine-tuned models as the models of `pipeline.noise.crossfit.out_of_fold`,
+    one after the other.
 
     What a model said is kept in the folder, so that a run that was stopped does not train it again.
     """

@@ -165,9 +165,8 @@ def _optimizer(policy: Policy, settings: TrainingSettings) -> torch.optim.Optimi
 
 
 def _mark(model_dir: Path, data: Data, seed: int, policy: Policy, watch: Watch) -> str:
-    """All that decides the course of a training.
-
-    Not how often it is saved, nor which other seeds there are.
+    """All that decides the course of a training:
+    not how often it is saved, nor which other seeds there are.
     """
     course = data.settings.model_dump(
         mode="json", exclude={"checkpoint_every", "seeds", "processes"}

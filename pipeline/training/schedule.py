@@ -1,6 +1,5 @@
-"""Which pairs a step sees, and its learning rate.
-
-Functions of the seed and the step, without any state.
+"""Which pairs a step sees, and its learning rate:
+functions of the seed and the step, without any state.
 """
 
 import math
@@ -25,9 +24,8 @@ class Step:
 
 
 def plan(examples: Sequence[Example], settings: TrainingSettings, seed: int) -> list[Step]:
-    """All steps of a training.
-
-    Stage after stage, each with batches and learning rates as if it stood alone.
+    """All steps of a training:
+    stage after stage, each with batches and learning rates as if it stood alone.
     """
     steps: list[Step] = []
     for stage in sorted({example.stage for example in examples}):

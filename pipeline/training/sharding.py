@@ -1,5 +1,4 @@
-"""A policy whose weights, gradients and optimiser state are spread over several processes.
-
+"""A policy whose weights, gradients and optimiser state are spread over several processes:
 PyTorch's FSDP2.
 
 Every forward and backward pass gathers each layer's weights when they are needed, so all processes
@@ -26,8 +25,8 @@ Result = TypeVar("Result")
 
 
 def shard(policy: Policy, device: torch.device) -> None:
-    """Spreads a policy, as it is on the CPU of every process, over the devices of all of them,
-    layer by layer.
+    """Spreads a policy, as it is on the CPU of every process,
+    over the devices of all of them, layer by layer.
 
     Gradients are summed and not averaged: each process has its rows' share of the step's mean
     already.
@@ -48,9 +47,8 @@ def shard(policy: Policy, device: torch.device) -> None:
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """A spread tensor in one piece, on the CPU and in every process, which must all ask.
-
-    Any other as it is.
+    """A spread tensor in one piece, on the CPU and in every process, which must all ask;
+    any other as it is.
     """
     return tensor.full_tensor().detach().cpu() if isinstance(tensor, DTensor) else tensor
 

@@ -25,9 +25,8 @@ def run_step(
     batch: Sequence[int],
     state: Progress,
 ) -> None:
-    """Updates the policy once on the rows of `batch`, and the state with it.
-
-    Step, curve, what fits, what is kept.
+    """Updates the policy once on the rows of `batch`, and the state with it:
+    step, curve, what fits, what is kept.
 
     Raises:
         OrchardError: loss or gradient are not finite or explode (Diverged), or one row does not fit

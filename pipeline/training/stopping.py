@@ -34,7 +34,8 @@ def divide(rows: pl.DataFrame, settings: TrainingSettings) -> tuple[pl.DataFrame
     tests = rows.filter(pl.col("split") == "test").height
     if tests:
         raise OrchardError(
-            f"{tests} of {rows.height} training rows are of the test split: no training may see them"
+            f"{tests} of {rows.height} training rows are of the test split: "
+            "no training may see them"
         )
     held = (pl.col("split") == "validation") if settings.patience else pl.lit(False)
     return rows.filter(~held), rows.filter(held)
@@ -56,9 +57,8 @@ class Watch:
     def of(
         cls, model_dir: Path, rows: pl.DataFrame, reference: pl.DataFrame, train: Data
     ) -> "Watch":
-        """The watch of a training.
-
-        None, so that it goes to its end, without patience or rows, or in a curriculum.
+        """The watch of a training;
+        none, so that it goes to its end, without patience or rows, or in a curriculum.
 
         Raises:
             OrchardError: rows that the loss cannot take.

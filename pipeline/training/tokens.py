@@ -49,7 +49,8 @@ def tokenize(
     """
     if tokenizer.chat_template is None:
         raise OrchardError(
-            f"tokenizer of {tokenizer.name_or_path}: no chat template: use an instruction-tuned model"
+            f"tokenizer of {tokenizer.name_or_path}: no chat template: "
+            "use an instruction-tuned model"
         )
     read = _reader(rows, RowReader(ChatTokenizer(tokenizer), thoughts))
     named = next(name for column, name in IDS.items() if column in rows.columns)
@@ -66,7 +67,10 @@ def tokenize(
         reason = _fault(example, max_length)
         if not reason and too_long == "drop" and cut != example:
             tokens = max(len(context) for context, _ in example.texts)
-            reason = f"a context of {tokens} tokens does not fit into max_length {max_length} beside its text"
+            reason = (
+                f"a context of {tokens} tokens does not fit into max_length {max_length} "
+                "beside its text"
+            )
         if reason:
             rejects.append(_reject(row, example.row_id, reason))
             continue

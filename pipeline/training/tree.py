@@ -20,8 +20,8 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Path:
-    """A way from the root to the end of a sequence, and the nodes at its end that no earlier path
-    has.
+    """A way from the root to the end of a sequence,
+    and the nodes at its end that no earlier path has.
     """
 
     start: int  # its own nodes are start..stop - 1, each the child of the one before it
@@ -33,7 +33,7 @@ class Path:
 
 @dataclass(frozen=True)
 class Tree:
-    """T nodes in depth-first order, of which N are predicted by their parents and make up M texts."""
+    """T nodes in depth-first order; N of them, predicted by their parents, make up M texts."""
 
     ids: Tensor  # (1, T)
     positions: Tensor  # (1, T) depth

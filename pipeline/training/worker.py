@@ -1,6 +1,5 @@
-"""One of the processes that `launch` starts.
-
-Python -m pipeline.training.worker FOLDER, under torchrun.
+"""One of the processes that `launch` starts:
+python -m pipeline.training.worker FOLDER, under torchrun.
 """
 
 import json

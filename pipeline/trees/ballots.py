@@ -50,9 +50,8 @@ def _tiers(group: Sequence[Row], below: Below) -> list[list[str]]:
 
 
 def _blocks(carried: Sequence[Row], below: Below) -> list[list[Row]]:
-    """The nodes that went on, those together whose children were one group.
-
-    A group's votes sum to 1.
+    """The nodes that went on, those together whose children were one group:
+    a group's votes sum to 1.
     """
     children = [child for node in carried for child in below[node["node_id"]]]
     if round(sum(map(_votes, children))) == 1:

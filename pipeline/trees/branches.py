@@ -1,6 +1,5 @@
-"""Branches from random steps of a reference path.
-
-The tree of TPO's released code, without its known faults.
+"""Branches from random steps of a reference path:
+the tree of TPO's released code, without its known faults.
 
 From that code: three cuts, drawn without repetition from the steps of a reference path (again only
 where there are fewer steps); each keeps the steps before its cut and samples the rest in one go.

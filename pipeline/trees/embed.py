@@ -11,8 +11,8 @@ from pipeline.trees.similarity import Embed, Vectors
 
 
 def embedder(model_dir: Path, max_length: int) -> Embed:
-    """A function from chat turns and paths (each a list of step texts) to one array (steps, width)
-    per path.
+    """A function from chat turns and paths (each a list of step texts)
+    to one array (steps, width) per path.
 
     Row s is the sum of the last layer's hidden states, after the final norm, over the tokens of
     step s: those whose first character lies in it. Tokens beyond `max_length` are left out.
@@ -48,8 +48,7 @@ def embedder(model_dir: Path, max_length: int) -> Embed:
 def _encode(
     chat: ChatTokenizer, context: Pieces, steps: Sequence[str], max_length: int
 ) -> tuple[list[int], list[int]]:
-    """Token ids of the context and all steps, and for each the step it belongs to.
-
+    """Token ids of the context and all steps, and for each the step it belongs to;
     -1 for the context.
     """
     coded = chat.places(chat.continued(context, "".join(steps)))[:max_length]

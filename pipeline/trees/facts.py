@@ -1,6 +1,5 @@
-"""What a forest shows of itself.
-
-Sizes, flat trees, missing answers, and the tree most worth a look.
+"""What a forest shows of itself:
+sizes, flat trees, missing answers, and the tree most worth a look.
 """
 
 from typing import Any
@@ -11,7 +10,7 @@ from pipeline.trees.node import Row
 
 
 def counts(nodes: pl.DataFrame) -> dict[str, Any]:
-    """Trees, steps, rollouts, texts without an answer, and the share of trees that learned nothing."""
+    """Trees, steps, rollouts, texts without an answer, and share of trees that learned nothing."""
     steps = nodes.filter(pl.col("kind") == "step")
     flat = _spread(nodes)["flat"].mean()
     judged = nodes.filter(pl.col("correct").is_not_null())
@@ -28,9 +27,8 @@ def counts(nodes: pl.DataFrame) -> dict[str, Any]:
 
 
 def showpiece(nodes: pl.DataFrame, most: int = 24) -> list[Row]:
-    """The rows of the tree whose values are spread most, of those with at most `most` steps.
-
-    Of equals by id.
+    """The rows of the tree whose values are spread most, of those with at most `most` steps;
+    of equals by id.
     """
     small = nodes.filter(((pl.col("kind") == "step").sum() <= most).over("tree_id"))
     if small.is_empty():

@@ -62,15 +62,17 @@ def plant(
     progress: Callable[[int, int], None] | None = None,
     reward: Reward | None = None,
 ) -> tuple[pl.DataFrame, list[Reject]]:
-    """Grows one tree per prompt and returns the rows of `tree_nodes`, and the prompts that got no
-    tree.
+    """Grows one tree per prompt and returns the rows of `tree_nodes`,
+    and the prompts that got no tree.
 
     A prompt without a verifier is rejected where values come from rollouts, which need answers that
     can be checked. `reward` values thoughts where the settings say so.
     """
     plan = plan_of(settings, reward)
-    unchecked = "no verifier: rollouts need checkable answers; the model's own values do not (thoughts.value: verdict, "
-    unchecked += "score or vote, without a probe)"
+    unchecked = (
+        "no verifier: rollouts need checkable answers; "
+        "the model's own values do not (thoughts.value: verdict, score or vote, without a probe)"
+    )
 
     async def one(prompt: dict[str, object]) -> list[Node] | Reject:
         if prompt["verifier"] is None and needs_answers(settings):

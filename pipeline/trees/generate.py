@@ -1,6 +1,5 @@
-"""Thought generators.
-
-Where candidate next steps come from (tree of thoughts, Yao et al. 2023, arXiv 2305.10601).
+"""Thought generators: where candidate next steps come from
+(tree of thoughts, Yao et al. 2023, arXiv 2305.10601).
 """
 
 import asyncio
@@ -21,7 +20,8 @@ PROPOSE = """Problem:
 Solution so far:
 {so_far}
 
-Write {k} different next steps that could follow, one step per line, each numbered. Write nothing else."""
+Write {k} different next steps that could follow, one step per line, each numbered. \
+Write nothing else."""
 
 
 async def sample(tree: Tree, parent: Node) -> list[Thought]:
@@ -35,9 +35,8 @@ async def sample(tree: Tree, parent: Node) -> list[Thought]:
 
 
 async def _step(tree: Tree, parent: Node, draw: int, completion: Completion) -> Thought | None:
-    """The step that begins with a completion.
-
-    Null where nothing was said but an unfinished thought.
+    """The step that begins with a completion;
+    null where nothing was said but an unfinished thought.
 
     While the model is inside a thought it is asked to go on until the thought ends, and then to the
     end of the response's first step: a thought is no step (our choice).

@@ -48,9 +48,8 @@ class Plan:
 
 
 class Tree:
-    """The state of one tree.
-
-    Its nodes (the root first, then as they were made) and what they cost.
+    """The state of one tree:
+    its nodes (the root first, then as they were made) and what they cost.
     """
 
     def __init__(
@@ -96,9 +95,8 @@ class Tree:
         return open_ended and not node.repeats(self.settings.delimiter)
 
     async def expand(self, *parents: Node) -> list[Node]:
-        """Draws thoughts below each parent and values them all together.
-
-        The children in the parents' order.
+        """Draws thoughts below each parent and values them all together;
+        the children in the parents' order.
         """
         for parent in parents:
             parent.expanded_order = self.expansions
@@ -118,9 +116,8 @@ class Tree:
         self.nodes += [*new, *made]
 
     def child(self, parent: Node, draw: int, thought: Thought) -> Node:
-        """A child that states the final answer ends there, without the delimiter.
-
-        Our choice, the rest is talk.
+        """A child that states the final answer ends there, without the delimiter:
+        our choice, the rest is talk.
 
         A thought that was cut never does: what it has of "The answer is 12" may be "The answer is
         1". Nor does an answer that is weighed inside a `<think>`.
@@ -201,9 +198,8 @@ class Tree:
         return rollouts
 
     def apart(self, node: Node, said: str) -> tuple[str, str | None]:
-        """What is said behind a node.
-
-        The response's text, and the thought before it if there is one.
+        """What is said behind a node:
+        the response's text, and the thought before it if there is one.
 
         A thought that never ends is all thought. Where the search goes inside thoughts they are not
         taken off.
@@ -229,9 +225,8 @@ class Tree:
 async def grow(
     engine: Engine, problem: Problem, settings: GrowthSettings, plan: Plan, run_seed: int
 ) -> list[Node]:
-    """The whole tree of one problem.
-
-    Root first, then every step and rollout in the order they were made.
+    """The whole tree of one problem:
+    root first, then every step and rollout in the order they were made.
 
     With `probe`, rollouts of the bare question come first and become the root's value. Where they
     are all right or all wrong, `if_flat` gives every step more rollouts, or no tree is grown. The

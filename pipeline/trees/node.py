@@ -122,9 +122,8 @@ class Node:
         self.value, self.valuation = value, valuation
 
     def repeats(self, delimiter: str) -> bool:
-        """True for a step that says again what a step before it said.
-
-        The model goes round in a circle.
+        """True for a step that says again what a step before it said:
+        the model goes round in a circle.
         """
         said = self.text.strip()
         return bool(said) and said in (step.strip() for step in self.prefix.split(delimiter))

@@ -9,9 +9,8 @@ from pipeline.trees.node import Row
 
 @dataclass(frozen=True)
 class Path:
-    """A root-to-leaf path, the root left out, and its value.
-
-    Its leaf's, rounded to 6 digits so that ties are ties.
+    """A root-to-leaf path, the root left out, and its value:
+    its leaf's, rounded to 6 digits so that ties are ties.
 
     Of a tree whose steps were voted on, it is the leaf's place by the votes. Null where nothing
     gave the leaf one.
@@ -30,9 +29,8 @@ class Path:
 
 
 def paths(rows: Iterable[Row]) -> list[Path]:
-    """Every root-to-leaf path over the steps of one tree, by leaf id.
-
-    The order of rows does not matter.
+    """Every root-to-leaf path over the steps of one tree, by leaf id:
+    the order of rows does not matter.
     """
     steps = {row["node_id"]: row for row in rows if row["kind"] == "step"}
     inner = {row["parent_id"] for row in steps.values()}
@@ -41,9 +39,8 @@ def paths(rows: Iterable[Row]) -> list[Path]:
 
 
 def best(found: Sequence[Path]) -> Path | None:
-    """The path of the highest value.
-
-    Of equals a finished one, then the shorter, then the first by leaf id.
+    """The path of the highest value;
+    of equals a finished one, then the shorter, then the first by leaf id.
     """
     valued = [path for path in found if path.value is not None]
     return max(

@@ -52,9 +52,8 @@ def picture(rows: Sequence[Row]) -> Figure:
 
 
 def layout(rows: Sequence[Row]) -> dict[str, Place]:
-    """(x, depth) of every node.
-
-    Leaves side by side in the order of draws, a parent over the middle of its children.
+    """(x, depth) of every node:
+    leaves side by side in the order of draws, a parent over the middle of its children.
     """
     below: dict[str | None, list[Row]] = {}
     for row in sorted(rows, key=lambda row: (row["draw"], row["node_id"])):

@@ -61,14 +61,14 @@ def _value(settings: ThoughtSettings, reward: Reward | None) -> Value:
         return VALUES[settings.value]
     if reward is None:
         raise OrchardError(
-            "thoughts.value is reward: there is no reward model here: take verdict, score or rollouts"
+            "thoughts.value is reward: there is no reward model here: "
+            "take verdict, score or rollouts"
         )
     return value.reward_model(reward)
 
 
 def needs_answers(settings: GrowthSettings) -> bool:
-    """True where values come from rollouts, or the probe does.
-
-    Such trees need prompts with checkable answers.
+    """True where values come from rollouts, or the probe does:
+    such trees need prompts with checkable answers.
     """
     return settings.probe > 0 or getattr(settings, "value", "rollouts") == "rollouts"

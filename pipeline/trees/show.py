@@ -13,13 +13,16 @@ from pipeline.trees.paths import best, paths
 
 
 def find(lake: Lake, prompt: str, method: str | None = None) -> list[tuple[str, pl.DataFrame]]:
-    """(question, rows) of every tree of the prompt whose id begins with `prompt`, of one method or
-    of all.
+    """(question, rows) of every tree of the prompt whose id begins with `prompt`,
+    of one method or of all.
 
     Raises:
         OrchardError: no prompt, several prompts, or none with a tree.
     """
-    query = "SELECT prompt_id, messages[-1].content AS question FROM prompts WHERE starts_with(prompt_id, $start)"
+    query = (
+        "SELECT prompt_id, messages[-1].content AS question FROM prompts "
+        "WHERE starts_with(prompt_id, $start)"
+    )
     found = lake.sql(query + " ORDER BY prompt_id", {"start": prompt})
     if found.height != 1 or not prompt:
         some = ", ".join(found["prompt_id"].head(3)) + (", ..." if found.height > 3 else "")

@@ -8,8 +8,8 @@ from pipeline.engine.base import Completion
 
 @dataclass(frozen=True)
 class Step:
-    """One step's text (its delimiter included), whether the response ends with it, and whether it
-    was cut off.
+    """One step's text (its delimiter included), whether the response ends with it,
+    and whether it was cut off.
     """
 
     text: str
@@ -18,9 +18,8 @@ class Step:
 
 
 def split_step(completion: Completion, delimiter: str) -> Step | None:
-    """The step that a completion sampled up to `delimiter` holds.
-
-    Null where the model said nothing and stopped.
+    """The step that a completion sampled up to `delimiter` holds;
+    null where the model said nothing and stopped.
 
     A step that was cut off by the token limit ends there: the next step goes on in mid-sentence
     (our choice). A bare

@@ -62,9 +62,8 @@ class Scored:
 
 
 def read(path: Path, limit: int | None = None) -> tuple[list[Labelled], list[Reject]]:
-    """Solutions of a JSON or JSONL file, gzipped or not; of the first `limit` rows.
-
-    And the rows that are not sound.
+    """Solutions of a JSON or JSONL file, gzipped or not;
+    of the first `limit` rows; and the rows that are not sound.
 
     Raises:
         OrchardError: no such file, not JSON, or no sound row; it names the first row's fault.
@@ -102,7 +101,8 @@ def _solutions(number: int, row: Row) -> list[Labelled]:
         label = _index(row["label"])
         if label is None or not -1 <= label < len(steps):
             raise BadRow(
-                f"label {row['label']!r} is not -1 or one of the {len(steps)} steps, which count from 0"
+                f"label {row['label']!r} is not -1 or one of the {len(steps)} steps, "
+                "which count from 0"
             )
         return [
             Labelled(
@@ -111,14 +111,16 @@ def _solutions(number: int, row: Row) -> list[Labelled]:
         ]
     if "error_steps" not in row:
         raise BadRow(
-            "neither ProcessBench (problem, steps, label) nor PRMBench (original_process, error_steps)"
+            "neither ProcessBench (problem, steps, label) "
+            "nor PRMBench (original_process, error_steps)"
         )
     right, wrong = _steps(row, "original_process"), _steps(row, "modified_process")
     labels = [_index(step) for step in row["error_steps"]]
     errors = [step for step in labels if step is not None and 1 <= step <= len(wrong)]
     if len(errors) < len(labels):
         raise BadRow(
-            f"error_steps {row['error_steps']} are not among the {len(wrong)} steps, which count from 1"
+            f"error_steps {row['error_steps']} are not among the {len(wrong)} steps, "
+            "which count from 1"
         )
     first = min((step - 1 for step in errors), default=None)
     answer = _answer(row)
@@ -175,8 +177,8 @@ def score(
     progress: Callable[[int, int], None] | None = None,
     reward: Reward | None = None,
 ) -> tuple[list[Scored], list[Reject]]:
-    """Values every step of every solution through the code that values thoughts, each step on its
-    own.
+    """Values every step of every solution through the code that values thoughts,
+    each step on its own.
 
     A solution that cannot be valued (too long; rollouts and no answer) is rejected, and so are not
     its neighbours.

@@ -1,6 +1,5 @@
-"""Values of thoughts.
-
-By rollouts and the verifier, by the model itself, by votes, by a reward model.
+"""Values of thoughts: by rollouts and the verifier, by the model itself,
+by votes, by a reward model.
 
 Tree of thoughts (Yao et al. 2023, arXiv 2305.10601) has the model value a thought by words it
 samples, or vote for the best of several. Our choices: the wording; probabilities of the words in
@@ -26,14 +25,16 @@ VERDICT = """Problem:
 Solution so far:
 {so_far}
 
-Is every step so far right, so that going on from here leads to the right answer? Reply with Yes or No."""
+Is every step so far right, so that going on from here leads to the right answer? \
+Reply with Yes or No."""
 SCORE = """Problem:
 {question}
 
 Solution so far:
 {so_far}
 
-How likely does this solution, carried on, reach the right answer? Reply with a digit: 1 (impossible) to 5 (sure)."""
+How likely does this solution, carried on, reach the right answer? \
+Reply with a digit: 1 (impossible) to 5 (sure)."""
 VOTE = """Problem:
 {question}
 
@@ -47,8 +48,8 @@ Reward = Callable[[Problem, str], Awaitable[float]]
 
 
 async def rollouts(tree: Tree, nodes: Sequence[Node]) -> list[Node]:
-    """A terminal step is judged as it stands, any other by the share of its rollouts that are right
-    (Tree-PLV).
+    """A terminal step is judged as it stands,
+    any other by the share of its rollouts that are right (Tree-PLV).
     """
 
     async def one(node: Node) -> list[Node]:
@@ -62,8 +63,8 @@ async def rollouts(tree: Tree, nodes: Sequence[Node]) -> list[Node]:
 
 
 async def verdict(tree: Tree, nodes: Sequence[Node]) -> list[Node]:
-    """The model's probability of Yes, of Yes and No, to the question whether the steps so far are
-    right.
+    """The model's probability of Yes, of Yes and No,
+    to the question whether the steps so far are right.
     """
 
     async def one(problem: Problem, so_far: str) -> float:
@@ -113,9 +114,8 @@ async def vote(tree: Tree, nodes: Sequence[Node]) -> list[Node]:
 
 
 def reward_model(reward: Reward) -> Value:
-    """Values by a reward model.
-
-    A coroutine from the problem and the response so far to a number in [0, 1].
+    """Values by a reward model:
+    a coroutine from the problem and the response so far to a number in [0, 1].
     """
 
     async def value(tree: Tree, nodes: Sequence[Node]) -> list[Node]:
@@ -138,9 +138,8 @@ def _judge(tree: Tree, node: Node) -> None:
 
 
 def _ask(template: str, problem: Problem, *, so_far: str = "", choices: str = "") -> Prompt:
-    """The prompt's last question alone.
-
-    Examples before it would ask for an answer and not for a judgement.
+    """The prompt's last question alone:
+    examples before it would ask for an answer and not for a judgement.
     """
     text = template.format(
         question=problem.question, so_far=so_far.strip() or "(nothing yet)", choices=choices

@@ -1,6 +1,5 @@
-"""What to show of a forest.
-
-Counts, sizes, flat trees, and the tree whose values are spread most.
+"""What to show of a forest:
+counts, sizes, flat trees, and the tree whose values are spread most.
 """
 
 from typing import Any

@@ -82,16 +82,15 @@ def accuracy(candidate: Candidate, drawn: Drawn, metric: str = "accuracy") -> pl
 
 
 def pass_at(k: int, n: int, right: int) -> float:
-    """P(at least one of k draws is right), from `right` of n draws.
-
-    Unbiased (Chen et al. 2021, arXiv 2107.03374).
+    """P(at least one of k draws is right), from `right` of n draws:
+    unbiased (Chen et al. 2021, arXiv 2107.03374).
     """
     return 1 - comb(n - right, k) / comb(n, k)
 
 
 def of_draws(candidate: Candidate, drawn: Drawn, pass_ks: tuple[int, ...]) -> pl.DataFrame:
-    """accuracy, pass@k for each k below the number of draws, and length and diversity of the
-    answers.
+    """accuracy, pass@k for each k below the number of draws,
+    and length and diversity of the answers.
     """
     accurate = accuracy(candidate, drawn)
     frames = [accurate]

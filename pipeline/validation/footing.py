@@ -1,6 +1,5 @@
-"""Whether all variants stood on equal footing.
-
-Pairs and their prompts, trained tokens, optimiser steps, and seeds.
+"""Whether all variants stood on equal footing:
+pairs and their prompts, trained tokens, optimiser steps, and seeds.
 """
 
 from collections.abc import Mapping
@@ -18,9 +17,8 @@ COLUMNS = {
 
 
 def footing(board: pl.DataFrame) -> list[str]:
-    """Sentences on the rows of `leaderboard` that were trained.
-
-    What was equal first, then each thing that was not.
+    """Sentences on the rows of `leaderboard` that were trained:
+    what was equal first, then each thing that was not.
 
     A column that the leaderboard lacks, because an older version wrote it, is left out.
     """
@@ -58,4 +56,7 @@ def _apart(trained: pl.DataFrame, column: str, name: str) -> str | None:
     if high <= low * (1 + (SAME_TOKENS if column == "n_tokens" else 0.0)):
         return None
     ordered = trained.sort(column, "variant")
-    return f"Not equal: {name}, from {low:,} ({ordered['variant'][0]}) to {high:,} ({ordered['variant'][-1]})."
+    return (
+        f"Not equal: {name}, from {low:,} ({ordered['variant'][0]}) "
+        f"to {high:,} ({ordered['variant'][-1]})."
+    )

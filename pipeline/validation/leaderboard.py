@@ -74,10 +74,16 @@ def rank(
 def sentence(row: Row, settings: ValidationSettings) -> str:
     """What a reader may conclude about one variant, and how many prompts it would take."""
     if row["variant"] == "base":
-        return f"base answers {row['accuracy']:.1%} of the draws on {row['n_prompts']} test prompts right."
+        return (
+            f"base answers {row['accuracy']:.1%} of the draws "
+            f"on {row['n_prompts']} test prompts right."
+        )
     said = {"better": "better than the base model", "worse": "worse than the base model"}
     shown = said.get(row["verdict"], "not distinguishable from the base model at this size")
-    gain = f"gain {row['gain']:+.3f} [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}] on {row['n_prompts']} prompts"
+    gain = (
+        f"gain {row['gain']:+.3f} [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}] "
+        f"on {row['n_prompts']} prompts"
+    )
     text = f"{row['variant']} is {shown}: {gain}"
     if row["verdict"] in said or row["detectable_gain"] is None:
         return text + "."
@@ -87,8 +93,8 @@ def sentence(row: Row, settings: ValidationSettings) -> str:
         else "would take more training seeds"
     )
     return (
-        f"{text}; so many show a true gain of {row['detectable_gain']:.3f} or more with {settings.power:.0%} power, "
-        f"and one of {settings.smallest_gain:g} {enough}."
+        f"{text}; so many show a true gain of {row['detectable_gain']:.3f} or more "
+        f"with {settings.power:.0%} power, and one of {settings.smallest_gain:g} {enough}."
     )
 
 
@@ -101,7 +107,8 @@ def _pair(name: str, found: Found, tests: Collection[str]) -> tuple[Scores, Scor
     own, base = paired(whole, found["base", "accuracy"])
     if not own.units:
         raise OrchardError(
-            f"variant {name!r}: no test prompt was answered by it and by the base model: see `rejects`"
+            f"variant {name!r}: no test prompt was answered by it and by the base model: "
+            "see `rejects`"
         )
     return own, base
 
@@ -179,9 +186,8 @@ def _cost(row: Row, tokens: int, tokens_per_second: float | None) -> Row:
 
 
 def _judge(rows: list[Row], confidence: float) -> None:
-    """Fills the corrected p-values and verdicts of all variants.
-
-    They are one family of comparisons with the base.
+    """Fills the corrected p-values and verdicts of all variants:
+    they are one family of comparisons with the base.
     """
     for row, p in zip(rows, holm([cast(float, row["p_value"]) for row in rows]), strict=True):
         interval = Interval(*(cast(float, row[name]) for name in ("gain", "gain_low", "gain_high")))

@@ -1,6 +1,5 @@
-"""What needs the weights of a policy.
-
-How it ranks held-out pairs, and how far it has moved from its reference.
+"""What needs the weights of a policy:
+how it ranks held-out pairs, and how far it has moved from its reference.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,10 +31,8 @@ def pair_logps(
     settings: TrainingSettings,
     policy: Policy | None,
 ) -> pl.DataFrame:
-    """Per pair.
-
-    Log-probabilities in nats of both texts under the policy and its reference, their tokens,
-    strength.
+    """Per pair: log-probabilities in nats of both texts under the policy and its reference,
+    their tokens, strength.
 
     Without a policy the reference takes its place. A pair with a text that is too long is left out,
     as in training.
@@ -72,9 +69,8 @@ def pair_logps(
 def own_answers(
     engine: Engine, renderer: Renderer, prompts: pl.DataFrame, max_tokens: int, run_seed: int
 ) -> dict[str, Side]:
-    """Prompt id -> its token ids and those of one answer at temperature 1.
-
-    A draw from the policy itself.
+    """Prompt id -> its token ids and those of one answer at temperature 1:
+    a draw from the policy itself.
 
     A prompt whose request failed, or whose answer is empty, is left out.
     """
@@ -105,9 +101,8 @@ def of_policy(
     answers: Mapping[str, Side],
     settings: TrainingSettings,
 ) -> dict[str, pl.DataFrame]:
-    """Metric -> (unit_id, value) of a trained policy, on held-out pairs and on its own answers.
-
-    One model at a time.
+    """Metric -> (unit_id, value) of a trained policy, on held-out pairs and on its own answers;
+    one model at a time.
     """
     sides = list(answers.values())
     found: dict[str, pl.DataFrame] = {}
@@ -127,8 +122,8 @@ def of_policy(
 def of_base(
     model_dir: Path, pairs: pl.DataFrame, reference: pl.DataFrame, settings: TrainingSettings
 ) -> dict[str, pl.DataFrame]:
-    """Metric -> (unit_id, value) of the base model on held-out pairs, from the table of its
-    log-probabilities.
+    """Metric -> (unit_id, value) of the base model on held-out pairs,
+    from the table of its log-probabilities.
     """
     if pairs.is_empty():
         return {}
@@ -138,9 +133,8 @@ def of_base(
 def divergence(
     answers: Mapping[str, Side], own: Sequence[float], base: Sequence[float]
 ) -> dict[str, pl.DataFrame]:
-    """Metrics kl and kl_per_token -> (unit_id, value) per answer.
-
-    Log pi(answer) - log pi_ref(answer), nats.
+    """Metrics kl and kl_per_token -> (unit_id, value) per answer:
+    log pi(answer) - log pi_ref(answer), nats.
 
     Its mean over answers of the policy is the plain Monte-Carlo estimate of KL(pi, pi_ref),
     unbiased and below 0 now and then; an answer that was cut off counts up to its cut. Both

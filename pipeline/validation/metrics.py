@@ -1,6 +1,5 @@
-"""All metrics of all variants as one long table.
-
-Means with intervals, changes against the base, and by category.
+"""All metrics of all variants as one long table:
+means with intervals, changes against the base, and by category.
 """
 
 from collections.abc import Mapping
@@ -19,38 +18,66 @@ ALL = "all"
 PROMPTS = {
     "accuracy": "share of right draws; higher is better",
     "greedy": "share of prompts answered right at temperature 0; higher is better",
-    "accuracy_loose": "share of draws that fulfil all instructions in IFEval's loose mode; accuracy is the strict one",
-    "instructions": "share of a prompt's instructions that are fulfilled, strictly; higher is better",
+    "accuracy_loose": (
+        "share of draws that fulfil all instructions in IFEval's loose mode; "
+        "accuracy is the strict one"
+    ),
+    "instructions": (
+        "share of a prompt's instructions that are fulfilled, strictly; higher is better"
+    ),
     "instructions_loose": "the same in IFEval's loose mode",
     "answer_tokens": "mean tokens of an answer; longer is not better",
     "distinct_2": "share of different word bigrams among a prompt's draws: diversity",
     "near_duplicates": "share of draws that nearly repeat an earlier one for the same prompt",
-    "kl": "KL divergence to the base model, nats per answer: mean log pi - log pi_ref of own answers, temperature 1",
+    "kl": (
+        "KL divergence to the base model, nats per answer: "
+        "mean log pi - log pi_ref of own answers, temperature 1"
+    ),
     "kl_per_token": "the same per token of the answer",
-    "win_rate": "share of judged comparisons won against the base model's answer; ties and flips count half",
+    "win_rate": (
+        "share of judged comparisons won against the base model's answer; ties and flips count half"
+    ),
     "win_flips": "share of those comparisons in which the judge's verdict flipped with the order",
 }
 PAIRS = {
-    "reward_accuracy": "share of pairs whose chosen text gained more log-probability than the other; higher is better",
+    "reward_accuracy": (
+        "share of pairs whose chosen text gained more log-probability than the other; "
+        "higher is better"
+    ),
     "reward_margin": "beta times that difference of gains, nats",
     "ranking_accuracy": "share of pairs whose chosen text is the likelier one; higher is better",
     "ranking_accuracy_per_token": "the same with log-probabilities per token",
-    "flipped_right": "of the pairs that the base model ranks wrongly, the share that is now ranked right",
-    "flipped_wrong": "of the pairs that the base model ranks right, the share that is now ranked wrongly",
-    "ideal_ranking": "ranking accuracy of DPO's optimum at the profile's beta, from the base model's log-probabilities",
+    "flipped_right": (
+        "of the pairs that the base model ranks wrongly, the share that is now ranked right"
+    ),
+    "flipped_wrong": (
+        "of the pairs that the base model ranks right, the share that is now ranked wrongly"
+    ),
+    "ideal_ranking": (
+        "ranking accuracy of DPO's optimum at the profile's beta, "
+        "from the base model's log-probabilities"
+    ),
     **{
         f"ideal_ranking_beta_{beta:g}": f"ranking accuracy of DPO's optimum at beta {beta:g}"
         for beta in IDEAL_BETAS
     },
-    "unflippable": "of the pairs that the base model ranks wrongly, the share that DPO's optimum ranks wrongly too",
-    "flip_loss": "mean DPO loss below which a pair that the base model ranks wrongly is ranked right",
+    "unflippable": (
+        "of the pairs that the base model ranks wrongly, "
+        "the share that DPO's optimum ranks wrongly too"
+    ),
+    "flip_loss": (
+        "mean DPO loss below which a pair that the base model ranks wrongly is ranked right"
+    ),
 }
 
 
 def meaning(metric: str) -> str:
     """What a metric is."""
     if metric.startswith("pass_at_"):
-        return f"P(at least one of {metric.removeprefix('pass_at_')} draws is right), unbiased; higher is better"
+        return (
+            f"P(at least one of {metric.removeprefix('pass_at_')} draws is right), "
+            "unbiased; higher is better"
+        )
     return PROMPTS.get(metric) or PAIRS[metric]
 
 
@@ -150,9 +177,8 @@ def _test(own: Scores, base: Scores | None, settings: ValidationSettings, seed: 
 
 
 def _judge(rows: list[Row], confidence: float) -> None:
-    """Corrected p-values and verdicts.
-
-    All categories of all variants are one family of comparisons with the base.
+    """Corrected p-values and verdicts:
+    all categories of all variants are one family of comparisons with the base.
     """
     for row, p in zip(rows, holm([cast(float, row["p_value"]) for row in rows]), strict=True):
         low, high = row["change_low"], row["change_high"]

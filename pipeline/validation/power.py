@@ -45,9 +45,8 @@ class Power:
         return max(2, int(np.ceil(by_prompt / left))) if left > 0 and by_prompt > 0 else None
 
     def detectable(self, differences: Numbers, spread: Spread | None = None) -> float | None:
-        """The smallest true gain that this many prompts show with this power.
-
-        Null where nothing varies.
+        """The smallest true gain that this many prompts show with this power;
+        null where nothing varies.
         """
         by_prompt, by_seed = _variances(differences, spread)
         variance = by_prompt / np.atleast_2d(differences).shape[1] + by_seed
@@ -55,9 +54,8 @@ class Power:
 
 
 def _variances(differences: Numbers, spread: Spread | None) -> tuple[float, float]:
-    """Of the mean over seeds.
-
-    N times the part that prompts shrink, and the part that they do not.
+    """Of the mean over seeds:
+    n times the part that prompts shrink, and the part that they do not.
     """
     table = np.atleast_2d(np.asarray(differences, dtype=np.float64))
     seeds, prompts = table.shape

@@ -33,9 +33,8 @@ def measured(logps: pl.DataFrame, beta: float) -> dict[str, pl.DataFrame]:
 
 
 def of_reference(logps: pl.DataFrame, beta: float) -> dict[str, pl.DataFrame]:
-    """Metric -> (unit_id, value) per held-out pair, of the reference.
-
-    How it ranks, and how far DPO could bring it.
+    """Metric -> (unit_id, value) per held-out pair, of the reference:
+    how it ranks, and how far DPO could bring it.
 
     logps: as in `measured`, and strength = P(chosen is better), null where the label is sure. The
     ideal policy of DPO has log pi(chosen) - log pi(rejected) = log ref(chosen) - log ref(rejected)

@@ -1,5 +1,5 @@
-"""The rows that each variant's loss learns from, with what the budget and the up-to-date check
-need.
+"""The rows that each variant's loss learns from,
+with what the budget and the up-to-date check need.
 """
 
 from collections.abc import Callable

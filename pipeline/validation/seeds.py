@@ -28,8 +28,8 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Gain:
-    """A mean difference from the base model, its interval and p-value, and the spread between
-    seeds.
+    """A mean difference from the base model, its interval and p-value,
+    and the spread between seeds.
     """
 
     interval: Interval
@@ -41,8 +41,8 @@ class Gain:
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean squares that tell how far seeds are apart, with their degrees of freedom, in squared
-    units of the metric.
+    """Mean squares that tell how far seeds are apart, with their degrees of freedom,
+    in squared units of the metric.
     """
 
     seeds: float  # n * variance of the seeds' means
@@ -172,9 +172,8 @@ def gain(
 
 
 def crossed(evaluations: pl.DataFrame, variant: str, metric: str = "accuracy") -> Numbers:
-    """(S, n) values of a variant.
-
-    A row per training seed, a column per prompt, both in ascending order.
+    """(S, n) values of a variant:
+    a row per training seed, a column per prompt, both in ascending order.
 
     Raises:
         OrchardError: its seeds were not measured on the same prompts.

@@ -16,9 +16,8 @@ STEEPEST = 60.0
 
 
 def by_hash(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Pairs in an order that depends on their ids only.
-
-    A sample of the first n never moves when rows are added.
+    """Pairs in an order that depends on their ids only:
+    a sample of the first n never moves when rows are added.
     """
     return pairs.with_columns(order=_units(pairs)).sort("order").drop("order")
 
@@ -45,8 +44,8 @@ def common_prompts(rows: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
             f"{name} of {len(prompts)}" for name, prompts in learned.items() if prompts
         )
         raise OrchardError(
-            f"validation.common_prompts: no prompt has a training pair of every variant ({found} prompts): take more "
-            "prompts or fewer variants, or leave it out"
+            "validation.common_prompts: no prompt has a training pair of every variant "
+            f"({found} prompts): take more prompts or fewer variants, or leave it out"
         )
     keep = (pl.col("split") != "train") | pl.col("prompt_id").is_in(sorted(common))
     return {name: frame.filter(keep) for name, frame in rows.items()}
@@ -55,9 +54,8 @@ def common_prompts(rows: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
 def equal_budget(
     rows: Mapping[str, pl.DataFrame], max_pairs: int, *, tokens: bool = True
 ) -> dict[str, pl.DataFrame]:
-    """As many training pairs of each variant as the smallest has, at most `max_pairs`.
-
-    And as many tokens of text.
+    """As many training pairs of each variant as the smallest has, at most `max_pairs`;
+    and as many tokens of text.
 
     Equal tokens (our choice): pairs are drawn by hash with probabilities tilted by exp(slope *
     tokens), which is the draw nearest to a uniform one with the wanted mean length. Where no draw
@@ -76,8 +74,8 @@ def equal_budget(
     if every and not train:
         names = ", ".join(every)
         raise OrchardError(
-            f"no variant has a training pair ({names}): take more prompts or draws, or prompts that the model gets "
-            "partly right (pools in the profile)"
+            f"no variant has a training pair ({names}): take more prompts or draws, "
+            "or prompts that the model gets partly right (pools in the profile)"
         )
     pairs = {name: frame for name, frame in train.items() if "chosen_id" in frame.columns}
     others = {name: frame for name, frame in train.items() if name not in pairs}
@@ -108,9 +106,8 @@ def _equal_pairs(
 
 
 def _up_to(rows: pl.DataFrame, max_rows: int, budget: float) -> pl.DataFrame:
-    """The first rows by hash whose tokens come nearest to a budget.
-
-    Without one, `max_rows` of them.
+    """The first rows by hash whose tokens come nearest to a budget;
+    without one, `max_rows` of them.
     """
     ordered = by_hash(rows)
     if not np.isfinite(budget):
@@ -120,9 +117,8 @@ def _up_to(rows: pl.DataFrame, max_rows: int, budget: float) -> pl.DataFrame:
 
 
 def held_out(pairs: Mapping[str, pl.DataFrame], max_pairs: int) -> pl.DataFrame:
-    """Pairs of validation prompts, the same number of each variant that has any.
-
-    For reward and ranking accuracy.
+    """Pairs of validation prompts, the same number of each variant that has any:
+    for reward and ranking accuracy.
 
     Raises:
         OrchardError: no variant is given, that is, the profile compares controls only.
@@ -137,9 +133,8 @@ def held_out(pairs: Mapping[str, pl.DataFrame], max_pairs: int) -> pl.DataFrame:
 
 
 def stopping(rows: pl.DataFrame, max_rows: int) -> pl.DataFrame:
-    """At most so many rows, by hash, that a training may stop on.
-
-    Of half of the validation prompts, by hash.
+    """At most so many rows, by hash, that a training may stop on:
+    of half of the validation prompts, by hash.
 
     The other half is left for `reported`: an accuracy on pairs that a policy was chosen on would
     flatter it.
@@ -171,8 +166,8 @@ def _lengths(rows: pl.DataFrame) -> Numbers:
 
 
 def _common_sum(lengths: Mapping[str, Numbers], n: int, most: float) -> tuple[int, float] | None:
-    """The largest number of pairs, n or up to half as many, with which all variants can reach one
-    sum of tokens.
+    """The largest number of pairs, n or up to half as many,
+    with which all variants can reach one sum of tokens.
 
     `most` tokens are all that others than pairs have; NaN: there are none, or they were not
     counted.

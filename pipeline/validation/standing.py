@@ -54,9 +54,8 @@ def changed(old: Basis, new: Basis) -> float:
 def stand(
     old: Mapping[str, Basis], new: Mapping[str, Basis], prompts: Set[str], share: float
 ) -> bool:
-    """Whether every variant keeps the policies that it has.
-
-    All do or none, so that they stay comparable (our choice).
+    """Whether every variant keeps the policies that it has:
+    all do or none, so that they stay comparable (our choice).
 
     They do where the variants are the same, of none more than `share` of the rows changed, and
     every prompt that was learned from may still be: one that was taken out, or is a test prompt
@@ -82,9 +81,8 @@ def remember(note: Path, bases: Mapping[str, Basis]) -> None:
 
 
 def remembered(note: Path) -> dict[str, Basis]:
-    """What the file says.
-
-    Nothing where there is none, or one that cannot be read: then today's rows count.
+    """What the file says;
+    nothing where there is none, or one that cannot be read: then today's rows count.
     """
     try:
         return {name: Basis(**found) for name, found in json.loads(note.read_text()).items()}

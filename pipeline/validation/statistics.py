@@ -22,9 +22,8 @@ class Interval:
 
 
 def verdict(interval: Interval, p: float, confidence: float) -> str:
-    """better, worse, or not distinguishable.
-
-    Whether the interval excludes zero and the corrected p-value agrees.
+    """better, worse, or not distinguishable:
+    whether the interval excludes zero and the corrected p-value agrees.
     """
     if p > 1 - confidence or interval.low <= 0 <= interval.high:
         return "not distinguishable"
@@ -84,9 +83,8 @@ def paired_bootstrap(
 
 
 def sign_flip_p(values: Numbers, baseline: Numbers, *, resamples: int, seed: int) -> float:
-    """Two-sided p-value of the mean difference.
-
-    Each prompt's sign is as likely as its opposite if nothing differs.
+    """Two-sided p-value of the mean difference:
+    each prompt's sign is as likely as its opposite if nothing differs.
 
     values: as in `paired_bootstrap`; seeds are averaged first. Exact up to about 13 prompts with
     10,000 resamples, else Monte Carlo (Fisher's randomisation test for pairs).
@@ -96,16 +94,20 @@ def sign_flip_p(values: Numbers, baseline: Numbers, *, resamples: int, seed: int
     if len(difference) < 2 or not difference.any():
         return 1.0
     result = stats.permutation_test(
-        (difference,), np.mean, permutation_type="samples", n_resamples=resamples, vectorized=True, batch=1000,
+        (difference,),
+        np.mean,
+        permutation_type="samples",
+        n_resamples=resamples,
+        vectorized=True,
+        batch=1000,
         rng=np.random.default_rng(seed),
-    )  # fmt: skip
+    )
     return float(result.pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values of several comparisons (Holm 1979).
-
-    The family-wise error stays below the level asked for.
+    """Adjusted p-values of several comparisons (Holm 1979):
+    the family-wise error stays below the level asked for.
     """
     order = np.argsort(p_values, kind="stable")
     factors = len(p_values) - np.arange(len(p_values))

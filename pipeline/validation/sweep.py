@@ -1,6 +1,5 @@
-"""The noise sweep.
-
-The same pairs with ever more labels flipped, learned by several losses, measured on clean ones.
+"""The noise sweep: the same pairs with ever more labels flipped,
+learned by several losses, measured on clean ones.
 
 A loss that is told how many labels are wrong is told the truth: rdpo the flip rate without its
 guards, conservative the label smoothing. What they gain so is the most that a good estimate could
@@ -57,9 +56,8 @@ def cells(settings: Settings) -> list[Cell]:
 
 
 def told(settings: TrainingSettings, cell: Cell) -> TrainingSettings:
-    """The settings of one training.
-
-    Its loss, and the share of wrong labels for those losses that can be told.
+    """The settings of one training:
+    its loss, and the share of wrong labels for those losses that can be told.
     """
     losses = {"label_smoothing": cell.share, "flip_trust": 1.0, "flip_bound": cell.share}
     plain = {
@@ -71,9 +69,8 @@ def told(settings: TrainingSettings, cell: Cell) -> TrainingSettings:
 
 
 def divided(pairs: pl.DataFrame, max_pairs: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Training pairs and clean pairs of validation prompts, at most so many of each, by hash.
-
-    The same in all cells.
+    """Training pairs and clean pairs of validation prompts, at most so many of each, by hash:
+    the same in all cells.
 
     Raises:
         OrchardError: there are none of either.

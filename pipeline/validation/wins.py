@@ -1,6 +1,5 @@
-"""Which of two answers a judge finds better.
-
-A policy's against the base model's, asked in both orders.
+"""Which of two answers a judge finds better:
+a policy's against the base model's, asked in both orders.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,8 +24,8 @@ def win_rate(
     base: Mapping[str, str],
     settings: JudgeSettings,
 ) -> tuple[dict[str, pl.DataFrame], list[Reject]]:
-    """Metrics win_rate and win_flips -> (unit_id, value) per prompt, and the comparisons that
-    failed.
+    """Metrics win_rate and win_flips -> (unit_id, value) per prompt,
+    and the comparisons that failed.
 
     Args:
         engines: the judges; a prompt's value is the mean over judges and criteria.

@@ -62,9 +62,8 @@ class CodeVerifier(Verifier):
 
 
 def use(settings: SandboxSettings | None) -> None:
-    """Sets how code runs in this process from now on.
-
-    Null: not at all, for a step that runs none.
+    """Sets how code runs in this process from now on;
+    null: not at all, for a step that runs none.
     """
     global _settings
     _settings = settings
@@ -88,9 +87,8 @@ def extract(text: str, stub: str = "", names: tuple[str, ...] = ()) -> str | Non
 
 
 def program(text: str, metadata: str | None) -> str | None:
-    """The program in a response to a prompt.
-
-    With metadata, the one that its tests call, perhaps behind its stub.
+    """The program in a response to a prompt:
+    with metadata, the one that its tests call, perhaps behind its stub.
 
     Raises:
         OrchardError: metadata that are not what the verifier needs.
@@ -137,8 +135,7 @@ def verdict(text: str, metadata: str | None) -> tuple[str | None, bool]:
 
 
 def run(text: str, metadata: str | None) -> tuple[str | None, Outcome | None]:
-    """The program in a response, and what came of it in the sandbox.
-
+    """The program in a response, and what came of it in the sandbox;
     None, None where there is none.
     """
     _task(metadata)
@@ -171,8 +168,9 @@ def task_of(row: dict[str, Any]) -> tuple[str, str]:
             row.get("stub") or "",
         )
     raise OrchardError(
-        "no tests: a row needs HumanEval's columns (prompt, canonical_solution, test, entry_point), MBPP's (code, "
-        "test_list), or answer and tests"
+        "no tests: a row needs HumanEval's columns "
+        "(prompt, canonical_solution, test, entry_point), "
+        "MBPP's (code, test_list), or answer and tests"
     )
 
 
@@ -189,8 +187,7 @@ def _packed(
 
 
 def _imports(program: str, wanted: set[str]) -> str:
-    """Import statements of a reference program that bind a wanted name.
-
+    """Import statements of a reference program that bind a wanted name:
     MBPP's tests count on some of them.
     """
     if not defined(program):
@@ -223,5 +220,6 @@ def _task(metadata: str | None) -> dict[str, Any]:
     except (ValueError, TypeError, KeyError):
         pass
     raise OrchardError(
-        f"verifier 'code': the prompt's metadata need 'tests' and 'names', not {str(metadata)[:60]!r}"
+        "verifier 'code': the prompt's metadata need 'tests' and 'names', "
+        f"not {str(metadata)[:60]!r}"
     )

@@ -1,6 +1,5 @@
-"""reasoning-gym's tasks.
-
-A whole or decimal reference is judged as a number, anything else by the task's own scorer.
+"""reasoning-gym's tasks: a whole or decimal reference is judged as a number,
+anything else by the task's own scorer.
 
 The stock scorer gives partial credit to any text that contains the answer, so the final answer is
 extracted first and only full credit (1.0) counts. The scorers of some tasks evaluate the answer as
@@ -20,8 +19,8 @@ from pipeline.verify.registry import Verdict, Verifier, verifier
 
 _NUMERIC = re.compile(r"-?(?:0|[1-9][0-9]*)(?P<places>\.[0-9]+)?", re.ASCII)
 EVALUATING = frozenset(
-    "binary_matrix countdown intermediate_integration n_queens polynomial_multiplication puzzle24 simple_integration "
-    "spiral_matrix string_insertion".split()
+    "binary_matrix countdown intermediate_integration n_queens polynomial_multiplication "
+    "puzzle24 simple_integration spiral_matrix string_insertion".split()
 )
 _CALL = re.compile(r"([A-Za-z_]\w*|[)\]'\"])\s*\(")
 _FUNCTIONS = frozenset("sin cos tan asin acos atan sinh cosh tanh exp log ln sqrt Abs".split())
@@ -76,8 +75,8 @@ def states(text: str) -> bool:
 
 
 def correct(answer: str, reference: str, task: str, metadata: str | None) -> bool:
-    """True for an equal number or text, or where the task's scorer gives full credit (other than to
-    whole numbers).
+    """True for an equal number or text,
+    or where the task's scorer gives full credit (other than to whole numbers).
     """
     numeric = _NUMERIC.fullmatch(reference)
     if answer == reference or (numeric and answer == number.canonical(reference)):

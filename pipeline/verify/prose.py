@@ -41,7 +41,10 @@ _BEFORE = re.compile(  # what may stand before a value, up to where it begins
     r"|(?:^|[\s:,.=$])[(]\s*|(?:^|[\s:,.=(])[\"'“”„«‘’`]\s*|(?:^|[\w\s])\s*\*+\s*"  # ( " *
     r"|[A-Za-z)]\s+-\s+|#\s?|\s+[a-zA-Z]+-)$"  # a dash behind a word; #5; pre-5
 )
-_ATTACHED = "(?:km|cm|mm|kg|mg|ml|ft|in|hr|hrs|min|am|pm|th|st|nd|rd|mph|kph|lbs?|oz|[ckm]?m[²³]|[A-Za-z]{4,})"
+_ATTACHED = (
+    "(?:km|cm|mm|kg|mg|ml|ft|in|hr|hrs|min|am|pm|th|st|nd|rd|mph|kph|lbs?|oz|[ckm]?m[²³]"
+    "|[A-Za-z]{4,})"
+)
 _AFTER = re.compile(  # what may stand behind a value
     rf"[ ]?(?:%|°|[{_MONEY}](?![0-9]))?"
     r"(?:\s*$|\n|\s*[.,;:!?…。，；：！？、](?![0-9])"

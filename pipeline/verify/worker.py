@@ -1,6 +1,5 @@
-"""A child process for slow or dangerous judgements.
-
-The scorers of reasoning-gym, of which some ask SymPy.
+"""A child process for slow or dangerous judgements:
+the scorers of reasoning-gym, of which some ask SymPy.
 
 Such code may run for ever (9**9**9) or fill the memory. An alarm with the default action kills the
 child, which also ends C code and works whichever thread asks; its memory is limited; the next call
@@ -142,9 +141,8 @@ def _serve() -> None:
 
 
 def _confine() -> str | None:
-    """Limits, no capabilities, and the sandbox's list of system calls.
-
-    Why not, where the machine has none of that.
+    """Limits, no capabilities, and the sandbox's list of system calls;
+    why not, where the machine has none of that.
     """
     import resource
 

@@ -1,6 +1,5 @@
-"""What a commit promises to the next run.
-
-Rows that no server has answered are asked for again, others are not.
+"""What a commit promises to the next run:
+rows that no server has answered are asked for again, others are not.
 """
 
 from collections.abc import Sequence

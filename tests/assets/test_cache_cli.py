@@ -61,7 +61,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             (models[name] / file).write_text("{}")
     profile = tmp_path / "profile.yaml"
     profile.write_text(
-        f"extends: quick\nmodel: {{name: '{models['policy']}'}}\njudge: {{models: [{{name: '{models['arbiter']}'}}]}}\n"
+        f"extends: quick\nmodel: {{name: '{models['policy']}'}}\n"
+        f"judge: {{models: [{{name: '{models['arbiter']}'}}]}}\n"
         f"code: {{critic: {{name: '{models['reviewer']}'}}}}\n"
     )
     monkeypatch.setenv("ORCHARD_HOME", str(tmp_path))

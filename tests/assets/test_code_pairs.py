@@ -1,5 +1,5 @@
-"""The table of code pairs from a prompt and a mined change, with a scripted model and real
-execution.
+"""The table of code pairs from a prompt and a mined change,
+with a scripted model and real execution.
 """
 
 import json
@@ -53,15 +53,16 @@ def lake(tmp_path: Path) -> Iterator[Lake]:
     )
     prompts = [
         {
-            "prompt_id": name, "pool": "x", "task": "x", "split": "train", "answer": answer, "verifier": "code",
-            "messages": [{"role": "user", "content": f"{name} the numbers."}], "metadata": metadata, "source": "s",
-            "licence": "MIT",
+            "prompt_id": name, "pool": "x", "task": "x", "split": "train", "answer": answer,
+            "verifier": "code",
+            "messages": [{"role": "user", "content": f"{name} the numbers."}], "metadata": metadata,
+            "source": "s", "licence": "MIT",
         }
         for name in ("Sum", "Count")
     ]  # fmt: skip
     change = {
-        "change_id": "c", "repository": "r", "commit": "1", "path": "a.py", "unit": "function", "name": "f",
-        "message": "Faster", "old": "x = 1", "new": "x = 2", "licence": "MIT",
+        "change_id": "c", "repository": "r", "commit": "1", "path": "a.py", "unit": "function",
+        "name": "f", "message": "Faster", "old": "x = 1", "new": "x = 2", "licence": "MIT",
     }  # fmt: skip
     for table, rows in (("prompts", prompts), ("code_changes", [change])):
         lake.write(table, pl.DataFrame(rows, schema=tables.empty(table).schema), Commit("test"))

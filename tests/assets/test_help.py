@@ -2,6 +2,8 @@
 
 import inspect
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -46,3 +48,18 @@ def test_commands_with_arguments_are_among_them() -> None:
     known = dict(COMMANDS)
     assert "A SELECT, or a .sql file: a path, or a name in sql/." in known["sql",]
     assert {("run",), ("cache", "prune"), ("export",), ("import",)} <= set(known)
+
+
+def test_tables_says_in_one_line_what_a_row_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[tuple[Any, ...]] = []
+    monkeypatch.setenv("ORCHARD_HOME", str(tmp_path))
+    monkeypatch.setattr("assets.cli.main.show", lambda columns, rows: shown.extend(rows))
+    assert CliRunner().invoke(app, ["tables"]).exit_code == 0
+    said = {name: meaning for name, _, _, meaning in shown}
+    assert said["votes"] == (
+        "One row per judgement of one ordered pair of responses. "
+        "Both orders of a pair are always there."
+    )
+    assert [name for name, meaning in said.items() if "\n" in meaning or "  " in meaning] == []

@@ -1,6 +1,5 @@
-"""The judge's assets in Dagster over a scripted engine.
-
-What is made, what is skipped, and what stops a build.
+"""The judge's assets in Dagster over a scripted engine:
+what is made, what is skipped, and what stops a build.
 """
 
 import json
@@ -30,8 +29,8 @@ from tests.judge.simulated import SimulatedJudge, prompts, responses, sigmoid
 
 Result = dg.ExecuteInProcessResult
 STEPS = (
-    "votes", "principles", "judge_contexts", "judges", "rationales", "permuted_rationales", "preferences",
-    "treated_preferences",
+    "votes", "principles", "judge_contexts", "judges", "rationales", "permuted_rationales",
+    "preferences", "treated_preferences",
 )  # fmt: skip
 TEXTS = {f"p{i}": ["7", f"wrong {i}"] for i in range(40)}
 
@@ -126,9 +125,8 @@ def test_a_judge_with_a_favourite_seat_stops_the_build_and_the_check_says_what_t
 
 
 def past(home: Path, flips: int) -> None:
-    """Imports a judge's votes on the 40 sampled pairs.
-
-    Of so many both orders name the first seat, the others agree.
+    """Imports a judge's votes on the 40 sampled pairs:
+    of so many both orders name the first seat, the others agree.
     """
     rows_ = []
     for i in range(40):
@@ -188,8 +186,8 @@ def test_a_judge_of_whose_votes_none_is_left_stops_the_build_and_each_is_named(h
     assert not stopped.success and rows(home, "preferences").is_empty()
     said = fairness(stopped).description or ""
     assert (
-        "no vote is left of 40 that were asked for, for example: judge one@0 on 'overall': the judge answered"
-        in said
+        "no vote is left of 40 that were asked for, for example: "
+        "judge one@0 on 'overall': the judge answered" in said
     )
     assert (
         "judge three@0 on 'overall': the judge's probabilities are no numbers" in said

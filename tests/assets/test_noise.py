@@ -1,6 +1,5 @@
-"""What the tables of votes are made from.
-
-A change of the pairs that are voted on reaches all of them.
+"""What the tables of votes are made from:
+a change of the pairs that are voted on reaches all of them.
 """
 
 from pathlib import Path
@@ -27,7 +26,10 @@ from tests.preferences.test_build import frame
 from tests.runs import CHARACTERS, ScriptedRun, make, write_pairs
 from tests.training.toy import save_tokenizer
 
-QUERY = "SELECT a.prompt_id, a.text AS chosen, b.text AS rejected FROM responses a JOIN responses b USING (prompt_id)"
+QUERY = (
+    "SELECT a.prompt_id, a.text AS chosen, b.text AS rejected "
+    "FROM responses a JOIN responses b USING (prompt_id)"
+)
 OTHER = f"{QUERY} WHERE a.response_id < b.response_id"
 PROFILE = """
 pools: [{{name: x, size: 1}}]
@@ -106,20 +108,25 @@ def test_people_and_judges_are_read_by_the_self_test() -> None:
 
 def test_peoples_votes_on_a_pair_that_is_too_long_for_the_heads_count(tmp_path: Path) -> None:
     save_tokenizer(tmp_path)
-    prompt = {"pool": "x", "task": "x", "split": "train", "answer": "7", "verifier": "number", "source": "t",
-              "licence": "none", "prompt_id": "p", "messages": [{"role": "user", "content": "?"}]}  # fmt: skip
-    response = {"prompt_id": "p", "policy_id": "m", "on_policy": True, "draw": 0, "sampling": "{}", "tokens": 1,
+    prompt = {"pool": "x", "task": "x", "split": "train", "answer": "7", "verifier": "number",
+              "source": "t",
+              "licence": "none", "prompt_id": "p",
+              "messages": [{"role": "user", "content": "?"}]}  # fmt: skip
+    response = {"prompt_id": "p", "policy_id": "m", "on_policy": True, "draw": 0, "sampling": "{}",
+                "tokens": 1,
                 "prompt_tokens": 1, "logprob_mean": -1.0, "finish_reason": "stop"}  # fmt: skip
     responses = [{"response_id": "good", "text": "7" * 99, "correct": True},
                  {"response_id": "bad", "text": "8", "correct": False}]  # fmt: skip
-    vote = {"vote_id": "1", "origin": "f", "pair_id": "any", "chosen_id": "good", "rejected_id": "bad", "order": "",
+    vote = {"vote_id": "1", "origin": "f", "pair_id": "any", "chosen_id": "good",
+            "rejected_id": "bad", "order": "",
             "voter_id": "ann", "p": 0.8}  # fmt: skip
     with Lake(tmp_path) as lake:
         lake.write("prompts", frame("prompts", [prompt]), Commit("test"))
         lake.write("responses", frame("responses", responses, **response), Commit("test"))
         lake.write("recorded_votes", frame("recorded_votes", [vote]), Commit("test"))
     (tmp_path / "p.yaml").write_text(
-        "pools: [{name: x, size: 1}]\nnoise: {method: none, max_length: 50}\nvalidation: {variants: [voted_flip]}\n"
+        "pools: [{name: x, size: 1}]\nnoise: {method: none, max_length: 50}\n"
+        "validation: {variants: [voted_flip]}\n"
     )
     settings = config.load(str(tmp_path / "p.yaml"))
     with Lake(tmp_path) as lake:
@@ -154,9 +161,10 @@ def test_people_and_judges_are_scorers_of_the_self_test(
         p=0.9,
     )
     judged = pairs.select(
-        vote_id="pair_id", prompt_id="prompt_id", first_id="chosen_id", second_id="rejected_id", judge_id=pl.lit("j"),
-        criterion=pl.lit("help"), method=pl.lit("pairwise"), p_first=0.1, source=pl.lit("model"), tokens=0,
-        origin=pl.lit("responses"),
+        vote_id="pair_id", prompt_id="prompt_id", first_id="chosen_id", second_id="rejected_id",
+        judge_id=pl.lit("j"),
+        criterion=pl.lit("help"), method=pl.lit("pairwise"), p_first=0.1, source=pl.lit("model"),
+        tokens=0, origin=pl.lit("responses"),
     )  # fmt: skip
     own = config.NoiseSettings(models=1, folds=2, min_steps=1, epochs=1, test_shares=(0.2,))
     settings = config.load("quick").model_copy(update={"noise": own})

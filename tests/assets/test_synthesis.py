@@ -1,5 +1,5 @@
-"""The step `instructions`, the pairs made from it, and its check for overlap, in a lake without an
-engine.
+"""The step `instructions`, the pairs made from it, and its check for overlap,
+in a lake without an engine.
 """
 
 from pathlib import Path
@@ -22,28 +22,35 @@ from pipeline.verify.instructions import read
 from tests.runs import materialise
 from tests.synthesis.test_rewording import Rewriter
 
-RIVERS = "Which long rivers rise in the mountains and end in the northern sea without ever passing a town?"
+RIVERS = (
+    "Which long rivers rise in the mountains and end "
+    "in the northern sea without ever passing a town?"
+)
 BREAD = "How does a baker know that the dough for tomorrow has rested for as long as it should?"
 
 
 def fill(home: Path) -> None:
     prompts = [
         {
-            "prompt_id": name, "pool": "x", "task": "x", "split": split, "answer": None, "verifier": None,
+            "prompt_id": name, "pool": "x", "task": "x", "split": split, "answer": None,
+            "verifier": None,
             "messages": [{"role": "user", "content": question}], "metadata": None, "source": "test",
             "licence": "none",
         }
-        for name, split, question in (("p1", "train", RIVERS), ("p2", "train", BREAD), ("t", "test", RIVERS))
+        for name, split, question in (("p1", "train", RIVERS), ("p2", "train", BREAD),
+                                      ("t", "test", RIVERS))
     ]  # fmt: skip
     responses = [
         {
-            "response_id": f"r{i}", "prompt_id": f"p{1 + i % 2}", "policy_id": "m", "on_policy": True, "draw": i,
+            "response_id": f"r{i}", "prompt_id": f"p{1 + i % 2}", "policy_id": "m",
+            "on_policy": True, "draw": i,
             "sampling": "{}", "text": text, "tokens": 9, "prompt_tokens": 1, "logprob_mean": -1.0,
             "finish_reason": "stop", "answer": None, "correct": None,
         }
         for i, text in enumerate(
             ["The old river rises there, and ends here.", "Nobody knows. Ask a teacher!", "Yes",
-             "By touching it with a finger: when the dent stays, it has rested.", "Two of them do, says the map."]
+             "By touching it with a finger: when the dent stays, it has rested.",
+             "Two of them do, says the map."]
         )
     ]  # fmt: skip
     with Lake(home) as lake:
@@ -129,10 +136,12 @@ def test_training_on_a_test_prompt_is_stopped_wherever_the_prompt_stands(
     assert not early.passed and early.metadata["overlaps"].value == 1
     assert "take one of each out of its pool" in (early.description or "")
     pair = {
-        "pair_id": "x", "prompt_id": "p2", "variant": "v", "level": "prompt", "method": "m", "split": "train",
-        "depth": 0, "messages": [{"role": "user", "content": BREAD}], "prefix": "", "chosen": "a", "rejected": "b",
-        "chosen_ends": True, "rejected_ends": True, "chosen_id": "a", "rejected_id": "b", "weight": 1.0,
-        "flipped": False, "policy_id": "m",
+        "pair_id": "x", "prompt_id": "p2", "variant": "v", "level": "prompt", "method": "m",
+        "split": "train",
+        "depth": 0, "messages": [{"role": "user", "content": BREAD}], "prefix": "", "chosen": "a",
+        "rejected": "b",
+        "chosen_ends": True, "rejected_ends": True, "chosen_id": "a", "rejected_id": "b",
+        "weight": 1.0, "flipped": False, "policy_id": "m",
     }  # fmt: skip
     worse = [{"role": "user", "content": RIVERS.upper() + "\n\nIn addition:\n- Use 3 commas."}]
     schema = tables.empty("preferences").schema
@@ -153,14 +162,18 @@ def test_code_that_repeats_a_test_programs_reference_is_reported(
     monkeypatch.setenv("ORCHARD_HOME", str(tmp_path))
     program = "def f(n):\n    return [k * k for k in range(n) if k % 2 == 0 and k > 10]"
     prompt = {
-        "prompt_id": "t", "pool": "x", "task": "x", "split": "test", "answer": program, "verifier": "code",
-        "messages": [{"role": "user", "content": "Square some numbers."}], "metadata": None, "source": "s",
-        "licence": "MIT",
+        "prompt_id": "t", "pool": "x", "task": "x", "split": "test", "answer": program,
+        "verifier": "code",
+        "messages": [{"role": "user", "content": "Square some numbers."}], "metadata": None,
+        "source": "s", "licence": "MIT",
     }  # fmt: skip
     made = {
-        "code_pair_id": "c", "method": "recorded", "prompt_id": "p", "split": "train", "instruction": "Other.",
-        "messages": [{"role": "user", "content": "Say something else entirely."}], "naive": "def f(n):\n    return 0",
-        "improved": program + "  # mine", "source": "s", "licence": "MIT", "policy_id": "x", "draft_id": "x",
+        "code_pair_id": "c", "method": "recorded", "prompt_id": "p", "split": "train",
+        "instruction": "Other.",
+        "messages": [{"role": "user", "content": "Say something else entirely."}],
+        "naive": "def f(n):\n    return 0",
+        "improved": program + "  # mine", "source": "s", "licence": "MIT", "policy_id": "x",
+        "draft_id": "x",
         "tokens": 0, "naive_findings": 0, "improved_findings": 0, "security_margin": 0.0,
     }  # fmt: skip
     with Lake(tmp_path) as lake:

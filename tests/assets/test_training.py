@@ -1,6 +1,5 @@
-"""The training step on a tiny model.
-
-Seeds are trained once each, and stop on validation pairs only.
+"""The training step on a tiny model:
+seeds are trained once each, and stop on validation pairs only.
 """
 
 import shutil
@@ -30,8 +29,8 @@ from tests.runs import ScriptedRun, make
 from tests.training.toy import frame, pair, save_llama
 
 TRAINING = {
-    "method": "full", "learning_rate": 3e-3, "epochs": 6, "batch_pairs": 4, "micro_tokens": 256, "max_length": 128,
-    "evaluate_every": 2,
+    "method": "full", "learning_rate": 3e-3, "epochs": 6, "batch_pairs": 4, "micro_tokens": 256,
+    "max_length": 128, "evaluate_every": 2,
 }  # fmt: skip
 
 
@@ -284,7 +283,7 @@ def test_finished_seeds_of_a_run_that_was_killed_are_not_trained_again(
     }
 
 
-def test_with_patience_a_variant_without_training_pairs_fails_nothing_and_one_without_validation_pairs_is_trained(
+def test_with_patience_variants_without_training_or_validation_pairs_fail_nothing(
     shop: Any, quick_trainer: None
 ) -> None:
     names = ["outcome", "outcome_shuffled", "tree_plv"]

@@ -1,6 +1,5 @@
-"""The steps of trees on a scripted engine.
-
-What they write, and that a second time they write nothing.
+"""The steps of trees on a scripted engine:
+what they write, and that a second time they write nothing.
 """
 
 from collections.abc import Callable
@@ -87,9 +86,8 @@ def test_both_kinds_of_trees_and_lists_are_made_once_and_shown(new_run: NewRun) 
 def test_the_pairs_and_the_best_path_of_a_grown_tree_are_as_worked_out_by_hand(
     new_run: NewRun,
 ) -> None:
-    """The maze, greedy: a 2/4, b 3/4; below b: ba 0/4, bb 1/4.
-
-    Below bb: x and y, of whose rollouts none is right.
+    """The maze, greedy: a 2/4, b 3/4; below b: ba 0/4, bb 1/4;
+    below bb: x and y, of whose rollouts none is right.
     """
     grown = new_run(
         preferences=config.load("quick").preferences.model_copy(update={"margin": 0.25})

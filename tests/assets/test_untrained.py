@@ -1,6 +1,5 @@
-"""A variant without a training pair.
-
-Nothing fails, and nothing of an earlier training stays behind.
+"""A variant without a training pair:
+nothing fails, and nothing of an earlier training stays behind.
 """
 
 from pathlib import Path

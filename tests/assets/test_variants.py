@@ -20,12 +20,12 @@ OWN = "variants: [{name: mine, sql: mine.sql}]"
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     prompt = {
-        "pool": "x", "task": "x", "split": "train", "answer": "7", "verifier": "number", "source": "test",
-        "licence": "none",
+        "pool": "x", "task": "x", "split": "train", "answer": "7", "verifier": "number",
+        "source": "test", "licence": "none",
     }  # fmt: skip
     response = {
-        "policy_id": "m", "on_policy": True, "draw": 0, "sampling": "{}", "tokens": 1, "prompt_tokens": 1,
-        "logprob_mean": -1.0, "finish_reason": "stop",
+        "policy_id": "m", "on_policy": True, "draw": 0, "sampling": "{}", "tokens": 1,
+        "prompt_tokens": 1, "logprob_mean": -1.0, "finish_reason": "stop",
     }  # fmt: skip
     prompts = [
         {"prompt_id": f"p{i}", "messages": [{"role": "user", "content": f"{i}"}]} for i in range(6)
@@ -39,7 +39,8 @@ def home(tmp_path: Path) -> Path:
         lake.write("prompts", frame("prompts", prompts, **prompt), Commit("test"))
         lake.write("responses", frame("responses", responses, **response), Commit("test"))
     (tmp_path / "mine.sql").write_text(
-        "SELECT a.prompt_id, a.text AS chosen, b.text AS rejected FROM responses a JOIN responses b USING (prompt_id) "
+        "SELECT a.prompt_id, a.text AS chosen, b.text AS rejected "
+        "FROM responses a JOIN responses b USING (prompt_id) "
         "WHERE a.correct AND NOT b.correct AND prompt_id < 'p4'"
     )
     return tmp_path

@@ -27,7 +27,10 @@ def test_the_critic_is_asked_on_servers_of_its_own_and_the_policy_where_it_was(
     code = CodeSettings(critic=critic, critic_servers=(ServerSettings(url="http://large:8000"),))
     settings = config.load("quick").model_copy(update={"code": code})
     room = EngineRoom(settings, tmp_path)
-    assert (room.engine(Model(tmp_path, "small")), room.critic(Model(tmp_path, "large"))) == (
+    assert (
+        room.engine(Model(tmp_path, "small")),
+        room.engine(Model(tmp_path, "large"), "critic"),
+    ) == (
         "small",
         "large",
     )
@@ -43,6 +46,6 @@ def test_a_critic_without_servers_is_loaded_here_and_servers_without_a_critic_ar
         rooms, "open_engine", lambda model, settings, *rest: settings.engine.backend
     )
     room = EngineRoom(config.load("quick"), tmp_path)
-    assert room.critic(Model(tmp_path, "large")) == "vllm"
+    assert room.engine(Model(tmp_path, "large"), "critic") == "vllm"
     with pytest.raises(OrchardError, match="critic_servers needs critic: the folder or hub id"):
         section(CodeSettings(), critic_servers=({"url": "http://large:8000"},))

@@ -122,8 +122,10 @@ def test_a_completion_is_asked_for_by_token_ids_and_read_whole(fake: FakeServer)
     assert draw(found) == [Completion("seven", (5, 6, 2), (-0.5, -0.25, -1.0), "stop", "\n", 5)]
     (body,) = fake.bodies
     assert body["prompt"] == [ord(letter) for letter in "3 + 4"] and body["model"] == "small"
-    assert {k: body[k] for k in ("max_tokens", "temperature", "top_p", "stop", "seed", "return_token_ids")} == {
-        "max_tokens": 8, "temperature": 0.8, "top_p": 0.9, "stop": ["\n"], "seed": 0, "return_token_ids": True,
+    assert {k: body[k] for k in ("max_tokens", "temperature", "top_p", "stop", "seed",
+                                 "return_token_ids")} == {
+        "max_tokens": 8, "temperature": 0.8, "top_p": 0.9, "stop": ["\n"], "seed": 0,
+        "return_token_ids": True,
     }  # fmt: skip
     assert (found.usage.requests, found.usage.prompt_tokens, found.usage.sampled_tokens) == (
         1,
@@ -299,9 +301,8 @@ def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(fake: FakeServer) ->
 
 
 def test_a_busy_server_that_asks_for_no_rest_gets_one_all_the_same(fake: FakeServer) -> None:
-    """Its rests last at least 0.02, 0.04, 0.08, 0.16 and 0.32 s.
-
-    Six rounds of eight requests in half a second.
+    """Its rests last at least 0.02, 0.04, 0.08, 0.16 and 0.32 s:
+    six rounds of eight requests in half a second.
     """
     fake.script = lambda body, n: Answer({"error": "slow down"}, 429, {"Retry-After": "0"})
     assert "no server has worked for 0.5 s" in failure(engine(fake), 8)

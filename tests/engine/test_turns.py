@@ -112,7 +112,8 @@ def test_a_learned_text_has_one_end(style: Style, text: str, other: str) -> None
 
 
 ENDS = [(CHATML, "<|im_end|>"), (LLAMA3, "<|eot_id|>"), (GEMMA, "<end_of_turn>"),
-        (PHI, "<|end|>"), (MISTRAL, "</s>"), (HARMONY, "<|return|>"), (OPENED, "<|im_end|>")]  # fmt: skip
+        (PHI, "<|end|>"), (MISTRAL, "</s>"), (HARMONY, "<|return|>"),
+        (OPENED, "<|im_end|>")]  # fmt: skip
 
 
 @each_kind

@@ -1,6 +1,5 @@
-"""Principles of responses over scripted annotators.
-
-Rows, consensus groups, costs and rejects, worked out by hand.
+"""Principles of responses over scripted annotators:
+rows, consensus groups, costs and rejects, worked out by hand.
 """
 
 import math
@@ -93,8 +92,8 @@ def test_the_first_line_of_an_annotator_bears_what_its_feedback_and_answer_cost(
     # its own answer, and the probabilities
     assert sorted(rows["tokens"]) == [2, 2, paid + 2, paid + 2]
     free = annotate(
-        [Annotator(lambda response, draw: answer)], prompts("p"), responses({"p": ["7"]}), SETTINGS, 0, characters,
-        must_answer=False,
+        [Annotator(lambda response, draw: answer)], prompts("p"), responses({"p": ["7"]}), SETTINGS,
+        0, characters, must_answer=False,
     )[0]  # fmt: skip
     assert sorted(free["tokens"]) == [1, 1, paid + 1, paid + 1]
     _, rejects = run(Annotator(lambda response, draw: "it is fine\nindeed"), texts={"p": ["7"]})
@@ -114,7 +113,14 @@ def test_two_models_agree_and_one_alone_agrees_with_nobody() -> None:
 
 
 def test_every_way_to_fail_is_a_reject_with_its_reason_and_the_others_go_on() -> None:
-    bad = "\n".join([line("brevity", "yes", "words that nobody wrote"), line("truth", "partially"), line("wit", "yes"), line("Wit", "no")])  # fmt: skip  # noqa: E501
+    bad = "\n".join(
+        [
+            line("brevity", "yes", "words that nobody wrote"),
+            line("truth", "partially"),
+            line("wit", "yes"),
+            line("Wit", "no"),
+        ]
+    )
     rows, rejects = run(Annotator(lambda response, draw: bad), texts={"p": ["7", "too long"]})
     assert rows["name"].to_list() == ["wit", "wit"]
     assert {reject.reason for reject in rejects} == {

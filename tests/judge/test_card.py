@@ -34,8 +34,8 @@ def mistaken(text: str) -> bool:
 
 
 def judged(seat: float, settings: JudgeSettings = SETTINGS) -> dict[str, object]:
-    """The card of a judge with known mistakes, log-odds of 0.5 in their favour, and `seat` for the
-    first seat.
+    """The card of a judge with known mistakes, log-odds of 0.5 in their favour,
+    and `seat` for the first seat.
     """
 
     def odds(first: str, second: str) -> float:
@@ -94,7 +94,10 @@ def test_a_judge_of_length_and_of_itself_is_told_from_one_of_quality() -> None:
     def by_length(first: str, second: str) -> float:
         return 1.0 if len(first) > len(second) else -1.0
 
-    own = ITEMS.with_columns(policy_id=pl.when(pl.col("response_id").str.ends_with("-1")).then(pl.lit("judge@0")).otherwise("policy_id"))  # fmt: skip  # noqa: E501
+    of_the_judge = pl.col("response_id").str.ends_with("-1")
+    own = ITEMS.with_columns(
+        policy_id=pl.when(of_the_judge).then(pl.lit("judge@0")).otherwise("policy_id")
+    )
     rows, _ = collect(
         SimulatedJudge(by_length),
         prompts(*TEXTS),

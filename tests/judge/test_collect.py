@@ -204,8 +204,8 @@ def test_imported_pairs_are_judged_only_as_far_as_the_settings_say() -> None:
 
 
 def test_both_orders_are_sent_together() -> None:
-    """A judge that waits until both orders have arrived would wait for ever if they were asked one
-    by one.
+    """A judge that waits until both orders have arrived
+    would wait for ever if they were asked one by one.
     """
 
     class Waiting(SimulatedJudge):

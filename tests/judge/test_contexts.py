@@ -1,5 +1,5 @@
-"""Judges that read their question, and judges that do not, under questions that prefer different
-sides.
+"""Judges that read their question, and judges that do not,
+under questions that prefer different sides.
 """
 
 import polars as pl
@@ -19,9 +19,8 @@ CASES = by_length(prompts(*TEXTS), responses(TEXTS))
 
 
 class Reader(SimulatedJudge):
-    """Judges by length.
-
-    As the question wants, or, where it does not read it, always for the longer one.
+    """Judges by length: as the question wants, or, where it does not read it,
+    always for the longer one.
     """
 
     def __init__(self, *, reads: bool, seat: float) -> None:
@@ -69,7 +68,10 @@ def test_only_responses_of_plainly_different_length_make_a_case() -> None:
 
 
 def test_a_principle_makes_a_case_of_its_own_and_a_limit_counts_by_kind() -> None:
-    row = {"prompt_id": "p0", "principle": "brevity", "chosen": "short 0", "rejected": "long", "chosen_id": "p0-0", "rejected_id": "p0-1"}  # fmt: skip  # noqa: E501
+    row = {
+        "prompt_id": "p0", "principle": "brevity", "chosen": "short 0", "rejected": "long",
+        "chosen_id": "p0-0", "rejected_id": "p0-1",
+    }  # fmt: skip
     (case,) = by_principle(prompts(*TEXTS), pl.DataFrame([row]))
     assert (
         case.prefers_a == "Which response satisfies this principle: brevity?"

@@ -1,6 +1,5 @@
-"""Layouts.
-
-Told by all columns, and whatever would change the meaning of a pair is an error that names it.
+"""Layouts:
+told by all columns, and whatever would change the meaning of a pair is an error that names it.
 """
 
 import itertools
@@ -28,14 +27,19 @@ SIDES = {"first": "Apple.", "second": "Chair."}
 ROWS: dict[str, dict[str, Any]] = {
     "our own columns": {"prompt": "Name a fruit.", **SIDES, "label": "first"},
     "LLMBar": {"input": "Name a fruit.", "output_1": "Apple.", "output_2": "Chair.", "label": 1},
-    "Alpaca pairs": {"instruction": "Name a fruit.", "output_1": "Apple.", "output_2": "Chair.", "label": 1},
-    "alpaca_eval": {"instruction": "Name a fruit.", "output_1": "Apple.", "output_2": "Chair.", "preference": 1.0},
-    "JudgeBench": {"question": "Name a fruit.", "response_A": "Apple.", "response_B": "Chair.", "label": "A>B"},
-    "PandaLM": {"instruction": "Name a fruit.", "response1": "Apple.", "response2": "Chair.", "annotator1": 1},
+    "Alpaca pairs": {"instruction": "Name a fruit.", "output_1": "Apple.", "output_2": "Chair.",
+                     "label": 1},
+    "alpaca_eval": {"instruction": "Name a fruit.", "output_1": "Apple.", "output_2": "Chair.",
+                    "preference": 1.0},
+    "JudgeBench": {"question": "Name a fruit.", "response_A": "Apple.", "response_B": "Chair.",
+                   "label": "A>B"},
+    "PandaLM": {"instruction": "Name a fruit.", "response1": "Apple.", "response2": "Chair.",
+                "annotator1": 1},
     "TRL, with a prompt": {"prompt": "Name a fruit.", "chosen": "Apple.", "rejected": "Chair."},
     "TRL, the prompt in both sides": {"chosen": [*TURNS, APPLE], "rejected": [*TURNS, CHAIR]},
     "UltraFeedback binarized": {
-        "prompt": "Name a fruit.", "prompt_id": "x", "chosen": [*TURNS, APPLE], "rejected": [*TURNS, CHAIR],
+        "prompt": "Name a fruit.", "prompt_id": "x", "chosen": [*TURNS, APPLE],
+        "rejected": [*TURNS, CHAIR],
         "messages": [*TURNS, APPLE], "score_chosen": 8.0, "score_rejected": 2.0,
     },
 }  # fmt: skip

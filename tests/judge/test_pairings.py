@@ -8,7 +8,7 @@ from pipeline.judge.pairings import PAIRINGS
 
 
 def run(name: str, n: int) -> list[tuple[str, str]]:
-    """Comparisons among n responses whose true order is their number, the last one being the best."""
+    """Comparisons among n responses whose true order is their number, the last one the best."""
     met: list[tuple[str, str]] = []
 
     async def compare(a: str, b: str) -> float:

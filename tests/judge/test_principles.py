@@ -44,7 +44,10 @@ def test_a_line_that_is_no_principle_is_dropped_with_the_reason(line: str, reaso
 
 
 def test_principles_keep_the_words_of_the_feedback_that_say_so() -> None:
-    answer = '1. conciseness | yes | "Short and to the point"\n- truth | No | "invents a date nobody asked for"\n'
+    answer = (
+        '1. conciseness | yes | "Short and to the point"\n'
+        '- truth | No | "invents a date nobody asked for"\n'
+    )
     engine = SimulatedJudge(lambda first, second: 0.0, says=answer)
     found, tokens = asyncio.run(extract(engine, TURNS, "In 1066.", FEEDBACK, seed=0))
     assert tokens == len(answer) and all(isinstance(one, Principle) for one in found)
@@ -80,9 +83,7 @@ def test_names_join_the_commonest_name_that_they_are_alike_to() -> None:
     assert found == {"brief": "brief", "brevity": "brief", "truth": "truth"}
 
 
-def test_vectors_of_characters_are_of_length_1_and_their_product_is_the_share_of_common_runs() -> (
-    None
-):
+def test_vectors_of_characters_have_length_1_and_their_product_is_the_share_of_runs() -> None:
     near = alike(["Accuracy", "accuracy", "accurate answer", "wit"], characters)
     assert near("Accuracy", "accuracy") == pytest.approx(1) and near("accuracy", "wit") == 0
     assert 0.2 < near("accuracy", "accurate answer") < 0.8

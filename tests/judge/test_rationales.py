@@ -1,6 +1,5 @@
-"""Rationales over a scripted model.
-
-Order by hash, checks with reasons, and what the control permutes.
+"""Rationales over a scripted model:
+order by hash, checks with reasons, and what the control permutes.
 """
 
 from collections.abc import Callable
@@ -53,7 +52,8 @@ def pairs(n: int, split: str = "train") -> pl.DataFrame:
     rows = [
         {
             "prompt_id": f"p{i}", "split": split, "messages": [{"role": "user", "content": "q?"}],
-            "chosen": f"right {i} is said", "rejected": f"wrong {i}", "chosen_id": f"c{i}", "rejected_id": f"r{i}",
+            "chosen": f"right {i} is said", "rejected": f"wrong {i}", "chosen_id": f"c{i}",
+            "rejected_id": f"r{i}",
         }
         for i in range(n)
     ]  # fmt: skip
@@ -67,9 +67,7 @@ def with_control(writer: Writer, given: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([rows, permuted_rows(rows, splits)])
 
 
-def test_the_chosen_side_is_shown_first_in_about_half_of_the_pairs_and_the_question_names_it() -> (
-    None
-):
+def test_the_chosen_side_is_first_in_about_half_of_the_pairs_and_the_question_names_it() -> None:
     rows, rejects = write(Writer(honest), pairs(200), SETTINGS, 0)
     real = rows.filter(~pl.col("permuted"))
     assert not rejects and real.height == 200 and 80 <= real["chosen_first"].sum() <= 120
@@ -164,7 +162,8 @@ def test_the_controls_text_is_of_another_prompt_and_never_the_pairs_own_words() 
     """
     rows = [
         {
-            **pairs(1).row(0, named=True), "prompt_id": f"p{i}", "chosen": f"right {max(i, 1)} is said",
+            **pairs(1).row(0, named=True), "prompt_id": f"p{i}",
+            "chosen": f"right {max(i, 1)} is said",
             "chosen_id": f"c{i}", "rejected": f"wrong {k}", "rejected_id": f"r{i}-{k}",
         }
         for i in range(12)

@@ -41,9 +41,8 @@ def take(*rows: dict[str, object], known: dict[str, str] | None = None) -> recor
 
 
 def test_a_past_judges_verdicts_are_replayed_into_its_report_card(home: Path) -> None:
-    """Six pairs of JudgeBench, by hand.
-
-    One right, one wrong, three flips (two to the first seat), one half tie.
+    """Six pairs of JudgeBench, by hand:
+    one right, one wrong, three flips (two to the first seat), one half tie.
     """
     brought = bring(DATA / "judgebench_votes.jsonl", JudgeSettings())
     assert (brought.votes, brought.pairs, brought.rejected) == (12, 6, 0)
@@ -56,9 +55,8 @@ def test_a_past_judges_verdicts_are_replayed_into_its_report_card(home: Path) ->
     )
     assert card["accuracy"] == pytest.approx((1 + 0 + 4 * 0.5) / 6)
     assert card["flip_rate"] == 0.5
-    assert card["first_share"] == pytest.approx(
-        (2 * 2 + 2) / (2 * 5)
-    )  # five decided pairs; consistent ones give 1 of 2
+    # Five decided pairs; consistent ones give 1 of 2.
+    assert card["first_share"] == pytest.approx((2 * 2 + 2) / (2 * 5))
     with Lake(home) as lake:
         assert lake.read("votes").height == 12 and lake.read("recorded_pairs").height == 6
         # nothing that would be trained on
@@ -108,20 +106,21 @@ def test_each_of_pandalms_annotators_is_a_voter_of_its_own(home: Path) -> None:
 
 
 def test_verdicts_by_pair_id_find_the_pairs_of_an_earlier_import(home: Path) -> None:
-    """JudgeBench's two files.
-
-    Pairs with texts, and a judge's verdicts in both orders, the swapped one as printed.
+    """JudgeBench's two files:
+    pairs with texts, and a judge's verdicts in both orders, the swapped one as printed.
     """
     pairs = [
-        {"pair_id": n, "question": f"q{n}", "response_A": f"a{n}", "response_B": f"b{n}", "label": "A>B"}
+        {"pair_id": n, "question": f"q{n}", "response_A": f"a{n}", "response_B": f"b{n}",
+         "label": "A>B"}
         for n in range(4)
     ]  # fmt: skip
+    # Right, wrong, a flip to seat one, half a tie.
     said = [
         ("A>B", "B>A"),
         ("B>A", "A>>B"),
         ("A>B", "A>B"),
         ("A=B", "B>A"),
-    ]  # right, wrong, a flip to seat one, half a tie
+    ]
     rows = [
         {"pair_id": n, "label": "A>B", "old-judge": {"orig": one, "swapped": other}}
         for n, (one, other) in enumerate(said)
@@ -203,7 +202,10 @@ def test_a_vote_whose_other_order_is_missing_or_that_comes_twice_is_rejected() -
 
 def test_recorded_scores_have_no_seat_and_one_row_holds_both_orders() -> None:
     pair = {"prompt": "2 + 2?", "first": "4", "second": "5", "judge_id": "j"}
-    found = take({**pair, "first_score": [5, 4, 4], "second_score": [4, 3, 4]}, {**pair, "prompt": "q", "first_score": 2, "second_score": 2.5})  # fmt: skip  # noqa: E501
+    found = take(
+        {**pair, "first_score": [5, 4, 4], "second_score": [4, 3, 4]},
+        {**pair, "prompt": "q", "first_score": 2, "second_score": 2.5},
+    )
     assert not found.rejects and set(found.votes["method"]) == {"scores"}
     by_text = {row["first_id"]: row["p_first"] for row in found.votes.to_dicts()}
     ids = {
@@ -215,9 +217,7 @@ def test_recorded_scores_have_no_seat_and_one_row_holds_both_orders() -> None:
     assert sorted(found.votes["score_first"]) == pytest.approx([2, 2.5, 11 / 3, 13 / 3])
 
 
-def test_single_scores_become_the_pairs_of_each_prompt_and_a_lonely_or_bad_one_is_rejected() -> (
-    None
-):
+def test_single_scores_become_the_pairs_of_each_prompt_and_lonely_or_bad_ones_rejects() -> None:
     def one(response: str, score: object, prompt: str = "2 + 2?") -> dict[str, object]:
         return {"prompt": prompt, "response": response, "judge_id": "j", "score": score}
 
@@ -300,9 +300,8 @@ def judged(prompt: str, names: tuple[str, str], first_is_better: bool) -> list[d
 
 
 def test_ids_that_are_names_of_models_are_other_responses_under_every_prompt(home: Path) -> None:
-    """In 30 prompts the same two names, the better side changing.
-
-    All votes count, and all are right.
+    """In 30 prompts the same two names, the better side changing:
+    all votes count, and all are right.
     """
     rows = [row for i in range(30) for row in judged(f"q{i}", ("gpt4", "llama"), i % 2 == 0)]
     file = home.parent / "named.jsonl"
@@ -374,7 +373,8 @@ def test_an_id_of_this_lake_is_taken_beside_a_prompt_only_if_the_response_answer
         (
             "v.csv",
             "prompt,first,second,judge_id\np,a,b,j\n",
-            "column p_first or verdict is missing: a vote needs judge_id, and p_first, verdict or two scores",
+            "column p_first or verdict is missing: "
+            "a vote needs judge_id, and p_first, verdict or two scores",
         ),
         ("v.jsonl", json.dumps(GOOD), "no row could be used: v.jsonl row 1: one order is missing"),
         ("v.json", '{"a": 1}', "is not a JSON array of objects"),

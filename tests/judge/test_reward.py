@@ -69,7 +69,9 @@ def classifier(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_judge_may_answer_on_servers_of_its_own_while_the_policy_is_sampled_here(classifier: Path, model: Model, models: Path, tmp_path: Path) -> None:  # fmt: skip  # noqa: E501
+def test_a_judge_may_answer_on_servers_of_its_own_while_the_policy_is_sampled_here(
+    classifier: Path, model: Model, models: Path, tmp_path: Path
+) -> None:
     judge = {
         "name": str(classifier),
         "servers": [{"url": "http://127.0.0.1:9", "model": "big"}],

@@ -1,6 +1,5 @@
-"""A judge behind a server that speaks only OpenAI's protocol.
-
-It lists the likeliest tokens, not those asked for.
+"""A judge behind a server that speaks only OpenAI's protocol:
+it lists the likeliest tokens, not those asked for.
 """
 
 from collections.abc import Iterator
@@ -25,9 +24,8 @@ NOTHING = tables.empty("recorded_pairs")
 
 
 class Words:
-    """A tokenizer of whole words.
-
-    Each number stands for one, so that a test reads what the server is asked.
+    """A tokenizer of whole words:
+    each number stands for one, so that a test reads what the server is asked.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,5 @@
-"""Votes from elsewhere.
-
-Their way into the lake, beside our own voters, and what pairs with nothing but shares get.
+"""Votes from elsewhere: their way into the lake, beside our own voters,
+and what pairs with nothing but shares get.
 """
 
 import json
@@ -36,9 +35,7 @@ def pairs_of(ids: list[str]) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def test_pairs_with_nothing_but_shares_have_no_mean_but_a_noise_score_and_are_treated_by_it() -> (
-    None
-):
+def test_pairs_with_nothing_but_shares_have_no_mean_and_are_treated_by_their_noise_score() -> None:
     w = world(1500, ETAS, clean=0.8)
     pairs = pairs_of(w.pair_ids)
     votes = recorded_votes(
@@ -132,8 +129,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A lake with two pairs, both of prompt q."""
     monkeypatch.setenv("ORCHARD_HOME", str(tmp_path / "home"))
     row = {
-        "variant": "v", "level": "response", "prompt_id": "q", "split": "train", "depth": 0, "prefix": "",
-        "messages": [{"role": "user", "content": "?"}], "chosen": "x", "rejected": "y", "chosen_ends": True,
+        "variant": "v", "level": "response", "prompt_id": "q", "split": "train", "depth": 0,
+        "prefix": "",
+        "messages": [{"role": "user", "content": "?"}], "chosen": "x", "rejected": "y",
+        "chosen_ends": True,
         "rejected_ends": True, "weight": 1.0, "flipped": False, "policy_id": "m", "method": "made",
     }  # fmt: skip
     rows = [
@@ -154,7 +153,8 @@ def test_imported_votes_follow_the_two_sides_wherever_the_label_has_gone(
 ) -> None:
     file = tmp_path / "people.csv"
     file.write_text(
-        "pair_id,annotator,label,order\none,ann,true,\none,bob,0,\nthree,bob,1,\ntwo,ann,2,\ntwo,bob,maybe?,\n"
+        "pair_id,annotator,label,order\none,ann,true,\n"
+        "one,bob,0,\nthree,bob,1,\ntwo,ann,2,\ntwo,bob,maybe?,\n"
     )
     brought = bring_votes(file, "error")
     assert (brought.votes, brought.pairs, brought.rejected) == (2, 1, 3)
@@ -231,8 +231,8 @@ def test_a_row_that_cannot_be_read_costs_a_file_of_json_only_itself(
 def test_votes_of_every_type_are_read_by_one_rule_and_their_other_columns_are_kept(
     home: Path, tmp_path: Path
 ) -> None:
-    """What pandas, a spreadsheet and JSON write for two people's labels of one pair, and what is no
-    id.
+    """What pandas, a spreadsheet and JSON write for two people's labels of one pair,
+    and what is no id.
     """
     said: list[tuple[object, object]] = [
         ("ann", 1.0),
@@ -292,9 +292,7 @@ def test_a_share_and_a_margin_by_one_voter_are_one_line() -> None:
         from_elsewhere(pairs, tables.empty("votes"), frame, "error")
 
 
-def test_votes_on_the_same_two_sides_as_pairs_of_two_variants_are_one_and_a_repeated_one_stays_an_error() -> (
-    None
-):
+def test_votes_on_two_sides_as_pairs_of_two_variants_are_one_and_a_repeated_one_an_error() -> None:
     pairs = pairs_of(["a"])
     vote = {"origin": "f", "chosen_id": "a a", "rejected_id": "a b", "voter_id": "k", "order": ""}
     turned = {**vote, "chosen_id": "a b", "rejected_id": "a a"}

@@ -1,6 +1,5 @@
-"""External voters.
-
-Tiny classifiers in folders, and a pooling server that says what a test tells it to.
+"""External voters: tiny classifiers in folders,
+and a pooling server that says what a test tells it to.
 """
 
 import json
@@ -230,10 +229,12 @@ def test_no_server_or_another_model_is_one_line(fake: Pooling) -> None:
 def test_rows_of_scores_are_standardised_per_voter_and_constant_ones_say_nothing() -> None:
     pairs = pl.DataFrame(
         {
-            "pair_id": ["x", "y"], "prompt_id": ["p", "p"], "messages": [[{"role": "user", "content": "q"}]] * 2,
-            "prefix": ["", "1 + 1"], "chosen": ["a", " = 2"], "rejected": ["b", " = 3"], "rejected_messages": None,
-            "rejected_prefix": None, "chosen_text_id": ["t1", "t3"], "rejected_text_id": ["t2", "t4"],
-            "chosen_id": ["a", "c"], "rejected_id": ["b", "d"],
+            "pair_id": ["x", "y"], "prompt_id": ["p", "p"],
+            "messages": [[{"role": "user", "content": "q"}]] * 2,
+            "prefix": ["", "1 + 1"], "chosen": ["a", " = 2"], "rejected": ["b", " = 3"],
+            "rejected_messages": None,
+            "rejected_prefix": None, "chosen_text_id": ["t1", "t3"],
+            "rejected_text_id": ["t2", "t4"], "chosen_id": ["a", "c"], "rejected_id": ["b", "d"],
         }
     )  # fmt: skip
     found = conversations(pairs)
@@ -259,8 +260,8 @@ def test_a_prompts_other_samples_are_scored_once_each_and_centre_its_rewards() -
     question = [{"role": "user", "content": "q"}]
     pairs = pl.DataFrame(
         {
-            "prompt_id": ["p"], "chosen_text_id": ["t1"], "rejected_text_id": ["t2"], "chosen_id": ["a"],
-            "rejected_id": ["b"],
+            "prompt_id": ["p"], "chosen_text_id": ["t1"], "rejected_text_id": ["t2"],
+            "chosen_id": ["a"], "rejected_id": ["b"],
         }
     )  # fmt: skip
     drawn = [("p", "a", "7"), ("p", "b", "8"), ("p", "c", "9"), ("p", "d", "9"), ("q", "e", "1")]
@@ -273,10 +274,11 @@ def test_a_prompts_other_samples_are_scored_once_each_and_centre_its_rewards() -
         :2
     ] == ["t1", "t2"]
     assert samples["turns"][2] == nine
+    # The same response in another context.
     elsewhere = (
         {"role": "user", "content": "q, briefly"},
         seven[-1],
-    )  # the same response in another context
+    )
     assert references(pairs, {"t1": elsewhere, "t2": eight}, responses)["text_id"][0] != "t1"
     said = Said("one", {"t1": 4.0, "t2": 2.0, other: 0.0}, {})
     scores, _ = external_scores(pairs, [(said, "help")], 0.5, samples)

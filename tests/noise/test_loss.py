@@ -26,9 +26,7 @@ def test_the_loss_is_log_2_at_the_margin_vanishes_far_above_it_and_is_linear_far
         assert at == pytest.approx([np.log(2), 0.0, 40.0], abs=1e-9)
 
 
-def test_its_derivatives_are_the_numerical_ones_and_a_soft_label_has_its_minimum_at_its_log_odds() -> (
-    None
-):
+def test_its_derivatives_are_the_numerical_ones_and_a_soft_label_is_least_at_its_log_odds() -> None:
     d = torch.tensor([-2.0, 0.3, 5.0], dtype=torch.float64, requires_grad=True)
     for target in (1.0, 0.8, 0.5, 1.75):
         asked = (

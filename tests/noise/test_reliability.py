@@ -1,4 +1,4 @@
-"""Estimated reliabilities against voters whose reliability is known, and against another library."""
+"""Estimated reliabilities against voters of known reliability, and against another library."""
 
 from pathlib import Path
 
@@ -37,9 +37,7 @@ def test_known_reliabilities_are_found_and_flips_are_ranked_as_bayes_rule_ranks_
     assert auroc(score, ~w.right) == pytest.approx(best, abs=0.01) and best > 0.9
 
 
-def test_single_labels_by_three_annotators_beside_calibrated_margins_give_their_reliabilities() -> (
-    None
-):
+def test_single_labels_by_three_annotators_beside_margins_give_their_reliabilities() -> None:
     # LCPO's own setting: one annotator a pair, p from a model. The margins are three times too
     # confident.
     rng = np.random.default_rng(1)
@@ -84,9 +82,8 @@ def test_dawid_skene_agrees_with_crowd_kit() -> None:
 
 
 def plain_em(p: np.ndarray, start: float) -> tuple[np.ndarray, np.ndarray, int]:
-    """EM as it is written, with one right and one wrong pseudo vote.
-
-    Etas, posteriors and steps. p: (pairs, voters).
+    """EM as it is written, with one right and one wrong pseudo vote:
+    etas, posteriors and steps. p: (pairs, voters).
     """
     eta_, steps = np.full(p.shape[1], start), 0
     while True:
@@ -160,9 +157,7 @@ def test_the_votes_of_a_voter_worse_than_chance_count_the_other_way_round() -> N
     assert gain[0] > gain[1] + 0.03
 
 
-def test_weighting_by_reliability_beats_the_vote_share_where_voters_differ_and_is_not_worse_where_they_do_not() -> (
-    None
-):
+def test_weighting_by_reliability_beats_the_vote_share_where_voters_differ() -> None:
     def right_shares(etas: dict[str, float], seed: int) -> tuple[float, float]:
         w = world(4000, etas, clean=0.5, seed=seed)
         share = w.votes.group_by("pair_id").agg(pl.col("p").mean()).sort("pair_id")["p"].to_numpy()
@@ -245,9 +240,7 @@ def test_a_slope_is_found_though_a_fifth_of_the_labels_is_wrong() -> None:
     assert fit(np.zeros(5)).slope == 0.0
 
 
-def test_models_that_contradict_the_labels_they_learnt_from_know_nothing_and_few_margins_are_no_proof() -> (
-    None
-):
+def test_models_that_contradict_their_labels_know_nothing_and_few_margins_are_no_proof() -> None:
     rng = np.random.default_rng(0)
     contrary = rng.normal(-0.3, 1, 60)
     assert fit(contrary).slope < 0 == fit(contrary, contrary=False).slope

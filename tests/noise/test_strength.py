@@ -121,13 +121,13 @@ def test_a_prompts_only_response_has_no_centre_and_an_extreme_reward_stays_finit
     assert far.sort("text_id")["r_lsc"].to_list() == [-2000.0, 0.0]
 
 
-def test_external_models_together_are_one_voter_and_a_text_that_lacks_an_aspect_has_none_of_it() -> (
-    None
-):
+def test_external_models_are_one_voter_and_a_text_that_lacks_an_aspect_has_none_of_it() -> None:
     # one nat above and below the centre
     good, weak = -math.log1p(math.exp(-1.0)), -math.log1p(math.exp(1.0))
-    rows = [("a", "helps", "help", good), ("a", "spares", "safe", weak), ("a", "spares too", "safe", good),
-            ("b", "helps", "help", weak), ("b", "spares", "safe", weak), ("c", "helps", "help", good)]  # fmt: skip
+    rows = [("a", "helps", "help", good), ("a", "spares", "safe", weak),
+            ("a", "spares too", "safe", good),
+            ("b", "helps", "help", weak), ("b", "spares", "safe", weak),
+            ("c", "helps", "help", good)]  # fmt: skip
     outer = pl.DataFrame(rows, schema=["text_id", "model_id", "aspect", "r_lsc"], orient="row")
     outer = outer.with_columns(kind=pl.lit("external"), standardised=9.0)
     head = outer.head(1).with_columns(model_id=pl.lit("head"), kind=pl.lit("reward head"))

@@ -79,9 +79,7 @@ def test_labels_are_true_and_false_too_and_what_cannot_be_read_is_one_rows_fault
     ]  # fmt: skip
 
 
-def test_duplicates_are_an_error_that_names_them_or_their_mean_and_unknown_annotators_have_none() -> (
-    None
-):
+def test_duplicates_are_a_named_error_or_their_mean_and_unknown_annotators_have_none() -> None:
     twice = pl.DataFrame({"pair_id": ["a", "a"], "voter_id": ["k", "k"], "label": [1, 0]})
     with pytest.raises(
         OrchardError, match=r"voter 'k' votes 2 times on pair 'a' in one order \(1 such cases\)"

@@ -21,15 +21,15 @@ def step(
     prefix = "" if depth == 1 else f"{parent}\n"
     n = 0 if more.get("terminal") else 4
     return {
-        "node_id": node_id, "value": value, "text": text, "parent_id": parent, "depth": depth, "prefix": prefix,
-        "n_rollouts": n, "n_correct": round((value or 0) * n), "kind": "step",
+        "node_id": node_id, "value": value, "text": text, "parent_id": parent, "depth": depth,
+        "prefix": prefix, "n_rollouts": n, "n_correct": round((value or 0) * n), "kind": "step",
         "valuation": "answer" if more.get("terminal") else "rollouts", **more,
     }  # fmt: skip
 
 
 COMMON = {
-    "tree_id": "t1", "prompt_id": "p1", "policy_id": "m", "method": "best_first", "draw": 0, "prefix": "",
-    "terminal": False, "merged": 1, "tokens": 1, "n_rollouts": 0, "n_correct": 0,
+    "tree_id": "t1", "prompt_id": "p1", "policy_id": "m", "method": "best_first", "draw": 0,
+    "prefix": "", "terminal": False, "merged": 1, "tokens": 1, "n_rollouts": 0, "n_correct": 0,
 }  # fmt: skip
 ROOT = {"kind": "root", "parent_id": None, "depth": 0, "text": ""}
 # Below the question: a (3 of 4 right), b (2), c (0); below a: 'is 7' ends right, a2 (1), a3 (2); d
@@ -64,7 +64,8 @@ def rollout(
     node_id: str, parent: str, text: str, answer: str | None, **more: object
 ) -> dict[str, object]:
     return {
-        **COMMON, "node_id": node_id, "parent_id": parent, "kind": "rollout", "depth": 1, "prefix": f"{parent}\n",
+        **COMMON, "node_id": node_id, "parent_id": parent, "kind": "rollout", "depth": 1,
+        "prefix": f"{parent}\n",
         "text": text, "answer": answer, "correct": answer == "7", "terminal": True, **more,
     }  # fmt: skip
 

@@ -52,8 +52,8 @@ def lake(tmp_path: Path) -> Lake:  # the quick profile's margin is 3/8
     }
     step = {
         "tree_id": "t", "prompt_id": "p1", "policy_id": "m", "method": "best_first", "kind": "step",
-        "parent_id": "root", "depth": 1, "draw": 0, "prefix": "", "n_rollouts": 8, "terminal": False, "merged": 1,
-        "tokens": 1,
+        "parent_id": "root", "depth": 1, "draw": 0, "prefix": "", "n_rollouts": 8,
+        "terminal": False, "merged": 1, "tokens": 1,
     }  # fmt: skip
     nodes = [
         node("root", None, kind="root", parent_id=None, depth=0, n_rollouts=0),
@@ -70,8 +70,8 @@ def lake(tmp_path: Path) -> Lake:  # the quick profile's margin is 3/8
     lake.write("prompts", frame("prompts", prompts, **pool), Commit("test"))
     lake.write("tree_nodes", frame("tree_nodes", nodes, **step), Commit("test"))
     response = {
-        "policy_id": "m", "on_policy": True, "draw": 0, "sampling": "{}", "tokens": 1, "prompt_tokens": 1,
-        "logprob_mean": -1.0, "finish_reason": "stop",
+        "policy_id": "m", "on_policy": True, "draw": 0, "sampling": "{}", "tokens": 1,
+        "prompt_tokens": 1, "logprob_mean": -1.0, "finish_reason": "stop",
     }  # fmt: skip
     responses = [
         {"response_id": "r1", "prompt_id": "p1", "text": "7", "correct": True},

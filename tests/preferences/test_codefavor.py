@@ -22,19 +22,26 @@ def fenced(code: str) -> str:
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     common = {
-        "split": "train", "messages": [{"role": "user", "content": "task"}], "instruction": "task", "criteria": "fast",
-        "feedback": "[ATTEMPT_2]", "source": "s", "licence": "MIT", "policy_id": "m", "draft_id": "m", "tokens": 10,
+        "split": "train", "messages": [{"role": "user", "content": "task"}], "instruction": "task",
+        "criteria": "fast",
+        "feedback": "[ATTEMPT_2]", "source": "s", "licence": "MIT", "policy_id": "m",
+        "draft_id": "m", "tokens": 10,
         "naive_findings": 0, "improved_findings": 0, "security_margin": 0.0,
     }  # fmt: skip
     rows = [
         {"code_pair_id": "a", "method": "evol", "naive": "x = 10", "improved": "x = 1"},
-        {"code_pair_id": "b", "method": "commit", "naive": "y = 10", "improved": "y = 1", "naive_passed": True,
+        {"code_pair_id": "b", "method": "commit", "naive": "y = 10", "improved": "y = 1",
+         "naive_passed": True,
          "improved_passed": False, "improved_is_better": False,
          "decided_by": "correctness", "correctness_margin": -0.5},
-        {"code_pair_id": "c", "method": "evol", "naive": "z = 1", "improved": "z = 10", "naive_passed": True,
-         "improved_passed": True, "improved_is_better": True, "decided_by": "speed", "speed_margin": 2.0},
-        {"code_pair_id": "d", "method": "evol", "split": "test", "naive": "u = 1", "improved": "u = 2"},
-        {"code_pair_id": "e", "method": "recorded", "naive": "v = 1", "improved": "v = 2", "naive_passed": False,
+        {"code_pair_id": "c", "method": "evol", "naive": "z = 1", "improved": "z = 10",
+         "naive_passed": True,
+         "improved_passed": True, "improved_is_better": True, "decided_by": "speed",
+         "speed_margin": 2.0},
+        {"code_pair_id": "d", "method": "evol", "split": "test", "naive": "u = 1",
+         "improved": "u = 2"},
+        {"code_pair_id": "e", "method": "recorded", "naive": "v = 1", "improved": "v = 2",
+         "naive_passed": False,
          "improved_passed": False},
     ]  # fmt: skip
     frame = pl.DataFrame(

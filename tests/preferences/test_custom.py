@@ -1,6 +1,5 @@
-"""Variants of a profile's own.
-
-A few lines of SQL, a control for nothing, and mistakes in one line.
+"""Variants of a profile's own:
+a few lines of SQL, a control for nothing, and mistakes in one line.
 """
 
 from pathlib import Path
@@ -48,8 +47,8 @@ def lake(tmp_path: Path) -> Lake:
         "licence": "none",
     }
     response = {
-        "policy_id": "m", "on_policy": True, "draw": 0, "sampling": "{}", "tokens": 1, "prompt_tokens": 1,
-        "logprob_mean": -1.0, "finish_reason": "stop", "correct": True,
+        "policy_id": "m", "on_policy": True, "draw": 0, "sampling": "{}", "tokens": 1,
+        "prompt_tokens": 1, "logprob_mean": -1.0, "finish_reason": "stop", "correct": True,
     }  # fmt: skip
     responses = [
         {"response_id": f"r{i}{text}", "prompt_id": f"p{i}", "text": text}
@@ -128,7 +127,10 @@ def test_a_variant_may_start_from_anothers_pairs(lake: Lake, tmp_path: Path) -> 
 
 
 def test_with_tables_of_its_own_and_thoughts_are_told_apart(lake: Lake, tmp_path: Path) -> None:
-    sql = "WITH votes AS (SELECT * FROM tree_nodes) SELECT prompt_id, text AS chosen, '' AS rejected FROM votes"
+    sql = (
+        "WITH votes AS (SELECT * FROM tree_nodes) "
+        "SELECT prompt_id, text AS chosen, '' AS rejected FROM votes"
+    )
     settings = profile(tmp_path, {"name": "own", "needs": ["thought_nodes"]}, sql=sql)
     assert registry(settings)["own"].reads.tables == (Rows("tree_nodes", "method", "tot"),)
     settings = profile(tmp_path, {"name": "own"}, sql=sql)
@@ -142,7 +144,8 @@ def test_with_tables_of_its_own_and_thoughts_are_told_apart(lake: Lake, tmp_path
         ("SELECT 1; SELECT 2", "mine.sql: expected one SELECT: 2 statements"),
         ("DELETE FROM responses", "mine.sql: expected one SELECT"),
         ("SELECT * FROM preferences", "reads preferences, which is made from variants: set source"),
-        ("SELECT prompt_id, text AS chosen FROM responses", "has no column 'rejected': it needs prompt_id, ch"),
+        ("SELECT prompt_id, text AS chosen FROM responses",
+         "has no column 'rejected': it needs prompt_id, ch"),
         (SHORT.replace("AS chosen_id", "AS chosn_id"), "'chosn_id' is no column of preferences"),
         (SHORT.replace("a.correct", "a.korrect"), 'Binder Error: .*korrect'),
         (SHORT.replace("responses a", "answers a"), "Table with name answers does not exist"),

@@ -29,8 +29,8 @@ def judged() -> pl.DataFrame:
 
 def explained(permuted: bool) -> pl.DataFrame:
     common = {
-        "kind": "general", "messages": PROMPTS["messages"][0].to_list(), "text": "so", "chosen_first": True,
-        "judge_id": "j", "tokens": 1, "permuted": permuted,
+        "kind": "general", "messages": PROMPTS["messages"][0].to_list(), "text": "so",
+        "chosen_first": True, "judge_id": "j", "tokens": 1, "permuted": permuted,
     }  # fmt: skip
     rows: list[dict[str, object]] = [
         {
@@ -46,7 +46,8 @@ def explained(permuted: bool) -> pl.DataFrame:
 
 def named() -> pl.DataFrame:
     common = {
-        "judge_id": "j", "span": "s", "likeness": 100.0, "feedback": "s", "tokens": 3, "annotator": 0, "log_odds": 1.0,
+        "judge_id": "j", "span": "s", "likeness": 100.0, "feedback": "s", "tokens": 3,
+        "annotator": 0, "log_odds": 1.0,
     }  # fmt: skip
     rows: list[dict[str, object]] = [
         {
@@ -61,8 +62,8 @@ def named() -> pl.DataFrame:
 
 def voted() -> pl.DataFrame:
     common = {
-        "source": "outcome", "split": "train", "n_votes": 3, "spread": 1.0, "share_against": 0.5, "decile": 0,
-        "flip_rate": 0.25,
+        "source": "outcome", "split": "train", "n_votes": 3, "spread": 1.0, "share_against": 0.5,
+        "decile": 0, "flip_rate": 0.25,
     }  # fmt: skip
     rows: list[dict[str, object]] = [
         {
@@ -80,13 +81,14 @@ def voted() -> pl.DataFrame:
 
 def changed_code() -> pl.DataFrame:
     common = {
-        "split": "train", "messages": PROMPTS["messages"][0].to_list(), "instruction": "task", "criteria": "fast",
-        "source": "s", "licence": "MIT", "policy_id": "m", "draft_id": "m", "tokens": 1, "naive_findings": 0,
-        "improved_findings": 0, "security_margin": 0.0,
+        "split": "train", "messages": PROMPTS["messages"][0].to_list(), "instruction": "task",
+        "criteria": "fast",
+        "source": "s", "licence": "MIT", "policy_id": "m", "draft_id": "m", "tokens": 1,
+        "naive_findings": 0, "improved_findings": 0, "security_margin": 0.0,
     }  # fmt: skip
     tested = {
-        "naive_passed": False, "improved_passed": True, "improved_is_better": True, "decided_by": "correctness",
-        "correctness_margin": 0.5,
+        "naive_passed": False, "improved_passed": True, "improved_is_better": True,
+        "decided_by": "correctness", "correctness_margin": 0.5,
     }  # fmt: skip
     rows: list[dict[str, object]] = [
         {

@@ -1,5 +1,5 @@
-"""OSP's pairs and the rationale variants, worked out by hand from a few votes, and what their
-controls destroy.
+"""OSP's pairs and the rationale variants, worked out by hand from a few votes,
+and what their controls destroy.
 """
 
 import math
@@ -96,9 +96,8 @@ def test_calibrated_strengths_keep_the_order_and_a_judge_below_chance_makes_no_p
 
 
 def soft_loss(pairs: pl.DataFrame) -> float:
-    """OSP's soft cross-entropy where a text's log-ratio is its length plus its last digit.
-
-    Any function would do.
+    """OSP's soft cross-entropy where a text's log-ratio is its length plus its last digit:
+    any function would do.
     """
 
     def log_ratio(text: str) -> float:
@@ -142,9 +141,11 @@ def explained(lake: Lake) -> pl.DataFrame:
     pairs = build("outcome", lake, SETTINGS).sort("chosen_id")
     rows = [
         {
-            "rationale_id": f"because-{row['chosen_id']}", "prompt_id": row["prompt_id"], "chosen_id": row["chosen_id"],
+            "rationale_id": f"because-{row['chosen_id']}", "prompt_id": row["prompt_id"],
+            "chosen_id": row["chosen_id"],
             "rejected_id": row["rejected_id"], "kind": "general", "messages": row["messages"],
-            "text": f"of {row['chosen_id']}", "chosen_first": True, "judge_id": "j", "tokens": 1, "permuted": False,
+            "text": f"of {row['chosen_id']}", "chosen_first": True, "judge_id": "j", "tokens": 1,
+            "permuted": False,
         }
         for row in pairs.to_dicts()[:2]
     ]  # fmt: skip
@@ -259,8 +260,8 @@ def test_a_cycle_by_three_criteria_is_one_row_that_names_them(lake: Lake) -> Non
 
 
 def test_a_pair_whose_orders_disagree_is_no_win_and_closes_no_cycle(lake: Lake) -> None:
-    """Every pair goes to the first seat (or is a tie in one order), its mean leaning as in a
-    circle.
+    """Every pair goes to the first seat (or is a tie in one order),
+    its mean leaning as in a circle.
     """
     seats = [
         ("a", "b", 0.9),

@@ -28,17 +28,19 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     lake = Lake(tmp_path_factory.mktemp("lake"))
     prompts = [
         {
-            "prompt_id": f"p{i}", "pool": "x", "task": "x", "split": "train" if i % 4 else "validation", "answer": "12",
-            "messages": [{"role": "user", "content": f"question {i}"}], "verifier": "number", "metadata": None,
-            "source": "test", "licence": "none",
+            "prompt_id": f"p{i}", "pool": "x", "task": "x",
+            "split": "train" if i % 4 else "validation", "answer": "12",
+            "messages": [{"role": "user", "content": f"question {i}"}], "verifier": "number",
+            "metadata": None, "source": "test", "licence": "none",
         }
         for i in range(16)
     ]  # fmt: skip
     responses = [
         {
-            "response_id": f"r{i}{side}", "prompt_id": f"p{i}", "policy_id": "m", "on_policy": True, "draw": side,
-            "sampling": "{}", "text": f"{text} So {i}.", "tokens": 9, "prompt_tokens": 1, "logprob_mean": -1.0,
-            "finish_reason": "stop", "answer": None, "correct": side == 0,
+            "response_id": f"r{i}{side}", "prompt_id": f"p{i}", "policy_id": "m", "on_policy": True,
+            "draw": side,
+            "sampling": "{}", "text": f"{text} So {i}.", "tokens": 9, "prompt_tokens": 1,
+            "logprob_mean": -1.0, "finish_reason": "stop", "answer": None, "correct": side == 0,
         }
         for i in range(16)
         for side, text in enumerate(TEXTS)
@@ -117,14 +119,13 @@ def row(
 ) -> dict[str, Any]:
     turns = [[{"role": "user", "content": text}] for text in (question, other)]
     return {
-        "prompt_id": "p", "split": "train", "messages": turns[0], "rejected_messages": turns[1], "chosen": chosen,
+        "prompt_id": "p", "split": "train", "messages": turns[0], "rejected_messages": turns[1],
+        "chosen": chosen,
         "rejected": rejected, "chosen_id": f"c{n}", "rejected_id": f"r{n}", "margin": 1.0,
     }  # fmt: skip
 
 
-def test_length_alone_follows_the_majority_of_the_prompts_and_draws_lots_where_they_are_as_long() -> (
-    None
-):
+def test_length_alone_follows_the_majority_of_the_prompts_and_draws_lots_between_equals() -> None:
     # the better prompt is longer in two of three
     rows = [row(0, "ab", "a"), row(1, "abc", "a"), row(2, "a", "ab")]
     rows += [row(3 + n, f"a{n}", f"b{n}") for n in range(6)]

@@ -1,5 +1,5 @@
-"""Pairs under a principle, worked out by hand from a few annotations, and what their controls
-destroy.
+"""Pairs under a principle, worked out by hand from a few annotations,
+and what their controls destroy.
 """
 
 import math
@@ -35,8 +35,8 @@ def lake(tmp_path: Path) -> Lake:
     texts = {"p": ["7", "it is 7", "8"], "q": ["7", "9"]}
     rows = [
         {
-            "principle_id": f"{n}", "prompt_id": response[0], "response_id": response, "annotator": n,
-            "name": group or "x", "satisfied": satisfied, "log_odds": odds,
+            "principle_id": f"{n}", "prompt_id": response[0], "response_id": response,
+            "annotator": n, "name": group or "x", "satisfied": satisfied, "log_odds": odds,
             "group_id": group and f"{response[0]} {group}", "group_name": group,
         }
         for n, (response, group, satisfied, odds) in enumerate(SAID)

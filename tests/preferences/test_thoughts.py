@@ -34,7 +34,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     prompt = {"prompt_id": "p1", "split": "train", "messages": [turn], "pool": "x", "task": "x",
               "answer": "7", "verifier": "number", "source": "test", "licence": "none"}  # fmt: skip
     common = {"prompt_id": "p1", "policy_id": "m", "on_policy": True, "draw": 0, "sampling": "{}",
-              "tokens": 1, "prompt_tokens": 1, "logprob_mean": -1.0, "finish_reason": "stop"}  # fmt: skip
+              "tokens": 1, "prompt_tokens": 1, "logprob_mean": -1.0,
+              "finish_reason": "stop"}  # fmt: skip
     responses = [
         {"response_id": "r1", "text": "7", "correct": True, "thought": RIGHT},
         {"response_id": "r2", "text": "8", "correct": False, "thought": WRONG},

@@ -48,8 +48,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         "licence": "none",
     }
     response = {
-        "policy_id": "m", "on_policy": True, "draw": 0, "sampling": "{}", "tokens": 1, "prompt_tokens": 1,
-        "logprob_mean": -1.0, "finish_reason": "stop",
+        "policy_id": "m", "on_policy": True, "draw": 0, "sampling": "{}", "tokens": 1,
+        "prompt_tokens": 1, "logprob_mean": -1.0, "finish_reason": "stop",
     }  # fmt: skip
     responses = [
         {
@@ -62,7 +62,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         for side in ("good", "bad")
     ]
     voted = [
-        {"chosen_id": f"good{i}", "rejected_id": f"bad{i}", "pair_id": f"x{i}", "prompt_id": f"p{i}", "mean": mean,
+        {"chosen_id": f"good{i}", "rejected_id": f"bad{i}", "pair_id": f"x{i}",
+         "prompt_id": f"p{i}", "mean": mean,
          "noise_score": NOISE.get(i, 0.8), "split": "validation" if i == 6 else "train"}
         for i, mean in {**MEANS, 6: -3.0}.items()
     ]  # fmt: skip

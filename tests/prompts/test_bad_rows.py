@@ -65,13 +65,17 @@ def voted(rows: list[Row], _: Path) -> Rejects:
 
 # Reader -> rows of which the second breaks, the function that reads one row, and where it is.
 READERS: dict[str, tuple[Callable[[list[Row], Path], Rejects], list[Row], Any, str]] = {
-    "pool": (pool, [{"question": f"{n} + 1?", "answer": n + 1} for n in range(3)], pools, "_prompt"),
-    "pool's columns": (pool, [{"question": f"{n} + 1?", "answer": n + 1} for n in range(3)], record, "_answered"),
-    "pairs": (judged, [{**PAIR, "second": text} for text in ("Chair.", "Table.", "Lamp.")], recorded, "_read_row"),
+    "pool": (pool, [{"question": f"{n} + 1?", "answer": n + 1} for n in range(3)], pools,
+             "_prompt"),
+    "pool's columns": (pool, [{"question": f"{n} + 1?", "answer": n + 1} for n in range(3)], record,
+                       "_answered"),
+    "pairs": (judged, [{**PAIR, "second": text} for text in ("Chair.", "Table.", "Lamp.")],
+              recorded, "_read_row"),
     "scores": (judged, [{**SCORE, "response": text} for text in "abc"], scored, "_key"),
     "verdicts": (judged, [BOTH, {**BOTH, "pair_id": "2"}], verdicts, "_both_orders"),
     "code": (coded, [{**CODE, "instruction": text} for text in "abc"], codefavor_recorded, "_row"),
-    "votes": (voted, [{"pair_id": one, "voter_id": "ann", "label": 1} for one in ("1", "2")], votes, "_vote"),
+    "votes": (voted, [{"pair_id": one, "voter_id": "ann", "label": 1} for one in ("1", "2")], votes,
+              "_vote"),
 }  # fmt: skip
 readers = pytest.mark.parametrize("name", READERS)
 
@@ -101,7 +105,7 @@ def test_whatever_is_raised_is_one_reject_that_names_file_and_row(
 
 
 def spoilt(row: Row) -> list[Row]:
-    """The row with half of a character in each of its texts, deep ones too, and in a column's name."""
+    """The row with half a character in each of its texts, deep ones too, and in a column's name."""
     found = [
         {**row, name: f"{value} \ud83d"} for name, value in row.items() if isinstance(value, str)
     ]

@@ -1,6 +1,5 @@
-"""What a data set's features say of a column is asked: class labels, decimals, dates.
-
-And saved data sets' splits.
+"""What a data set's features say of a column is asked:
+class labels, decimals, dates; and saved data sets' splits.
 """
 
 import datetime
@@ -76,7 +75,8 @@ def test_labels_in_lists_and_structs_have_names_too() -> None:
     }
     row = {"list": [0, 1, None], "older": [1], "struct": {"inner": 1, "other": 1}, "plain": 1}
     assert with_names(row, labels_of(features)) == {
-        "list": ["no", "yes", None], "older": ["yes"], "struct": {"inner": "yes", "other": 1}, "plain": 1
+        "list": ["no", "yes", None], "older": ["yes"], "struct": {"inner": "yes", "other": 1},
+        "plain": 1
     }  # fmt: skip
 
 

@@ -1,6 +1,5 @@
-"""Imported files are known by content and path.
-
-The same file replaces itself, another one never does.
+"""Imported files are known by content and path:
+the same file replaces itself, another one never does.
 """
 
 import json

@@ -81,7 +81,8 @@ def test_bad_rows_are_rejected_with_file_row_and_column(tmp_path: Path) -> None:
         "bad.jsonl row 7: column 'answer' is missing",
         "bad.jsonl row 9: column 'answer' is empty",
         "bad.jsonl row 11: column 'question' holds a list, not text",
-        "bad.jsonl row 13: column 'answer': 'six' is not an answer that the verifier 'number' can read",
+        "bad.jsonl row 13: column 'answer': "
+        "'six' is not an answer that the verifier 'number' can read",
         "bad.jsonl row 15: duplicate of bad.jsonl row 1",
     ]
     assert json.loads(rejects["row"][0]) == {"pool": "p", "question": "  ", "answer": "2"}
@@ -130,17 +131,20 @@ def test_bad_rows_are_rejected_with_file_row_and_column(tmp_path: Path) -> None:
         (
             "a.csv",
             b"problem,answer\n1+1,2\n",
-            r"^pool 'p': \S+a\.csv has no column 'question'; it has problem, answer: set prompt_column$",
+            r"^pool 'p': \S+a\.csv has no column 'question'; "
+            r"it has problem, answer: set prompt_column$",
         ),
         (
             "a.jsonl",
             b'{"question": "1?", "gold": 1}\n',
-            r"^pool 'p': \S+a\.jsonl has no column 'answer'; it has question, gold: set answer_column$",
+            r"^pool 'p': \S+a\.jsonl has no column 'answer'; "
+            r"it has question, gold: set answer_column$",
         ),
         (
             "a.jsonl",
             b'{"question": "", "answer": 1}\n',
-            r"^pool 'p': none of its 1 rows can be used; the first: a\.jsonl row 1: column 'question' is empty$",
+            r"^pool 'p': none of its 1 rows can be used; "
+            r"the first: a\.jsonl row 1: column 'question' is empty$",
         ),
     ],
 )
@@ -177,7 +181,8 @@ def test_a_missing_file_and_a_missing_path(tmp_path: Path) -> None:
         ),
         (
             {"task": "???"},
-            r"^pool 'p': unknown reasoning-gym task '\?\?\?': reasoning_gym\.factory\.DATASETS lists them$",
+            r"^pool 'p': unknown reasoning-gym task '\?\?\?': "
+            r"reasoning_gym\.factory\.DATASETS lists them$",
         ),
         (
             {"size": None},

@@ -144,7 +144,8 @@ def test_a_pool_holds_conversations_that_end_with_a_users_turn(tmp_path: Path) -
     assert rejects["reason"].to_list() == [
         "talks.jsonl row 3: duplicate of talks.jsonl row 2",  # a text is a conversation of one turn
         "talks.jsonl row 5: column 'question' ends with a turn of the assistant, not of the user",
-        "talks.jsonl row 6: turn 1 of column 'question' has the role 'human': only system, user, assistant are read",
+        "talks.jsonl row 6: turn 1 of column 'question' has the role 'human': "
+        "only system, user, assistant are read",
     ]
 
 

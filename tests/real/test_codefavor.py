@@ -1,6 +1,5 @@
-"""Critic-Evol with the real small model.
-
-Too small for the structure, so most of its replies are malformed.
+"""Critic-Evol with the real small model:
+too small for the structure, so most of its replies are malformed.
 """
 
 import json

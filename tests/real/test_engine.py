@@ -79,9 +79,8 @@ def test_a_seed_repeats_its_draw_and_others_differ(engine: VllmEngine) -> None:
 
 
 def test_many_coroutines_share_one_batch_and_long_prompts_are_not_split(engine: VllmEngine) -> None:
-    """Prompts that together pass the token budget of a step.
-
-    A split one would end in an error with seeds on a CPU.
+    """Prompts that together pass the token budget of a step:
+    a split one would end in an error with seeds on a CPU.
     """
     prompts = [Prompt(({"role": "user", "content": f"{n} " + "word " * 150},)) for n in range(40)]
 

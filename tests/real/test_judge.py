@@ -1,6 +1,5 @@
-"""The default model as a judge.
-
-The machinery works, and its report card says that it is no judge.
+"""The default model as a judge:
+the machinery works, and its report card says that it is no judge.
 """
 
 from itertools import product
@@ -87,8 +86,8 @@ def test_rationales_are_written_and_every_pair_is_a_row_or_a_reject(engine: Vllm
 
 
 def test_annotators_and_reversed_contexts_account_for_every_question(engine: VllmEngine) -> None:
-    """The default model keeps to no format, so that nearly all it says of principles is rejected,
-    with a reason.
+    """The default model keeps to no format,
+    so that nearly all it says of principles is rejected, with a reason.
     """
     settings = PrincipleSettings(max_prompts=2, feedback_tokens=32, principle_tokens=48)
     rows, rejects = annotate([engine], PROMPTS, RESPONSES, settings, 0, characters)

@@ -1,4 +1,4 @@
-"""Responses of the real model, MAPL's prompts made from them, and every instruction checked again."""
+"""Responses of the real model, MAPL's prompts made from them, each instruction checked again."""
 
 import json
 

@@ -1,6 +1,5 @@
-"""What a night costs.
-
-Next to nothing with one per cent of new prompts, and no engine at all with none.
+"""What a night costs: next to nothing with one per cent of new prompts,
+and no engine at all with none.
 """
 
 from collections.abc import Callable

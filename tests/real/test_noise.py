@@ -18,7 +18,9 @@ from pipeline.ids import content_id
 from pipeline.noise.features import features, sides
 from pipeline.store import Commit, Lake
 
-WORDS = "green river old house slow train white bird cold winter long street small garden bright lamp".split()
+WORDS = (
+    "green river old house slow train white bird cold winter long street small garden bright lamp"
+).split()
 PROFILE = """
 pools: [{name: x, size: 1}]
 model: {max_model_len: 256}
@@ -70,8 +72,8 @@ def home(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for key, row in zip(ids, rows, strict=True)
     ]
     response = {
-        "policy_id": "m", "on_policy": True, "draw": 0, "sampling": "{}", "tokens": 1, "prompt_tokens": 1,
-        "logprob_mean": -1.0, "finish_reason": "stop", "answer": None,
+        "policy_id": "m", "on_policy": True, "draw": 0, "sampling": "{}", "tokens": 1,
+        "prompt_tokens": 1, "logprob_mean": -1.0, "finish_reason": "stop", "answer": None,
     }  # fmt: skip
     responses = [
         {
@@ -102,7 +104,8 @@ def test_features_are_the_models_last_hidden_state_and_are_computed_once(
     from transformers import AutoModelForCausalLM
 
     row = {
-        "pair_id": "x", "messages": [{"role": "user", "content": "Hi"}], "prefix": "", "chosen": "Hello there, friend.",
+        "pair_id": "x", "messages": [{"role": "user", "content": "Hi"}], "prefix": "",
+        "chosen": "Hello there, friend.",
         "rejected": "No", "chosen_ends": True, "rejected_ends": False, "rejected_messages": None,
         "rejected_prefix": None,
     }  # fmt: skip

@@ -1,6 +1,5 @@
-"""The whole graph through Dagster with the real model.
-
-First run, second run, killed run, wrong input.
+"""The whole graph through Dagster with the real model:
+first run, second run, killed run, wrong input.
 """
 
 import re
@@ -153,7 +152,8 @@ def test_a_budget_ends_the_run_in_one_line_and_its_cost_is_on_record(
     assert ended.returncode == 1
     last = ended.stderr.strip().splitlines()[-1]
     assert re.fullmatch(
-        r"orchard: responses: budget reached: \d+ of 400 sampled tokens; what was sampled is kept: .*",
+        r"orchard: responses: budget reached: \d+ of 400 sampled tokens; "
+        r"what was sampled is kept: .*",
         last,
     )
     (row,) = rows(home, "usage").to_dicts()

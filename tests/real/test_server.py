@@ -78,8 +78,9 @@ def server(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = (
-        f"--model {model.path} --served-model-name small --host 127.0.0.1 --port {port} --dtype bfloat16 "
-        "--max-model-len 256 --max-num-seqs 64 --block-size 32 --enforce-eager --generation-config vllm"
+        f"--model {model.path} --served-model-name small --host 127.0.0.1 --port {port} "
+        "--dtype bfloat16 --max-model-len 256 --max-num-seqs 64 --block-size 32 "
+        "--enforce-eager --generation-config vllm"
     )
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *options.split()]
     log = tmp_path_factory.mktemp("server") / "log"

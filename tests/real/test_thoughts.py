@@ -1,4 +1,4 @@
-"""Trees of thoughts, ranked lists and step rewards with the real engine and the real small model."""
+"""Trees of thoughts, ranked lists and step rewards with the real engine and small model."""
 
 import polars as pl
 import pytest

@@ -79,17 +79,19 @@ def test_the_daemon_loads_every_asset_the_schedule_and_the_run_of_the_command_li
     )
     nodes = {node["assetKey"]["path"][0]: node for node in data["assetNodes"]}  # type: ignore[index,attr-defined]
     assert set(nodes) == {
-        "prompts", "responses", "tree_nodes", "thought_nodes", "preference_lists", "votes", "judges", "judge_contexts",
+        "prompts", "responses", "tree_nodes", "thought_nodes", "preference_lists", "votes",
+        "judges", "judge_contexts",
             "principles", "rationales", "permuted_rationales",
-        "scores", "pair_votes", "pair_strengths", "voters", "noise_tests", "instructions", "code_pairs", "unpaired",
-        "preferences", "treated_preferences", "reference_logps",
+        "scores", "pair_votes", "pair_strengths", "voters", "noise_tests", "instructions",
+        "code_pairs", "unpaired", "preferences", "treated_preferences", "reference_logps",
         "training_runs", "evaluations", "metrics", "noise_sweep", "leaderboard", "report",
     }  # fmt: skip
     assert all(node["description"] and node["groupName"] != "default" for node in nodes.values())
     schedules = ask(
         url,
-        '{ schedulesOrError(repositorySelector: {repositoryName: "__repository__", repositoryLocationName: '
-        '"assets.definitions"}) { ... on Schedules { results { name cronSchedule scheduleState { status } } } } }',
+        '{ schedulesOrError(repositorySelector: {repositoryName: "__repository__", '
+        'repositoryLocationName: "assets.definitions"}) '
+        "{ ... on Schedules { results { name cronSchedule scheduleState { status } } } } }",
     )
     (nightly,) = schedules["schedulesOrError"]["results"]  # type: ignore[index]
     assert (nightly["cronSchedule"], nightly["scheduleState"]["status"]) == ("0 2 * * *", "STOPPED")
@@ -97,8 +99,9 @@ def test_the_daemon_loads_every_asset_the_schedule_and_the_run_of_the_command_li
     assert "SUCCESS" in {run["status"] for run in runs["results"]}  # type: ignore[index]
 
 
-LAUNCH = """mutation { launchPipelineExecution(executionParams: {selector: {repositoryName: "__repository__",
-    repositoryLocationName: "assets.definitions", jobName: "everything"}, runConfigData: {}}) {
+LAUNCH = """mutation { launchPipelineExecution(executionParams: {selector: {
+    repositoryName: "__repository__", repositoryLocationName: "assets.definitions",
+    jobName: "everything"}, runConfigData: {}}) {
     __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 
 

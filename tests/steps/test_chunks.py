@@ -1,6 +1,5 @@
-"""Steps that are made for each prompt alone.
-
-What is made again, what stays, and what that does to versions.
+"""Steps that are made for each prompt alone:
+what is made again, what stays, and what that does to versions.
 """
 
 from pathlib import Path
@@ -119,9 +118,8 @@ def test_rows_that_are_made_again_alike_keep_the_tables_version(tmp_path: Path) 
     toy.asked()
     assert run(lake, toy) == "same content" and toy.asked() == [["a", "b"]]
     assert lake.version("responses") == version
-    assert not recipes & set(
-        lake.read("responses")["recipe"]
-    )  # else the next new prompt would make all again
+    # Else the next new prompt would make all again.
+    assert not recipes & set(lake.read("responses")["recipe"])
     write_prompts(lake, "a", "b", "c")
     run(lake, toy)
 
@@ -137,9 +135,8 @@ def test_rows_of_an_older_format_are_made_once(tmp_path: Path) -> None:
 def test_which_units_of_a_prompt_are_made_counts_though_its_own_rows_are_the_same(
     tmp_path: Path,
 ) -> None:
-    """The first two pairs of all by id are made.
-
-    A prompt that goes makes room for another pair of the next one.
+    """The first two pairs of all by id are made:
+    a prompt that goes makes room for another pair of the next one.
     """
     lake = lake_of(tmp_path, "a", "b")
     draws = responses({"a": ["1"], "b": ["2", "3"]})

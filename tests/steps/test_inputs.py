@@ -1,6 +1,5 @@
-"""What a step may read.
-
-What it declares, of that the declared rows, and of these the prompts of a chunk.
+"""What a step may read: what it declares, of that the declared rows,
+and of these the prompts of a chunk.
 """
 
 import polars as pl

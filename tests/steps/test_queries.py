@@ -10,7 +10,8 @@ from pipeline.steps.queries import NotOneSelect, meaning_of_query, tables_of_que
     [
         ("SELECT 1", ""),
         ("FROM votes", "votes"),
-        ("SELECT * FROM Votes v JOIN \"Responses\" r ON v.a = r.b, prompts", "votes responses prompts"),
+        ("SELECT * FROM Votes v JOIN \"Responses\" r ON v.a = r.b, prompts",
+         "votes responses prompts"),
         ("SELECT (SELECT max(x) FROM a), y IN (FROM b) FROM c WHERE EXISTS (FROM d)", "a b c d"),
         ("SELECT * FROM a UNION ALL (SELECT * FROM b EXCEPT SELECT * FROM c)", "a b c"),
         ("WITH x AS (SELECT * FROM a), y AS (SELECT * FROM x) SELECT * FROM x, y, b", "a b"),

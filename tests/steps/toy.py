@@ -40,8 +40,10 @@ class Toy:
         self.calls.append(list(asked))
         kept = {prompt: [text] for prompt, text in asked.items() if prompt not in self.faults}
         rejects = [
-            Reject("responses", "x", prompt, self.faults[prompt]) for prompt in asked if prompt in self.faults
-        ]  # fmt: skip
+            Reject("responses", "x", prompt, self.faults[prompt])
+            for prompt in asked
+            if prompt in self.faults
+        ]
         return StepResult(responses(kept), rejects)
 
     def asked(self) -> list[list[str]]:

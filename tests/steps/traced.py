@@ -1,6 +1,5 @@
-"""What a step really reads while it makes its rows.
-
-Tables, settings, and code of ours that runs.
+"""What a step really reads while it makes its rows:
+tables, settings, and code of ours that runs.
 """
 
 import sys

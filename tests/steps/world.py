@@ -1,6 +1,5 @@
-"""A whole run of the graph in seconds.
-
-Scripted completions, a toy model, variants of all families.
+"""A whole run of the graph in seconds:
+scripted completions, a toy model, variants of all families.
 """
 
 import json
@@ -136,8 +135,8 @@ def profile(folder: Path, **changes: object) -> Path:
         "\n".join(json.dumps({**row, "prompt": f"Write double(x), {i}."}) for i in range(3))
     )
     (folder / "mine.sql").write_text(
-        "SELECT a.prompt_id, a.text AS chosen, b.text AS rejected FROM responses a JOIN responses b "
-        "USING (prompt_id) JOIN prompts p USING (prompt_id) "
+        "SELECT a.prompt_id, a.text AS chosen, b.text AS rejected "
+        "FROM responses a JOIN responses b USING (prompt_id) JOIN prompts p USING (prompt_id) "
         "WHERE a.correct AND NOT b.correct AND a.draw = 0 AND b.draw = 1 AND p.split <> 'test'"
     )
     grown = {"children": 3, "rollouts": 4, "max_depth": 2, "max_expansions": 2, "max_prompts": 24}

@@ -144,6 +144,9 @@ def test_the_critics_own_examples_follow_the_structure_that_is_asked_for() -> No
 
 
 def test_stripping_leaves_what_the_program_does() -> None:
-    source = '"""Doc."""\nclass A:\n    """Doc."""\n    def f(self):\n        """Doc."""\n\nx = "# no comment"  # one\n'
+    source = (
+        '"""Doc."""\nclass A:\n    """Doc."""\n    def f(self):\n        """Doc."""\n\n'
+        'x = "# no comment"  # one\n'
+    )
     assert stripped(source) == "class A:\n\n    def f(self):\n        pass\nx = '# no comment'"
     assert same("x = 1  # a", "x  =  1") and not same("x = 1", "x = 2") and same("x = (", "x = 1")

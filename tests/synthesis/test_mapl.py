@@ -1,6 +1,5 @@
-"""MAPL's pairs.
-
-Whatever is made is valid by checkers called from outside, and gives nothing away by its form.
+"""MAPL's pairs: whatever is made is valid by checkers called from outside,
+and gives nothing away by its form.
 """
 
 import json
@@ -22,9 +21,11 @@ from pipeline.verify.instructions.text import words
 
 STORIES = (
     "The farmer walks to the market and sells potatoes. It rains, yet nobody minds!",
-    "Why should a captain trust the weather? Clouds gather, winds rise, and every sailor waits for orders from above.",
+    "Why should a captain trust the weather? "
+    "Clouds gather, winds rise, and every sailor waits for orders from above.",
     "First we add the apples.\nThen we add the pears.\nThe answer is 12.",
-    "Nothing happened yesterday, so the teacher wrote a letter about winter and closed the window before midnight.",
+    "Nothing happened yesterday, "
+    "so the teacher wrote a letter about winter and closed the window before midnight.",
 )
 
 
@@ -105,7 +106,7 @@ def test_both_prompts_have_the_same_kinds_and_as_many_words(
 
 
 def laxity(name: str, arguments: dict[str, Any]) -> int:
-    """How easily any text at all would fulfil it, judged by someone who has not seen the response."""
+    """How easily any text at all would fulfil it, to one who has not seen the response."""
     relation = next(
         (value for value in arguments.values() if value in ("at least", "less than")), None
     )
@@ -136,9 +137,8 @@ def test_a_rule_that_reads_the_two_prompts_alone_is_a_coin(
 
 
 def test_every_two_prompts_stand_in_both_orders(made: tuple[pl.DataFrame, dict[str, str]]) -> None:
-    """So any rule on the prompts is right as often as wrong.
-
-    On their length, their numbers, their words.
+    """So any rule on the prompts is right as often as wrong:
+    on their length, their numbers, their words.
     """
     rows = made[0].filter(pl.col("kind") == "intra").to_dicts()
     seen = {

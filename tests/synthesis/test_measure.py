@@ -13,7 +13,10 @@ from pipeline.verify.sandbox import Sandbox
 RIGHT = "def f(n):\n    return n * (n + 1) // 2"
 WRONG = "def f(n):\n    return n * (n - 1) // 2"  # right at 0 only
 SLOW = "def f(n):\n    return sum(k for _ in range(30) for k in range(n + 1)) // 30"
-RISKY = "import os\ndef f(n):\n    if n < 0:\n        os.system('ls ' + str(n))\n    return n * (n + 1) // 2"
+RISKY = (
+    "import os\ndef f(n):\n    if n < 0:\n        os.system('ls ' + str(n))\n"
+    "    return n * (n + 1) // 2"
+)
 TESTS = "assert f(0) == 0\nassert f(3) == 6\nassert f(4) == 10\nassert f(20000) == 200010000"
 METADATA = {"x": task_of({"answer": RIGHT, "tests": TESTS})[1]}
 SETTINGS = CodeSettings(timing_runs=2, timing_repeat=3)
@@ -56,7 +59,10 @@ def test_two_that_pass_are_told_apart_by_their_time(box: Sandbox) -> None:
 
 @pytest.mark.parametrize("end", ["os._exit(0)", "raise ValueError('no')"])
 def test_one_that_fails_after_its_first_tests_is_not_the_faster_one(box: Sandbox, end: str) -> None:
-    quits = f"import os\ncalls = 0\ndef f(n):\n    global calls\n    calls += 1\n    if calls > 4:\n        {end}\n"
+    quits = (
+        "import os\ncalls = 0\ndef f(n):\n    global calls\n"
+        f"    calls += 1\n    if calls > 4:\n        {end}\n"
+    )
     # the tests call it four times: it passes them once
     row = measured(box, SLOW, quits + SLOW.partition("\n")[2])
     assert row["naive_passed"] and row["improved_passed"]

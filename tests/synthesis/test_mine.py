@@ -24,16 +24,23 @@ MIT = """Permission is hereby granted, free of charge, to any person obtaining a
 of this software and associated documentation files (the “Software”), to deal
 in the Software without restriction, including ...
 THE SOFTWARE IS PROVIDED "AS IS", ..."""
-BSD = "Redistribution and use in source and binary forms, with or without\nmodification, are permitted ..."
+BSD = (
+    "Redistribution and use in source and binary forms, with or without\n"
+    "modification, are permitted ..."
+)
 NOTICE = """Licensed under the Apache License, Version 2.0 (the "License");
 you may not use this file except in compliance with the License."""
 BUSL = """Business Source License 1.1
 Change License: Apache License, Version 2.0
-The Licensor hereby grants you the right to copy, modify, and make non-production use of the Licensed Work."""
+The Licensor hereby grants you the right to copy, modify, \
+and make non-production use of the Licensed Work."""
 GPL = "GNU GENERAL PUBLIC LICENSE\nVersion 3"
 WHO = b"A <a@example.org>"
 Files = dict[str, str | bytes]
-CLASS = "import os\n\nclass A:\n    def f(self, n):\n        return {}\n\n    def g(self):\n        return 1\n"
+CLASS = (
+    "import os\n\nclass A:\n    def f(self, n):\n        return {}\n\n"
+    "    def g(self):\n        return 1\n"
+)
 
 
 class History:
@@ -119,7 +126,10 @@ def test_a_changed_method_is_taken_without_its_indentation(history: History) -> 
 
 
 def test_a_decorated_method_with_a_text_at_the_margin_is_taken(history: History) -> None:
-    text = 'class A:\n    @staticmethod\n    def f(n):\n        s = """\nraw\n"""\n        return s * {}\n'
+    text = (
+        "class A:\n    @staticmethod\n    def f(n):\n"
+        '        s = """\nraw\n"""\n        return s * {}\n'
+    )
     history.commit("class", {"c.py": text.format("n")})
     history.commit("method", {"c.py": text.format("3")})
     (row,) = history.mined()[0]
@@ -128,7 +138,10 @@ def test_a_decorated_method_with_a_text_at_the_margin_is_taken(history: History)
 
 @pytest.mark.parametrize("end", ["\x0c", "x = 'a\u2028b'\n", "\r"])
 def test_lines_are_those_of_the_syntax_tree(history: History, end: str) -> None:
-    text = f"import os\n{end}\ndef f(n):\n    return n\n\ndef g(n):\n    return {{}}\n\ndef h():\n    return 0\n"
+    text = (
+        f"import os\n{end}\ndef f(n):\n    return n\n\n"
+        f"def g(n):\n    return {{}}\n\ndef h():\n    return 0\n"
+    )
     history.commit("form", {"c.py": text.format("n")})
     history.commit("changed", {"c.py": text.format("n + 1")})
     assert [(row["name"], row["new"]) for row in history.mined()[0]] == [
@@ -339,9 +352,8 @@ def test_two_folders_of_one_name_are_two_repositories(
 
 @contextmanager
 def shallow(history: History, edge: str, before: str) -> Iterator[None]:
-    """As `git fetch --depth` leaves it.
-
-    The edge is listed, and the commit before it is not there.
+    """As `git fetch --depth` leaves it:
+    the edge is listed, and the commit before it is not there.
     """
     sha = history.ids[before].decode()
     git = history.path / ".git"
@@ -404,7 +416,7 @@ def test_rows_that_an_older_version_named_by_the_folder_alone_are_replaced(
     assert mined_over(older) == [now]
     assert mined_over(elsewhere) == [("library", "of another library"), now]
     with monkeypatch.context() as killed:
-        killed.setattr("assets.mining._earlier_names", lambda *_: 1 / 0)
+        killed.setattr("assets.cli.mining._earlier_names", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             mined_over(older)
     assert standing() == [("library", "better"), now]  # nothing lost, and the next mining mends it

@@ -53,19 +53,18 @@ def test_a_sum_that_differs_in_one_number_is_another_sum_whatever_runs_they_shar
     text = "add 1 then 2 then 3 then 4 then 5 then 7 now"
     assert overlaps({"s": text}, reference, Limits(n=2, edits=1)).is_empty()
     found = overlaps({"s": text}, reference, Limits(n=2, edits=1), numbers=False)
-    assert found["ngrams"].item() == pytest.approx(
-        10 / 12
-    )  # '5 then', 'then 6', '6 now' ...: 'then 6' and '6 now' lack
+    # '5 then', 'then 6', '6 now' ...: 'then 6' and '6 now' lack.
+    assert found["ngrams"].item() == pytest.approx(10 / 12)
 
 
-def test_before_training_normalised_equality_and_runs_count_and_a_rewording_alone_does_not() -> (
-    None
-):
+def test_before_training_normalised_equality_and_runs_count_and_a_rewording_does_not() -> None:
     references = {
         "q": "Which river is the longest of all the rivers in Europe, and where does it end?"
     }
     texts = {
-        "same": "  which RIVER is the longest of all the rivers in Europe,\nand where does it end? ",
+        "same": (
+            "  which RIVER is the longest of all the rivers in Europe,\nand where does it end? "
+        ),
         "inside": references["q"] + "\n\nIn addition:\n- Use 3 commas.",
         "reworded": "What river is the longest of all rivers of Europe, and where does it end?",
     }

@@ -1,6 +1,5 @@
-"""Code pairs and critics' replies from a file.
-
-Each form, each reason, and what execution says of them.
+"""Code pairs and critics' replies from a file:
+each form, each reason, and what execution says of them.
 """
 
 import json

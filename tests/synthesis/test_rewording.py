@@ -1,6 +1,5 @@
-"""Wording by the model.
-
-What passes says the same, what fails keeps its template, and both sides stay alike.
+"""Wording by the model: what passes says the same, what fails keeps its template,
+and both sides stay alike.
 """
 
 from typing import Any
@@ -117,9 +116,7 @@ def test_a_model_that_answers_instead_of_rewording_changes_nothing_but_the_count
     assert new.drop("tokens").equals(unchanged)
 
 
-def test_the_side_that_the_model_sees_is_drawn_so_that_its_words_do_not_tell_the_better_prompt() -> (
-    None
-):
+def test_the_side_that_the_model_sees_is_drawn_so_its_words_tell_nothing_of_the_better() -> None:
     rows, responses = made()
     shown = own = 0
     for row in rows.filter(pl.col("kind") == "intra").to_dicts():
@@ -133,9 +130,7 @@ def test_the_side_that_the_model_sees_is_drawn_so_that_its_words_do_not_tell_the
     assert 0.35 < share < 0.8  # some texts are on both sides
 
 
-def test_a_row_that_no_server_reworded_is_asked_for_again_and_does_not_keep_its_template_for_good() -> (
-    None
-):
+def test_a_row_that_no_server_reworded_is_asked_for_again_and_keeps_no_template_for_good() -> None:
     def away(text: str) -> str:
         raise Unanswered("5 tries failed")
 

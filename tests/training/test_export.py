@@ -39,11 +39,14 @@ def test_an_exported_policy_loads_and_its_card_names_versions_and_results(
     done = run(tiny, toy, settings, tmp_path / "home/policies/toy-s3")
     row: dict[str, Any] = {
         "run_id": "first", "curve": "[]",
-        "variant": "toy", "seed": 3, "policy_id": "toy-s3@abc", "reference_id": "tiny@0", "loss": "sigmoid",
-        "checkpoint": "policies/toy-s3", "method": "lora", "settings": settings.model_dump_json(), "n_pairs": 12,
+        "variant": "toy", "seed": 3, "policy_id": "toy-s3@abc", "reference_id": "tiny@0",
+        "loss": "sigmoid",
+        "checkpoint": "policies/toy-s3", "method": "lora", "settings": settings.model_dump_json(),
+        "n_pairs": 12,
         "n_steps": done.n_steps, "n_tokens": done.n_tokens, "loss_first": 0.69, "loss_last": 0.5,
     }  # fmt: skip
-    board = {"variant": "toy", "accuracy": 0.4, "gain": 0.1, "gain_low": -0.05, "gain_high": 0.2, "n_seeds": 1,
+    board = {"variant": "toy", "accuracy": 0.4, "gain": 0.1, "gain_low": -0.05, "gain_high": 0.2,
+             "n_seeds": 1,
              "verdict": "not distinguishable", "policy_ids": ["toy-s3@abc"]}  # fmt: skip
     lake = Lake(tmp_path / "lake")
     learned = lake.write("preferences", toy, Commit("test")).version

@@ -1,6 +1,5 @@
-"""Layers with passes of their own against what they replace.
-
-Equal values and gradients, to rounding.
+"""Layers with passes of their own against what they replace:
+equal values and gradients, to rounding.
 """
 
 from pathlib import Path
@@ -96,9 +95,8 @@ def test_the_head_without_a_table_of_logits_is_cross_entropy() -> None:
 
 
 def policy_of(model: Path, precision: Precision, fused: bool) -> Policy:
-    """A policy with an adapter that does something.
-
-    With our passes, or with those of peft, transformers and torch.
+    """A policy with an adapter that does something:
+    with our passes, or with those of peft, transformers and torch.
     """
     policy = load(model, precision)
     if fused:

@@ -29,9 +29,8 @@ def test_two_items_are_dpo_whatever_their_values_and_rewards() -> None:
 
 
 def test_three_items_by_hand() -> None:
-    """Values 1, 1/2, 0 ranked 2, 1, 3 by score: gains 1, sqrt 2 - 1, 0.
-
-    Discounts 1 / log 3, 1 / log 2, 1 / log 4.
+    """Values 1, 1/2, 0 ranked 2, 1, 3 by score: gains 1, sqrt 2 - 1, 0;
+    discounts 1 / log 3, 1 / log 2, 1 / log 4.
     """
     s, gains = [1.0, 2.0, -1.0], [1.0, math.sqrt(2) - 1, 0.0]
     discounts = [1 / math.log(3), 1 / math.log(2), 1 / math.log(4)]
@@ -111,9 +110,8 @@ def test_equal_scores_rank_the_worse_item_first() -> None:
 
 
 def test_a_list_of_equal_values_teaches_nothing_and_spoils_no_batch() -> None:
-    """Two values that float32 cannot tell apart, beside a list that has an order.
-
-    Zero loss, zero gradient.
+    """Two values that float32 cannot tell apart, beside a list that has an order:
+    zero loss, zero gradient.
     """
     values = torch.tensor([[0.5, 0.5 + 1e-9], [1.0, 0.0]])
     for weights in ("lambda", "uniform"):

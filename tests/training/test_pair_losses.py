@@ -17,8 +17,8 @@ KNOWN = {
     "margin": torch.full((25,), 0.5),
     "noise_score": torch.full((25,), 0.3),
 }
-PAIRS = ["sigmoid", "soft", "conservative", "margin", "soft_margin", "rdpo", "lcpo", "ipo", "hinge", "bco",
-         "list_ranking", "rationale", "prompt_contrast"]  # fmt: skip
+PAIRS = ["sigmoid", "soft", "conservative", "margin", "soft_margin", "rdpo", "lcpo", "ipo", "hinge",
+         "bco", "list_ranking", "rationale", "prompt_contrast"]  # fmt: skip
 
 
 def options(**values: Any) -> LossSettings:
@@ -89,9 +89,7 @@ def test_a_margin_moves_the_loss_along_h() -> None:
     equal(of("soft_margin", margin=torch.zeros(25)), of("soft"))
 
 
-def test_a_flipped_pair_with_its_new_sign_asks_for_more_and_the_old_sign_would_ask_for_less() -> (
-    None
-):
+def test_a_flipped_pair_with_its_new_sign_asks_for_more_and_with_the_old_one_for_less() -> None:
     at = torch.zeros(1)  # mu was -2 before the flip
     assert (
         of("margin", at, margin=torch.tensor([2.0]))
@@ -109,9 +107,7 @@ def test_robust_dpo_averages_to_the_clean_loss_over_random_flips() -> None:
     equal(mean, of("sigmoid"))
 
 
-def test_robust_dpo_without_an_estimate_is_dpo_and_never_trusts_more_than_the_estimate_or_the_bound() -> (
-    None
-):
+def test_robust_dpo_without_an_estimate_is_dpo_and_never_exceeds_estimate_or_bound() -> None:
     equal(of("rdpo", noise_score=torch.full((25,), math.nan)), of("sigmoid"))
     scores = torch.tensor([0.0, 0.1, 0.3, 0.5, 1.0, math.nan])
     guarded = losses.rdpo.flip_rate(

@@ -25,8 +25,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def pairs() -> pl.DataFrame:
-    """Nine training pairs in two stages, so that a last step has one row and the second process
-    none.
+    """Nine training pairs in two stages,
+    so that a last step has one row and the second process none.
     """
     return frame([pair(f"q{i}", "yes" + "!" * (i % 3), stage=i % 2) for i in range(9)])
 
@@ -142,7 +142,8 @@ def test_after_a_kill_the_next_process_ends_with_the_same_weights(
     reference.write_parquet(tmp_path / "reference.parquet")
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests/training/worker.py"), str(tmp_path), str(tiny)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "KILL_AT": "5"}, capture_output=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "KILL_AT": "5"},
+        capture_output=True,
     )  # fmt: skip
     assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
     assert not (tmp_path / "out").exists()

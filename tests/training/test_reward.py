@@ -1,6 +1,5 @@
-"""Fine-tuned reward models on a tiny random Llama.
-
-The loss by hand, the order of passes, a planted preference.
+"""Fine-tuned reward models on a tiny random Llama:
+the loss by hand, the order of passes, a planted preference.
 """
 
 from pathlib import Path

@@ -1,6 +1,5 @@
-"""Early stopping on planted overfitting.
-
-What it learns is wrong on the validation rows, or right.
+"""Early stopping on planted overfitting:
+what it learns is wrong on the validation rows, or right.
 """
 
 from pathlib import Path

@@ -45,8 +45,8 @@ def trainer_of(
         for p in (policy_dir, reference_dir)
     )
     args = DPOConfig(
-        str(out), beta=BETA, loss_type="sigmoid", report_to="none", use_cpu=True, bf16=False, max_length=None,
-        gradient_checkpointing=False, per_device_train_batch_size=len(rows),
+        str(out), beta=BETA, loss_type="sigmoid", report_to="none", use_cpu=True, bf16=False,
+        max_length=None, gradient_checkpointing=False, per_device_train_batch_size=len(rows),
     )  # fmt: skip
     tokenizer = load(policy_dir, "fp32").tokenizer
     return DPOTrainer(

@@ -16,8 +16,8 @@ Judge = Callable[[str, Sequence[str]], list[float]]
 
 
 class JudgingEngine(ScriptedEngine):
-    """Also answers verdicts, and requests whose question is not the problem's, from scripts of
-    their own.
+    """Also answers verdicts, and requests whose question is not the problem's,
+    from scripts of their own.
     """
 
     def __init__(self, script: Script, judge: Judge | None = None, listing: str = "") -> None:

@@ -173,9 +173,8 @@ def test_seeds_depend_on_run_prompt_text_and_draw_but_not_on_search_settings() -
 
 
 def test_rollout_shares_are_unbiased() -> None:
-    """Rollouts that are right with probability 0.3.
-
-    The mean value of 400 steps is within 4 standard errors of it.
+    """Rollouts that are right with probability 0.3:
+    the mean value of 400 steps is within 4 standard errors of it.
     """
     import random
 

@@ -126,9 +126,8 @@ def test_settings_that_cannot_work_are_refused() -> None:
 
 
 def test_shares_stay_unbiased_where_a_probe_decides_about_the_number_of_rollouts() -> None:
-    """Rollouts right with probability 0.3.
-
-    The mean value of 1,600 steps is within 4 standard errors of it.
+    """Rollouts right with probability 0.3:
+    the mean value of 1,600 steps is within 4 standard errors of it.
 
     More rollouts for a step that was itself all right or all wrong would give 0.335, six standard
     errors off.

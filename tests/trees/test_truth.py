@@ -1,6 +1,5 @@
-"""Step values against people's labels.
-
-The indices of both formats, and measures worked out by hand.
+"""Step values against people's labels:
+the indices of both formats, and measures worked out by hand.
 """
 
 import json
@@ -81,9 +80,7 @@ def test_one_kind_of_rows_alone_leaves_measures_unknown() -> None:
     assert found["wrong_accuracy"] is None and found["f1"] is None and found["auc"] is None
 
 
-def test_a_judge_that_knows_the_errors_is_perfect_and_one_that_says_the_same_of_all_is_at_a_half() -> (
-    None
-):
+def test_a_judge_that_knows_the_errors_is_perfect_and_one_that_tells_nothing_is_at_a_half() -> None:
     rows = truth.read(DATA / "processbench.jsonl")[0] + truth.read(DATA / "prmbench.jsonl")[0]
     wrong = [row.steps[row.first_wrong] for row in rows if row.first_wrong is not None]
 

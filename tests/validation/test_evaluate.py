@@ -29,8 +29,10 @@ def prompt(
     name: str, question: str, verifier: str | None = "number", answer: str = "7"
 ) -> dict[str, object]:
     return {
-        "prompt_id": name, "pool": "pool", "task": "task", "split": "test", "metadata": None, "source": "s",
-        "messages": [{"role": "user", "content": question}], "answer": answer, "verifier": verifier, "licence": "MIT",
+        "prompt_id": name, "pool": "pool", "task": "task", "split": "test", "metadata": None,
+        "source": "s",
+        "messages": [{"role": "user", "content": question}], "answer": answer, "verifier": verifier,
+        "licence": "MIT",
     }  # fmt: skip
 
 
@@ -38,9 +40,7 @@ def values(rows: pl.DataFrame, metric: str) -> dict[str, float]:
     return dict(rows.filter(pl.col("metric") == metric).select("unit_id", "value").iter_rows())
 
 
-def test_a_failed_request_has_no_row_an_empty_answer_is_wrong_and_what_has_no_verifier_is_not_asked() -> (
-    None
-):
+def test_a_failed_request_has_no_row_an_empty_answer_is_wrong_and_no_verifier_not_asked() -> None:
     tests = pl.DataFrame(
         [prompt("a", "q"), prompt("b", "too long"), prompt("c", "r", None)],
         schema=tables.empty("prompts").schema,

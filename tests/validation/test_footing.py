@@ -18,8 +18,8 @@ def board(**rows: dict[str, int]) -> pl.DataFrame:
 
 def test_equal_variants_are_said_to_be_equal_and_the_base_does_not_count() -> None:
     assert footing(board(a={}, b={"n_tokens": 1015})) == [
-        "Every variant had 20 pairs, 9 training prompts, 1,015 trained tokens, 10 optimiser steps, 3 training seeds "
-        "(tokens within 2%)."
+        "Every variant had 20 pairs, 9 training prompts, "
+        "1,015 trained tokens, 10 optimiser steps, 3 training seeds (tokens within 2%)."
     ]
     assert unequal(board(a={}, b={})) == [] and footing(board()) == ["No variant was trained."]
 

@@ -43,8 +43,8 @@ def judged(lake: Lake) -> None:
     lake.write("votes", pl.concat([p, q]), Commit("test"))
     items, labels = lake.query_file("judge_items"), lake.query_file("judge_labels")
     context = {
-        "context_id": "c", "judge_id": "small<1>", "prompt_id": "p", "kind": "length", "question": "?",
-        "a_id": "p-0", "b_id": "p-1",
+        "context_id": "c", "judge_id": "small<1>", "prompt_id": "p", "kind": "length",
+        "question": "?", "a_id": "p-0", "b_id": "p-1",
         "a_is_better": True, "with_a_first": 0.9, "with_b_first": 0.9, "points": 0.5, "tokens": 2,
     }  # fmt: skip
     contexts = frame("judge_contexts", [context])
@@ -99,7 +99,7 @@ def test_a_variant_without_pairs_says_how_many_rows_were_rejected_and_why(lake: 
     outcome, rationale, osp = untrained(lake, settings, made_from)
     assert outcome.startswith("outcome has 2 training pairs (2 of all splits) and no policy")
     assert rationale == (
-        "rationale has 0 training pairs (0 of all splits) and no policy; rationales: 0 rows kept, 5 rejected "
-        "(4 because 'it argues for the rejected side', 1 because 'empty rationale')."
+        "rationale has 0 training pairs (0 of all splits) and no policy; rationales: 0 rows kept, "
+        "5 rejected (4 because 'it argues for the rejected side', 1 because 'empty rationale')."
     )
     assert osp.endswith(": its tables responses, votes, prompts make none.")

@@ -114,7 +114,8 @@ def test_the_sentence_says_how_many_prompts_it_would_take() -> None:
         "same is not distinguishable from the base model at this size: gain +0.000 ["
     )
     assert same["conclusion"].endswith(
-        "on 8 prompts; so many show a true gain of 0.265 or more with 80% power, and one of 0.05 would take about 225."
+        "on 8 prompts; so many show a true gain of 0.265 or more with 80% power, "
+        "and one of 0.05 would take about 225."
     )
     assert base["conclusion"] == "base answers 37.5% of the draws on 8 test prompts right."
     assert base["prompts_needed"] is None

@@ -72,10 +72,11 @@ def test_pairs_have_the_log_probabilities_that_the_implicit_reward_is_made_of(
     assert (found["rejected"] - found["ref_rejected"]).to_list() == pytest.approx(
         ratios["rejected"].to_list(), abs=1e-4
     )
+    # Bytes, and the end.
     assert found["chosen_tokens"].to_list() == [4, 8] and found["strength"].to_list() == [
         None,
         0.7,
-    ]  # bytes, and the end
+    ]
     alone = pair_logps(base, PAIRS, reference, SETTINGS, None)
     assert alone["chosen"].equals(found["ref_chosen"].rename("chosen"))
 

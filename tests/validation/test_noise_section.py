@@ -23,7 +23,8 @@ def strengths() -> pl.DataFrame:
     An eleventh has no margin and no noise score.
     """
     rows = [
-        {"chosen_id": f"c{i}", "rejected_id": f"r{i}", "mean": i - 1.5, "spread": 0.5, "share_against": (9 - i) / 9,
+        {"chosen_id": f"c{i}", "rejected_id": f"r{i}", "mean": i - 1.5, "spread": 0.5,
+         "share_against": (9 - i) / 9,
          "decile": i, "noise_score": 0.9 if i == 0 else 0.1}
         for i in range(10)
     ]  # fmt: skip

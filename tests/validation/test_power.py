@@ -30,8 +30,8 @@ def test_as_many_prompts_as_it_says_show_the_true_gain_as_often_as_it_says() -> 
     rng = np.random.default_rng(5)
 
     def gains(n: int, gain: float) -> np.ndarray:
-        """Differences of four draws each of a policy and the base model, on prompts of different
-        difficulty.
+        """Differences of four draws each of a policy and the base model,
+        on prompts of different difficulty.
         """
         ability = rng.uniform(0.1, 0.7, n)
         return rng.binomial(4, ability + gain) / 4 - rng.binomial(4, ability) / 4

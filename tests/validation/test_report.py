@@ -117,7 +117,8 @@ def test_the_same_section_becomes_metadata_of_the_run() -> None:
     section = Section("First", [Text("said"), Bullets(["one"]), TABLE, Picture(Figure(), "a plot")])
     shown = of_value(section, "First").value
     assert shown.startswith(
-        "said\n\n- one\n\n**Scores**\n\n| name | n | gain |\n| --- | ---: | ---: |\n| a <b> | 12,000 |"
+        "said\n\n- one\n\n**Scores**\n\n| name | n | gain |\n"
+        "| --- | ---: | ---: |\n| a <b> | 12,000 |"
     )
     assert "![a plot](data:image/png;base64," in shown
 

@@ -24,9 +24,8 @@ def columns(**changed: torch.Tensor) -> Columns:
     "name", [name for name, loss in losses.LOSSES.all().items() if loss.texts[0] == 2]
 )
 def test_a_loss_reads_the_labels_it_is_marked_with(name: str) -> None:
-    """Each label in turn is changed.
-
-    The loss moves where its `needs` or `reads` name it, and nowhere else.
+    """Each label in turn is changed:
+    the loss moves where its `needs` or `reads` name it, and nowhere else.
     """
     ratios = torch.tensor([[0.4, -0.2]])
     loss = losses.get(name)

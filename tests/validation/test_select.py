@@ -130,9 +130,7 @@ def test_a_control_draws_the_same_pairs_as_its_source_under_a_token_budget_too()
     assert chosen["real"]["prompt_id"].to_list() == chosen["control"]["prompt_id"].to_list()
 
 
-def test_lists_and_single_texts_get_the_tokens_of_the_pairs_and_as_many_rows_as_that_makes() -> (
-    None
-):
+def test_lists_and_single_texts_get_the_tokens_of_the_pairs_and_the_rows_that_makes() -> None:
     items = [[{"item_id": f"i{i}{j}"} for j in range(4)] for i in range(30)]
     ids = {"prompt_id": [f"p{i}" for i in range(30)], "split": ["train"] * 30}
     lists = sized(pl.DataFrame({**ids, "items": items}), [50] * 30)

@@ -65,7 +65,8 @@ def test_all_variants_stand_or_none(
 
 def test_rows_to_stop_on_count_as_rows_but_not_as_learned_from(tmp_path: Path) -> None:
     rows = pl.DataFrame(
-        {"mark": ["m2", "m1", "m3"], "kind": ["k2", "k1", "k3"], "numbers": [[1.0, None], [0.5, 2.0], [1.0, 3.0]],
+        {"mark": ["m2", "m1", "m3"], "kind": ["k2", "k1", "k3"],
+         "numbers": [[1.0, None], [0.5, 2.0], [1.0, 3.0]],
          "prompt_id": ["p1", "p1", "p3"], "split": ["train", "train", "validation"]}
     )  # fmt: skip
     found = basis_of(rows)

@@ -1,6 +1,5 @@
-"""The noise sweep on a tiny model.
-
-Exact flips, what each loss is told, and clean pairs to measure on.
+"""The noise sweep on a tiny model:
+exact flips, what each loss is told, and clean pairs to measure on.
 """
 
 from pathlib import Path
@@ -34,7 +33,8 @@ from tests.runs import ScriptedRun, make, materialise
 from tests.training.toy import frame, pair, save_llama
 
 FULL: dict[str, Any] = {
-    "method": "full", "learning_rate": 3e-3, "epochs": 3, "batch_pairs": 4, "micro_tokens": 256, "max_length": 128
+    "method": "full", "learning_rate": 3e-3, "epochs": 3, "batch_pairs": 4, "micro_tokens": 256,
+    "max_length": 128
 }  # fmt: skip
 
 

@@ -1,6 +1,5 @@
-"""A test prompt is scored by its verifier.
-
-Pass@1 of code in the sandbox, and instructions by their checkers.
+"""A test prompt is scored by its verifier:
+pass@1 of code in the sandbox, and instructions by their checkers.
 """
 
 import json

@@ -75,7 +75,8 @@ LAYOUTS: dict[str, Layout] = {
         f"{fenced('python')(p, name)}Output:\n{FENCE}\n[1, 2] -> ok\n{FENCE}"
     ),
     "transcript behind": lambda p, name: (
-        f"{fenced('python')(p, name)}Try:\n{FENCE}\n>>> {name}\n<function>\n>>> def {name}(): pass\n{FENCE}"
+        f"{fenced('python')(p, name)}Try:\n{FENCE}\n>>> {name}\n"
+        f"<function>\n>>> def {name}(): pass\n{FENCE}"
     ),
     "shell before": lambda p, name: (
         f"{FENCE}bash\npip install numpy\n{FENCE}\n{fenced('python')(p, name)}"
@@ -87,7 +88,8 @@ LAYOUTS: dict[str, Layout] = {
     "helpers first": _helpers_first,
     "helpers in prose": _helpers_in_prose,
     "marks in a docstring": lambda p, name: fenced("python")(
-        f'{p}\n\n\ndef shown():\n    """Shows it.\n\n    {FENCE}\n    {name}\n    {FENCE}\n    """\n',
+        f'{p}\n\n\ndef shown():\n    """Shows it.\n\n'
+        f'    {FENCE}\n    {name}\n    {FENCE}\n    """\n',
         name,
     ),
     "markers of other formats": lambda p, name: f"[PYTHON]\n{p}\n[/PYTHON]",

@@ -83,8 +83,10 @@ def test_powers_of_ten_keep_their_size(way: str, power: int, n: int) -> None:
 
 PARTS = (  # of which n is a part, and so no answer
     "{n}^2", "2^{{-{n}}}", "{n}^{{-1}}", r"\pm {n}", r"\neq {n}", r"\ge {n}", "> {n}", "[{n}, {m}]",
-    "({n}, {m}]", "{n}_7", "x_{n}", "1_000_{n}", r"{n}\pi", r"\sqrt{{{n}}}", "{n}!", "|{n}|", "{n}:{m}",
-    "f({n})", "{n}x", r"\{{{n}, {m}\}}", "{n} + {m}", "{n} \\cdot {m}", r"\frac{{{n}}}{{x}}", "{n}, {m}",
+    "({n}, {m}]", "{n}_7", "x_{n}", "1_000_{n}", r"{n}\pi", r"\sqrt{{{n}}}", "{n}!", "|{n}|",
+    "{n}:{m}",
+    "f({n})", "{n}x", r"\{{{n}, {m}\}}", "{n} + {m}", "{n} \\cdot {m}", r"\frac{{{n}}}{{x}}",
+    "{n}, {m}",
     r"{n} \text{{ or }} {m}", r"{n} \text{{ million}}", r"\text{{at least }} {n}", r"\log {n}",
 )  # fmt: skip
 
@@ -101,9 +103,11 @@ def test_a_number_that_is_a_part_of_something_else_is_no_answer(
         assert not right(text, str(m), "math"), text
 
 
-LOOSE = ("{n}^2", "±{n}", "≠ {n}", "> {n}", ">= {n}", "[{n}, {m}]", "({n}, {m})", "x_{n}", "1_{n}", "{n}x",
+LOOSE = ("{n}^2", "±{n}", "≠ {n}", "> {n}", ">= {n}", "[{n}, {m}]", "({n}, {m})", "x_{n}", "1_{n}",
+         "{n}x",
          "√{n}", "{n}:{m}", "f({n})", "{n} + {m}", "{n} or {m}", "{n} and {m}", "{n} to {m}",
-         "{n} million", "at least {n}", "not {n}", "between {n} and {m}", "{n}-{m}", "{n}k")  # fmt: skip
+         "{n} million", "at least {n}", "not {n}", "between {n} and {m}", "{n}-{m}",
+         "{n}k")  # fmt: skip
 
 
 @FEW
@@ -183,7 +187,8 @@ def test_amounts_of_money_are_no_formulas(a: int, b: int, c: int) -> None:
 @given(naturals, naturals)
 def test_what_stands_in_brackets_or_behind_a_reason_explains(a: int, b: int) -> None:
     n = a + b
-    for end in (f"{n} ({a} + {b})", f"{n} ({a} apples and {b} pears)", f"{n}, because {a} + {b} = {n}",
+    for end in (f"{n} ({a} + {b})", f"{n} ({a} apples and {b} pears)",
+                f"{n}, because {a} + {b} = {n}",
                 f"{n} - that is {a} + {b}", f"{n} ({a} × 1 + {b})"):  # fmt: skip
         for verifier in ("number", "math"):
             assert right(f"The answer is {end}.", str(n), verifier), end
@@ -285,7 +290,8 @@ def test_a_letter_is_read_before_and_behind_its_marker(letter: str, other: str) 
     ):  # fmt: skip
         assert right(text, other, "choice") is (letter == other), text
     if letter != other:
-        for text in (f"The answer is {letter} or {other}.", f"Both {letter} and {other} are correct.",
+        for text in (f"The answer is {letter} or {other}.",
+                     f"Both {letter} and {other} are correct.",
                      f"({letter}) and ({other})", f"Option {letter} is not correct."):  # fmt: skip
             assert verify(text, letter, "choice") == Verdict(None, False), text
 
@@ -323,7 +329,8 @@ def test_two_values_with_or_between_them_are_no_answer_without_a_marker_either(
     a: int, b: int
 ) -> None:
     assume(a != b)
-    for text in (f"So it is {a} or {b}.", f"Therefore $x = {a}$ or $x = {b}$.", f"x = {a} or x = {b}",
+    for text in (f"So it is {a} or {b}.", f"Therefore $x = {a}$ or $x = {b}$.",
+                 f"x = {a} or x = {b}",
                  f"Also {a} oder {b}.", f"所以是{a}或{b}"):  # fmt: skip
         for verifier in ("number", "math"):
             assert verify(text, str(b), verifier) == Verdict(None, False), text
@@ -350,10 +357,13 @@ def test_an_interval_is_what_its_inequality_says(a: int, b: int, x: str) -> None
 
 
 SHAPES = (  # our own, in the shapes that answers of competitions have
-    r"\left( 3, \frac{\pi}{2} \right)", r"\frac{14}{3}", r"6 - 5i", r"11\sqrt2", r"[-2, 7]", "3x + 12",
-    r"(-\infty, 2) \cup (3, \infty)", r"\begin{pmatrix} -2 \\ 16/49 \end{pmatrix}", r"1 \pm \sqrt{19}",
+    r"\left( 3, \frac{\pi}{2} \right)", r"\frac{14}{3}", r"6 - 5i", r"11\sqrt2", r"[-2, 7]",
+    "3x + 12",
+    r"(-\infty, 2) \cup (3, \infty)", r"\begin{pmatrix} -2 \\ 16/49 \end{pmatrix}",
+    r"1 \pm \sqrt{19}",
     r"5x - 7y + 11z + 4 = 0", r"11,\! 111", r"\frac{270}{7}\text{ degrees}", r"2k + 2", "x^4 - 9",
-    r"\{-1, 5, 8\}", r"4210_{5}", r"0.35\overline{6}", r"\sqrt[3]{17}", r"\sin 40^\circ", r"\binom{9}{4}",
+    r"\{-1, 5, 8\}", r"4210_{5}", r"0.35\overline{6}", r"\sqrt[3]{17}", r"\sin 40^\circ",
+    r"\binom{9}{4}",
 )  # fmt: skip
 
 

@@ -146,7 +146,8 @@ def test_sampled_responses_carry_the_verdict_and_so_pass_at_1() -> None:
     turns = [{"role": "user", "content": "increment"}]
     prompt = {
         "prompt_id": "p", "pool": "x", "task": "x", "split": "test", "messages": turns,
-        "answer": "def f(x): return x + 1", "verifier": "code", "metadata": TASK, "source": "s", "licence": "l",
+        "answer": "def f(x): return x + 1", "verifier": "code", "metadata": TASK, "source": "s",
+        "licence": "l",
     }  # fmt: skip
     prompts = pl.DataFrame([prompt], schema=tables.empty("prompts").schema)
     texts = [

@@ -1,6 +1,5 @@
-"""A right program is found in every layout.
-
-The published solutions of the fixtures are witnesses.
+"""A right program is found in every layout:
+the published solutions of the fixtures are witnesses.
 """
 
 import ast
@@ -55,8 +54,9 @@ def test_what_is_no_program(text: str) -> None:
 
 def test_what_a_piece_uses_is_taken_from_the_others_and_nothing_else() -> None:
     text = (
-        f"{FENCE}python\nimport math\nimport os\nLIMIT = 3\nprint('no')\n\ndef g(x):\n    return x\n{FENCE}\n"
-        f"then\n{FENCE}python\ndef f(x):\n    return math.pi * g(LIMIT)\n{FENCE}"
+        f"{FENCE}python\nimport math\nimport os\nLIMIT = 3\nprint('no')\n\n"
+        "def g(x):\n    return x\n"
+        f"{FENCE}\nthen\n{FENCE}python\ndef f(x):\n    return math.pi * g(LIMIT)\n{FENCE}"
     )
     found = code.extract(text, names=("f",))
     assert found is not None and programs.defined(found) == {"LIMIT", "g", "f"}
@@ -64,7 +64,10 @@ def test_what_a_piece_uses_is_taken_from_the_others_and_nothing_else() -> None:
 
 
 def test_imports_and_helpers_of_the_stub_are_there() -> None:
-    stub = 'from typing import List\n\ndef g(x):\n    return x\n\ndef f(x: List[int]):\n    """doc"""\n'
+    stub = (
+        "from typing import List\n\ndef g(x):\n    return x\n\n"
+        'def f(x: List[int]):\n    """doc"""\n'
+    )
     found = code.extract("def f(x: List[int]):\n    return g(x)", stub, ("f",))
     assert found is not None and programs.defined(found) == {"f", "g"}
     assert found.startswith("from typing import List\n") and '"""doc"""' not in found

@@ -1,6 +1,5 @@
-"""One property per kind of answer.
-
-An answer written in any of its ways is right, another one is wrong.
+"""One property per kind of answer:
+an answer written in any of its ways is right, another one is wrong.
 """
 
 from fractions import Fraction

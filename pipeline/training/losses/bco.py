@@ -55,9 +55,8 @@ def one_class(examples: Sequence[Example]) -> str | None:
 
 @loss_function("bco", texts=(1, 2), margin=margin, running=CENTRE, fault=one_class)
 def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
-    """BCO (Jung et al. 2024, arXiv 2404.04656.
-
-    Formula from TRL 0.23's trainer, the paper second-hand).
+    """BCO (Jung et al. 2024, arXiv 2404.04656;
+    formula from TRL 0.23's trainer, the paper second-hand).
 
     -log sigmoid(r - delta) for a desirable text and -log sigmoid(-(r - delta)) for an undesirable
     one, r being beta * log-ratio and delta the mean reward so far; a row of two texts is the sum of

@@ -13,9 +13,8 @@ if TYPE_CHECKING:
 
 @loss_function("hinge")
 def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
-    """max(0, 1 - beta * h).
-
-    SLiC (Zhao et al. 2023, arXiv 2305.10425) as used by Liu et al. 2023 (arXiv 2309.06657).
+    """max(0, 1 - beta * h): SLiC (Zhao et al. 2023, arXiv 2305.10425)
+    as used by Liu et al. 2023 (arXiv 2309.06657).
 
     Args:
         log_ratios: (n, 2) in nats.

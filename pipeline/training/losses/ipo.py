@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 @loss_function("ipo")
 def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
-    """IPO (Azar et al. 2023, arXiv 2310.12036), equation 17.
-
+    """IPO (Azar et al. 2023, arXiv 2310.12036), equation 17:
     (h - 1 / (2 beta))^2, h of means per token.
 
     The paper's h is of sums; TRL reports that its authors confirmed the mean per token, and so it

@@ -13,9 +13,8 @@ if TYPE_CHECKING:
 
 
 def right(log_ratios: Tensor, columns: Columns) -> Tensor:
-    """(n,) P(the label is right) under the policy and the reliability so far (E-step).
-
-    A constant to the gradient.
+    """(n,) P(the label is right) under the policy and the reliability so far (E-step);
+    a constant to the gradient.
     """
     p = (columns.beta * difference(log_ratios, columns).detach()).sigmoid()
     eta = columns.running
@@ -31,8 +30,7 @@ RELIABILITY = Running(
 
 @loss_function("lcpo", running=RELIABILITY)
 def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
-    """LCPO, later RE-PO (arXiv 2509.24159), with DPO inside.
-
+    """LCPO, later RE-PO (arXiv 2509.24159), with DPO inside:
     -[w log p + (1 - w) log(1 - p)], p = sigmoid(beta * h).
 
     w is the probability that the row's label is right; the labels' reliability eta follows the mean

@@ -1,6 +1,5 @@
-"""Learning from ranked lists (TPO).
-
-Every ordered pair of a list, weighted by what its order is worth.
+"""Learning from ranked lists (TPO):
+every ordered pair of a list, weighted by what its order is worth.
 """
 
 from __future__ import annotations
@@ -39,9 +38,8 @@ def ordered(values: Tensor) -> Tensor:
 
 
 def lambdas(scores: Tensor, values: Tensor) -> Tensor:
-    """(n, K, K) what exchanging the ranks of i and j would change, for pairs with v_i > v_j.
-
-    Else 0.
+    """(n, K, K) what exchanging the ranks of i and j would change, for pairs with v_i > v_j;
+    else 0.
     """
     present = ~values.isnan()
     low = values.where(present, math.inf).amin(1, keepdim=True)
@@ -72,8 +70,7 @@ def ranks(scores: Tensor, values: Tensor) -> Tensor:
 
 
 def margin(log_ratios: Tensor, columns: Columns) -> Tensor:
-    """(n,) mean difference of log-ratios over a list's ordered pairs, in nats.
-
+    """(n,) mean difference of log-ratios over a list's ordered pairs, in nats;
     0 where it has none.
     """
     better = ordered(columns.values)
@@ -84,8 +81,8 @@ def margin(log_ratios: Tensor, columns: Columns) -> Tensor:
 
 @loss_function("list_ranking", texts=(2, 1000), margin=margin)
 def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
-    """Sum over pairs with v_i > v_j of -lambda_ij * log sigmoid(s_i - s_j), the lambdas of a list
-    summing to 1.
+    """Sum over pairs with v_i > v_j of -lambda_ij * log sigmoid(s_i - s_j),
+    the lambdas of a list summing to 1.
 
     TPO (arXiv 2410.12854) names preference list ranking, lambda weights and an adaptive step
     reward; its equations could not be read and its code maximises mis-ranking. This is LiPO's form

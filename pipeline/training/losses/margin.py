@@ -13,9 +13,8 @@ if TYPE_CHECKING:
 
 
 def shifted(log_ratios: Tensor, columns: Columns) -> Tensor:
-    """(n,) beta * h - margin_scale * margin.
-
-    A wider margin asks for more, a negative one allows the reverse order.
+    """(n,) beta * h - margin_scale * margin:
+    a wider margin asks for more, a negative one allows the reverse order.
     """
     return (
         columns.beta * difference(log_ratios, columns)
@@ -25,9 +24,8 @@ def shifted(log_ratios: Tensor, columns: Columns) -> Tensor:
 
 @loss_function("margin", needs=("margin",))
 def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
-    """-log sigmoid(beta * h - margin).
-
-    The adaptive margin of Secrets of RLHF II (arXiv 2401.06080) as a DPO loss.
+    """-log sigmoid(beta * h - margin):
+    the adaptive margin of Secrets of RLHF II (arXiv 2401.06080) as a DPO loss.
 
     The paper prints the margin outside of the sigmoid (its equation 6), where it would have no
     gradient; its text means it inside. After a flip the margin of the sides is |mu|: the flipped
@@ -43,9 +41,8 @@ def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
 
 @loss_function("soft_margin", needs=("margin", "strength"))
 def soft(log_ratios: Tensor, columns: Columns) -> Tensor:
-    """The paper's soft label with margin.
-
-    The row's label is its strength, 1 where nothing is doubted.
+    """The paper's soft label with margin:
+    the row's label is its strength, 1 where nothing is doubted.
 
     Args:
         log_ratios: (n, 2) in nats.

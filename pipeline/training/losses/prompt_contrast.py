@@ -29,9 +29,8 @@ def crossed(example: Example) -> Example:
 
 
 def margin(log_ratios: Tensor, columns: Columns) -> Tensor:
-    """(n,) in nats: the margin under the first context less that under the second.
-
-    The plain one for other rows.
+    """(n,) in nats: the margin under the first context less that under the second;
+    the plain one for other rows.
     """
     h = difference(log_ratios, columns)
     return h if log_ratios.shape[1] == 2 else h + log_ratios[:, 2] - log_ratios[:, 3]

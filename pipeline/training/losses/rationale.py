@@ -28,9 +28,8 @@ def without_reasons(examples: Sequence[Example]) -> str | None:
 
 @loss_function("rationale", arrange=keep, fault=without_reasons)
 def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
-    """DPO - gamma * mean log-probability per token of the rationale.
-
-    Plain DPO for a row without one.
+    """DPO - gamma * mean log-probability per token of the rationale;
+    plain DPO for a row without one.
 
     Just et al. 2024 (arXiv 2407.14477) as summarised: DPO - gamma * log pi(r | x, chosen >
     rejected). Ours: the mean per token, so that gamma does not depend on how long rationales are;

@@ -12,9 +12,8 @@ if TYPE_CHECKING:
 
 
 def flip_rate(columns: Columns) -> Tensor:
-    """(n,) the row's noise score, trusted in part (flip_trust) and never above flip_bound.
-
-    Unknown: 0, plain DPO.
+    """(n,) the row's noise score, trusted in part (flip_trust) and never above flip_bound;
+    unknown: 0, plain DPO.
 
     Both guards are ours. The loss has no lower bound, and a rate above the true one lets margins
     run away, whereas half the true rate does little harm. For a rate per group, give the rows of

@@ -1,6 +1,5 @@
-"""Cross-entropy with a soft label.
-
-Per row (online self-preferring), or one for all rows (conservative DPO).
+"""Cross-entropy with a soft label:
+per row (online self-preferring), or one for all rows (conservative DPO).
 """
 
 from __future__ import annotations
@@ -15,18 +14,16 @@ if TYPE_CHECKING:
 
 
 def cross_entropy(logits: Tensor, p: Tensor) -> Tensor:
-    """(n,) -[p log sigmoid(logits) + (1 - p) log sigmoid(-logits)].
-
-    Finite for every finite logit.
+    """(n,) -[p log sigmoid(logits) + (1 - p) log sigmoid(-logits)]:
+    finite for every finite logit.
     """
     return -(p * log_sigmoid(logits) + (1 - p) * log_sigmoid(-logits))
 
 
 @loss_function("soft", needs=("strength",))
 def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
-    """The soft-preference cross-entropy of OSP.
-
-    The label is P(chosen is better) as the judge gave it.
+    """The soft-preference cross-entropy of OSP:
+    the label is P(chosen is better) as the judge gave it.
 
     Name and role are the paper's; its equation could not be read, so the formula is our reading:
     equal to DPO at strength 1, without gradient where beta * h is the strength's own log-odds. An
@@ -41,9 +38,8 @@ def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
 
 @loss_function("conservative")
 def conservative(log_ratios: Tensor, columns: Columns) -> Tensor:
-    """Conservative DPO (Mitchell 2023, a note on noisy labels).
-
-    The same soft label, 1 - label_smoothing, for all rows.
+    """Conservative DPO (Mitchell 2023, a note on noisy labels):
+    the same soft label, 1 - label_smoothing, for all rows.
 
     Args:
         log_ratios: (n, 2) in nats.

@@ -27,6 +27,7 @@ from pipeline.validation.report import (
 )
 from pipeline.validation.report.blocks import Bullets, MakeSection, Section
 
+# Queries of sql/ that the sections ask.
 QUERIES = (
     "flat_trees",
     "label_truth",
@@ -39,7 +40,7 @@ QUERIES = (
     "strength_truth",
     "usage",
     "vote_cycles",
-)  # of sql/, that the sections ask
+)
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
 SECTIONS: tuple[MakeSection, ...] = (
     results.leaderboard,

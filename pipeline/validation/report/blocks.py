@@ -71,9 +71,8 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A plot, what it says in words, and its figures as a table.
-
-    Who cannot see it loses nothing.
+    """A plot, what it says in words, and its figures as a table:
+    who cannot see it loses nothing.
     """
 
     figure: Figure

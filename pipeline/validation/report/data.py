@@ -65,7 +65,8 @@ def _lengths(lake: Reader) -> list[Block]:
             figures.intervals(
                 ratios, "tokens of chosen texts over tokens of rejected texts", line=1.0
             ),
-            "Length ratio of each variant: tokens of chosen over tokens of rejected texts, with a line at 1.",
+            "Length ratio of each variant: tokens of chosen over tokens of rejected texts, "
+            "with a line at 1.",
             Table(
                 "Length of the sides; chosen is longer: share of pairs, equal ones half",
                 titles,

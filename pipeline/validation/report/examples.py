@@ -18,7 +18,10 @@ def pairs(lake: Reader, settings: Settings) -> Section | None:
     if rows.is_empty():
         return None
     titles = ["variant", "prompt and shared prefix", "chosen", "rejected", "lineage"]
-    caption = f"{SHOWN} pairs of each variant, the first by id, of preferences at version {lake.version('preferences')}"
+    caption = (
+        f"{SHOWN} pairs of each variant, the first by id, "
+        f"of preferences at version {lake.version('preferences')}"
+    )
     return Section(
         "Examples", [Table(caption, titles, [_cells(row) for row in rows.iter_rows(named=True)])]
     )

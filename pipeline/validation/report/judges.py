@@ -34,7 +34,7 @@ STEPS = ("votes", "judge contexts", "rationales", "principles")
 
 
 def cards(lake: Reader, _: Settings) -> Section | None:
-    """Every judge's report card in words and figures, and judged strength against verified truth."""
+    """Every judge's report card in words and figures; judged strength against verified truth."""
     rows = lake.read("judges").sort("origin", "judge_id", "criterion")
     if rows.is_empty():
         return None
@@ -44,9 +44,11 @@ def cards(lake: Reader, _: Settings) -> Section | None:
         Bullets([sentence(card) for card in rows.to_dicts()]),
         Table("Every judge's report card", [*CARD], rows.select(CARD.values()).rows(), shares),
         Text(
-            "Fair is a first seat of 0.50 and no flip. A dash is unknown: no labels, one policy only, or a judge that "
-            f"scored and did not compare. Circles of three responses that beat each other in both orders: {cycles} "
-            "(orchard sql vote_cycles.sql)."
+            "Fair is a first seat of 0.50 and no flip. "
+            "A dash is unknown: no labels, one policy only, or a judge that scored "
+            "and did not compare. "
+            "Circles of three responses that beat each other in both orders: "
+            f"{cycles} (orchard sql vote_cycles.sql)."
         ),
         *_calibration(rows.to_dicts()),
         *_cost(lake),
@@ -57,16 +59,21 @@ def cards(lake: Reader, _: Settings) -> Section | None:
 
 def sentence(card: Row) -> str:
     """What a reader may conclude of one judge."""
-    said = f"{card['judge_id']}, asked {card['criterion']!r} about pairs of {card['origin']}: {card['verdict']}."
+    said = (
+        f"{card['judge_id']}, asked {card['criterion']!r} about pairs of {card['origin']}: "
+        f"{card['verdict']}."
+    )
     if card["accuracy_low"] is not None and card["accuracy_low"] <= 0.5:
-        said += " Its verdicts are not better than a coin's: pairs made from them show that the machinery runs, not more."
+        said += (
+            " Its verdicts are not better than a coin's: "
+            "pairs made from them show that the machinery runs, not more."
+        )
     return said
 
 
 def strength_sentences(truth: list[Row]) -> list[str]:
-    """For each variant.
-
-    How often the judged side is right where a verifier tells the sides apart.
+    """For each variant:
+    how often the judged side is right where a verifier tells the sides apart.
     """
     said = []
     for name in dict.fromkeys(row["variant"] for row in truth):
@@ -78,16 +85,16 @@ def strength_sentences(truth: list[Row]) -> list[str]:
         )
         sure = "too sure of itself" if mean > right else "not too sure of itself"
         said.append(
-            f"{name}: of {n} pairs that the verifier tells apart, the judge's side is right in {right:.0%}; "
+            f"{name}: of {n} pairs that the verifier tells apart, "
+            f"the judge's side is right in {right:.0%}; "
             f"its mean strength there is {mean:.2f}: {sure}."
         )
     return said
 
 
 def _calibration(rows: list[Row]) -> list[Block]:
-    """Confidence against the share right, a line per judge, with the line of a perfect one.
-
-    Nothing without labels.
+    """Confidence against the share right, a line per judge, with the line of a perfect one;
+    nothing without labels.
     """
     lines = {
         f"{card['judge_id']}, {card['criterion']}, {card['origin']}": [

@@ -1,6 +1,5 @@
-"""Beside accuracy.
-
-How the answers changed, how held-out pairs are ranked, and which categories fell.
+"""Beside accuracy: how the answers changed, how held-out pairs are ranked,
+and which categories fell.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,8 +22,8 @@ def answers(lake: Reader, _: Settings) -> Section | None:
 
 
 def ranking(lake: Reader, _: Settings) -> Section | None:
-    """Metrics on held-out pairs, a row per variant, and the reference's limits by the pairs'
-    variant.
+    """Metrics on held-out pairs, a row per variant,
+    and the reference's limits by the pairs' variant.
     """
     found = lake.read("metrics").filter(pl.col("split") == "validation")
     limits = ["ideal_ranking", "unflippable", "flip_loss"]
@@ -75,7 +74,8 @@ def categories(lake: Reader, _: Settings) -> Section | None:
         return None
     fell = compared.filter(pl.col("verdict") == "worse")
     said = [
-        f"{row['variant']} fell in {row['category']}: {row['change']:+.3f} {_interval(row, 'change_')}, n = {row['n']}."
+        f"{row['variant']} fell in {row['category']}: "
+        f"{row['change']:+.3f} {_interval(row, 'change_')}, n = {row['n']}."
         for row in fell.iter_rows(named=True)
     ]
     columns = ["category", "variant", "n", "value", "base", "change"]

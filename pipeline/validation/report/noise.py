@@ -9,9 +9,8 @@ from pipeline.validation.report.blocks import Block, Picture, Section, Table, Te
 
 
 def votes(lake: Reader, _: Settings) -> Section | None:
-    """Strengths and noise scores of the pairs, the voters, and the self-test.
-
-    Nothing where nothing was voted on.
+    """Strengths and noise scores of the pairs, the voters, and the self-test;
+    nothing where nothing was voted on.
     """
     strength = lake.read("pair_strengths")
     if strength.is_empty():
@@ -20,7 +19,10 @@ def votes(lake: Reader, _: Settings) -> Section | None:
     blocks: list[Block] = [Text(_sentence(strength)), *_warning(voters)]
     known = strength.drop_nulls("mean")
     if known.height:
-        said = "voters for the label, P(label is right), and labels that are right, by decile of the mean margin"
+        said = (
+            "voters for the label, P(label is right), and labels that are right, "
+            "by decile of the mean margin"
+        )
         groups = (
             known.group_by("decile")
             .agg(
@@ -76,17 +78,19 @@ def _sentence(strength: pl.DataFrame) -> str:
 
 
 def _warning(voters: pl.DataFrame) -> list[Block]:
-    """Where no voter is known to be better than a coin, what the vote says about single labels is
-    worth nothing.
+    """Where no voter is known to be better than a coin,
+    what the vote says about single labels is worth nothing.
     """
     models = voters.filter(pl.col("kind") != "label")
     if models.is_empty() or models.filter((pl.col("low") > 0.5) | (pl.col("high") < 0.5)).height:
         return []
     return [
         Text(
-            f"None of the {models.height} voters can be told from a coin on these pairs (every interval holds 0.5): "
-            "flipping or removing pairs by their votes does as much harm as good. More pairs, a larger model or "
-            "voters from elsewhere (noise.external, orchard import) would help."
+            f"None of the {models.height} voters can be told from a coin on these pairs "
+            "(every interval holds 0.5): "
+            "flipping or removing pairs by their votes does as much harm as good. "
+            "More pairs, a larger model or voters from elsewhere "
+            "(noise.external, orchard import) would help."
         )
     ]
 

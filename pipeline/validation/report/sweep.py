@@ -24,9 +24,8 @@ FORMATS = {"flipped": ".0%", "margin": "+.2f", "seeds": "d"} | dict.fromkeys(
 
 
 def curves(lake: Reader, _: Settings) -> Section | None:
-    """One curve per loss.
-
-    Reward accuracy on clean pairs by the share of training labels flipped.
+    """One curve per loss:
+    reward accuracy on clean pairs by the share of training labels flipped.
     """
     rows = lake.read("noise_sweep")
     if rows.is_empty():
@@ -36,10 +35,12 @@ def curves(lake: Reader, _: Settings) -> Section | None:
         "Noise sweep",
         [
             Text(
-                f"Pairs of {source} whose labels were flipped on purpose, learned by each loss, measured by reward "
-                "accuracy on clean held-out pairs of other prompts: 0.5 is what no training gives. The losses rdpo and "
-                "conservative were told how many labels are wrong. Intervals are bootstrap over prompts, of the lowest "
-                "seed's low end and the highest seed's high end where there are several."
+                f"Pairs of {source} whose labels were flipped on purpose, learned by each loss, "
+                "measured by reward accuracy on clean held-out pairs of other prompts: "
+                "0.5 is what no training gives. "
+                "The losses rdpo and conservative were told how many labels are wrong. "
+                "Intervals are bootstrap over prompts, of the lowest seed's low end "
+                "and the highest seed's high end where there are several."
             ),
             Table(
                 "Flipped labels by loss", COLUMNS, lake.query_file("noise_sweep").rows(), FORMATS
@@ -50,7 +51,8 @@ def curves(lake: Reader, _: Settings) -> Section | None:
                     "share of training labels flipped",
                     "reward accuracy on clean pairs",
                 ),
-                "Reward accuracy on clean pairs by share of flipped labels, a line per loss; the figures are above.",
+                "Reward accuracy on clean pairs by share of flipped labels, a line per loss; "
+                "the figures are above.",
             ),
         ],
     )

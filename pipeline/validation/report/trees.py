@@ -8,9 +8,8 @@ from pipeline.validation.report.blocks import Picture, Section, Table
 
 
 def forest(lake: Reader, _: Settings) -> Section | None:
-    """The tree whose values are spread most, and how many trees learned nothing.
-
-    Null where there is no tree.
+    """The tree whose values are spread most, and how many trees learned nothing;
+    null where there is no tree.
     """
     rows = showpiece(lake.read("tree_nodes"))
     if not rows:
@@ -23,8 +22,9 @@ def forest(lake: Reader, _: Settings) -> Section | None:
         [
             Picture(
                 picture(rows),
-                f"Reasoning tree of prompt {prompt}: each step with its value, the best path marked; the command "
-                f"orchard tree {prompt} prints it.",
+                f"Reasoning tree of prompt {prompt}: each step with its value, "
+                "the best path marked; "
+                f"the command orchard tree {prompt} prints it.",
             ),
             Table(
                 "Trees that learned nothing: every step valued 0, or every step 1",

@@ -11,8 +11,8 @@ SHOWN = 30  # reasons of rejects
 
 
 def tables(lake: Reader, _: Settings) -> Section:
-    """Version of every table that holds something, when and by which code it was written, and from
-    which versions.
+    """Version of every table that holds something, when and by which code it was written,
+    and from which versions.
     """
     known = [name for name in TABLES if name not in ("usage", "rejects") and lake.version(name)]
     titles = ["table", "version", "rows", "written", "code", "made from versions"]
@@ -44,7 +44,8 @@ def _origin(lake: Reader, name: str) -> list[object]:
 def rejects(lake: Reader, _: Settings) -> Section:
     """Dropped rows by reason."""
     found = lake.sql(
-        'SELECT "table", reason, count(*) AS n FROM rejects GROUP BY ALL ORDER BY n DESC, "table", reason'
+        'SELECT "table", reason, count(*) AS n FROM rejects '
+        'GROUP BY ALL ORDER BY n DESC, "table", reason'
     )
     said = [
         f"{row['n']} of {row['table']}: {row['reason']}"

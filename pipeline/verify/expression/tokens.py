@@ -20,8 +20,9 @@ _TEXT = re.compile(
 )
 _NUMERAL = re.compile(r"\s*[-+]?[0-9][0-9.,/ ]*")
 _DROPPED = frozenset(
-    r"\boxed \fbox \left \right \bigl \bigr \Bigl \Bigr \big \Big \biggl \biggr \displaystyle \textstyle "
-    r"\limits \nolimits \allowbreak \phantom \quad \qquad \; \: \> \enspace".split()
+    r"\boxed \fbox \left \right \bigl \bigr \Bigl \Bigr \big \Big \biggl \biggr "
+    r"\displaystyle \textstyle \limits \nolimits "
+    r"\allowbreak \phantom \quad \qquad \; \: \> \enspace".split()
 )
 _SAME = {
     r"\dfrac": r"\frac", r"\tfrac": r"\frac", r"\cfrac": r"\frac", r"\dbinom": r"\binom",

@@ -54,7 +54,8 @@ class Instruction:
         if set(given) != set(kind.arguments):
             takes = ", ".join(kind.arguments) or "none"
             raise OrchardError(
-                f"instruction {name!r}: arguments {', '.join(given) or 'none'}, but it takes {takes}"
+                f"instruction {name!r}: arguments {', '.join(given) or 'none'}, "
+                f"but it takes {takes}"
             )
         faults = [
             fault
@@ -73,9 +74,8 @@ class Instruction:
         return any(bool(text.strip()) and holds(text, self.arguments) for text in texts)
 
     def text(self, style: int = 0) -> str:
-        """It in words.
-
-        The same style of two instructions of one kind differs in the arguments only.
+        """It in words:
+        the same style of two instructions of one kind differs in the arguments only.
         """
         templates = WORDINGS[self.name]
         return templates[style % len(templates)].format(
@@ -111,8 +111,7 @@ def build(name: str, response: str, want: bool, *seed: object) -> Instruction | 
 
 
 def read(metadata: str | None) -> tuple[Instruction, ...]:
-    """Instructions of a prompt's metadata.
-
+    """Instructions of a prompt's metadata:
     JSON with IFEval's columns `instruction_id_list` and `kwargs`.
 
     Raises:
@@ -133,7 +132,8 @@ def read(metadata: str | None) -> tuple[Instruction, ...]:
         or len(names) != len(arguments)
     ):
         raise OrchardError(
-            "instructions: instruction_id_list and kwargs must be lists of the same length, not empty"
+            "instructions: instruction_id_list and kwargs must be lists of the same length, "
+            "not empty"
         )
     if not all(entry is None or isinstance(entry, dict) for entry in arguments):
         raise OrchardError("instructions: every entry of kwargs must be an object")

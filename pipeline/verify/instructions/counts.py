@@ -69,9 +69,8 @@ def compared(
 
 
 def threshold(n: int, at_most: bool, step: float) -> int | None:
-    """A threshold of at least 1 that n reaches (at_most), or does not.
-
-    At most half of n, or 3, away from it.
+    """A threshold of at least 1 that n reaches (at_most), or does not;
+    at most half of n, or 3, away from it.
     """
     width = max(3, n // 2)
     value = n - int(step * width) if at_most else n + 1 + int(step * width)
@@ -139,18 +138,27 @@ def lines(text: str) -> int:
 
 KINDS = (
     compared("length_constraints:number_words", lambda r, a: len(words(r)), "num_words"),
-    compared("length_constraints:number_sentences", lambda r, a: len(sentences(r)), "num_sentences"),
     compared(
-        "change_case:capital_word_frequency", lambda r, a: capital_words(r), "capital_frequency", "capital_relation"
+        "length_constraints:number_sentences", lambda r, a: len(sentences(r)), "num_sentences"
+    ),
+    compared(
+        "change_case:capital_word_frequency",
+        lambda r, a: capital_words(r),
+        "capital_frequency",
+        "capital_relation",
     ),
     minimum(
-        "detectable_content:number_placeholders", lambda r, a: len(re.findall(r"\[.*?\]", r)), "num_placeholders"
+        "detectable_content:number_placeholders",
+        lambda r, a: len(re.findall(r"\[.*?\]", r)),
+        "num_placeholders",
     ),
     compared("counts:characters", lambda r, a: len(r.strip()), "number"),
     compared("counts:lines", lambda r, a: lines(r), "number"),
-    compared("counts:unique_words", lambda r, a: len({word.casefold() for word in words(r)}), "number"),
+    compared(
+        "counts:unique_words", lambda r, a: len({word.casefold() for word in words(r)}), "number"
+    ),
     compared("counts:longest_sentence", lambda r, a: longest_sentence(r), "number"),
     compared("counts:question_marks", lambda r, a: r.count("?"), "number"),
     compared("counts:exclamation_marks", lambda r, a: r.count("!"), "number"),
     compared("counts:numbers", lambda r, a: len(_NUMBER.findall(r)), "number"),
-)  # fmt: skip
+)

@@ -1,5 +1,4 @@
-"""How a response begins and ends, what it repeats, and the comma.
-
+"""How a response begins and ends, what it repeats, and the comma:
 IFEval's, and the first and last word (ours).
 """
 
@@ -34,8 +33,8 @@ def has_two(text: str) -> bool:
 
 
 def ends_with(response: str, arguments: Arguments) -> bool:
-    """True where the response ends with the phrase, whatever its case and the quotes around the
-    response.
+    """True where the response ends with the phrase,
+    whatever its case and the quotes around the response.
     """
     return response.strip().strip('"').lower().endswith(arguments["end_phrase"].lower())
 

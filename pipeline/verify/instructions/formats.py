@@ -1,5 +1,4 @@
-"""The form of the whole response or of marked parts in it.
-
+"""The form of the whole response or of marked parts in it:
 IFEval's formats, and lists and marks in Markdown (ours).
 """
 
@@ -57,9 +56,8 @@ def has_title(text: str) -> bool:
 
 
 def has_postscript(text: str, marker: str) -> bool:
-    """True where the marker stands in the text.
-
-    With a space between its letters too, whatever its case.
+    """True where the marker stands in the text;
+    with a space between its letters too, whatever its case.
     """
     patterns = {"P.P.S": r"p\.\s?p\.\s?s", "P.S.": r"p\.\s?s\."}
     return bool(re.search(patterns.get(marker, re.escape(marker.lower())), text.lower()))
@@ -116,7 +114,9 @@ def tables(text: str) -> list[tuple[int, int]]:
 
 
 def has_table(response: str, arguments: Arguments) -> bool:
-    """True where a table has exactly `columns` columns and at least `rows` rows below its header."""
+    """True where a table has exactly `columns` columns,
+    and at least `rows` rows below its header.
+    """
     return any(c == arguments["columns"] and r >= arguments["rows"] for c, r in tables(response))
 
 
@@ -169,7 +169,11 @@ def _has(kind: str) -> Callable[[str, Arguments], int]:
 
 KINDS = (
     exactly("detectable_format:number_bullet_lists", bullets, "num_bullets"),
-    minimum("detectable_format:number_highlighted_sections", lambda r, a: highlights(r), "num_highlights"),
+    minimum(
+        "detectable_format:number_highlighted_sections",
+        lambda r, a: highlights(r),
+        "num_highlights",
+    ),
     minimum(
         "detectable_format:multiple_sections",
         lambda r, a: sections(r, a["section_spliter"]),
@@ -184,7 +188,11 @@ KINDS = (
         _nth_paragraph,
         {"num_paragraphs": "number", "nth_paragraph": "number", "first_word": "text"},
         lambda a: (Bound("blank-line paragraphs", a["num_paragraphs"], a["num_paragraphs"]),),
-        lambda a: "nth_paragraph is above num_paragraphs" if a["nth_paragraph"] > a["num_paragraphs"] else None,
+        lambda a: (
+            "nth_paragraph is above num_paragraphs"
+            if a["nth_paragraph"] > a["num_paragraphs"]
+            else None
+        ),
     ),
     Kind("detectable_format:title", lambda r, a: has_title(r), only(has_title)),
     Kind("detectable_format:constrained_response", lambda r, a: _constrained(r), only(_constrained),

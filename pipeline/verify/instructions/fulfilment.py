@@ -10,9 +10,8 @@ SCHEMA = {"unit_id": pl.String, "strict": pl.Boolean, "loose": pl.Boolean}
 
 
 def fulfilment(rows: Iterable[tuple[str, str, Sequence[Instruction]]]) -> pl.DataFrame:
-    """unit_id; strict and loose: share of its instructions fulfilled, in [0, 1].
-
-    All_strict and all_loose: all of them.
+    """unit_id; strict and loose: share of its instructions fulfilled, in [0, 1];
+    all_strict and all_loose: all of them.
 
     The means of the last two are IFEval's prompt accuracies. The means of the first two weigh every
     response alike, where IFEval's instruction accuracies weigh every instruction alike.

@@ -1,6 +1,5 @@
-"""What an instruction is: a kind by name, and arguments.
-
-Written in IFEval's form, so its data can be read as they are.
+"""What an instruction is: a kind by name, and arguments;
+written in IFEval's form, so its data can be read as they are.
 
 A kind holds two functions of a response: `holds` checks it, `propose` finds arguments with which it
 holds or does not.
@@ -35,9 +34,8 @@ def no_bounds(arguments: Arguments) -> tuple[Bound, ...]:
 
 
 def inside(text: str) -> tuple[Bound, ...]:
-    """Of a text that stands in the response, whatever its case.
-
-    What any response with it has at least.
+    """Of a text that stands in the response, whatever its case:
+    what any response with it has at least.
 
     Its letters and marks, and the words that other characters part from the text's two ends.
     """

@@ -1,6 +1,5 @@
-"""A response that is one JSON value: any (IFEval), or one that fulfils a schema (ours.
-
-The library is jsonschema).
+"""A response that is one JSON value:
+any (IFEval), or one that fulfils a schema (ours; the library is jsonschema).
 """
 
 import json
@@ -26,8 +25,7 @@ _UNFULFILLED = frozenset(
 
 
 def value_of(text: str) -> Any:
-    """The JSON value that the response is, with or without a code fence around it.
-
+    """The JSON value that the response is, with or without a code fence around it;
     _MISSING where it is none.
     """
     body = text.strip()

@@ -1,5 +1,5 @@
-"""Words and letters that must, or must not, be in the response (IFEval's four), and the order of
-words (ours).
+"""Words and letters that must, or must not, be in the response (IFEval's four),
+and the order of words (ours).
 
 IFEval reads a keyword as a regular expression; here it is plain text. A keyword may be part of a
 longer word, a forbidden word is a whole one, and neither depends on case: as in IFEval.
@@ -30,26 +30,23 @@ def has_word(text: str, word: str) -> bool:
 
 
 def plain_words(text: str) -> list[str]:
-    """The different words of 4 to 12 plain letters in lower case, sorted.
-
-    Those that may become keywords.
+    """The different words of 4 to 12 plain letters in lower case, sorted:
+    those that may become keywords.
     """
     return sorted({word.lower() for word in _PLAIN.findall(text)})
 
 
 def present(response: str, n: int, random: Random) -> list[str] | None:
-    """n words of the response.
-
-    At most a fifth of those it has, so that keywords do not spell it out (our choice).
+    """n words of the response;
+    at most a fifth of those it has, so that keywords do not spell it out (our choice).
     """
     known = plain_words(response)
     return random.sample(known, n) if known and n <= max(1, len(known) // 5) else None
 
 
 def absent(response: str, n: int, random: Random, like: Sequence[str] = ()) -> list[str] | None:
-    """n common words that the response does not have, not even inside a word.
-
-    As long as those of `like`, if any.
+    """n common words that the response does not have, not even inside a word;
+    as long as those of `like`, if any.
     """
     free = [
         word
@@ -67,9 +64,8 @@ def absent(response: str, n: int, random: Random, like: Sequence[str] = ()) -> l
 
 
 def another(response: str, word: str | None, random: Random) -> str | None:
-    """A word of the response that is not this one, as near to its length as there is.
-
-    So that length tells nothing.
+    """A word of the response that is not this one, as near to its length as there is;
+    so that length tells nothing.
     """
     others = [other for other in sorted(set(_LETTERS.findall(response.lower()))) if other != word]
     random.shuffle(others)

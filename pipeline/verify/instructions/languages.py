@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
 LANGUAGES = {
-    "ar": "Arabic", "bg": "Bulgarian", "bn": "Bengali", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek",
-    "en": "English", "es": "Spanish", "fa": "Persian", "fi": "Finnish", "fr": "French", "gu": "Gujarati",
-    "he": "Hebrew", "hi": "Hindi", "hu": "Hungarian", "id": "Indonesian", "it": "Italian", "ja": "Japanese",
-    "kn": "Kannada", "ko": "Korean", "ml": "Malayalam", "mr": "Marathi", "ne": "Nepali", "nl": "Dutch",
-    "no": "Norwegian", "pa": "Punjabi", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian",
-    "sv": "Swedish", "sw": "Swahili", "ta": "Tamil", "te": "Telugu", "th": "Thai", "tr": "Turkish", "uk": "Ukrainian",
-    "ur": "Urdu", "vi": "Vietnamese", "zh": "Chinese",
+    "ar": "Arabic", "bg": "Bulgarian", "bn": "Bengali", "cs": "Czech", "da": "Danish",
+    "de": "German", "el": "Greek", "en": "English", "es": "Spanish", "fa": "Persian",
+    "fi": "Finnish", "fr": "French", "gu": "Gujarati", "he": "Hebrew", "hi": "Hindi",
+    "hu": "Hungarian", "id": "Indonesian", "it": "Italian", "ja": "Japanese", "kn": "Kannada",
+    "ko": "Korean", "ml": "Malayalam", "mr": "Marathi", "ne": "Nepali", "nl": "Dutch",
+    "no": "Norwegian", "pa": "Punjabi", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian",
+    "ru": "Russian", "sv": "Swedish", "sw": "Swahili", "ta": "Tamil", "te": "Telugu", "th": "Thai",
+    "tr": "Turkish", "uk": "Ukrainian", "ur": "Urdu", "vi": "Vietnamese", "zh": "Chinese",
 }  # fmt: skip
 _ALIASES = {"zh-cn": "zh", "zh-tw": "zh"}
 _SURE = 0.9  # probability from which an instruction may be built on a detected language; our choice
@@ -49,9 +50,8 @@ def _identifier() -> "LanguageIdentifier":
 
 @lru_cache(maxsize=1024)
 def _shares(text: str) -> dict[str, float]:
-    """Probabilities in [0, 1] of LANGUAGES by code, the likeliest first.
-
-    None of a text without letters.
+    """Probabilities in [0, 1] of LANGUAGES by code, the likeliest first;
+    none of a text without letters.
     """
     if not any(letter.isalpha() for letter in text):
         return {}
@@ -59,17 +59,15 @@ def _shares(text: str) -> dict[str, float]:
 
 
 def detect(text: str) -> tuple[str | None, float]:
-    """(code of the likeliest language, its probability in [0, 1]).
-
+    """(code of the likeliest language, its probability in [0, 1]);
     (None, 0) of a text without letters.
     """
     return next(iter(_shares(text).items()), (None, 0.0))
 
 
 def is_in(text: str, language: str) -> bool:
-    """True where the text may be in that language.
-
-    The likeliest, one not much less likely, or none can be told.
+    """True where the text may be in that language:
+    the likeliest, one not much less likely, or none can be told.
     """
     shares = _shares(text)
     return not shares or shares[_ALIASES.get(language, language)] >= _AS_WELL * max(shares.values())

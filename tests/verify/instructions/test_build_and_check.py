@@ -8,12 +8,13 @@ from pipeline.errors import OrchardError
 from pipeline.verify.instructions import KINDS, Instruction, build, contradiction, read, write
 
 PROSE = (
-    "The river rises in the north. It doesn't flow past 12 villages, and I don't know why! Does anybody? "
-    "Ask a teacher.\n\n* a first point about planets\n- a second one\n\n1. one\n2. two\n"
+    "The river rises in the north. It doesn't flow past 12 villages, and I don't know why! Does "
+    "anybody? Ask a teacher.\n\n* a first point about planets\n- a second one\n\n1. one\n2. two\n"
 )
 RICH = (  # of every kind that PROSE does not fulfil
-    "<<A title>>\n\n# Heading\n\nSection 1\nSome *bright* light falls on [name].\n\n| a | b |\n| - | - |\n| 1 | 2 |\n\n"
-    "```python\nx = 1\n```\n\nMy answer is yes.\n\nP.S. Is there anything else I can help with?"
+    "<<A title>>\n\n# Heading\n\nSection 1\nSome *bright* light falls on [name].\n\n"
+    "| a | b |\n| - | - |\n| 1 | 2 |\n\n```python\n"
+    "x = 1\n```\n\nMy answer is yes.\n\nP.S. Is there anything else I can help with?"
 )
 TEXTS = (
     PROSE,
@@ -100,19 +101,23 @@ CONTRADICTORY = [
     [("counts:unique_words", {"relation": "at least", "number": 10}),
      ("length_constraints:number_words", {"relation": "less than", "num_words": 10})],
     [("punctuation:no_comma", {}),
-     ("keywords:letter_frequency", {"let_relation": "at least", "let_frequency": 1, "letter": ","})],
-    [("keywords:forbidden_words", {"forbidden_words": ["Rain"]}), ("order:first_word", {"word": "rain"})],
+     ("keywords:letter_frequency", {"let_relation": "at least", "let_frequency": 1,
+                                    "letter": ","})],
+    [("keywords:forbidden_words", {"forbidden_words": ["Rain"]}),
+     ("order:first_word", {"word": "rain"})],
     [("keywords:existence", {"keywords": ["rain"]}),
      ("keywords:frequency", {"keyword": "Rain", "relation": "less than", "frequency": 1})],
     [("change_case:english_capital", {}), ("change_case:english_lowercase", {})],
     [("change_case:english_lowercase", {}), ("language:response_language", {"language": "fr"})],
     [("detectable_format:constrained_response", {}), ("tone:no_first_person", {})],
-    [("combination:repeat_prompt", {"prompt_to_repeat": "Write, please"}), ("punctuation:no_comma", {})],
+    [("combination:repeat_prompt", {"prompt_to_repeat": "Write, please"}),
+     ("punctuation:no_comma", {})],
     [("startend:end_checker", {"end_phrase": "Any other questions?"}),
      ("counts:question_marks", {"relation": "less than", "number": 1})],
     [("startend:end_checker", {"end_phrase": "Any other questions?"}),
      ("keywords:forbidden_words", {"forbidden_words": ["Other"]})],
-    [("startend:end_checker", {"end_phrase": "That is all I have to say."}), ("tone:no_first_person", {})],
+    [("startend:end_checker", {"end_phrase": "That is all I have to say."}),
+     ("tone:no_first_person", {})],
     [("combination:repeat_prompt", {"prompt_to_repeat": "Sing!"}),
      ("counts:exclamation_marks", {"relation": "less than", "number": 1})],
     [("detectable_format:json_format", {}), ("format:table", {"columns": 2, "rows": 1})],
@@ -136,9 +141,12 @@ def test_a_text_at_the_edge_of_a_longer_word_is_no_contradiction() -> None:
 
 BAD = [
     ("keywords:telepathy", {}, "unknown instruction 'keywords:telepathy': use one of"),
-    ("length_constraints:number_words", {"relation": "at least"}, "arguments relation, but it takes"),
-    ("length_constraints:number_words", {"relation": "about", "num_words": 3}, "relation must be 'less than' or 'at"),
-    ("detectable_format:number_bullet_lists", {"num_bullets": "3"}, "num_bullets must be an integer of at least 0"),
+    ("length_constraints:number_words", {"relation": "at least"},
+     "arguments relation, but it takes"),
+    ("length_constraints:number_words", {"relation": "about", "num_words": 3},
+     "relation must be 'less than' or 'at"),
+    ("detectable_format:number_bullet_lists", {"num_bullets": "3"},
+     "num_bullets must be an integer of at least 0"),
     ("keywords:existence", {"keywords": []}, "keywords must be a list of texts"),
     ("language:response_language", {"language": "tlh"}, "language 'tlh' is unknown"),
     ("format:json_schema", {"schema": {"type": "objekt"}}, "schema is no JSON schema"),

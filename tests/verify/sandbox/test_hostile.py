@@ -20,7 +20,8 @@ TESTS = "assert f(1) == 2\nassert f('k') == 'a value that only the tests know: 7
 HOSTILE = {
     "a fork bomb": ("import os\nfor _ in range(4): os.fork()", "PermissionError"),
     "a thread bomb": (
-        "import threading, time\nfor _ in range(4): threading.Thread(target=time.sleep, args=(9,)).start()",
+        "import threading, time\n"
+        "for _ in range(4): threading.Thread(target=time.sleep, args=(9,)).start()",
         "RuntimeError: can't start new thread",
     ),
     "a daemon by subprocess": (
@@ -101,8 +102,10 @@ HOSTILE = {
         "the program sent not a message",
     ),
     "a forged verdict": (
-        "import json, os\nm = json.dumps({'passed': True, 'held': 2, 'asserts': 2, 'reason': None}).encode()\n"
-        "for fd in range(99):\n    try: os.write(fd, len(m).to_bytes(4, 'big') + m)\n    except OSError: pass",
+        "import json, os\n"
+        "m = json.dumps({'passed': True, 'held': 2, 'asserts': 2, 'reason': None}).encode()\n"
+        "for fd in range(99):\n"
+        "    try: os.write(fd, len(m).to_bytes(4, 'big') + m)\n    except OSError: pass",
         "did not answer by the rules",
     ),
     "printing a verdict": (
@@ -110,7 +113,8 @@ HOSTILE = {
         "does not hold",
     ),
     "an object equal to everything": (
-        "class Yes:\n    def __eq__(self, other): return True\n    __hash__ = None\ndef f(x):\n    return Yes()",
+        "class Yes:\n    def __eq__(self, other): return True\n"
+        "    __hash__ = None\ndef f(x):\n    return Yes()",
         "does not hold",
     ),
     "a list of objects equal to everything": (
@@ -123,7 +127,8 @@ HOSTILE = {
         "does not hold",
     ),
     "operators replaced": (
-        "import ctypes, sys\nsys.modules['ast'] = None\nsys.setprofile(lambda *a: None)\ndef f(x):\n    return 0",
+        "import ctypes, sys\nsys.modules['ast'] = None\n"
+        "sys.setprofile(lambda *a: None)\ndef f(x):\n    return 0",
         "does not hold",
     ),
     "source that is no Python": ("def f(x:\n", "does not load: SyntaxError"),
@@ -150,7 +155,7 @@ def test_none_passes_none_outlives_its_limit_and_the_next_job_is_well(
 
 
 def test_nothing_stays_behind(sandbox: Sandbox) -> None:
-    """After every kind of end the machine has the warm processes that it had, and no child of them."""
+    """After every kind of end the machine has the warm processes it had, and no child of them."""
     sandbox.run_many([RIGHT] * 4)
     ends = [
         "while True: pass",
@@ -185,7 +190,8 @@ def f(key):
         frame = frame.f_back
     for thing in gc.get_objects():
         if type(thing) in (dict, list, tuple) and len(thing) < 1000:
-            found += [str(type(thing)) for part in thing if type(part) is str and looks(part) and len(part) > 4]
+            found += [str(type(thing)) for part in thing
+                      if type(part) is str and looks(part) and len(part) > 4]
     for fd in (0, 1, 2, 5, 6, 7, 8):
         try:
             found += ["descriptor"] if os.read(fd, 1000) else []
@@ -248,8 +254,9 @@ def test_no_file_of_the_machine_is_written(sandbox: Sandbox, tmp_path: Path) -> 
 import ctypes, os, pathlib
 path = {str(mine)!r}
 for action in (
-    lambda: open(path, "w").write("gone"), lambda: open(path, "a").write("more"), lambda: os.unlink(path),
-    lambda: os.rename(path, path + "2"), lambda: os.symlink(path, path + "3"), lambda: os.link(path, path + "4"),
+    lambda: open(path, "w").write("gone"), lambda: open(path, "a").write("more"),
+    lambda: os.unlink(path), lambda: os.rename(path, path + "2"),
+    lambda: os.symlink(path, path + "3"), lambda: os.link(path, path + "4"),
     lambda: os.chmod(path, 0o777), lambda: os.truncate(path, 0), lambda: os.mkdir(path + "5"),
     lambda: os.utime(path), lambda: ctypes.CDLL(None).creat(path.encode(), 0o666),
 ):
@@ -283,7 +290,10 @@ def test_homes_and_other_folders_cannot_be_read(strong: Sandbox, tmp_path: Path)
         Path("/proc/1/maps"),
     ):
         assert strong.run(Job(READING, f"assert f({str(path)!r}) is None", ("f",))).passed, path
-    listing = "import os\ndef f():\n    return sorted(os.listdir('/')), os.listdir('/tmp'), os.environ['HOME']"
+    listing = (
+        "import os\ndef f():\n"
+        "    return sorted(os.listdir('/')), os.listdir('/tmp'), os.environ['HOME']"
+    )
     tests = "root, scratch, home = f()\nassert not {'home', 'proc', 'work', 'var'} & set(root)\n"
     tests += "assert scratch == [] and home == '/tmp'"
     assert strong.run(Job(listing, tests, ("f",))).passed

@@ -96,9 +96,12 @@ def decision(
 ALLOW, EPERM, KILL = 0x7FFF0000, 0x00050001, 0x80000000
 X86 = {"read": 0, "mmap": 9, "futex": 202, "exit_group": 231}  # by hand from the kernel's table
 REFUSED = {
-    "clone": 56, "fork": 57, "vfork": 58, "execve": 59, "kill": 62, "socket": 41, "socketpair": 53, "ptrace": 101,
-    "mount": 165, "shmget": 29, "setrlimit": 160, "prlimit64": 302, "unshare": 272, "bpf": 321, "memfd_create": 319,
-    "io_uring_setup": 425, "clone3": 435, "process_vm_writev": 311, "prctl": 157, "tgkill": 234, "keyctl": 250,
+    "clone": 56, "fork": 57, "vfork": 58, "execve": 59, "kill": 62, "socket": 41, "socketpair": 53,
+    "ptrace": 101,
+    "mount": 165, "shmget": 29, "setrlimit": 160, "prlimit64": 302, "unshare": 272, "bpf": 321,
+    "memfd_create": 319,
+    "io_uring_setup": 425, "clone3": 435, "process_vm_writev": 311, "prctl": 157, "tgkill": 234,
+    "keyctl": 250,
 }  # fmt: skip
 
 
@@ -141,10 +144,13 @@ def test_the_share_of_assertions_that_held_is_told(sandbox: Sandbox) -> None:
         ("import re\ndef f(s):\n    return re.match('a', s)", "assert f('ab')\nassert not f('b')"),
         ("def f(*a, k=0):\n    return (*a, k)", "assert f(1, [2], k={3}) == (1, [2], {3})"),
         ("def f(n):\n    return (k for k in range(n))", "assert list(f(3)) == [0, 1, 2]"),
-        ("def f(n):\n    raise ValueError('no')", "try:\n    f(1)\nexcept ValueError as e:\n    assert 'no' in str(e)"),
-        ("seen = []\ndef f(n):\n    seen.append(n)\n    return len(seen)", "assert f(1) == 1\nassert f(1) == 2"),
+        ("def f(n):\n    raise ValueError('no')",
+         "try:\n    f(1)\nexcept ValueError as e:\n    assert 'no' in str(e)"),
+        ("seen = []\ndef f(n):\n    seen.append(n)\n    return len(seen)",
+         "assert f(1) == 1\nassert f(1) == 2"),
         ("def g(n):\n    return n\ndef f(n):\n    return g(n)", "assert f(3) == g(3)"),
-        ("import math\nprint('hello')\ndef f(n):\n    return math.factorial(n)", "assert f(3000) % 7 == 0"),
+        ("import math\nprint('hello')\ndef f(n):\n    return math.factorial(n)",
+         "assert f(3000) % 7 == 0"),
     ],
 )  # fmt: skip
 def test_ordinary_programs_pass(sandbox: Sandbox, source: str, tests: str) -> None:

@@ -95,9 +95,8 @@ class Remote:
 
 
 def judge(job: dict[str, Any], message_bytes: int) -> dict[str, Any]:
-    """Runs the tests.
-
-    Counts of asserts that held and of all, and why it is no pass where it is none.
+    """Runs the tests: counts of asserts that held and of all,
+    and why it is no pass where it is none.
     """
     remote, count = Remote(message_bytes), _Count()
     reason: str | None = None
@@ -158,7 +157,7 @@ class _Rewrite(ast.NodeTransformer):
 
 
 def _counting(tests: str) -> ast.Module:
-    """The tests with every assert statement as a counted call, so that a share of them can be told."""
+    """The tests with each assert statement as a counted call, so that a share can be told."""
     tree: ast.Module = _Rewrite().visit(ast.parse(tests))
     return ast.fix_missing_locations(tree)
 

@@ -1,6 +1,5 @@
-"""What a child gives up before it runs anything.
-
-Descriptors, resources, capabilities, system calls.
+"""What a child gives up before it runs anything:
+descriptors, resources, capabilities, system calls.
 """
 
 from __future__ import annotations
