@@ -111,7 +111,8 @@ def judge(instruction: str, criteria: str, first: str, second: str) -> list[dict
     instruction, both codes, criterion.
     """
     content = (
-        f"[INSTRUCTION]\n{instruction}\n\n[CODE_A]\n{first}\n\n[CODE_B]\n{second}\n\n[CRITERIA]\n{criteria}\n\n"
+        f"[INSTRUCTION]\n{instruction}\n\n[CODE_A]\n{first}\n\n[CODE_B]\n{second}\n\n"
+        f"[CRITERIA]\n{criteria}\n\n"
         "Which code fits the criterion better, A or B? Answer with one letter."
     )
     return [{"role": "user", "content": content}]

@@ -41,7 +41,8 @@ _BEFORE = re.compile(
 )
 _RIGHT = rf"(?:{pattern('article')}\s*)*(?:{pattern('right')}|{pattern('answer')})"
 _CHOSEN = re.compile(  # Option B is correct; B is the right answer; 选B
-    rf"(?<![{_WORD}])(?:(?P<noun>{_MARK})[\s.:–-]{{0,3}})?[(\[\"*“]{{0,4}}(?P<letter>(?-i:[A-J]))[)\]\"*”]{{0,4}}"
+    rf"(?<![{_WORD}])(?:(?P<noun>{_MARK})[\s.:–-]{{0,3}})?"
+    rf"[(\[\"*“]{{0,4}}(?P<letter>(?-i:[A-J]))[)\]\"*”]{{0,4}}"
     rf"(?:\s*{pattern('states')}\s*(?:{pattern('article')}\s*)*"
     rf"(?P<denied>{pattern('denial')}\s*)?(?P<right>{_RIGHT})"
     r"|(?P<end>\s*[.。!]?\s*(?:\n|$)))",
