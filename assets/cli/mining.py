@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 
 from pipeline import config, tables
-from pipeline.code import code_version
 from pipeline.ids import content_id
+from pipeline.steps.code import code_version
 from pipeline.steps.rejects import reject_rows
 from pipeline.store import Commit, Lake
 from pipeline.synthesis.codefavor_mine import mine, repository_of
@@ -25,7 +25,7 @@ def mine_into_lake(path: Path, profile: str) -> dict[str, int]:
     """
     rows, rejects = mine(path, config.load(profile).mining)
     frame = pl.DataFrame(rows, schema=tables.empty("code_changes").schema)
-    version = code_version("pipeline/synthesis/codefavor_mine.py", "pipeline/synthesis/licences.py")
+    version = code_version(mine)
     fingerprint = content_id(version, rows)
     commit = Commit("mine-commits", code_version=version, fingerprint=fingerprint)
     with Lake(config.home()) as lake:
