@@ -1,4 +1,6 @@
-"""Dagster definitions: each asset reads tables, calls one library function, and writes its table."""
+"""Dagster definitions:
+each asset reads tables, calls one library function, and writes its table.
+"""
 
 import warnings
 

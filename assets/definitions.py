@@ -1,63 +1,39 @@
-"""What Dagster loads: the assets, the nightly job and its schedule, checks, and the resource that they share."""
+"""What Dagster loads: the assets, the nightly job and its schedule,
+checks, and the run they share.
+"""
 
 import dagster as dg
 
 from assets.checks import CHECKS
-from assets.codefavor import code_pairs
-from assets.judging import judges, rationales_asset, votes_asset
-from assets.noise import NOISE
-from assets.preferences import preferences
-from assets.principles import judge_contexts, principles
-from assets.sampling import prompts, responses, tree_nodes
-from assets.sweep import noise_sweep
-from assets.synthesis import instructions
-from assets.training import reference_logps_asset, training_runs
-from assets.trees import preference_lists, thought_nodes
-from assets.unpaired import unpaired
-from assets.validation import evaluations, leaderboard, metrics, report
-from assets.variants import RANGE
-from assets.workshop import Workshop
+from assets.factory import assets_of
+from assets.run import Run
+from assets.steps import GRAPH
+from assets.variants import RANGE, VARIANTS
 from pipeline import config
+from pipeline.named import check_names
 
+settings = config.load()
+check_names(settings)
+GRAPH.in_order(settings)  # which raises where steps stand in a circle
 everything = dg.define_asset_job(
-    "everything", selection="*", tags=RANGE, description="All assets, in one run; what is up to date costs nothing."
+    "everything",
+    selection="*",
+    tags=RANGE,
+    description="All assets, in one run; what is up to date costs nothing.",
 )
 nightly = dg.ScheduleDefinition(
     name="nightly",
     job=everything,
     cron_schedule="0 2 * * *",
-    execution_timezone=config.load().timezone,
+    execution_timezone=settings.timezone,
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description="Every night at 02:00, once it is switched on.",
 )
 defs = dg.Definitions(
-    assets=[
-        prompts,
-        responses,
-        tree_nodes,
-        thought_nodes,
-        preference_lists,
-        votes_asset,
-        principles,
-        judge_contexts,
-        judges,
-        rationales_asset,
-        *NOISE,
-        instructions,
-        code_pairs,
-        unpaired,
-        preferences,
-        reference_logps_asset,
-        training_runs,
-        evaluations,
-        noise_sweep,
-        metrics,
-        leaderboard,
-        report,
-    ],
+    assets=assets_of(GRAPH, settings, VARIANTS),
     asset_checks=CHECKS,
     jobs=[everything],
     schedules=[nightly],
-    resources={"shop": Workshop()},
+    resources={"run": Run()},
     executor=dg.in_process_executor,  # one process a run, so that the engine is loaded once
 )

@@ -1,192 +1,316 @@
-"""Judges: their votes on sampled responses, their report card, and rationales."""
+"""Judges: votes on sampled responses, report cards, principles, and rationales."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import dagster as dg
 import polars as pl
 
-from assets import plots
-from assets.principles import judge_contexts
-from assets.produce import Made, Metadata, Recipe, Result, column_schema, preview, produce
-from assets.sampling import OWNERS, learnable, responses, speed
-from assets.workshop import Workshop
-from pipeline import config
-from pipeline.code import code_version
-from pipeline.config import VoterSettings
-from pipeline.engine.base import Reject
-from pipeline.engine.model import Model
-from pipeline.judge import card, collect, rationales, reward, templates
-from pipeline.preferences.judged import rationale_pairs
-from pipeline.progress import bar
-from pipeline.rewards import reward_model
+from assets.sampling import learnable
+from pipeline import tables
+from pipeline.config import Settings
+from pipeline.engine.base import Engine
+from pipeline.figures import curves, histogram
+from pipeline.judge import card, collect, contexts, likeness, rationales
+from pipeline.judge.annotate import annotate, annotated_prompts
+from pipeline.judge.kind import abilities, kinds_of, reads_of_kinds
+from pipeline.preferences.principles import found as principle_pairs
+from pipeline.preferences.registry import reads_of, registry, wanted
+from pipeline.steps import Inputs, PerPrompt, Reads, Rows, Step, StepResult
+from pipeline.steps.declared import table_of
 
-CODE = code_version("pipeline/judge", "pipeline/engine", "pipeline/preferences/judged.py", "pipeline/tables")
-CARD_CODE = code_version("pipeline/judge", "pipeline/tables", "sql/judge_items.sql", "sql/judge_labels.sql")
-UNUSED: Metadata = {"status": "no variant of this profile uses it"}
-ASKED = ("words", "scale", "must_answer", "criteria", "method", "pairing", "max_prompts", "max_responses")
+ASKED = (
+    "judge.models",
+    "judge.criteria",
+    "judge.method",
+    "judge.pairing",
+    "judge.template",
+    "judge.words",
+    "judge.scale",
+    "judge.must_answer",
+    "judge.max_prompts",
+    "judge.max_responses",
+    "judge.max_recorded",
+)
+JUDGED = ("judge.combine", "judge.clip", "judge.seat_correction", "judge.calibration")
+FAIR = ("judge.max_flip_rate", "judge.seat_low", "judge.seat_high", "judge.significance")
 
 
-@dg.asset(
+def _judged_prompts(inputs: Inputs) -> pl.DataFrame:
+    """The prompts that have something to judge: of sampled responses, and of imported pairs."""
+    settings = inputs.settings.judge
+    sampled = collect.judged_prompts(learnable(inputs), settings).select("prompt_id")
+    recorded = collect.judged_recorded(inputs.table("recorded_pairs"), settings)
+    nothing = pl.lit(None, dtype=pl.String)
+    return pl.concat(
+        [
+            sampled.with_columns(pair_id=nothing),
+            recorded.select("prompt_id", "pair_id"),
+        ]
+    )
+
+
+def _votes(inputs: Inputs) -> StepResult:
+    chosen = inputs.units["pair_id"].drop_nulls().to_list()
+    sampled = inputs.units.filter(pl.col("pair_id").is_null())["prompt_id"].to_list()
+    prompts = learnable(inputs).filter(pl.col("prompt_id").is_in(sampled))
+    recorded = inputs.table("recorded_pairs").filter(pl.col("pair_id").is_in(chosen))
+    known = (prompts, inputs.table("responses"), recorded)
+    kinds = kinds_of(inputs.settings.judge)
+    found = [kind.votes(inputs, number, known) for number, kind in enumerate(kinds)]
+    rejects = [one for _, dropped in found for one in dropped]
+    return StepResult(pl.concat([rows for rows, _ in found]), rejects)
+
+
+def _votes_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
+    return {"p_first": histogram(rows["p_first"].to_list(), "P(first wins)", "votes")}
+
+
+VOTES = Step(
     name="votes",
-    group_name="judge",
-    kinds={"vllm", "parquet"},
-    owners=OWNERS,
-    deps=[responses],
-    code_version=CODE,
-    metadata={"dagster/column_schema": column_schema("votes")},
-    description="Judgements of pairs of responses by every judge and criterion, each pair in both orders.",
+    table="votes",
+    partition=Rows("votes", "source", "model"),
+    make=_votes,
+    reads=Reads(
+        tables=("prompts", "responses"),
+        beside=("recorded_pairs",),
+        settings=ASKED,
+        models=("judges",),
+    ),
+    reads_of=reads_of_kinds,
+    per=PerPrompt(_judged_prompts),
+    paid="origin = 'responses'",
+    show=_votes_shown,
+    group="judge",
+    kinds=("vllm",),
+    description="Judgements of pairs of responses by every judge and criterion, in both orders.",
 )
-def votes_asset(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
-    if not shop.wants("votes"):
-        return dg.MaterializeResult(metadata=UNUSED)
-    settings = shop.settings.judge
-
-    def compute() -> Made:
-        found = [_votes_of(shop, model, number) for number, model in enumerate(shop.judges)]
-        rows, rejects = pl.concat([rows for rows, _ in found]), [one for _, dropped in found for one in dropped]
-        return Made(rows, rejects, {"p_first": plots.histogram(rows["p_first"].to_list(), "P(first wins)", "votes")})
-
-    recipe = Recipe(
-        "votes",
-        "votes",
-        CODE,
-        settings.model_dump(include={*ASKED, "max_recorded"}),
-        parents=("prompts", "responses", "recorded_pairs"),
-        partition={"source": "model"},
-        extra=(
-            [model.policy_id for model in shop.judges],
-            [model.model_dump() for model in settings.models],
-            [templates.text(name) for name in (settings.template, "score")],
-            shop.engine_kind,
-        ),
-    )
-    return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
 
 
-def _votes_of(shop: Workshop, model: Model, number: int) -> tuple[pl.DataFrame, list[Reject]]:
-    """Votes of the profile's judge of that number: of a reward model by its scores, of any other by its answers."""
-    settings = shop.settings.judge
-    sampled, recorded = shop.lake.read("responses"), shop.lake.read("recorded_pairs")
-    if number < len(settings.models) and settings.models[number].kind == "reward":
-        shop.room.rest()  # the engine's memory, before torch takes its own
-        with bar(f"scores of {model.policy_id}") as advance:
-            chosen = settings.models[number]
-            voter = VoterSettings(
-                name=model.policy_id, model=chosen.name, revision=chosen.revision, max_length=chosen.max_model_len
-            )
-            score = reward_model(voter, shop.settings.engine, config.home(), shop.settings.noise.micro_tokens)
-            return reward.votes(score, model.policy_id, (learnable(shop), sampled, recorded), settings, advance)
-    engine = shop.room.engine(model)
-    with bar(f"votes of {model.policy_id}", lambda: speed(engine)) as advance:
-        return collect.collect(engine, learnable(shop), sampled, recorded, settings, advance)
+def _answering(inputs: Inputs) -> list[Engine]:
+    """The judges that answer questions in words."""
+    kinds = kinds_of(inputs.settings.judge)
+    numbers = [number for number, kind in enumerate(kinds) if kind.answers_questions]
+    return [inputs.engines("judges")[number] for number in numbers]
 
 
-@dg.asset(
-    group_name="judge",
-    kinds={"polars", "parquet"},
-    owners=OWNERS,
-    deps=[votes_asset, judge_contexts],
-    code_version=CARD_CODE,
-    metadata={"dagster/column_schema": column_schema("judges")},
-    description="Every judge's report card: accuracy on labelled pairs, flips, favourite seat, length, itself, cost.",
-)
-def judges(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
-    if not shop.wants("votes") and shop.lake.read("votes").is_empty():
-        return dg.MaterializeResult(metadata=UNUSED)
-    settings = shop.settings.judge
-
-    def compute() -> Made:
-        items, labels = shop.lake.query_file("judge_items"), shop.lake.query_file("judge_labels")
-        rows = card.cards(shop.lake.read("votes"), items, labels, settings, shop.lake.read("judge_contexts"))
-        return Made(rows, (), _report(rows))
-
-    recipe = Recipe(
-        "judges",
-        "judges",
-        CARD_CODE,
-        settings.model_dump(
-            exclude={*ASKED, "models", "rationales", "principles", "contexts", "max_recorded", "template"}
-        ),
-        parents=("votes", "responses", "recorded_pairs", "judge_contexts"),
-    )
-    return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
+def _principles(inputs: Inputs) -> StepResult:
+    settings = inputs.settings
+    chosen = settings.judge.principles
+    engines = _answering(inputs)
+    embed: likeness.Embed = likeness.characters
+    if chosen.embedding is not None:
+        embed = likeness.mean_pooled(inputs.resolve(chosen.embedding).path)
+    with inputs.bar("principles", engines[0] if engines else None) as advance:
+        rows, rejects = annotate(
+            engines,
+            inputs.units,
+            inputs.table("responses"),
+            chosen,
+            settings.seed,
+            embed,
+            advance,
+            must_answer=settings.judge.must_answer,
+        )
+    return StepResult(rows, rejects)
 
 
-def _report(rows: pl.DataFrame) -> Metadata:
-    cards = rows.to_dicts()
-    said = [f"- **{row['judge_id']}**, {row['criterion']}, {row['origin']}: {row['verdict']}" for row in cards]
-    curves = {f"{row['judge_id']}, {row['criterion']}": json.loads(row["curve"]) for row in cards if row["curve"]}
-    lines = {name: [(confidence, share) for confidence, share, _ in points] for name, points in curves.items()}
+def _principles_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
     return {
-        "in_words": dg.MetadataValue.md("\n".join(said) or "no votes"),
-        "report_card": dg.MetadataValue.md(preview(rows, rows.height)),
-        "calibration": plots.curves(lines, "mean confidence", "share right"),
+        "principles": rows.height,
+        "in_a_consensus": rows.height - rows["group_id"].null_count(),
+        "groups": rows["group_id"].drop_nulls().n_unique(),
+        "spans": histogram(rows["likeness"].to_list(), "likeness", "spans"),
     }
 
 
-@dg.asset_check(
-    asset=judges,
-    blocking=True,
-    description="No judge of a variant's pairs flips too often, favours a seat or is silent.",
+PRINCIPLES = Step(
+    name="principles",
+    table="principles",
+    make=_principles,
+    reads=Reads(
+        tables=("prompts", "responses"),
+        settings=("seed", "judge.models", "judge.principles", "judge.must_answer"),
+        engines=("judges",),
+    ),
+    reads_of=abilities,
+    per=PerPrompt(
+        lambda inputs: annotated_prompts(learnable(inputs), inputs.settings.judge.principles)
+    ),
+    show=_principles_shown,
+    group="judge",
+    kinds=("vllm",),
+    description="Yes/no principles that feedback judges responses by, and the consensus on them.",
 )
-def judges_are_fair(shop: Workshop) -> dg.AssetCheckResult:
-    settings = shop.settings.judge
-    if not shop.wants("votes"):
-        return dg.AssetCheckResult(passed=True, metadata=UNUSED)
-    cards = shop.lake.read("judges")
-    used = card.used(cards, shop.lake.read("votes"), shop.lake.read("responses"))
-    found = [
-        f"judge {row['judge_id']} on {row['criterion']!r}{_imported(row)}: {problem}"
-        for row in used.to_dicts()
-        for problem in card.problems(row, settings)
-    ]
-    found += card.silent(cards, shop.lake.read("rejects"))
-    said = f"{'; '.join(found)}: {card.advice(settings)}" if found else ""
-    severity = dg.AssetCheckSeverity.ERROR if settings.on_bias == "stop" else dg.AssetCheckSeverity.WARN
-    return dg.AssetCheckResult(passed=not found, severity=severity, description=said or None, metadata={"said": said})
 
 
-def _imported(row: dict[str, Any]) -> str:
-    return "" if row["source"] == "model" else f" (imported from {row['origin']})"
+def _contexts(inputs: Inputs) -> StepResult:
+    asked, drawn = learnable(inputs), inputs.table("responses")
+    by_principle = contexts.by_principle(asked, principle_pairs(inputs.lake, inputs.settings))
+    cases = [*contexts.by_length(asked, drawn), *by_principle]
+    rows, rejects = [tables.empty("judge_contexts")], []
+    for engine in _answering(inputs):
+        with inputs.bar("reversed contexts", engine) as advance:
+            own, dropped = contexts.ask(engine, cases, inputs.settings.judge, advance)
+        rows.append(own)
+        rejects += dropped
+    return StepResult(pl.concat(rows), rejects)
 
 
-@dg.asset(
-    name="rationales",
-    group_name="judge",
-    kinds={"vllm", "parquet"},
-    owners=OWNERS,
-    deps=[responses, judges],
-    code_version=CODE,
-    metadata={"dagster/column_schema": column_schema("rationales")},
-    description="Why a pair's chosen side is better: checked for polarity and copies; permuted rows for the control.",
-)
-def rationales_asset(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
-    if not shop.wants("rationales"):
-        return dg.MaterializeResult(metadata=UNUSED)
-    settings = shop.settings
+def _contexts_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
+    means = rows.group_by("judge_id", "kind").agg(pl.col("points").mean())
+    ordered = means.sort("judge_id", "kind").iter_rows()
+    return {f"{judge}, {kind}": round(mean, 3) for judge, kind, mean in ordered}
 
-    def compute() -> Made:
-        engine = shop.room.engine(shop.base)
-        pairs = rationale_pairs(shop.lake, settings)
-        with bar("rationales", lambda: speed(engine)) as advance:
-            chosen, must = settings.judge.rationales, settings.judge.must_answer
-            rows, rejects = rationales.write(engine, pairs, chosen, settings.seed, advance, must_answer=must)
-        sides = rows.filter(~pl.col("permuted"))["chosen_first"].mean()
-        shown = {"share_with_the_chosen_side_first": round(sides, 3) if isinstance(sides, float) else None}
-        return Made(rows, rejects, {"pairs": pairs.height, **shown})
 
-    used = [name for name in settings.validation.variants if "rationale" in name]
-    recipe = Recipe(
-        "rationales",
-        "rationales",
-        CODE,
-        [settings.seed, settings.preferences.model_dump(), settings.judge.model_dump(), used],
-        parents=("prompts", "responses", "votes"),
-        extra=(
-            shop.base.policy_id,
-            shop.engine_kind,
-            [templates.text(name) for name in ("rationale_general", "rationale_detailed", "polarity")],
+JUDGE_CONTEXTS = Step(
+    name="judge_contexts",
+    table="judge_contexts",
+    make=_contexts,
+    reads=Reads(
+        tables=("prompts", "responses"),
+        beside=("principles",),
+        queries=("pairs_principles",),
+        settings=(
+            "judge.models",
+            "judge.template",
+            "judge.words",
+            "judge.must_answer",
+            "judge.contexts",
+            "preferences.max_pairs_per_prompt",
         ),
-    )
-    return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
+        engines=("judges",),
+    ),
+    reads_of=abilities,
+    made_beside=("votes", "principles"),
+    show=_contexts_shown,
+    group="judge",
+    kinds=("vllm",),
+    description=(
+        "Two questions about one pair that prefer different sides: whether a judge reads them."
+    ),
+)
+
+
+def _cards(inputs: Inputs) -> StepResult:
+    items, labels = inputs.query("judge_items"), inputs.query("judge_labels")
+    votes, asked = inputs.table("votes"), inputs.table("judge_contexts")
+    return StepResult(card.cards(votes, items, labels, inputs.settings.judge, asked))
+
+
+def _cards_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
+    cards = rows.to_dicts()
+    known = {
+        f"{c['judge_id']}, {c['criterion']}": json.loads(c["curve"]) for c in cards if c["curve"]
+    }
+    lines = {name: [(sure, share) for sure, share, _ in points] for name, points in known.items()}
+    said = [f"**{c['judge_id']}**, {c['criterion']}, {c['origin']}: {c['verdict']}" for c in cards]
+    return {
+        "in_words": said or ["no votes"],
+        "report_card": rows,
+        "calibration": curves(lines, "mean confidence", "share right"),
+    }
+
+
+JUDGES = Step(
+    name="judges",
+    table="judges",
+    make=_cards,
+    reads=Reads(
+        tables=("votes", "judge_contexts"),
+        beside=("responses", "recorded_pairs"),
+        queries=("judge_items", "judge_labels"),
+        settings=(*JUDGED, *FAIR),
+    ),
+    made_beside=("votes",),
+    show=_cards_shown,
+    group="judge",
+    description="Every judge's report card: accuracy, flips, position bias, length, cost.",
+)
+
+
+def _sources_explained(names: Sequence[str], settings: Settings) -> list[str]:
+    """Of some variants, those whose pairs are explained for them."""
+    needs = [reads_of(name, settings).tables for name in names]
+    explained = [own for own in needs if any(table_of(need) == "rationales" for need in own)]
+    sources = [need for own in explained for need in own if table_of(need) == "preferences"]
+    return list(dict.fromkeys(need.value for need in sources if isinstance(need, Rows)))
+
+
+def _all_explained(settings: Settings) -> list[str]:
+    """The variants whose pairs any profile could want explained."""
+    return _sources_explained([*registry(settings)], settings)
+
+
+def _explained_pairs(settings: Settings, part: str | None) -> Reads:
+    names = _sources_explained(wanted(settings), settings) if part is None else [part]
+    return Reads(tables=tuple(Rows("preferences", "variant", name) for name in names))
+
+
+def _pairs_to_explain(inputs: Inputs) -> pl.DataFrame:
+    pairs = inputs.table("preferences").sort("chosen_id", "rejected_id")
+    return rationales.explained_pairs(pairs, inputs.settings.judge.rationales)
+
+
+def _rationales(inputs: Inputs) -> StepResult:
+    engine, settings = inputs.engine("policy"), inputs.settings
+    with inputs.bar("rationales", engine) as advance:
+        found = rationales.write(
+            engine,
+            inputs.units,
+            settings.judge.rationales,
+            settings.seed,
+            advance,
+            must_answer=settings.judge.must_answer,
+        )
+    return StepResult(*found)
+
+
+def _rationales_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
+    first = rows["chosen_first"].mean()
+    share = round(first, 3) if isinstance(first, float) else None
+    return {"share_with_the_chosen_side_first": share}
+
+
+RATIONALES = Step(
+    name="rationales",
+    table="rationales",
+    partition=Rows("rationales", "permuted", "false"),
+    make=_rationales,
+    reads=Reads(
+        settings=("seed", "judge.rationales", "judge.must_answer"),
+        engines=("policy",),
+    ),
+    reads_of=_explained_pairs,
+    all_parts=_all_explained,
+    per=PerPrompt(_pairs_to_explain),
+    show=_rationales_shown,
+    group="judge",
+    kinds=("vllm",),
+    description="Why a pair's chosen side is better: checked for polarity and copies.",
+)
+
+
+def _permuted(inputs: Inputs) -> StepResult:
+    splits = dict(inputs.table("prompts").select("prompt_id", "split").iter_rows())
+    return StepResult(rationales.permuted_rows(inputs.table("rationales"), splits))
+
+
+PERMUTED_RATIONALES = Step(
+    name="permuted_rationales",
+    table="rationales",
+    partition=Rows("rationales", "permuted", "true"),
+    make=_permuted,
+    reads=Reads(tables=(Rows("rationales", "permuted", "false"), "prompts")),
+    group="judge",
+    description="The control of rationales: each pair with the reason of another prompt's pair.",
+)
+
+STEPS = (
+    VOTES,
+    PRINCIPLES,
+    JUDGE_CONTEXTS,
+    JUDGES,
+    RATIONALES,
+    PERMUTED_RATIONALES,
+)

@@ -1,84 +1,151 @@
-"""Preference pairs of every variant."""
+"""From responses, trees, votes and synthesis to pairs, ranked lists and single texts."""
 
-import dagster as dg
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from assets import plots
-from assets.codefavor import code_pairs
-from assets.judging import judges, rationales_asset
-from assets.noise import pair_strengths
-from assets.principles import principles
-from assets.produce import Made, Metadata, Recipe, column_schema, forget, produce
-from assets.sampling import OWNERS, responses, tree_nodes
-from assets.synthesis import instructions
-from assets.trees import preference_lists, thought_nodes
-from assets.unpaired import unpaired
-from assets.variants import VARIANTS
-from assets.workshop import Workshop
-from pipeline import config
-from pipeline.code import code_version
+import polars as pl
+
+from pipeline.config import Settings
 from pipeline.engine.rendering import Renderer
-from pipeline.preferences.build import SECTIONS, build, identity, sources
+from pipeline.figures import histogram
+from pipeline.preferences.build import build
 from pipeline.preferences.lengths import with_tokens
+from pipeline.preferences.lists import LISTS, named, ranked_lists, shuffle
+from pipeline.preferences.registry import reads_of, registry, treats, variant, wanted
+from pipeline.preferences.unpaired import texts
+from pipeline.steps import Inputs, Reads, Rows, Step, StepResult
 
-QUERIES = sorted(f"sql/{file.name}" for file in (config.ROOT / "sql").glob("*pairs*.sql"))
-CODE = code_version(
-    "pipeline/preferences",
-    "pipeline/judge",
-    "pipeline/noise",
-    "pipeline/tables",
-    "sql/mapl_intra.sql",
-    "sql/mapl_inter.sql",
-    *QUERIES,
+
+def _needed_parts(table: str) -> Callable[[Settings], list[str]]:
+    """Gives the parts of a table that the profile's variants are made from, or are learned from."""
+
+    def parts(settings: Settings) -> list[str]:
+        names = wanted(settings)
+        needs = [need for name in names for need in reads_of(name, settings).tables]
+        read = [need.value for need in needs if isinstance(need, Rows) and need.table == table]
+        learned = [name for name in names if variant(name, settings).rows == table]
+        return list(dict.fromkeys([*read, *learned]))
+
+    return parts
+
+
+def _trees_of_list(settings: Settings, part: str | None) -> Reads:
+    method = LISTS[part].method if part else "best_first"
+    return Reads(tables=(Rows("tree_nodes", "method", method),))
+
+
+def _lists(inputs: Inputs) -> StepResult:
+    name = inputs.part or ""
+    rows, rejects = inputs.once(LISTS[name].method, lambda: _ranked(inputs))
+    return StepResult(named(shuffle(rows) if LISTS[name].shuffled else rows, name), rejects)
+
+
+def _ranked(inputs: Inputs) -> Any:
+    """Lists of the trees of one method, for a variant and its control."""
+    embed = None
+    if inputs.settings.lists.rewards:
+        from pipeline.trees.embed import embedder  # torch only where a step needs it
+
+        inputs.rest()  # the engine's memory, before torch takes its own
+        embed = embedder(inputs.model("policy").path, inputs.settings.model.max_model_len)
+    nodes, prompts = inputs.table("tree_nodes"), inputs.table("prompts")
+    return ranked_lists(nodes, prompts, inputs.settings.lists.size, embed)
+
+
+def _lists_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
+    sizes = rows["items"].list.len().to_list()
+    return {"lists": rows.height, "list_sizes": histogram(sizes, "items in a list", "lists")}
+
+
+PREFERENCE_LISTS = Step(
+    name="preference_lists",
+    table="preference_lists",
+    part_column="variant",
+    parts=_needed_parts("preference_lists"),
+    all_parts=lambda settings: tuple(LISTS),
+    make=_lists,
+    reads=Reads(tables=("prompts",), settings=("lists", "model.max_model_len"), models=("policy",)),
+    reads_of=_trees_of_list,
+    show=_lists_shown,
+    group="preferences",
+    description="Ranked lists of each tree's paths, with values and TPO's adaptive step rewards.",
 )
-SOURCES = [
-    responses,
-    tree_nodes,
-    thought_nodes,
-    preference_lists,
-    judges,
-    rationales_asset,
-    principles,
-    pair_strengths,
-    instructions,
-    code_pairs,
-    unpaired,
-]
 
 
-@dg.asset(
-    group_name="preferences",
-    kinds={"duckdb", "parquet"},
-    owners=OWNERS,
-    deps=SOURCES,
-    partitions_def=VARIANTS,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    code_version=CODE,
-    metadata={"dagster/column_schema": column_schema("preferences")},
-    description="Pairs of every variant: right against wrong responses, siblings of different value, and controls.",
+def _unpaired_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
+    good = int(rows["desirable"].sum())
+    return {"desirable": good, "undesirable": rows.height - good}
+
+
+UNPAIRED = Step(
+    name="unpaired",
+    table="unpaired",
+    part_column="variant",
+    parts=_needed_parts("unpaired"),
+    all_parts=lambda settings: [n for n, v in registry(settings).items() if v.rows == "unpaired"],
+    make=lambda inputs: StepResult(texts(inputs.lake, inputs.part or "")),
+    reads=Reads(queries=("unpaired_verified",), code=(texts,)),
+    show=_unpaired_shown,
+    group="preferences",
+    kinds=("duckdb",),
+    description="Responses that passed or failed their verifier, with density-ratio weights (BCO).",
 )
-def preferences(context: dg.AssetExecutionContext, shop: Workshop) -> None:
-    forget(shop.lake, "preferences", "variant", shop.settings.validation.variants, context.run_id)
-    for name in context.partition_keys:
-        if name in shop.settings.validation.variants:
-            metadata = _pairs(context, shop, name)
-            context.add_asset_metadata(metadata, asset_key=context.asset_key, partition_key=name)
 
 
-def _pairs(context: dg.AssetExecutionContext, shop: Workshop, name: str) -> Metadata:
-    settings = shop.settings
+def _pairs(inputs: Inputs) -> StepResult:
+    name = inputs.part or ""
+    tokenizer = inputs.once("tokenizer", lambda: Renderer(inputs.model("policy").path))
+    pairs = build(name, inputs.lake, inputs.settings)
+    return StepResult(with_tokens(pairs, tokenizer, inputs.settings.training.thoughts))
 
-    def compute() -> Made:
-        rows = with_tokens(build(name, shop.lake, settings), Renderer(shop.base.path))
-        strengths = rows["strength"].drop_nulls().to_list()
-        splits = {f"pairs_{split}": n for split, n in rows.group_by("split").len().sort("split").iter_rows()}
-        return Made(rows, (), {**splits, "strengths": plots.histogram(strengths, "strength", "pairs")})
 
-    recipe = Recipe(
-        "preferences",
-        f"pairs {name}",
-        CODE,
-        [settings.model_dump(include=SECTIONS), identity(name, settings), shop.base.policy_id],
-        parents=sources(settings, [name]),
-        partition={"variant": name},
+def _pairs_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
+    strengths = rows["strength"].drop_nulls().to_list()
+    splits = rows.group_by("split").len().sort("split").iter_rows()
+    named_splits = {f"pairs_{split}": n for split, n in splits}
+    return {**named_splits, "strengths": histogram(strengths, "strength", "pairs")}
+
+
+def _reads_of_variant(settings: Settings, part: str | None) -> Reads:
+    return Reads() if part is None else reads_of(part, settings)
+
+
+def _variants(treated: bool) -> Callable[[Settings], list[str]]:
+    return lambda settings: [n for n in wanted(settings) if treats(n, settings) == treated]
+
+
+def _all_variants(treated: bool) -> Callable[[Settings], list[str]]:
+    return lambda settings: [
+        name for name, one in registry(settings).items() if (one.source is not None) == treated
+    ]
+
+
+def _step(name: str, treated: bool, description: str) -> Step:
+    return Step(
+        name=name,
+        table="preferences",
+        part_column="variant",
+        parts=_variants(treated),
+        all_parts=_all_variants(treated),
+        is_partitioned=True,
+        make=_pairs,
+        reads=Reads(
+            settings=("variants", "noise.source", "training.thoughts"),
+            models=("policy",),
+        ),
+        reads_of=_reads_of_variant,
+        show=_pairs_shown,
+        group="preferences",
+        kinds=("duckdb",),
+        description=description,
     )
-    return produce(context, shop, recipe, compute)
+
+
+PREFERENCES = _step("preferences", False, "Pairs of every variant that treats no other's pairs.")
+TREATED_PREFERENCES = _step(
+    "treated_preferences",
+    True,
+    "Pairs of the variants that start from another's: with votes, with rationales, under a query.",
+)
+
+STEPS = (PREFERENCE_LISTS, UNPAIRED, PREFERENCES, TREATED_PREFERENCES)

@@ -9,7 +9,8 @@ import psutil
 from pipeline.errors import OrchardError
 
 PID = "orchard/pid"
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}  # the progress bars tell enough
+# The progress bars tell enough.
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def materialise() -> None:
@@ -24,18 +25,26 @@ def materialise() -> None:
     with dg.DagsterInstance.get() as instance:
         close_dead_runs(instance)
         tags = {**job.tags, PID: f"{os.getpid()}:{int(psutil.Process().create_time())}"}
-        result = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False, run_config=QUIET)
+        result = job.execute_in_process(
+            instance=instance, tags=tags, raise_on_error=False, run_config=QUIET
+        )
         if not result.success:
             raise OrchardError(_cause(result))
 
 
 def close_dead_runs(instance: dg.DagsterInstance) -> None:
-    """Marks runs whose process was killed as failed, so that the UI does not show them running for ever."""
-    open_runs = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]))
+    """Marks runs whose process was killed as failed,
+    so that the UI does not show them running for ever.
+    """
+    open_runs = instance.get_runs(
+        dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+    )
     for found in open_runs:
         owner = found.tags.get(PID)
         if owner and not _alive(owner):
-            instance.report_run_failed(found, "The process of this run is gone: it was killed. Start the run again.")
+            instance.report_run_failed(
+                found, "The process of this run is gone: it was killed. Start the run again."
+            )
 
 
 def _alive(owner: str) -> bool:
@@ -47,8 +56,16 @@ def _alive(owner: str) -> bool:
 
 
 def _cause(result: dg.ExecuteInProcessResult) -> str:
-    checks = [e for e in result.get_asset_check_evaluations() if e.blocking and not e.passed and e.description]
-    stopping = [f"{e.check_name}: {e.description}" for e in checks if e.severity == dg.AssetCheckSeverity.ERROR]
+    checks = [
+        e
+        for e in result.get_asset_check_evaluations()
+        if e.blocking and not e.passed and e.description
+    ]
+    stopping = [
+        f"{e.check_name}: {e.description}"
+        for e in checks
+        if e.severity == dg.AssetCheckSeverity.ERROR
+    ]
     if stopping:
         return stopping[0]
     failures = [event for event in result.all_events if event.is_step_failure]
@@ -61,5 +78,6 @@ def _cause(result: dg.ExecuteInProcessResult) -> str:
         return "the run was interrupted: start it again, it goes on where it was"
     message = error.message if error is not None else "unknown error"
     lines = [line for line in message.strip().splitlines() if line.strip()] or ["unknown error"]
-    plain = re.sub(r"^pipeline(\.\w+)+: ", "", lines[0])  # our own errors say all without their class
+    # Our own errors say all without their class.
+    plain = re.sub(r"^pipeline(\.\w+)+: ", "", lines[0])
     return f"{failures[0].step_key}: {plain}"

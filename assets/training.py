@@ -1,200 +1,208 @@
 """Reference log-probabilities, and one trained policy per variant and seed."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
-import dagster as dg
 import polars as pl
 
-from assets import plots
-from assets.preferences import preferences
-from assets.produce import Made, Metadata, Recipe, Result, column_schema, produce, reject_rows
-from assets.sampling import OWNERS
-from assets.trained import CODE, Row, trained
-from assets.variants import VARIANTS
-from assets.workshop import Workshop
-from pipeline import config, tables
+from pipeline import tables
+from pipeline.config import Settings
 from pipeline.engine.base import Reject
 from pipeline.engine.rendering import Renderer
 from pipeline.errors import Diverged
+from pipeline.figures import curves
 from pipeline.ids import content_id
-from pipeline.preferences.build import variant as registered
-from pipeline.validation.rows import training_rows
-from pipeline.validation.select import common_prompts, equal_budget, held_out, reported, stopping
+from pipeline.preferences.registry import registry, variant
+from pipeline.steps import Inputs, Reads, Rows, Step, StepResult
+from pipeline.steps.code import code_version
+from pipeline.steps.rejects import reject_rows
+from pipeline.training import losses
+from pipeline.training.once import FOLDER, TRAINER, Row, Training, train_once
+from pipeline.training.rationales import attach
+from pipeline.validation import budgets
 from pipeline.validation.standing import basis_of, remember, remembered, stand
 
-
-def budget(shop: Workshop) -> dict[str, pl.DataFrame]:
-    """Training rows of each variant of the profile, at equal budget."""
-    settings, length = shop.settings.validation, Renderer(shop.base.path).length
-    each = {name: training_rows(shop.lake, name, length, shop.settings) for name in settings.variants}
-    each = common_prompts(each) if settings.common_prompts else each
-    return equal_budget(each, settings.max_pairs, tokens=settings.equal_tokens)
+LEARNED = Reads(beside=("preferences", "preference_lists", "unpaired"), settings=budgets.SETTINGS)
 
 
-def test_pairs(shop: Workshop) -> pl.DataFrame:
-    """Held-out pairs of the variants that are no controls, equally many of each."""
-    settings = shop.settings.validation
-    pairs = shop.lake.read("preferences")
-    if shop.settings.training.patience:
-        pairs = reported(pairs)
-    real = [name for name in settings.variants if registered(name, shop.settings).control_of is None]
-    return held_out({name: pairs.filter(pl.col("variant") == name) for name in real}, settings.max_pairs)
+def _length(inputs: Inputs) -> budgets.Length:
+    return inputs.once("length", lambda: Renderer(inputs.model("policy").path).length)
 
 
-def watched(shop: Workshop) -> dict[str, pl.DataFrame]:
-    """Validation rows that each variant's training may stop on; none where the profile does not stop early."""
-    if not shop.settings.training.patience:
-        return {}
-    chosen, length = shop.settings.validation, Renderer(shop.base.path).length
-    return {
-        name: stopping(training_rows(shop.lake, name, length, shop.settings), chosen.max_pairs)
-        for name in chosen.variants
-    }
-
-
-@dg.asset(
-    name="reference_logps",
-    group_name="training",
-    kinds={"torch", "parquet"},
-    owners=OWNERS,
-    deps=[preferences],
-    code_version=CODE,
-    metadata={"dagster/column_schema": column_schema("reference_logps")},
-    description="Log-probability of every text of every pair under the base model: computed once for all variants.",
-)
-def reference_logps_asset(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
-    settings = shop.settings
-
-    def compute() -> Made:
-        from pipeline.training.reference import reference_logps  # torch only where a step needs it
-
-        shop.room.rest()  # the engine's memory, before torch takes its own
-        found = _known_logps(shop)
-        # Tables of three shapes: one after the other.
-        for rows in (*budget(shop).values(), test_pairs(shop), *watched(shop).values()):
-            if rows.is_empty():
-                continue
-            new = reference_logps(shop.base.path, rows, settings.training, policy_id=shop.base.policy_id, known=found)
-            found = pl.concat([found, new])
-        return Made(found)
-
-    chosen = settings.validation
-    train = settings.training
-    section = [train.max_length, train.too_long, bool(train.patience), chosen.variants, chosen.max_pairs]
-    recipe = Recipe(
-        "reference_logps",
-        "reference",
-        CODE,
-        [section, chosen.equal_tokens, chosen.common_prompts, shop.base.policy_id],
-        parents=("preferences", "preference_lists", "unpaired"),
+def _learned(inputs: Inputs) -> Mapping[str, pl.DataFrame]:
+    return inputs.once(
+        "rows", lambda: budgets.trained_rows(inputs.lake, inputs.settings, _length(inputs))
     )
-    return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
 
 
-@dg.asset(
-    group_name="training",
-    kinds={"torch", "huggingface"},
-    owners=OWNERS,
-    deps=[reference_logps_asset],
-    partitions_def=VARIANTS,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    code_version=CODE,
-    metadata={"dagster/column_schema": column_schema("training_runs")},
-    description="One policy per variant and seed, trained by DPO on equally many pairs.",
+def _pairs_of_profile(settings: Settings, part: str | None) -> Reads:
+    """The rows that the losses of a profile's variants learn from, and held-out pairs."""
+    names = settings.validation.variants if part is None else [part]
+    needs = [Rows("preferences", "variant", name) for name in names]
+    needs += [Rows(variant(name, settings).rows, "variant", name) for name in names]
+    return Reads(tables=tuple(dict.fromkeys(needs)))
+
+
+def _reference(inputs: Inputs) -> StepResult:
+    from pipeline.training.reference import reference_logps  # torch only where a step needs it
+
+    inputs.rest()  # the engine's memory, before torch takes its own
+    model, settings = inputs.model("policy"), inputs.settings
+    found = inputs.rows_before().filter(pl.col("policy_id") == model.policy_id)
+    learned = _learned(inputs).values()
+    for rows in (*learned, budgets.held_out_pairs(inputs.lake, settings)):
+        if not rows.is_empty():  # tables of three shapes: one after the other
+            new = reference_logps(
+                model.path, rows, settings.training, policy_id=model.policy_id, known=found
+            )
+            found = pl.concat([found, new])
+    return StepResult(found)
+
+
+REFERENCE_LOGPS = Step(
+    name="reference_logps",
+    table="reference_logps",
+    make=_reference,
+    reads=LEARNED.plus(
+        Reads(
+            settings=(
+                "training.max_length",
+                "training.too_long",
+                "training.thoughts",
+                "training.micro_tokens",
+            ),
+            models=("policy",),
+        )
+    ),
+    reads_of=_pairs_of_profile,
+    group="training",
+    kinds=("torch",),
+    description="Log-probability of every text under the base model, once for all variants.",
 )
-def training_runs(context: dg.AssetExecutionContext, shop: Workshop) -> None:
-    wanted = [name for name in context.partition_keys if name in shop.settings.validation.variants]
-    rows = _rows(shop) if wanted else {}
-    marks = _standing(shop, rows) if wanted else {}
-    for variant in wanted:
-        metadata = _variant(context, shop, rows[variant], _recipe(shop, variant, marks[variant]))
-        context.add_asset_metadata(metadata, asset_key=context.asset_key, partition_key=variant)
 
 
-def _rows(shop: Workshop) -> dict[str, pl.DataFrame]:
-    """What each variant's training reads: rows to learn from, and with early stopping those to stop on."""
-    held = watched(shop)
-    learned = budget(shop)
-    return {
-        name: pl.concat([rows, held[name]]) if name in held and len(rows) else rows for name, rows in learned.items()
-    }
+def _training(inputs: Inputs) -> StepResult:
+    assert inputs.part is not None
+    rows = _learned(inputs)[inputs.part]
+    if rows.is_empty():  # what an earlier run trained on other rows goes too
+        note = {"note": "no training pair: no policy"}
+        return StepResult(tables.empty("training_runs"), (), note)
+    inputs.rest()
+    reference = inputs.table("reference_logps")
+    settings = inputs.settings.training
+    loss = _loss_of(inputs.part, inputs.settings)
+    training = Training(
+        inputs.part,
+        _with_rationales(inputs, rows),
+        settings.model_copy(update={"loss": loss}),
+        inputs.model("policy"),
+        code_version(TRAINER, losses.code_of(loss)),
+        inputs.home,
+    )
+    done = [_seed(training, reference, seed) for seed in settings.seeds]
+    runs = pl.DataFrame(
+        [row for row, _ in done if row], schema=tables.empty("training_runs").schema
+    )
+    return StepResult(runs, pl.concat([dropped for _, dropped in done]))
 
 
-def _known_logps(shop: Workshop) -> pl.DataFrame:
-    """The table's rows, where the code that made them is this code: then only new texts are computed."""
-    history = shop.lake.history("reference_logps")
-    if history.is_empty() or history["code_version"][-1] != CODE:
-        return tables.empty("reference_logps")
-    return shop.lake.read("reference_logps").filter(pl.col("policy_id") == shop.base.policy_id)
+def _seed(
+    training: Training, reference: pl.DataFrame, seed: int
+) -> tuple[Row | None, pl.DataFrame]:
+    """The row of one seed and rejected rows; a training that diverges is a reject itself."""
+    try:
+        return train_once(training, reference, seed)
+    except Diverged as error:  # one variant's loss without a lower bound ends no other's training
+        name = training.variant
+        reason = f"seed {seed}: {error}"
+        lost = Reject("training_runs", f"train {name}", f"{name} seed {seed}", reason)
+        return None, reject_rows([lost])
 
 
-def _standing(shop: Workshop, rows: dict[str, pl.DataFrame]) -> dict[str, list[str]]:
-    """Marks of the rows that each variant's policies stand for: those of the last decision while few have changed.
+def _with_rationales(inputs: Inputs, rows: pl.DataFrame) -> pl.DataFrame:
+    if "rationale_id" not in rows.columns or rows["rationale_id"].null_count() == rows.height:
+        return rows
+    return attach(rows, inputs.table("rationales"))
 
-    So a night with a few new prompts costs their sampling and not a training of every variant. Where a variant is not
-    what it was to be at that decision (the run was killed, or there is another seed), today's rows count for all.
+
+def _training_shown(inputs: Inputs, runs: pl.DataFrame) -> Mapping[str, Any]:
+    if runs.is_empty():
+        return {"note": "no policy: no training pair, or every training diverged"}
+    known = runs.select("seed", "curve").iter_rows()
+    lines = {f"seed {seed}": [(p[0], p[1]) for p in json.loads(curve)] for seed, curve in known}
+    watched = any(json.loads(row)["patience"] for row in runs["settings"])
+    unwatched = watched and set(runs["looks"]) == {"[]"}
+    note = {"note": "not watched: a curriculum, or no validation rows to stop on"}
+    return {"loss": curves(lines, "step", "loss"), **(note if unwatched else {})}
+
+
+def _marks_that_count(inputs: Inputs) -> object:
+    """Marks of the rows that a variant's policies stand for: today's, or those of an earlier day.
+
+    Those of the last decision count while few have changed, so that a night with a few new prompts
+    costs their sampling and not a training of every variant. A budget that was asked for is never
+    within `retrain_share`: it is part of the settings.
     """
-    note = config.home() / "policies" / f"standing-{content_id(sorted(rows))[:8]}.json"
+    decided = inputs.once("decision", lambda: _decide(inputs))
+    return decided[inputs.part or ""]
+
+
+def _decide(inputs: Inputs) -> dict[str, list[str]]:
+    rows = _learned(inputs)
+    folder = inputs.home / FOLDER
+    note = folder / f"standing-{content_id(sorted(rows))[:8]}.json"
     old, new = remembered(note), {name: basis_of(frame) for name, frame in rows.items()}
-    prompts = set(shop.lake.query_file("training_prompts")["prompt_id"])
-    made = all(_made(shop, _recipe(shop, name, basis.marks)) for name, basis in old.items() if name in rows)
-    if not (made and stand(old, new, prompts, shop.settings.validation.retrain_share)):
+    prompts = set(inputs.query("training_prompts")["prompt_id"])
+    share = inputs.settings.validation.retrain_share
+    # A killed run left a variant otherwise than it was to be at the last decision.
+    made = all(inputs.is_made(name, basis.marks) for name, basis in old.items() if name in rows)
+    if not (made and stand(old, new, prompts, share)):
         remember(note, new)
         old = new
     return {name: basis.marks for name, basis in old.items()}
 
 
-def _made(shop: Workshop, recipe: Recipe) -> bool:
-    return shop.lake.fresh(recipe.table, recipe.fingerprint(shop.lake), recipe.partition) is not None
+def _loss_of(name: str, settings: Settings) -> str:
+    """The name of the loss that a variant is learned with."""
+    return variant(name, settings).loss or settings.training.loss
 
 
-def _recipe(shop: Workshop, variant: str, marks: list[str]) -> Recipe:
-    """What determines a variant's policies; a budget that was asked for is never within `retrain_share`."""
-    training, chosen = shop.settings.training, shop.settings.validation
-    return Recipe(
-        "training_runs",
-        f"train {variant}",
-        CODE,
-        [
-            [training.model_dump(), registered(variant, shop.settings).loss, shop.base.policy_id],
-            [chosen.max_pairs, chosen.equal_tokens, chosen.common_prompts],
-        ],
-        reads=("prompts", "preferences", "preference_lists", "unpaired", "rationales", "reference_logps"),
-        partition={"variant": variant},
-        extra=tuple(marks),
-    )
+def _reads_of_training(settings: Settings, part: str | None) -> Reads:
+    """Rows, the rationales among them, and the code of the losses."""
+    names = settings.validation.variants if part is None else [part]
+    needs = [variant(n, settings).reads_for(settings).tables for n in names]
+    reasons = {n for own in needs for n in own if isinstance(n, Rows) and n.table == "rationales"}
+    code = tuple(losses.code_of(_loss_of(n, settings)) for n in names)
+    own = Reads(tables=tuple(sorted(reasons, key=str)), code=code)
+    return _pairs_of_profile(settings, part).plus(own)
 
 
-def _variant(context: dg.AssetExecutionContext, shop: Workshop, rows: pl.DataFrame, recipe: Recipe) -> Metadata:
-    def compute() -> Made:
-        if rows.is_empty():  # what an earlier run trained on other rows goes too
-            return Made(tables.empty("training_runs"), (), {"note": "no training pair: no policy"})
-        shop.room.rest()
-        reference = shop.lake.read("reference_logps")
-        variant = (recipe.partition or {})["variant"]
-        done = [_seed(shop, variant, rows, reference, seed) for seed in shop.settings.training.seeds]
-        rejects = pl.concat([dropped for _, dropped in done])
-        runs = pl.DataFrame([row for row, _ in done if row], schema=tables.empty("training_runs").schema)
-        return Made(runs, rejects, _shown(runs))
+TRAINING_RUNS = Step(
+    name="training_runs",
+    table="training_runs",
+    part_column="variant",
+    parts=lambda settings: settings.validation.variants,
+    all_parts=lambda settings: tuple(registry(settings)),
+    is_partitioned=True,
+    make=_training,
+    counts=_marks_that_count,
+    reads=LEARNED.plus(
+        Reads(
+            tables=("reference_logps", "prompts"),
+            beside=("code_pairs",),
+            queries=("training_prompts",),
+            settings=("training", "validation.retrain_share"),
+            models=("policy",),
+            code=(TRAINER,),
+        )
+    ),
+    reads_of=_reads_of_training,
+    show=_training_shown,
+    is_end=True,
+    group="training",
+    kinds=("torch", "huggingface"),
+    description="One policy per variant and seed, trained on equally many pairs.",
+)
 
-    return produce(context, shop, recipe, compute)
-
-
-def _seed(
-    shop: Workshop, variant: str, rows: pl.DataFrame, reference: pl.DataFrame, seed: int
-) -> tuple[Row | None, pl.DataFrame]:
-    """The row of one seed and rejected rows; where the training diverges no row, and it is a reject itself."""
-    try:
-        return trained(shop, variant, rows, reference, seed)
-    except Diverged as error:  # one variant's loss without a lower bound ends no other's training
-        lost = Reject("training_runs", f"train {variant}", f"{variant} seed {seed}", f"seed {seed}: {error}")
-        return None, reject_rows([lost])
-
-
-def _shown(runs: pl.DataFrame) -> Metadata:
-    if runs.is_empty():
-        return {"note": "every training diverged: no policy"}
-    lines = {f"seed {seed}": [(p[0], p[1]) for p in json.loads(c)] for seed, c in runs.select("seed", "curve").rows()}
-    unwatched = any(json.loads(row)["patience"] for row in runs["settings"]) and set(runs["looks"]) == {"[]"}
-    note = "not watched: a curriculum, or no validation rows to stop on"
-    return {"loss": plots.curves(lines, "step", "loss"), **({"note": note} if unwatched else {})}
+STEPS = (REFERENCE_LOGPS, TRAINING_RUNS)

@@ -1,252 +1,363 @@
-"""Every policy measured on the same held-out prompts and pairs, the metrics, the leaderboard, and the report."""
+"""Every policy measured on the same held-out prompts and pairs, the leaderboard, the report."""
 
-import dagster as dg
+from collections.abc import Mapping
+from typing import Any
+
 import polars as pl
 
-from assets import plots
-from assets.judging import CODE as JUDGING
-from assets.produce import Made, Metadata, Recipe, Result, column_schema, preview, produce
-from assets.sampling import OWNERS, prompts, speed
-from assets.sweep import noise_sweep
-from assets.training import test_pairs, training_runs
-from assets.workshop import Workshop
-from pipeline import config, tables
-from pipeline.code import code_version
-from pipeline.config import SamplingSettings
+from assets.sampling import verified
+from pipeline import tables
+from pipeline.config import Settings
 from pipeline.engine.base import Reject
 from pipeline.engine.model import Model
-from pipeline.engine.rendering import Renderer
-from pipeline.judge import templates
-from pipeline.preferences.build import sources, tables_of
-from pipeline.progress import bar
-from pipeline.validation import evaluate, wins
-from pipeline.validation.evaluate import Candidate, Drawn
+from pipeline.errors import Diverged
+from pipeline.figures import curves
+from pipeline.judge.kind import abilities, kinds_of
+from pipeline.preferences.registry import reads_of, registry
+from pipeline.steps import Inputs, Reads, Rows, Step, StepResult
+from pipeline.steps.declared import table_of
+from pipeline.training import losses
+from pipeline.training.once import FOLDER
+from pipeline.validation import budgets
+from pipeline.validation.candidates import Test, measure
+from pipeline.validation.evaluate import Candidate
 from pipeline.validation.footing import footing
 from pipeline.validation.leaderboard import rank
 from pipeline.validation.metrics import summarise
-from pipeline.validation.report import made, write_report
+from pipeline.validation.report import QUERIES, made, write_report
+from pipeline.validation.sweep import cells, divided, learn, lines, measured
 from pipeline.validation.untrained import untrained
 
-MEASURES = [f"pipeline/validation/{name}.py" for name in ("evaluate", "diversity", "ranking", "likelihood", "wins")]
-TRAINER = ("attention", "fused", "head", "loading", "logps", "policy", "reference", "tokens", "tree")
-LOGPS = [f"pipeline/training/{name}.py" for name in TRAINER]
-RANKING = ("metrics", "leaderboard", "scores", "seeds", "power", "statistics")
-TABLES = [f"pipeline/validation/{name}.py" for name in RANKING]
-CODE = {
-    "evaluations": code_version(*MEASURES, *LOGPS, "pipeline/verify", "pipeline/engine"),
-    "metrics": code_version(*TABLES, "sql/unit_categories.sql", "pipeline/tables"),
-    "leaderboard": code_version(*TABLES, "sql/data_tokens.sql", "sql/engine_speed.sql", "pipeline/tables"),
-    "report": code_version("pipeline/validation"),
-}
-
-
-@dg.asset(
-    group_name="validation",
-    kinds={"vllm", "parquet"},
-    owners=OWNERS,
-    deps=[prompts, training_runs],
-    code_version=CODE["evaluations"],
-    metadata={"dagster/column_schema": column_schema("evaluations")},
-    description="The base model and every policy on test prompts and held-out pairs: one row per metric and unit.",
+BASE = "base"
+JUDGED = (
+    "judge.models",
+    "judge.criteria",
+    "judge.template",
+    "judge.words",
+    "judge.must_answer",
+    "judge.combine",
+    "judge.clip",
+    "judge.seat_correction",
 )
-def evaluations(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
-    found = {"base": _evaluate(context, shop, [(Candidate(shop.base.policy_id, "base", 0), shop.base)], "base")}
-    runs = shop.lake.read("training_runs")
-    for variant in shop.settings.validation.variants:
-        mine = runs.filter(pl.col("variant") == variant)
-        candidates = [
-            (
-                Candidate(row["policy_id"], variant, row["seed"]),
-                Model(config.home() / row["checkpoint"], row["policy_id"]),
-            )
-            for row in mine.iter_rows(named=True)
-        ]
-        found[variant] = _evaluate(context, shop, candidates, variant)
-    return dg.MaterializeResult(
-        metadata={f"{name}: {key}": value for name, m in found.items() for key, value in m.items()}
-    )
 
 
-def _evaluate(
-    context: dg.AssetExecutionContext, shop: Workshop, candidates: list[tuple[Candidate, Model]], variant: str
-) -> Metadata:
-    settings = shop.settings
-    chosen = settings.validation
-
-    def compute() -> Made:
-        tests = shop.lake.read("prompts", where="split = 'test'")
-        done = [_candidate(shop, candidate, model, tests) for candidate, model in candidates]
-        frames = [tables.empty("evaluations"), *(frame for frame, _ in done)]  # a variant without a pair has no policy
-        return Made(pl.concat(frames), [reject for _, failed in done for reject in failed])
-
-    ids = [[candidate.policy_id, candidate.seed] for candidate, _ in candidates]
-    judged = [settings.judge.model_dump(), [model.policy_id for model in shop.judges]]
-    asked = [settings.seed, *shop.engine_kind, ids, _sampling(shop).model_dump()]
-    measured = [chosen.max_pairs, chosen.greedy, chosen.pass_at, chosen.kl_prompts, chosen.win_prompts]
-    recipe = Recipe(
-        "evaluations",
-        f"evaluate {variant}",
-        CODE["evaluations"],
-        [*asked, measured, settings.training.beta, chosen.variants],
-        parents=("prompts", "preferences"),
-        partition={"variant": variant},
-        extra=(JUDGING, judged, templates.text(settings.judge.template)) if chosen.win_prompts else (),
-    )
-    shown = ("status", "sampled_tokens", "rejected_rows")
-    return {key: value for key, value in produce(context, shop, recipe, compute).items() if key in shown}
+def _evaluated(settings: Settings) -> list[str]:
+    return [BASE, *settings.validation.variants]
 
 
-def _sampling(shop: Workshop) -> SamplingSettings:
-    return shop.settings.sampling.model_copy(update={"n": shop.settings.validation.draws})
+def _reads_of_policy(settings: Settings, part: str | None) -> Reads:
+    """The policies of a variant, and of judged answers their judges."""
+    policies = () if part in (None, BASE) else (Rows("training_runs", "variant", part or ""),)
+    judged = settings.validation.win_prompts and part != BASE
+    judges = Reads(settings=JUDGED, engines=("judges",)).plus(abilities(settings))
+    judges = judges if judged else Reads()
+    return Reads(tables=policies).plus(judges, verified(settings))
 
 
-def _candidate(
-    shop: Workshop, candidate: Candidate, model: Model, tests: pl.DataFrame
-) -> tuple[pl.DataFrame, list[Reject]]:
-    """All rows of one policy, and what failed."""
-    chosen, seed = shop.settings.validation, shop.settings.seed
-    engine = shop.room.engine(model)
-    with bar(f"test {candidate.variant}", lambda: speed(engine)) as advance:
-        drawn = evaluate.answers(engine, tests, _sampling(shop), seed, advance)
-    frames = [evaluate.of_draws(candidate, drawn, chosen.pass_at), evaluate.instructed(candidate, drawn)]
-    failed = drawn.failed
-    if chosen.greedy:
-        single = _sampling(shop).model_copy(update={"n": 1, "temperature": 0.0})
-        greedy = evaluate.answers(engine, tests, single, seed)
-        frames.append(evaluate.accuracy(candidate, greedy, "greedy"))
-        failed = failed + greedy.failed
-    values, lost = _judged(shop, candidate, drawn)
-    values |= _likely(shop, candidate, model, drawn.prompts)
-    frames += [evaluate.units(candidate, metric, frame) for metric, frame in values.items()]
-    return pl.concat(frames), evaluate.as_rejects(candidate, [*failed, *lost], f"evaluate {candidate.variant}")
-
-
-def _judged(shop: Workshop, candidate: Candidate, drawn: Drawn) -> tuple[dict[str, pl.DataFrame], list[Reject]]:
-    """Win rate of the first draws against the base model's, where the profile asks for it."""
-    limit = shop.settings.validation.win_prompts
-    if candidate.variant == "base" or not limit:
-        return {}, []
-    asked = evaluate.first_prompts(drawn.prompts, "wins", limit)
-    base = evaluate.answers(shop.room.engine(shop.base), asked, _sampling(shop), shop.settings.seed)
-    engines = [shop.room.engine(model) for model in _comparing(shop)]
-    return wins.win_rate(engines, asked, drawn.first_texts, base.first_texts, shop.settings.judge)
-
-
-def _comparing(shop: Workshop) -> list[Model]:
-    """The judges that compare two answers; a reward model scores each alone."""
-    kinds = [model.kind for model in shop.settings.judge.models] or ["generative"]
-    return [model for model, kind in zip(shop.judges, kinds, strict=True) if kind != "reward"]
-
-
-def _likely(shop: Workshop, candidate: Candidate, model: Model, answered: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """What the weights say of held-out pairs, and of the policy's own answers."""
-    from pipeline.validation import likelihood  # torch only where a step needs it
-
-    settings, pairs, reference = shop.settings, test_pairs(shop), shop.lake.read("reference_logps")
-    if candidate.variant == "base":
-        return likelihood.of_base(model.path, pairs, reference, settings.training)
-    asked = evaluate.first_prompts(answered, "divergence", settings.validation.kl_prompts)
-    tokens = settings.sampling.max_tokens
-    own = likelihood.own_answers(shop.room.engine(model), Renderer(model.path), asked, tokens, settings.seed)
-    shop.room.rest()
-    return likelihood.of_policy(model.path, shop.base.path, pairs, reference, own, settings.training)
-
-
-@dg.asset(
-    group_name="validation",
-    kinds={"duckdb", "parquet"},
-    owners=OWNERS,
-    deps=[evaluations],
-    code_version=CODE["metrics"],
-    metadata={"dagster/column_schema": column_schema("metrics")},
-    description="Every metric of every variant with its interval and its change against the base, and by category.",
-)
-def metrics(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
-    settings = shop.settings
-
-    def compute() -> Made:
-        categories = dict(shop.lake.query_file("unit_categories").iter_rows())
-        rows = summarise(_measured(shop), categories, settings.validation, settings.seed)
-        worse = rows.filter(pl.col("verdict") == "worse").select("variant", "category", "change", "p_holm")
-        return Made(rows, (), {"fallen_categories": dg.MetadataValue.md(preview(worse, worse.height))})
-
-    recipe = Recipe(
-        "metrics",
-        "metrics",
-        CODE["metrics"],
-        [settings.validation.model_dump(), settings.seed],
-        parents=("evaluations", "prompts", "preferences"),
-    )
-    return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
-
-
-def _measured(shop: Workshop) -> pl.DataFrame:
-    """Evaluations of the base model and of the profile's variants."""
-    wanted = ["base", *shop.settings.validation.variants]
-    return shop.lake.read("evaluations").filter(pl.col("variant").is_in(wanted))
-
-
-@dg.asset(
-    group_name="validation",
-    kinds={"duckdb", "parquet"},
-    owners=OWNERS,
-    deps=[evaluations],
-    code_version=CODE["leaderboard"],
-    metadata={"dagster/column_schema": column_schema("leaderboard")},
-    description="One row per variant: accuracy, gain over the base model with its interval, and what it cost.",
-)
-def leaderboard(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
-    settings = shop.settings
-
-    def compute() -> Made:
-        cost = dict(shop.lake.query_file("data_tokens").select("source", "tokens").iter_rows())
-        made_from = {name: tables_of(name, settings) for name in settings.validation.variants}
-        tokens = {name: sum(cost.get(table, 0) for table in set(found)) for name, found in made_from.items()}
-        tests = shop.lake.read("prompts", where="split = 'test' AND verifier IS NOT NULL")["prompt_id"].to_list()
-        board = rank(
-            _measured(shop),
-            shop.lake.read("training_runs"),
-            tokens,
-            settings.validation,
-            settings.seed,
-            tests=tests,
-            tokens_per_second=shop.lake.query_file("engine_speed").item(),
+def _policies(inputs: Inputs) -> list[tuple[Candidate, Model]]:
+    if inputs.part == BASE:
+        base = inputs.model("policy")
+        return [(Candidate(base.policy_id, BASE, 0), base)]
+    return [
+        (
+            Candidate(row["policy_id"], row["variant"], row["seed"]),
+            Model(inputs.home / row["checkpoint"], row["policy_id"]),
         )
-        without = untrained(shop.lake, settings)
-        shown = {
-            "conclusions": _listed(board["conclusion"].to_list()),
-            "equal_footing": _listed(footing(board)),
-            **({"not_trained": _listed(without)} if without else {}),
-            "board": dg.MetadataValue.md(preview(board.drop("conclusion"), board.height)),
-        }
-        return Made(board, (), shown)
+        for row in inputs.table("training_runs").sort("seed").iter_rows(named=True)
+        if row["variant"] == inputs.part
+    ]
 
-    recipe = Recipe(
-        "leaderboard",
-        "leaderboard",
-        CODE["leaderboard"],
-        settings.validation.model_dump(),
-        parents=("evaluations", "training_runs", *sources(settings)),
-        reads=("usage",),
+
+def _evaluate(inputs: Inputs) -> StepResult:
+    test = _test(inputs)
+    frames, rejects = [tables.empty("evaluations")], list[Reject]()
+    for candidate, model in _policies(inputs):  # a variant without a pair has none
+        engine = inputs.engine_of(model)
+        with inputs.bar(f"test {candidate.variant}", engine) as advance:
+            rows, failed = measure(test, candidate, model, engine, advance)
+        frames.append(rows)
+        rejects += failed
+    return StepResult(pl.concat(frames), rejects)
+
+
+def _test(inputs: Inputs) -> Test:
+    settings = inputs.settings
+    judges = []
+    if settings.validation.win_prompts and inputs.part != BASE:
+        pairs = zip(inputs.engines("judges"), kinds_of(settings.judge), strict=True)
+        judges = [engine for engine, kind in pairs if kind.compares_answers]
+    return Test(
+        settings,
+        inputs.table("prompts", where="split = 'test'"),
+        inputs.once("pairs", lambda: budgets.held_out_pairs(inputs.lake, settings)),
+        inputs.table("reference_logps"),
+        inputs.model("policy"),
+        inputs.engine("policy"),
+        judges,
+        inputs.rest,
     )
-    return dg.MaterializeResult(metadata=produce(context, shop, recipe, compute))
 
 
-def _listed(sentences: list[str]) -> dg.MarkdownMetadataValue:
-    return dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in sentences))
+def _what_counts(inputs: Inputs) -> object:
+    """The policies, the test prompts and the held-out pairs: not how they came to be."""
+    versions = [inputs.lake.version(table) for table in ("prompts", "preferences")]
+    return [[[c.policy_id, c.seed] for c, _ in _policies(inputs)], versions]
 
 
-@dg.asset(
-    group_name="validation",
-    kinds={"html"},
-    owners=OWNERS,
-    deps=[metrics, leaderboard, noise_sweep],
-    code_version=CODE["report"],
-    description="The leaderboard and what stands behind it as one self-contained HTML file; the same figures below.",
+EVALUATIONS = Step(
+    name="evaluations",
+    table="evaluations",
+    part_column="variant",
+    parts=_evaluated,
+    all_parts=_evaluated,
+    make=_evaluate,
+    counts=_what_counts,
+    reads=Reads(
+        tables=("prompts", "reference_logps"),
+        beside=("preferences",),
+        settings=(
+            "seed",
+            "sampling",
+            "sandbox",
+            "variants",
+            "validation.variants",
+            "validation.max_pairs",
+            "validation.draws",
+            "validation.greedy",
+            "validation.pass_at",
+            "validation.kl_prompts",
+            "validation.win_prompts",
+            "training.patience",
+            "training.beta",
+            "training.max_length",
+            "training.too_long",
+            "training.thoughts",
+            "training.micro_tokens",
+        ),
+        engines=("policy",),
+    ),
+    reads_of=_reads_of_policy,
+    is_end=True,
+    group="validation",
+    kinds=("vllm",),
+    description="The base model and every policy on test prompts and held-out pairs, by unit.",
 )
-def report(context: dg.AssetExecutionContext, shop: Workshop) -> Result:
-    sections = made(shop.lake, shop.settings)
-    path = write_report(sections, shop.settings, config.home() / "report.html")
-    shown = {section.title: plots.markdown(section) for section in sections}
-    size = path.stat().st_size // 1024
-    return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(str(path)), "kilobytes": size, **shown})
+
+
+def _measured(inputs: Inputs) -> pl.DataFrame:
+    """Evaluations of the base model and of the profile's variants."""
+    rows = inputs.table("evaluations")
+    return rows.filter(pl.col("variant").is_in(_evaluated(inputs.settings)))
+
+
+def _metrics(inputs: Inputs) -> StepResult:
+    settings = inputs.settings
+    categories = dict(inputs.query("unit_categories").iter_rows())
+    return StepResult(summarise(_measured(inputs), categories, settings.validation, settings.seed))
+
+
+def _metrics_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
+    worse = rows.filter(pl.col("verdict") == "worse")
+    return {"fallen_categories": worse.select("variant", "category", "change", "p_holm")}
+
+
+STATISTICS = (
+    "seed",
+    "validation.variants",
+    "validation.bootstrap",
+    "validation.confidence",
+)
+METRICS = Step(
+    name="metrics",
+    table="metrics",
+    make=_metrics,
+    reads=Reads(
+        tables=("evaluations",),
+        beside=("prompts", "preferences"),
+        queries=("unit_categories",),
+        settings=STATISTICS,
+    ),
+    show=_metrics_shown,
+    is_end=True,
+    group="validation",
+    kinds=("duckdb",),
+    description="Every metric of every variant, its change against the base, and by category.",
+)
+
+
+def _behind_variants(settings: Settings, part: str | None) -> Reads:
+    """All tables that the profile's variants are made from: their tokens are the data's cost."""
+    from assets.steps import GRAPH  # of which this step is one
+
+    needs = [GRAPH.behind(reads_of(name, settings), settings) for name in _variants(settings)]
+    behind = dict.fromkeys(table_of(need) for own in needs for need in own)
+    named = tuple(name for name in behind if "tokens" in tables.empty(name).columns)
+    return Reads(beside=named, texts=(str([[str(need) for need in own] for own in needs]),))
+
+
+def _board(inputs: Inputs) -> StepResult:
+    settings = inputs.settings
+    tests = inputs.table("prompts", where="split = 'test' AND verifier IS NOT NULL")
+    board = rank(
+        _measured(inputs),
+        inputs.table("training_runs"),
+        {name: inputs.cost_of(reads_of(name, settings)) for name in _variants(settings)},
+        settings.validation,
+        settings.seed,
+        tests=tests["prompt_id"].to_list(),
+        tokens_per_second=inputs.query("engine_speed").item(),
+    )
+    return StepResult(board)
+
+
+def _variants(settings: Settings) -> tuple[str, ...]:
+    return settings.validation.variants
+
+
+def _board_shown(inputs: Inputs, board: pl.DataFrame) -> Mapping[str, Any]:
+    without = untrained(inputs.lake, inputs.settings, inputs.made_from)
+    return {
+        "conclusions": board["conclusion"].to_list(),
+        "equal_footing": footing(board),
+        **({"not_trained": without} if without else {}),
+        "board": board.drop("conclusion"),
+    }
+
+
+LEADERBOARD = Step(
+    name="leaderboard",
+    table="leaderboard",
+    make=_board,
+    reads=Reads(
+        tables=("evaluations", "training_runs"),
+        beside=("prompts",),
+        uncounted=("usage", "rejects"),
+        queries=("engine_speed",),
+        settings=(
+            *STATISTICS,
+            "validation.power",
+            "validation.smallest_gain",
+            "variants",
+            "noise.source",
+        ),
+    ),
+    reads_of=_behind_variants,
+    show=_board_shown,
+    show_reads=Reads(beside=("preferences", "preference_lists", "unpaired")),
+    is_end=True,
+    group="validation",
+    kinds=("duckdb",),
+    description="One row per variant: accuracy, gain over the base with its interval, and cost.",
+)
+
+
+def _swept(settings: Settings) -> list[str]:
+    return [cell.sweep_id for cell in cells(settings)]
+
+
+def _reads_of_sweep(settings: Settings, part: str | None) -> Reads:
+    """The losses, and the pairs that are swept:
+    those of the profile's source, or of a variant that could be one.
+    """
+    source = part if part in registry(settings) else settings.sweep.source
+    swept = [cell.loss for cell in cells(settings) if part in (None, cell.sweep_id)]
+    code = tuple(losses.code_of(loss) for loss in dict.fromkeys(swept))
+    return Reads(tables=(Rows("preferences", "variant", str(source)),), code=code)
+
+
+def _swept_pairs(inputs: Inputs) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Training pairs, clean pairs, and reference log-probabilities of both: for all cells."""
+    from pipeline.training.reference import reference_logps
+
+    model, settings = inputs.model("policy"), inputs.settings
+    inputs.rest()  # the engine's memory, before torch takes its own
+    pairs = inputs.table("preferences").sort("chosen_id", "rejected_id", maintain_order=True)
+    train, clean = divided(pairs, settings.sweep.max_pairs)
+    known = inputs.table("reference_logps").filter(pl.col("policy_id") == model.policy_id)
+    new = reference_logps(
+        model.path,
+        pl.concat([train, clean]),
+        settings.training,
+        policy_id=model.policy_id,
+        known=known,
+    )
+    return train, clean, pl.concat([known, new])
+
+
+def _sweep(inputs: Inputs) -> StepResult:
+    settings = inputs.settings
+    (cell,) = [cell for cell in cells(settings) if cell.sweep_id == inputs.part]
+    train, clean, reference = inputs.once("pairs", lambda: _swept_pairs(inputs))
+    out = inputs.home / FOLDER / f"sweep-{cell.sweep_id[:12]}"
+    with inputs.bar(f"sweep {cell.loss} {cell.share:.0%}") as advance:
+        try:
+            result = learn(
+                inputs.model("policy").path,
+                train,
+                reference,
+                settings.training,
+                cell,
+                out=out,
+                progress=lambda step, steps, _: advance(step, steps),
+            )
+        except Diverged as error:  # a loss without a lower bound may: that is a result too
+            lost = Reject("noise_sweep", "noise sweep", cell.sweep_id, str(error))
+            return StepResult(tables.empty("noise_sweep"), [lost])
+    return StepResult(measured(cell, result, clean, reference, settings.training), result.rejects)
+
+
+def _sweep_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
+    every = inputs.table("noise_sweep")
+    axes = ("share of training labels flipped", "reward accuracy on clean pairs")
+    return {"sweep": inputs.query("noise_sweep"), "curves": curves(lines(every), *axes)}
+
+
+NOISE_SWEEP = Step(
+    name="noise_sweep",
+    table="noise_sweep",
+    part_column="sweep_id",
+    parts=_swept,
+    all_parts=lambda settings: tuple(registry(settings)),
+    make=_sweep,
+    reads=Reads(
+        uncounted=("reference_logps",),
+        settings=("training", "sweep"),
+        models=("policy",),
+        code=(learn, measured),
+    ),
+    reads_of=_reads_of_sweep,
+    show=_sweep_shown,
+    show_reads=Reads(queries=("noise_sweep",)),
+    is_end=True,
+    group="validation",
+    kinds=("torch",),
+    description="Labels flipped on purpose: reward accuracy on clean pairs, one curve per loss.",
+)
+
+
+def _report(inputs: Inputs) -> StepResult:
+    without = untrained(inputs.lake, inputs.settings, inputs.made_from)
+    sections = made(inputs.lake, inputs.settings, without)
+    path = write_report(sections, inputs.settings, inputs.home / "report.html")
+    shown = {section.title: section for section in sections}
+    size = {"path": path, "kilobytes": path.stat().st_size // 1024}
+    return StepResult(pl.DataFrame(), (), {**size, **shown})
+
+
+REPORT = Step(
+    name="report",
+    table=None,
+    make=_report,
+    reads=Reads(
+        tables=("metrics", "leaderboard"),
+        beside=tuple(tables.TABLES),
+        queries=QUERIES,
+        settings=("seed", "model", "validation", "variants", "noise.source"),
+    ),
+    is_end=True,
+    group="validation",
+    kinds=("html",),
+    description="The leaderboard and what stands behind it as one self-contained HTML file.",
+)
+
+STEPS = (EVALUATIONS, METRICS, LEADERBOARD, NOISE_SWEEP, REPORT)

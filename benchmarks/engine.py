@@ -1,17 +1,20 @@
 """How much of the engine's ceiling tree search reaches, and what the completion cache costs.
 
-One run, one loaded model, every figure a ratio to another of the same run. For each way of working in `WORKS`:
+One run, one loaded model, every figure a ratio to another of the same run. For each way of working
+in `WORKS`:
 
 - the work itself, by our engine;
 - flat: every request that the work made, at once, by vLLM alone: the ceiling;
-- one call per node: the same requests, all draws of one text in one call, each call made when the one before is done;
+- one call per node: the same requests, all draws of one text in one call, each call made when the
+  one before is done;
 - one call per draw: as before, but every draw on its own.
 
-Tokens per CPU-second are sampled tokens over the CPU time of this process, all threads; the prefix cache is emptied
-before each measurement. The cache's cost is the extra time of the same work when the model answers at once.
+Tokens per CPU-second are sampled tokens over the CPU time of this process, all threads; the prefix
+cache is emptied before each measurement. The cache's cost is the extra time of the same work when
+the model answers at once.
 
-Run: python benchmarks/engine.py [--trees 16] [--rounds 2]. About three minutes on two cores; the model is unpacked
-into ORCHARD_HOME at first use.
+Run: python benchmarks/engine.py [--trees 16] [--rounds 2]. About three minutes on two cores; the
+model is unpacked into ORCHARD_HOME at first use.
 """
 
 import argparse
@@ -48,7 +51,9 @@ MISS_SHARE = 0.02  # of a run's time, that the cache may take when nothing is in
 HITS = 20_000  # a second
 NODE_SECONDS = 25.0  # for one call per node: a sample of its requests is enough for a rate
 
-TREES = TreeSettings(children=3, rollouts=8, max_depth=2, max_expansions=2, step_tokens=32, rollout_tokens=48)
+TREES = TreeSettings(
+    children=3, rollouts=8, max_depth=2, max_expansions=2, step_tokens=32, rollout_tokens=48
+)
 THOUGHTS = ThoughtSettings(
     children=3, rollouts=4, beam=2, max_depth=2, max_expansions=3, step_tokens=32, rollout_tokens=48
 )
@@ -81,7 +86,9 @@ class Recorder:
     def identity(self) -> dict[str, str]:
         return self.inner.identity()
 
-    async def sample(self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]) -> list[Completion]:
+    async def sample(
+        self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]
+    ) -> list[Completion]:
         found = await self.inner.sample(prompt, sampling, seeds)
         for seed, completion in zip(seeds, found, strict=True):
             self.done[_key(prompt, sampling, seed)] = completion
@@ -97,7 +104,9 @@ class Recorder:
 class Replay(Recorder):
     """Answers at once with what was recorded: whatever time passes is not the model's."""
 
-    async def sample(self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]) -> list[Completion]:
+    async def sample(
+        self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]
+    ) -> list[Completion]:
         self.renderer.tokens(prompt)  # as the real one does
         return [self.done[_key(prompt, sampling, seed)] for seed in seeds]
 
@@ -134,7 +143,9 @@ def measure(engine: VllmEngine, work: Callable[[], object]) -> Measured:
     engine._resident.use(engine._model).reset_prefix_cache()
     tokens, cpu, wall = engine.usage.sampled_tokens, time.process_time(), time.perf_counter()
     work()
-    return Measured(engine.usage.sampled_tokens - tokens, time.process_time() - cpu, time.perf_counter() - wall)
+    return Measured(
+        engine.usage.sampled_tokens - tokens, time.process_time() - cpu, time.perf_counter() - wall
+    )
 
 
 def flat(engine: VllmEngine, done: dict[Any, Completion]) -> Measured:
@@ -161,7 +172,9 @@ Call = tuple[Any, Sampling, list[int]]  # prompt, sampling and the draws' seeds
 
 
 def per_node(done: dict[Any, Completion]) -> list[Call]:
-    """The draws that the search asked for at one node, of one kind, as one call each, in the order of the search."""
+    """The draws that the search asked for at one node,
+    of one kind, as one call each, in the order of the search.
+    """
     groups: dict[Any, list[int]] = {}
     for prompt, sampling, seed in done:
         groups.setdefault((prompt, sampling), []).append(seed)
@@ -173,7 +186,7 @@ def per_draw(done: dict[Any, Completion]) -> list[Call]:
 
 
 def one_by_one(engine: VllmEngine, calls: Sequence[Call]) -> None:
-    """One call after the other, in the order in which the search made them, until the time is up."""
+    """One call after the other, in the order of the search, until the time is up."""
 
     async def main() -> None:
         until = time.perf_counter() + NODE_SECONDS
@@ -187,15 +200,21 @@ def one_by_one(engine: VllmEngine, calls: Sequence[Call]) -> None:
 
 @dataclass(frozen=True)
 class CacheCost:
-    """What the completion cache takes: seconds for all misses of a work, hits a second, and commits' seconds."""
+    """What the completion cache takes:
+    seconds for all misses of a work, hits a second, and commits' seconds.
+    """
 
     misses: int
     miss_seconds: float
     hits_per_second: float
 
 
-def cache_cost(recorded: Recorder, work: Callable[[Engine], None], real_seconds: float) -> CacheCost:
-    """The same work with an engine that answers at once: without the cache, with an empty one, with a full one."""
+def cache_cost(
+    recorded: Recorder, work: Callable[[Engine], None], real_seconds: float
+) -> CacheCost:
+    """The same work with an engine that answers at once:
+    without the cache, with an empty one, with a full one.
+    """
     replay = Replay(recorded.inner)
     replay.done = recorded.done
     bare = min(timed(lambda: work(replay)) for _ in range(3))
@@ -216,7 +235,9 @@ def hits_per_second(full: CachedEngine, recorded: Recorder) -> float:
     groups = per_node(recorded.done)
 
     def read() -> None:
-        run_all([full.sample(_prompt(prompt), sampling, seeds) for prompt, sampling, seeds in groups])
+        run_all(
+            [full.sample(_prompt(prompt), sampling, seeds) for prompt, sampling, seeds in groups]
+        )
 
     full.inner.renderer._contexts.clear()  # as in a process that has just started
     before = full.usage.cache_hits
@@ -235,16 +256,29 @@ def timed(work: Callable[[], object]) -> float:
 
 def main() -> None:
     """Measures, prints one table, and says which goals are met."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--trees", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=2, help="repetitions, taken in turn; the table shows sums")
+    parser.add_argument(
+        "--rounds", type=int, default=2, help="repetitions, taken in turn; the table shows sums"
+    )
     options = parser.parse_args()
     settings = config.load("quick")
     resident = Resident(settings.engine, settings.model)
     engine = VllmEngine(resolve(settings.model, config.home()), resident, settings.model)
     prompts = load_pools(settings)[0].head(options.trees)
-    run_all([engine.sample(Prompt(tuple(prompts["messages"][0])), Sampling(8), range(8))])  # loads and warms up
-    table = Table("", "tokens", "CPU s", "seconds", "tokens per CPU s", "of the ceiling", "times one call per node")
+    # loads and warms up
+    run_all([engine.sample(Prompt(tuple(prompts["messages"][0])), Sampling(8), range(8))])
+    table = Table(
+        "",
+        "tokens",
+        "CPU s",
+        "seconds",
+        "tokens per CPU s",
+        "of the ceiling",
+        "times one call per node",
+    )
     goals: list[tuple[str, bool]] = []
     for name, work in WORKS.items():
         goals += compare(engine, name, lambda e, w=work: w(e, prompts), options.rounds, table)
@@ -257,7 +291,9 @@ def main() -> None:
 def compare(
     engine: VllmEngine, name: str, work: Callable[[Engine], None], rounds: int, table: Table
 ) -> list[tuple[str, bool]]:
-    """One way of working against its ceiling and against one call per node; adds its rows, returns its goals."""
+    """One way of working against its ceiling and against one call per node;
+    adds its rows, returns its goals.
+    """
     works, flats = [], []
     for _ in range(rounds):
         recorded = Recorder(engine)
@@ -267,7 +303,12 @@ def compare(
     node = measure(engine, lambda: one_by_one(engine, per_node(recorded.done)))
     draw = measure(engine, lambda: one_by_one(engine, per_draw(recorded.done)))
     cost = cache_cost(recorded, work, works[-1].wall)
-    ways = {f"{name}: flat": top, name: own, f"{name}: one call per node": node, f"{name}: one call per draw": draw}
+    ways = {
+        f"{name}: flat": top,
+        name: own,
+        f"{name}: one call per node": node,
+        f"{name}: one call per draw": draw,
+    }
     for label, found in ways.items():
         figures = [found.tokens, f"{found.cpu:.1f}", f"{found.wall:.1f}", f"{found.rate:.1f}"]
         ratios = [f"{found.rate / top.rate:.3f}", f"{found.rate / node.rate:.2f}"]
@@ -279,20 +320,27 @@ def compare(
             own.rate >= CEILING_SHARE * top.rate,
         ),
         (
-            f"{name} reach {own.rate / node.rate:.2f} times one call per node (goal {NODE_FACTOR:g})",
+            f"{name} reach {own.rate / node.rate:.2f} times one call per node "
+            f"(goal {NODE_FACTOR:g})",
             own.rate >= NODE_FACTOR * node.rate,
         ),
         (
-            f"{name}: the cache takes {share:.2%} of the run for {cost.misses} misses (goal {MISS_SHARE:.0%})",
+            f"{name}: the cache takes {share:.2%} of the run for {cost.misses} misses "
+            f"(goal {MISS_SHARE:.0%})",
             share <= MISS_SHARE,
         ),
-        (f"{name}: {cost.hits_per_second:,.0f} hits a second (goal {HITS:,})", cost.hits_per_second >= HITS),
+        (
+            f"{name}: {cost.hits_per_second:,.0f} hits a second (goal {HITS:,})",
+            cost.hits_per_second >= HITS,
+        ),
     ]
 
 
 def total(parts: list[Measured]) -> Measured:
     """Sums."""
-    return Measured(sum(p.tokens for p in parts), sum(p.cpu for p in parts), sum(p.wall for p in parts))
+    return Measured(
+        sum(p.tokens for p in parts), sum(p.cpu for p in parts), sum(p.wall for p in parts)
+    )
 
 
 if __name__ == "__main__":

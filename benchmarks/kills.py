@@ -1,18 +1,22 @@
-"""Kills runs with SIGKILL at random moments and compares what is there in the end with an undisturbed run.
+"""Kills runs with SIGKILL at random moments and compares
+what is there in the end with an undisturbed run.
 
-    .venv/bin/python benchmarks/kills.py [--kills 20] [--seed 0] [--variants outcome,osp] [--during votes]
+    .venv/bin/python benchmarks/kills.py [--kills 20] [--seed 0] [--variants outcome,osp] [--during
+    votes]
 
-Each data folder is killed four times and then runs to its end: while a table is written (a random number of new files
-after the start), during the judge's votes and during training (when a uniformly drawn share of the step is done), and
-at a uniformly drawn moment after that. A run goes on where the one before it was killed; one that ends before its
-moment is no kill, and folders are added until all kills are made. `--during` names one step for all kills, by how its
-progress lines begin.
+Each data folder is killed four times and then runs to its end: while a table is written (a random
+number of new files after the start), during the judge's votes and during training (when a uniformly
+drawn share of the step is done), and at a uniformly drawn moment after that. A run goes on where
+the one before it was killed; one that ends before its moment is no kill, and folders are added
+until all kills are made. `--during` names one step for all kills, by how its progress lines begin.
 
-The number format is float32: in bfloat16 a completion can depend, by rounding, on which others share its batch, and a
-killed run has other batches. Even in float32 the last digits of probabilities do: numbers count as equal within 1e-4,
-and the largest difference is printed.
-Goals: the tables are equal row by row, and of the tokens that were finished before a kill at least 95 % are not sampled
-again: what all runs of a folder sampled, less what the undisturbed run sampled, is what was sampled twice.
+The number format is float32: in bfloat16 a completion can depend, by rounding, on which others
+share its batch, and a killed run has other batches. Even in float32 the last digits of
+probabilities do: numbers count as equal within 1e-4, and the largest difference is printed.
+Goals: the tables are equal row by row, and of the tokens that were finished before a kill at least
+95 % are not sampled
+again: what all runs of a folder sampled, less what the undisturbed run sampled, is what was sampled
+twice.
 """
 
 import argparse
@@ -39,10 +43,12 @@ from pipeline.engine.session import cache_path
 from pipeline.store import Lake
 from pipeline.tables import TABLES
 
-Moment = Callable[[float, Path, set[Path]], bool]  # (seconds since the start, home, its first files): time to kill?
+# (seconds since the start, home, its first files): time to kill?
+Moment = Callable[[float, Path, set[Path]], bool]
 ORCHARD = Path(sys.executable).with_name("orchard")
 COMPARED = [name for name in TABLES if name != "usage"]  # what a run cost differs after a kill
-TIMES = ("seconds", "train_seconds", "data_seconds", "gain_per_hour")  # of the clock: they differ between any two runs
+# of the clock: they differ between any two runs
+TIMES = ("seconds", "train_seconds", "data_seconds", "gain_per_hour")
 SAME = 1e-4  # numbers nearer than this are equal
 STARTUP = 8.0  # seconds until a run's first step, vLLM's loading included
 
@@ -66,7 +72,10 @@ class Home:
     differing: list[str]  # tables that are not those of the undisturbed run
 
     def kept(self, calm: int) -> float:
-        """Share of the tokens finished before the kills that was not sampled again; the undisturbed run took `calm`."""
+        """Share of the tokens finished before the kills that was not sampled again.
+
+        The undisturbed run took `calm`.
+        """
         finished = sum(kill.finished for kill in self.kills)
         twice = max(0, finished + self.last - calm)
         return 1 - min(1.0, twice / max(1, finished))
@@ -83,9 +92,18 @@ def main() -> None:
         print(f"undisturbed run: {whole:.0f} s, {sampled} tokens", flush=True)
         homes: list[Home] = []
         while (left := options.kills - sum(len(home.kills) for home in homes)) > 0:
-            moments = [during(chance, options.during)] * 4 if options.during else everywhere(chance, whole)
-            homes.append(disturbed(calm, Path(folder) / f"home{len(homes)}", profile, moments[:left]))
-            print(f"{homes[-1].kept(sampled):.1%} of the finished tokens not sampled again", flush=True)
+            moments = (
+                [during(chance, options.during)] * 4
+                if options.during
+                else everywhere(chance, whole)
+            )
+            homes.append(
+                disturbed(calm, Path(folder) / f"home{len(homes)}", profile, moments[:left])
+            )
+            print(
+                f"{homes[-1].kept(sampled):.1%} of the finished tokens not sampled again",
+                flush=True,
+            )
         report(homes, sampled)
 
 
@@ -99,11 +117,17 @@ def disturbed(calm: Path, home: Path, profile: Path, moments: Sequence[Moment]) 
         kills += [kill] if kill else []
     before = sampled_tokens(home)
     run(home, profile)
-    return Home(kills, sampled_tokens(home) - before, [f"{home.name}: {name}" for name in unequal(calm, home)])
+    return Home(
+        kills,
+        sampled_tokens(home) - before,
+        [f"{home.name}: {name}" for name in unequal(calm, home)],
+    )
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--variants", default="outcome,tree_plv,tree_plv_shuffled,osp")
@@ -114,7 +138,8 @@ def arguments() -> argparse.Namespace:
 def write_profile(folder: Path, variants: str) -> Path:
     settings = yaml.safe_load((ROOT / "tests" / "real" / "tiny.yaml").read_text(encoding="utf-8"))
     settings["model"]["dtype"] = "float32"
-    # A small model is no fair judge; every pair of responses is judged, so that there is a time in which to kill.
+    # A small model is no fair judge; every pair of responses is judged, so that there is a time in
+    # which to kill.
     settings["judge"] = {"seat_correction": True, "on_bias": "warn", "pairing": "round_robin"}
     settings["validation"]["variants"] = variants.split(",")
     settings["sampling"]["n"] = 8
@@ -124,7 +149,9 @@ def write_profile(folder: Path, variants: str) -> Path:
 
 
 def everywhere(chance: random.Random, whole: float) -> list[Moment]:
-    """One moment while a table is written, one in the votes, one in training, one in the quarter of a run after it."""
+    """One moment while a table is written, one in the votes,
+    one in training, one in the quarter of a run after it.
+    """
     files, after = chance.randint(1, 4), STARTUP + chance.uniform(0, whole / 4)
     writing = lambda seconds, home, began: len(set(parquet(home)) - began) >= files  # noqa: E731
     later = lambda seconds, home, began: seconds >= after  # noqa: E731
@@ -143,7 +170,9 @@ def parquet(home: Path) -> list[Path]:
 
 def progress(log: Path, step: str) -> float:
     """Share of a step that a run's log says is done; -1: it has not begun."""
-    found = re.findall(rf"^{re.escape(step)}.*?: (\d+)/(\d+) ", log.read_text(errors="replace"), re.MULTILINE)
+    found = re.findall(
+        rf"^{re.escape(step)}.*?: (\d+)/(\d+) ", log.read_text(errors="replace"), re.MULTILINE
+    )
     return int(found[-1][0]) / int(found[-1][1]) if found else -1.0
 
 
@@ -156,7 +185,9 @@ def start(home: Path, profile: Path, log: Path) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "ORCHARD_HOME": str(home), "ORCHARD_PROGRESS_SECONDS": "0.1"}
     with log.open("wb") as errors:
         arguments = [str(ORCHARD), "run", "--profile", str(profile)]
-        return subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL, stderr=errors)
+        return subprocess.Popen(
+            arguments, env=environment, stdout=subprocess.DEVNULL, stderr=errors
+        )
 
 
 def run(home: Path, profile: Path) -> float:
@@ -184,7 +215,8 @@ def killed(home: Path, profile: Path, moment: Moment) -> Kill | None:
     process.wait()
     text = log.read_text(errors="replace")
     counts = [int(n) for n in re.findall(r"(\d+) tokens,", text)]
-    peaks = [a for a, b in zip(counts, [*counts, 0][1:], strict=True) if b < a]  # one per engine: counts start anew
+    # one per engine: counts start anew
+    peaks = [a for a, b in zip(counts, [*counts, 0][1:], strict=True) if b < a]
     step, shown = (re.findall(r"^(\S.*?): (\d+/\d+) ", text, re.MULTILINE) or [("start", "")])[-1]
     # Finished is what the progress counted or, where it was behind, what the cache has gained.
     return Kill(after, step, shown, max(sum(peaks), cached_tokens(home) - before))
@@ -201,8 +233,12 @@ def cached_tokens(home: Path) -> int:
     if not path.exists():
         return 0
     cache = CacheFile(path)
-    # A completion holds its tokens in second place; a verdict is a list of probabilities, after one sampled token.
-    tokens = "CASE json_type(value, '$[1]') WHEN 'array' THEN json_array_length(value, '$[1]') ELSE 1 END"
+    # A completion holds its tokens in second place; a verdict is a list of probabilities, after one
+    # sampled token.
+    tokens = (
+        "CASE json_type(value, '$[1]') "
+        "WHEN 'array' THEN json_array_length(value, '$[1]') ELSE 1 END"
+    )
     (found,) = cache._db.execute(f"SELECT coalesce(sum({tokens}), 0) FROM completions").fetchone()
     cache.close()
     return int(found)
@@ -219,7 +255,9 @@ def unequal(calm: Path, home: Path) -> list[str]:
             except AssertionError as error:
                 different.append(f"{name} ({' '.join(str(error).split())[:200]})")
             else:
-                largest = max([largest, *(float(difference(left[c], right[c])) for c in left.columns)])
+                largest = max(
+                    [largest, *(float(difference(left[c], right[c])) for c in left.columns)]
+                )
     print(f"largest difference of a number in equal tables: {largest:.1e}", flush=True)
     return different
 
@@ -234,20 +272,30 @@ def canonical(lake: Lake, table: str) -> pl.DataFrame:
 
 
 def describe(kill: Kill) -> str:
-    return f"killed after {kill.after:5.1f} s during {kill.step} {kill.shown}, {kill.finished} tokens finished"
+    return (
+        f"killed after {kill.after:5.1f} s during {kill.step} {kill.shown}, "
+        f"{kill.finished} tokens finished"
+    )
 
 
 def report(homes: Sequence[Home], calm: int) -> None:
     kills = [kill for home in homes for kill in home.kills]
-    steps = ", ".join(f"{step} {n}" for step, n in pl.Series([kill.step for kill in kills]).value_counts().iter_rows())
+    steps = ", ".join(
+        f"{step} {n}"
+        for step, n in pl.Series([kill.step for kill in kills]).value_counts().iter_rows()
+    )
     differing = [name for home in homes for name in home.differing]
     shares = [home.kept(calm) for home in homes]
     print(f"\n{len(kills)} kills: {steps}")
     print(f"tables that differ from the undisturbed run: {', '.join(differing) or 'none'}")
-    print(f"finished tokens not sampled again: least {min(shares):.1%}, median {statistics.median(shares):.1%}")
+    print(
+        "finished tokens not sampled again: "
+        f"least {min(shares):.1%}, median {statistics.median(shares):.1%}"
+    )
     met = not differing and min(shares) >= 0.95
     print(
-        "GOAL MET" if met else "GOAL MISSED", "(equal tables; at least 95 % of the finished tokens not sampled again)"
+        "GOAL MET" if met else "GOAL MISSED",
+        "(equal tables; at least 95 % of the finished tokens not sampled again)",
     )
     sys.exit(0 if met else 1)
 

@@ -1,7 +1,7 @@
 """How fast noise is found: `python benchmarks/noise.py` (about a minute on two cores).
 
-EM over a million votes by 50 voters, labels and probabilities, and ten reward heads on 100,000 pairs of features, each
-with its goal.
+EM over a million votes by 50 voters, labels and probabilities, and ten reward heads on 100,000
+pairs of features, each with its goal.
 """
 
 import sys
@@ -15,9 +15,11 @@ PAIRS, HEADS, DIM, HEADS_GOAL = 100_000, 10, 576, 30.0  # the default model's wi
 
 
 def em(soft: bool) -> bool:
-    """EM over votes on a fifth as many pairs as votes, against a pass in plain Python over a hundredth of them.
+    """EM over votes on a fifth as many pairs as votes,
+    against a pass in plain Python over a hundredth of them.
 
-    soft: each vote is a probability of its own, drawn as LCPO's likelihood has it: with density 2 p where the voter saw
+    soft: each vote is a probability of its own, drawn as LCPO's likelihood has it: with density 2 p
+    where the voter saw
         the chosen side as the better one, and 2 (1 - p) where the other.
     """
     from pipeline.noise.reliability import one_coin
@@ -36,12 +38,18 @@ def em(soft: bool) -> bool:
     start = time.perf_counter()
     found = one_coin(votes)
     seconds = time.perf_counter() - start
-    error = max(abs(v - eta[int(k)]) for k, v in found.voters.select("voter_id", "reliability").iter_rows())
+    error = max(
+        abs(v - eta[int(k)]) for k, v in found.voters.select("voter_id", "reliability").iter_rows()
+    )
     loop = _loop(votes.head(VOTES // 100), found.iterations) * 100
     name = "EM, probabilities" if soft else "EM, labels"
-    print(f"{name}: {VOTES:,} votes, {VOTERS} voters, {found.iterations} iterations: {seconds:.1f} s,")
+    print(
+        f"{name}: {VOTES:,} votes, {VOTERS} voters, {found.iterations} iterations: {seconds:.1f} s,"
+    )
     print(f"    largest error of a reliability {error:.3f};")
-    print(f"    a Python loop over rows would take {loop:.0f} s: {loop / seconds:.0f} times as long")
+    print(
+        f"    a Python loop over rows would take {loop:.0f} s: {loop / seconds:.0f} times as long"
+    )
     return _goal(name, seconds, EM_GOAL)
 
 
@@ -60,7 +68,7 @@ def _loop(votes: pl.DataFrame, iterations: int) -> float:
 
 
 def heads() -> bool:
-    """Ten heads, each trained on four fifths of the pairs and scoring the fifth that it never saw."""
+    """Ten heads, each trained on four fifths of the pairs and scoring the fifth it never saw."""
     import torch
 
     from pipeline.config import NoiseSettings
@@ -84,7 +92,10 @@ def heads() -> bool:
     seconds = time.perf_counter() - start
     accuracy = float((scored.margins > 0).mean())
     trained = HEADS * NoiseSettings().folds
-    print(f"heads: {trained} trainings ({HEADS} heads, {NoiseSettings().folds} folds) on {PAIRS:,} pairs of {DIM}")
+    print(
+        f"heads: {trained} trainings ({HEADS} heads, {NoiseSettings().folds} folds) "
+        f"on {PAIRS:,} pairs of {DIM}"
+    )
     print(f"    numbers a side: {seconds:.1f} s, held-out accuracy {accuracy:.3f}")
     return _goal("heads", seconds, HEADS_GOAL)
 

@@ -31,10 +31,18 @@ def main() -> None:
         subprocess.run([sys.executable, "-I", "-S", "-c", PROGRAM + TESTS], check=True)
     fresh = 20 / (time.perf_counter() - start)
     right = sum(outcome.passed for outcome in outcomes)
-    print(f"warm pool of two sandboxes: {warm:.0f} programs a second ({right} of {programs} judged right)")
-    print(f"a fresh interpreter each, one after another, not isolated: {fresh:.0f} programs a second")
+    print(
+        f"warm pool of two sandboxes: {warm:.0f} programs a second "
+        f"({right} of {programs} judged right)"
+    )
+    print(
+        f"a fresh interpreter each, one after another, not isolated: {fresh:.0f} programs a second"
+    )
     met = warm >= GOAL and right == programs
-    print(f"GOAL {'MET' if met else 'MISSED'}: {warm:.0f} programs a second; the goal is {GOAL} on two cores")
+    print(
+        f"GOAL {'MET' if met else 'MISSED'}: {warm:.0f} programs a second; "
+        f"the goal is {GOAL} on two cores"
+    )
 
 
 if __name__ == "__main__":

@@ -5,9 +5,11 @@ import gc
 
 
 def trim() -> None:
-    """Takes models apart (their layers hold each other), and has the C library return what it keeps of them.
+    """Takes models apart (their layers hold each other),
+    and has the C library return what it keeps of them.
 
-    It keeps one heap a thread: a model is read by several, so that what they free stays where nobody else looks.
+    It keeps one heap a thread: a model is read by several, so that what they free stays where
+    nobody else looks.
     """
     gc.collect()
     libc = ctypes.CDLL(None)

@@ -1,4 +1,6 @@
-"""One writer at a time on one host, or several users: a file lock that the kernel frees when its holder dies."""
+"""One writer at a time on one host, or several users:
+a file lock that the kernel frees when its holder dies.
+"""
 
 import fcntl
 import os
@@ -18,7 +20,8 @@ _POLL = 0.01  # seconds
 def locked(path: Path, patience: float = PATIENCE) -> Iterator[None]:
     """Hold the lock file at `path`.
 
-    SQLite's own lock is not enough: DuckLake reads before it writes, and 38 to 78 % of four writers' commits fail.
+    SQLite's own lock is not enough: DuckLake reads before it writes, and 38 to 78 % of four
+    writers' commits fail.
 
     Raises:
         OrchardError: another process held it for `patience` seconds.
@@ -36,7 +39,8 @@ def locked(path: Path, patience: float = PATIENCE) -> Iterator[None]:
 
 
 def shared(path: Path, patience: float = PATIENCE) -> IO[bytes]:
-    """Hold the lock file at `path` together with any others who share it, until the file that this returns is closed.
+    """Hold the lock file at `path` together with any others who share it,
+    until the file that this returns is closed.
 
     Raises:
         OrchardError: another process held it for itself for `patience` seconds.
@@ -53,6 +57,9 @@ def _wait(descriptor: int, path: Path, patience: float, kind: int = fcntl.LOCK_E
             return fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                message = f"another process held {path} for {patience:.0f} s: see which, and end it or wait"
+                message = (
+                    f"another process held {path} for {patience:.0f} s: "
+                    "see which, and end it or wait"
+                )
                 raise OrchardError(message) from None
             time.sleep(_POLL)

@@ -6,9 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
-PLAIN_SECONDS = float(os.environ.get("ORCHARD_PROGRESS_SECONDS") or 15)  # between two lines without a terminal
+# between two lines without a terminal
+PLAIN_SECONDS = float(os.environ.get("ORCHARD_PROGRESS_SECONDS") or 15)
 
 console = Console(stderr=True)
 Advance = Callable[[int, int], None]
@@ -46,6 +54,9 @@ def _plain(label: str, note: Callable[[], str]) -> Advance:
         if now - last >= PLAIN_SECONDS or done == total:
             last, spent = now, now - started
             left = spent / (done - first) * (total - done) if done > first else 0
-            console.print(f"{label}: {done}/{total} {note()} {spent:.0f} s, {left:.0f} s left", highlight=False)
+            console.print(
+                f"{label}: {done}/{total} {note()} {spent:.0f} s, {left:.0f} s left",
+                highlight=False,
+            )
 
     return advance

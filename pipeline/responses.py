@@ -1,4 +1,6 @@
-"""Sampled responses: n draws per prompt from the policy itself, each judged by the prompt's verifier."""
+"""Sampled responses: n draws per prompt from the policy itself,
+each judged by the prompt's verifier.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -9,10 +11,22 @@ from datasketch import MinHash
 
 from pipeline import tables
 from pipeline.config import SamplingSettings
-from pipeline.engine.base import Completion, Engine, Prompt, Reject, RequestFailed, Sampling, Unanswered
+from pipeline.engine.base import (
+    Completion,
+    Engine,
+    Prompt,
+    Reject,
+    RequestFailed,
+    Sampling,
+    Unanswered,
+)
 from pipeline.engine.session import run_all
+from pipeline.engine.thoughts import Parts, split_thought
+from pipeline.folding import folded
 from pipeline.ids import content_id, seed_for
-from pipeline.verify import verify
+from pipeline.verify import registry
+from pipeline.verify.response import check_answer
+from pipeline.verify.verdict import VerifierFailed
 
 Row = dict[str, object]
 
@@ -26,18 +40,27 @@ def draw(
 ) -> tuple[pl.DataFrame, list[Reject]]:
     """`settings.n` responses per prompt as rows of `responses`, and what was rejected.
 
-    An empty draw is a reject of its own; of draws whose request failed, each reason is one reject of the prompt.
+    An empty draw is a reject of its own; of draws whose request failed, each reason is one reject
+    of the prompt.
     """
 
     async def one(prompt: Row) -> list[Row | Reject]:
         sampling = Sampling(settings.max_tokens, settings.temperature, settings.top_p)
-        seeds = [seed_for(run_seed, prompt["prompt_id"], "response", number) for number in range(settings.n)]
+        seeds = [
+            seed_for(run_seed, prompt["prompt_id"], "response", number)
+            for number in range(settings.n)
+        ]
         drawn = await _drawn(engine, Prompt(tuple(prompt["messages"])), sampling, seeds)  # type: ignore[arg-type]
-        good = [(number, found) for number, found in enumerate(drawn) if isinstance(found, Completion)]
-        reasons = dict.fromkeys(str(found) for found in drawn if isinstance(found, RequestFailed))
-        failed = [Reject("responses", "responses", str(prompt["prompt_id"]), reason) for reason in reasons]
-        rows = [partial(_row, prompt, engine.policy_id, settings, number, found) for number, found in good]
-        if prompt["verifier"] == "code":  # it waits for a sandbox: in threads, so that the engine goes on
+        good = [
+            (number, found) for number, found in enumerate(drawn) if isinstance(found, Completion)
+        ]
+        reasons = {str(found): found for found in drawn if isinstance(found, RequestFailed)}
+        failed = [
+            Reject("responses", "responses", str(prompt["prompt_id"]), reason)
+            for reason in reasons.values()
+        ]
+        rows = [partial(_row, prompt, engine, settings, number, found) for number, found in good]
+        if _runs_programs(prompt):  # it waits for a sandbox: in threads, so that the engine goes on
             return [*await asyncio.gather(*(asyncio.to_thread(row) for row in rows)), *failed]
         return [*(row() for row in rows), *failed]
 
@@ -52,7 +75,8 @@ def draw(
 async def _drawn(
     engine: Engine, prompt: Prompt, sampling: Sampling, seeds: list[int]
 ) -> list[Completion | RequestFailed]:
-    """One completion per seed or why there is none, so that a bad draw does not cost its prompt the good ones.
+    """One completion per seed or why there is none,
+    so that a bad draw does not cost its prompt the good ones.
 
     A request that is refused is refused for its prompt: one reason stands for all draws.
     """
@@ -69,44 +93,80 @@ async def _drawn(
 
 
 def mark_near_duplicates(rows: list[Row], threshold: float) -> None:
-    """Sets `near_duplicate_of`: the earliest draw for the same prompt that is at least this alike. Nothing is dropped.
+    """Sets `near_duplicate_of`: the earliest draw for the same prompt that is at least this alike.
 
-    Alike is the Jaccard similarity of character 5-grams, estimated by MinHash with 128 permutations (datasketch).
+    Nothing is dropped.
+
+    Alike is the Jaccard similarity of character 5-grams, estimated by MinHash with 128 permutations
+    (datasketch).
     """
     earlier: dict[object, list[tuple[object, MinHash]]] = {}
     for row in sorted(rows, key=lambda row: (str(row["prompt_id"]), row["draw"])):
         own = _minhash(str(row["text"]))
         before = earlier.setdefault(row["prompt_id"], [])
-        row["near_duplicate_of"] = next((one for one, other in before if own.jaccard(other) >= threshold), None)
+        row["near_duplicate_of"] = next(
+            (one for one, other in before if own.jaccard(other) >= threshold), None
+        )
         before.append((row["response_id"], own))
 
 
+def _runs_programs(prompt: Row) -> bool:
+    return prompt["verifier"] is not None and registry.find(str(prompt["verifier"])).runs_programs
+
+
 def _minhash(text: str) -> MinHash:
-    words = " ".join(text.lower().split())
+    words = " ".join(folded(text, case=False).split())
     sketch = MinHash(num_perm=128, seed=1)
     sketch.update_batch([words[i : i + 5].encode() for i in range(max(1, len(words) - 4))])
     return sketch
 
 
-def _row(prompt: Row, policy_id: str, settings: SamplingSettings, number: int, completion: Completion) -> Row | Reject:
+def _nothing(parts: Parts, completion: Completion) -> str:
+    """Why a completion holds no response."""
+    if parts.thought is None or not completion.text.strip():
+        return "empty generation"
+    if parts.response is not None:
+        return "no response after the thought"
+    if completion.finish_reason == "length":
+        return (
+            "unfinished thought: raise sampling.max_tokens, or switch thoughts off (model.template)"
+        )
+    return "unfinished thought: the model ended its turn inside it"
+
+
+def _row(
+    prompt: Row, engine: Engine, settings: SamplingSettings, number: int, completion: Completion
+) -> Row | Reject:
     sampling = settings.model_dump_json(exclude={"n", "near_duplicate"})
-    response_id = content_id(prompt["prompt_id"], policy_id, sampling, number)
-    text = completion.text.strip()
+    response_id = content_id(prompt["prompt_id"], engine.policy_id, sampling, number)
+    parts = split_thought(completion.text.rstrip(), opened=completion.opened)
+    text = (parts.response or "").strip()
     if not text:
-        return Reject("responses", "responses", response_id, "empty generation", {"prompt_id": prompt["prompt_id"]})
-    verdict = verify(text, prompt["answer"], prompt["verifier"], prompt["metadata"])  # type: ignore[arg-type]
+        about: Row = {"prompt_id": prompt["prompt_id"]}
+        about |= {"thought": parts.thought} if parts.thought else {}
+        reason = _nothing(parts, completion)
+        return Reject("responses", "responses", response_id, reason, about)
+    try:
+        verdict = check_answer(text, prompt)
+    except VerifierFailed as error:
+        about = {"prompt_id": prompt["prompt_id"]}
+        return Reject("responses", "responses", response_id, str(error), about)
     return {
         "response_id": response_id,
         "prompt_id": prompt["prompt_id"],
-        "policy_id": policy_id,
+        "policy_id": engine.policy_id,
         "on_policy": True,
         "round": 0,
         "draw": number,
         "sampling": sampling,
         "text": text,
+        "thought": parts.thought,
+        "token_ids": None if engine.reads_back(completion) else list(completion.token_ids),
         "tokens": len(completion.token_ids),
         "prompt_tokens": completion.prompt_tokens,
-        "logprob_mean": sum(completion.logprobs) / len(completion.logprobs) if completion.logprobs else None,
+        "logprob_mean": sum(completion.logprobs) / len(completion.logprobs)
+        if completion.logprobs
+        else None,
         "finish_reason": completion.finish_reason,
         "answer": verdict.answer,
         "correct": verdict.correct,

@@ -8,24 +8,42 @@ fail() {
     exit 1
 }
 
-"$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' ||
-    fail "Python 3.11 or 3.12 is needed and '$python' is not: install one, or run 'make setup PYTHON=/path/to/python3.11'"
-[ -x .venv/bin/python ] || "$python" -m venv .venv ||
-    fail "cannot make .venv: install Python's venv module (Debian: apt-get install python3-venv) and try again"
-pip=".venv/bin/python -m pip --disable-pip-version-check"
+# A package's lines of the lock: its pin, and the hashes below it.
+pinned() {
+    sed -n "/^$1==/,/[^\\\\]\$/p" "$lock"
+}
 
-# The lock is complete, and --no-deps keeps packages out that vLLM names and a text pipeline does not use:
-# torchvision, torchaudio and torchcodec, whose registry builds break `import transformers` beside a CPU torch.
-echo "setup: installing $(grep -c == "$lock") packages from $lock (some minutes, about 3 GB)"
-grep -v '^torch==' "$lock" >.venv/rest.lock
-torch=$(grep '^torch==' "$lock")
-# uv knows where PyTorch keeps its CPU builds; pip's own sources come first, where a mirror may have them.
-$pip install -q --no-deps "$torch" 2>.venv/torch.log ||
-    { $pip install -q uv==0.13.8 && .venv/bin/uv pip install -q --python .venv/bin/python --no-deps --torch-backend cpu "$torch"; } ||
-    fail "cannot install $torch: check the network, or put its wheel where pip looks (PIP_FIND_LINKS), and run 'make setup' again"
-$pip install -q --no-deps -r .venv/rest.lock ||
+command -v "$python" >/dev/null ||
+    fail "no Python '$python' is here: install 3.11 or run 'make setup PYTHON=/path/to/python3.11'"
+"$python" -I pipeline/machine.py "$lock" || exit 1
+[ -x .venv/bin/python ] || "$python" -m venv .venv ||
+    fail "cannot make .venv: install Python's venv module (Debian: apt-get install python3-venv)"
+
+# Only files whose hash stands in the lock are installed, what builds packages among them.
+# The lock is complete, and --no-deps keeps out what vLLM names and a text pipeline does not use:
+# torchvision, torchaudio and torchcodec, whose registry builds break `import transformers` beside
+# a CPU torch.
+pip=".venv/bin/python -m pip --disable-pip-version-check"
+install="$pip install -q --no-deps --no-build-isolation --require-hashes"
+echo "setup: installing $(grep -c '^[^ #]*==' "$lock") packages from $lock (some minutes, 3 GB)"
+for name in setuptools uv torch; do
+    pinned $name >.venv/$name.lock
+done
+$install -r .venv/setuptools.lock ||
+    fail "cannot install setuptools: check the network, and run 'make setup' again"
+# uv knows where PyTorch keeps its CPU builds. pip's own sources come first: a mirror may have them.
+torch_by_uv() {
+    [ -s .venv/uv.lock ] && $install -r .venv/uv.lock &&
+        .venv/bin/uv pip install -q --python .venv/bin/python --no-deps --require-hashes \
+            --torch-backend cpu -r .venv/torch.lock
+}
+$install -r .venv/torch.lock 2>.venv/torch.log || torch_by_uv ||
+    fail "cannot install torch: check the network, or put the wheel of $(head -n 1 .venv/torch.lock \
+        | cut -d ' ' -f 1) where pip looks (PIP_FIND_LINKS), and run 'make setup' again"
+$install -r "$lock" ||
     fail "cannot install from $lock: check the network and free disk space, and run 'make setup' again"
-$pip install -q --no-deps -e . || fail "cannot install orchard itself: run 'make setup' again"
+$pip install -q --no-deps --no-build-isolation -e . ||
+    fail "cannot install orchard itself: run 'make setup' again"
 .venv/bin/python -c 'import torch, transformers, dagster, vllm' 2>.venv/import.log ||
-    fail "the environment does not import ($(tail -1 .venv/import.log)): delete .venv and run 'make setup' again"
+    fail "the environment does not import ($(tail -1 .venv/import.log)): delete .venv, run 'make setup'"
 echo "setup: done"

@@ -23,11 +23,20 @@ class Home:
     path: Path
 
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "ORCHARD_HOME": str(self.path), "ORCHARD_PROFILE": str(TINY), "COLUMNS": "200"}
+        return {
+            **os.environ,
+            "ORCHARD_HOME": str(self.path),
+            "ORCHARD_PROFILE": str(TINY),
+            "COLUMNS": "200",
+        }
 
     def orchard(self, *arguments: str, timeout: float = 560) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(ORCHARD), *arguments], env=self.environment(), capture_output=True, text=True, timeout=timeout
+            [str(ORCHARD), *arguments],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:

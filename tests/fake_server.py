@@ -13,7 +13,10 @@ from typing import Any
 
 @dataclass
 class Answer:
-    """An HTTP answer. `cut` ends the connection after so many bytes of the body; `wait` delays it, in seconds."""
+    """An HTTP answer.
+
+    `cut` ends the connection after so many bytes of the body; `wait` delays it, in seconds.
+    """
 
     body: Any = None  # bytes, or something to send as JSON
     status: int = 200
@@ -25,26 +28,43 @@ class Answer:
 def completion(text: str = "seven", **more: Any) -> dict[str, Any]:
     """A sound answer in vLLM's form: three tokens."""
     logprobs = {"token_logprobs": [-0.5, -0.25, -1.0], "top_logprobs": [{"a": -0.5}]}
-    choice = {"text": text, "finish_reason": "stop", "token_ids": [5, 6, 2], "logprobs": logprobs, **more}
+    choice = {
+        "text": text,
+        "finish_reason": "stop",
+        "token_ids": [5, 6, 2],
+        "logprobs": logprobs,
+        **more,
+    }
     return {"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 3}}
 
 
 def listed(top: dict[str, float]) -> dict[str, Any]:
     """A sound answer in OpenAI's form: one token, and the probabilities of the likeliest ones."""
-    logprobs = {"token_logprobs": [-0.1], "top_logprobs": [{word: math.log(p) for word, p in top.items()}]}
-    choice = {"text": max(top, key=lambda word: top[word]), "finish_reason": "length", "logprobs": logprobs}
+    logprobs = {
+        "token_logprobs": [-0.1],
+        "top_logprobs": [{word: math.log(p) for word, p in top.items()}],
+    }
+    choice = {
+        "text": max(top, key=lambda word: top[word]),
+        "finish_reason": "length",
+        "logprobs": logprobs,
+    }
     return {"choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
 
 
 class FakeServer:
-    """Answers /v1/completions by `script(body, n)`, n counting from 0; the check's trial is answered soundly.
+    """Answers /v1/completions by `script(body, n)`, n counting from 0.
+
+    The check's trial is answered soundly.
 
     `bodies` are the requests after the trial; `keys` the Authorization headers of all.
     """
 
     def __init__(self, script: Callable[[dict[str, Any], int], Answer] | None = None) -> None:
         self.script = script or (lambda body, n: Answer(completion()))
-        self.models: Answer = Answer({"data": [{"id": "small", "owned_by": "vllm", "max_model_len": 512}]})
+        self.models: Answer = Answer(
+            {"data": [{"id": "small", "owned_by": "vllm", "max_model_len": 512}]}
+        )
         self.version: Answer = Answer({"version": "1.2.3"})
         self.trial: Answer = Answer(completion("1"))
         self.bodies: list[dict[str, Any]] = []
@@ -71,7 +91,9 @@ class FakeServer:
         self._http = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self))
         self._http.daemon_threads = True
         self._http.connections = set()  # type: ignore[attr-defined]
-        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        threading.Thread(
+            target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        ).start()
 
     def stop(self) -> None:
         """Goes away at once, like a killed process: no connection is answered any more."""
@@ -134,7 +156,9 @@ def _handler(fake: FakeServer) -> type[BaseHTTPRequestHandler]:
             answer = fake.answer(self.path, body)
             if answer.wait:
                 threading.Event().wait(answer.wait)
-            content = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
+            content = (
+                answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
+            )
             try:
                 self.send_response(answer.status)
                 for name, value in {"Content-Length": str(len(content)), **answer.headers}.items():

@@ -8,9 +8,11 @@ Script = Callable[[str, Sampling, int], str]
 
 
 class ScriptedEngine:
-    """`script(prefix, sampling, n)` gives the whole rest of the response for the n-th draw of a call.
+    """`script(prefix, sampling, n)` gives the whole rest of the response
+    for the n-th draw of a call.
 
-    The engine cuts it at the first stop string, as a real one does. A text of None fails the request.
+    The engine cuts it at the first stop string, as a real one does. A text of None fails the
+    request.
     """
 
     policy_id = "scripted@0"
@@ -20,14 +22,22 @@ class ScriptedEngine:
         self.usage = Usage()
         self.calls: list[tuple[Prompt, Sampling, tuple[int, ...]]] = []
 
-    async def sample(self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]) -> list[Completion]:
+    async def sample(
+        self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]
+    ) -> list[Completion]:
         self.calls.append((prompt, sampling, tuple(seeds)))
         if prompt.messages[-1]["content"] == "too long":
             raise RequestFailed("prompt of 999 tokens leaves 0 of the 8 tokens asked for")
-        return [self._complete(self.script(prompt.prefix, sampling, n), sampling) for n in range(len(seeds))]
+        return [
+            self._complete(self.script(prompt.prefix, sampling, n), sampling)
+            for n in range(len(seeds))
+        ]
 
     async def verdict(self, prompt: Prompt, words: Sequence[str]) -> list[float]:
         return [1 / len(words)] * len(words)
+
+    def reads_back(self, completion: Completion) -> bool:
+        return True
 
     def check_words(self, words: Sequence[str]) -> None:
         """Every word is one token."""

@@ -1,4 +1,6 @@
-"""A writer in its own process: python store_child.py <home> <table> <commits>; prints each acknowledged commit."""
+"""A writer in its own process: python store_child.py <home> <table> <commits>;
+prints each acknowledged commit.
+"""
 
 import sys
 from pathlib import Path
@@ -11,8 +13,18 @@ from pipeline.store import Commit, Lake
 def reference(count: int, policy: str = "p") -> pl.DataFrame:
     """Rows of `reference_logps`: count texts of one policy."""
     return pl.DataFrame(
-        {"text_id": [f"t{i}" for i in range(count)], "policy_id": policy, "logp": -1.0, "tokens": 3},
-        schema={"text_id": pl.String, "policy_id": pl.String, "logp": pl.Float64, "tokens": pl.Int64},
+        {
+            "text_id": [f"t{i}" for i in range(count)],
+            "policy_id": policy,
+            "logp": -1.0,
+            "tokens": 3,
+        },
+        schema={
+            "text_id": pl.String,
+            "policy_id": pl.String,
+            "logp": pl.Float64,
+            "tokens": pl.Int64,
+        },
     )
 
 
@@ -22,7 +34,9 @@ def main() -> None:
     with Lake(home) as lake:
         for i in range(1, commits + 1):
             commit = Commit("child", fingerprint=f"{policy}{i}")
-            written = lake.write("reference_logps", reference(i, policy), commit, partition={"policy_id": policy})
+            written = lake.write(
+                "reference_logps", reference(i, policy), commit, partition={"policy_id": policy}
+            )
             print(written.version, i, flush=True)
 
 

@@ -1,16 +1,33 @@
 """Settings: one pydantic model in sections, one YAML file per profile, and where the data live."""
 
 from pipeline.config.engine import BudgetSettings, EngineSettings, ModelSettings, ServerSettings
-from pipeline.config.judge import JudgeModelSettings, JudgeSettings, PrincipleSettings, RationaleSettings
+from pipeline.config.judge import (
+    JudgeModelSettings,
+    JudgeSettings,
+    PrincipleSettings,
+    RationaleSettings,
+)
 from pipeline.config.noise import NoiseSettings, TuneSettings, VoterSettings
-from pipeline.config.profile import PROFILES, ROOT, Settings, home, load, profiles
+from pipeline.config.profile import PROFILES, Settings, home, load, profiles
 from pipeline.config.section import section
-from pipeline.config.sources import ExampleSettings, PoolSettings, SamplingSettings, SandboxSettings, SplitSettings
+from pipeline.config.sources import (
+    ExampleSettings,
+    PoolSettings,
+    SamplingSettings,
+    SandboxSettings,
+    SplitSettings,
+)
 from pipeline.config.sweep import SweepSettings
 from pipeline.config.synthesis import CodeSettings, MaplSettings, MiningSettings, OverlapSettings
-from pipeline.config.training import LossSettings, PreferenceSettings, TrainingSettings, ValidationSettings
+from pipeline.config.training import (
+    LossSettings,
+    PreferenceSettings,
+    TrainingSettings,
+    ValidationSettings,
+)
 from pipeline.config.trees import GrowthSettings, ListSettings, ThoughtSettings, TreeSettings
 from pipeline.config.variants import UserVariant
+from pipeline.shipped import ROOT, SHIPPED
 
 __all__ = [
     "BudgetSettings",
@@ -33,6 +50,7 @@ __all__ = [
     "PrincipleSettings",
     "ROOT",
     "RationaleSettings",
+    "SHIPPED",
     "SamplingSettings",
     "SandboxSettings",
     "ServerSettings",

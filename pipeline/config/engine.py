@@ -1,11 +1,22 @@
 """Settings of models, engines and budgets."""
 
+from keyword import iskeyword
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from pipeline.config.section import Section
+
+# What transformers itself gives to a chat template.
+GIVEN = {
+    "messages",
+    "tools",
+    "documents",
+    "add_generation_prompt",
+    "strftime_now",
+    "raise_exception",
+}
 
 
 class ModelSettings(Section):
@@ -15,6 +26,16 @@ class ModelSettings(Section):
     revision: str | None = None
     dtype: Literal["bfloat16", "float32", "float16"] = "bfloat16"
     max_model_len: int = Field(1024, ge=32)  # tokens of prompt and response together
+    # what its chat template is told, such as enable_thinking: false
+    template: dict[str, JsonValue] = {}
+
+    @field_validator("template")
+    @classmethod
+    def _names_arguments(cls, template: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        for name in template:
+            if not name.isidentifier() or iskeyword(name) or name in GIVEN:
+                raise ValueError(f"{name!r} is no argument of a chat template that can be set here")
+        return template
 
 
 class ServerSettings(Section):
@@ -22,7 +43,8 @@ class ServerSettings(Section):
 
     url: str  # http://host:port, with or without /v1
     model: str | None = None  # the name it serves the policy under; null: model.name
-    key_env: str | None = None  # the environment variable that holds its API key; the key itself is never a setting
+    # the environment variable that holds its API key; the key itself is never a setting
+    key_env: str | None = None
     max_in_flight: int = Field(64, ge=1)  # requests that it works on at once; more wait here
 
     @field_validator("url")
@@ -32,7 +54,10 @@ class ServerSettings(Section):
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("a server's url starts with http:// or https:// and names a host")
         if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("a server's url holds no user, password or query: name the key's variable in key_env")
+            raise ValueError(
+                "a server's url holds no user, password or query: "
+                "name the key's variable in key_env"
+            )
         return url.rstrip("/").removesuffix("/v1")
 
 
@@ -40,27 +65,37 @@ class EngineSettings(Section):
     """Where completions come from: vLLM in the process, or servers."""
 
     backend: Literal["vllm", "server"] = "vllm"
-    servers: tuple[ServerSettings, ...] = ()  # backend server: all serve the same model, by the same software
-    request_seconds: float = Field(600, gt=0)  # backend server: a try without an answer by then has failed
+    # backend server: all serve the same model, by the same software
+    servers: tuple[ServerSettings, ...] = ()
+    # backend server: a try without an answer by then has failed
+    request_seconds: float = Field(600, gt=0)
     tries: int = Field(5, ge=1)  # backend server: per request, before its row is rejected
-    patience_seconds: float = Field(300, gt=0)  # backend server: the run stops when none has worked for so long
-    block_size: int = Field(32, ge=1)  # tokens; the CPU default of 128 never shares a shorter prefix
+    # backend server: the run stops when none has worked for so long
+    patience_seconds: float = Field(300, gt=0)
+    # tokens; the CPU default of 128 never shares a shorter prefix
+    block_size: int = Field(32, ge=1)
     max_num_seqs: int = Field(128, ge=1)
     kv_cache_gib: float = Field(2.0, gt=0)  # CPU only
     gpu_memory_utilization: float = Field(0.9, gt=0, le=1)  # GPU only
-    tensor_parallel_size: int = Field(1, ge=1)  # devices that share one copy of the model; copies: see backend server
+    # devices that share one copy of the model; copies: see backend server
+    tensor_parallel_size: int = Field(1, ge=1)
     enforce_eager: bool = True
     cache: bool = True  # keep every completion, so that none is sampled twice
 
     @model_validator(mode="after")
     def _has_servers(self) -> Self:
         if self.backend == "server" and not self.servers:
-            raise ValueError("backend server needs at least one of engine.servers, each with its url")
+            raise ValueError(
+                "backend server needs at least one of engine.servers, each with its url"
+            )
         return self
 
 
 class BudgetSettings(Section):
-    """What one run may cost; a limit that is reached stops the run and keeps what is done. Null: no limit."""
+    """What one run may cost; a limit that is reached stops the run and keeps what is done.
+
+    Null: no limit.
+    """
 
     tokens: int | None = Field(None, ge=1)  # sampled tokens
     seconds: float | None = Field(None, gt=0)  # of the run, until its last sampling

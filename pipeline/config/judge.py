@@ -1,11 +1,11 @@
 """Settings of judges and of rationales."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from pipeline.config.engine import ModelSettings, ServerSettings
-from pipeline.config.section import Section
+from pipeline.config.section import Section, TextFile
 
 
 class RationaleSettings(Section):
@@ -15,60 +15,77 @@ class RationaleSettings(Section):
     max_pairs: int | None = Field(None, ge=1)  # pairs that get one, by hash; null: all
     temperature: float = Field(0.7, ge=0)
     max_tokens: int = Field(128, ge=1)  # a rationale that is cut there is rejected
-    max_copy: float = Field(90.0, gt=0, le=100)  # a rationale at least this alike to a response (0 to 100) is a copy
-    check_polarity: bool = True  # ask for the verdict from the rationale alone, and keep those that agree
+    # a rationale at least this alike to a response (0 to 100) is a copy
+    max_copy: float = Field(90.0, gt=0, le=100)
+    # ask for the verdict from the rationale alone, and keep those that agree
+    check_polarity: bool = True
 
 
 class JudgeModelSettings(ModelSettings):
-    """A judge: a model that answers questions, here or on servers of its own, or a reward model that scores texts."""
+    """A judge: a model that answers questions, here or on servers of its own,
+    or one that scores texts.
+    """
 
-    kind: Literal["generative", "reward"] = "generative"  # reward: a sequence classifier with one output
-    servers: tuple[ServerSettings, ...] = ()  # where it answers; empty: here, or wherever the policy does
-
-    @model_validator(mode="after")
-    def _rewards_are_computed_here(self) -> Self:
-        if self.kind == "reward" and self.servers:
-            raise ValueError("a reward model is computed here: leave out its servers")
-        return self
+    kind: str = "generative"  # one of pipeline/judge/kinds, or of an extension
+    # where it answers; empty: here, or wherever the policy does
+    servers: tuple[ServerSettings, ...] = ()
 
 
 class PrincipleSettings(Section):
-    """What sampled responses are judged by: yes/no principles (RLBFF). Values are our choice where nothing is said."""
+    """What sampled responses are judged by: yes/no principles (RLBFF).
 
-    max_prompts: int | None = Field(None, ge=1)  # prompts whose responses are annotated, by hash; null: all
+    Values are our choice where nothing is said.
+    """
+
+    # prompts whose responses are annotated, by hash; null: all
+    max_prompts: int | None = Field(None, ge=1)
     max_responses: int = Field(4, ge=1)  # per prompt, the first draws with different texts
-    annotators: int = Field(2, ge=1)  # feedbacks on a response by each judge; a consensus takes two in all
+    # feedbacks on a response by each judge; a consensus takes two in all
+    annotators: int = Field(2, ge=1)
     temperature: float = Field(0.7, ge=0)  # of the feedback
     feedback_tokens: int = Field(96, ge=1)
     principle_tokens: int = Field(160, ge=1)
-    alike: float = Field(0.8, ge=-1, lt=1)  # two names mean the same above this cosine; paper, of its own embeddings
-    embedding: ModelSettings | None = None  # an embedding model (mean of its last states); null: runs of characters
+    # two names mean the same above this cosine; paper, of its own embeddings
+    alike: float = Field(0.8, ge=-1, lt=1)
+    # an embedding model (mean of its last states); null: runs of characters
+    embedding: ModelSettings | None = None
 
 
 class JudgeSettings(Section):
-    """Who judges pairs of responses, by which criteria, and from when on a judge is not trusted. Values: our choice."""
+    """Who judges pairs of responses, by which criteria, and from when on a judge is not trusted.
 
-    models: tuple[JudgeModelSettings, ...] = ()  # the judges, several at once; empty: the policy itself
-    criteria: dict[str, str] = Field({"overall": "Which response is better?"}, min_length=1)  # name: question
+    Values: our choice.
+    """
+
+    # the judges, several at once; empty: the policy itself
+    models: tuple[JudgeModelSettings, ...] = ()
+    # name: question
+    criteria: dict[str, str] = Field({"overall": "Which response is better?"}, min_length=1)
     method: Literal["pairwise", "scores"] = "pairwise"  # scores: each response alone, 1 to `scale`
     pairing: Literal["baseline", "round_robin", "swiss", "knockout"] = "baseline"
-    template: str = "pair"  # a file of pipeline/judge/templates, or the path of one
+    # A file of pipeline/judge/templates, or the path of one.
+    template: Annotated[str, TextFile(".jinja")] = "pair"
     words: tuple[str, str] = (" A", " B")  # the two answers, one token each
     scale: int = Field(9, ge=2, le=10)  # "10" is two tokens for most tokenizers: then at most 9
-    must_answer: bool = True  # a judge whose own first token is none of a question's words gives no answer
+    # a judge whose own first token is none of a question's words gives no answer
+    must_answer: bool = True
     max_prompts: int | None = Field(None, ge=1)  # prompts that are judged, by hash; null: all
     max_responses: int = Field(8, ge=2)  # judged responses per prompt, the first draws
     max_recorded: int = Field(0, ge=0)  # imported pairs that the judges are asked about, by hash
-    combine: Literal["logit", "mean"] = "logit"  # the two orders' log-odds, or their probabilities, are averaged
+    # the two orders' log-odds, or their probabilities, are averaged
+    combine: Literal["logit", "mean"] = "logit"
     clip: float = Field(0.01, gt=0, lt=0.5)  # probabilities are kept this far from 0 and 1
-    seat_correction: bool = False  # subtract the judge's mean log-odds for the first seat before orders are compared
-    calibration: Literal["none", "temperature", "isotonic"] = "none"  # of strengths, against verified labels
+    # subtract the judge's mean log-odds for the first seat before orders are compared
+    seat_correction: bool = False
+    # of strengths, against verified labels
+    calibration: Literal["none", "temperature", "isotonic"] = "none"
     ranks: Literal["all", "adjacent"] = "all"  # OSP: which ranks make pairs
     max_flip_rate: float = Field(0.4, ge=0, le=1)  # a coin flips half of its pairs
     seat_low: float = Field(0.45, ge=0, le=0.5)  # share of first-seat wins that is still fair
     seat_high: float = Field(0.55, ge=0.5, le=1)
     significance: float = Field(0.05, gt=0, lt=1)  # of the seat's sign test
     on_bias: Literal["stop", "warn"] = "stop"  # what a flipping or biased judge does to the build
-    contexts: int = Field(20, ge=0)  # pairs that are asked under two questions that prefer different sides
+    # pairs that are asked under two questions that prefer different sides
+    contexts: int = Field(20, ge=0)
     rationales: RationaleSettings = RationaleSettings()
     principles: PrincipleSettings = PrincipleSettings()

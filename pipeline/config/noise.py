@@ -9,11 +9,15 @@ from pipeline.config.section import Section
 
 
 class TuneSettings(Section):
-    """Fine-tuned reward models (methods lora and full). Paper (7B models, full): 5e-6, 32 pairs a step, 1 epoch."""
+    """Fine-tuned reward models (methods lora and full).
+
+    Paper (7B models, full): 5e-6, 32 pairs a step, 1 epoch.
+    """
 
     epochs: int = Field(1, ge=1)
     batch_pairs: int = Field(32, ge=1)
-    learning_rate: float | None = Field(None, gt=0)  # null: 5e-6 for full (paper), 1e-4 for lora (our choice)
+    # null: 5e-6 for full (paper), 1e-4 for lora (our choice)
+    learning_rate: float | None = Field(None, gt=0)
     warmup: float = Field(0.1, ge=0, lt=1)  # share of the steps; our choice
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
@@ -23,16 +27,21 @@ class TuneSettings(Section):
 
 
 class VoterSettings(Section):
-    """One reward model or classifier from elsewhere: a folder, a hub id, or a `vllm serve --runner pooling`."""
+    """One reward model or classifier from elsewhere:
+    a folder, a hub id, or a `vllm serve --runner pooling`.
+    """
 
     name: str = Field(min_length=1)  # the voter's id
     model: str | None = None  # a local folder, package:<name> or a hub id of a sequence classifier
     revision: str | None = None
-    server: ServerSettings | None = None  # instead of `model`; its own `model` is the name that it serves
+    # instead of `model`; its own `model` is the name that it serves
+    server: ServerSettings | None = None
     api: Literal["classify", "pooling"] = "classify"  # which of vLLM's two the server is asked
-    positive: int | None = Field(None, ge=0)  # the class that counts as good; null: the only one, or the second of two
+    # the class that counts as good; null: the only one, or the second of two
+    positive: int | None = Field(None, ge=0)
     aspect: str = "preference"  # what it rewards
-    max_length: int = Field(1024, ge=8)  # tokens of the whole conversation; a longer one is rejected
+    # tokens of the whole conversation; a longer one is rejected
+    max_length: int = Field(1024, ge=8)
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -42,13 +51,19 @@ class VoterSettings(Section):
 
 
 class NoiseSettings(Section):
-    """Reward models that vote on pairs, and what is done with the pairs they doubt. Paper: Secrets of RLHF II."""
+    """Reward models that vote on pairs, and what is done with the pairs they doubt.
+
+    Paper: Secrets of RLHF II.
+    """
 
     source: str = "outcome"  # the variant whose pairs are voted on and treated
-    method: Literal["heads", "lora", "full", "none"] = "heads"  # our own voters; none: external and recorded ones only
+    # our own voters; none: external and recorded ones only
+    method: Literal["heads", "lora", "full", "none"] = "heads"
     models: int = Field(10, ge=1)  # M, paper
-    folds: int = Field(5, ge=2)  # of prompts: no pair is scored by a model trained on its prompt; our choice
-    resample: bool = True  # train each model on pairs drawn with replacement; false: only their order differs (paper)
+    # of prompts: no pair is scored by a model trained on its prompt; our choice
+    folds: int = Field(5, ge=2)
+    # train each model on pairs drawn with replacement; false: only their order differs (paper)
+    resample: bool = True
     hidden: int = Field(0, ge=0)  # units of a reward head's hidden layer; 0: linear
     epochs: int = Field(3, ge=1)  # of heads; paper: 1, of a whole model
     min_steps: int = Field(300, ge=1)  # optimiser steps, also of a small set; our choice
@@ -57,20 +72,28 @@ class NoiseSettings(Section):
     weight_decay: float = Field(0.1, ge=0)  # of heads; our choice
     tune: TuneSettings = TuneSettings()
     external: tuple[VoterSettings, ...] = ()
-    # log_sigmoid: external rewards are one voter, summed over aspects; they then read all samples of a pair's prompt.
+    # log_sigmoid: external rewards are one voter, summed over aspects; they then read all samples
+    # of a pair's prompt.
     combine: Literal["none", "log_sigmoid"] = "none"
     use_margin: bool = False  # the pairs' margin in the Bradley-Terry loss
-    length_penalty: float = Field(0.0, ge=0)  # on the squared correlation of reward margin and length; our choice
+    # on the squared correlation of reward margin and length; our choice
+    length_penalty: float = Field(0.0, ge=0)
     max_length: int = Field(1024, ge=8)  # tokens of context and text
     micro_tokens: int = Field(8192, ge=1)  # padded tokens per forward pass
     start: float = Field(0.9, gt=0.5, lt=1)  # reliability that EM starts from; LCPO
-    flip_share: float = Field(0.2, ge=0, le=1)  # weakest pairs, if their mean is negative: paper's two lowest tenths
-    drop_share: float = Field(0.2, ge=0, lt=1)  # as many are removed; our choice, dropping is not in the paper
-    soft: float = Field(0.1, ge=0, lt=0.5)  # label smoothing of pairs with a negative mean; paper: not given
-    centre: float = Field(0.85, ge=0, le=1)  # quantile of its prompt's samples' rewards; second-hand
+    # weakest pairs, if their mean is negative: paper's two lowest tenths
+    flip_share: float = Field(0.2, ge=0, le=1)
+    # as many are removed; our choice, dropping is not in the paper
+    drop_share: float = Field(0.2, ge=0, lt=1)
+    # label smoothing of pairs with a negative mean; paper: not given
+    soft: float = Field(0.1, ge=0, lt=0.5)
+    # quantile of its prompt's samples' rewards; second-hand
+    centre: float = Field(0.85, ge=0, le=1)
     duplicates: Literal["error", "mean"] = "error"  # same voter, pair and order twice
-    inject: float = Field(0.0, ge=0, lt=1)  # training labels flipped on purpose before the vote: treatments by DPO
-    test_shares: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.1, 0.2, 0.4)  # labels that the self-test flips
+    # training labels flipped on purpose before the vote: treatments by DPO
+    inject: float = Field(0.0, ge=0, lt=1)
+    # labels that the self-test flips
+    test_shares: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.1, 0.2, 0.4)
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:

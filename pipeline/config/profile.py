@@ -3,13 +3,15 @@
 import os
 from pathlib import Path
 from typing import Any, Self
+from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import ValidationError, model_validator
+from pydantic import ValidationError, field_validator, model_validator
 
 from pipeline.config.engine import BudgetSettings, EngineSettings, ModelSettings
 from pipeline.config.judge import JudgeSettings
 from pipeline.config.noise import NoiseSettings
+from pipeline.config.paths import beside, beside_profile
 from pipeline.config.section import Section, first_problem
 from pipeline.config.sources import PoolSettings, SamplingSettings, SandboxSettings, SplitSettings
 from pipeline.config.sweep import SweepSettings
@@ -18,15 +20,17 @@ from pipeline.config.training import PreferenceSettings, TrainingSettings, Valid
 from pipeline.config.trees import ListSettings, ThoughtSettings, TreeSettings
 from pipeline.config.variants import UserVariant
 from pipeline.errors import OrchardError
+from pipeline.shipped import IN_WHEEL, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PROFILES = Path(__file__).resolve().parents[1] / "profiles"
+_ENDINGS = (".yaml", ".yml")
 
 
 class Settings(Section):
     """All settings of a profile."""
 
     profile: str
+    extensions: tuple[str, ...] = ()  # Python files of one's own, relative to the profile's folder
     seed: int = 0  # the run seed: every other seed derives from it and a row's id
     timezone: str = "UTC"  # of the nightly schedule
     model: ModelSettings = ModelSettings()
@@ -44,24 +48,46 @@ class Settings(Section):
     judge: JudgeSettings = JudgeSettings()
     noise: NoiseSettings = NoiseSettings()
     mapl: MaplSettings = MaplSettings()
-    overlap: OverlapSettings = OverlapSettings()  # what counts as an evaluation prompt among the training data
-    variants: tuple[UserVariant, ...] = ()  # of one's own; compared where validation.variants names them
+    # what counts as an evaluation prompt among the training data
+    overlap: OverlapSettings = OverlapSettings()
+    # of one's own; compared where validation.variants names them
+    variants: tuple[UserVariant, ...] = ()
     training: TrainingSettings = TrainingSettings()
     validation: ValidationSettings = ValidationSettings()
     sweep: SweepSettings = SweepSettings()
     budget: BudgetSettings = BudgetSettings()
 
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_time_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (
+            LookupError,
+            ValueError,
+            OSError,
+        ) as error:  # unknown; no name of a zone; a folder of zones
+            raise ValueError(
+                f"no time zone is named {name!r}: use one such as Europe/Berlin or UTC"
+            ) from error
+        return name
+
     @model_validator(mode="after")
     def _code_comes_from_known_pools(self) -> Self:
         known = [pool.name for pool in self.pools]
         if unknown := set(self.code.pools) - set(known):
-            raise ValueError(f"code.pools: no pool is named {min(unknown)!r}: use some of {', '.join(known)}")
+            raise ValueError(
+                f"code.pools: no pool is named {min(unknown)!r}: use some of {', '.join(known)}"
+            )
         return self
 
 
 def home() -> Path:
-    """The data folder: ORCHARD_HOME, or data/ in the checkout."""
-    return Path(os.environ.get("ORCHARD_HOME") or ROOT / "data").expanduser().resolve()
+    """The data folder: ORCHARD_HOME;
+    else data/ of the checkout, or of the current folder (wheel).
+    """
+    beside = Path.cwd() if IN_WHEEL else ROOT
+    return Path(os.environ.get("ORCHARD_HOME") or beside / "data").expanduser().resolve()
 
 
 def profiles() -> list[str]:
@@ -70,10 +96,12 @@ def profiles() -> list[str]:
 
 
 def load(profile: str | None = None) -> Settings:
-    """Settings of a profile: a shipped name, or the path of a YAML file; default ORCHARD_PROFILE, then quick.
+    """Settings of a profile: a shipped name, or the path of a YAML file;
+    default ORCHARD_PROFILE, then quick.
 
     Raises:
-        OrchardError: no such profile, not YAML, or a setting that does not exist or is out of range.
+        OrchardError: no such profile, not YAML, or a setting that does not exist or is out of
+            range.
     """
     path = _path(profile or os.environ.get("ORCHARD_PROFILE") or "quick")
     try:
@@ -83,14 +111,19 @@ def load(profile: str | None = None) -> Settings:
 
 
 def _path(name: str) -> Path:
-    path = Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
+    path = Path(beside(name, Path())) if name.endswith(_ENDINGS) else PROFILES / f"{name}.yaml"
     if not path.is_file():
-        raise OrchardError(f"unknown profile {name!r}: use one of {', '.join(profiles())}, or the path of a YAML file")
+        raise OrchardError(
+            f"unknown profile {name!r}: "
+            f"use one of {', '.join(profiles())}, or the path of a YAML file"
+        )
     return path
 
 
 def _values(path: Path, inside: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """What a profile's file says, on top of the profile that its `extends` names (a shipped name, or a path)."""
+    """What a profile's file says,
+    on top of the profile that its `extends` names (a shipped name, or a path).
+    """
     if path in inside:
         raise OrchardError(f"{path}: extends itself")
     try:
@@ -99,11 +132,13 @@ def _values(path: Path, inside: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise OrchardError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(own, dict):
         raise OrchardError(f"{path}: not a mapping of settings")
-    for variant in own.get("variants") or ():
-        if isinstance(variant, dict) and isinstance(variant.get("sql"), str):
-            variant["sql"] = str(path.parent / Path(variant["sql"]).expanduser())  # whoever extends this profile
     base = own.pop("extends", None)
-    return own if base is None else _merged(_values(_path(str(base)), (*inside, path)), own)
+    own = beside_profile(own, path.parent)  # before they are merged: whoever extends this profile
+    if base is None:
+        return own
+    name = str(base)
+    extended = _path(beside(name, path.parent) if name.endswith(_ENDINGS) else name)
+    return _merged(_values(extended, (*inside, path)), own)
 
 
 def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

@@ -18,12 +18,13 @@ class PoolSettings(Section):
     """One prompt pool."""
 
     name: str
-    source: Literal["reasoning_gym", "file", "datasets"] = "reasoning_gym"
+    source: str = "reasoning_gym"  # one of pipeline/prompts, or of an extension
     task: str = "chain_sum"  # reasoning_gym: data set name; else a label
     params: dict[str, Any] = {}  # reasoning_gym: its configuration
-    path: str | None = None  # file: JSONL, Parquet or CSV; datasets: hub id or local folder
+    # file: JSONL, Parquet or CSV; datasets: hub id or local folder; relative to the profile
+    path: str | None = None
     config: str | None = None  # datasets: configuration name
-    split: str = "train"  # datasets: which split to read
+    split: str = "train"  # datasets: which split to read, or a part of one: train[:10%]
     prompt_column: str = "question"
     answer_column: str = "answer"
     verifier: str | None = None  # default: reasoning_gym for its pools, number for others
@@ -49,13 +50,18 @@ class SamplingSettings(Section):
     temperature: float = Field(0.8, ge=0)
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(64, ge=1)
-    near_duplicate: float = Field(0.8, gt=0, le=1)  # Jaccard similarity from which two draws are marked; our choice
+    # Jaccard similarity from which two draws are marked; our choice
+    near_duplicate: float = Field(0.8, gt=0, le=1)
 
 
 class SandboxSettings(Section):
-    """Where generated code runs. A program is one process with one thread, so the limits are totals."""
+    """Where generated code runs.
 
-    isolation: Literal["bubblewrap", "limits"] = "bubblewrap"  # limits: weaker, a program can read your files
+    A program is one process with one thread, so the limits are totals.
+    """
+
+    # limits: weaker, a program can read your files
+    isolation: Literal["bubblewrap", "limits"] = "bubblewrap"
     cpu_seconds: int = Field(4, ge=1)  # of the program, and again of its tests
     wall_seconds: float = Field(12.0, gt=0)  # of both together
     memory_mib: int = Field(512, ge=64)  # address space

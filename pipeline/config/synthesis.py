@@ -9,47 +9,64 @@ from pipeline.config.section import Section
 
 
 class MaplSettings(Section):
-    """MAPL's synthetic instructions. None of these numbers was found in the paper: all are our choice."""
+    """MAPL's synthetic instructions.
+
+    None of these numbers was found in the paper: all are our choice.
+    """
 
     max_instructions: int = Field(3, ge=1)  # k: 1 to this many are added to a prompt
-    max_per_prompt: int = Field(4, ge=1)  # responses, and pairs of responses, that are used of each prompt
+    # responses, and pairs of responses, that are used of each prompt
+    max_per_prompt: int = Field(4, ge=1)
     kinds: tuple[str, ...] = ()  # names of instruction types; empty: all
-    reword: bool = False  # the model says added instructions in its own words; what fails the check keeps its template
+    # the model says added instructions in its own words; what fails the check keeps its template
+    reword: bool = False
     reword_tokens: int = Field(64, ge=1)
     reword_temperature: float = Field(0.7, ge=0)
-    reword_ratio: float = Field(
-        2.0, ge=1
-    )  # words of a rewording over those of its template, at most; and at least 1/it
+    # words of a rewording over those of its template, at most; and at least 1/it
+    reword_ratio: float = Field(2.0, ge=1)
 
 
 class CodeSettings(Section):
     """CodeFavor: pairs of code from commits and from a critic, and what execution says of them."""
 
-    critic: ModelSettings | None = None  # the model that reads commits and revises drafts; null: the policy itself
-    critic_servers: tuple[ServerSettings, ...] = ()  # where the critic is served; none: it is loaded in the process
+    # the model that reads commits and revises drafts; null: the policy itself
+    critic: ModelSettings | None = None
+    # where the critic is served; none: it is loaded in the process
+    critic_servers: tuple[ServerSettings, ...] = ()
     draft_tokens: int = Field(1024, ge=1)  # paper's code
     draft_temperature: float = Field(0.8, ge=0)  # paper's code
     critic_tokens: int = Field(2048, ge=1)  # paper's code, both methods
     commit_temperature: float = Field(0.8, ge=0)  # paper's code
     evol_temperature: float = Field(0.5, ge=0)  # paper's code
-    examples: int = Field(2, ge=0, le=2)  # worked examples shown to the critic; the paper shows five
-    pools: tuple[str, ...] = ()  # pools without tests that ask for code, as the paper's: there the critic decides alone
-    max_changes: int | None = Field(None, ge=1)  # mined changes that the critic reads, by hash; null: all
-    max_prompts: int | None = Field(None, ge=1)  # code prompts that get a draft and a revision, by hash; null: all
+    # worked examples shown to the critic; the paper shows five
+    examples: int = Field(2, ge=0, le=2)
+    # pools without tests that ask for code, as the paper's: there the critic decides alone
+    pools: tuple[str, ...] = ()
+    # mined changes that the critic reads, by hash; null: all
+    max_changes: int | None = Field(None, ge=1)
+    # code prompts that get a draft and a revision, by hash; null: all
+    max_prompts: int | None = Field(None, ge=1)
     timing_runs: int = Field(3, ge=1)  # the least CPU time of these counts; our choice
-    timing_repeat: int = Field(20, ge=1)  # times that the tests run in each (once where that fails); our choice
+    # times that the tests run in each (once where that fails); our choice
+    timing_repeat: int = Field(20, ge=1)
     speed_ratio: float = Field(1.3, gt=1)  # a version this much faster is better; our choice
-    speed_seconds: float = Field(0.005, ge=0)  # and faster by this many seconds of CPU time; our choice
+    # and faster by this many seconds of CPU time; our choice
+    speed_seconds: float = Field(0.005, ge=0)
 
     @model_validator(mode="after")
     def _servers_serve_a_critic(self) -> Self:
         if self.critic_servers and self.critic is None:
-            raise ValueError("critic_servers needs critic: the folder or hub id of the model that they serve")
+            raise ValueError(
+                "critic_servers needs critic: the folder or hub id of the model that they serve"
+            )
         return self
 
 
 class MiningSettings(Section):
-    """Which commits `orchard mine-commits` takes; all values are our choice, the licences are the paper's."""
+    """Which commits `orchard mine-commits` takes.
+
+    All values are our choice, the licences are the paper's.
+    """
 
     licences: tuple[str, ...] = ("Apache-2.0", "MIT", "BSD-3-Clause", "BSD-2-Clause")
     max_commits: int = Field(20_000, ge=1)  # newest first
@@ -58,9 +75,12 @@ class MiningSettings(Section):
 
 
 class OverlapSettings(Section):
-    """From which measures on a text and an evaluation text overlap (pipeline/synthesis/overlap.py); our choice."""
+    """From which measures on a text and an evaluation text overlap (pipeline/synthesis/overlap.py);
+    our choice.
+    """
 
     n: int = Field(8, ge=1)  # tokens of a run
     ngrams: float = Field(0.8, gt=0, le=1)  # share of the evaluation text's runs
     edits: float = Field(0.9, gt=0, le=1)  # similarity
-    common: float = Field(0.05, gt=0, le=1)  # share of evaluation texts from which a run is their template
+    # share of evaluation texts from which a run is their template
+    common: float = Field(0.05, gt=0, le=1)

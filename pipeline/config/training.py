@@ -6,11 +6,8 @@ from pydantic import Field
 
 from pipeline.config.section import Section
 
-# Those of `pipeline.training.losses`, named here so that a profile with another one does not load.
-LossName = Literal[
-    "bco", "conservative", "hinge", "ipo", "lcpo", "list_ranking", "margin", "prompt_contrast", "rationale", "rdpo",
-    "sigmoid", "soft", "soft_margin",
-]  # fmt: skip
+TooLong = Literal["truncate", "drop"]
+LearnedThoughts = Literal["learned", "read", "left_out"]
 
 
 class PreferenceSettings(Section):
@@ -19,48 +16,60 @@ class PreferenceSettings(Section):
     margin: float = Field(0.375, gt=0, le=1)  # Tree-PLV, second-hand: 3 of 8 rollouts
     continuation: Literal["step", "rollout"] = "step"
     max_pairs_per_prompt: int = Field(4, ge=1)  # outcome pairs, pairs across clusters; our choice
-    regret_scale: float = Field(1.0, gt=0)  # regret pairs: strength = sigmoid(scale * difference of regrets)
+    # regret pairs: strength = sigmoid(scale * difference of regrets)
+    regret_scale: float = Field(1.0, gt=0)
 
 
 class LossSettings(Section):
     """What single losses read besides beta; each loss's file says where a formula is from."""
 
-    label_smoothing: float = Field(0.1, ge=0, lt=0.5)  # conservative: P(label wrong) of every pair; our choice
-    margin_scale: float = Field(1.0, ge=0)  # margin, soft_margin: times the margin column; our addition
-    flip_trust: float = Field(0.5, ge=0, le=1)  # rdpo: share of the noise score that is believed; our guard
+    # conservative: P(label wrong) of every pair; our choice
+    label_smoothing: float = Field(0.1, ge=0, lt=0.5)
+    # margin, soft_margin: times the margin column; our addition
+    margin_scale: float = Field(1.0, ge=0)
+    # rdpo: share of the noise score that is believed; our guard
+    flip_trust: float = Field(0.5, ge=0, le=1)
     flip_bound: float = Field(0.2, ge=0, le=0.45)  # rdpo: never a higher flip rate; our guard
     reliability: float = Field(0.9, gt=0, lt=1)  # lcpo: P(label right) at the start; paper
-    reliability_rate: float = Field(0.1, ge=0, le=1)  # lcpo: share of a step's mean in the new reliability; paper
+    # lcpo: share of a step's mean in the new reliability; paper
+    reliability_rate: float = Field(0.1, ge=0, le=1)
     list_weights: Literal["lambda", "uniform"] = "lambda"  # list_ranking: uniform is the control
-    gamma: float = Field(1.0, ge=0)  # rationale: weight of its mean negative log-probability per token; our choice
+    # rationale: weight of its mean negative log-probability per token; our choice
+    gamma: float = Field(1.0, ge=0)
 
 
 class TrainingSettings(Section):
     """DPO training. beta: 0.1 in DPO's and most papers; TPO's code has 0.5."""
 
     method: Literal["full", "lora"] = "lora"
-    loss: LossName = "sigmoid"
+    loss: str = "sigmoid"  # one of pipeline/training/losses, or of an extension
     losses: LossSettings = LossSettings()
     beta: float = Field(0.1, gt=0)
     learning_rate: float = Field(2e-5, gt=0)
     warmup: float = Field(0.1, ge=0, lt=1)  # share of the steps
     epochs: int = Field(2, ge=1)
     batch_pairs: int = Field(8, ge=1)  # pairs per optimiser step
-    micro_tokens: int = Field(1024, ge=1)  # tokens computed per pass; more suits a GPU, on a CPU it is no faster
+    # tokens computed per pass; more suits a GPU, on a CPU it is no faster
+    micro_tokens: int = Field(1024, ge=1)
     max_length: int = Field(1024, ge=8)  # tokens of context and text
-    too_long: Literal["truncate", "drop"] = "truncate"  # a longer context loses its left, or its pair is rejected
+    too_long: TooLong = "truncate"  # a longer context loses its left, or its pair is rejected
+    # What a model thought before its response: learned with it, read as context, or left out.
+    thoughts: LearnedThoughts = "learned"
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
     lora_rank: int = Field(16, ge=1)
     lora_alpha: int = Field(32, ge=1)
     gradient_checkpointing: bool = False
     checkpoint_every: int = Field(20, ge=1)  # optimiser steps
-    patience: int | None = Field(None, ge=1)  # looks at validation rows without a lower loss, then stop; null: never
-    evaluate_every: int = Field(10, ge=1)  # with patience: optimiser steps from one look to the next
+    # looks at validation rows without a lower loss, then stop; null: never
+    patience: int | None = Field(None, ge=1)
+    # with patience: optimiser steps from one look to the next
+    evaluate_every: int = Field(10, ge=1)
     seeds: tuple[int, ...] = Field((0,), min_length=1)
-    processes: int = Field(1, ge=1)  # that train one policy, one a GPU (without GPUs: on this machine's cores)
-    # full: each process holds its part of weights, gradients and moments (FSDP2), and not all of them. The reference
-    # still wants the weights, in fp32, on one GPU.
+    # that train one policy, one a GPU (without GPUs: on this machine's cores)
+    processes: int = Field(1, ge=1)
+    # full: each process holds its part of weights, gradients and moments (FSDP2), and not all of
+    # them. The reference still wants the weights, in fp32, on one GPU.
     sharding: Literal["none", "full"] = "none"
 
 
@@ -69,17 +78,21 @@ class ValidationSettings(Section):
 
     variants: tuple[str, ...] = Field(("outcome", "tree_plv", "tree_plv_shuffled"), min_length=1)
     max_pairs: int = Field(96, ge=1)  # per variant: the same number for all
-    retrain_share: float = Field(0.05, ge=0, le=1)  # train all again when more of one's pairs changed: our choice
-    common_prompts: bool = False  # pairs only of prompts that every variant has a training pair of: our choice
-    equal_tokens: bool = True  # the same number of trained tokens too, where the variants' texts allow it
+    # train all again when more of one's pairs changed: our choice
+    retrain_share: float = Field(0.05, ge=0, le=1)
+    # pairs only of prompts that every variant has a training pair of: our choice
+    common_prompts: bool = False
+    # the same number of trained tokens too, where the variants' texts allow it
+    equal_tokens: bool = True
     draws: int = Field(4, ge=1)  # sampled answers per test prompt
     greedy: bool = True  # one more answer per test prompt, at temperature 0
     pass_at: tuple[int, ...] = (2,)  # k of pass@k; those below `draws` are measured
-    kl_prompts: int = Field(32, ge=0)  # test prompts, by hash, whose answers measure the KL to the reference; 0: none
-    win_prompts: int = Field(0, ge=0)  # test prompts, by hash, whose answers are judged against the base's; 0: none
-    smallest_gain: float = Field(
-        0.05, gt=0, le=1
-    )  # worth finding: the report says how many prompts that takes; our choice
+    # test prompts, by hash, whose answers measure the KL to the reference; 0: none
+    kl_prompts: int = Field(32, ge=0)
+    # test prompts, by hash, whose answers are judged against the base's; 0: none
+    win_prompts: int = Field(0, ge=0)
+    # worth finding: the report says how many prompts that takes; our choice
+    smallest_gain: float = Field(0.05, gt=0, le=1)
     power: float = Field(0.8, gt=0, lt=1)  # with which probability they show it
     bootstrap: int = Field(10_000, ge=100)  # resamples
     confidence: float = Field(0.95, gt=0, lt=1)

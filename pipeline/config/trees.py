@@ -9,7 +9,9 @@ from pipeline.config.section import Section
 
 
 class GrowthSettings(Section):
-    """What every kind of tree has: how thoughts are drawn, how rollouts value them, and where growing ends."""
+    """What every kind of tree has:
+    how thoughts are drawn, how rollouts value them, and where growing ends.
+    """
 
     children: int = Field(4, ge=1)  # k thoughts per expansion, our choice
     rollouts: int = Field(8, ge=1)  # per step; Tree-PLV, second-hand
@@ -19,6 +21,10 @@ class GrowthSettings(Section):
     step_tokens: int = Field(48, ge=1)  # longest step
     rollout_tokens: int = Field(64, ge=1)  # longest rollout
     delimiter: str = Field("\n", min_length=1)  # ends a step; our choice
+    # A model's thought (<think>) is sampled whole, before the first step; or searched step by step
+    # as a response is. Rollouts of the bare question need room for it in rollout_tokens.
+    inside_thoughts: bool = False
+    thought_tokens: int = Field(512, ge=1)  # longest thought that is sampled whole
     temperature: float = Field(0.8, gt=0)
     top_p: float = Field(1.0, gt=0, le=1)
     max_prompts: int | None = Field(None, ge=1)  # train prompts that get a tree; null: all
@@ -28,21 +34,27 @@ class GrowthSettings(Section):
 
 
 class TreeSettings(GrowthSettings):
-    """Tree-PLV best-first search. Paper, second-hand: 8 rollouts. k, depth and sampling are our choice."""
+    """Tree-PLV best-first search.
+
+    Paper, second-hand: 8 rollouts. k, depth and sampling are our choice.
+    """
 
     strategy: Literal["greedy", "frontier"] = "greedy"
 
 
 class ThoughtSettings(GrowthSettings):
-    """Tree of thoughts (Yao et al. 2023, arXiv 2305.10601), and the comb of TPO's released code (`branches`).
+    """Tree of thoughts (Yao et al. 2023, arXiv 2305.10601),
+    and the comb of TPO's released code (`branches`).
 
-    From the authors' public code: propose or sample, value or vote, the best b of a level. Numbers are our choice.
+    From the authors' public code: propose or sample, value or vote, the best b of a level. Numbers
+    are our choice.
     """
 
     search: Literal["breadth_first", "depth_first", "best_first", "branches"] = "breadth_first"
     generate: Literal["sample", "propose"] = "sample"
     value: Literal["rollouts", "verdict", "score", "vote", "reward"] = "rollouts"
-    reward: VoterSettings | None = None  # value reward: the reward model; its sigmoid is a thought's value
+    # value reward: the reward model; its sigmoid is a thought's value
+    reward: VoterSettings | None = None
     beam: int = Field(2, ge=1)  # breadth_first: thoughts kept at each depth
     threshold: float = Field(0.25, ge=0, le=1)  # depth_first: thoughts valued below are not visited
     branches: int = Field(3, ge=1)  # branches: cuts of the reference path; TPO's code has 3
@@ -50,16 +62,24 @@ class ThoughtSettings(GrowthSettings):
     @model_validator(mode="after")
     def _has_a_reward_model(self) -> "ThoughtSettings":
         if self.value == "reward" and self.reward is None:
-            raise ValueError("value reward needs a reward model: thoughts.reward, with a name and a model or server")
+            raise ValueError(
+                "value reward needs a reward model: "
+                "thoughts.reward, with a name and a model or server"
+            )
         return self
 
     @model_validator(mode="after")
     def _can_be_searched(self) -> "ThoughtSettings":
         if self.value == "vote" and self.search in ("best_first", "branches"):
-            raise ValueError("votes compare one group only: search breadth_first or depth_first, or take another value")
+            raise ValueError(
+                "votes compare one group only: "
+                "search breadth_first or depth_first, or take another value"
+            )
         group = self.children * (self.beam if self.search == "breadth_first" else 1)
         if self.value == "vote" and group > 26:
-            raise ValueError(f"a vote over {group} thoughts: at most 26 have a letter: lower children or beam")
+            raise ValueError(
+                f"a vote over {group} thoughts: at most 26 have a letter: lower children or beam"
+            )
         return self
 
 

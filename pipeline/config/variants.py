@@ -5,23 +5,27 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.config.section import Section
-from pipeline.config.training import LossName
 
 
 class UserVariant(Section):
-    """A variant of one's own: a SELECT whose rows are pairs, or another variant's pairs under another loss.
+    """A variant of one's own:
+    a SELECT whose rows are pairs, or another variant's pairs under another loss.
 
-    The query gives prompt_id, chosen and rejected, and any other column of `preferences`; what it leaves out is filled
-    in. It gets a control `<name>_shuffled` for nothing, unless it is a control itself.
+    The query gives prompt_id, chosen and rejected, and any other column of `preferences`; what it
+    leaves out is filled in. It gets a control `<name>_shuffled` for nothing, unless it is a control
+    itself.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    sql: str | None = None  # path of the query, relative to the profile's folder; null: the pairs of `source`
+    # path of the query, relative to the profile's folder; null: the pairs of `source`
+    sql: str | None = None
     source: str | None = None  # a variant whose pairs the query reads as the table `source`
-    loss: LossName | None = None  # null: training.loss
-    level: Literal["step", "response", "prompt"] = "response"  # what the two sides are; with a source: the source's
+    loss: str | None = None  # null: training.loss
+    # what the two sides are; with a source: the source's
+    level: Literal["step", "response", "prompt"] = "response"
     control_of: str | None = None
-    needs: tuple[str, ...] = ()  # tables that it costs besides those that the query names, such as thought_nodes
+    # tables that it costs besides those that the query names, such as thought_nodes
+    needs: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _has_pairs(self) -> Self:

@@ -1,1 +1,3 @@
-"""Language models: one async interface, its back ends, and the completion cache in front of them."""
+"""Language models: one async interface, its back ends,
+and the completion cache in front of them.
+"""

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Protocol, TypedDict
+from copy import copy
+from dataclasses import dataclass
+from typing import Protocol, Self, TypedDict
 
+from pipeline.engine.thoughts import response_of
 from pipeline.errors import OrchardError
 
 
@@ -16,21 +18,31 @@ class Turn(TypedDict):
 
 
 class RequestFailed(OrchardError):
-    """One request cannot be answered (its prompt is too long, say): its row is rejected, and the others go on."""
+    """One request cannot be answered (its prompt is too long, say): its row is rejected."""
+
+    def named(self, who: str) -> Self:
+        """The same error, its message about `who`."""
+        error = copy(self)
+        error.args = (f"{who}: {self}",)
+        return error
 
 
 AGAIN = "the next run asks again"
 
 
 class Unanswered(RequestFailed):
-    """Every try of a request failed, for reasons that may pass: its row is rejected until the next run asks again.
+    """Every try of a request failed, for reasons that may pass:
+    its row is rejected until the next run asks again.
 
-    The reason carries that promise, `AGAIN`, through whatever turns it into a row of `rejects`: a commit with such a
-    row is not up to date.
+    A commit with such a reject is not up to date (`Reject.passing`); its reason says so to people,
+    too.
     """
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"{reason}: {AGAIN}")
+
+
+Reason = str | RequestFailed
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,12 @@ class Completion:
     finish_reason: str  # stop: ended by itself or by a stop string; length: cut off
     stopped_by: str | None  # the stop string; null when the model ended its turn
     prompt_tokens: int
+    opened: bool = False  # true where the template began a thought, which the text goes on with
+
+    @property
+    def response(self) -> str:
+        """What the model answers: its text without its thought; empty where it never answers."""
+        return response_of(self.text, opened=self.opened)
 
 
 @dataclass
@@ -99,7 +117,9 @@ class Engine(Protocol):
     policy_id: str
     usage: Usage
 
-    async def sample(self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]) -> list[Completion]:
+    async def sample(
+        self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]
+    ) -> list[Completion]:
         """One continuation per seed, in the seeds' order.
 
         Raises:
@@ -116,8 +136,15 @@ class Engine(Protocol):
         """
         ...
 
+    def reads_back(self, completion: Completion) -> bool:
+        """True where the completion's text, tokenised again, gives the ids that were sampled."""
+        ...
+
     def check_words(self, words: Sequence[str]) -> None:
-        """Raises RequestFailed unless each word is one token, for `verdict`; asks the model nothing."""
+        """Raises RequestFailed unless each word is one token, for `verdict`.
+
+        Asks the model nothing.
+        """
         ...
 
     def close(self) -> None:
@@ -126,19 +153,24 @@ class Engine(Protocol):
 
 
 def is_logprob(value: float) -> bool:
-    """Whether a number can be a log-probability, up to rounding; that of a probability of 0 is minus infinity."""
+    """Whether a number can be a log-probability, up to rounding;
+    that of a probability of 0 is minus infinity.
+    """
     return value <= 1e-3  # false for what is no number
 
 
 def shares(logprobs: Sequence[float], words: Sequence[str]) -> list[float]:
-    """Probabilities of the words among themselves, from their log-probabilities in nats; they sum to 1.
+    """Probabilities of the words among themselves, from their log-probabilities in nats.
+
+    They sum to 1.
 
     Raises:
         RequestFailed: none of them has a probability above 0, or one is no log-probability.
     """
     if not all(map(is_logprob, logprobs)):
         raise RequestFailed(
-            f"the verdict words {list(words)} have numbers that are no log-probabilities: {list(logprobs)}"
+            f"the verdict words {list(words)} have numbers "
+            f"that are no log-probabilities: {list(logprobs)}"
         )
     found = [math.exp(logprob) for logprob in logprobs]
     total = sum(found)
@@ -147,12 +179,31 @@ def shares(logprobs: Sequence[float], words: Sequence[str]) -> list[float]:
     return [share / total for share in found]
 
 
-@dataclass
+@dataclass(init=False)
 class Reject:
-    """A row that failed, on its way to the `rejects` table."""
+    """A row that failed, on its way to the `rejects` table.
+
+    passing: the fault may pass, and the next run asks for that row again.
+    """
 
     table: str
     step: str
     row_id: str | None
     reason: str
-    row: dict[str, object] = field(default_factory=dict)
+    row: dict[str, object]
+    passing: bool
+
+    def __init__(
+        self,
+        table: str,
+        step: str,
+        row_id: str | None,
+        reason: Reason,
+        row: dict[str, object] | None = None,
+        passing: bool = False,
+    ) -> None:
+        """The reason may be the error that says so: an `Unanswered` makes the reject `passing`."""
+        self.table, self.step, self.row_id = table, step, row_id
+        self.reason = str(reason)
+        self.row = row or {}
+        self.passing = passing or isinstance(reason, Unanswered)

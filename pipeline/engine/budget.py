@@ -46,5 +46,6 @@ def price(tokens: int, settings: BudgetSettings) -> float | None:
 
 def _reached(name: str, spent: str) -> BudgetReached:
     return BudgetReached(
-        f"budget reached: {spent}; what was sampled is kept: raise budget.{name}, or start again with a new budget"
+        f"budget reached: {spent}; what was sampled is kept: "
+        f"raise budget.{name}, or start again with a new budget"
     )

@@ -1,8 +1,8 @@
 """The completion cache's file: one SQLite database for all processes of a machine.
 
-`put` never waits for the disk or for another process: a thread of the file's own inserts and commits what is new in one
-short transaction. (A transaction that stays open between two puts keeps every other process from writing: four on one
-cache were blocked for half of their time.)
+`put` never waits for the disk or for another process: a thread of the file's own inserts and
+commits what is new in one short transaction. (A transaction that stays open between two puts keeps
+every other process from writing: four on one cache were blocked for half of their time.)
 """
 
 import json
@@ -38,16 +38,20 @@ CREATE TABLE IF NOT EXISTS completions (
 class CacheFile:
     """Key to JSON value, with the policy that it came from and the day that it was sampled on.
 
-    A value can be read at once, and is in the file soon after `COMMIT_SECONDS` (later only while another process
-    writes), whatever the caller does next: an event loop that waits or ends delays nothing.
+    A value can be read at once, and is in the file soon after `COMMIT_SECONDS` (later only while
+    another process writes), whatever the caller does next: an event loop that waits or ends delays
+    nothing.
 
-    Raises (at opening): OrchardError: not a cache, damaged, from a newer version, or no space or permission.
+    Raises (at opening): OrchardError: not a cache, damaged, from a newer version, or no space or
+    permission.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._waiting: dict[bytes, tuple[str, str, int]] = {}  # not in the file yet: value, policy, day
-        self._lock = threading.Lock()  # of what waits and of the reader; never held while something is written
+        # not in the file yet: value, policy, day
+        self._waiting: dict[bytes, tuple[str, str, int]] = {}
+        # of what waits and of the reader; never held while something is written
+        self._lock = threading.Lock()
         self._writing = threading.Lock()  # of the writer
         self._dirty = threading.Event()
         self._closed = False
@@ -60,7 +64,12 @@ class CacheFile:
         """The value of a key; null where there is none."""
         with self._lock, one_line(self.path):
             found = self._waiting.get(key)
-            found = found or self._reader.execute("SELECT value FROM completions WHERE key = ?", (key,)).fetchone()
+            found = (
+                found
+                or self._reader.execute(
+                    "SELECT value FROM completions WHERE key = ?", (key,)
+                ).fetchone()
+            )
         return None if found is None else json.loads(found[0])
 
     def put(self, key: bytes, value: Any, policy_id: str) -> None:
@@ -76,7 +85,9 @@ class CacheFile:
         with self._lock:
             self._waiting.setdefault(key, row)
         if self._committer is None:
-            self._committer = threading.Thread(target=self._commit_soon, name="cache-commit", daemon=True)
+            self._committer = threading.Thread(
+                target=self._commit_soon, name="cache-commit", daemon=True
+            )
             self._committer.start()
         self._dirty.set()
 
@@ -88,7 +99,9 @@ class CacheFile:
                 new = dict(self._waiting)
             try:
                 policies = {(policy,) for _, policy, _ in new.values()}
-                self._db.executemany("INSERT OR IGNORE INTO policies (policy_id) VALUES (?)", policies)
+                self._db.executemany(
+                    "INSERT OR IGNORE INTO policies (policy_id) VALUES (?)", policies
+                )
                 self._db.executemany(INSERT, ((key, *row) for key, row in new.items()))
                 self._db.commit()
             except BaseException:
@@ -102,8 +115,10 @@ class CacheFile:
     def stats(self) -> pl.DataFrame:
         """Per policy: completions, megabytes of values, first and last day."""
         query = """
-            SELECT coalesce(policy_id, '(before format 2)'), count(*), sum(length(value)), min(day), max(day)
-            FROM completions LEFT JOIN policies ON policies.id = policy GROUP BY policy ORDER BY 2 DESC
+            SELECT coalesce(policy_id, '(before format 2)'), count(*), sum(length(value)),
+                   min(day), max(day)
+            FROM completions LEFT JOIN policies ON policies.id = policy
+            GROUP BY policy ORDER BY 2 DESC
         """
         self.commit()
         with self._writing, one_line(self.path):
@@ -114,11 +129,16 @@ class CacheFile:
         return frame.with_columns(day, megabytes=(pl.col("bytes") / 2**20).round(2)).drop("bytes")
 
     def prune(self, *, keep_policies: set[str] | None = None, keep_days: int | None = None) -> int:
-        """Forgets completions of other policies, or older than some days, and gives the space back; how many."""
+        """Forgets completions of other policies, or older than some days, and gives the space back;
+        how many.
+        """
         wanted, values = [], []
         if keep_policies is not None:
             marks = ", ".join("?" * len(keep_policies))
-            wanted.append(f"policy NOT IN (SELECT id FROM policies WHERE policy_id IN ({marks})) OR policy IS NULL")
+            wanted.append(
+                f"policy NOT IN (SELECT id FROM policies WHERE policy_id IN ({marks})) "
+                "OR policy IS NULL"
+            )
             values += sorted(keep_policies)
         if keep_days is not None:
             wanted.append("day IS NULL OR day < ?")
@@ -127,7 +147,9 @@ class CacheFile:
             return 0
         self.commit()
         with self._writing, one_line(self.path):
-            gone = self._db.execute(f"DELETE FROM completions WHERE {' OR '.join(wanted)}", values).rowcount
+            gone = self._db.execute(
+                f"DELETE FROM completions WHERE {' OR '.join(wanted)}", values
+            ).rowcount
             self._db.commit()
             self._db.execute("VACUUM")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -137,7 +159,9 @@ class CacheFile:
         """What is wrong with the file, one line each; nothing where all is well."""
         self.commit()
         with self._writing, one_line(self.path):
-            faults = [row[0] for row in self._db.execute("PRAGMA integrity_check") if row[0] != "ok"]
+            faults = [
+                row[0] for row in self._db.execute("PRAGMA integrity_check") if row[0] != "ok"
+            ]
             for key, value in self._db.execute("SELECT key, value FROM completions"):
                 if not sound(value):
                     faults.append(f"completion {key.hex()}: not a value that this version writes")
@@ -173,7 +197,9 @@ def one_line(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise OrchardError(f"completion cache {path}: {error}: free space, then start again") from error
+        raise OrchardError(
+            f"completion cache {path}: {error}: free space, then start again"
+        ) from error
     except sqlite3.Error as error:
         raise _damaged(path, error) from error
 
@@ -186,13 +212,18 @@ def sound(value: object) -> bool:
         return False
     if not isinstance(found, list):
         return False
-    return len(found) == 6 if found and isinstance(found[0], str) else all(isinstance(x, float | int) for x in found)
+    return (
+        len(found) == 6
+        if found and isinstance(found[0], str)
+        else all(isinstance(x, float | int) for x in found)
+    )
 
 
 def _damaged(path: Path, error: Exception) -> OrchardError:
     return OrchardError(
-        f"completion cache {path}: {error}: `orchard cache verify --repair` keeps what can still be read;"
-        " or delete the file, or set engine.cache: false"
+        f"completion cache {path}: {error}: "
+        "`orchard cache verify --repair` keeps what can still be read; "
+        "or delete the file, or set engine.cache: false"
     )
 
 
@@ -210,7 +241,8 @@ def opened(path: Path) -> tuple[IO[bytes], sqlite3.Connection]:
         with _openable(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             used = failed.enter_context(shared(in_use(path)))
-            # Two processes that make or upgrade the file at once: SQLite does not wait for a change of journal mode.
+            # Two processes that make or upgrade the file at once: SQLite does not wait for a change
+            # of journal mode.
             with locked(path.with_name(f".{path.name}.lock")):
                 db = connected(path)
         failed.pop_all()
@@ -223,7 +255,9 @@ def _openable(path: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):
-            raise OrchardError(f"completion cache {path}: {error}: free space, or set ORCHARD_HOME") from error
+            raise OrchardError(
+                f"completion cache {path}: {error}: free space, or set ORCHARD_HOME"
+            ) from error
         raise _damaged(path, error) from error
     except OSError as error:
         raise OrchardError(
@@ -239,8 +273,8 @@ def connected(path: Path) -> sqlite3.Connection:
     found = int(db.execute("PRAGMA user_version").fetchone()[0])
     if found > FORMAT:
         raise OrchardError(
-            f"completion cache {path}: written by a newer Orchard (format {found}, this one reads {FORMAT}): "
-            "update Orchard, or move the file away"
+            f"completion cache {path}: written by a newer Orchard "
+            f"(format {found}, this one reads {FORMAT}): update Orchard, or move the file away"
         )
     _upgrade(db, found)
     return db

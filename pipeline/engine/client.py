@@ -6,9 +6,9 @@
 - 400, 413 and 422 are the request's fault: `RequestFailed`.
 - 401, 403, 404 and anything else are the configuration's: `OrchardError`.
 
-The API key comes from the environment and leaves this module in one HTTP header only: it is masked in all that an error
-quotes, before it is cut. A completion that holds it fails; but many servers take any key, and of a dummy such as EMPTY
-a model may write.
+The API key comes from the environment and leaves this module in one HTTP header only: it is masked
+in all that an error quotes, before it is cut. A completion that holds it fails; but many servers
+take any key, and of a dummy such as EMPTY a model may write.
 """
 
 import asyncio
@@ -62,7 +62,10 @@ class _Models(BaseModel):
 
 @dataclass(frozen=True)
 class Description:
-    """What a server says of itself. `owner` is the software (vLLM says "vllm"); a null is what it does not say."""
+    """What a server says of itself.
+
+    `owner` is the software (vLLM says "vllm"); a null is what it does not say.
+    """
 
     owner: str | None
     version: str | None
@@ -91,7 +94,9 @@ class Server:
 
     async def complete(self, session: aiohttp.ClientSession, body: dict[str, Any]) -> bytes:
         """The answer to one completion request, unread. Raises what the module's head lists."""
-        answer = await self._ask(session, "POST", self.path, self._seconds, {**body, "model": self.model})
+        answer = await self._ask(
+            session, "POST", self.path, self._seconds, {**body, "model": self.model}
+        )
         if self._key and len(self._key) >= SECRET and self._key.encode() in answer:
             raise TryFailed("its answer holds our API key")
         return answer
@@ -108,12 +113,15 @@ class Server:
         try:
             cards = _Models.model_validate_json(answer).data
         except ValidationError:
-            raise OrchardError(f"server {self.url}: {what} (it sent {self._plain(_message(answer))!r})") from None
+            raise OrchardError(
+                f"server {self.url}: {what} (it sent {self._plain(_message(answer))!r})"
+            ) from None
         card = next((card for card in cards if card.id == self.model), None)
         if card is None:
             served = self._plain(", ".join(repr(card.id) for card in cards[:5]) or "nothing")
             raise OrchardError(
-                f"server {self.url}: serves {served} and not {self.model!r}: set model in {self.section}"
+                f"server {self.url}: serves {served} and not {self.model!r}: "
+                f"set model in {self.section}"
             )
         return Description(card.owned_by, await self._version(session), card.max_model_len)
 
@@ -121,8 +129,20 @@ class Server:
         """Token ids of a text by vLLM's /tokenize; null where the server has none."""
         body = {"model": self.model, "prompt": text, "add_special_tokens": False}
         try:
-            return list(json.loads(await self._ask(session, "POST", "/tokenize", CHECK_SECONDS, body))["tokens"])
-        except (OrchardError, RequestFailed, TryFailed, ValueError, KeyError, TypeError, RecursionError):
+            return list(
+                json.loads(await self._ask(session, "POST", "/tokenize", CHECK_SECONDS, body))[
+                    "tokens"
+                ]
+            )
+        except (
+            OrchardError,
+            RequestFailed,
+            TryFailed,
+            ValueError,
+            KeyError,
+            TypeError,
+            RecursionError,
+        ):
             return None
 
     async def _version(self, session: aiohttp.ClientSession) -> str | None:
@@ -130,11 +150,24 @@ class Server:
         try:
             found = json.loads(await self._ask(session, "GET", "/version", CHECK_SECONDS))
             return str(found["version"])
-        except (OrchardError, RequestFailed, TryFailed, ValueError, KeyError, TypeError, RecursionError):
+        except (
+            OrchardError,
+            RequestFailed,
+            TryFailed,
+            ValueError,
+            KeyError,
+            TypeError,
+            RecursionError,
+        ):
             return None
 
     async def _ask(
-        self, session: aiohttp.ClientSession, method: str, path: str, seconds: float, body: dict[str, Any] | None = None
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        path: str,
+        seconds: float,
+        body: dict[str, Any] | None = None,
     ) -> bytes:
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         limit = aiohttp.ClientTimeout(total=seconds, sock_connect=CHECK_SECONDS)
@@ -154,7 +187,9 @@ class Server:
         except TimeoutError:
             raise Unreachable(f"no answer within {seconds:g} s") from None
         except aiohttp.ClientConnectorError as error:
-            raise Unreachable(os.strerror(error.errno) if error.errno else self._plain(str(error))) from None
+            raise Unreachable(
+                os.strerror(error.errno) if error.errno else self._plain(str(error))
+            ) from None
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError):
             raise Unreachable("the connection was lost in the middle of an answer") from None
         except aiohttp.ClientError as error:
@@ -163,7 +198,9 @@ class Server:
             raise self._refusal(path, response.status, response.headers.get("Retry-After"), content)
         return content
 
-    def _refusal(self, path: str, status: int, retry_after: str | None, content: bytes) -> Exception:
+    def _refusal(
+        self, path: str, status: int, retry_after: str | None, content: bytes
+    ) -> Exception:
         said = self._plain(_message(content))
         if status in (408, 425, 429, 502, 503, 504):
             return Busy(f"{status}: {said}", _seconds(retry_after))
@@ -172,10 +209,15 @@ class Server:
         if status in (400, 413, 422):
             return RequestFailed(f"server {self.url} refuses the request ({status}): {said}")
         if status in (401, 403):
-            mend = f"check what {self._key_env} holds" if self._key_env else f"set key_env in {self.section}"
+            mend = (
+                f"check what {self._key_env} holds"
+                if self._key_env
+                else f"set key_env in {self.section}"
+            )
             return OrchardError(f"server {self.url}: refuses us ({status}): {mend}")
         return OrchardError(
-            f"server {self.url}: {path} answers {status} ({said}): check url and model in {self.section}"
+            f"server {self.url}: {path} answers {status} ({said}): "
+            f"check url and model in {self.section}"
         )
 
     def _plain(self, text: str) -> str:
@@ -190,7 +232,8 @@ def _key(settings: ServerSettings) -> str | None:
     key = os.environ.get(settings.key_env, "").strip()
     if not key:
         raise OrchardError(
-            f"server {settings.url}: the environment has no {settings.key_env}: export it, or drop key_env"
+            f"server {settings.url}: the environment has no {settings.key_env}: "
+            "export it, or drop key_env"
         )
     return key
 
@@ -225,7 +268,9 @@ def _message(content: bytes) -> str:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """A Retry-After header (RFC 9110, 10.2.3: seconds or a date) as seconds from now; null where there is none."""
+    """A Retry-After header (RFC 9110, 10.2.3: seconds or a date) as seconds from now;
+    null where there is none.
+    """
     if retry_after is None:
         return None
     try:

@@ -1,13 +1,19 @@
-"""What is asked of a completion server and what is read from its answer, for vLLM and for any other.
+"""What is asked of a completion server and what is read from its answer,
+for vLLM and for any other.
 
-vLLM takes token ids and gives token ids, log-probabilities, the stop string that ended a completion, and the
-log-probabilities of chosen tokens. Of another server only OpenAI's own fields are used, and this is lost:
+vLLM takes token ids and gives token ids, log-probabilities, the stop string that ended a
+completion, and the log-probabilities of chosen tokens. Of another server only OpenAI's own fields
+are used, and this is lost:
 
 - token ids are those of the returned text tokenised anew, so they may differ from the sampled ones;
 - log-probabilities are kept only where there is one for each of those ids, else there are none;
-- OpenAI's answer does not say whether a stop string ended it, so none is sent: the completion runs to its own end or
-  to `max_tokens` and is cut here. The text is the same; the tokens behind the cut are paid for;
-- verdicts see the five likeliest tokens: of words that are not among them only bounds are known (`_shared_rest`).
+- where a turn ends is the server's own business, and of thoughts that special tokens mark the
+  marks are lost in the text;
+- OpenAI's answer does not say whether a stop string ended it, so none is sent: the completion runs
+  to its own end or to `max_tokens` and is cut here. The text is the same; the tokens behind the cut
+  are paid for;
+- verdicts see the five likeliest tokens: of words that are not among them only bounds are known
+  (`_shared_rest`).
 """
 
 import math
@@ -61,7 +67,9 @@ def read(answer: bytes) -> Reply:
         return Reply.model_validate_json(answer)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        raise TryFailed(f"it answers rubbish: {'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}") from None
+        raise TryFailed(
+            f"it answers rubbish: {'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -84,13 +92,22 @@ class OpenAIDialect:
     def completion(self, reply: Reply, sampling: Sampling, prompt_tokens: int) -> Completion:
         """The completion of a reply, cut at the first stop string."""
         choice = reply.choices[0]
-        cuts = [(choice.text.index(stop), -len(stop), stop) for stop in sampling.stop if stop in choice.text]
+        cuts = [
+            (choice.text.index(stop), -len(stop), stop)
+            for stop in sampling.stop
+            if stop in choice.text
+        ]
         at, _, stopped_by = min(cuts, default=(len(choice.text), 0, None))
         ids = tuple(self.renderer.encode(choice.text[:at]))
         logprobs = () if cuts else tuple(_sampled(choice))
         finish = "stop" if stopped_by is not None else choice.finish_reason
         return Completion(
-            choice.text[:at], ids, logprobs if len(logprobs) == len(ids) else (), finish, stopped_by, prompt_tokens
+            choice.text[:at],
+            ids,
+            logprobs if len(logprobs) == len(ids) else (),
+            finish,
+            stopped_by,
+            prompt_tokens,
         )
 
     def verdict_body(self, ids: list[int], tokens: Sequence[int]) -> Body:
@@ -98,11 +115,17 @@ class OpenAIDialect:
         return {"prompt": ids, "max_tokens": 1, "temperature": 0.0, "logprobs": TOP}
 
     def verdict(self, reply: Reply, words: Sequence[str], tokens: Sequence[int]) -> list[float]:
-        """Probabilities of the words among themselves. Raises RequestFailed where the reply has none of them."""
+        """Probabilities of the words among themselves.
+
+        Raises RequestFailed where the reply has none of them.
+        """
         found = _top(reply)
         missing = [word for word in words if word not in found]
         if len(missing) == len(words):
-            raise RequestFailed(f"no verdict word of {missing} is among the {len(found)} likeliest tokens: no answer")
+            raise RequestFailed(
+                f"no verdict word of {missing} is among the {len(found)} likeliest tokens: "
+                "no answer"
+            )
         bound = _shared_rest(found, len(missing)) if missing else -math.inf
         return shares([found.get(word, bound) for word in words], words)
 
@@ -119,21 +142,46 @@ class VllmDialect(OpenAIDialect):
             "stop": list(sampling.stop),
             "logprobs": 0,
             "return_token_ids": True,
+            **self._of_the_model(),
         }
 
+    def _of_the_model(self) -> Body:
+        """What the model's template asks for:
+        its own end of turn, marks of thoughts in the text.
+        """
+        ends = self.renderer.stop_tokens
+        body: Body = {"stop_token_ids": ends} if ends else {}
+        return {**body, "skip_special_tokens": False} if self.renderer.keeps_marks else body
+
     def completion(self, reply: Reply, sampling: Sampling, prompt_tokens: int) -> Completion:
-        """See OpenAIDialect. Raises TryFailed where token ids and log-probabilities do not belong together."""
+        """See OpenAIDialect.
+
+        Raises TryFailed where token ids and log-probabilities do not belong together.
+        """
         choice = reply.choices[0]
         ids = choice.token_ids or []
         logprobs = _sampled(choice)
         if not ids or len(logprobs) != len(ids):
-            raise TryFailed(f"it answers rubbish: {len(ids)} token ids with {len(logprobs)} log-probabilities")
+            raise TryFailed(
+                f"it answers rubbish: {len(ids)} token ids with {len(logprobs)} log-probabilities"
+            )
         stopped_by = choice.stop_reason if isinstance(choice.stop_reason, str) else None
-        return Completion(choice.text, tuple(ids), tuple(logprobs), choice.finish_reason, stopped_by, prompt_tokens)
+        return Completion(
+            choice.text,
+            tuple(ids),
+            tuple(logprobs),
+            choice.finish_reason,
+            stopped_by,
+            prompt_tokens,
+        )
 
     def verdict_body(self, ids: list[int], tokens: Sequence[int]) -> Body:
         """See OpenAIDialect."""
-        wanted = {"logprobs": 0, "logprob_token_ids": list(tokens), "return_tokens_as_token_ids": True}
+        wanted = {
+            "logprobs": 0,
+            "logprob_token_ids": list(tokens),
+            "return_tokens_as_token_ids": True,
+        }
         return {**super().verdict_body(ids, tokens), **NEUTRAL, **wanted}
 
     def verdict(self, reply: Reply, words: Sequence[str], tokens: Sequence[int]) -> list[float]:
@@ -141,19 +189,29 @@ class VllmDialect(OpenAIDialect):
         found = _top(reply)
         names = [f"token_id:{token}" for token in tokens]
         if not all(name in found for name in names):
-            raise TryFailed("it answers rubbish: log-probabilities of other tokens than those asked for")
+            raise TryFailed(
+                "it answers rubbish: log-probabilities of other tokens than those asked for"
+            )
         return shares([found[name] for name in names], words)
 
 
-# vLLM reads defaults for these from the model's generation_config.json: a completion must not depend on that file.
-NEUTRAL: Body = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+# vLLM reads defaults for these from the model's generation_config.json: a completion must not
+# depend on that file.
+NEUTRAL: Body = {
+    "top_k": 0,
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+}
 
 
 def _shared_rest(found: dict[str, float], missing: int) -> float:
     """Log-probability, in nats, that each of the missing words is taken to have.
 
-    None has more than the least likely token that is listed, and all have together no more than the listed ones leave:
-    they are given as much as both bounds allow (our choice), so that a listed word never looks surer than it is.
+    None has more than the least likely token that is listed, and all have together no more than the
+    listed ones leave: they are given as much as both bounds allow (our choice), so that a listed
+    word never looks surer than it is.
     """
     left = max(0.0, 1 - sum(map(math.exp, found.values())))
     bound = min(math.exp(min(found.values())), left / missing)

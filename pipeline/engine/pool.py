@@ -1,10 +1,11 @@
 """Several servers as one: who gets a request, who gets a rest, and who is taken out.
 
-A request goes to the server with the smallest share of its places taken. A try that failed is tried again, on another
-server where there is one (else a broken server, which fails at once and so has the most places, would use up all
-tries). A server that cannot be reached is out until it passes a check, and so is one that refuses us or has lost its
-model while others are left; one that is busy rests for at least as long as it asks.
-When no server has worked for `patience` seconds the run stops: what is done is in the cache.
+A request goes to the server with the smallest share of its places taken. A try that failed is tried
+again, on another server where there is one (else a broken server, which fails at once and so has
+the most places, would use up all tries). A server that cannot be reached is out until it passes a
+check, and so is one that refuses us or has lost its model while others are left; one that is busy
+rests for at least as long as it asks. When no server has worked for `patience` seconds the run
+stops: what is done is in the cache.
 """
 
 import asyncio
@@ -31,8 +32,13 @@ log = logging.getLogger(__name__)
 
 
 def backoff(tries: int, *ids: object) -> float:
-    """Seconds to wait after so many failed tries: exponential, times a factor in [0.5, 1.5) that the ids determine."""
-    return float(min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(tries, 16)) * (0.5 + unit_for("backoff", tries, *ids)))
+    """Seconds to wait after so many failed tries:
+    exponential, times a factor in [0.5, 1.5) that the ids determine.
+    """
+    return float(
+        min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(tries, 16))
+        * (0.5 + unit_for("backoff", tries, *ids))
+    )
 
 
 class Member:
@@ -55,7 +61,8 @@ class Member:
 class ServerPool:
     """The servers of one event loop.
 
-    `check` raises unless a server is fit to be taken in again; `before` is called before each try and may raise too.
+    `check` raises unless a server is fit to be taken in again; `before` is called before each try
+    and may raise too.
     """
 
     def __init__(
@@ -77,7 +84,9 @@ class ServerPool:
         self._over: OrchardError | None = None
 
     async def ask(self, body: dict[str, object], read: Callable[[bytes], T], *ids: object) -> T:
-        """What `read` makes of the answer to a completion request; the waits between tries derive from the ids.
+        """What `read` makes of the answer to a completion request.
+
+        The waits between tries derive from the ids.
 
         Raises:
             RequestFailed: the request is refused.
@@ -153,7 +162,9 @@ class ServerPool:
         return min(free, key=lambda m: m.in_flight / m.server.limit, default=None)
 
     def _rest(self, member: Member, error: Busy) -> None:
-        """Leaves a busy server alone for as long as it asks, and longer each time even if it asks for nothing."""
+        """Leaves a busy server alone for as long as it asks,
+        and longer each time even if it asks for nothing.
+        """
         loop = asyncio.get_running_loop()
         seconds = error.seconds or 0.0
         if member.rests_until <= loop.time():  # else the other requests that it had say the same
@@ -164,11 +175,15 @@ class ServerPool:
         self._trouble(member, str(error))
 
     def _refused(self, member: Member, error: OrchardError) -> None:
-        """Takes out a server that refuses us or has lost its model; raises the error where no other is left."""
+        """Takes out a server that refuses us or has lost its model.
+
+        Raises the error where no other is left.
+        """
         if all(other.out for other in self.members if other is not member):
             raise error
         if not member.out:
-            member.failures += 1  # it may pass its check all the same: not at once, or it would come and go
+            # it may pass its check all the same: not at once, or it would come and go
+            member.failures += 1
         self.take_out(member, str(error).removeprefix(f"server {member.server.url}: "))
 
     def take_out(self, member: Member, reason: str) -> None:
@@ -227,9 +242,11 @@ class ServerPool:
 async def opened(make: Callable[[aiohttp.ClientSession], T]) -> AsyncGenerator[T, None]:
     """Yields what `make` makes of a new session, which is closed when the event loop ends.
 
-    asyncio.run closes every asynchronous generator that is still open, and offers no other hook at a loop's end.
+    asyncio.run closes every asynchronous generator that is still open, and offers no other hook at
+    a loop's end.
     """
-    # Shorter than the 5 s after which common servers drop an idle connection: a request must not meet a closing one.
+    # Shorter than the 5 s after which common servers drop an idle connection: a request must not
+    # meet a closing one.
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=3)
     async with aiohttp.ClientSession(connector=connector) as session:
         yield make(session)

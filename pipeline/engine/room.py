@@ -11,7 +11,10 @@ from pipeline.engine.session import open_engine
 
 
 class EngineRoom:
-    """Hands out the engines of models. They share one loaded vLLM, whose weights are exchanged from one to the next."""
+    """Hands out the engines of models.
+
+    They share one loaded vLLM, whose weights are exchanged from one to the next.
+    """
 
     def __init__(self, settings: Settings, home: Path) -> None:
         self._settings = settings
@@ -20,22 +23,25 @@ class EngineRoom:
         self._meter = Meter(settings.budget)
         self._engines: dict[str, Engine] = {}
 
-    def engine(self, model: Model) -> Engine:
-        """The engine of this model; its weights are loaded when something has to be sampled."""
-        if model.policy_id not in self._engines:
-            self._engines[model.policy_id] = open_engine(model, self._settings, self._home, self._resident, self._meter)
-        return self._engines[model.policy_id]
+    def engine(self, model: Model, role: str = "policy") -> Engine:
+        """The engine of a model in a role; its weights are loaded when something has to be sampled.
 
-    def critic(self, model: Model) -> Engine:
-        """The engine of CodeFavor's critic: on servers of its own, where the settings name some."""
+        CodeFavor's critic is asked on servers of its own, where the settings name some.
+        """
+        key = model.policy_id
+        if key not in self._engines:
+            settings = self._for_critic() if role == "critic" else self._settings
+            self._engines[key] = open_engine(
+                model, settings, self._home, self._resident, self._meter
+            )
+        return self._engines[key]
+
+    def _for_critic(self) -> Settings:
         code = self._settings.code
         if not code.critic_servers or code.critic is None:
-            return self.engine(model)
-        if model.policy_id not in self._engines:
-            served = section(self._settings.engine, backend="server", servers=code.critic_servers)
-            own = self._settings.model_copy(update={"model": code.critic, "engine": served})
-            self._engines[model.policy_id] = open_engine(model, own, self._home, self._resident, self._meter)
-        return self._engines[model.policy_id]
+            return self._settings
+        served = section(self._settings.engine, backend="server", servers=code.critic_servers)
+        return self._settings.model_copy(update={"model": code.critic, "engine": served})
 
     def usage(self) -> Usage:
         """The counts of all engines together."""

@@ -18,7 +18,10 @@ SIDES = ("-wal", "-shm")  # SQLite's files beside a database
 
 
 def salvage(path: Path) -> tuple[int, Path]:
-    """Puts a new file of every value that can still be read in a damaged one's place; (values, where that one is now).
+    """Puts a new file of every value that can still be read in a damaged one's place.
+
+    Returns:
+        how many values the new file holds, and where the damaged one is now.
 
     Raises:
         OrchardError: there is no such file, a run has it open, or there is no space.
@@ -29,14 +32,20 @@ def salvage(path: Path) -> tuple[int, Path]:
         try:
             stack.enter_context(locked(in_use(path), patience=0))
         except OrchardError:
-            raise OrchardError(f"completion cache {path}: a run has it open: repair it when that has ended") from None
+            raise OrchardError(
+                f"completion cache {path}: a run has it open: repair it when that has ended"
+            ) from None
         return _rebuilt(path)
 
 
 def _rebuilt(path: Path) -> tuple[int, Path]:
-    new, old = (path.with_name(f"{path.name}.{what}") for what in ("repaired", f"damaged-{int(time.time())}"))
+    new, old = (
+        path.with_name(f"{path.name}.{what}")
+        for what in ("repaired", f"damaged-{int(time.time())}")
+    )
     for name in ("", *SIDES):
-        new.with_name(new.name + name).unlink(missing_ok=True)  # of a repair that was ended half-way
+        # of a repair that was ended half-way
+        new.with_name(new.name + name).unlink(missing_ok=True)
     with one_line(new), closing(connected(new)) as target, closing(sqlite3.connect(path)) as source:
         kept = _copy(source, target)
     for name in ("", *SIDES):
@@ -50,20 +59,28 @@ def _rebuilt(path: Path) -> tuple[int, Path]:
 def _copy(source: sqlite3.Connection, target: sqlite3.Connection) -> int:
     """Copies what can be read; how many values that was.
 
-    Rows are read in both directions, so that one bad page costs what lies on it and not all that lies behind it; names
-    are read by the table and by its index, either of which holds them whole.
+    Rows are read in both directions, so that one bad page costs what lies on it and not all that
+    lies behind it; names are read by the table and by its index, either of which holds them whole.
     """
-    source.execute("PRAGMA writable_schema = ON")  # else SQLite refuses a file that is shorter than its header says
+    # else SQLite refuses a file that is shorter than its header says
+    source.execute("PRAGMA writable_schema = ON")
     names: dict[int | None, str | None] = {}
     for order in ("id", "policy_id"):
-        names |= {row[0]: row[1] for row in _read(source, f"SELECT id, policy_id FROM policies ORDER BY {order}")}
+        names |= {
+            row[0]: row[1]
+            for row in _read(source, f"SELECT id, policy_id FROM policies ORDER BY {order}")
+        }
     known = [(name,) for name in {UNNAMED, *names.values()}]
     target.executemany("INSERT OR IGNORE INTO policies (policy_id) VALUES (?)", known)
     names[None] = None  # format 1 did not say
     for columns in COLUMNS:
         for direction in ("ASC", "DESC"):
             rows = _read(source, f"SELECT {columns} FROM completions ORDER BY key {direction}")
-            good = ((key, value, names.get(policy, UNNAMED), day) for key, value, policy, day in rows if sound(value))
+            good = (
+                (key, value, names.get(policy, UNNAMED), day)
+                for key, value, policy, day in rows
+                if sound(value)
+            )
             target.executemany(INSERT, good)
     target.commit()
     return int(target.execute("SELECT count(*) FROM completions").fetchone()[0])

@@ -1,13 +1,15 @@
 """OpenAI-compatible servers as a back end: one or many, on this machine or others.
 
-Several processes, data-parallel copies and other machines come in by this door: name one address per copy, or start
-`vllm serve --data-parallel-size N` behind one. (vLLM's engine inside this process cannot hold several copies.)
+Several processes, data-parallel copies and other machines come in by this door: name one address
+per copy, or start `vllm serve --data-parallel-size N` behind one. (vLLM's engine inside this
+process cannot hold several copies.)
 
-The cache key holds what the servers say of themselves: software, version and the served name, with the number format
-of the settings; the policy's id is the hash of the local folder that the tokenizer comes from. A check at the start
-compares the server's tokenizer with that folder's where the server is vLLM. What the key cannot see is how a server was
-started: other weights under the same name, its number format, quantisation, adapters, or a generation_config.json with
-other end tokens (start vLLM with `--generation-config vllm`).
+The cache key holds what the servers say of themselves: software, version and the served name, with
+the number format of the settings; the policy's id is the hash of the local folder that the
+tokenizer comes from. A check at the start compares the server's tokenizer with that folder's where
+the server is vLLM. What the key cannot see is how a server was
+started: other weights under the same name, its number format, quantisation, adapters, or a
+generation_config.json with other end tokens (start vLLM with `--generation-config vllm`).
 """
 
 import asyncio
@@ -15,6 +17,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 
 import aiohttp
@@ -38,7 +41,11 @@ class ServerEngine:
     """The server back end. The servers are checked at first use."""
 
     def __init__(
-        self, model: Model, settings: EngineSettings, model_settings: ModelSettings, meter: Meter | None = None
+        self,
+        model: Model,
+        settings: EngineSettings,
+        model_settings: ModelSettings,
+        meter: Meter | None = None,
     ) -> None:
         self.policy_id = model.policy_id
         self.usage = Usage()
@@ -47,7 +54,9 @@ class ServerEngine:
         self.renderer = Renderer(model.path)
         self._settings = settings
         self._model_settings = model_settings
-        self._servers = [Server(one, model_settings.name, settings.request_seconds) for one in settings.servers]
+        self._servers = [
+            Server(one, model_settings.name, settings.request_seconds) for one in settings.servers
+        ]
         self._description: Description | None = None
         self._absent: dict[Server, str] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -57,7 +66,9 @@ class ServerEngine:
         self._marked = 0.0
 
     def identity(self) -> dict[str, str]:
-        """What about the back end can change a completion, as far as the servers tell; checks them at first use.
+        """What about the back end can change a completion, as far as the servers tell.
+
+        Checks them at first use.
 
         Raises:
             OrchardError: no server answers, or one is not what the settings say.
@@ -70,7 +81,9 @@ class ServerEngine:
             "dtype": self._model_settings.dtype,
         }
 
-    async def sample(self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]) -> list[Completion]:
+    async def sample(
+        self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]
+    ) -> list[Completion]:
         """See Engine.sample."""
         ids = self.renderer.tokens(prompt)
         check_room(ids, sampling.max_tokens, self._model_settings.max_model_len)
@@ -78,9 +91,13 @@ class ServerEngine:
 
         async def one(seed: int) -> Completion:
             body = dialect.sample_body(ids, sampling, seed)
-            return await self._ask(body, lambda reply: dialect.completion(reply, sampling, len(ids)), seed, len(ids))
+            return await self._ask(
+                body, lambda reply: dialect.completion(reply, sampling, len(ids)), seed, len(ids)
+            )
 
-        return list(await asyncio.gather(*(one(seed) for seed in seeds)))
+        drawn = await asyncio.gather(*(one(seed) for seed in seeds))
+        opened = self.renderer.opens_thought(prompt)
+        return [replace(completion, opened=opened) for completion in drawn]
 
     async def verdict(self, prompt: Prompt, words: Sequence[str]) -> list[float]:
         """See Engine.verdict."""
@@ -89,14 +106,22 @@ class ServerEngine:
         check_room(ids, 1, self._model_settings.max_model_len)
         dialect = self._dialect()
         body = dialect.verdict_body(ids, tokens)
-        return await self._ask(body, lambda reply: dialect.verdict(reply, words, tokens), *ids[-8:], len(ids))
+        return await self._ask(
+            body, lambda reply: dialect.verdict(reply, words, tokens), *ids[-8:], len(ids)
+        )
+
+    def reads_back(self, completion: Completion) -> bool:
+        """See Engine.reads_back."""
+        return self.renderer.reads_back(completion)
 
     def check_words(self, words: Sequence[str]) -> None:
         """See Engine.check_words."""
         self.renderer.single_tokens(words)
 
     def close(self) -> None:
-        """Nothing to give back: connections end with the event loop, and servers are not ours to stop."""
+        """Nothing to give back: connections end with the event loop,
+        and servers are not ours to stop.
+        """
 
     async def _ask(self, body: Body, make: Callable[[Reply], T], *ids: object) -> T:
         """What `make` makes of a reply, counted."""
@@ -115,7 +140,10 @@ class ServerEngine:
         return made
 
     def _count(self, reply: Reply) -> None:
-        """Adds an answer to the usage; the occupancy is the share of the servers' places taken, mean over answers."""
+        """Adds an answer to the usage.
+
+        The occupancy is the share of the servers' places taken, mean over answers.
+        """
         places = sum(server.limit for server in self._servers)
         self.usage.running += min(self._in_flight + 1, places)
         self.usage.slots += places
@@ -158,28 +186,43 @@ class ServerEngine:
         return VllmDialect(self.renderer) if found.is_vllm else OpenAIDialect(self.renderer)
 
     def _described(self) -> Description:
-        """What the servers are, all alike; those that do not answer now are left to the pool's checks."""
+        """What the servers are, all alike.
+
+        Those that do not answer now are left to the pool's checks.
+        """
         if self._description is None:
-            with ThreadPoolExecutor(1) as thread:  # an event loop of its own: this may be called inside another
+            # an event loop of its own: this may be called inside another
+            with ThreadPoolExecutor(1) as thread:
                 found = thread.submit(asyncio.run, self._examine_all()).result()
             if not found:
-                reasons = "; ".join(f"{server.url}: {reason}" for server, reason in self._absent.items())
-                raise OrchardError(f"no server answers ({reasons}): start one, or set engine.backend: vllm")
+                reasons = "; ".join(
+                    f"{server.url}: {reason}" for server, reason in self._absent.items()
+                )
+                raise OrchardError(
+                    f"no server answers ({reasons}): start one, or set engine.backend: vllm"
+                )
             self._description = next(iter(found.values()))
             for server, description in found.items():
                 self._compare(server, description)
         return self._description
 
     def _compare(self, server: Server, found: Description) -> None:
-        """Raises OrchardError unless a completion could as well come from this server as from the others."""
+        """Raises OrchardError unless a completion could come
+        from this server as well as from the others.
+        """
         assert self._description is not None
         if (found.owner, found.version) != (self._description.owner, self._description.version):
-            raise OrchardError(f"server {server.url}: is {found}, another is {self._description}: run the same on all")
+            raise OrchardError(
+                f"server {server.url}: is {found}, another is {self._description}: "
+                "run the same on all"
+            )
 
     async def _examine_all(self) -> dict[Server, Description]:
         found: dict[Server, Description] = {}
         async with aiohttp.ClientSession() as session:
-            tried = await asyncio.gather(*(self._examine(session, s) for s in self._servers), return_exceptions=True)
+            tried = await asyncio.gather(
+                *(self._examine(session, s) for s in self._servers), return_exceptions=True
+            )
         for server, result in zip(self._servers, tried, strict=True):
             if isinstance(result, Description):
                 found[server] = result
@@ -202,13 +245,22 @@ class ServerEngine:
             longest = self._model_settings.max_model_len
             if found.max_model_len is not None and found.max_model_len < longest:
                 mend = f"lower model.max_model_len (now {longest}) or restart it with a longer one"
-                raise OrchardError(f"server {server.url}: takes at most {found.max_model_len} tokens: {mend}")
+                raise OrchardError(
+                    f"server {server.url}: takes at most {found.max_model_len} tokens: {mend}"
+                )
             ids = self.renderer.encode(TRIAL)
             if found.is_vllm and await server.tokens(session, TRIAL) not in (ids, None):
                 path = self.renderer.path
-                raise OrchardError(f"server {server.url}: its tokenizer is not that of {path}: it has another model")
+                raise OrchardError(
+                    f"server {server.url}: its tokenizer is not that of {path}: "
+                    "it has another model"
+                )
             dialect, sampling = self._dialect(found), Sampling(1, temperature=0.0)
-            dialect.completion(read(await server.complete(session, dialect.sample_body(ids, sampling, 0))), sampling, 0)
+            dialect.completion(
+                read(await server.complete(session, dialect.sample_body(ids, sampling, 0))),
+                sampling,
+                0,
+            )
         except (RequestFailed, TryFailed) as error:
             raise OrchardError(f"server {server.url}: cannot be used: {error}") from None
         return found

@@ -22,17 +22,30 @@ def cache_path(home: Path) -> Path:
     return home / "cache" / "completions.sqlite"
 
 
-def open_engine(model: Model, settings: Settings, home: Path, resident: Resident, meter: Meter) -> Engine:
-    """The engine of the settings for one model, with the completion cache in front of it unless that is off."""
-    # The servers hold the policy of the settings; one that was trained here is sampled in this process.
-    # A judge may have servers of its own.
-    policy = settings.engine.backend == "server" and model.policy_id == resolve(settings.model, home).policy_id
-    judges = [one for one in settings.judge.models if one.servers and resolve(one, home).policy_id == model.policy_id]
+def open_engine(
+    model: Model, settings: Settings, home: Path, resident: Resident, meter: Meter
+) -> Engine:
+    """The engine of the settings for one model,
+    with the completion cache in front of it unless that is off.
+    """
+    # The servers hold the policy of the settings; one that was trained here is sampled in this
+    # process. A judge may have servers of its own.
+    policy = (
+        settings.engine.backend == "server"
+        and model.policy_id == resolve(settings.model, home).policy_id
+    )
+    judges = [
+        one
+        for one in settings.judge.models
+        if one.servers and resolve(one, home).policy_id == model.policy_id
+    ]
     inner: Backend
     if policy:
         inner = ServerEngine(model, settings.engine, settings.model, meter)
     elif judges:
-        inner = ServerEngine(model, section(settings.engine, servers=judges[0].servers), judges[0], meter)
+        inner = ServerEngine(
+            model, section(settings.engine, servers=judges[0].servers), judges[0], meter
+        )
     else:
         inner = VllmEngine(model, resident, settings.model, meter)
     return CachedEngine(inner, cache_path(home)) if settings.engine.cache else inner
@@ -43,16 +56,23 @@ def run_all(
 ) -> list[T]:
     """Runs one coroutine per prompt, all at once, and returns their results in order.
 
-    The engine batches whatever they ask for. The first exception ends the run; results already sampled stay cached.
-    `progress(done, all)` is called after each.
+    The engine batches whatever they ask for. The first exception ends the run; results already
+    sampled stay cached. `progress(done, all)` is called after each.
     """
 
     async def main() -> list[T]:
         tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
-        for done, finished in enumerate(asyncio.as_completed(tasks), start=1):
-            await finished
-            if progress:
-                progress(done, len(tasks))
+        try:
+            for done, finished in enumerate(asyncio.as_completed(tasks), start=1):
+                await finished
+                if progress:
+                    progress(done, len(tasks))
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            # Their errors are looked at, else asyncio prints a traceback for each of them.
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
         return [task.result() for task in tasks]
 
     return asyncio.run(main())

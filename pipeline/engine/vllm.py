@@ -14,7 +14,9 @@ from pipeline.engine.rendering import Renderer, check_room
 from pipeline.engine.resident import Resident
 from pipeline.errors import OrchardError
 
-YIELDS = 4  # turns of the event loop between two steps: enough for a woken coroutine to hand in its next requests
+# turns of the event loop between two steps: enough for a woken coroutine to hand in its next
+# requests
+YIELDS = 4
 
 
 class VllmEngine:
@@ -24,7 +26,11 @@ class VllmEngine:
     """
 
     def __init__(
-        self, model: Model, resident: Resident, model_settings: ModelSettings, meter: Meter | None = None
+        self,
+        model: Model,
+        resident: Resident,
+        model_settings: ModelSettings,
+        meter: Meter | None = None,
     ) -> None:
         self.policy_id = model.policy_id
         self.usage = Usage()
@@ -42,11 +48,15 @@ class VllmEngine:
         """What about the back end can change a completion: its kind, version and number format."""
         return {"kind": "vllm", "version": _version(), "dtype": self._model_settings.dtype}
 
-    async def sample(self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]) -> list[Completion]:
+    async def sample(
+        self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]
+    ) -> list[Completion]:
         """See Engine.sample."""
         ids = self.renderer.tokens(prompt)
         check_room(ids, sampling.max_tokens, self._model_settings.max_model_len)
-        return list(await asyncio.gather(*(self._complete(ids, sampling, seed) for seed in seeds)))
+        opened = self.renderer.opens_thought(prompt)
+        drawn = (self._complete(ids, sampling, seed, opened) for seed in seeds)
+        return list(await asyncio.gather(*drawn))
 
     async def verdict(self, prompt: Prompt, words: Sequence[str]) -> list[float]:
         """See Engine.verdict."""
@@ -60,6 +70,10 @@ class VllmEngine:
         found = output.outputs[0].logprobs[0]
         return shares([found[token].logprob for token in tokens], words)
 
+    def reads_back(self, completion: Completion) -> bool:
+        """See Engine.reads_back."""
+        return self.renderer.reads_back(completion)
+
     def check_words(self, words: Sequence[str]) -> None:
         """See Engine.check_words."""
         self.renderer.single_tokens(words)
@@ -68,7 +82,9 @@ class VllmEngine:
         """Gives back the memory of weights and key-value cache."""
         self._resident.sleep()
 
-    async def _complete(self, ids: list[int], sampling: Sampling, seed: int) -> Completion:
+    async def _complete(
+        self, ids: list[int], sampling: Sampling, seed: int, opened: bool
+    ) -> Completion:
         from vllm import SamplingParams
 
         params = SamplingParams(
@@ -78,14 +94,23 @@ class VllmEngine:
             stop=list(sampling.stop),
             seed=seed,
             logprobs=0,
+            stop_token_ids=self.renderer.stop_tokens,
+            skip_special_tokens=not self.renderer.keeps_marks,
         )
         result = (await self._request(ids, params)).outputs[0]
         logprobs = tuple(
-            step[token].logprob for token, step in zip(result.token_ids, result.logprobs or (), strict=True)
+            step[token].logprob
+            for token, step in zip(result.token_ids, result.logprobs or (), strict=True)
         )
         stopped_by = result.stop_reason if isinstance(result.stop_reason, str) else None
         return Completion(
-            result.text, tuple(result.token_ids), logprobs, str(result.finish_reason), stopped_by, len(ids)
+            text=result.text,
+            token_ids=tuple(result.token_ids),
+            logprobs=logprobs,
+            finish_reason=str(result.finish_reason),
+            stopped_by=stopped_by,
+            prompt_tokens=len(ids),
+            opened=opened,
         )
 
     async def _request(self, ids: list[int], params: Any) -> Any:
@@ -130,7 +155,10 @@ class VllmEngine:
         self.usage.slots += slots
 
     def _fail(self, error: BaseException) -> None:
-        """Tells everyone who waits; with requests unfinished the engine's state is unknown, so it is dropped."""
+        """Tells everyone who waits.
+
+        With requests unfinished the engine's state is unknown, so it is dropped.
+        """
         if not self._waiting:
             return  # the event loop ended between two batches
         plain = isinstance(error, Exception) and not isinstance(error, OrchardError)

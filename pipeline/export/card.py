@@ -1,4 +1,6 @@
-"""A trained policy as a folder for the hub, with a model card that names its data's versions and its results."""
+"""A trained policy as a folder for the hub,
+with a model card that names its data's versions and its results.
+"""
 
 import json
 import shutil
@@ -13,27 +15,38 @@ from pipeline.errors import OrchardError
 from pipeline.store import Lake
 
 
-def export_policy(lake: Lake, home: Path, variant: str, folder: Path, seed: int | None = None) -> Path:
-    """Copies a variant's trained policy (and its adapter, where it has one) to `folder` with a card, README.md.
+def export_policy(
+    lake: Lake, home: Path, variant: str, folder: Path, seed: int | None = None
+) -> Path:
+    """Copies a variant's trained policy (and its adapter, where it has one)
+    to `folder` with a card, README.md.
 
     Args:
         home: the data folder that `training_runs.checkpoint` is relative to.
         seed: of the run; the lowest by default.
 
     Raises:
-        OrchardError: no such run, its weights are gone, or `folder` is not empty, a file, or cannot be written.
+        OrchardError: no such run, its weights are gone, or `folder` is not empty, a file, or cannot
+            be written.
     """
     runs = lake.read("training_runs")
-    chosen = runs.filter(pl.col("variant") == variant, pl.lit(True) if seed is None else pl.col("seed") == seed)
+    chosen = runs.filter(
+        pl.col("variant") == variant, pl.lit(True) if seed is None else pl.col("seed") == seed
+    )
     if chosen.is_empty():
         known = ", ".join(
-            f"{v} seed {s}" for v, s in runs.select("variant", "seed").sort("variant", "seed").iter_rows()
+            f"{v} seed {s}"
+            for v, s in runs.select("variant", "seed").sort("variant", "seed").iter_rows()
         )
-        raise OrchardError(f"no trained policy of {variant!r}: train it first; trained are: {known or 'none'}")
+        raise OrchardError(
+            f"no trained policy of {variant!r}: train it first; trained are: {known or 'none'}"
+        )
     run = chosen.sort("seed").row(0, named=True)
     source = home / run["checkpoint"]
     if not source.is_dir():
-        raise OrchardError(f"policy folder {source} is gone: materialise training_runs of {variant} again")
+        raise OrchardError(
+            f"policy folder {source} is gone: materialise training_runs of {variant} again"
+        )
     check(source)
     measured = pl.col("policy_ids").list.contains(run["policy_id"])
     board = lake.read("leaderboard").filter(measured.fill_null(pl.col("variant") == variant))
@@ -42,16 +55,24 @@ def export_policy(lake: Lake, home: Path, variant: str, folder: Path, seed: int 
         if folder.exists() and any(folder.iterdir()):
             raise OrchardError(f"folder {folder} is not empty: give a new one")
         shutil.copytree(source, folder, dirs_exist_ok=True)
-        (folder / "README.md").write_text(card(run, result, _trained_from(lake, variant)), encoding="utf-8")
+        (folder / "README.md").write_text(
+            card(run, result, _trained_from(lake, variant)), encoding="utf-8"
+        )
     except OSError as error:
         raise OrchardError(f"folder {folder}: {error.strerror or error}: give a new one") from error
     return folder
 
 
 def _trained_from(lake: Lake, variant: str) -> dict[str, int]:
-    """Versions of the tables that a variant's trainings read, and of their own: those of the commit of its rows."""
+    """Versions of the tables that a variant's trainings read, and of their own:
+    those of the commit of its rows.
+    """
     own = lake.history("training_runs").filter(pl.col("changed")).to_dicts()
-    commit = next(entry for entry in reversed(own) if json.loads(entry["partition"]).get("variant", variant) == variant)
+    commit = next(
+        entry
+        for entry in reversed(own)
+        if json.loads(entry["partition"]).get("variant", variant) == variant
+    )
     read = {table: version for table, version in json.loads(commit["parents"]).items() if version}
     return {**read, "training_runs": commit["version"]}
 
@@ -61,8 +82,8 @@ def card(run: dict[str, Any], result: dict[str, Any] | None, versions: dict[str,
 
     Args:
         run: the row of `training_runs`.
-        result: the row of `leaderboard` in whose evaluations this policy is, or whose policies an older version did not
-            name; null: it was not evaluated.
+        result: the row of `leaderboard` in whose evaluations this policy is, or whose policies an
+            older version did not name; null: it was not evaluated.
         versions: of the tables that it was trained from.
     """
     settings = json.loads(run["settings"])
@@ -78,8 +99,10 @@ def card(run: dict[str, Any], result: dict[str, Any] | None, versions: dict[str,
         f" with the loss `{run['loss']}` ({run['method']}, seed {run['seed']}).", "",
         "## Data", "", "| table | version |", "|---|---|",
         *(f"| {table} | {version} |" for table, version in versions.items()), "",
-        "## Training", "", f"{run['n_pairs']} rows, {run['n_steps']} steps, {run['n_tokens']} tokens of texts;"
-        f" beta {settings['beta']}, learning rate {settings['learning_rate']}, epochs {settings['epochs']}."
+        "## Training", "",
+        f"{run['n_pairs']} rows, {run['n_steps']} steps, {run['n_tokens']} tokens of texts;"
+        f" beta {settings['beta']}, learning rate {settings['learning_rate']},"
+        f" epochs {settings['epochs']}."
         f" Loss {run['loss_first']:.3f} at first, {run['loss_last']:.3f} at last.", "",
         "## Results", "", *_results(result), "",
         "The licences of the base model and of the prompt pools apply (table `prompts`).", "",
@@ -91,9 +114,13 @@ def _results(row: dict[str, Any] | None) -> list[str]:
     if row is None:
         return ["This policy was not evaluated."]
     if row["policy_ids"] is None:
-        return ["Not known: the leaderboard is of an older version, which did not name the policies that it measured."]
+        return [
+            "Not known: the leaderboard is of an older version,"
+            " which did not name the policies that it measured."
+        ]
     interval = f"{row['gain_low']:+.3f} to {row['gain_high']:+.3f}"
     return [
-        f"Accuracy on held-out test prompts {row['accuracy']:.3f}; gain over the base model {row['gain']:+.3f}"
-        f" ({interval}): {row['verdict']}. The variant's figures are means over {row['n_seeds']} seeds."
+        f"Accuracy on held-out test prompts {row['accuracy']:.3f};"
+        f" gain over the base model {row['gain']:+.3f} ({interval}): {row['verdict']}."
+        f" The variant's figures are means over {row['n_seeds']} seeds."
     ]

@@ -1,1 +1,3 @@
-"""Judges that compare responses, strengths from their votes, rationales, and the judge's own report card."""
+"""Judges that compare responses, strengths from their votes,
+rationales, and the judge's own report card.
+"""

@@ -1,7 +1,9 @@
-"""Principles of sampled responses: several annotators give feedback, each names principles, and their consensus counts.
+"""Principles of sampled responses:
+several annotators give feedback, each names principles, and their consensus counts.
 
-The feedback, the principles and the consensus follow RLBFF (see principles.py); that the feedback is written by the
-judges themselves, and not by people, is our choice: the paper starts from human feedback.
+The feedback, the principles and the consensus follow RLBFF (see principles.py); that the feedback
+is written by the judges themselves, and not by people, is our choice: the paper starts from human
+feedback.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,12 +13,21 @@ from typing import Any
 import polars as pl
 
 from pipeline import tables
+from pipeline.by_hash import first_by_hash
 from pipeline.config import PrincipleSettings
-from pipeline.engine.base import Engine, Reject, RequestFailed, Sampling
+from pipeline.engine.base import Engine, Reason, Reject, RequestFailed, Sampling
 from pipeline.engine.session import run_all
-from pipeline.ids import content_id, seed_for, unit_for
+from pipeline.ids import content_id, seed_for
 from pipeline.judge.likeness import Embed, alike
-from pipeline.judge.principles import WORDS, Dropped, Principle, consensus, extract, groups, log_odds
+from pipeline.judge.principles import (
+    WORDS,
+    Dropped,
+    Principle,
+    consensus,
+    extract,
+    groups,
+    log_odds,
+)
 from pipeline.judge.templates import conversation, render
 from pipeline.judge.vote import check_words
 
@@ -39,23 +50,28 @@ class Annotation:
     rejects: list[Reject] = field(default_factory=list)
 
     async def run(self) -> None:
-        """Feedback, principles, and for each of these the log-odds that the response satisfies it."""
+        """Asks for feedback, principles, and the log-odds that the response satisfies each."""
         try:
             await self._ask()
         except RequestFailed as error:
-            self._reject("", str(error))
+            self._reject("", error)
 
     async def _ask(self) -> None:
         messages, text = self.prompt["messages"], self.response["text"]
         request = render("feedback", request=conversation(messages), response=text)
         sampling = Sampling(self.settings.feedback_tokens, self.settings.temperature)
         (said,) = await self.engine.sample(request, sampling, [self._seed("feedback")])
-        feedback, tokens = said.text.strip(), len(said.token_ids)
+        feedback, tokens = said.response.strip(), len(said.token_ids)
         if not feedback:
             return self._reject("", "empty feedback", tokens=tokens)
         self.answered = True
         lines, more = await extract(
-            self.engine, messages, text, feedback, self._seed("principles"), self.settings.principle_tokens
+            self.engine,
+            messages,
+            text,
+            feedback,
+            self._seed("principles"),
+            self.settings.principle_tokens,
         )
         tokens += more  # the first line, good or bad, bears what all of them cost
         if not lines:
@@ -70,13 +86,17 @@ class Annotation:
     async def _value(self, line: Principle, feedback: str, tokens: int) -> None:
         messages, text = self.prompt["messages"], self.response["text"]
         try:
-            odds = await log_odds(self.engine, messages, text, line.name, must_answer=self.must_answer)
+            odds = await log_odds(
+                self.engine, messages, text, line.name, must_answer=self.must_answer
+            )
         except RequestFailed as error:  # of this principle alone: the others of the feedback stand
-            return self._reject(line.name, str(error), tokens=tokens, feedback=feedback)
+            return self._reject(line.name, error, tokens=tokens, feedback=feedback)
         self.found.append((line, self._row(line, feedback, odds, tokens + 1 + self.must_answer)))
 
     def _seed(self, what: str) -> int:
-        return seed_for(self.run_seed, self.response["response_id"], self.engine.policy_id, self.number, what)
+        return seed_for(
+            self.run_seed, self.response["response_id"], self.engine.policy_id, self.number, what
+        )
 
     def _about(self) -> Row:
         return {
@@ -89,7 +109,9 @@ class Annotation:
     def _row(self, one: Principle, feedback: str, odds: float, tokens: int) -> Row:
         return {
             **self._about(),
-            "principle_id": content_id(self.response["response_id"], self.engine.policy_id, self.number, one.name),
+            "principle_id": content_id(
+                self.response["response_id"], self.engine.policy_id, self.number, one.name
+            ),
             "name": one.name,
             "satisfied": one.satisfied,
             "span": one.span,
@@ -101,11 +123,15 @@ class Annotation:
             "tokens": tokens,
         }
 
-    def _reject(self, line: str, reason: str, **row: object) -> None:
+    def _reject(self, line: str, reason: Reason, **row: object) -> None:
         about = self._about()
         self.rejects.append(
             Reject(
-                "principles", "principles", content_id(*about.values(), line), reason, {**about, "line": line, **row}
+                "principles",
+                "principles",
+                content_id(*about.values(), line),
+                reason,
+                {**about, "line": line, **row},
             )
         )
 
@@ -151,14 +177,21 @@ def annotate(
     return pl.DataFrame(rows, schema=tables.empty("principles").schema), rejects
 
 
-def _chosen(prompts: pl.DataFrame, responses: pl.DataFrame, settings: PrincipleSettings) -> list[tuple[Row, Row]]:
+def annotated_prompts(prompts: pl.DataFrame, settings: PrincipleSettings) -> pl.DataFrame:
+    """The prompts whose responses are annotated: at most `max_prompts`, by hash."""
+    return first_by_hash(prompts, "principles", settings.max_prompts)
+
+
+def _chosen(
+    prompts: pl.DataFrame, responses: pl.DataFrame, settings: PrincipleSettings
+) -> list[tuple[Row, Row]]:
     """(prompt, response) to annotate: prompts by hash, their first draws with different texts."""
-    order = pl.Series("_order", [unit_for("principles", one) for one in prompts["prompt_id"]], dtype=pl.Float64)
-    ordered = prompts.with_columns(order).sort("_order").drop("_order")
-    texts = responses.sort("draw", "response_id").unique(["prompt_id", "text"], keep="first", maintain_order=True)
+    texts = responses.sort("draw", "response_id").unique(
+        ["prompt_id", "text"], keep="first", maintain_order=True
+    )
     own = texts.partition_by("prompt_id", as_dict=True)
     found: list[tuple[Row, Row]] = []
-    for prompt in ordered.head(settings.max_prompts or ordered.height).to_dicts():
+    for prompt in annotated_prompts(prompts, settings).to_dicts():
         drawn = own.get((prompt["prompt_id"],))
         rows = [] if drawn is None else drawn.head(settings.max_responses).to_dicts()
         found += [(prompt, row) for row in rows]
@@ -166,7 +199,10 @@ def _chosen(prompts: pl.DataFrame, responses: pl.DataFrame, settings: PrincipleS
 
 
 def _agree(made: Sequence[Annotation], settings: PrincipleSettings, embed: Embed) -> None:
-    """Fills group_id and group_name of what the annotators of a response agree on; a group spans the prompt."""
+    """Fills group_id and group_name of what the annotators of a response agree on.
+
+    A group spans the prompt.
+    """
     near = alike((principle.name for one in made for principle, _ in one.found), embed)
     by_response: dict[str, list[Annotation]] = {}
     for one in made:
@@ -174,11 +210,16 @@ def _agree(made: Sequence[Annotation], settings: PrincipleSettings, embed: Embed
             by_response.setdefault(one.response["response_id"], []).append(one)
     agreed: dict[str, list[Row]] = {}
     for own in by_response.values():
-        kept = consensus([[principle for principle, _ in one.found] for one in own], near, settings.alike)
+        kept = consensus(
+            [[principle for principle, _ in one.found] for one in own], near, settings.alike
+        )
         for one, principles in zip(own, kept, strict=True):
             rows = [row for principle, row in one.found if principle in principles]
             agreed.setdefault(one.prompt["prompt_id"], []).extend(rows)
     for prompt_id, rows in agreed.items():
         head = groups([row["name"] for row in rows], near, settings.alike)
         for row in rows:
-            row |= {"group_id": content_id(prompt_id, head[row["name"]]), "group_name": head[row["name"]]}
+            row |= {
+                "group_id": content_id(prompt_id, head[row["name"]]),
+                "group_name": head[row["name"]],
+            }

@@ -1,7 +1,8 @@
-"""Do a judge's probabilities mean what they say? Calibration against labelled pairs, by scikit-learn.
+"""Do a judge's probabilities mean what they say? Calibration against labelled pairs,
+by scikit-learn.
 
-A pair has no natural first side, so that p for a and 1 - p for b are the same statement: every map here obeys
-f(1 - p) = 1 - f(p), by fitting each pair together with its mirror image.
+A pair has no natural first side, so that p for a and 1 - p for b are the same statement: every map
+here obeys f(1 - p) = 1 - f(p), by fitting each pair together with its mirror image.
 """
 
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ class Reliability:
 
 
 def fit(kind: Literal["temperature", "isotonic"], p: np.ndarray, label: np.ndarray) -> Calibration:
-    """The map from p (n,) to calibrated P(a is better), fitted on labels (n,): 1 where a is better, else 0.
+    """The map from p (n,) to calibrated P(a is better), fitted on labels (n,):
+    1 where a is better, else 0.
 
     Without labels, and for a judge no better than chance, everything becomes 0.5.
     """
@@ -45,10 +47,12 @@ def fit(kind: Literal["temperature", "isotonic"], p: np.ndarray, label: np.ndarr
 
 
 def temperature(p: np.ndarray, label: np.ndarray) -> float | None:
-    """T of p -> sigmoid(logit(p) / T) at the highest likelihood; None where the judge is no better than chance.
+    """T of p -> sigmoid(logit(p) / T) at the highest likelihood;
+    None where the judge is no better than chance.
 
-    Guo et al. 2017 (arXiv 1706.04599), here a logistic regression of the label on the log-odds without an intercept,
-    with a little L2 (C = 100: our choice) that keeps T above 0 when every pair is judged right.
+    Guo et al. 2017 (arXiv 1706.04599), here a logistic regression of the label on the log-odds
+    without an intercept, with a little L2 (C = 100: our choice) that keeps T above 0 when every
+    pair is judged right.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -64,21 +68,32 @@ def temperature(p: np.ndarray, label: np.ndarray) -> float | None:
 def reliability(p: np.ndarray, label: np.ndarray) -> Reliability:
     """Expected calibration error in 10 equal bins of the confidence max(p, 1 - p) in [0.5, 1].
 
-    Naeini et al. 2015: the mean over pairs of |share right - mean confidence| of their bin. A tie is half right.
+    Naeini et al. 2015: the mean over pairs of |share right - mean confidence| of their bin. A tie
+    is half right.
     """
     confidence = np.maximum(p, 1 - p)
     right = np.where(p == 0.5, 0.5, (p > 0.5) == (label > 0.5))
     place = np.minimum(((confidence - 0.5) * 2 * BINS).astype(int), BINS - 1)
     curve = [
-        (float(confidence[place == i].mean()), float(right[place == i].mean()), int((place == i).sum()))
+        (
+            float(confidence[place == i].mean()),
+            float(right[place == i].mean()),
+            int((place == i).sum()),
+        )
         for i in range(BINS)
         if (place == i).any()
     ]
-    return Reliability(sum(n * abs(share - mean) for mean, share, n in curve) / max(len(p), 1), curve)
+    return Reliability(
+        sum(n * abs(share - mean) for mean, share, n in curve) / max(len(p), 1), curve
+    )
 
 
-def cross_fitted(kind: Literal["temperature", "isotonic"], ids: list[str], p: np.ndarray, label: np.ndarray) -> float:
-    """Expected calibration error after calibration, each half of the pairs (by hash) mapped by a fit on the other."""
+def cross_fitted(
+    kind: Literal["temperature", "isotonic"], ids: list[str], p: np.ndarray, label: np.ndarray
+) -> float:
+    """Expected calibration error after calibration,
+    each half of the pairs (by hash) mapped by a fit on the other.
+    """
     half = np.array([unit_for("calibration", one) < 0.5 for one in ids])
     mapped = np.empty_like(p)
     for mine in (half, ~half):

@@ -29,15 +29,20 @@ def cards(
 
     Args:
         votes: rows of `votes`.
-        items: what is known of the responses: response_id, chars (null: unknown), policy_id (null: unknown).
-        labels: truth: prompt_id, a_id < b_id, label = share that finds a better (1, 0; 0.5 is a tie and is left out).
-        settings: see JudgeSettings; `seat_correction` decides what accuracy and calibration are measured on.
+        items: what is known of the responses: response_id, chars (null: unknown), policy_id (null:
+            unknown).
+        labels: truth: prompt_id, a_id < b_id, label = share that finds a better (1, 0; 0.5 is a tie
+            and is left out).
+        settings: see JudgeSettings; `seat_correction` decides what accuracy and calibration are
+            measured on.
         contexts: rows of `judge_contexts`; null: none were asked.
     """
     asked = tables.empty("judge_contexts") if contexts is None else contexts
     own = items.group_by("response_id").agg(pl.col("chars", "policy_id").drop_nulls().min())
     pair = ["prompt_id", "a_id", "b_id"]
-    known = paired(votes, settings).join(labels.group_by(pair).agg(pl.col("label").mean()), on=pair, how="left")
+    known = paired(votes, settings).join(
+        labels.group_by(pair).agg(pl.col("label").mean()), on=pair, how="left"
+    )
     for side in ("a", "b"):
         about = own.select(
             pl.col("response_id").alias(f"{side}_id"),
@@ -49,68 +54,113 @@ def cards(
     for key, mine in votes.sort(VOTER).group_by(VOTER, maintain_order=True):
         who = dict(zip(VOTER, map(str, key), strict=True))
         pairs = known.filter(*(pl.col(name) == value for name, value in who.items()))
-        own_contexts = asked.filter(pl.col("judge_id") == who["judge_id"], pl.lit(who["source"] == "model"))
-        rows.append(_card(who, mine, pairs.sort("prompt_id", "a_id", "b_id"), settings, own_contexts))
+        own_contexts = asked.filter(
+            pl.col("judge_id") == who["judge_id"], pl.lit(who["source"] == "model")
+        )
+        rows.append(
+            _card(who, mine, pairs.sort("prompt_id", "a_id", "b_id"), settings, own_contexts)
+        )
     return pl.DataFrame(rows, schema=tables.empty("judges").schema)
 
 
 def problems(card: Mapping[str, Any], settings: JudgeSettings) -> list[str]:
-    """Why this judge is not to be trusted; empty where it may be. With `seat_correction` what is left of it counts."""
+    """Why this judge is not to be trusted; empty where it may be.
+
+    With `seat_correction` what is left of it counts.
+    """
     after = "_corrected" if settings.seat_correction else ""
     flips, first = card[f"flip_rate{after}"], card[f"first_share{after}"]
     p_value = card[f"seat_p_value{after}"]
     found = []
     if flips is not None and flips > settings.max_flip_rate:
-        found.append(f"{flips:.0%} of its pairs flip with the order (judge.max_flip_rate is {settings.max_flip_rate})")
+        found.append(
+            f"{flips:.0%} of its pairs flip with the order "
+            f"(judge.max_flip_rate is {settings.max_flip_rate})"
+        )
     unfair = first is not None and not settings.seat_low <= first <= settings.seat_high
     if unfair and p_value is not None and p_value < settings.significance:
         seat = "first" if first > 0.5 else "second"
-        found.append(f"it favours the {seat} seat (the first wins {first:.0%} of votes, p = {p_value:.2g})")
+        found.append(
+            f"it favours the {seat} seat (the first wins {first:.0%} of votes, p = {p_value:.2g})"
+        )
     return found
 
 
 def used(cards: pl.DataFrame, votes: pl.DataFrame, responses: pl.DataFrame) -> pl.DataFrame:
-    """The cards of judges that were asked here, and of imported ones with votes on this lake's responses.
+    """The cards of judges that were asked here,
+    and of imported ones with votes on this lake's responses.
 
     Variants made from votes merge all votes on responses, whoever cast them.
     """
-    ours = votes.filter(pl.col("first_id").is_in(responses["response_id"].implode())).select(VOTER).unique()
+    ours = (
+        votes.filter(pl.col("first_id").is_in(responses["response_id"].implode()))
+        .select(VOTER)
+        .unique()
+    )
     asked, imported = (cards.filter(pl.col("source") == source) for source in ("model", "recorded"))
     return pl.concat([asked, imported.join(ours, on=VOTER, how="semi")])
 
 
 def silent(cards: pl.DataFrame, rejects: pl.DataFrame) -> list[str]:
-    """Judges that were asked here about sampled responses and of whose votes none is left, with the first reason.
+    """Judges that were asked here about sampled responses and of whose votes none is left,
+    with the first reason.
 
     Args:
         cards: rows of `judges`.
-        rejects: rows of `rejects`; those of `votes` that name a judge count. Where nothing was asked there is none.
+        rejects: rows of `rejects`; those of `votes` that name a judge count. Where nothing was
+            asked there is none.
     """
-    told = {name: pl.col("row").str.json_path_match(f"$.{name}") for name in ("judge_id", "criterion", "origin")}
+    told = {
+        name: pl.col("row").str.json_path_match(f"$.{name}")
+        for name in ("judge_id", "criterion", "origin")
+    }
     voted = cards.filter(pl.col("source") == "model")
-    failed = rejects.filter(pl.col("table") == "votes", pl.col("step") == "votes").select("reason", **told)
+    failed = rejects.filter(pl.col("table") == "votes", pl.col("step") == "votes").select(
+        "reason", **told
+    )
     lost = failed.filter(pl.col("origin") == SAMPLED).join(voted, on=list(told), how="anti")
-    counts = lost.group_by("judge_id", "criterion").agg(pl.len(), pl.col("reason").min()).sort("judge_id", "criterion")
-    return [f"no vote is left of {n} that were asked for, for example: {reason}" for *_, n, reason in counts.rows()]
+    counts = (
+        lost.group_by("judge_id", "criterion")
+        .agg(pl.len(), pl.col("reason").min())
+        .sort("judge_id", "criterion")
+    )
+    return [
+        f"no vote is left of {n} that were asked for, for example: {reason}"
+        for *_, n, reason in counts.rows()
+    ]
 
 
 def advice(settings: JudgeSettings) -> str:
     """What to change where a judge is not to be trusted."""
-    less = "" if settings.seat_correction else "set judge.seat_correction: true to subtract what favours a seat, "
+    less = (
+        ""
+        if settings.seat_correction
+        else "set judge.seat_correction: true to subtract what favours a seat, "
+    )
     return (
-        f"{less}take a stronger judge (judge.models; of an imported one, leave its rows out of the file and import "
-        "it again), or go on all the same with judge.on_bias: warn"
+        f"{less}take a stronger judge "
+        "(judge.models; of an imported one, leave its rows out of the file and import it again), "
+        "or go on all the same with judge.on_bias: warn"
     )
 
 
-def _card(who: Card, votes: pl.DataFrame, pairs: pl.DataFrame, settings: JudgeSettings, contexts: pl.DataFrame) -> Card:
+def _card(
+    who: Card,
+    votes: pl.DataFrame,
+    pairs: pl.DataFrame,
+    settings: JudgeSettings,
+    contexts: pl.DataFrame,
+) -> Card:
     corrected = _seat(pairs, settings, corrected=True)
     card: Card = {
         **who,
         "n_votes": votes.height,
         "n_pairs": pairs.height,
         **_seat(pairs, settings, corrected=False),
-        **{f"{name}_corrected": corrected[name] for name in ("flip_rate", "first_share", "seat_p_value")},
+        **{
+            f"{name}_corrected": corrected[name]
+            for name in ("flip_rate", "first_share", "seat_p_value")
+        },
         **_accuracy(pairs),
         **_length(pairs),
         **_self(pairs, who["judge_id"]),
@@ -129,11 +179,13 @@ def _seat(pairs: pl.DataFrame, settings: JudgeSettings, *, corrected: bool) -> C
     if pairs.is_empty():
         return dict.fromkeys(names)
     seen = combined(pairs, settings.combine, corrected=corrected)
-    first = pl.col("with_a_first") - (pl.col("seat") if corrected else 0.0) > 0  # in a flip both orders agree on it
+    # in a flip both orders agree on it
+    first = pl.col("with_a_first") - (pl.col("seat") if corrected else 0.0) > 0
     flipped = seen.filter("flipped")
     flips, won = flipped.height, flipped.filter(first).height
     consistent = seen.filter("consistent").height
-    n, wins = 2 * (flips + consistent), 2 * won + consistent  # a consistent pair gives each seat one vote
+    # a consistent pair gives each seat one vote
+    n, wins = 2 * (flips + consistent), 2 * won + consistent
     low, high = _wilson(wins, wins, n)
     return {
         "flip_rate": flips / pairs.height,
@@ -150,7 +202,12 @@ def _accuracy(pairs: pl.DataFrame) -> Card:
     n = labelled.height
     right = float(labelled.select(_right("strength")).to_series().sum())
     low, high = _wilson(int(np.floor(right)), int(np.ceil(right)), n)
-    return {"n_labelled": n, "accuracy": right / n if n else None, "accuracy_low": low, "accuracy_high": high}
+    return {
+        "n_labelled": n,
+        "accuracy": right / n if n else None,
+        "accuracy_low": low,
+        "accuracy_high": high,
+    }
 
 
 def _length(pairs: pl.DataFrame) -> Card:
@@ -166,8 +223,15 @@ def _length(pairs: pl.DataFrame) -> Card:
 def _self(pairs: pl.DataFrame, judge_id: str) -> Card:
     """Does it reward its own texts? Against what the labels say of the same pairs."""
     own_a, own_b = pl.col("a_policy") == judge_id, pl.col("b_policy") == judge_id
-    mixed = pairs.filter(pl.col("a_policy").is_not_null() & pl.col("b_policy").is_not_null() & (own_a != own_b))
-    won = mixed.filter(pl.col("strength") != 0.5).select((pl.col("strength") > 0.5) == own_a).to_series().mean()
+    mixed = pairs.filter(
+        pl.col("a_policy").is_not_null() & pl.col("b_policy").is_not_null() & (own_a != own_b)
+    )
+    won = (
+        mixed.filter(pl.col("strength") != 0.5)
+        .select((pl.col("strength") > 0.5) == own_a)
+        .to_series()
+        .mean()
+    )
     truth = _labelled(mixed).select((pl.col("label") > 0.5) == own_a).to_series().mean()
     return {"own_share": won, "own_truth": truth}
 
@@ -177,7 +241,9 @@ def _calibration(pairs: pl.DataFrame, settings: JudgeSettings) -> Card:
     if labelled.is_empty():
         return dict.fromkeys(("ece", "ece_calibrated", "temperature", "curve"))
     p, label = labelled["strength"].to_numpy(), labelled["label"].round().to_numpy()
-    kind: Literal["temperature", "isotonic"] = "isotonic" if settings.calibration == "isotonic" else "temperature"
+    kind: Literal["temperature", "isotonic"] = (
+        "isotonic" if settings.calibration == "isotonic" else "temperature"
+    )
     before = calibration.reliability(p, label)
     ids = [a + b for a, b in labelled.select("a_id", "b_id").iter_rows()]
     enough = labelled.height >= 2 * calibration.BINS  # fewer cannot be cut in halves and bins
@@ -198,17 +264,25 @@ def in_words(card: Mapping[str, Any], settings: JudgeSettings) -> str:
         doubt = "near chance: " if card["accuracy_high"] >= 0.5 else "below chance: "
         sure = "" if card["accuracy_low"] > 0.5 else doubt
         interval = f"[{card['accuracy_low']:.2f}, {card['accuracy_high']:.2f}]"
-        said.append(f"{sure}right on {card['accuracy']:.2f} {interval} of {card['n_labelled']} labelled pairs")
+        said.append(
+            f"{sure}right on {card['accuracy']:.2f} {interval} "
+            f"of {card['n_labelled']} labelled pairs"
+        )
         if card["longer_accuracy"] is not None and card["longer_accuracy"] >= card["accuracy"]:
             said.append(f"length alone is right on {card['longer_accuracy']:.2f}")
     if card["context_accuracy"] is not None:
         share, n = card["context_accuracy"], card["n_contexts"]
-        said.append(f"right on {share:.2f} of {n} reversed contexts (0.50: it does not read the question)")
+        said.append(
+            f"right on {share:.2f} of {n} reversed contexts (0.50: it does not read the question)"
+        )
     said += problems(card, settings)
     if card["flip_rate"] is not None and (settings.seat_correction or not problems(card, settings)):
         first = "–" if card["first_share"] is None else f"{card['first_share']:.0%}"
         when = "before the seat correction " if settings.seat_correction else ""
-        said.append(f"{when}{card['flip_rate']:.0%} of its pairs flip and the first seat wins {first} of decided votes")
+        said.append(
+            f"{when}{card['flip_rate']:.0%} of its pairs flip "
+            f"and the first seat wins {first} of decided votes"
+        )
     return "; ".join(said)
 
 
@@ -218,11 +292,17 @@ def _labelled(pairs: pl.DataFrame) -> pl.DataFrame:
 
 def _right(column: str) -> pl.Expr:
     tie = pl.col(column) == 0.5
-    return pl.when(tie).then(0.5).otherwise(((pl.col(column) > 0.5) == (pl.col("label") > 0.5)).cast(pl.Float64))
+    return (
+        pl.when(tie)
+        .then(0.5)
+        .otherwise(((pl.col(column) > 0.5) == (pl.col("label") > 0.5)).cast(pl.Float64))
+    )
 
 
 def _wilson(least: int, most: int, n: int) -> tuple[float | None, float | None]:
-    """95 % Wilson interval of a count between `least` and `most` (halves are rounded outwards) out of n."""
+    """95 % Wilson interval of a count out of n,
+    between `least` and `most` (halves are rounded outwards).
+    """
     if n == 0:
         return None, None
     ends = [binomtest(k, n).proportion_ci(CONFIDENCE, method="wilson") for k in (least, most)]

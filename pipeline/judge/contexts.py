@@ -1,8 +1,10 @@
-"""Does a judge read its question at all? Two questions that prefer different responses, about the same two.
+"""Does a judge read its question at all? Two questions that prefer different responses,
+about the same two.
 
-RPR (arXiv 2407.14916, second-hand): under reversed contexts a scorer that ignores the context is right exactly half of
-the time. The cases are our own: which response is longer, or shorter (the truth is counted), and, where annotators
-agree that one response satisfies a principle and another does not, which satisfies it, or fails it.
+RPR (arXiv 2407.14916, second-hand): under reversed contexts a scorer that ignores the context is
+right exactly half of the time. The cases are our own: which response is longer, or shorter (the
+truth is counted), and, where annotators agree that one response satisfies a principle and another
+does not, which satisfies it, or fails it.
 """
 
 import asyncio
@@ -43,7 +45,9 @@ class Case:
 def by_length(prompts: pl.DataFrame, responses: pl.DataFrame) -> list[Case]:
     """The longest and the shortest response of each prompt, where one is plainly longer."""
     found = []
-    drawn = responses.with_columns(chars=pl.col("text").str.len_chars()).sort("chars", "response_id")
+    drawn = responses.with_columns(chars=pl.col("text").str.len_chars()).sort(
+        "chars", "response_id"
+    )
     own = drawn.partition_by("prompt_id", as_dict=True)
     for prompt in prompts.sort("prompt_id").iter_rows(named=True):
         rows = own.get((prompt["prompt_id"],))
@@ -56,13 +60,20 @@ def by_length(prompts: pl.DataFrame, responses: pl.DataFrame) -> list[Case]:
 
 
 def by_principle(prompts: pl.DataFrame, pairs: pl.DataFrame) -> list[Case]:
-    """Cases of rows of sql/pairs_principles.sql: the chosen side satisfies the principle, the rejected one does not."""
+    """Cases of rows of sql/pairs_principles.sql:
+    the chosen side satisfies the principle, the rejected one does not.
+    """
     messages = dict(zip(prompts["prompt_id"], prompts["messages"].to_list(), strict=True))
     found = []
     for row in pairs.sort("chosen_id", "rejected_id").iter_rows(named=True):
         name = row["principle"]
-        asked = (f"Which response satisfies this principle: {name}?", f"Which response fails this principle: {name}?")
-        good, bad = ({"response_id": row[f"{side}_id"], "text": row[side]} for side in ("chosen", "rejected"))
+        asked = (
+            f"Which response satisfies this principle: {name}?",
+            f"Which response fails this principle: {name}?",
+        )
+        good, bad = (
+            {"response_id": row[f"{side}_id"], "text": row[side]} for side in ("chosen", "rejected")
+        )
         if row["prompt_id"] in messages:
             prompt = {"prompt_id": row["prompt_id"], "messages": messages[row["prompt_id"]]}
             found.append(_case(prompt, good, bad, "principle", asked))
@@ -75,7 +86,9 @@ def ask(
     settings: JudgeSettings,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[pl.DataFrame, list[Reject]]:
-    """Rows of `judge_contexts` of one judge, two per case; a case with a failed answer is rejected as a whole.
+    """Rows of `judge_contexts` of one judge, two per case.
+
+    A case with a failed answer is rejected as a whole.
 
     Of each kind `settings.contexts` cases by hash are asked.
 
@@ -84,7 +97,10 @@ def ask(
     """
     chosen: list[Case] = []
     for kind in ("length", "principle"):
-        own = sorted((case for case in cases if case.kind == kind), key=lambda c: unit_for("context", c.a_id, c.b_id))
+        own = sorted(
+            (case for case in cases if case.kind == kind),
+            key=lambda c: unit_for("context", c.a_id, c.b_id),
+        )
         chosen += own[: settings.contexts]
     if chosen:
         check_words(engine, settings.words)
@@ -101,10 +117,17 @@ async def _both(engine: Engine, case: Case, settings: JudgeSettings) -> list[Row
         for question, _ in asked
     ]
     try:
-        found = await asyncio.gather(*(judge.both_orders(case.messages, case.a, case.b) for judge in judges))
+        found = await asyncio.gather(
+            *(judge.both_orders(case.messages, case.a, case.b) for judge in judges)
+        )
     except RequestFailed as error:
-        about: Row = {"prompt_id": case.prompt_id, "a_id": case.a_id, "b_id": case.b_id, "judge_id": engine.policy_id}
-        return Reject("judge_contexts", "judge contexts", content_id(*about.values()), str(error), about)
+        about: Row = {
+            "prompt_id": case.prompt_id,
+            "a_id": case.a_id,
+            "b_id": case.b_id,
+            "judge_id": engine.policy_id,
+        }
+        return Reject("judge_contexts", "judge contexts", content_id(*about.values()), error, about)
     return [
         {
             "context_id": content_id(engine.policy_id, case.a_id, case.b_id, question),
@@ -125,7 +148,9 @@ async def _both(engine: Engine, case: Case, settings: JudgeSettings) -> list[Row
 
 
 def points(with_a_first: float, with_b_first: float, *, a_is_better: bool) -> float:
-    """1 where the mean of both orders (each the probability that the first wins) is right, 0.5 for a tie, else 0."""
+    """1 where the mean of both orders (each the probability that the first wins) is right,
+    0.5 for a tie, else 0.
+    """
     p = (with_a_first + 1 - with_b_first) / 2
     return 0.5 if abs(p - 0.5) < EDGE else float((p > 0.5) == a_is_better)
 

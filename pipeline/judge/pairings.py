@@ -1,4 +1,6 @@
-"""Who is compared with whom: each pairing is a coroutine over `compare(a, b)`, which gives P(a is better)."""
+"""Who is compared with whom:
+each pairing is a coroutine over `compare(a, b)`, which gives P(a is better).
+"""
 
 import asyncio
 import math
@@ -13,7 +15,10 @@ BYE = ""  # no response has this id
 
 
 async def baseline(ids: Sequence[str], compare: Compare) -> None:
-    """Everyone against the first: n - 1 comparisons. OSP's ranked pairing (one fixed baseline: second-hand)."""
+    """Everyone against the first: n - 1 comparisons.
+
+    OSP's ranked pairing (one fixed baseline: second-hand).
+    """
     await asyncio.gather(*(compare(other, ids[0]) for other in ids[1:]))
 
 
@@ -23,16 +28,20 @@ async def round_robin(ids: Sequence[str], compare: Compare) -> None:
 
 
 async def swiss(ids: Sequence[str], compare: Compare) -> None:
-    """ceil(log2 n) rounds of responses with alike points who have not met: about n log2(n) / 2 comparisons.
+    """ceil(log2 n) rounds of responses with alike points who have not met:
+    about n log2(n) / 2 comparisons.
 
-    A win is one point, a draw half. Of an odd number one that had no bye yet sits out, the fewer points the sooner, and
-    gets a point. Our choice of rounds. Each round is a matching of smallest point differences (networkx).
+    A win is one point, a draw half. Of an odd number one that had no bye yet sits out, the fewer
+    points the sooner, and gets a point. Our choice of rounds. Each round is a matching of smallest
+    point differences (networkx).
     """
     points = dict.fromkeys(ids, 0.0)
     met: set[frozenset[str]] = set()
     for _ in range(max(1, math.ceil(math.log2(max(len(ids), 2))))):
         pairs, rests = _round(ids, points, met)
-        for (a, b), p in zip(pairs, await asyncio.gather(*(compare(a, b) for a, b in pairs)), strict=True):
+        for (a, b), p in zip(
+            pairs, await asyncio.gather(*(compare(a, b) for a, b in pairs)), strict=True
+        ):
             gained = 1.0 if p > 0.5 else 0.5 if p == 0.5 else 0.0
             points[a] += gained
             points[b] += 1 - gained
@@ -43,7 +52,10 @@ async def swiss(ids: Sequence[str], compare: Compare) -> None:
 
 
 async def knockout(ids: Sequence[str], compare: Compare) -> None:
-    """Losers leave: n - 1 comparisons find one best. A draw lets the earlier one go on; an odd one out waits."""
+    """Losers leave: n - 1 comparisons find one best.
+
+    A draw lets the earlier one go on; an odd one out waits.
+    """
     left = list(ids)
     while len(left) > 1:
         pairs = list(zip(left[::2], left[1::2], strict=False))

@@ -1,12 +1,13 @@
 """Rationales: why is a pair's chosen side better? Generated, checked, and permuted for the control.
 
-The paper ("Data-Centric Human Preference Optimization with Rationales") asks a model why one response beats the other,
-in a general and in a detailed style. Its prompts were not found, so that ours are our own. Its code always shows the
-chosen response first in training, which tells the answer by position alone: here a hash decides who is shown first.
+The paper ("Data-Centric Human Preference Optimization with Rationales") asks a model why one
+response beats the other, in a general and in a detailed style. Its prompts were not found, so that
+ours are our own. Its code always shows the chosen response first in training, which tells the
+answer by position alone: here a hash decides who is shown first.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -15,6 +16,7 @@ from rapidfuzz import fuzz, utils
 from scipy.special import expit, logit
 
 from pipeline import tables
+from pipeline.by_hash import first_by_hash
 from pipeline.config import RationaleSettings
 from pipeline.engine.base import Engine, Prompt, Reject, RequestFailed, Sampling
 from pipeline.engine.session import run_all
@@ -37,41 +39,60 @@ def write(
     *,
     must_answer: bool = True,
 ) -> tuple[pl.DataFrame, list[Reject]]:
-    """Rows of `rationales`, the control's permuted ones included, and what failed.
+    """Rows of `rationales`, and what failed.
 
     Args:
         engine: who writes, and who is asked for the verdict from the rationale alone.
-        pairs: prompt_id, split, messages, chosen, rejected, chosen_id, rejected_id of whole responses.
+        pairs: prompt_id, split, messages, chosen, rejected, chosen_id, rejected_id of whole
+            responses.
         settings: see RationaleSettings.
         run_seed: the profile's seed.
         progress: called with (done, all) after each pair.
-        must_answer: a reader whose own first token is neither A nor B gives no verdict, and its rationale is rejected.
+        must_answer: a reader whose own first token is neither A nor B gives no verdict, and its
+            rationale is rejected.
 
     Raises:
         OrchardError: the verdict words are not one token each for this model.
     """
     if settings.check_polarity:
         check_words(engine, WORDS)
-    chosen = _first_by_hash(pairs.unique(["chosen_id", "rejected_id"]), settings.max_pairs)
+    chosen = explained_pairs(pairs, settings)
     found = run_all(
-        [_explain(engine, pair, settings, run_seed, must_answer=must_answer) for pair in chosen.iter_rows(named=True)],
+        [
+            _explain(engine, pair, settings, run_seed, must_answer=must_answer)
+            for pair in chosen.iter_rows(named=True)
+        ],
         progress,
     )
     rows = [row for row in found if not isinstance(row, Reject)]
-    splits = dict(pairs.select("prompt_id", "split").iter_rows())
-    schema = tables.empty("rationales").schema
-    frame = pl.DataFrame([*rows, *permuted(rows, splits)], schema=schema).sort("rationale_id")
+    frame = pl.DataFrame(rows, schema=tables.empty("rationales").schema).sort("rationale_id")
     return frame, [row for row in found if isinstance(row, Reject)]
 
 
-def permuted(rows: list[Row], splits: dict[str, str]) -> list[Row]:
-    """The control: a pair's question with the text of another prompt's pair, each text used at most once.
+def explained_pairs(pairs: pl.DataFrame, settings: RationaleSettings) -> pl.DataFrame:
+    """The pairs that get a rationale, each once: at most `max_pairs`, by hash."""
+    sides = ["chosen_id", "rejected_id"]
+    different = pairs.unique(sides, keep="first", maintain_order=True)
+    return first_by_hash(different, "rationales", settings.max_pairs, sides)
 
-    Whole rows must not be permuted: question and text would stay together, and training would see what it saw before.
-    Texts move within a split, a kind and the same shown-first side, so that what is said is wrong and not the seat; and
-    between prompts, because what is said of a sibling pair (which may share a side) is often right. Rows stand prompt
-    by prompt in a circle and move by the size of the largest prompt: so each lands on another prompt, if none has
-    more than half of the rows. A pair that would get a text of its own prompt, or its own words, gets none.
+
+def permuted_rows(rationales: pl.DataFrame, splits: Mapping[str, str]) -> pl.DataFrame:
+    """The control's rows of `rationales`; `splits` are those of the prompts."""
+    rows = permuted(rationales.drop("recipe").to_dicts(), splits)
+    return pl.DataFrame(rows, schema=rationales.schema).sort("rationale_id")
+
+
+def permuted(rows: list[Row], splits: Mapping[str, str]) -> list[Row]:
+    """The control: a pair's question with the text of another prompt's pair,
+    each text used at most once.
+
+    Whole rows must not be permuted: question and text would stay together, and training would see
+    what it saw before. Texts move within a split, a kind and the same shown-first side, so that
+    what is said is wrong and not the seat; and between prompts, because what is said of a sibling
+    pair (which may share a side) is often right. Rows stand prompt
+    by prompt in a circle and move by the size of the largest prompt: so each lands on another
+    prompt, if none has more than half of the rows. A pair that would get a text of its own prompt,
+    or its own words, gets none.
     """
 
     def group(row: Row) -> tuple[str, str, bool]:
@@ -96,11 +117,12 @@ def permuted(rows: list[Row], splits: dict[str, str]) -> list[Row]:
 async def polarity(engine: Engine, text: str, seat: str, *, must_answer: bool = True) -> float:
     """P(the rationale argues for `seat`, A or B), from its text alone.
 
-    Asked with "A or B" and with "B or A", the two log-odds averaged: our choice, against a favourite seat.
-    `must_answer`: see `shares`.
+    Asked with "A or B" and with "B or A", the two log-odds averaged: our choice, against a
+    favourite seat. `must_answer`: see `shares`.
 
     Raises:
-        RequestFailed: the text is too long, the answer is neither A nor B, or a probability is no number.
+        RequestFailed: the text is too long, the answer is neither A nor B, or a probability is no
+            number.
     """
     odds = []
     for options in (SEATS, SEATS[::-1]):
@@ -117,13 +139,19 @@ async def _explain(
     chosen_first = unit_for("rationale order", settings.kind, *ids) < 0.5
     prompt = question(pair, settings.kind, chosen_first=chosen_first)
     pair_id = content_id(settings.kind, *ids)
-    row = {"prompt_id": pair["prompt_id"], "chosen_id": ids[0], "rejected_id": ids[1], "kind": settings.kind}
+    row = {
+        "prompt_id": pair["prompt_id"],
+        "chosen_id": ids[0],
+        "rejected_id": ids[1],
+        "kind": settings.kind,
+    }
     try:
         sampling = Sampling(settings.max_tokens, settings.temperature)
         (said,) = await engine.sample(prompt, sampling, [seed_for(run_seed, pair_id, "rationale")])
-        text, paid = said.text.strip(), {"tokens": len(said.token_ids)}
+        text, paid = said.response.strip(), {"tokens": len(said.token_ids)}
         flaw = _flaw(text, pair, settings.max_copy)
-        if not flaw and said.finish_reason == "length":  # training would teach that a reason ends in mid-sentence
+        # training would teach that a reason ends in mid-sentence
+        if not flaw and said.finish_reason == "length":
             flaw = f"cut at {settings.max_tokens} tokens: raise judge.rationales.max_tokens"
         if flaw:
             return Reject("rationales", "rationales", pair_id, flaw, {**row, **paid, "text": text})
@@ -131,10 +159,16 @@ async def _explain(
         if settings.check_polarity:
             p_chosen = await polarity(engine, text, seat, must_answer=must_answer)
     except RequestFailed as error:
-        return Reject("rationales", "rationales", pair_id, str(error), row)
+        return Reject("rationales", "rationales", pair_id, error, row)
     if p_chosen is not None and p_chosen <= 0.5:
         reason = "it argues for the rejected side: read alone, it does not name the chosen one"
-        return Reject("rationales", "rationales", pair_id, reason, {**row, **paid, "text": text, "p_chosen": p_chosen})
+        return Reject(
+            "rationales",
+            "rationales",
+            pair_id,
+            reason,
+            {**row, **paid, "text": text, "p_chosen": p_chosen},
+        )
     return {
         **row,
         "rationale_id": content_id(pair_id, engine.policy_id, text),
@@ -151,14 +185,25 @@ async def _explain(
 
 def question(pair: Row, kind: str, *, chosen_first: bool) -> Prompt:
     """What the model is asked; the same turns stand before the rationale in training."""
-    sides = (pair["chosen"], pair["rejected"]) if chosen_first else (pair["rejected"], pair["chosen"])
+    sides = (
+        (pair["chosen"], pair["rejected"]) if chosen_first else (pair["rejected"], pair["chosen"])
+    )
     better, worse = SEATS if chosen_first else SEATS[::-1]
     request = conversation(pair["messages"])
-    return render(f"rationale_{kind}", request=request, first=sides[0], second=sides[1], better=better, worse=worse)
+    return render(
+        f"rationale_{kind}",
+        request=request,
+        first=sides[0],
+        second=sides[1],
+        better=better,
+        worse=worse,
+    )
 
 
 def _flaw(text: str, pair: Row, max_copy: float) -> str | None:
-    """Why a text is no rationale: empty, or a copy of a response (rapidfuzz's normalised edit similarity, 0 to 100)."""
+    """Why a text is no rationale:
+    empty, or a copy of a response (rapidfuzz's normalised edit similarity, 0 to 100).
+    """
     if not utils.default_process(text):
         return "empty rationale"
     for side in ("chosen", "rejected"):
@@ -166,10 +211,3 @@ def _flaw(text: str, pair: Row, max_copy: float) -> str | None:
         if alike >= max_copy:
             return f"a copy of the {side} response ({alike:.0f} of 100 alike)"
     return None
-
-
-def _first_by_hash(pairs: pl.DataFrame, limit: int | None) -> pl.DataFrame:
-    ids = pairs.select("chosen_id", "rejected_id").rows()
-    order = pl.Series("order", [unit_for("rationales", *row) for row in ids], dtype=pl.Float64)
-    chosen = pairs.with_columns(order).sort("order").drop("order")
-    return chosen if limit is None else chosen.head(limit)

@@ -22,27 +22,37 @@ def votes(
     settings: JudgeSettings,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[pl.DataFrame, list[Reject]]:
-    """Rows of `votes` with P(first is better) = sigmoid(difference of the scores), Bradley-Terry; and what failed.
+    """Rows of `votes` with P(first is better) = sigmoid(difference of the scores), Bradley-Terry;
+    and what failed.
 
     Args:
-        score: rewards in nats, whose differences are log-odds (Bradley-Terry); what it cannot read is rejected.
+        score: rewards in nats, whose differences are log-odds (Bradley-Terry); what it cannot read
+            is rejected.
         judge_id: the reward model's id.
         known: rows of `prompts`, `responses` and `recorded_pairs`, as for `collect`.
-        settings: `max_prompts`, `max_responses` and `max_recorded` count; it has no criterion of ours, hence "reward".
+        settings: `max_prompts`, `max_responses` and `max_recorded` count; it has no criterion of
+            ours, hence "reward".
         progress: called with (done, all) after each prompt or recorded pair.
     """
     prompts, responses, recorded = known
     tables_, rejects = candidates(prompts, responses, settings)
-    tables_ += recorded_candidates(recorded, settings.max_recorded)
+    tables_ += recorded_candidates(recorded, settings)
     rows: list[Row] = []
     for done, (prompt_id, messages, texts, origin) in enumerate(tables_, start=1):
-        said = score({key: (*messages, Turn(role="assistant", content=text)) for key, text in texts.items()}, None)
+        said = score(
+            {key: (*messages, Turn(role="assistant", content=text)) for key, text in texts.items()},
+            None,
+        )
         who, where = (judge_id, CRITERION), (prompt_id, origin)
-        rejects += [vote_reject(who, where, key, why, {}) for key, why in sorted(said.faults.items())]
+        rejects += [
+            vote_reject(who, where, key, why, {}) for key, why in sorted(said.faults.items())
+        ]
         found = {key: said.rewards[key] for key in texts if key in said.rewards}
         for a, b in permutations(found, 2):
             p = 1 / (1 + math.exp(-max(-500.0, min(500.0, found[a] - found[b]))))
-            rows.append(vote_row((*who, "scores"), where, (a, b), p, tokens=0, scores=(found[a], found[b])))
+            rows.append(
+                vote_row((*who, "scores"), where, (a, b), p, tokens=0, scores=(found[a], found[b]))
+            )
         if progress:
             progress(done, len(tables_))
     return pl.DataFrame(rows, schema=tables.empty("votes").schema), rejects

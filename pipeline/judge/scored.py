@@ -1,17 +1,16 @@
 """Recorded absolute scores: what they say of a pair, and pairs from a file of single scores."""
 
 import json
-import math
-from collections.abc import Iterable
 from itertools import combinations
 from typing import Any
 
+from pipeline import cells
+from pipeline.cells import BadRow, Row, Rows
 from pipeline.engine.base import Reject
-from pipeline.judge.layouts import BadRow, Row
 
 COLUMNS = {"prompt", "response", "judge_id", "score"}  # of a file of single scores
-SIDES = {"": "response", "_score": "score", "_policy": "policy"}  # what a pair says of each side, and its column here
-PAIRED = ["prompt", "judge_id", "criterion", *(side + name for side in ("first", "second") for name in SIDES)]
+# what a pair says of each side, and its column here
+SIDES = {"": "response", "_score": "score", "_policy": "policy"}
 
 
 def numbers(value: Any, name: str) -> list[float]:
@@ -20,14 +19,11 @@ def numbers(value: Any, name: str) -> list[float]:
     Raises:
         BadRow: missing, no number, or not finite.
     """
-    given = value if isinstance(value, list) and value else [value]
-    try:
-        found = [float(one) for one in given]
-    except (TypeError, ValueError):
-        raise BadRow(f"{name} is {value!r}, not a number or a list of numbers") from None
-    if not all(map(math.isfinite, found)):
-        raise BadRow(f"{name} is {value!r}, not finite")
-    return found
+    draws = value if isinstance(value, list) and value else [value]
+    found = [cells.number(one, name) for one in draws]
+    if None in found:
+        raise BadRow(f"{name} is {value!r}, not a number or a list of numbers")
+    return [one for one in found if one is not None]
 
 
 def above(first: list[float], second: list[float]) -> float:
@@ -36,34 +32,57 @@ def above(first: list[float], second: list[float]) -> float:
     return sum(points) / len(points)
 
 
-def pairs(rows: Iterable[tuple[int, Row]], origin: str) -> tuple[list[tuple[int, Row]], list[str], list[Reject]]:
-    """All pairs of responses to one prompt that one judge scored under one criterion; their columns; rejected rows.
+def pairs(rows: Rows, origin: str) -> tuple[Rows, list[Reject]]:
+    """All pairs of responses to one prompt that one judge scored under one criterion;
+    rejected rows.
 
-    Columns read: prompt, response, judge_id, score, and where given criterion and policy. A pair has the number of its
-    later row.
+    Columns read: prompt, response, judge_id, score, and where given criterion and policy. A pair
+    has the number of its later row; other columns of both are its metadata.
     """
     groups: dict[tuple[str, str, str], list[tuple[int, Row]]] = {}
     rejects: list[Reject] = []
     for number, row in rows:
         try:
-            if not str(row.get("response") or "").strip() or not row.get("prompt") or not row.get("judge_id"):
-                raise BadRow("a score needs prompt, response and judge_id")
-            numbers(row.get("score"), "score")
-        except BadRow as error:
-            rejects.append(Reject("votes", "import", f"{origin} row {number}", str(error), row))
-            continue
-        key = (json.dumps(row["prompt"], sort_keys=True), str(row["judge_id"]), str(row.get("criterion") or "overall"))
-        groups.setdefault(key, []).append((number, row))
+            groups.setdefault(cells.attempt(_key, row), []).append((number, row))
+        except BadRow as bad:
+            rejects.append(Reject("votes", "import", f"{origin} row {number}", str(bad), row))
     found = []
     for (_, judge_id, criterion), own in groups.items():
         if len(own) == 1:
             reason = "one response only: this judge scored no other to the same prompt"
-            rejects.append(Reject("votes", "import", f"{origin} row {own[0][0]}", reason, own[0][1]))
+            rejects.append(
+                Reject("votes", "import", f"{origin} row {own[0][0]}", reason, own[0][1])
+            )
         for (_, a), (number, b) in combinations(own, 2):
-            sides = {
-                side + name: row.get(column)
-                for side, row in (("first", a), ("second", b))
-                for name, column in SIDES.items()
-            }
-            found.append((number, {"prompt": a["prompt"], "judge_id": judge_id, "criterion": criterion, **sides}))
-    return found, PAIRED, rejects
+            found.append((number, {**_pair(a, b), "judge_id": judge_id, "criterion": criterion}))
+    return found, rejects
+
+
+def _key(row: Row) -> tuple[str, str, str]:
+    """What two scores must share to be compared: prompt, judge and criterion."""
+    cells.check_row(row)
+    judge_id = cells.identifier(row.get("judge_id"), "judge_id")
+    if (
+        not cells.text(row.get("response"), "response")
+        or cells.is_blank(row.get("prompt"))
+        or judge_id is None
+    ):
+        raise BadRow("a score needs prompt, response and judge_id")
+    numbers(row.get("score"), "score")
+    criterion = cells.identifier(row.get("criterion"), "criterion") or "overall"
+    return json.dumps(row["prompt"], sort_keys=True), judge_id, criterion
+
+
+def _pair(a: Row, b: Row) -> Row:
+    sides = {
+        side + name: row.get(column)
+        for side, row in (("first", a), ("second", b))
+        for name, column in SIDES.items()
+    }
+    known = {*COLUMNS, "criterion", "policy"}
+    more = {
+        side: found
+        for side, row in (("first", a), ("second", b))
+        if (found := cells.other_columns(row, known))
+    }
+    return {"prompt": a["prompt"], cells.OTHERS: more, **sides}

@@ -1,4 +1,6 @@
-"""Judge prompts: one Jinja file each, in sections that start with a line [system], [user] or [assistant]."""
+"""Judge prompts: one Jinja file each,
+in sections that start with a line [system], [user] or [assistant].
+"""
 
 import re
 from collections.abc import Sequence
@@ -16,12 +18,16 @@ _MARK = re.compile(r"^\[(system|user|assistant)\]\n", re.MULTILINE)
 
 
 def render(name: str, **values: Any) -> Prompt:
-    """The chat turns of a template; a last section [assistant] is the start of the answer (no space at its end).
+    """The chat turns of a template.
 
-    The file is cut into sections before the values are put in, so that a response that holds "[user]" stays text.
+    A last section [assistant] is the start of the answer (no space at its end).
+
+    The file is cut into sections before the values are put in, so that a response that holds
+    "[user]" stays text.
 
     Args:
-        name: a file of pipeline/judge/templates without its ending, or the path of a file that ends in .jinja.
+        name: a file of pipeline/judge/templates without its ending, or the path of a file that ends
+            in .jinja.
         values: what the template's names stand for.
 
     Raises:
@@ -29,7 +35,8 @@ def render(name: str, **values: Any) -> Prompt:
     """
     try:
         turns: list[Turn] = [
-            {"role": role, "content": template.render(values).strip()} for role, template in _sections(name)
+            {"role": role, "content": template.render(values).strip()}
+            for role, template in _sections(name)
         ]
     except jinja2.TemplateError as error:
         raise OrchardError(f"judge template {name!r}: {error}: mend the file") from error
@@ -44,11 +51,15 @@ def text(name: str) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.jinja")))
-        raise OrchardError(f"judge template {name!r}: no file: use one of {known}, or the path of a file") from error
+        raise OrchardError(
+            f"judge template {name!r}: no file: use one of {known}, or the path of a file"
+        ) from error
 
 
 def conversation(messages: Sequence[Turn]) -> str:
-    """A request as the judge reads it: the text of a single turn, else one paragraph a turn with its speaker."""
+    """A request as the judge reads it:
+    the text of a single turn, else one paragraph a turn with its speaker.
+    """
     if len(messages) == 1:
         return messages[0]["content"]
     return "\n\n".join(f"{turn['role'].capitalize()}: {turn['content']}" for turn in messages)
@@ -60,4 +71,7 @@ def _sections(name: str) -> list[tuple[str, jinja2.Template]]:
     parts = _MARK.split(text(name))
     if len(parts) < 3 or parts[0].strip():
         raise OrchardError(f"judge template {name!r}: start it with a line [system] or [user]")
-    return [(role, environment.from_string(body)) for role, body in zip(parts[1::2], parts[2::2], strict=True)]
+    return [
+        (role, environment.from_string(body))
+        for role, body in zip(parts[1::2], parts[2::2], strict=True)
+    ]

@@ -23,7 +23,8 @@ class Judge:
     criterion: str  # name of the question
     question: str
     template: str = "pair"
-    words: tuple[str, str] = (" A", " B")  # the answers for the first and the second seat, one token each
+    # the answers for the first and the second seat, one token each
+    words: tuple[str, str] = (" A", " B")
     must_answer: bool = True  # the judge's own first token has to be one of the words
 
     async def first_wins(self, messages: Sequence[Turn], first: str, second: str) -> float:
@@ -34,12 +35,16 @@ class Judge:
             RequestFailed: the prompt is too long.
         """
         request = conversation(messages)
-        prompt = render(self.template, request=request, first=first, second=second, question=self.question)
+        prompt = render(
+            self.template, request=request, first=first, second=second, question=self.question
+        )
         return (await shares(self.engine, prompt, self.words, must_answer=self.must_answer))[0]
 
     async def both_orders(self, messages: Sequence[Turn], a: str, b: str) -> tuple[float, float]:
         """P(first is better) with a first, and with b first; asked together."""
-        return await asyncio.gather(self.first_wins(messages, a, b), self.first_wins(messages, b, a))
+        return await asyncio.gather(
+            self.first_wins(messages, a, b), self.first_wins(messages, b, a)
+        )
 
     @property
     def tokens(self) -> int:
@@ -47,11 +52,13 @@ class Judge:
         return 1 + self.must_answer
 
 
-async def shares(engine: Engine, prompt: Prompt, words: Sequence[str], *, must_answer: bool) -> list[float]:
+async def shares(
+    engine: Engine, prompt: Prompt, words: Sequence[str], *, must_answer: bool
+) -> list[float]:
     """Probabilities of the words among themselves, checked.
 
-    Of a model that would say something else they are what is left over of its answer: with `must_answer` its own first
-    token has to be one of the words, whatever is asked (our choice).
+    Of a model that would say something else they are what is left over of its answer: with
+    `must_answer` its own first token has to be one of the words, whatever is asked (our choice).
 
     Raises:
         NoVerdict: another answer than the words, or a probability that is not a number in [0, 1].
@@ -77,11 +84,15 @@ def check_words(engine: Engine, words: Sequence[str]) -> None:
     try:
         engine.check_words(words)
     except RequestFailed as error:
-        raise OrchardError(f"judge {engine.policy_id}: {error}: set judge.words or judge.scale") from error
+        raise OrchardError(
+            f"judge {engine.policy_id}: {error}: set judge.words or judge.scale"
+        ) from error
 
 
 def score_words(scale: int) -> list[str]:
-    """The answers of an absolute score: "1" to "9" by default, because "10" is two tokens for most tokenizers."""
+    """The answers of an absolute score:
+    "1" to "9" by default, because "10" is two tokens for most tokenizers.
+    """
     return [str(number) for number in range(1, scale + 1)]
 
 
@@ -92,7 +103,11 @@ async def score(judge: Judge, messages: Sequence[Turn], response: str, scale: in
         NoVerdict: another answer than a score, or a probability that is no number.
         RequestFailed: the prompt is too long.
     """
-    values: Mapping[str, Any] = {"request": conversation(messages), "response": response, "question": judge.question}
+    values: Mapping[str, Any] = {
+        "request": conversation(messages),
+        "response": response,
+        "question": judge.question,
+    }
     prompt = render("score", scale=scale, **values)
     return await shares(judge.engine, prompt, score_words(scale), must_answer=judge.must_answer)
 
@@ -103,6 +118,10 @@ def expectation(probabilities: Sequence[float]) -> float:
 
 
 def above(one: Sequence[float], other: Sequence[float]) -> float:
-    """P(one's score is higher) with equal scores counted half, the two scores taken as independent: our choice."""
+    """P(one's score is higher) with equal scores counted half, the two scores taken as independent:
+    our choice.
+    """
     pairs = [(i, j, p * q) for i, p in enumerate(one) for j, q in enumerate(other)]
-    return min(1.0, sum(share * (1.0 if i > j else 0.5 if i == j else 0.0) for i, j, share in pairs))
+    return min(
+        1.0, sum(share * (1.0 if i > j else 0.5 if i == j else 0.0) for i, j, share in pairs)
+    )

@@ -1,4 +1,6 @@
-"""From margins on any scale to probabilities that mean what they say, against labels that are partly wrong."""
+"""From margins on any scale to probabilities that mean what they say,
+against labels that are partly wrong.
+"""
 
 from dataclasses import dataclass
 
@@ -10,14 +12,19 @@ from scipy.special import expit
 from pipeline.noise.coding import Floats
 
 STEEPEST = 30.0  # slope on margins of root mean square 1: a sign, in effect
-USUAL = 5.0  # standard deviation of such a slope's normal prior, mean 0: our choice, felt by small sets only
+# standard deviation of such a slope's normal prior, mean 0: our choice, felt by small sets only
+USUAL = 5.0
 NOTHING = 1e-6  # nats a label: below this the slope is as good as unknown, and 0 is said
-OWN = ("reward head", "fine-tuned")  # kinds of voters that learnt from the labels which they are compared with
+# kinds of voters that learnt from the labels which they are compared with
+OWN = ("reward head", "fine-tuned")
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """P(chosen is better) = sigmoid(slope * margin); `label_eta` is the share of right labels that it assumes."""
+    """P(chosen is better) = sigmoid(slope * margin).
+
+    `label_eta` is the share of right labels that it assumes.
+    """
 
     slope: float
     label_eta: float
@@ -27,12 +34,14 @@ def fit(margins: Floats, *, contrary: bool = True) -> Calibration:
     """The slope under which margins explain the labels best, when a share of the labels is wrong.
 
     Every margin is that of the labelled side over the other, so the likelihood of a label is
-    eta sigmoid(a m) + (1 - eta) sigmoid(-a m): LCPO's model with one annotator. No intercept: exchanging the sides
-    must negate the log-odds. eta is held at 0.5 or more, else (a, eta) and (-a, 1 - eta) were the same; a voter
-    that says the opposite of the truth has a negative slope. Constant margins of 0 give slope 0. A wide prior on the
-    slope, and one right and one wrong pseudo label, keep a few dozen margins from being believed without a limit.
+    eta sigmoid(a m) + (1 - eta) sigmoid(-a m): LCPO's model with one annotator. No intercept:
+    exchanging the sides must negate the log-odds. eta is held at 0.5 or more, else (a, eta) and
+    (-a, 1 - eta) were the same; a voter that says the opposite of the truth has a negative slope.
+    Constant margins of 0 give slope 0. A wide prior on the slope, and one right and one wrong
+    pseudo label, keep a few dozen margins from being believed without a limit.
 
-    contrary: False where the voter learnt from these labels themselves: it cannot know better by contradicting them,
+    contrary: False where the voter learnt from these labels themselves: it cannot know better by
+    contradicting them,
         a negative slope is chance (small folds do that), and 0 is returned for it.
     """
     n = max(len(margins), 1)
@@ -53,18 +62,24 @@ def fit(margins: Floats, *, contrary: bool = True) -> Calibration:
 
     bounds = [(-STEEPEST if contrary else 0.0, STEEPEST), (0.5 + 1e-6, 1 - 1e-6)]
     signs = (1.0, -1.0) if contrary else (1.0,)
-    found = [minimize(loss, (sign, 0.9), jac=True, bounds=bounds, method="L-BFGS-B") for sign in signs]
+    found = [
+        minimize(loss, (sign, 0.9), jac=True, bounds=bounds, method="L-BFGS-B") for sign in signs
+    ]
     best = min(found, key=lambda result: float(result.fun))
     a, eta = float(best.x[0]), float(best.x[1])
     up = expit(a * m)
-    gain = float(np.log(eta * up + (1 - eta) * (1 - up)).mean()) + np.log(2)  # over knowing nothing, nats a label
+    # over knowing nothing, nats a label
+    gain = float(np.log(eta * up + (1 - eta) * (1 - up)).mean()) + np.log(2)
     return Calibration(a / scale, eta) if gain > NOTHING else Calibration(0.0, 0.5)
 
 
 def calibrate(votes: pl.DataFrame) -> pl.DataFrame:
-    """Votes with p = sigmoid(slope * margin), one slope a voter; votes that came without a margin stay.
+    """Votes with p = sigmoid(slope * margin), one slope a voter.
 
-    votes: pair_id, voter_id, p, margin, where the chosen side is the labelled one; and perhaps kind.
+    Votes that came without a margin stay.
+
+    votes: pair_id, voter_id, p, margin, where the chosen side is the labelled one; and perhaps
+    kind.
     """
     slopes = {
         str(voter): fit(rows["margin"].to_numpy(), contrary=not _own(rows)).slope
@@ -80,10 +95,13 @@ def _own(votes: pl.DataFrame) -> bool:
 
 
 def calibrated_prior(means: pl.DataFrame) -> pl.DataFrame:
-    """(pair_id, p) from (pair_id, mean): the mean margin of several reward models as one calibrated probability.
+    """(pair_id, p) from (pair_id, mean):
+    the mean margin of several reward models as one calibrated probability.
 
-    One prior and not a vote a model: models trained on the same pairs err together, and would be counted M times.
-    No rows where they agree with the labels no more often than chance: even odds would be a number without a reason.
+    One prior and not a vote a model: models trained on the same pairs err together, and would be
+    counted M times.
+    No rows where they agree with the labels no more often than chance: even odds would be a number
+    without a reason.
     """
     known = means.filter(pl.col("mean").is_not_null())
     slope = fit(known["mean"].to_numpy(), contrary=False).slope

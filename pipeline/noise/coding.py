@@ -1,4 +1,6 @@
-"""Votes as integer codes, so that an iteration over a million of them is a handful of array operations."""
+"""Votes as integer codes,
+so that an iteration over a million of them is a handful of array operations.
+"""
 
 from dataclasses import dataclass
 
@@ -14,7 +16,10 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Coded:
-    """n votes of u kinds on pairs; a kind is one voter and one value of p, so hard votes have two kinds a voter."""
+    """n votes of u kinds on pairs.
+
+    A kind is one voter and one value of p, so hard votes have two kinds a voter.
+    """
 
     pair_ids: pl.Series
     voter_ids: pl.Series
@@ -41,7 +46,9 @@ def code(votes: pl.DataFrame, prior: pl.DataFrame | None) -> Coded:
     Raises:
         OrchardError: neither votes nor priors, or a p that is null or outside [0, 1].
     """
-    rows = votes.select("pair_id", "voter_id", pl.col("p").cast(pl.Float64)).sort("pair_id", "voter_id", "p")
+    rows = votes.select("pair_id", "voter_id", pl.col("p").cast(pl.Float64)).sort(
+        "pair_id", "voter_id", "p"
+    )
     known = pl.DataFrame(schema={"pair_id": pl.String, "p": pl.Float64}) if prior is None else prior
     known = known.select("pair_id", "p").drop_nulls().unique("pair_id")
     if rows.is_empty() and known.is_empty():
@@ -49,12 +56,16 @@ def code(votes: pl.DataFrame, prior: pl.DataFrame | None) -> Coded:
     for frame in (rows, known):
         bad = frame.filter(~pl.col("p").is_between(0, 1).fill_null(False) | pl.col("p").is_nan())
         if bad.height:
-            raise OrchardError(f"votes: pair {bad['pair_id'][0]!r} has p = {bad['p'][0]}: it must lie in [0, 1]")
+            raise OrchardError(
+                f"votes: pair {bad['pair_id'][0]!r} has p = {bad['p'][0]}: it must lie in [0, 1]"
+            )
     pairs = pl.concat([rows["pair_id"], known["pair_id"]]).unique().sort()
     voters = rows["voter_id"].unique().sort()
     kinds = rows.group_by("voter_id", "p").len().sort("voter_id", "p").with_row_index("kind")
     coded = rows.join(kinds, on=["voter_id", "p"], maintain_order="left")
-    odds = pl.DataFrame({"pair_id": pairs}).join(known, on="pair_id", how="left", maintain_order="left")["p"]
+    odds = pl.DataFrame({"pair_id": pairs}).join(
+        known, on="pair_id", how="left", maintain_order="left"
+    )["p"]
     said = np.clip(odds.fill_null(0.5).to_numpy(), 1e-9, 1 - 1e-9)
     return Coded(
         pairs,

@@ -8,16 +8,17 @@ TOGETHER = "external models together"  # the voter that `together` makes
 def log_sigmoid_centred(scores: pl.DataFrame, quantile: float = 0.85) -> pl.DataFrame:
     """Adds r_lsc = log sigmoid(raw - centre), Wang et al. 2024 (arXiv 2402.00742).
 
-    The centre is a quantile of the rewards that one model gives to the reference samples of one prompt. The 85th
-    percentile is second-hand (an independent re-implementation); the paper's own choice was not read. Rewards must be
-    on the Bradley-Terry scale, in nats.
+    The centre is a quantile of the rewards that one model gives to the reference samples of one
+    prompt. The 85th percentile is second-hand (an independent re-implementation); the paper's own
+    choice was not read. Rewards must be on the Bradley-Terry scale, in nats.
 
     Args:
-        scores: prompt_id, model_id, aspect, raw; and `sampled`, true of reference samples. Without that column, and
-            for a prompt that has none, all its texts serve as the samples.
+        scores: prompt_id, model_id, aspect, raw; and `sampled`, true of reference samples. Without
+            that column, and for a prompt that has none, all its texts serve as the samples.
 
     Returns:
-        The rows with r_lsc, at most 0; null where a prompt has a single text, which cannot be centred.
+        The rows with r_lsc, at most 0; null where a prompt has a single text, which cannot be
+        centred.
     """
     group = ["prompt_id", "model_id", "aspect"]
     sampled = pl.col("sampled") if "sampled" in scores.columns else pl.lit(False)
@@ -28,12 +29,16 @@ def log_sigmoid_centred(scores: pl.DataFrame, quantile: float = 0.85) -> pl.Data
 
 
 def combined(scores: pl.DataFrame, over: str = "text_id") -> pl.DataFrame:
-    """(text, reward): r_lsc averaged over the models of an aspect and summed over aspects; null where one is missing.
+    """(text, reward): r_lsc averaged over the models of an aspect and summed over aspects;
+    null where one is missing.
 
-    The sum is the log-probability that a response is good in every aspect, the aspects taken as independent: a
-    reward that is already high has little left to give, so it cannot make up for a failure elsewhere.
+    The sum is the log-probability that a response is good in every aspect, the aspects taken as
+    independent: a reward that is already high has little left to give, so it cannot make up for a
+    failure elsewhere.
     """
-    each = scores.group_by(over, "aspect").agg(pl.col("r_lsc").sort().mean(), missing=pl.col("r_lsc").is_null().any())
+    each = scores.group_by(over, "aspect").agg(
+        pl.col("r_lsc").sort().mean(), missing=pl.col("r_lsc").is_null().any()
+    )
     total = each.sort(over, "aspect").group_by(over, maintain_order=True)
     lacking = pl.col("missing").any() | (pl.len() < scores["aspect"].n_unique())
     summed = total.agg(reward=pl.col("r_lsc").sum(), missing=lacking)
@@ -41,17 +46,24 @@ def combined(scores: pl.DataFrame, over: str = "text_id") -> pl.DataFrame:
 
 
 def together(scores: pl.DataFrame) -> pl.DataFrame:
-    """Scores in which the external models are one voter: their combined reward, standardised over all texts.
+    """Scores in which the external models are one voter:
+    their combined reward, standardised over all texts.
 
     Args:
         scores: text_id, kind, model_id, aspect, standardised, r_lsc.
 
     Returns:
-        text_id, kind, model_id, standardised. A text without a reward in every aspect has none of the voter's.
+        text_id, kind, model_id, standardised. A text without a reward in every aspect has none of
+        the voter's.
     """
-    columns, external = ["text_id", "kind", "model_id", "standardised"], pl.col("kind") == "external"
+    columns, external = (
+        ["text_id", "kind", "model_id", "standardised"],
+        pl.col("kind") == "external",
+    )
     known = combined(scores.filter(external)).drop_nulls()
     reward, spread = pl.col("reward"), pl.col("reward").std(ddof=0)
     standard = pl.when(spread > 1e-12).then((reward - reward.mean()) / spread).otherwise(0.0)
-    one = known.select("text_id", kind=pl.lit("external"), model_id=pl.lit(TOGETHER), standardised=standard)
+    one = known.select(
+        "text_id", kind=pl.lit("external"), model_id=pl.lit(TOGETHER), standardised=standard
+    )
     return pl.concat([scores.filter(~external).select(columns), one])

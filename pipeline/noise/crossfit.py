@@ -17,7 +17,9 @@ Curve = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Fitted:
-    """What M trained models say: rewards (M, texts asked for), and each one's training loss (steps, M)."""
+    """What M trained models say:
+    rewards (M, texts asked for), and each one's training loss (steps, M).
+    """
 
     rewards: Floats
     losses: Floats
@@ -45,16 +47,24 @@ class Scored:
     @property
     def curves(self) -> list[Curve]:
         """(step from 1, loss) of each model of the first fold."""
-        return [[(float(n), float(loss)) for n, loss in enumerate(losses, start=1)] for losses in self.losses.T]
+        return [
+            [(float(n), float(loss)) for n, loss in enumerate(losses, start=1)]
+            for losses in self.losses.T
+        ]
 
 
 def out_of_fold(
-    targets: Targets, fold: npt.NDArray[np.int64], train: Mask, settings: NoiseSettings, seed: int, fit: Fit
+    targets: Targets,
+    fold: npt.NDArray[np.int64],
+    train: Mask,
+    settings: NoiseSettings,
+    seed: int,
+    fit: Fit,
 ) -> Scored:
     """Scores every pair by models trained on the `train` pairs of the other folds.
 
-    A model's rewards are standardised by mean and standard deviation over the texts that it was trained on: rewards
-    have no scale or origin of their own, and each fold has another model.
+    A model's rewards are standardised by mean and standard deviation over the texts that it was
+    trained on: rewards have no scale or origin of their own, and each fold has another model.
 
     Args:
         targets: in an order that depends on ids only, so that seeds do.

@@ -12,17 +12,21 @@ from pipeline.rewards.texts import Said
 
 
 def external_scores(
-    pairs: pl.DataFrame, said: Sequence[tuple[Said, str]], centre: float, samples: pl.DataFrame | None = None
+    pairs: pl.DataFrame,
+    said: Sequence[tuple[Said, str]],
+    centre: float,
+    samples: pl.DataFrame | None = None,
 ) -> tuple[pl.DataFrame, list[Reject]]:
     """Rows of `scores`, and one reject for every text that a voter could not read.
 
-    Rewards are standardised by mean and standard deviation over all texts of the voter: it was trained on none of
-    them. Constant rewards become 0: no vote either way.
+    Rewards are standardised by mean and standard deviation over all texts of the voter: it was
+    trained on none of them. Constant rewards become 0: no vote either way.
 
     Args:
         pairs: as `pipeline.noise.features.sides` gives them.
         said: what each voter said, and the aspect that it rewards.
-        samples: as `pipeline.rewards.texts.references` gives them; they centre the rewards of their prompts.
+        samples: as `pipeline.rewards.texts.references` gives them; they centre the rewards of their
+            prompts.
     """
     sides = [
         pairs.select("prompt_id", text_id=f"{side}_text_id", response_id=f"{side}_id")
@@ -51,7 +55,9 @@ def _rows(texts: pl.DataFrame, said: Said, aspect: str) -> pl.DataFrame:
     keys = sorted(said.rewards)
     known = pl.DataFrame({"text_id": keys, "raw": [said.rewards[key] for key in keys]})
     spread = pl.col("raw").std(ddof=0)
-    standard = pl.when(spread > 1e-12).then((pl.col("raw") - pl.col("raw").mean()) / spread).otherwise(0.0)
+    standard = (
+        pl.when(spread > 1e-12).then((pl.col("raw") - pl.col("raw").mean()) / spread).otherwise(0.0)
+    )
     return texts.join(known.with_columns(standardised=standard), on="text_id").with_columns(
         model_id=pl.lit(said.voter_id), kind=pl.lit("external"), aspect=pl.lit(aspect)
     )

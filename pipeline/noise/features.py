@@ -1,4 +1,6 @@
-"""What a frozen language model makes of a response: its last hidden state at the last token, computed once."""
+"""What a frozen language model makes of a response:
+its last hidden state at the last token, computed once.
+"""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,13 +36,15 @@ class Features:
         return np.array([place[key] for key in ids], dtype=np.int64)
 
 
-def sides(pairs: pl.DataFrame, model: Model, max_length: int) -> tuple[pl.DataFrame, dict[str, Ids], dict[str, str]]:
+def sides(
+    pairs: pl.DataFrame, model: Model, max_length: int
+) -> tuple[pl.DataFrame, dict[str, Ids], dict[str, str]]:
     """Both texts of every pair as token ids, with the context before them; equal texts once.
 
     Returns:
-        the pairs whose texts fit, with `chosen_text_id`, `rejected_text_id`, `chosen_tokens` and `rejected_tokens`;
-        token ids by text id; and the reason for every pair_id left out. A context that is too long loses tokens on
-        the left.
+        the pairs whose texts fit, with `chosen_text_id`, `rejected_text_id`, `chosen_tokens` and
+        `rejected_tokens`; token ids by text id; and the reason for every pair_id left out. A
+        context that is too long loses tokens on the left.
     """
     renderer = Renderer(model.path)
     texts: dict[str, Ids] = {}
@@ -49,7 +53,9 @@ def sides(pairs: pl.DataFrame, model: Model, max_length: int) -> tuple[pl.DataFr
     for row in pairs.iter_rows(named=True):
         try:
             chosen = _side(row, "chosen", "messages", "prefix", renderer, max_length)
-            rejected = _side(row, "rejected", "rejected_messages", "rejected_prefix", renderer, max_length)
+            rejected = _side(
+                row, "rejected", "rejected_messages", "rejected_prefix", renderer, max_length
+            )
         except RequestFailed as error:
             faults[row["pair_id"]] = str(error)
             continue
@@ -60,33 +66,49 @@ def sides(pairs: pl.DataFrame, model: Model, max_length: int) -> tuple[pl.DataFr
     kinds = (pl.String, pl.Int64, pl.String, pl.Int64)
     fitting = pairs.filter(pl.col("pair_id").is_in(list(found)))
     values = [found[key] for key in fitting["pair_id"]]
-    extra = [pl.Series(n, [v[i] for v in values], k) for i, (n, k) in enumerate(zip(columns, kinds, strict=True))]
+    extra = [
+        pl.Series(n, [v[i] for v in values], k)
+        for i, (n, k) in enumerate(zip(columns, kinds, strict=True))
+    ]
     return fitting.with_columns(extra), texts, faults
 
 
 def _side(
-    row: Mapping[str, Any], side: str, messages: str, prefix: str, renderer: Renderer, max_length: int
+    row: Mapping[str, Any],
+    side: str,
+    messages: str,
+    prefix: str,
+    renderer: Renderer,
+    max_length: int,
 ) -> tuple[str, Ids, int]:
     """(text id, token ids of context and text, tokens of the text)."""
     turns = row["messages"] if row[messages] is None else row[messages]
     start = row["prefix"] if row[prefix] is None else row[prefix]
     context = renderer.tokens(Prompt(tuple(turns), start))
-    text = renderer.tokenizer.encode(row[side], add_special_tokens=False)
-    if row[f"{side}_ends"] and renderer.tokenizer.eos_token_id is not None:
-        text = [*text, renderer.tokenizer.eos_token_id]
+    text = renderer.chat.said_ids(row[side], ends=row[f"{side}_ends"])
     if not text or len(text) >= max_length:
-        raise RequestFailed(f"the {side} text of {len(text)} tokens does not fit into noise.max_length {max_length}")
+        raise RequestFailed(
+            f"the {side} text of {len(text)} tokens does not fit into noise.max_length {max_length}"
+        )
     ids = (*context[-(max_length - len(text)) :], *text)
     return content_id(ids, len(text)), ids, len(text)
 
 
 def features(
-    model: Model, texts: Mapping[str, Ids], folder: Path, *, micro_tokens: int = 8192, progress: Progress | None = None
+    model: Model,
+    texts: Mapping[str, Ids],
+    folder: Path,
+    *,
+    micro_tokens: int = 8192,
+    progress: Progress | None = None,
 ) -> Features:
-    """(n, D) fp32 last-layer hidden states at the last token of each text; what the folder's file holds is not redone.
+    """(n, D) fp32 last-layer hidden states at the last token of each text.
+
+    What the folder's file holds is not redone.
 
     Raises:
-        OrchardError: no model folder, weights that cannot be read, or a text whose state is not finite.
+        OrchardError: no model folder, weights that cannot be read, or a text whose state is not
+            finite.
     """
     path = folder / f"{content_id('last token', model.policy_id)}.npz"
     known = _load(path)
@@ -95,7 +117,9 @@ def features(
         known.update(_compute(model, missing, micro_tokens, progress))
         _save(path, known)
     keys = sorted(texts)
-    return Features(keys, np.stack([known[key] for key in keys]) if keys else np.zeros((0, 0), np.float32))
+    return Features(
+        keys, np.stack([known[key] for key in keys]) if keys else np.zeros((0, 0), np.float32)
+    )
 
 
 def _compute(
@@ -113,7 +137,9 @@ def _compute(
             found = last_states(causal, [texts[key] for key in batch], device).float().cpu().numpy()
         if not np.isfinite(found).all():
             bad = batch[int(np.flatnonzero(~np.isfinite(found).all(axis=1))[0])]
-            raise OrchardError(f"features of text {bad} are not finite: load the model with another dtype")
+            raise OrchardError(
+                f"features of text {bad} are not finite: load the model with another dtype"
+            )
         yield from zip(batch, found, strict=True)
         done += len(batch)
         if progress:
@@ -121,7 +147,9 @@ def _compute(
 
 
 def last_states(backbone: Any, texts: Sequence[Ids], device: Any) -> Any:
-    """(B, D) last-layer hidden states of a causal model without its head, at the last token of each of B texts."""
+    """(B, D) last-layer hidden states of a causal model without its head,
+    at the last token of each of B texts.
+    """
     import torch
 
     ids = torch.zeros(len(texts), max(map(len, texts)), dtype=torch.long)

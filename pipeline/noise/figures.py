@@ -7,13 +7,15 @@ from pipeline.noise.strength import by_decile
 
 
 def of_strength(strength: pl.DataFrame, truth: pl.DataFrame | None = None) -> Figure:
-    """Secrets of RLHF II's figures: agreement by group of strength, and the spread of the margins beside it.
+    """Secrets of RLHF II's figures:
+    agreement by group of strength, and the spread of the margins beside it.
 
     The paper asked GPT-4 whether labels are right; here a verifier says so where it knows.
 
     Args:
         strength: rows of `pair_strengths` with a mean.
-        truth: chosen_id, rejected_id, right (1 where the chosen side is known to be the better one, else 0).
+        truth: chosen_id, rejected_id, right (1 where the chosen side is known to be the better one,
+            else 0).
     """
     lines = {
         "voters for the label": by_decile(strength, 1 - pl.col("share_against")),
@@ -26,23 +28,32 @@ def of_strength(strength: pl.DataFrame, truth: pl.DataFrame | None = None) -> Fi
     left, right = figure.subplots(1, 2)
     for name, points in lines.items():
         if points:
-            left.plot([x for x, _ in points], [y for _, y in points], marker="o", markersize=3, label=name)
+            left.plot(
+                [x for x, _ in points], [y for _, y in points], marker="o", markersize=3, label=name
+            )
     left.axhline(0.5, color="grey", linewidth=0.8)
     left.set(xlabel="decile of the mean margin", ylabel="share", ylim=(-0.03, 1.03))
     left.legend(fontsize=7)
     spread = by_decile(strength, pl.col("spread"))
-    right.plot([x for x, _ in spread], [y for _, y in spread], marker="o", markersize=3, color="#3b6ea5")
+    right.plot(
+        [x for x, _ in spread], [y for _, y in spread], marker="o", markersize=3, color="#3b6ea5"
+    )
     right.set(xlabel="decile of the mean margin", ylabel="spread of the margins")
     return figure
 
 
 def histograms(strength: pl.DataFrame) -> Figure:
-    """How often mean margins and noise scores occur; what is unknown is left out and counted in the title."""
+    """How often mean margins and noise scores occur.
+
+    What is unknown is left out and counted in the title.
+    """
     figure = Figure(figsize=(8.0, 2.8), layout="constrained")
     for axes, column, x in zip(
-        figure.subplots(1, 2), ("mean", "noise_score"), ("mean margin, standard deviations", "P(label is wrong)"),
+        figure.subplots(1, 2),
+        ("mean", "noise_score"),
+        ("mean margin, standard deviations", "P(label is wrong)"),
         strict=True,
-    ):  # fmt: skip
+    ):
         known = strength[column].drop_nulls()
         axes.hist(known.to_list(), bins=20, color="#3b6ea5", edgecolor="white")
         unknown = strength.height - len(known)

@@ -38,33 +38,41 @@ class Heads:
 
     def rewards(self, z: Tensor) -> Tensor:
         """(M, B, D) or (1, B, D) standardised features to (M, B) rewards."""
-        hidden = self.weights[0] @ z.transpose(1, 2)  # (M, 1 or H, B); four times as fast as z @ weights
+        # (M, 1 or H, B); four times as fast as z @ weights
+        hidden = self.weights[0] @ z.transpose(1, 2)
         return (hidden if self.linear else self.weights[1] @ torch.tanh(hidden)).squeeze(1)
 
     @torch.no_grad()
     def score(self, matrix: npt.NDArray[np.float32], chunk: int = 8192) -> Floats:
         """(M, n) rewards of n texts."""
-        parts = [self.rewards(self.standardised(x)[None]) for x in torch.from_numpy(matrix).split(chunk)]
+        parts = [
+            self.rewards(self.standardised(x)[None]) for x in torch.from_numpy(matrix).split(chunk)
+        ]
         empty = np.zeros((len(self.weights[0]), 0))
         return torch.cat(parts, dim=1).double().numpy() if parts else empty
 
 
 def train_heads(targets: Targets, settings: NoiseSettings, seeds: list[int]) -> Heads:
-    """M = len(seeds) heads, each with its own initial weights, order of the pairs and, with `resample`, its own draw.
+    """M = len(seeds) heads, each with its own initial weights,
+    order of the pairs and, with `resample`, its own draw.
 
-    Bradley-Terry loss with margins and soft targets, and `length_penalty` times the squared correlation, within a
-    batch, of a head's reward margin with the difference in length (see `pipeline.noise.loss`). AdamW; all heads move
-    in the same tensor operations.
+    Bradley-Terry loss with margins and soft targets, and `length_penalty` times the squared
+    correlation, within a batch, of a head's reward margin with the difference in length (see
+    `pipeline.noise.loss`). AdamW; all heads move in the same tensor operations.
 
     Raises:
         OrchardError: fewer than two pairs, or no weight in them.
     """
     n = len(targets.chosen)
     if n < 2 or targets.weight.sum() <= 0:
-        raise OrchardError(f"reward heads: {n} pairs to learn from: at least 2 of positive weight are needed")
+        raise OrchardError(
+            f"reward heads: {n} pairs to learn from: at least 2 of positive weight are needed"
+        )
     heads = _begin(targets, settings.hidden, seeds)
     data = _Tensors.of(targets, heads)
-    optimiser = torch.optim.AdamW(heads.weights, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    optimiser = torch.optim.AdamW(
+        heads.weights, lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
     batch = min(settings.batch_pairs, n)
     steps = max(settings.min_steps, settings.epochs * (n // batch))
     orders = [_Order(n, seed, settings.resample) for seed in seeds]
@@ -95,7 +103,10 @@ class _Tensors:
     def of(cls, targets: Targets, heads: Heads) -> "_Tensors":
         z = heads.standardised(torch.from_numpy(targets.matrix))
         chosen, rejected = z[targets.chosen], z[targets.rejected]
-        plain = [torch.from_numpy(v).float() for v in (targets.target, targets.margin, targets.weight, targets.length)]
+        plain = [
+            torch.from_numpy(v).float()
+            for v in (targets.target, targets.margin, targets.weight, targets.length)
+        ]
         plain[2] /= plain[2].mean()
         if heads.linear:
             return cls(chosen - rejected, None, *plain)
@@ -125,10 +136,17 @@ def _begin(targets: Targets, hidden: int, seeds: list[int]) -> Heads:
     width = targets.matrix.shape[1]
 
     def draw(rows: int, columns: int, size: float) -> Tensor:
-        each = [torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        each = [
+            torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed))
+            for seed in seeds
+        ]
         return torch.stack(each) * size
 
-    shapes = [(1, width, 0.1 / width)] if hidden == 0 else [(hidden, width, width**-0.5), (1, hidden, 0.1 / hidden)]
+    shapes = (
+        [(1, width, 0.1 / width)]
+        if hidden == 0
+        else [(hidden, width, width**-0.5), (1, hidden, 0.1 / hidden)]
+    )
     return Heads(mean, scale, [draw(*shape).requires_grad_(True) for shape in shapes])
 
 
@@ -154,6 +172,8 @@ def fit_heads(settings: NoiseSettings) -> Fit:
 
     def fit(learnt: Targets, seeds: list[int], wanted: Places) -> Fitted:
         heads = train_heads(learnt, settings, seeds)
-        return Fitted(heads.score(learnt.matrix[wanted]), torch.stack(heads.losses).double().numpy())
+        return Fitted(
+            heads.score(learnt.matrix[wanted]), torch.stack(heads.losses).double().numpy()
+        )
 
     return fit

@@ -9,14 +9,15 @@ MOST = 1000  # voters up to which all covariances are used; beyond, each voter's
 
 
 def information(coded: Coded, said: Floats, w: Floats, pseudo: float) -> tuple[Floats, Floats]:
-    """Observed information of each voter's eta by Louis 1982: that of complete data less that of the missing truth.
+    """Observed information of each voter's eta by Louis 1982:
+    that of complete data less that of the missing truth.
 
-    A vote of likelihood f has the score (2p - 1) / f where the chosen side is better, and -(2p - 1) / (1 - f) where
-    not; the truth's variance makes the scores of all voters of a pair covary.
+    A vote of likelihood f has the score (2p - 1) / f where the chosen side is better, and -(2p - 1)
+    / (1 - f) where not; the truth's variance makes the scores of all voters of a pair covary.
 
     Returns:
-        (voters,) each voter's own information, votes alone; and (voters,) the effective number of votes behind eta,
-        other voters' uncertainty and the pseudo votes included.
+        (voters,) each voter's own information, votes alone; and (voters,) the effective number of
+        votes behind eta, other voters' uncertainty and the pseudo votes included.
     """
     eta = said.mean(axis=0)
     f = eta[coded.voter] * (2 * coded.p - 1) + 1 - coded.p
@@ -24,7 +25,9 @@ def information(coded: Coded, said: Floats, w: Floats, pseudo: float) -> tuple[F
     mass = np.bincount(coded.kind, w[coded.pair], len(coded.p))
     complete = coded.per_voter(mass * right**2 + (coded.count - mass) * wrong**2)
     shape = (len(w), len(eta))
-    gaps = sparse.csr_matrix(((right - wrong)[coded.kind], (coded.pair, coded.voter[coded.kind])), shape=shape)
+    gaps = sparse.csr_matrix(
+        ((right - wrong)[coded.kind], (coded.pair, coded.voter[coded.kind])), shape=shape
+    )
     scaled = gaps.multiply(np.sqrt(w * (1 - w))[:, None]).tocsr()
     missing = np.asarray(scaled.multiply(scaled).sum(axis=0)).ravel()
     own = (complete - missing) * eta * (1 - eta)
@@ -34,7 +37,9 @@ def information(coded: Coded, said: Floats, w: Floats, pseudo: float) -> tuple[F
     else:
         matrix = np.diag(complete + prior) - (scaled.T @ scaled).toarray()
         values, vectors = np.linalg.eigh(matrix)
-        variance = (vectors**2 / np.maximum(values, 1e-9 * max(values.max(initial=0.0), 1e-9))).sum(axis=1)
+        variance = (vectors**2 / np.maximum(values, 1e-9 * max(values.max(initial=0.0), 1e-9))).sum(
+            axis=1
+        )
     return own, eta * (1 - eta) / variance
 
 

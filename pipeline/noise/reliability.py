@@ -1,8 +1,9 @@
 """How far each voter, and each label, can be trusted: expectation-maximisation over votes.
 
-The hidden truth of a pair is which side is better. A voter sees it through a coin: it says the truth with probability
-eta (one coin), or with one probability for each truth (two coins, Dawid and Skene 1979). A vote is a number p, the
-probability that it gives to the chosen side: 1 and 0 are plain labels, and a p between them is evidence in that share.
+The hidden truth of a pair is which side is better. A voter sees it through a coin: it says the
+truth with probability eta (one coin), or with one probability for each truth (two coins, Dawid and
+Skene 1979). A vote is a number p, the probability that it gives to the chosen side: 1 and 0 are
+plain labels, and a p between them is evidence in that share.
 """
 
 from dataclasses import dataclass
@@ -14,17 +15,20 @@ from scipy.special import expit
 from pipeline.noise.coding import Coded, Floats, code
 from pipeline.noise.intervals import information, wilson
 
-PSEUDO = 1.0  # right votes, and as many wrong ones, that each voter is given: our choice, keeps odds finite
+# right votes, and as many wrong ones, that each voter is given: our choice, keeps odds finite
+PSEUDO = 1.0
 
 
 @dataclass(frozen=True)
 class Reliability:
     """What a fit says.
 
-    voters: voter_id, n_votes, reliability (eta), low, high (its interval), accuracy (expected share of the voter's
-        sides that are right; equals eta for plain labels). Null where the votes say nothing about a voter: its pairs
-        have no other vote and no prior, or it never took a side.
-    pairs: pair_id, n_votes, p (that the chosen side is better), noise_score (1 - p: that the label is wrong). Null
+    voters: voter_id, n_votes, reliability (eta), low, high (its interval), accuracy (expected share
+    of the voter's
+        sides that are right; equals eta for plain labels). Null where the votes say nothing about a
+        voter: its pairs have no other vote and no prior, or it never took a side.
+    pairs: pair_id, n_votes, p (that the chosen side is better), noise_score (1 - p: that the label
+    is wrong). Null
         where only voters of unknown reliability voted.
     """
 
@@ -44,31 +48,39 @@ def lcpo(
     tolerance: float = 1e-6,
     max_iterations: int = 1000,
 ) -> Reliability:
-    """LCPO (arXiv 2509.24159, later RE-PO), offline and over whole sets: one coin a voter, a prior p for each pair.
+    """LCPO (arXiv 2509.24159, later RE-PO), offline and over whole sets:
+    one coin a voter, a prior p for each pair.
 
-    E-step: w = p eta / (p eta + (1 - p)(1 - eta)), with one such factor for each further vote on the pair; M-step:
-    eta = mean of w over the voter's votes. The paper's p comes from the policy, its start is 0.9; its step of 0.1 is
-    for mini-batches and has no use here. Here p comes from calibrated margins (`pipeline.noise.calibrate`).
+    E-step: w = p eta / (p eta + (1 - p)(1 - eta)), with one such factor for each further vote on
+    the pair; M-step: eta = mean of w over the voter's votes. The paper's p comes from the policy,
+    its start is 0.9; its step of 0.1 is for mini-batches and has no use here. Here p comes from
+    calibrated margins (`pipeline.noise.calibrate`).
 
     Args:
         votes: pair_id, voter_id, p; the label itself is a vote with p = 1 by whoever gave it.
         prior: pair_id, p: calibrated probability that the chosen side is better; null: even odds.
-        pseudo: right votes, and as many wrong ones, that each voter is given; 0 is plain maximum likelihood.
+        pseudo: right votes, and as many wrong ones, that each voter is given; 0 is plain maximum
+            likelihood.
     """
     coded = code(votes, prior)
     fit = _fit(coded, _Course(start, tolerance, max_iterations, pseudo), coins=1, free_prior=False)
     return _report(coded, fit, confidence, pseudo)
 
 
-def one_coin(votes: pl.DataFrame, *, pseudo: float = PSEUDO, max_iterations: int = 1000) -> Reliability:
+def one_coin(
+    votes: pl.DataFrame, *, pseudo: float = PSEUDO, max_iterations: int = 1000
+) -> Reliability:
     """The one-coin model: as LCPO without a prior, but the share of right labels is estimated."""
     coded = code(votes, None)
     fit = _fit(coded, _Course(0.9, 1e-6, max_iterations, pseudo), coins=1, free_prior=True)
     return _report(coded, fit, 0.95, pseudo)
 
 
-def dawid_skene(votes: pl.DataFrame, *, pseudo: float = PSEUDO, max_iterations: int = 1000) -> Reliability:
-    """Dawid and Skene 1979 with two classes: two coins a voter, and the share of right labels estimated.
+def dawid_skene(
+    votes: pl.DataFrame, *, pseudo: float = PSEUDO, max_iterations: int = 1000
+) -> Reliability:
+    """Dawid and Skene 1979 with two classes:
+    two coins a voter, and the share of right labels estimated.
 
     `reliability` is the expected share of right votes; its interval is not computed (null).
     """
@@ -87,7 +99,8 @@ class _Course:
 
 @dataclass
 class _Fit:
-    said: Floats  # (2, voters): P(votes for chosen | chosen better), P(votes for rejected | rejected better)
+    # (2, voters): P(votes for chosen | chosen better), P(votes for rejected | rejected better)
+    said: Floats
     w: Floats  # (pairs,) P(chosen is better)
     iterations: int
     converged: bool
@@ -101,12 +114,15 @@ class _Step:
 
 
 def _fit(coded: Coded, course: _Course, *, coins: int, free_prior: bool) -> _Fit:
-    """EM's own fixed point, by SQUAREM: after two steps of EM a leap along them, and a step from where it ends.
+    """EM's own fixed point, by SQUAREM:
+    after two steps of EM a leap along them, and a step from where it ends.
 
-    A leap that would lower the posterior is taken back, so that it never falls; every step counts as an iteration.
+    A leap that would lower the posterior is taken back, so that it never falls; every step counts
+    as an iteration.
     """
     shape = (2, len(coded.voter_ids))
-    at = np.append(np.full(2 * shape[1], course.start), [0.5] * free_prior)  # coins, and the share of right labels
+    # coins, and the share of right labels
+    at = np.append(np.full(2 * shape[1], course.start), [0.5] * free_prior)
     trail, back, floor = [at], None, -np.inf
     fit = _Fit(at[: 2 * shape[1]].reshape(shape), expit(coded.prior), course.limit, False)
     for iteration in range(1, course.limit + 1):
@@ -115,7 +131,9 @@ def _fit(coded: Coded, course: _Course, *, coins: int, free_prior: bool) -> _Fit
             at, trail, back = back, [back], None
             continue
         change = float(np.max(np.abs(step.to - at), initial=0.0))
-        fit = _Fit(step.to[: 2 * shape[1]].reshape(shape), step.w, iteration, change < course.tolerance)
+        fit = _Fit(
+            step.to[: 2 * shape[1]].reshape(shape), step.w, iteration, change < course.tolerance
+        )
         if fit.converged:
             break
         at, back = step.to, None
@@ -128,10 +146,13 @@ def _fit(coded: Coded, course: _Course, *, coins: int, free_prior: bool) -> _Fit
 
 
 def _leap(x: Floats, one: Floats, two: Floats) -> Floats | None:
-    """Varadhan and Roland 2008 (Scand. J. Statist. 35, 335-353), scheme S3; null where it would go no further than EM.
+    """Varadhan and Roland 2008 (Scand.
 
-    x - 2 a r + a^2 v with a = -|r| / |v|, whose a = -1 is EM's second step. The leap is cut until all is within (0, 1)
-    and on the second step's side of 1/2: beyond it lies the mirrored optimum, which EM would not have gone to.
+    J. Statist. 35, 335-353), scheme S3; null where it would go no further than EM.
+
+    x - 2 a r + a^2 v with a = -|r| / |v|, whose a = -1 is EM's second step. The leap is cut until
+    all is within (0, 1) and on the second step's side of 1/2: beyond it lies the mirrored optimum,
+    which EM would not have gone to.
     """
     r, v = one - x, two - 2 * one + x
     size = float(np.linalg.norm(v))
@@ -145,10 +166,16 @@ def _leap(x: Floats, one: Floats, two: Floats) -> Floats | None:
 
 
 def _step(coded: Coded, at: Floats, coins: int, pseudo: float) -> _Step:
-    """One E- and one M-step from `at`: both coins of every voter, and the share of right labels where it is free."""
+    """One E- and one M-step from `at`:
+    both coins of every voter, and the share of right labels where it is free.
+    """
     n = 2 * len(coded.voter_ids)
     said, share = at[:n].reshape(2, -1), at[n:]
-    base = coded.prior if not len(share) else np.full_like(coded.prior, np.log(share) - np.log1p(-share))
+    base = (
+        coded.prior
+        if not len(share)
+        else np.full_like(coded.prior, np.log(share) - np.log1p(-share))
+    )
     likely = likelihoods(coded, said)
     right, wrong = np.log(likely)
     odds = base + np.bincount(coded.pair, (right - wrong)[coded.kind], len(base))
@@ -162,17 +189,22 @@ def _step(coded: Coded, at: Floats, coins: int, pseudo: float) -> _Step:
 
 
 def likelihoods(coded: Coded, said: Floats) -> tuple[Floats, Floats]:
-    """(u,) likelihood of a vote of each kind where the chosen side is better, and where the rejected one is."""
+    """(u,) likelihood of a vote of each kind where the chosen side is better,
+    and where the rejected one is.
+    """
     chosen, rejected = said[:, coded.voter]
     p = coded.p
     return chosen * p + (1 - chosen) * (1 - p), rejected * (1 - p) + (1 - rejected) * p
 
 
-def _coins(coded: Coded, said: Floats, likely: tuple[Floats, Floats], w: Floats, coins: int, pseudo: float) -> Floats:
+def _coins(
+    coded: Coded, said: Floats, likely: tuple[Floats, Floats], w: Floats, coins: int, pseudo: float
+) -> Floats:
     """The M-step: expected right votes over expected votes, for each voter."""
     chosen, rejected = said[:, coded.voter]
     right, wrong = likely
-    mass = np.bincount(coded.kind, w[coded.pair], len(coded.p)).astype(np.float64)  # (u,) votes where chosen is better
+    # (u,) votes where chosen is better
+    mass = np.bincount(coded.kind, w[coded.pair], len(coded.p)).astype(np.float64)
     hits = (
         coded.per_voter(mass * chosen * coded.p / right),
         coded.per_voter((coded.count - mass) * rejected * (1 - coded.p) / wrong),
@@ -188,21 +220,36 @@ def _report(coded: Coded, fit: _Fit, confidence: float | None, pseudo: float) ->
     votes = coded.per_voter(coded.count)
     mass = np.bincount(coded.kind, fit.w[coded.pair], len(coded.p)).astype(np.float64)
     side = np.sign(coded.p - 0.5)  # a vote that takes no side counts half
-    agree = coded.per_voter(np.where(side > 0, mass, np.where(side < 0, coded.count - mass, coded.count / 2)))
+    agree = coded.per_voter(
+        np.where(side > 0, mass, np.where(side < 0, coded.count - mass, coded.count / 2))
+    )
     accuracy = agree / np.maximum(votes, 1)
     own, total = information(coded, fit.said, fit.w, pseudo)
     known = own > 1e-6 * votes
     eta = fit.said[0] if confidence is not None else accuracy
     voters = pl.DataFrame(
-        {"voter_id": coded.voter_ids, "n_votes": votes.astype(np.int64), "reliability": eta, "accuracy": accuracy}
+        {
+            "voter_id": coded.voter_ids,
+            "n_votes": votes.astype(np.int64),
+            "reliability": eta,
+            "accuracy": accuracy,
+        }
     )
-    low, high = wilson(eta, total, confidence) if confidence is not None else (np.full(len(eta), np.nan),) * 2
+    low, high = (
+        wilson(eta, total, confidence)
+        if confidence is not None
+        else (np.full(len(eta), np.nan),) * 2
+    )
     voters = voters.with_columns(pl.Series("low", low), pl.Series("high", high)).with_columns(
         pl.when(pl.Series("known", known)).then(pl.col(name)).fill_nan(None).alias(name)
         for name in ("reliability", "low", "high", "accuracy")
     )
-    heard = coded.has_prior | (np.bincount(coded.pair, known[coded.voter[coded.kind]], len(fit.w)) > 0)
+    heard = coded.has_prior | (
+        np.bincount(coded.pair, known[coded.voter[coded.kind]], len(fit.w)) > 0
+    )
     n_votes = np.bincount(coded.pair, minlength=len(fit.w))
     p = pl.when(pl.Series(heard)).then(pl.Series("p", fit.w)).alias("p")
     pairs = pl.DataFrame({"pair_id": coded.pair_ids, "n_votes": n_votes}).with_columns(p)
-    return Reliability(voters, pairs.with_columns(noise_score=1 - pl.col("p")), fit.iterations, fit.converged)
+    return Reliability(
+        voters, pairs.with_columns(noise_score=1 - pl.col("p")), fit.iterations, fit.converged
+    )

@@ -1,4 +1,6 @@
-"""The self-test: labels flipped on purpose, then who finds them, and which treatment mends what they did."""
+"""The self-test: labels flipped on purpose, then who finds them,
+and which treatment mends what they did.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +16,6 @@ from pipeline.ids import content_id, seed_for, unit_for
 from pipeline.noise.coding import Floats
 from pipeline.noise.crossfit import out_of_fold
 from pipeline.noise.features import Features
-from pipeline.noise.heads import fit_heads, train_heads
 from pipeline.noise.measure import Measured, auroc, mean_of, precision_at
 from pipeline.noise.strength import by_decile, label_noise, strengths
 from pipeline.noise.targets import Targets
@@ -28,7 +29,9 @@ Curve = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class SelfTest:
-    """Rows of `noise_tests`, and the paper's figure: share of right labels by decile of strength, per share flipped."""
+    """Rows of `noise_tests`, and the paper's figure:
+    share of right labels by decile of strength, per share flipped.
+    """
 
     rows: pl.DataFrame
     accuracy_by_decile: dict[str, Curve]
@@ -59,16 +62,19 @@ def noise_test(
 ) -> SelfTest:
     """Flips a share of the labels by hash, and measures scorers and treatments against that.
 
-    Scorers are judged on the flipped pairs themselves; a treatment by the accuracy of reward heads trained after it,
-    on prompts that nothing was flipped on. Controls are the same treatments with permuted votes (random removal and
-    random flips of the same size among them; not rdpo, which treats all pairs alike), `none` (noisy labels as they
-    are) and `oracle` (the flipped pairs flipped back). Labels that were wrong before count as right: the numbers say
-    what happens to added noise.
+    Scorers are judged on the flipped pairs themselves; a treatment by the accuracy of reward heads
+    trained after it, on prompts that nothing was flipped on. Controls are the same treatments with
+    permuted votes (random removal and random flips of the same size among them; not rdpo, which
+    treats all pairs alike), `none` (noisy labels as they are) and `oracle` (the flipped pairs
+    flipped back). Labels that were wrong before count as right: the numbers say what happens to
+    added noise.
 
     Args:
-        pairs: as `features.sides` gives them: pair_id, prompt_id, and for either side its text id and tokens.
-        others: pair_id, voter_id, margin: voters from elsewhere, which know nothing of the flips; scorers too. Only the
-            order of a voter's margins counts; several on a pair (of nobody who was named) are averaged.
+        pairs: as `features.sides` gives them: pair_id, prompt_id, and for either side its text id
+            and tokens.
+        others: pair_id, voter_id, margin: voters from elsewhere, which know nothing of the flips;
+            scorers too. Only the order of a voter's margins counts; several on a pair (of nobody
+            who was named) are averaged.
 
     Raises:
         OrchardError: too few pairs or prompts.
@@ -77,7 +83,8 @@ def noise_test(
     rows: list[dict[str, object]] = []
     figure: dict[str, Curve] = {}
     source = settings.source
-    steps = len(settings.test_shares) * (2 * len(TREATMENTS) + 1 - len(ALIKE))  # none, oracle, treatments, controls
+    # none, oracle, treatments, controls
+    steps = len(settings.test_shares) * (2 * len(TREATMENTS) + 1 - len(ALIKE))
     done = 0
     for share in settings.test_shares:
         flipped = _flips(data, share)
@@ -103,8 +110,9 @@ def _data(features: Features, pairs: pl.DataFrame, settings: NoiseSettings) -> _
     fold = folds(rows["prompt_id"].to_list(), settings.folds)
     if (~held).sum() < FEWEST or not held.any() or len(np.unique(fold[~held])) < 2:
         raise OrchardError(
-            f"noise test: {(~held).sum()} pairs to learn from and {held.sum()} held out: at least {FEWEST} pairs of "
-            "several prompts are needed: sample more prompts, or set noise.source to a variant with more pairs"
+            f"noise test: {(~held).sum()} pairs to learn from and {held.sum()} held out: "
+            f"at least {FEWEST} pairs of several prompts are needed: "
+            "sample more prompts, or set noise.source to a variant with more pairs"
         )
     targets = pair_targets(features, rows)
     return _Data(rows["pair_id"].to_list(), targets, rows["prompt_id"].to_list(), fold, held)
@@ -116,11 +124,17 @@ def folds(prompt_ids: list[str], n: int) -> npt.NDArray[np.int64]:
 
 
 def pair_targets(features: Features, pairs: pl.DataFrame, *, use_margin: bool = False) -> Targets:
-    """Plain labels of pairs with text ids and lengths; with `use_margin`, their margin (null: 0)."""
+    """Plain labels of pairs with text ids and lengths;
+    with `use_margin`, their margin (null: 0).
+    """
     plain = Targets.plain(
-        features, features.rows(pairs["chosen_text_id"].to_list()), features.rows(pairs["rejected_text_id"].to_list())
+        features,
+        features.rows(pairs["chosen_text_id"].to_list()),
+        features.rows(pairs["rejected_text_id"].to_list()),
     )
-    values = {"length": (pairs["chosen_tokens"] - pairs["rejected_tokens"]).cast(pl.Float64).to_numpy()}
+    values = {
+        "length": (pairs["chosen_tokens"] - pairs["rejected_tokens"]).cast(pl.Float64).to_numpy()
+    }
     if use_margin:
         values["margin"] = pairs["margin"].cast(pl.Float64).fill_null(0.0).to_numpy()
     return Targets(**{**vars(plain), **values})
@@ -139,32 +153,51 @@ def _vote(
     data: _Data, flipped: npt.NDArray[np.bool_], settings: NoiseSettings, seed: int
 ) -> tuple[Doubts, dict[str, Floats], pl.DataFrame]:
     """What heads that learnt from the flipped labels say about the pairs to learn from."""
+    from pipeline.noise.heads import fit_heads  # torch only where a step needs it
+
     learn = ~data.held
     noisy = data.targets.exchanged(flipped).take(learn)
     keys = [key for key, chosen in zip(data.keys, learn, strict=True) if chosen]
-    scored = out_of_fold(noisy, data.fold[learn], np.ones(len(keys), bool), settings, seed, fit_heads(settings))
+    scored = out_of_fold(
+        noisy, data.fold[learn], np.ones(len(keys), bool), settings, seed, fit_heads(settings)
+    )
     votes = pl.concat(
-        pl.DataFrame({"pair_id": keys, "voter_id": f"head-{m}", "margin": row}) for m, row in enumerate(scored.margins)
+        pl.DataFrame({"pair_id": keys, "voter_id": f"head-{m}", "margin": row})
+        for m, row in enumerate(scored.margins)
     )
     strength = strengths(votes)  # sorted by pair_id, as the keys are
-    fit = label_noise(strength, pl.DataFrame({"pair_id": keys, "voter_id": "label"}), start=settings.start)
+    fit = label_noise(
+        strength, pl.DataFrame({"pair_id": keys, "voter_id": "label"}), start=settings.start
+    )
     noise = fit.pairs.sort("pair_id")["noise_score"].to_numpy()
     scores = {
         "mean margin": -strength["mean"].to_numpy(),
         "share of voters against": strength["share_against"].to_numpy(),
-        "LCPO": np.nan_to_num(noise, nan=0.0),  # unknown where heads are no better than chance: no order at all
+        # unknown where heads are no better than chance: no order at all
+        "LCPO": np.nan_to_num(noise, nan=0.0),
         "spread": strength["spread"].to_numpy(),
         "length (baseline)": -noisy.length,
         "random (control)": np.array([unit_for("noise test random", key) for key in keys]),
     }
     rate = 1 - fit.voters.select(pl.col("high").fill_null(1.0)).item()
-    return Doubts(keys, strength["mean"].to_numpy(), noise, np.full(len(keys), rate)), scores, strength
+    return (
+        Doubts(keys, strength["mean"].to_numpy(), noise, np.full(len(keys), rate)),
+        scores,
+        strength,
+    )
 
 
-def _from_elsewhere(data: _Data, flipped: npt.NDArray[np.bool_], others: pl.DataFrame | None) -> dict[str, Floats]:
-    """Scores of the pairs to learn from by voters from elsewhere; a pair without their vote scores 0, of two minds."""
+def _from_elsewhere(
+    data: _Data, flipped: npt.NDArray[np.bool_], others: pl.DataFrame | None
+) -> dict[str, Floats]:
+    """Scores of the pairs to learn from by voters from elsewhere.
+
+    A pair without their vote scores 0, of two minds.
+    """
     found = {}
-    for (voter,), rows in () if others is None else others.sort("voter_id").group_by("voter_id", maintain_order=True):
+    for (voter,), rows in (
+        () if others is None else others.sort("voter_id").group_by("voter_id", maintain_order=True)
+    ):
         known = dict(rows.group_by("pair_id").agg(pl.col("margin").sort().mean()).iter_rows())
         margin = np.array([known.get(key, 0.0) for key in data.keys])
         found[str(voter)] = np.where(flipped, margin, -margin)[~data.held]
@@ -192,10 +225,16 @@ def _treatments(
     baseline = _accuracy(data, noisy, plain, settings, seed)
     yield "control", "none", *_compare(data, baseline, baseline, seed)
     oracle = Treated(**{**vars(plain), "flip": flipped[learn]})
-    yield "control", "oracle", *_compare(data, _accuracy(data, noisy, oracle, settings, seed), baseline, seed)
+    yield (
+        "control",
+        "oracle",
+        *_compare(data, _accuracy(data, noisy, oracle, settings, seed), baseline, seed),
+    )
     permuted = doubts.permuted([unit_for("permuted votes", key) for key in doubts.keys])
     for kind, votes in (("treatment", doubts), ("control", permuted)):
-        for name in [name for name in TREATMENTS if name not in (ALIKE if kind == "control" else {"none"})]:
+        for name in [
+            name for name in TREATMENTS if name not in (ALIKE if kind == "control" else {"none"})
+        ]:
             found = _accuracy(data, noisy, TREATMENTS[name](votes, settings), settings, seed)
             yield (
                 kind,
@@ -204,12 +243,18 @@ def _treatments(
             )
 
 
-def _accuracy(data: _Data, noisy: Targets, treated: Treated, settings: NoiseSettings, seed: int) -> Floats:
-    """(held-out pairs,) share of the M heads, trained after the treatment, that rank the pair as it is labelled."""
+def _accuracy(
+    data: _Data, noisy: Targets, treated: Treated, settings: NoiseSettings, seed: int
+) -> Floats:
+    """(held-out pairs,) share of the M heads, trained after the treatment,
+    that rank the pair as it is labelled.
+    """
     asked = noisy.exchanged(treated.flip)
     values = {"target": treated.target, "margin": treated.margin, "weight": treated.weight}
     learnt = Targets(**{**vars(asked), **values}).take(treated.keep)
     seeds = [seed_for(seed, "noise test head", m) for m in range(settings.models)]
+    from pipeline.noise.heads import train_heads
+
     heads = train_heads(learnt, settings, seeds)
     test = data.targets.take(data.held)
     d = heads.score(test.matrix[test.chosen]) - heads.score(test.matrix[test.rejected])
@@ -222,7 +267,13 @@ def _compare(data: _Data, values: Floats, baseline: Floats, seed: int) -> tuple[
 
 
 def _row(
-    source: str, share: float, kind: str, name: str, metric: str, found: Measured, gain: Measured | None = None
+    source: str,
+    share: float,
+    kind: str,
+    name: str,
+    metric: str,
+    found: Measured,
+    gain: Measured | None = None,
 ) -> dict[str, object]:
     return {
         "test_id": content_id(source, share, kind, name, metric),

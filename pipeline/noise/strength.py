@@ -9,17 +9,20 @@ GROUPS = 10
 
 
 def strengths(votes: pl.DataFrame) -> pl.DataFrame:
-    """One row per pair from one row per pair and voter: Secrets of RLHF II (arXiv 2401.06080), section 2.
+    """One row per pair from one row per pair and voter:
+    Secrets of RLHF II (arXiv 2401.06080), section 2.
 
     Args:
-        votes: pair_id, voter_id, margin (reward of the chosen side minus that of the rejected one, standardised), and
-            perhaps p, which counts where there is no margin, and turns a margin that calibration found to say the
-            opposite of the truth. What is null or not finite in both is no vote.
+        votes: pair_id, voter_id, margin (reward of the chosen side minus that of the rejected one,
+            standardised), and perhaps p, which counts where there is no margin, and turns a margin
+            that calibration found to say the opposite of the truth. What is null or not finite in
+            both is no vote.
 
     Returns:
-        pair_id; n_votes; mean and spread (population standard deviation) of the margins, null where there is none;
-        share_against, the share of voters that prefer the rejected side (of two minds: half); decile, 0 for the tenth
-        with the lowest means to 9 (equal means share one), null without a mean. Pairs without votes have no row.
+        pair_id; n_votes; mean and spread (population standard deviation) of the margins, null where
+        there is none; share_against, the share of voters that prefer the rejected side (of two
+        minds: half); decile, 0 for the tenth with the lowest means to 9 (equal means share one),
+        null without a mean. Pairs without votes have no row.
     """
     finite: pl.Expr = pl.when(pl.col("margin").is_finite()).then("margin")
     if "p" in votes.columns:
@@ -33,7 +36,8 @@ def strengths(votes: pl.DataFrame) -> pl.DataFrame:
         .group_by("pair_id")
         .agg(
             n_votes=pl.len().cast(pl.Int64),
-            mean=margin.sort().mean(),  # sorted, so that the order of rows cannot change the last digit
+            # sorted, so that the order of rows cannot change the last digit
+            mean=margin.sort().mean(),
             spread=margin.sort().std(ddof=0),
             share_against=against.mean(),
         )
@@ -43,20 +47,36 @@ def strengths(votes: pl.DataFrame) -> pl.DataFrame:
 
 
 def contrary() -> pl.Expr:
-    """Whether a vote's calibrated p takes the other side than its margin: the voter's slope is negative."""
+    """Whether a vote's calibrated p takes the other side than its margin:
+    the voter's slope is negative.
+    """
     return ((pl.col("p") - 0.5) * pl.col("margin") < 0).fill_null(False)
 
 
 def by_decile(strength: pl.DataFrame, agrees: pl.Expr) -> list[tuple[float, float]]:
     """(decile, mean of `agrees`): the paper's figure, accuracy or agreement by strength."""
-    groups = strength.drop_nulls("decile").group_by("decile").agg(value=agrees.mean()).drop_nulls().sort("decile")
-    return [(float(decile), float(value)) for decile, value in groups.select("decile", "value").iter_rows()]
+    groups = (
+        strength.drop_nulls("decile")
+        .group_by("decile")
+        .agg(value=agrees.mean())
+        .drop_nulls()
+        .sort("decile")
+    )
+    return [
+        (float(decile), float(value))
+        for decile, value in groups.select("decile", "value").iter_rows()
+    ]
 
 
 def label_noise(
-    strength: pl.DataFrame, labels: pl.DataFrame, recorded: pl.DataFrame | None = None, *, start: float = 0.9
+    strength: pl.DataFrame,
+    labels: pl.DataFrame,
+    recorded: pl.DataFrame | None = None,
+    *,
+    start: float = 0.9,
 ) -> Reliability:
-    """LCPO with the calibrated mean margin as each pair's prior: who labels how well, and which labels are wrong.
+    """LCPO with the calibrated mean margin as each pair's prior:
+    who labels how well, and which labels are wrong.
 
     Args:
         strength: pair_id, mean, as `strengths` gives them.

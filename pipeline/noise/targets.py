@@ -1,4 +1,6 @@
-"""What a reward head learns from n pairs: features of both sides, and what is asked of each pair."""
+"""What a reward head learns from n pairs:
+features of both sides, and what is asked of each pair.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -14,7 +16,9 @@ Places = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Targets:
-    """n pairs in a fixed order. The loss of a pair is weight * (target * bt(d - margin) + (1 - target) * bt(-d)),
+    """n pairs in a fixed order.
+
+    The loss of a pair is weight * (target * bt(d - margin) + (1 - target) * bt(-d)),
 
     where d is the reward of the first side minus that of the second and bt(x) = -log sigmoid(x).
     """
@@ -40,9 +44,14 @@ class Targets:
         return replace(self, **{name: getattr(self, name)[places] for name in names})
 
     def exchanged(self, mask: npt.NDArray[np.bool_]) -> Self:
-        """The sides of some pairs exchanged; what is asked of the pair stays, for the other side now."""
+        """The sides of some pairs exchanged.
+
+        What is asked of the pair stays, for the other side now.
+        """
         chosen, rejected = (
             np.where(mask, self.rejected, self.chosen),
             np.where(mask, self.chosen, self.rejected),
         )
-        return replace(self, chosen=chosen, rejected=rejected, length=np.where(mask, -self.length, self.length))
+        return replace(
+            self, chosen=chosen, rejected=rejected, length=np.where(mask, -self.length, self.length)
+        )

@@ -1,4 +1,6 @@
-"""What to do with pairs whose labels are in doubt: one function a treatment, as arrays over n pairs."""
+"""What to do with pairs whose labels are in doubt:
+one function a treatment, as arrays over n pairs.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +11,8 @@ import numpy.typing as npt
 from pipeline.config import NoiseSettings
 from pipeline.noise.coding import Floats
 
-MOST_FLIPS = 0.4  # bound of the rDPO correction, whose loss grows without limit as the rate nears 0.5: our choice
+# bound of the rDPO correction, whose loss grows without limit as the rate nears 0.5: our choice
+MOST_FLIPS = 0.4
 
 
 @dataclass(frozen=True)
@@ -19,10 +22,12 @@ class Doubts:
     keys: Sequence[str]  # ids, to order equal means
     mean: Floats  # (n,) mean margin of the voters
     noise_score: Floats  # (n,) P(label is wrong), its vote known
-    flip_rate: Floats  # (n,) share of wrong labels of its source, a rate that does not know the pair's vote
+    # (n,) share of wrong labels of its source, a rate that does not know the pair's vote
+    flip_rate: Floats
 
     def permuted(self, order: Sequence[float]) -> "Doubts":
-        """Every pair gets the votes of another one: the control of all treatments, of the same size by construction.
+        """Every pair gets the votes of another one:
+        the control of all treatments, of the same size by construction.
 
         order: (n,) numbers that depend on the pairs' ids only.
         """
@@ -30,7 +35,9 @@ class Doubts:
         target = np.argsort(np.asarray(self.keys, dtype=str))
         places = np.empty(len(source), dtype=np.int64)
         places[target] = source
-        return Doubts(self.keys, self.mean[places], self.noise_score[places], self.flip_rate[places])
+        return Doubts(
+            self.keys, self.mean[places], self.noise_score[places], self.flip_rate[places]
+        )
 
 
 @dataclass(frozen=True)
@@ -56,8 +63,8 @@ def untouched(doubts: Doubts) -> Treated:
 def weakest(doubts: Doubts, share: float) -> npt.NDArray[np.bool_]:
     """The `share` of the voted pairs with the lowest means, as far as the mean is negative.
 
-    Paper: the two lowest tenths are wrong more often than right. That a pair is never doubted against the vote's own
-    mean is our choice.
+    Paper: the two lowest tenths are wrong more often than right. That a pair is never doubted
+    against the vote's own mean is our choice.
     """
     voted = np.isfinite(doubts.mean)
     order = np.lexsort((np.asarray(doubts.keys, dtype=str), np.where(voted, doubts.mean, np.inf)))
@@ -72,19 +79,27 @@ def flip(doubts: Doubts, settings: NoiseSettings) -> Treated:
 
 
 def margin(doubts: Doubts, settings: NoiseSettings) -> Treated:
-    """The mean as margin for all pairs; a negative mean asks for less than a plain label does (the paper is silent)."""
+    """The mean as margin for all pairs.
+
+    A negative mean asks for less than a plain label does (the paper is silent).
+    """
     return _with(doubts, margin=np.nan_to_num(doubts.mean, nan=0.0))
 
 
 def flip_margin(doubts: Doubts, settings: NoiseSettings) -> Treated:
-    """Both; the margin of an exchanged pair changes its sign with it (our reading: the paper does not say)."""
+    """Both: the weakest pairs are exchanged, and all have the mean as margin.
+
+    The margin of an exchanged pair changes its sign with it (our reading: the paper does not say).
+    """
     mask = weakest(doubts, settings.flip_share)
     mean = np.nan_to_num(doubts.mean, nan=0.0)
     return _with(doubts, flip=mask, margin=np.where(mask, -mean, mean))
 
 
 def soft(doubts: Doubts, settings: NoiseSettings) -> Treated:
-    """Label smoothing where the mean is negative, the mean as margin everywhere (the paper's "Soft Label + Margin")."""
+    """Label smoothing where the mean is negative,
+    the mean as margin everywhere (the paper's "Soft Label + Margin").
+    """
     doubted = np.nan_to_num(doubts.mean, nan=0.0) < 0
     mean = np.nan_to_num(doubts.mean, nan=0.0)
     return _with(doubts, target=np.where(doubted, 1 - settings.soft, 1.0), margin=mean)
@@ -96,16 +111,20 @@ def drop(doubts: Doubts, settings: NoiseSettings) -> Treated:
 
 
 def weight(doubts: Doubts, settings: NoiseSettings) -> Treated:
-    """Each pair counts by the probability that its label is right (LCPO's w, without the term of the other label)."""
+    """Each pair counts by the probability that its label is right
+    (LCPO's w, without the term of the other label).
+    """
     return _with(doubts, weight=1 - np.nan_to_num(doubts.noise_score, nan=0.0))
 
 
 def rdpo(doubts: Doubts, settings: NoiseSettings) -> Treated:
-    """rDPO's correction (arXiv 2403.00409) with one flip rate for all labels of a source, at most 0.4.
+    """rDPO's correction (arXiv 2403.00409) with one flip rate for all labels of a source,
+    at most 0.4.
 
-    Its loss ((1 - e) l(d) - e l(-d)) / (1 - 2e) is a soft label of (1 - e) / (1 - 2e), above 1. The rate must not
-    know the pair: it counts a label the more, the less it is trusted, which on average over a source undoes the noise.
-    With a pair's own noise score it would learn the wrong labels best (measured: worse than chance).
+    Its loss ((1 - e) l(d) - e l(-d)) / (1 - 2e) is a soft label of (1 - e) / (1 - 2e), above 1. The
+    rate must not know the pair: it counts a label the more, the less it is trusted, which on
+    average over a source undoes the noise. With a pair's own noise score it would learn the wrong
+    labels best (measured: worse than chance).
     """
     rate = np.minimum(np.nan_to_num(doubts.flip_rate, nan=0.0), MOST_FLIPS)
     return _with(doubts, target=(1 - rate) / (1 - 2 * rate))
@@ -130,5 +149,7 @@ TREATMENTS: dict[str, Treatment] = {
     "weight": weight,
     "rdpo": rdpo,
 }
-ALIKE = {"none", "rdpo"}  # do the same with every label of a source: votes of other pairs would change nothing
-LOSSES = {"margin": "margin", "soft": "soft_margin", "flip_margin": "margin", "rdpo": "rdpo"}  # others: the profile's
+# do the same with every label of a source: votes of other pairs would change nothing
+ALIKE = {"none", "rdpo"}
+# others: the profile's
+LOSSES = {"margin": "margin", "soft": "soft_margin", "flip_margin": "margin", "rdpo": "rdpo"}

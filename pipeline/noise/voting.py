@@ -1,4 +1,6 @@
-"""From pairs and their features to the rows of `scores`, `pair_votes`, `pair_strengths` and `voters`."""
+"""From pairs and their features to the rows of `scores`,
+`pair_votes`, `pair_strengths` and `voters`.
+"""
 
 from collections.abc import Sequence
 
@@ -24,16 +26,23 @@ SHARES = ["pair_id", "voter_id", "p", "order"]
 
 
 def own_scores(
-    features: Features, pairs: pl.DataFrame, settings: NoiseSettings, seed: int, model: str, fit: Fit
+    features: Features,
+    pairs: pl.DataFrame,
+    settings: NoiseSettings,
+    seed: int,
+    model: str,
+    fit: Fit,
 ) -> tuple[pl.DataFrame, dict[str, Curve]]:
-    """Rows of `scores` for both texts of every pair under M models of ours, and their training losses by step.
+    """Rows of `scores` for both texts of every pair under M models of ours,
+    and their training losses by step.
 
     Models learn from training pairs of other folds of prompts; validation pairs are only scored.
 
     Args:
         features: of the pairs' texts; the matrix is read by heads only.
         pairs: as `features.sides` gives them.
-        model: policy_id of the model that the heads stand on, or that is fine-tuned: part of each voter's name.
+        model: policy_id of the model that the heads stand on, or that is fine-tuned: part of each
+            voter's name.
         fit: trains M models.
     """
     rows = pairs.sort("pair_id")
@@ -61,8 +70,12 @@ def own_scores(
     ]
     scores = pl.concat(frames).unique(["text_id", "model_id"]).sort("text_id", "model_id")
     ids = [content_id(*row) for row in scores.select("text_id", "model_id").iter_rows()]
-    named = log_sigmoid_centred(scores, settings.centre).with_columns(pl.Series("score_id", ids, pl.String))
-    return named.select(tables.empty("scores").columns), dict(zip(names, scored.curves, strict=True))
+    named = log_sigmoid_centred(scores, settings.centre).with_columns(
+        pl.Series("score_id", ids, pl.String)
+    )
+    return named.select(tables.empty("scores").columns), dict(
+        zip(names, scored.curves, strict=True)
+    )
 
 
 def voter_name(method: str, model: str, m: int) -> str:
@@ -71,7 +84,9 @@ def voter_name(method: str, model: str, m: int) -> str:
 
 
 def margins(pairs: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
-    """The pairs with `voter_id`, its `kind` and its `margin`: one row for every reward model that scored both sides."""
+    """The pairs with `voter_id`, its `kind` and its `margin`:
+    one row for every reward model that scored both sides.
+    """
     known = scores.select("text_id", "kind", voter_id="model_id", score="standardised")
     chosen = known.rename({"text_id": "chosen_text_id", "score": "chosen_score"})
     rejected = known.rename({"text_id": "rejected_text_id", "score": "rejected_score"}).drop("kind")
@@ -84,7 +99,9 @@ def margins(pairs: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
 
 
 def pair_votes(pairs: pl.DataFrame, scores: pl.DataFrame, source: str) -> pl.DataFrame:
-    """Rows of `pair_votes`: every reward model's margin of every pair, and its probability, calibrated per model."""
+    """Rows of `pair_votes`: every reward model's margin of every pair,
+    and its probability, calibrated per model.
+    """
     voted = margins(pairs, scores).with_columns(
         p=pl.lit(None, pl.Float64), source=pl.lit(source), number=pl.lit(0, pl.Int64)
     )
@@ -92,26 +109,35 @@ def pair_votes(pairs: pl.DataFrame, scores: pl.DataFrame, source: str) -> pl.Dat
 
 
 def recorded_votes(pairs: pl.DataFrame, votes: pl.DataFrame, source: str) -> pl.DataFrame:
-    """Rows of `pair_votes` from votes that `read_votes` has checked; their margins are calibrated per voter.
+    """Rows of `pair_votes` from votes that `read_votes` has checked.
 
-    Margins on a voter's own scale get a root mean square of sqrt 2, that of the margins between two independent
-    rewards of standard deviation 1, so that they can be averaged with the others: our choice.
+    Their margins are calibrated per voter.
+
+    Margins on a voter's own scale get a root mean square of sqrt 2, that of the margins between two
+    independent rewards of standard deviation 1, so that they can be averaged with the others: our
+    choice.
     """
     keys = pairs.select("pair_id", "chosen_id", "rejected_id", "prompt_id", "split")
     size = pl.col("margin").pow(2).mean().sqrt().over("voter_id")
-    scaled = votes.with_columns(margin=pl.when(size > 0).then(pl.col("margin") / size * 2**0.5).otherwise("margin"))
+    scaled = votes.with_columns(
+        margin=pl.when(size > 0).then(pl.col("margin") / size * 2**0.5).otherwise("margin")
+    )
     joined = calibrate(scaled).join(keys, on="pair_id")
     number = pl.int_range(pl.len(), dtype=pl.Int64).over("pair_id", "voter_id").alias("number")
-    named = joined.sort("pair_id", "voter_id", "p").with_columns(number, source=pl.lit(source), kind=pl.lit("recorded"))
+    named = joined.sort("pair_id", "voter_id", "p").with_columns(
+        number, source=pl.lit(source), kind=pl.lit("recorded")
+    )
     return named.select(tables.empty("pair_votes").columns).sort(*KEYS, "voter_id", "number")
 
 
 def imported(pairs: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:
-    """Rows of `recorded_votes` on these pairs as a frame for `read_votes`: pair_id, voter_id, order, p, margin.
+    """Rows of `recorded_votes` on these pairs as a frame for `read_votes`:
+    pair_id, voter_id, order, p, margin.
 
-    A vote belongs to the two sides and not to the label: where chosen and rejected have been exchanged since the
-    import, or the same two sides are a pair of another variant, it is turned round, or taken over. What a voter said
-    of the same two sides as pairs of several variants is one vote, the mean; what it said twice of one pair stays two.
+    A vote belongs to the two sides and not to the label: where chosen and rejected have been
+    exchanged since the import, or the same two sides are a pair of another variant, it is turned
+    round, or taken over. What a voter said of the same two sides as pairs of several variants is
+    one vote, the mean; what it said twice of one pair stays two.
     """
     sides = pairs.select("pair_id", "chosen_id", "rejected_id")
     known = votes.rename({"pair_id": "of"})
@@ -119,16 +145,24 @@ def imported(pairs: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:
     turned = sides.join(
         known, left_on=["chosen_id", "rejected_id"], right_on=["rejected_id", "chosen_id"]
     ).with_columns(p=1 - pl.col("p"), margin=-pl.col("margin"))
-    keys, columns = ["pair_id", "voter_id", "order"], ["pair_id", "voter_id", "order", "p", "margin"]
-    every = pl.concat([same.select(*columns, "of"), turned.select(*columns, "of")]).sort(*columns, "of")
-    named = every.filter(pl.col("voter_id") != UNKNOWN).with_columns(time=pl.int_range(pl.len()).over(*keys, "of"))
+    keys, columns = (
+        ["pair_id", "voter_id", "order"],
+        ["pair_id", "voter_id", "order", "p", "margin"],
+    )
+    every = pl.concat([same.select(*columns, "of"), turned.select(*columns, "of")]).sort(
+        *columns, "of"
+    )
+    named = every.filter(pl.col("voter_id") != UNKNOWN).with_columns(
+        time=pl.int_range(pl.len()).over(*keys, "of")
+    )
     merged = named.group_by(*keys, "time").agg(pl.col("p", "margin").mean())
     nobody = every.filter(pl.col("voter_id") == UNKNOWN)
     return pl.concat([merged.select(columns), nobody.select(columns)]).sort(columns)
 
 
 def judged(pairs: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:
-    """Judgements of ordered pairs of responses as a frame for `read_votes`: pair_id, voter_id, p, order.
+    """Judgements of ordered pairs of responses as a frame for `read_votes`:
+    pair_id, voter_id, p, order.
 
     Args:
         pairs: pair_id, chosen_id, rejected_id.
@@ -149,24 +183,40 @@ def judged(pairs: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:
 def from_elsewhere(
     pairs: pl.DataFrame, votes: pl.DataFrame, recorded: pl.DataFrame, duplicates: Duplicates
 ) -> tuple[pl.DataFrame, list[Reject]]:
-    """Judges' votes on ordered pairs and imported ones, checked: (pair_id, voter_id, p, margin), and the rejects.
+    """Judges' votes on ordered pairs and imported ones, checked:
+    (pair_id, voter_id, p, margin), and the rejects.
 
     Args:
         votes: rows of `votes`.
         recorded: rows of `recorded_votes`.
 
     Raises:
-        OrchardError: duplicates that should be an error; a voter with probabilities and margins on one pair.
+        OrchardError: duplicates that should be an error; a voter with probabilities and margins on
+            one pair.
     """
     brought = imported(pairs, recorded)
-    shares = pl.concat([judged(pairs, votes), brought.filter(pl.col("p").is_not_null()).drop("margin").select(SHARES)])
+    shares = pl.concat(
+        [
+            judged(pairs, votes),
+            brought.filter(pl.col("p").is_not_null()).drop("margin").select(SHARES),
+        ]
+    )
     margins = brought.filter(pl.col("margin").is_not_null()).drop("p")
     read = [read_votes(frame, duplicates=duplicates) for frame in (shares, margins)]
-    both = read[0][0].join(read[1][0], on=["pair_id", "voter_id"]).filter(pl.col("voter_id") != UNKNOWN)
+    both = (
+        read[0][0]
+        .join(read[1][0], on=["pair_id", "voter_id"])
+        .filter(pl.col("voter_id") != UNKNOWN)
+    )
     if both.height:
         pair, voter = both.select("pair_id", "voter_id").row(0)
-        raise OrchardError(f"votes: voter {voter!r} has a probability and a margin for pair {pair!r}: import only one")
-    return pl.concat([found for found, _ in read]), [reject for _, rejects in read for reject in rejects]
+        raise OrchardError(
+            f"votes: voter {voter!r} has a probability and a margin for pair {pair!r}: "
+            "import only one"
+        )
+    return pl.concat([found for found, _ in read]), [
+        reject for _, rejects in read for reject in rejects
+    ]
 
 
 def judge(
@@ -174,10 +224,11 @@ def judge(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows of `pair_strengths` and of `voters`.
 
-    A label's source is its method, `label:<method>`. Models that learnt from the labels err together: they give each
-    pair's prior together (`calibrated_prior`) and are measured against the result. Voters from elsewhere, recorded
-    ones and external models, vote beside the label. A pair that has only votes without a margin has no mean, but a
-    noise score where the voters' reliability is known.
+    A label's source is its method, `label:<method>`. Models that learnt from the labels err
+    together: they give each pair's prior together (`calibrated_prior`) and are measured against the
+    result. Voters from elsewhere, recorded ones and external models, vote beside the label. A pair
+    that has only votes without a margin has no mean, but a noise score where the voters'
+    reliability is known.
 
     Args:
         pairs: rows of the source variant.
@@ -192,10 +243,14 @@ def judge(
     found = label_noise(strengths(own), labels, others, start=settings.start)
     rates = found.voters.select("voter_id", flip_rate=1 - pl.col("high"))
     rows = (
-        pairs.select("pair_id", "chosen_id", "rejected_id", "prompt_id", "split", source=pl.lit(source))
+        pairs.select(
+            "pair_id", "chosen_id", "rejected_id", "prompt_id", "split", source=pl.lit(source)
+        )
         .join(strengths(votes), on="pair_id")
         .join(found.pairs.select("pair_id", "noise_score"), on="pair_id", how="left")
-        .join(labels.join(rates, on="voter_id", how="left").drop("voter_id"), on="pair_id", how="left")
+        .join(
+            labels.join(rates, on="voter_id", how="left").drop("voter_id"), on="pair_id", how="left"
+        )
     )
     by_model = _heads(own, found.pairs)
     voters = pl.concat([_agreements(others, by_model.columns, found.voters), by_model])
@@ -207,21 +262,28 @@ def judge(
 
 
 def _heads(heads: pl.DataFrame, truth: pl.DataFrame) -> pl.DataFrame:
-    """Our own models against the posterior: expected share of right sides, with Wilson's interval over pairs."""
+    """Our own models against the posterior:
+    expected share of right sides, with Wilson's interval over pairs.
+    """
     w = heads.join(truth.select("pair_id", right="p"), on="pair_id", how="left")
     side = pl.col("margin")
     hit = pl.when(side > 0).then("right").when(side < 0).then(1 - pl.col("right")).otherwise(0.5)
     each = w.group_by("voter_id", "kind").agg(n_votes=pl.len(), reliability=hit.mean())
     n = each["n_votes"].to_numpy().astype(np.float64)
-    low, high = wilson(each["reliability"].cast(pl.Float64).fill_null(np.nan).to_numpy(), np.maximum(n, 1), 0.95)
-    bounds = each.with_columns(pl.Series("low", low).fill_nan(None), pl.Series("high", high).fill_nan(None))
+    low, high = wilson(
+        each["reliability"].cast(pl.Float64).fill_null(np.nan).to_numpy(), np.maximum(n, 1), 0.95
+    )
+    bounds = each.with_columns(
+        pl.Series("low", low).fill_nan(None), pl.Series("high", high).fill_nan(None)
+    )
     return _with_labels(bounds, heads)
 
 
 def _agreements(others: pl.DataFrame, columns: Sequence[str], voters: pl.DataFrame) -> pl.DataFrame:
     """The voters that LCPO fitted: label sources, and voters from elsewhere.
 
-    LCPO heard a contrary voter's votes turned by its calibration; what is said of it is said of its own side.
+    LCPO heard a contrary voter's votes turned by its calibration; what is said of it is said of its
+    own side.
     """
     kinds = others.group_by("voter_id", "kind").agg(turned=contrary().any())
     named = voters.drop("accuracy").join(kinds, on="voter_id", how="left")
@@ -230,22 +292,41 @@ def _agreements(others: pl.DataFrame, columns: Sequence[str], voters: pl.DataFra
         pl.when(turned).then(1 - pl.col(other)).otherwise(name).alias(name)
         for name, other in (("reliability", "reliability"), ("low", "high"), ("high", "low"))
     )
-    return _with_labels(named.with_columns(pl.col("kind").fill_null("label")), others).select(columns)
+    return _with_labels(named.with_columns(pl.col("kind").fill_null("label")), others).select(
+        columns
+    )
 
 
 def _with_labels(voters: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:
-    """Adds agreement with the labels and the calibration error over ten equal bins of p; null for the labels."""
+    """Adds agreement with the labels and the calibration error over ten equal bins of p;
+    null for the labels.
+    """
     p = pl.col("p")
     side = pl.coalesce("margin", p - 0.5)  # the voter's own: calibration turns a contrary voter's p
     agrees = pl.when(side > 0).then(1.0).when(side < 0).then(0.0).otherwise(0.5)
-    # p of a label's own side: with probability p the label should agree, so a pair counts once for each side.
+    # p of a label's own side: with probability p the label should agree, so a pair counts once for
+    # each side.
     both = pl.concat(
-        [votes.select("voter_id", "p", hit=pl.lit(1.0)), votes.select("voter_id", p=1 - p, hit=pl.lit(0.0))]
+        [
+            votes.select("voter_id", "p", hit=pl.lit(1.0)),
+            votes.select("voter_id", p=1 - p, hit=pl.lit(0.0)),
+        ]
     )
     bins = both.group_by("voter_id", (p * 10).floor().clip(0, 9).alias("bin"))
     gaps = bins.agg(gap=(p.mean() - pl.col("hit").mean()).abs(), n=pl.len())
-    error = gaps.group_by("voter_id").agg(calibration_error=(pl.col("gap") * pl.col("n")).sum() / pl.col("n").sum())
+    error = gaps.group_by("voter_id").agg(
+        calibration_error=(pl.col("gap") * pl.col("n")).sum() / pl.col("n").sum()
+    )
     share = votes.group_by("voter_id").agg(agreement=agrees.mean())
-    kept = ["voter_id", "kind", "n_votes", "reliability", "low", "high", "agreement", "calibration_error"]
+    kept = [
+        "voter_id",
+        "kind",
+        "n_votes",
+        "reliability",
+        "low",
+        "high",
+        "agreement",
+        "calibration_error",
+    ]
     joined = voters.join(share, on="voter_id", how="left").join(error, on="voter_id", how="left")
     return joined.with_columns(pl.col("n_votes").cast(pl.Int64)).select(kept)

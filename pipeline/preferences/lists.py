@@ -1,9 +1,10 @@
 """Ranked lists of whole paths, for losses that learn from a list (TPO, ICLR 2025).
 
-From TPO's released code, as facts: five responses to a list, each with its steps and a score. Our choices, where that
-code has a fault or says nothing: the score is the path's value in the tree and not a judge's number (of a tree that was
-voted on, its place by the votes: pipeline/trees/ballots.py); equal values share a rank and are never ordered; the same
-text counts once; restarted step numbers are put right.
+From TPO's released code, as facts: five responses to a list, each with its steps and a score. Our
+choices, where that code has a fault or says nothing: the score is the path's value in the tree and
+not a judge's number (of a tree that was voted on, its place by the votes:
+pipeline/trees/ballots.py); equal values share a rank and are never ordered; the same text counts
+once; restarted step numbers are put right.
 """
 
 import re
@@ -21,7 +22,9 @@ from pipeline.trees.paths import Path, paths
 from pipeline.trees.similarity import Embed, step_rewards
 
 Item = dict[str, Any]  # of `preference_lists.items`
-_LABEL = re.compile(r"^(\s*(?:\*\*|#+\s*)?step\s+)(\d+)(?=(?:\*\*)?\s*[:.])", re.IGNORECASE | re.MULTILINE)
+_LABEL = re.compile(
+    r"^(\s*(?:\*\*|#+\s*)?step\s+)(\d+)(?=(?:\*\*)?\s*[:.])", re.IGNORECASE | re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ def ranked_lists(
     Args:
         nodes: rows of `tree_nodes`.
         prompts: rows of `prompts`, those of the trees among them.
-        size: items in a list at most: the best, the worst, and those between that spread the values best.
+        size: items in a list at most: the best, the worst, and those between that spread the values
+            best.
         embed: gives step vectors; null: items without rewards.
 
     Returns:
@@ -53,14 +57,22 @@ def ranked_lists(
         items = chosen_items(items_of(paths(tree.iter_rows(named=True))), size)
         if len({item["value"] for item in items}) < 2:
             reason = "no order: the tree's paths have no two different values"
-            rejects.append(Reject("preference_lists", "lists", str(tree_id), reason, {"prompt_id": prompt_id}))
+            rejects.append(
+                Reject("preference_lists", "lists", str(tree_id), reason, {"prompt_id": prompt_id})
+            )
             continue
         prompt = known[prompt_id]
         items = _with_rewards(items, prompt["messages"], embed) if embed else items
         first = tree.row(0, named=True)
         shared = {name: prompt[name] for name in ("prompt_id", "split", "messages")}
+        shared["thoughts"] = _thoughts(items, tree)
         rows.append(
-            {**shared, "items": items, "policy_id": first["policy_id"], "method": f"paths of {first['method']}"}
+            {
+                **shared,
+                "items": items,
+                "policy_id": first["policy_id"],
+                "method": f"paths of {first['method']}",
+            }
         )
     schema = tables.empty("preference_lists").schema
     filled = [{"list_id": "", "variant": "", **row} for row in rows]
@@ -69,15 +81,21 @@ def ranked_lists(
 
 def named(lists: pl.DataFrame, variant: str) -> pl.DataFrame:
     """Lists as a variant's, with their ids."""
-    ids = [content_id(variant, row["prompt_id"], row["items"]) for row in lists.iter_rows(named=True)]
+    ids = [
+        content_id(variant, row["prompt_id"], row["items"]) for row in lists.iter_rows(named=True)
+    ]
     return lists.with_columns(variant=pl.lit(variant), list_id=pl.Series(ids, dtype=pl.String))
 
 
 def items_of(found: Sequence[Path]) -> list[Item]:
-    """Valued paths as items, the best first, equal ones by id; of equal texts the one that ends, then the best."""
+    """Valued paths as items, the best first, equal ones by id;
+    of equal texts the one that ends, then the best.
+    """
     items: dict[str, Item] = {}
     valued = [path for path in found if path.value is not None]
-    for path in sorted(valued, key=lambda p: (not p.leaf["terminal"], -(p.value or 0.0), p.leaf["node_id"])):
+    for path in sorted(
+        valued, key=lambda p: (not p.leaf["terminal"], -(p.value or 0.0), p.leaf["node_id"])
+    ):
         items.setdefault(path.text.strip(), _item(path))
     return ranked(sorted(items.values(), key=lambda item: (-item["value"], item["item_id"])))
 
@@ -89,34 +107,48 @@ def ranked(items: Sequence[Item]) -> list[Item]:
 
 
 def chosen_items(items: Sequence[Item], size: int) -> list[Item]:
-    """At most `size` items: the best, the worst, then always the one whose value is farthest from all chosen ones."""
+    """At most `size` items:
+    the best, the worst, then always the one whose value is farthest from all chosen ones.
+    """
     if len(items) <= size:
         return list(items)
     chosen = {0, len(items) - 1}
     while len(chosen) < size:
         rest = (place for place in range(len(items)) if place not in chosen)
-        chosen.add(max(rest, key=lambda p: min(abs(items[p]["value"] - items[c]["value"]) for c in chosen)))
+        chosen.add(
+            max(rest, key=lambda p: min(abs(items[p]["value"] - items[c]["value"]) for c in chosen))
+        )
     return ranked([items[place] for place in sorted(chosen)])
 
 
 def shuffle(lists: pl.DataFrame) -> pl.DataFrame:
-    """The control: in each list the values stay where they are, and the items change places by hash."""
+    """The control: in each list the values stay where they are,
+    and the items change places by hash.
+    """
 
     def mixed(row: Row) -> list[Item]:
         items = row["items"]
-        order = sorted(items, key=lambda item: unit_for("shuffle list", row["prompt_id"], item["item_id"]))
+        order = sorted(
+            items, key=lambda item: unit_for("shuffle list", row["prompt_id"], item["item_id"])
+        )
         kept = ("value", "rank")
-        return [{**new, **{name: old[name] for name in kept}} for old, new in zip(items, order, strict=True)]
+        return [
+            {**new, **{name: old[name] for name in kept}}
+            for old, new in zip(items, order, strict=True)
+        ]
 
-    changed = pl.Series("items", [mixed(row) for row in lists.iter_rows(named=True)], dtype=lists.schema["items"])
+    changed = pl.Series(
+        "items", [mixed(row) for row in lists.iter_rows(named=True)], dtype=lists.schema["items"]
+    )
     return lists.with_columns(changed)
 
 
 def renumbered(steps: Sequence[str]) -> list[str]:
-    """Steps whose 'Step n:' labels rise: one that does not follows the last label, and those above it stay.
+    """Steps whose 'Step n:' labels rise:
+    one that does not follows the last label, and those above it stay.
 
-    A model may start again at 1 after a branch. A label begins a line, of which a step may have several, and has a
-    colon or a full stop after its number: 'step 1 above' is none.
+    A model may start again at 1 after a branch. A label begins a line, of which a step may have
+    several, and has a colon or a full stop after its number: 'step 1 above' is none.
     """
     last = -1
 
@@ -130,7 +162,10 @@ def renumbered(steps: Sequence[str]) -> list[str]:
 
 def _item(path: Path) -> Item:
     texts = renumbered([step["text"] for step in path.steps])
-    steps = [{"text": t, "value": s["value"], "reward": None} for t, s in zip(texts, path.steps, strict=True)]
+    steps = [
+        {"text": t, "value": s["value"], "reward": None}
+        for t, s in zip(texts, path.steps, strict=True)
+    ]
     leaf = path.leaf
     return {
         "item_id": leaf["node_id"],
@@ -143,15 +178,28 @@ def _item(path: Path) -> Item:
     }
 
 
+def _thoughts(items: Sequence[Item], tree: pl.DataFrame) -> list[Row] | None:
+    """What the model thought before each item, by the item's id; null where it never did."""
+    known = dict(tree.select("node_id", "thought").iter_rows())
+    found = [{"item_id": item["item_id"], "thought": known[item["item_id"]]} for item in items]
+    return [one for one in found if one["thought"] is not None] or None
+
+
 def _with_rewards(items: list[Item], messages: Sequence[Turn], embed: Embed) -> list[Item]:
-    """Items with TPO's adaptive step rewards; the reference path is the list's best item: our choice."""
+    """Items with TPO's adaptive step rewards.
+
+    The reference path is the list's best item: our choice.
+    """
     vectors = embed(messages, [[step["text"] for step in item["steps"]] for item in items])
     given = [step_rewards(own, vectors[0]) for own in vectors]
     return [
         {
             **item,
             "reward": sum(rewards) / len(rewards),
-            "steps": [{**step, "reward": reward} for step, reward in zip(item["steps"], rewards, strict=True)],
+            "steps": [
+                {**step, "reward": reward}
+                for step, reward in zip(item["steps"], rewards, strict=True)
+            ],
         }
         for item, rewards in zip(items, given, strict=True)
     ]
@@ -163,17 +211,3 @@ LISTS: dict[str, ListVariant] = {
     "tpo_tot": ListVariant("tot"),
     "tpo_tot_shuffled": ListVariant("tot", shuffled=True),
 }
-
-
-def build_lists(
-    nodes: pl.DataFrame, prompts: pl.DataFrame, methods: Sequence[str], size: int, embed: Embed | None
-) -> tuple[pl.DataFrame, list[Reject]]:
-    """The rows of `preference_lists` of every list variant over the trees of these methods."""
-    frames, rejects = [tables.empty("preference_lists")], []
-    for method in methods:
-        lists, dropped = ranked_lists(nodes.filter(pl.col("method") == method), prompts, size, embed)
-        rejects += dropped
-        for name, variant in LISTS.items():
-            if variant.method == method:
-                frames.append(named(shuffle(lists) if variant.shuffled else lists, name))
-    return pl.concat(frames), rejects

@@ -1,4 +1,6 @@
-"""Variants whose pairs are conditioned on a principle (RLBFF): better by this principle, and perhaps not by another."""
+"""Variants whose pairs are conditioned on a principle (RLBFF):
+better by this principle, and perhaps not by another.
+"""
 
 from collections import Counter
 from typing import Any
@@ -8,29 +10,32 @@ import polars as pl
 from pipeline.config import Settings
 from pipeline.ids import unit_for
 from pipeline.preferences.controls import shuffled
-from pipeline.preferences.variant import Variant
-from pipeline.store import Lake
+from pipeline.preferences.variant import Variant, register
+from pipeline.steps.declared import Reads
+from pipeline.store.reader import Reader
 
 Row = dict[str, Any]
 
 
-def found(lake: Lake, settings: Settings) -> pl.DataFrame:
-    """Pairs of which one satisfies a principle and the other does not, with the column `principle`: not yet in words.
+def found(lake: Reader, settings: Settings) -> pl.DataFrame:
+    """Pairs of which one satisfies a principle and the other does not, with the column `principle`:
+    not yet in words.
 
-    The pairing (same prompt and principle, one satisfied, one not) is our inference: the paper trains a reward model on
-    single responses.
+    The pairing (same prompt and principle, one satisfied, one not) is our inference: the paper
+    trains a reward model on single responses.
     """
     return lake.query_file("pairs_principles", per_prompt=settings.preferences.max_pairs_per_prompt)
 
 
-def conditioned(lake: Lake, settings: Settings) -> pl.DataFrame:
+def conditioned(lake: Reader, settings: Settings) -> pl.DataFrame:
     """The pairs, each under a request that names its principle."""
     pairs = found(lake, settings)
     return _named(pairs.to_dicts(), pairs)
 
 
-def permuted(lake: Lake, settings: Settings) -> pl.DataFrame:
-    """The control of what the principle adds: the same pairs, each under the principle of another pair of its split.
+def permuted(lake: Reader, settings: Settings) -> pl.DataFrame:
+    """The control of what the principle adds:
+    the same pairs, each under the principle of another pair of its split.
 
     A pair for which all others have the same principle is left out.
     """
@@ -42,8 +47,16 @@ def permuted(lake: Lake, settings: Settings) -> pl.DataFrame:
 
 
 def _moved(rows: list[Row]) -> list[Row]:
-    """Principles exchanged: rows sorted by principle and turned by the largest group, so that few meet their own."""
-    order = sorted(rows, key=lambda row: (row["principle"], unit_for("permute", row["chosen_id"], row["rejected_id"])))
+    """Principles exchanged: rows sorted by principle and turned by the largest group,
+    so that few meet their own.
+    """
+    order = sorted(
+        rows,
+        key=lambda row: (
+            row["principle"],
+            unit_for("permute", row["chosen_id"], row["rejected_id"]),
+        ),
+    )
     turn = max(Counter(row["principle"] for row in order).values())
     others = order[turn:] + order[:turn]
     return [
@@ -55,32 +68,24 @@ def _moved(rows: list[Row]) -> list[Row]:
 
 def _named(rows: list[Row], like: pl.DataFrame) -> pl.DataFrame:
     asked = [{**row, "messages": under(row["messages"], row["principle"])} for row in rows]
-    return pl.DataFrame(asked, schema=like.schema).drop("principle").sort("chosen_id", "rejected_id")
+    return (
+        pl.DataFrame(asked, schema=like.schema).drop("principle").sort("chosen_id", "rejected_id")
+    )
 
 
 def under(messages: list[Row], principle: str) -> list[Row]:
     """The request with its principle in the last turn."""
     last = messages[-1]
-    return [*messages[:-1], {**last, "content": f"{last['content']}\n\nA good response satisfies: {principle}."}]
+    return [
+        *messages[:-1],
+        {**last, "content": f"{last['content']}\n\nA good response satisfies: {principle}."},
+    ]
 
 
-TABLES = ("responses", "principles")
-VARIANTS = (
-    Variant("principles", "response", "one satisfies a principle", TABLES, conditioned),
-    Variant(
-        "principles_shuffled",
-        "response",
-        "one satisfies a principle, labels shuffled",
-        TABLES,
-        shuffled(conditioned),
-        control_of="principles",
-    ),
-    Variant(
-        "principles_permuted",
-        "response",
-        "one satisfies a principle, another pair's is named",
-        TABLES,
-        permuted,
-        control_of="principles",
-    ),
+READS = Reads(queries=("pairs_principles",), settings=("preferences.max_pairs_per_prompt",))
+PRINCIPLES = Variant("principles", "response", "one satisfies a principle", READS, conditioned)
+register(
+    PRINCIPLES,
+    PRINCIPLES.control("shuffled", "labels shuffled", shuffled(conditioned)),
+    PRINCIPLES.control("permuted", "another pair's is named", permuted),
 )

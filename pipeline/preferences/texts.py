@@ -9,8 +9,8 @@ from pipeline.ids import content_id
 def text_ids(row: Mapping[str, Any]) -> list[str]:
     """Ids of the texts of a row of `preferences`, `preference_lists` or `unpaired`, sorted.
 
-    Sorted, so that a control with exchanged sides or prompts has the same; where the sides have prompts of their own,
-    those count too, since one response may be compared under several.
+    Sorted, so that a control with exchanged sides or prompts has the same; where the sides have
+    prompts of their own, those count too, since one response may be compared under several.
     """
     if "items" in row:
         return sorted(item["item_id"] for item in row["items"])

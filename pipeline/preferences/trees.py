@@ -1,30 +1,38 @@
 """Variants made from trees, each with its control.
 
-Best against worst and all ordered pairs read TPO's ranked lists; `tpo` gives a list loss the lists themselves (table
-preference_lists), and any other loss their ordered pairs. Curriculum: Curry-DPO (arXiv 2403.07230; algorithm
-second-hand). Clusters: CHASE-SQL (arXiv 2410.01943). Regret: arXiv 2206.02231; its form for trees is our choice.
+Best against worst and all ordered pairs read TPO's ranked lists; `tpo` gives a list loss the lists
+themselves (table preference_lists), and any other loss their ordered pairs. Curriculum: Curry-DPO
+(arXiv 2403.07230; algorithm second-hand). Clusters: CHASE-SQL (arXiv 2410.01943). Regret: arXiv
+2206.02231; its form for trees is our choice.
 """
 
 from dataclasses import replace
-from typing import Any
 
 import polars as pl
 
 from pipeline.config import Settings
 from pipeline.ids import unit_for
 from pipeline.preferences.controls import shuffled
-from pipeline.preferences.variant import Build, Variant
-from pipeline.store import Lake
-
-# thought_nodes are the rows of tree_nodes whose method is tot: a table of their own where costs are counted.
-TREES, THOUGHTS = ("tree_nodes",), ("thought_nodes",)
-LISTS, THOUGHT_LISTS = ("tree_nodes", "preference_lists"), ("thought_nodes", "preference_lists")
+from pipeline.preferences.variant import Build, Variant, register
+from pipeline.steps.declared import Reads, Rows
+from pipeline.store.reader import Reader
 
 
-def siblings_of_thoughts(lake: Lake, settings: Settings) -> pl.DataFrame:
+def tree_plv(lake: Reader, settings: Settings) -> pl.DataFrame:
+    """Sibling steps at least `margin` apart (Tree-PLV)."""
+    return _siblings(lake, settings, "best_first")
+
+
+def siblings_of_thoughts(lake: Reader, settings: Settings) -> pl.DataFrame:
     """Sibling thoughts at least `margin` apart, from trees of thoughts."""
-    chosen = settings.preferences
-    return lake.query_file("pairs_siblings", method="tot", margin=chosen.margin, continuation=chosen.continuation)
+    return _siblings(lake, settings, "tot")
+
+
+def _siblings(lake: Reader, settings: Settings, method: str) -> pl.DataFrame:
+    margin, continuation = settings.preferences.margin, settings.preferences.continuation
+    return lake.query_file(
+        "pairs_siblings", method=method, margin=margin, continuation=continuation
+    )
 
 
 def all_ordered(lists: str) -> Build:
@@ -34,11 +42,15 @@ def all_ordered(lists: str) -> Build:
 
 def best_worst(lists: str) -> Build:
     """The best against the worst path of a list, at least `margin` apart."""
-    return lambda lake, settings: lake.query_file("pairs_best_worst", lists=lists, margin=settings.preferences.margin)
+    return lambda lake, settings: lake.query_file(
+        "pairs_best_worst", lists=lists, margin=settings.preferences.margin
+    )
 
 
-def curriculum(lake: Lake, settings: Settings) -> pl.DataFrame:
-    """The best sibling against each worse one, in three stages from the widest gap (easy) to the narrowest (hard)."""
+def curriculum(lake: Reader, settings: Settings) -> pl.DataFrame:
+    """The best sibling against each worse one,
+    in three stages from the widest gap (easy) to the narrowest (hard).
+    """
     return lake.query_file("pairs_curriculum", method="best_first")
 
 
@@ -48,9 +60,11 @@ def reversed_stages(source: Build) -> Build:
 
 
 def shuffled_stages(source: Build) -> Build:
-    """Control of a curriculum: the same pairs and as many in each stage, but which is in which goes by hash."""
+    """Control of a curriculum:
+    the same pairs and as many in each stage, but which is in which goes by hash.
+    """
 
-    def build(lake: Lake, settings: Settings) -> pl.DataFrame:
+    def build(lake: Reader, settings: Settings) -> pl.DataFrame:
         pairs = source(lake, settings)
         ids = pairs.select("chosen_id", "rejected_id").rows()
         order = pl.Series("order", [unit_for("stage", *row) for row in ids], dtype=pl.Float64)
@@ -61,12 +75,16 @@ def shuffled_stages(source: Build) -> Build:
     return build
 
 
-def clusters(lake: Lake, settings: Settings) -> pl.DataFrame:
-    """A right whole response of a tree against one response of each wrong answer, the commonest first."""
-    return lake.query_file("pairs_clusters", method="best_first", per_prompt=settings.preferences.max_pairs_per_prompt)
+def clusters(lake: Reader, settings: Settings) -> pl.DataFrame:
+    """A right whole response of a tree against one response of each wrong answer,
+    the commonest first.
+    """
+    return lake.query_file(
+        "pairs_clusters", method="best_first", per_prompt=settings.preferences.max_pairs_per_prompt
+    )
 
 
-def regret(lake: Lake, settings: Settings) -> pl.DataFrame:
+def regret(lake: Reader, settings: Settings) -> pl.DataFrame:
     """Steps of one tree under different parents, by how much each changed its parent's value."""
     chosen = settings.preferences
     return lake.query_file(
@@ -78,38 +96,106 @@ def regret(lake: Lake, settings: Settings) -> pl.DataFrame:
     )
 
 
-def _with_control(name: str, level: str, method: str, tables: tuple[str, ...], build: Build) -> tuple[Variant, Variant]:
-    control = Variant(f"{name}_shuffled", level, f"{method}, labels shuffled", tables, shuffled(build), control_of=name)
-    return Variant(name, level, method, tables, build), control
+TREES = Rows("tree_nodes", "method", "best_first")
+THOUGHTS = Rows("tree_nodes", "method", "tot")
+PER_PROMPT = "preferences.max_pairs_per_prompt"
+SIBLINGS = Reads(
+    queries=("pairs_siblings",), settings=("preferences.margin", "preferences.continuation")
+)
 
 
-def _lists(name: str, tables: tuple[str, ...]) -> tuple[Variant, Variant]:
-    """A list variant: its `preferences` are its lists' ordered pairs; the control's lists are shuffled themselves."""
-    control = f"{name}_shuffled"
-    learned: dict[str, Any] = {"loss": "list_ranking", "rows": "preference_lists"}
-    return (
-        replace(Variant(name, "response", "ranked lists", tables, all_ordered(name)), **learned),
-        replace(
-            Variant(control, "response", "ranked lists, shuffled", tables, all_ordered(control)),
-            control_of=name,
-            **learned,
-        ),
+def _reads(trees: Rows, query: str, *settings: str) -> Reads:
+    return Reads(tables=(trees,), queries=(query,), settings=settings)
+
+
+def _lists(name: str) -> Reads:
+    """The lists of one list variant."""
+    return Reads(tables=(Rows("preference_lists", "variant", name),))
+
+
+def _with_control(made: Variant) -> None:
+    register(made, made.control("shuffled", "labels shuffled", shuffled(made.build)))
+
+
+def _list_variants(name: str) -> None:
+    """A list variant: its `preferences` are its lists' ordered pairs.
+
+    The control's lists are shuffled themselves.
+    """
+    for own, method in ((name, "ranked lists"), (f"{name}_shuffled", "ranked lists, shuffled")):
+        reads = _lists(own).plus(Reads(queries=("pairs_all_ordered",)))
+        control_of = None if own == name else name
+        register(
+            Variant(
+                own,
+                "response",
+                method,
+                reads,
+                all_ordered(own),
+                loss="list_ranking",
+                control_of=control_of,
+                rows="preference_lists",
+            )
+        )
+
+
+_with_control(
+    Variant("tree_plv", "step", "sibling margin", Reads(tables=(TREES,)).plus(SIBLINGS), tree_plv)
+)
+_with_control(
+    Variant(
+        "tot",
+        "step",
+        "sibling margin in a tree of thoughts",
+        Reads(tables=(THOUGHTS,)).plus(SIBLINGS),
+        siblings_of_thoughts,
     )
-
-
-def _curriculum_control(name: str, method: str, build: Build) -> Variant:
-    return Variant(name, "step", method, TREES, build, control_of="curriculum")
-
-
-VARIANTS: tuple[Variant, ...] = (
-    *_with_control("tot", "step", "sibling margin in a tree of thoughts", THOUGHTS, siblings_of_thoughts),
-    *_lists("tpo", LISTS),
-    *_lists("tpo_tot", THOUGHT_LISTS),
-    *_with_control("tree_best_worst", "response", "best against worst path", LISTS, best_worst("tpo")),
-    *_with_control("tree_all_pairs", "response", "all ordered pairs of paths", LISTS, all_ordered("tpo")),
-    *_with_control("tree_clusters", "response", "across clusters of answers", TREES, clusters),
-    *_with_control("tree_regret", "step", "regret across parents", TREES, regret),
-    Variant("curriculum", "step", "easy, medium, hard", TREES, curriculum),
-    _curriculum_control("curriculum_shuffled", "easy, medium, hard, stages shuffled", shuffled_stages(curriculum)),
-    _curriculum_control("curriculum_reversed", "hard, medium, easy", reversed_stages(curriculum)),
+)
+_list_variants("tpo")
+_list_variants("tpo_tot")
+_with_control(
+    Variant(
+        "tree_best_worst",
+        "response",
+        "best against worst path",
+        _lists("tpo").plus(Reads(queries=("pairs_best_worst",), settings=("preferences.margin",))),
+        best_worst("tpo"),
+    )
+)
+_with_control(
+    Variant(
+        "tree_all_pairs",
+        "response",
+        "all ordered pairs of paths",
+        _lists("tpo").plus(Reads(queries=("pairs_all_ordered",))),
+        all_ordered("tpo"),
+    )
+)
+_with_control(
+    Variant(
+        "tree_clusters",
+        "response",
+        "across clusters of answers",
+        _reads(TREES, "pairs_clusters", PER_PROMPT),
+        clusters,
+    )
+)
+_with_control(
+    Variant(
+        "tree_regret",
+        "step",
+        "regret across parents",
+        _reads(TREES, "pairs_regret", "preferences.margin", "preferences.regret_scale", PER_PROMPT),
+        regret,
+    )
+)
+CURRICULUM = Variant(
+    "curriculum", "step", "easy, medium, hard", _reads(TREES, "pairs_curriculum"), curriculum
+)
+register(
+    CURRICULUM,
+    CURRICULUM.control("shuffled", "stages shuffled", shuffled_stages(curriculum)),
+    replace(
+        CURRICULUM.control("reversed", "", reversed_stages(curriculum)), method="hard, medium, easy"
+    ),
 )

@@ -1,45 +1,53 @@
-"""Texts that are good or bad on their own, from the verifier's passes and fails (BCO), and their control.
+"""Texts that are good or bad on their own, from the verifier's passes and fails (BCO),
+and their control.
 
-Binary Classifier Optimisation: Jung et al. 2024, arXiv 2404.04656; second-hand. Its density-ratio weights answer for
-prompts that are easier for good texts than for bad ones; here the ratio comes from counts (sql/unpaired_verified.sql).
+Binary Classifier Optimisation: Jung et al. 2024, arXiv 2404.04656; second-hand. Its density-ratio
+weights answer for prompts that are easier for good texts than for bad ones; here the ratio comes
+from counts (sql/unpaired_verified.sql).
 """
 
 import polars as pl
 
 from pipeline import tables
-from pipeline.config import Settings
 from pipeline.ids import content_id, unit_for
-from pipeline.preferences.variant import Variant
-from pipeline.store import Lake
+from pipeline.preferences.outcome import READS, outcome
+from pipeline.preferences.sampled import sampled_by_id
+from pipeline.preferences.variant import VARIANTS, Variant, register
+from pipeline.store.reader import Reader
 
 
-def outcome(lake: Lake, settings: Settings) -> pl.DataFrame:
-    """Right against wrong responses: what the held-out reward accuracy of these variants is measured on."""
-    return lake.query_file("pairs_outcome", per_prompt=settings.preferences.max_pairs_per_prompt)
+def texts(lake: Reader, variant: str) -> pl.DataFrame:
+    """The rows of `unpaired` of one variant.
 
-
-def texts(lake: Lake, variant: str) -> pl.DataFrame:
-    """The rows of `unpaired` of one variant; the control's labels change places between the texts of a split."""
+    The control's labels change places between the texts of a split.
+    """
     rows = lake.query_file("unpaired_verified")
-    if variant.endswith("_shuffled"):
-        order = pl.Series("order", [unit_for("unpaired", name) for name in rows["response_id"]], dtype=pl.Float64)
-        moved = pl.col("desirable", "weight").sort_by("order").over("split", mapping_strategy="group_to_rows")
+    if VARIANTS.find(variant).control_of is not None:
+        order = pl.Series(
+            "order", [unit_for("unpaired", name) for name in rows["response_id"]], dtype=pl.Float64
+        )
+        moved = (
+            pl.col("desirable", "weight")
+            .sort_by("order")
+            .over("split", mapping_strategy="group_to_rows")
+        )
         rows = rows.with_columns(order).with_columns(moved).drop("order")
     ids = pl.Series([content_id(variant, name) for name in rows["response_id"]], dtype=pl.String)
-    named = rows.with_columns(unpaired_id=ids, variant=pl.lit(variant), method=pl.lit("verified responses"))
-    return named.select(pl.col(name).cast(kind) for name, kind in tables.empty("unpaired").schema.items())
+    known = sampled_by_id(lake, ["responses"])
+    found = [known.get(key) for key in rows["response_id"]]
+    named = rows.with_columns(
+        pl.Series("thought", [one.thought if one else None for one in found], dtype=pl.String),
+        pl.Series(
+            "token_ids", [one.token_ids if one else None for one in found], dtype=pl.List(pl.Int64)
+        ),
+        unpaired_id=ids,
+        variant=pl.lit(variant),
+        method=pl.lit("verified responses"),
+    )
+    return named.select(
+        pl.col(name).cast(kind) for name, kind in tables.empty("unpaired").schema.items()
+    )
 
 
-VARIANTS = (
-    Variant("bco", "response", "verified responses", ("responses", "unpaired"), outcome, "bco", rows="unpaired"),
-    Variant(
-        "bco_shuffled",
-        "response",
-        "verified responses, labels shuffled",
-        ("responses", "unpaired"),
-        outcome,
-        "bco",
-        control_of="bco",
-        rows="unpaired",
-    ),
-)
+BCO = Variant("bco", "response", "verified responses", READS, outcome, "bco", rows="unpaired")
+register(BCO, BCO.control("shuffled", "labels shuffled", outcome))

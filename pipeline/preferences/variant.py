@@ -1,39 +1,87 @@
-"""What a data variant is: where its pairs come from, which loss learns them, and what it is a control of."""
+"""What a data variant is: where its pairs come from, which loss learns them, what it controls."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import polars as pl
 
 from pipeline.config import Settings
-from pipeline.store import Lake
+from pipeline.errors import OrchardError
+from pipeline.extensions import registering
+from pipeline.registered import Registry
+from pipeline.steps.declared import Reads, Rows
+from pipeline.store.reader import Reader
 
-Build = Callable[[Lake, Settings], pl.DataFrame]
+Build = Callable[[Reader, Settings], pl.DataFrame]
+Table = Literal["preferences", "preference_lists", "unpaired"]
 
 
 @dataclass(frozen=True)
 class Variant:
     """One row of the registry.
 
-    `build` returns columns of `preferences` (those that it leaves out become null, weight 1, flipped false); ids,
-    variant, level and method are filled in for it. `tables` are the tables that its data were made from: their tokens
-    are its cost, and their assets run only where a variant of the profile names them. `loss` is the name of the loss
-    that learns it; null: the profile's `training.loss`. `control_of` names the variant that this one is a control of.
-    `rows` is the table whose rows of this variant's name the loss learns from: a list loss reads ranked lists.
-    `source` gives the name of the variant whose pairs this one treats, where the profile says which: its tables and
-    its level are then this one's too. `query` is the text of a profile's own query. `no_control` says, of a variant
-    that has no control, why none is needed.
+    level: what the two sides are: step, response or prompt.
+    method: how its pairs were made, in a few words.
+    reads: what `build` reads; the tokens of these tables are the variant's cost.
+    build: gives columns of `preferences`. Those that it leaves out become null, weight 1, flipped
+        false; ids, variant, level and method are filled in for it.
+    loss: name of the loss that learns it; null: the profile's `training.loss`.
+    control_of: the variant that this one is a control of.
+    rows: the table whose rows of this variant's name the loss learns from.
+    source: gives the name of the variant whose pairs this one treats, where it treats any. They
+        are read from `preferences`; its level is this one's too.
+    query: the text of a profile's own query.
+    no_control: of a variant without a control, why it needs none.
     """
 
     name: str
     level: str
     method: str
-    tables: tuple[str, ...]
+    reads: Reads
     build: Build
     loss: str | None = None
     control_of: str | None = None
-    rows: Literal["preferences", "preference_lists", "unpaired"] = "preferences"
+    rows: Table = "preferences"
     source: Callable[[Settings], str] | None = None
     query: str | None = None
     no_control: str | None = None
+
+    def reads_for(self, settings: Settings) -> Reads:
+        """All that its build reads, the pairs of its source and its own code among them."""
+        source = (
+            () if self.source is None else (Rows("preferences", "variant", self.source(settings)),)
+        )
+        return Reads(tables=source).plus(self.reads, Reads(code=(self.build,)))
+
+    def control(self, suffix: str, what: str, build: Build) -> "Variant":
+        """A control of this variant: what is different in it, and how its rows are made."""
+        name, method = f"{self.name}_{suffix}", f"{self.method}, {what}"
+        return replace(self, name=name, method=method, build=build, control_of=self.name)
+
+
+VARIANTS = Registry[Variant]("variant", "pipeline.preferences")
+
+
+def register(*variants: Variant) -> None:
+    """Makes variants known by their names: called in the file that defines them.
+
+    Raises:
+        OrchardError: a name that another variant has.
+    """
+    module = registering()
+    for variant in variants:
+        if variant.name == "base":
+            raise OrchardError(f"variants: the name {variant.name!r} is taken: choose another")
+        VARIANTS.add(variant.name, variant, module)
+
+
+def pairs_of(lake: Reader, source: str) -> pl.DataFrame:
+    """The pairs of a variant as they stand in `preferences`, for variants that treat them."""
+    rows = lake.read("preferences", where=f"variant = '{source}'")
+    return rows.sort("chosen_id", "rejected_id", maintain_order=True)
+
+
+def bare(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Pairs without what `preferences` fills in for each variant."""
+    return pairs.drop("pair_id", "variant", "level", "method")

@@ -1,6 +1,6 @@
-"""Variants made from another variant's pairs and what voters say about them; each with a control of permuted votes."""
-
-from collections.abc import Callable
+"""Variants made from another variant's pairs and what voters say about them;
+each with a control of permuted votes.
+"""
 
 import numpy as np
 import polars as pl
@@ -11,8 +11,9 @@ from pipeline.ids import unit_for
 from pipeline.noise.coding import Floats
 from pipeline.noise.treatments import ALIKE, LOSSES, TREATMENTS, Doubts, Treated
 from pipeline.preferences.exchange import exchange, inject
-from pipeline.preferences.variant import Build, Variant
-from pipeline.store import Lake
+from pipeline.preferences.variant import Build, Variant, bare, pairs_of, register
+from pipeline.steps.declared import Reads
+from pipeline.store.reader import Reader
 
 METHODS = {
     "none": "as labelled, flips on purpose included",
@@ -32,42 +33,21 @@ NO_CONTROL = {
 
 
 def source_of(settings: Settings) -> str:
-    """The variant whose pairs are voted on.
+    """The variant whose pairs are voted on."""
+    return settings.noise.source
 
-    Raises:
-        OrchardError: it is itself made from votes.
+
+def voted_on(lake: Reader, settings: Settings) -> pl.DataFrame:
+    """The pairs that voters see:
+    the source's, with the flips on purpose that the profile asks for.
     """
-    name = settings.noise.source
-    if name.startswith("voted_"):
-        raise OrchardError(f"noise.source: {name!r} is itself made from votes: name the variant that it starts from")
-    return name
+    return inject(pairs_of(lake, source_of(settings)), settings.noise.inject)
 
 
-def variants(pairs_of: Callable[[str, Lake, Settings], pl.DataFrame]) -> tuple[Variant, ...]:
-    """The family; `pairs_of` gives the pairs of the source variant (the registry, which is made from this)."""
-    found = []
-    for name, method in METHODS.items():
-        for control in (False,) if name in ALIKE else (False, True):
-            found.append(
-                Variant(
-                    f"voted_{name}_random" if control else f"voted_{name}",
-                    "response",
-                    f"{method}, votes permuted" if control else method,
-                    ("pair_strengths",),
-                    _build(name, control, pairs_of),
-                    loss=LOSSES.get(name),
-                    control_of=f"voted_{name}" if control else None,
-                    source=source_of,
-                    no_control=NO_CONTROL.get(name),
-                )
-            )
-    return tuple(found)
-
-
-def _build(name: str, control: bool, pairs_of: Callable[[str, Lake, Settings], pl.DataFrame]) -> Build:
-    def build(lake: Lake, settings: Settings) -> pl.DataFrame:
+def _build(name: str, control: bool) -> Build:
+    def build(lake: Reader, settings: Settings) -> pl.DataFrame:
         source = source_of(settings)
-        pairs = inject(pairs_of(source, lake, settings), settings.noise.inject)
+        pairs = bare(voted_on(lake, settings))
         strength = lake.read("pair_strengths").filter(pl.col("source") == source)
         if strength.is_empty() and not pairs.is_empty():
             mend = "materialise pair_strengths first, or import votes"
@@ -78,21 +58,33 @@ def _build(name: str, control: bool, pairs_of: Callable[[str, Lake, Settings], p
 
 
 def apply(
-    name: str, pairs: pl.DataFrame, strength: pl.DataFrame, settings: NoiseSettings, *, control: bool = False
+    name: str,
+    pairs: pl.DataFrame,
+    strength: pl.DataFrame,
+    settings: NoiseSettings,
+    *,
+    control: bool = False,
 ) -> pl.DataFrame:
-    """Treated training pairs, and the others as they are: a held-out label is no treatment's to change.
+    """Treated training pairs, and the others as they are:
+    a held-out label is no treatment's to change.
 
-    `noise_score` is that of the label that the row now has (for rdpo, whose loss needs a rate that does not know the
-    pair's vote: the flip rate of the label's source); `margin` is the mean margin of the voters for it. Nothing
-    is overwritten: the source variant keeps its rows, and `flipped` says which sides were exchanged.
+    `noise_score` is that of the label that the row now has (for rdpo, whose loss needs a rate that
+    does not know the pair's vote: the flip rate of the label's source); `margin` is the mean margin
+    of the voters for it. Nothing is overwritten: the source variant keeps its rows, and `flipped`
+    says which sides were exchanged.
 
     Args:
         pairs: chosen_id, rejected_id, split and the other columns of the source.
-        strength: rows of `pair_strengths`; a pair without one keeps its label, and has no noise score.
+        strength: rows of `pair_strengths`; a pair without one keeps its label, and has no noise
+            score.
     """
     keys = ["chosen_id", "rejected_id"]
-    voted = strength.select(*keys, _lean().alias("mean"), vote_rate="flip_rate", vote_noise="noise_score").unique(keys)
-    joined = pairs.drop("noise_score", strict=False).join(voted, on=keys, how="left", maintain_order="left")
+    voted = strength.select(
+        *keys, _lean().alias("mean"), vote_rate="flip_rate", vote_noise="noise_score"
+    ).unique(keys)
+    joined = pairs.drop("noise_score", strict=False).join(
+        voted, on=keys, how="left", maintain_order="left"
+    )
     train = joined["split"].to_numpy() == "train"
     rows, rest = joined.filter(pl.Series(train)), joined.filter(pl.Series(~train))
     ids = rows.select(keys).rows()
@@ -106,16 +98,23 @@ def apply(
         doubts = doubts.permuted([unit_for("permuted votes", *row) for row in ids])
     treated = TREATMENTS[name](doubts, settings)
     loss = LOSSES.get(name)
-    plain = {"margin": {"margin": 0.0}, "soft_margin": {"margin": 0.0, "strength": 1.0}}.get(loss or "", {})
-    values = {column: pl.lit(value) for column, value in plain.items()}  # what such a loss makes of a plain label
-    rest = rest.with_columns(weight=pl.lit(1.0), noise_score="vote_noise", flipped=_flipped(rest), **values)
+    plain = {"margin": {"margin": 0.0}, "soft_margin": {"margin": 0.0, "strength": 1.0}}.get(
+        loss or "", {}
+    )
+    # What such a loss makes of a plain label.
+    values = {column: pl.lit(value) for column, value in plain.items()}
+    rest = rest.with_columns(
+        weight=pl.lit(1.0), noise_score="vote_noise", flipped=_flipped(rest), **values
+    )
     score = doubts.flip_rate if loss == "rdpo" else doubts.noise_score
     done = [_columns(rows, doubts.mean, score, treated, soft=loss == "soft_margin"), rest]
     return pl.concat(done, how="diagonal_relaxed").drop("mean", "vote_noise", "vote_rate")
 
 
 def _lean() -> pl.Expr:
-    """The voters' mean margin; without margins the log-odds that the label is right, whose sign says the same."""
+    """The voters' mean margin;
+    without margins the log-odds that the label is right, whose sign says the same.
+    """
     noise = pl.col("noise_score").clip(1e-3, 1 - 1e-3)
     return pl.coalesce("mean", ((1 - noise) / noise).log())
 
@@ -124,8 +123,13 @@ def _flipped(pairs: pl.DataFrame) -> pl.Expr:
     return pl.col("flipped") if "flipped" in pairs.columns else pl.lit(False)
 
 
-def _columns(rows: pl.DataFrame, mean: Floats, score: Floats, treated: Treated, *, soft: bool) -> pl.DataFrame:
-    """The rows with what was decided about them; with `soft`, their strength is the label that the loss learns."""
+def _columns(
+    rows: pl.DataFrame, mean: Floats, score: Floats, treated: Treated, *, soft: bool
+) -> pl.DataFrame:
+    """The rows with what was decided about them.
+
+    With `soft`, their strength is the label that the loss learns.
+    """
     turned = exchange(rows, pl.Series(treated.flip))
     score = np.where(treated.flip, 1 - score, score)
     trusted = pl.when(pl.Series(treated.flip)).then(1 - pl.col("noise_score")).otherwise("strength")
@@ -138,3 +142,36 @@ def _columns(rows: pl.DataFrame, mean: Floats, score: Floats, treated: Treated, 
         )
         .filter(pl.Series(treated.keep))
     )
+
+
+READS = Reads(
+    tables=("pair_strengths",),
+    settings=(
+        "noise.source",
+        "noise.inject",
+        "noise.flip_share",
+        "noise.drop_share",
+        "noise.soft",
+    ),
+)
+
+
+def _register(name: str, method: str) -> None:
+    """A treatment, and its control by permuted votes where votes of other pairs change anything."""
+    made = Variant(
+        f"voted_{name}",
+        "response",
+        method,
+        READS,
+        _build(name, control=False),
+        loss=LOSSES.get(name),
+        source=source_of,
+        no_control=NO_CONTROL.get(name),
+    )
+    register(made)
+    if name not in ALIKE:
+        register(made.control("random", "votes permuted", _build(name, control=True)))
+
+
+for _name, _method in METHODS.items():
+    _register(_name, _method)

@@ -8,24 +8,34 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.cells import BROKEN
 from pipeline.config import PoolSettings
-from pipeline.errors import OrchardError
-from pipeline.prompts.record import Record, check_columns, from_rows, location, one_line
+from pipeline.errors import OrchardError, one_line
+from pipeline.prompts.features import in_parquet, with_names
+from pipeline.prompts.record import Record, check_columns, from_rows, location
+from pipeline.prompts.source import pool_source
 
 Row = tuple[int, dict[str, Any]]
 _TEXT = ("jsonl", "ndjson", "json")  # these may be gzipped
 _ENDINGS = ".jsonl, .ndjson, .json, one of these with .gz, .parquet or .csv"
 
 
+@pool_source("file")
 def records(pool: PoolSettings) -> Iterator[Record]:
-    """One record per row. Rows count from 1: a JSONL file's lines, and a table's rows without its header.
+    """One record per row.
+
+    Rows count from 1: a JSONL file's lines, and a table's rows without its header.
 
     Raises:
-        OrchardError: no such file, an unknown ending, a file that is not what its name says, or a missing column.
+        OrchardError: no such file, an unknown ending, a file that is not what its name says, or a
+            missing column.
     """
-    path = Path(location(pool)).expanduser()
+    path = Path(location(pool, "a JSONL, Parquet or CSV file")).expanduser()
     if not path.is_file():
-        raise OrchardError(f"pool {pool.name!r}: no file {path} (looked for {path.resolve()}): mend the pool's path")
+        raise OrchardError(
+            f"pool {pool.name!r}: no file {path} (looked for {path.resolve()}): "
+            "mend the pool's path"
+        )
     rows, columns = read(path)
     if not rows:
         raise OrchardError(f"pool {pool.name!r}: {path} has no rows")
@@ -34,7 +44,9 @@ def records(pool: PoolSettings) -> Iterator[Record]:
 
 
 def read(path: Path) -> tuple[list[Row], list[str]]:
-    """(number from 1, {column: value}) of every row, and all columns. A CSV file's values are texts.
+    """(number from 1, {column: value}) of every row, and all columns.
+
+    A CSV file's values are texts.
 
     Raises:
         OrchardError: no such file, an unknown ending, or a file that is not what its name says.
@@ -62,33 +74,51 @@ def _json(path: Path) -> tuple[list[Row], list[str]]:
         raise OrchardError(f"{path} is not a JSON file: {one_line(error)}") from error
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise OrchardError(f"{path} is not a JSON array of objects: convert it to JSONL")
-    return list(enumerate(found, start=1)), list(dict.fromkeys(column for row in found for column in row))
+    return list(enumerate(found, start=1)), list(
+        dict.fromkeys(column for row in found for column in row)
+    )
 
 
 def _jsonl(path: Path) -> tuple[list[Row], list[str]]:
+    """The rows of a file with one a line; a line that is none says why, for a reject."""
     rows: list[Row] = []
     for number, line in enumerate(_lines(path), start=1):
         if line.strip():
-            rows.append((number, _object(path, number, line)))
-    return rows, list(dict.fromkeys(column for _, row in rows for column in row))
+            rows.append((number, _object(line)))
+    whole = [row for _, row in rows if BROKEN not in row]
+    if rows and not whole:
+        number, row = rows[0]
+        raise OrchardError(f"{path} row {number} {row[BROKEN]}")
+    return rows, list(dict.fromkeys(column for row in whole for column in row))
 
 
 def _lines(path: Path) -> list[str]:
     try:
-        data = gzip.decompress(path.read_bytes()) if path.name.lower().endswith(".gz") else path.read_bytes()
+        data = (
+            gzip.decompress(path.read_bytes())
+            if path.name.lower().endswith(".gz")
+            else path.read_bytes()
+        )
         return data.decode("utf-8-sig").split("\n")
     except (OSError, EOFError, UnicodeDecodeError) as error:
         kind = "JSON" if _kind(path) == "json" else "JSONL"
         raise OrchardError(f"{path} is not a {kind} file in UTF-8: {one_line(error)}") from error
 
 
-def _object(path: Path, number: int, line: str) -> dict[str, Any]:
+def _object(line: str) -> dict[str, Any]:
+    """A line's columns, or why it has none."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise OrchardError(f"{path} row {number} is not JSON: {one_line(error)}: mend or remove that line") from error
+        return {
+            BROKEN: f"is not JSON: {one_line(error)}: mend or remove that line",
+            "line": line[:500],
+        }
     if not isinstance(value, dict):
-        raise OrchardError(f"{path} row {number} is not a JSON object with columns: mend or remove that line")
+        return {
+            BROKEN: "is not a JSON object with columns: mend or remove that line",
+            "line": line[:500],
+        }
     return value
 
 
@@ -99,8 +129,14 @@ def _table(path: Path) -> tuple[list[Row], list[str]]:
     try:
         if kind == "csv" and b"\0" in path.read_bytes():
             raise ValueError("it holds zero bytes")
-        frame = pl.read_parquet(path) if kind == "parquet" else pl.read_csv(path, infer_schema=False)
+        frame = (
+            pl.read_parquet(path) if kind == "parquet" else pl.read_csv(path, infer_schema=False)
+        )
+        features = in_parquet(path) if kind == "parquet" else {}
     except (pl.exceptions.PolarsError, ValueError, OSError) as error:
         name = "Parquet" if kind == "parquet" else "CSV"
-        raise OrchardError(f"{path} is not a {name} file: {one_line(error)}: convert it, or mend its name") from error
-    return list(enumerate(frame.iter_rows(named=True), start=1)), frame.columns
+        raise OrchardError(
+            f"{path} is not a {name} file: {one_line(error)}: convert it, or mend its name"
+        ) from error
+    rows = (with_names(row, features) for row in frame.iter_rows(named=True))
+    return list(enumerate(rows, start=1)), frame.columns

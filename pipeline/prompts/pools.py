@@ -1,4 +1,6 @@
-"""From pools to the prompts table: templates, normalised answers, splits, and a reason for every row left out."""
+"""From pools to the prompts table:
+templates, normalised answers, splits, and a reason for every row left out.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,16 +9,17 @@ from typing import Any
 
 import polars as pl
 
-from pipeline import tables
+from pipeline import cells, tables
+from pipeline.cells import BadRow
 from pipeline.config import PoolSettings, Settings, SplitSettings
 from pipeline.errors import OrchardError
+from pipeline.folding import folded
 from pipeline.ids import content_id, unit_for
-from pipeline.prompts import files, gym, hub
 from pipeline.prompts.record import Record, to_json
-from pipeline.prompts.turns import Flaw, messages_of
+from pipeline.prompts.source import SOURCES, Source
+from pipeline.prompts.turns import Messages, check_template, messages_of, read_prompt
 from pipeline.verify import canonical, check
 
-_SOURCES = {"reasoning_gym": gym.records, "file": files.records, "datasets": hub.records}
 Row = dict[str, Any]
 
 
@@ -24,17 +27,23 @@ Row = dict[str, Any]
 class _Loaded:
     prompts: list[Row] = field(default_factory=list)
     rejects: list[Row] = field(default_factory=list)
-    seen: dict[str, tuple[str, Row]] = field(default_factory=dict)  # messages -> (where, prompt)
+    # Hash of folded turns -> (where, prompt).
+    seen: dict[str, tuple[str, Row]] = field(default_factory=dict)
 
 
 def load_pools(settings: Settings) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """All pools of the settings as rows of the tables prompts and rejects, in order; of equal prompts the first stays.
+    """All pools of the settings as rows of the tables prompts and rejects, in order.
+
+    Of equal prompts the first stays.
 
     Raises:
-        OrchardError: a pool that cannot be read, or without a usable row; splits that leave no train prompts.
+        OrchardError: a pool that cannot be read, or without a usable row; splits that leave no
+            train prompts.
     """
     if settings.splits.validation + settings.splits.test >= 1:
-        raise OrchardError("splits: validation and test together must stay below 1: they leave no train prompts")
+        raise OrchardError(
+            "splits: validation and test together must stay below 1: they leave no train prompts"
+        )
     loaded = _Loaded()
     for pool in settings.pools:
         _load(pool, settings.splits, loaded)
@@ -44,7 +53,9 @@ def load_pools(settings: Settings) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def split_of(messages: list[dict[str, str]], splits: SplitSettings) -> tables.Split:
-    """A prompt's split: by hash of its messages alone, so that it never moves when its pool grows or others join."""
+    """A prompt's split: by hash of its messages alone,
+    so that it never moves when its pool grows or others join.
+    """
     unit = unit_for("split", messages)
     if unit < splits.test:
         return "test"
@@ -53,35 +64,55 @@ def split_of(messages: list[dict[str, str]], splits: SplitSettings) -> tables.Sp
 
 def _load(pool: PoolSettings, splits: SplitSettings, loaded: _Loaded) -> None:
     verifier = _verifier(pool)
+    check_template(pool)
     before, dropped = len(loaded.prompts), len(loaded.rejects)
     for record in _records(pool):
         try:
-            prompt = _prompt(pool, record, verifier, splits)
+            prompt = cells.attempt(_prompt, pool, record, verifier, splits)
             _refuse_repeats(prompt, record, loaded)
-        except Flaw as flaw:
-            loaded.rejects.append(_reject(pool, record, str(flaw)))
+        except BadRow as bad:
+            loaded.rejects.append(_reject(pool, record, str(bad)))
         else:
             loaded.prompts.append(prompt)
     if len(loaded.prompts) == before:
         reasons = loaded.rejects[dropped:]
         raise OrchardError(
-            f"pool {pool.name!r}: none of its {len(reasons)} rows can be used; the first: {reasons[0]['reason']}"
+            f"pool {pool.name!r}: none of its {len(reasons)} rows can be used; "
+            f"the first: {reasons[0]['reason']}"
             if reasons
             else f"pool {pool.name!r}: it has no rows"
         )
 
 
 def _records(pool: PoolSettings) -> Iterator[Record]:
-    return islice(_SOURCES[pool.source](pool), pool.size)
+    return islice(source_of(pool).records(pool), pool.size)
+
+
+def source_of(pool: PoolSettings) -> Source:
+    """The source of a pool.
+
+    Raises:
+        OrchardError: there is none of that name; the message has those that there are.
+    """
+    try:
+        return SOURCES.find(pool.source)
+    except OrchardError as error:
+        raise OrchardError(f"pool {pool.name!r}: {error}") from error
+
+
+def verifiers_of(settings: Settings) -> list[str]:
+    """Names of the verifiers of a profile's pools, each once."""
+    names = [_verifier(pool) for pool in settings.pools]
+    return list(dict.fromkeys(name for name in names if name is not None))
 
 
 def _verifier(pool: PoolSettings) -> str | None:
     """The pool's verifier; the setting 'none' stands for prompts that nothing checks."""
     if pool.verifier == "none":
         return None
-    if pool.verifier is None and pool.source == "reasoning_gym":
-        return gym.verifier(pool)  # whose task the source checks, with a better message
-    name = pool.verifier or "number"
+    if pool.verifier is None and source_of(pool).has_tasks:
+        return source_of(pool).verifier(pool)  # whose task the source checks, with a better message
+    name = pool.verifier or source_of(pool).verifier(pool)
     try:
         check(name)
     except OrchardError as error:
@@ -91,55 +122,62 @@ def _verifier(pool: PoolSettings) -> str | None:
 
 def _prompt(pool: PoolSettings, record: Record, verifier: str | None, splits: SplitSettings) -> Row:
     if record.flaw:
-        raise Flaw(record.flaw)
-    messages = messages_of(pool, _cell(record.question, pool.prompt_column))
-    answer = None if verifier is None else _answer(_cell(record.answer, pool.answer_column), pool, verifier)
+        raise BadRow(record.flaw)
+    messages = messages_of(pool, _question(record.question, pool.prompt_column))
+    answer = None if verifier is None else _answer(record.answer, pool, verifier)
     return {
         "prompt_id": content_id(messages, answer, verifier),
         "pool": pool.name,
-        "task": pool.task if pool.source == "reasoning_gym" or "task" in pool.model_fields_set else pool.name,
+        "task": pool.task
+        if source_of(pool).has_tasks or "task" in pool.model_fields_set
+        else pool.name,
         "split": split_of(messages, splits),
         "messages": messages,
         "answer": answer,
         "verifier": verifier,
         "metadata": record.metadata if verifier is not None else None,
-        "source": f"{pool.source}: {_origin(pool, record)}",
+        "source": f"{pool.source}: {source_of(pool).origin(pool, record)}",
         "licence": pool.licence,
     }
 
 
-def _origin(pool: PoolSettings, record: Record) -> str:
-    if pool.source == "reasoning_gym":
-        return f"{pool.task} seed {pool.seed} row {record.where.rpartition(' ')[2]}"
-    return record.where
+def _question(value: Any, column: str) -> str | Messages:
+    """What a row asks: a text, or the turns of a conversation that ends with a user's."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return read_prompt(value, f"column {column!r}") or []
+    return _present(cells.text(value, f"column {column!r}"), column)
 
 
-def _cell(value: Any, column: str) -> str:
-    """A cell's text, stripped: the one place where text is."""
-    if value is None:
-        raise Flaw(f"column {column!r} is missing")
-    if not isinstance(value, str | int | float):
-        raise Flaw(f"column {column!r} holds a {type(value).__name__}, not text")
-    text = str(value).strip()
-    if not text:
-        raise Flaw(f"column {column!r} is empty")
-    return text
-
-
-def _answer(text: str, pool: PoolSettings, verifier: str) -> str:
+def _answer(value: Any, pool: PoolSettings, verifier: str) -> str:
+    name = f"column {pool.answer_column!r}"
+    text = _present(cells.answer(value, name), pool.answer_column)
     try:
         return canonical(text, verifier)
     except OrchardError as error:
-        raise Flaw(f"column {pool.answer_column!r}: {error}") from error
+        raise BadRow(f"{name}: {error}") from error
+
+
+def _present(text: str | None, column: str) -> str:
+    if text is None:
+        raise BadRow(f"column {column!r} is missing")
+    if not text:
+        raise BadRow(f"column {column!r} is empty")
+    return text
 
 
 def _refuse_repeats(prompt: Row, record: Record, loaded: _Loaded) -> None:
-    where, first = loaded.seen.setdefault(content_id(prompt["messages"]), (record.where, prompt))
+    """Refuse a prompt that an earlier row has too, folded; capitals and white space count."""
+    turns = [(turn["role"], folded(turn["content"])) for turn in prompt["messages"]]
+    where, first = loaded.seen.setdefault(content_id(turns), (record.where, prompt))
     if first is prompt:
         return
     same = (first["answer"], first["verifier"]) == (prompt["answer"], prompt["verifier"])
-    other = "" if same else f", with another answer or verifier ({first['answer']}, here {prompt['answer']})"
-    raise Flaw(f"duplicate of {where}{other}")
+    other = (
+        ""
+        if same
+        else f", with another answer or verifier ({first['answer']}, here {prompt['answer']})"
+    )
+    raise BadRow(f"duplicate of {where}{other}")
 
 
 def _reject(pool: PoolSettings, record: Record, reason: str) -> Row:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline import cells
+from pipeline.cells import BadRow
 from pipeline.config import PoolSettings
 from pipeline.errors import OrchardError
-from pipeline.verify import code, instructions
-
-INSTRUCTIONS = "instructions"  # the verifier whose pools carry instructions
-INSTRUCTION_COLUMNS = ("instruction_id_list", "kwargs")  # IFEval's
+from pipeline.verify import Verifier, registry
 
 
 @dataclass(frozen=True)
@@ -29,36 +28,55 @@ class Record:
 
 
 def answer_is_needed(pool: PoolSettings) -> bool:
-    """False for a pool whose verifier is 'none', or reads columns of its own ('instructions', 'code')."""
-    return pool.verifier not in ("none", INSTRUCTIONS, code.NAME)
+    """False for a pool whose verifier is 'none', or reads rows in its own way."""
+    return pool.verifier != "none" and not reads_whole_rows(pool)
+
+
+def reads_whole_rows(pool: PoolSettings) -> bool:
+    """True where the pool's verifier makes answer and metadata from a whole row."""
+    judge = _verifier(pool)
+    return judge is not None and not judge.reads_answer_column
+
+
+def _verifier(pool: PoolSettings) -> Verifier | None:
+    return None if pool.verifier in (None, "none") else registry.find(pool.verifier)
 
 
 def needed_columns(pool: PoolSettings) -> dict[str, str]:
     """The columns that a pool must have, by what names them."""
-    if pool.verifier == INSTRUCTIONS:
-        return {"prompt_column": pool.prompt_column, **{name: name for name in INSTRUCTION_COLUMNS}}
+    judge = _verifier(pool)
     wanted = {"prompt_column": pool.prompt_column}
-    return {**wanted, "answer_column": pool.answer_column} if answer_is_needed(pool) else wanted
+    if answer_is_needed(pool):
+        wanted["answer_column"] = pool.answer_column
+    return {**wanted, **{name: name for name in (judge.needed_columns if judge else ())}}
 
 
-def from_rows(pool: PoolSettings, name: str, rows: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[Record]:
+def from_rows(
+    pool: PoolSettings, name: str, rows: Iterator[tuple[int, dict[str, Any]]]
+) -> Iterator[Record]:
     """Records of numbered rows with named columns."""
+    read = _record_of_task if reads_whole_rows(pool) else _answered
     for number, row in rows:
-        if pool.verifier == INSTRUCTIONS:
-            yield _instructed(pool, f"{name} row {number}", row)
-            continue
-        if pool.verifier == code.NAME:
-            yield _code_record(pool, f"{name} row {number}", row)
-            continue
-        answer = row.get(pool.answer_column) if answer_is_needed(pool) else None
-        yield Record(f"{name} row {number}", row.get(pool.prompt_column), answer)
+        where = f"{name} row {number}"
+        try:
+            yield cells.attempt(read, pool, where, row)
+        except BadRow as bad:
+            yield Record(where, row.get(pool.prompt_column), None, flaw=str(bad))
 
 
-def _code_record(pool: PoolSettings, where: str, row: dict[str, Any]) -> Record:
-    try:
-        answer, metadata = code.task_of(row)
-    except OrchardError as error:
-        return Record(where, row.get(pool.prompt_column), None, flaw=str(error))
+def _answered(pool: PoolSettings, where: str, row: dict[str, Any]) -> Record:
+    if cells.BROKEN in row:
+        raise BadRow(row[cells.BROKEN])
+    answer = row.get(pool.answer_column) if answer_is_needed(pool) else None
+    return Record(where, row.get(pool.prompt_column), answer)
+
+
+def _record_of_task(pool: PoolSettings, where: str, row: dict[str, Any]) -> Record:
+    """A row from which the verifier itself makes answer and metadata."""
+    judge = _verifier(pool)
+    assert judge is not None
+    cells.check_row(row)
+    answer, metadata = judge.task_of({name: cells.plain(value) for name, value in row.items()})
     return Record(where, row.get(pool.prompt_column), answer, metadata)
 
 
@@ -67,29 +85,28 @@ def check_columns(pool: PoolSettings, name: str, present: list[str]) -> None:
     for setting, column in needed_columns(pool).items():
         if column not in present:
             has = ", ".join(present) or "none"
-            mend = f"the verifier {pool.verifier!r} reads it" if setting == column else f"set {setting}"
-            raise OrchardError(f"pool {pool.name!r}: {name} has no column {column!r}; it has {has}: {mend}")
+            mend = (
+                f"the verifier {pool.verifier!r} reads it"
+                if setting == column
+                else f"set {setting}"
+            )
+            raise OrchardError(
+                f"pool {pool.name!r}: {name} has no column {column!r}; it has {has}: {mend}"
+            )
 
 
-def _instructed(pool: PoolSettings, where: str, row: dict[str, Any]) -> Record:
-    """A row in IFEval's form: a prompt, names of instructions, and their arguments."""
-    metadata = to_json({column: row.get(column) for column in INSTRUCTION_COLUMNS})
-    try:
-        metadata, flaw = instructions.write(instructions.read(metadata)), None
-    except OrchardError as error:
-        flaw = one_line(error)
-    return Record(where, row.get(pool.prompt_column), "all", metadata, flaw)
-
-
-def location(pool: PoolSettings) -> str:
+def location(pool: PoolSettings, what: str) -> str:
     """The pool's path.
+
+    what: the kinds of path that its source reads, in words.
 
     Raises:
         OrchardError: it has none.
     """
     if not pool.path:
-        what = "a JSONL, Parquet or CSV file" if pool.source == "file" else "a hub id or a local folder"
-        raise OrchardError(f"pool {pool.name!r}: source {pool.source!r} needs a path: set path to {what}")
+        raise OrchardError(
+            f"pool {pool.name!r}: source {pool.source!r} needs a path: set path to {what}"
+        )
     return pool.path
 
 
@@ -98,15 +115,14 @@ def short(path: str) -> str:
     return Path(path).name or path
 
 
-def one_line(error: BaseException | str) -> str:
-    """An error's message in one line of at most 200 characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."
-
-
 def to_json(value: Any) -> str:
-    """JSON of anything; what JSON cannot hold becomes its text."""
-    return json.dumps(value, ensure_ascii=False, default=_plain)
+    """JSON of anything, in UTF-8; what JSON cannot hold becomes its text."""
+    written = json.dumps(value, ensure_ascii=False, default=_plain)
+    try:
+        written.encode()
+    except UnicodeEncodeError:  # half of a character: JSON can escape it
+        return json.dumps(value, default=_plain)
+    return written
 
 
 def _plain(value: Any) -> Any:

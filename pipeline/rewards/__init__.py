@@ -1,6 +1,7 @@
 """Reward models and classifiers from elsewhere, of a folder, a hub or a pooling server.
 
-They vote on pairs, judge responses and value thoughts: whoever asks gives conversations and gets rewards.
+They vote on pairs, judge responses and value thoughts: whoever asks gives conversations and gets
+rewards.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,9 @@ Progress = Callable[[int, int], None]
 RewardModel = Callable[[Conversations, Progress | None], Said]
 
 
-def reward_model(voter: VoterSettings, engine: EngineSettings, home: Path, micro_tokens: int) -> RewardModel:
+def reward_model(
+    voter: VoterSettings, engine: EngineSettings, home: Path, micro_tokens: int
+) -> RewardModel:
     """The reward model that the settings name, loaded once, or its server."""
     from pipeline.rewards.local import Classifier  # torch only where it is needed
     from pipeline.rewards.server import ask

@@ -1,7 +1,8 @@
 """A pooling server as a voter: vLLM's /classify and /pooling (read in the source of vLLM 0.32).
 
-Each request holds one conversation as `messages`; the server applies its own chat template. `use_activation: false`
-asks for logits; where a server gives probabilities all the same, two or more classes still have the same log-odds.
+Each request holds one conversation as `messages`; the server applies its own chat template.
+`use_activation: false` asks for logits; where a server gives probabilities all the same, two or
+more classes still have the same log-odds.
 """
 
 import asyncio
@@ -41,11 +42,17 @@ class _Answer(BaseModel):
     data: list[_Item]
 
 
-def ask(voter: VoterSettings, texts: Conversations, settings: EngineSettings, progress: Progress | None = None) -> Said:
+def ask(
+    voter: VoterSettings,
+    texts: Conversations,
+    settings: EngineSettings,
+    progress: Progress | None = None,
+) -> Said:
     """The server's reward of every conversation; one that it refuses has a fault.
 
     Raises:
-        OrchardError: no server there, another protocol or model, or none that works for `patience_seconds`.
+        OrchardError: no server there, another protocol or model, or none that works for
+            `patience_seconds`.
     """
     return asyncio.run(_ask_all(voter, texts, settings, progress))
 
@@ -71,9 +78,11 @@ async def _ask_all(
 
         async def one(key: str) -> None:
             try:
-                said.rewards[key] = await pool.ask(_body(texts[key]), lambda answer: read(answer, voter), key)
+                said.rewards[key] = await pool.ask(
+                    _body(texts[key]), lambda answer: read(answer, voter), key
+                )
             except RequestFailed as error:
-                said.faults[key] = f"voter {voter.name}: {error}"
+                said.faults[key] = error.named(f"voter {voter.name}")
             if progress:
                 progress(len(said.rewards) + len(said.faults), len(texts))
 

@@ -11,16 +11,19 @@ from pipeline.engine.base import RequestFailed, Turn
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
 
-Conversations = Mapping[str, tuple[Turn, ...]]  # text id -> turns, of which the last is the assistant's
+# text id -> turns, of which the last is the assistant's
+Conversations = Mapping[str, tuple[Turn, ...]]
 
 
 @dataclass(frozen=True)
 class Said:
-    """What one voter said: rewards in nats by text id, and the reason for every text without one."""
+    """What one voter said: rewards in nats by text id,
+    and the reason for every text without one.
+    """
 
     voter_id: str
     rewards: dict[str, float]
-    faults: dict[str, str]
+    faults: dict[str, RequestFailed]
 
 
 def conversations(pairs: pl.DataFrame) -> dict[str, tuple[Turn, ...]]:
@@ -40,10 +43,11 @@ def conversations(pairs: pl.DataFrame) -> dict[str, tuple[Turn, ...]]:
 
 
 def references(pairs: pl.DataFrame, asked: Conversations, responses: pl.DataFrame) -> pl.DataFrame:
-    """The sampled responses to the pairs' prompts: prompt_id, response_id, text_id, turns; equal texts once.
+    """The sampled responses to the pairs' prompts:
+    prompt_id, response_id, text_id, turns; equal texts once.
 
-    A response that is one of the conversations already asked about has its text id; a side of a pair in another
-    context, such as a named principle, is another conversation.
+    A response that is one of the conversations already asked about has its text id; a side of a
+    pair in another context, such as a named principle, is another conversation.
 
     Args:
         pairs: prompt_id.
@@ -51,11 +55,19 @@ def references(pairs: pl.DataFrame, asked: Conversations, responses: pl.DataFram
         responses: prompt_id, response_id, text; and messages, their prompt's.
     """
     known = {content_id(turns): key for key, turns in asked.items()}
-    wanted = responses.join(pairs.select("prompt_id").unique(), on="prompt_id", how="semi").sort("response_id")
-    turns = [(*row["messages"], {"role": "assistant", "content": row["text"]}) for row in wanted.iter_rows(named=True)]
+    wanted = responses.join(pairs.select("prompt_id").unique(), on="prompt_id", how="semi").sort(
+        "response_id"
+    )
+    turns = [
+        (*row["messages"], {"role": "assistant", "content": row["text"]})
+        for row in wanted.iter_rows(named=True)
+    ]
     ids = [known.get(key, key) for key in map(content_id, turns)]
     named = wanted.select(
-        "prompt_id", "response_id", pl.Series("text_id", ids, pl.String), pl.Series("turns", turns, pl.Object)
+        "prompt_id",
+        "response_id",
+        pl.Series("text_id", ids, pl.String),
+        pl.Series("turns", turns, pl.Object),
     )
     return named.filter(pl.Series(ids, dtype=pl.String).is_first_distinct())
 
@@ -78,17 +90,24 @@ def class_of(positive: int | None, n: int, voter: str) -> int:
         OrchardError: there is no such class, or several and none was chosen.
     """
     if positive is None and n > 2:
-        raise OrchardError(f"voter {voter!r}: {n} classes: say which one counts as good in noise.external's positive")
+        raise OrchardError(
+            f"voter {voter!r}: {n} classes: "
+            "say which one counts as good in noise.external's positive"
+        )
     if positive is not None and positive >= n:
-        raise OrchardError(f"voter {voter!r}: has {n} classes: noise.external's positive is {positive}, from 0")
+        raise OrchardError(
+            f"voter {voter!r}: has {n} classes: noise.external's positive is {positive}, from 0"
+        )
     return min(n, 2) - 1 if positive is None else positive
 
 
 def reward(values: Sequence[float], positive: int | None, voter: str) -> float:
-    """One number in nats: a single logit as it is; of several, the log-odds of the good class against all others.
+    """One number in nats: a single logit as it is;
+    of several, the log-odds of the good class against all others.
 
-    Numbers that are probabilities (none outside [0, 1], sum 1) give the same log-odds as their logits do. That a
-    single number is a logit cannot be checked: a server that applies a sigmoid compresses it.
+    Numbers that are probabilities (none outside [0, 1], sum 1) give the same log-odds as their
+    logits do. That a single number is a logit cannot be checked: a server that applies a sigmoid
+    compresses it.
 
     Raises:
         RequestFailed: a number is not finite, or a probability is 0.
@@ -103,7 +122,10 @@ def reward(values: Sequence[float], positive: int | None, voter: str) -> float:
         return values[0]
     shares = all(0 <= v <= 1 for v in values) and abs(sum(values) - 1) < 1e-3
     if shares and not 0 < values[place] < 1:
-        raise RequestFailed(f"its probability is {values[place]:g}, whose log-odds are not finite: ask it for logits")
+        raise RequestFailed(
+            f"its probability is {values[place]:g}, "
+            "whose log-odds are not finite: ask it for logits"
+        )
     logits = [math.log(v) if v > 0 else -math.inf for v in values] if shares else list(values)
     others = [v for i, v in enumerate(logits) if i != place]
     most = max(others)

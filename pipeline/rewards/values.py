@@ -18,8 +18,9 @@ ScoreAll = Callable[[Mapping[str, Conversation], None], Said]
 class Rewards:
     """The value of a response so far: the sigmoid of its reward (our choice: values lie in [0, 1]).
 
-    For a classifier's log-odds that is its probability. Whatever many trees ask for at the same moment goes to
-    `score_all` in one call, in a thread of its own, so that sampling goes on; a text is scored once.
+    For a classifier's log-odds that is its probability. Whatever many trees ask for at the same
+    moment goes to `score_all` in one call, in a thread of its own, so that sampling goes on; a text
+    is scored once.
     """
 
     def __init__(self, score_all: ScoreAll) -> None:
@@ -60,7 +61,8 @@ class Rewards:
                 if key in said.rewards:
                     answer.set_result(1 / (1 + math.exp(-max(-60.0, min(60.0, said.rewards[key])))))
                 else:
-                    answer.set_exception(RequestFailed(said.faults.get(key, "the reward model gave no reward")))
+                    unknown = RequestFailed("the reward model gave no reward")
+                    answer.set_exception(said.faults.get(key, unknown))
 
 
 def rewards_of(settings: Settings) -> Rewards | None:
@@ -72,6 +74,8 @@ def rewards_of(settings: Settings) -> Rewards | None:
 
 
 def _seen(answer: asyncio.Future[float]) -> None:
-    """Where the run ends with another error first, nobody looks at this one any more: that is no fault to report."""
+    """Where the run ends with another error first, nobody looks at this one any more:
+    that is no fault to report.
+    """
     if not answer.cancelled():
         answer.exception()

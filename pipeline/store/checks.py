@@ -1,4 +1,6 @@
-"""Rows against their table's rules: those that pass, and those that go to `rejects` with the reason."""
+"""Rows against their table's rules:
+those that pass, and those that go to `rejects` with the reason.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -10,6 +12,17 @@ import polars as pl
 from pipeline import tables
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
+
+UNSET = ("recipe",)  # columns that a write may leave out: they become null
+UNSET_OF_REJECTS = ("prompt_id", "passing")
+# What is said of a reject besides table, step and id.
+TOLD = {
+    "row_id": pl.String,
+    "reason": pl.String,
+    "row": pl.String,
+    "prompt_id": pl.String,
+    "passing": pl.Boolean,
+}
 
 
 @dataclass(frozen=True)
@@ -38,16 +51,23 @@ def check(
     partition: Mapping[str, str] | None = None,
     rejects: pl.DataFrame | None = None,
 ) -> Checked:
-    """Sort rows into good ones and rejects; `rejects` are the caller's own, already shaped as that table.
+    """Sort rows into good ones and rejects.
 
-    Rows in = rows out + new rejects. Table, step and id of the caller's rejects are set here, for a re-run to find.
+    `rejects` are the caller's own, already shaped as that table.
+
+    Rows in = rows out + new rejects. Table, step and id of the caller's rejects are set here, for a
+    re-run to find.
 
     Raises:
-        OrchardError: a missing or unknown column, one whose values cannot be cast, or a row outside the partition.
+        OrchardError: a missing or unknown column, one whose values cannot be cast, or a row outside
+            the partition.
     """
     schema = declared(table)
     if table == "rejects":
-        raise OrchardError("table rejects is not written by itself: pass rejects= with the table it is about")
+        raise OrchardError(
+            "table rejects is not written by itself: pass rejects= with the table it is about"
+        )
+    rows = _with_unset(rows, schema.column_names(), UNSET)
     _same_columns(table, schema.column_names(), rows.columns)
     _inside(table, schema, rows, partition or {})
     try:
@@ -55,32 +75,47 @@ def check(
         broken = _broken(schema, rows.columns, failure)
     except (dy.exc.SchemaError, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0]
-        raise OrchardError(f"table {table}: column {_uncastable(schema, rows)}: {reason}") from error
+        raise OrchardError(
+            f"table {table}: column {_uncastable(schema, rows)}: {reason}"
+        ) from error
     if rejects is not None:
-        _same_columns("rejects", tables.TABLES["rejects"].column_names(), rejects.columns)
-        own = rejects.select(pl.col("row_id", "reason", "row").cast(pl.String))
+        columns = tables.TABLES["rejects"].column_names()
+        rejects = _with_unset(rejects, columns, UNSET_OF_REJECTS)
+        _same_columns("rejects", columns, rejects.columns)
+        own = rejects.select(pl.col(name).cast(kind) for name, kind in TOLD.items())
         broken = pl.concat([broken, own])
     return Checked(good.select(schema.column_names()), _identified(table, step, broken))
+
+
+def _with_unset(rows: pl.DataFrame, wanted: list[str], unset: tuple[str, ...]) -> pl.DataFrame:
+    lacking = [name for name in unset if name in wanted and name not in rows.columns]
+    return rows.with_columns(pl.lit(None).alias(name) for name in lacking)
 
 
 def _same_columns(table: str, wanted: Iterable[str], given: Iterable[str]) -> None:
     wanted, given = list(wanted), list(given)
     for column in given:
         if column not in wanted:
-            raise OrchardError(f"table {table}: unknown column {column!r}: the columns are {', '.join(wanted)}")
+            raise OrchardError(
+                f"table {table}: unknown column {column!r}: the columns are {', '.join(wanted)}"
+            )
     for column in wanted:
         if column not in given:
             raise OrchardError(f"table {table}: column {column!r} is missing")
 
 
-def _inside(table: str, schema: type[dy.Schema], rows: pl.DataFrame, partition: Mapping[str, str]) -> None:
+def _inside(
+    table: str, schema: type[dy.Schema], rows: pl.DataFrame, partition: Mapping[str, str]
+) -> None:
     for column, value in partition.items():
         if column not in schema.column_names():
             raise OrchardError(f"table {table}: unknown partition column {column!r}")
         outside = rows.filter(pl.col(column).cast(pl.String).ne_missing(pl.lit(value))).height
         if outside:
             count = f"{outside} of {rows.height} rows"
-            raise OrchardError(f"table {table}: {count} are not in the partition {column}={value!r}")
+            raise OrchardError(
+                f"table {table}: {count} are not in the partition {column}={value!r}"
+            )
 
 
 def _uncastable(schema: type[dy.Schema], rows: pl.DataFrame) -> str:
@@ -95,14 +130,18 @@ def _uncastable(schema: type[dy.Schema], rows: pl.DataFrame) -> str:
 def _broken(schema: type[dy.Schema], columns: list[str], failure: dy.FailureInfo) -> pl.DataFrame:
     """(row_id, reason, row) of the rows that break a rule; the reason names the rules."""
     if len(failure) == 0:
-        return tables.empty("rejects").select("row_id", "reason", "row")
+        return tables.empty("rejects").select(list(TOLD))
     details = failure.details()
     rules = [name for name in details.columns if name not in columns]
-    named = [pl.when(pl.col(rule).cast(pl.String) == "invalid").then(pl.lit(rule)) for rule in rules]
+    named = [
+        pl.when(pl.col(rule).cast(pl.String) == "invalid").then(pl.lit(rule)) for rule in rules
+    ]
     return details.select(
         row_id=pl.concat_str(pl.col(schema.primary_key()).cast(pl.String), separator=" "),
         reason=pl.concat_str(named, separator=", ", ignore_nulls=True),
         row=pl.struct(columns).struct.json_encode(),
+        prompt_id=pl.col("prompt_id") if "prompt_id" in columns else pl.lit(None, pl.String),
+        passing=pl.lit(False),
     )
 
 
@@ -113,5 +152,7 @@ def _identified(table: str, step: str, broken: pl.DataFrame) -> pl.DataFrame:
     for reason, row in broken.select("reason", "row").iter_rows():
         ids.append(content_id(table, step, row, reason, seen[reason, row]))
         seen[reason, row] += 1
-    identified = broken.with_columns(pl.Series("reject_id", ids, pl.String), table=pl.lit(table), step=pl.lit(step))
+    identified = broken.with_columns(
+        pl.Series("reject_id", ids, pl.String), table=pl.lit(table), step=pl.lit(step)
+    )
     return identified.select(tables.TABLES["rejects"].column_names())

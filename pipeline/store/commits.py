@@ -43,15 +43,18 @@ class Entry:
 
 def entries(database: Database, table: str) -> list[Entry]:
     """A table's commits, newest first."""
-    query = 'SELECT version, partition, fingerprint, changed FROM commits WHERE "table" = ? ORDER BY snapshot DESC'
+    query = (
+        "SELECT version, partition, fingerprint, changed FROM commits "
+        'WHERE "table" = ? ORDER BY snapshot DESC'
+    )
     rows = database.connection.execute(query, [table]).fetchall()
     return [Entry(version, json.loads(partition), *rest) for version, partition, *rest in rows]
 
 
 def latest(log: list[Entry], partition: Partition) -> Entry | None:
-    """The newest commit that touched the partition: its own, or one that changed rows of it under another name."""
+    """The latest write to this partition, or to an overlapping one (such as the whole table)."""
     for entry in log:
-        if entry.partition == partition or (entry.changed and _overlap(entry.partition, partition)):
+        if entry.partition == partition or (entry.changed and overlap(entry.partition, partition)):
             return entry
     return None
 
@@ -68,16 +71,36 @@ def record(
 ) -> None:
     """Write the commit's line and message; inside its transaction."""
     values = [
-        *(table, _json(partition), commit.step, commit.run_id, commit.code_version, commit.fingerprint),
-        *(_json(commit.parents), written.rows, written.rejected, written.changed, same_as, seconds, datetime.now(UTC)),
+        *(
+            table,
+            _json(partition),
+            commit.step,
+            commit.run_id,
+            commit.code_version,
+            commit.fingerprint,
+        ),
+        *(
+            _json(commit.parents),
+            written.rows,
+            written.rejected,
+            written.changed,
+            same_as,
+            seconds,
+            datetime.now(UTC),
+        ),
     ]
-    database.connection.execute(f"INSERT INTO commit_log VALUES ({', '.join('?' * len(values))})", values)
+    database.connection.execute(
+        f"INSERT INTO commit_log VALUES ({', '.join('?' * len(values))})", values
+    )
     extra = _json({"table": table, "partition": partition, **asdict(commit)})
     message = f"{commit.step}: {table}"
-    database.connection.execute("CALL lake.set_commit_message('orchard', ?, extra_info => ?)", [message, extra])
+    database.connection.execute(
+        "CALL lake.set_commit_message('orchard', ?, extra_info => ?)", [message, extra]
+    )
 
 
-def _overlap(one: Partition, other: Partition) -> bool:
+def overlap(one: Partition, other: Partition) -> bool:
+    """Whether two partitions can share rows: none of the columns that both name differs."""
     return all(other.get(column, value) == value for column, value in one.items())
 
 

@@ -1,4 +1,6 @@
-"""The connection: packaged extensions, the attached catalog, transactions, and errors in one line."""
+"""The connection: packaged extensions, the attached catalog,
+transactions, and errors in one line.
+"""
 
 import errno
 import os
@@ -27,12 +29,21 @@ _ATTEMPTS = 20  # of a transaction on a catalog without our lock
 
 
 class Database:
-    """A DuckDB connection with the lake attached as `lake` and in use, so that bare names are the lake's tables."""
+    """A DuckDB connection with the lake attached as `lake` and in use,
+    so that bare names are the lake's tables.
+    """
 
     def __init__(self, home: Path, catalog: str | None = None) -> None:
-        """Open, and make the folders where they are missing; `catalog` is what follows `ducklake:` in an ATTACH."""
+        """Open, and make the folders where they are missing.
+
+        `catalog` is what follows `ducklake:` in an ATTACH.
+        """
         self.folder = home / "lake"
-        given = catalog or os.environ.get("ORCHARD_CATALOG") or f"sqlite:{self.folder / 'catalog.sqlite'}"
+        given = (
+            catalog
+            or os.environ.get("ORCHARD_CATALOG")
+            or f"sqlite:{self.folder / 'catalog.sqlite'}"
+        )
         self.catalog = given.removeprefix("ducklake:")
         self.embedded = self.catalog.startswith("sqlite:")
         with self.one_line():
@@ -44,10 +55,17 @@ class Database:
         """Attach the catalog, which makes it at first; the caller holds the lock."""
         options = [f"DATA_PATH {quoted(str(self.folder / 'files'))}"]
         if self.embedded:
-            # The catalog remembers an absolute path: without the override a moved home would not open. A shared
-            # catalog gets none, so that a second host with another path is an error and not a second set of files.
-            options += ["OVERRIDE_DATA_PATH true", "META_JOURNAL_MODE 'WAL'", "META_BUSY_TIMEOUT 30000"]
-        self.connection.execute(f"ATTACH {quoted('ducklake:' + self.catalog)} AS lake ({', '.join(options)})")
+            # The catalog remembers an absolute path: without the override a moved home would not
+            # open. A shared catalog gets none, so that a second host with another path is an error
+            # and not a second set of files.
+            options += [
+                "OVERRIDE_DATA_PATH true",
+                "META_JOURNAL_MODE 'WAL'",
+                "META_BUSY_TIMEOUT 30000",
+            ]
+        self.connection.execute(
+            f"ATTACH {quoted('ducklake:' + self.catalog)} AS lake ({', '.join(options)})"
+        )
         self.connection.execute("USE lake")
         self.connection.execute("SET ducklake_max_retry_count = 100")
 
@@ -60,9 +78,11 @@ class Database:
         return self.connection.execute(query, parameters).pl()
 
     def transact(self, body: Callable[[], T]) -> tuple[T, int]:
-        """Run `body` in one transaction under the lock: (its value, the version that the commit made).
+        """Run `body` in one transaction under the lock:
+        (its value, the version that the commit made).
 
-        Where there is no lock, a conflict runs it again; so it must not change anything but the lake.
+        Where there is no lock, a conflict runs it again; so it must not change anything but the
+        lake.
 
         Raises:
             OrchardError: the database or the disk refused; nothing was written.
@@ -74,12 +94,13 @@ class Database:
                 except duckdb.TransactionException:
                     if self.embedded or attempt == _ATTEMPTS - 1:
                         raise
-                    time.sleep(random.uniform(0, 0.1 * 2 ** min(attempt, 5)))  # apart from the writer we met
+                    # apart from the writer we met
+                    time.sleep(random.uniform(0, 0.1 * 2 ** min(attempt, 5)))
         raise AssertionError("unreachable")
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """A transaction that sees one version throughout, cannot write, and leaves nothing behind."""
+        """A transaction that sees one version throughout; it cannot write and leaves nothing."""
         with self.one_line():
             self.connection.execute("BEGIN TRANSACTION READ ONLY")
             try:
@@ -93,8 +114,11 @@ class Database:
         """Frames as views for a while; they hide tables of the same name."""
         try:
             for name, frame in frames.items():
-                # One chunk: DuckDB's threads take a chunk each, and DuckLake writes them in the order of arrival.
-                self.connection.register(name, frame.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()))
+                # One chunk: DuckDB's threads take a chunk each, and DuckLake writes them in the
+                # order of arrival.
+                self.connection.register(
+                    name, frame.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+                )
             yield
         finally:
             for name in frames:
@@ -116,7 +140,8 @@ class Database:
     def _connect(self) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(
             config={
-                "autoinstall_known_extensions": "false",  # a missing extension is an error and not a download
+                # a missing extension is an error and not a download
+                "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
                 # Two processes that spill into one folder would overwrite each other's files.
                 "temp_directory": str(self.folder / "tmp" / uuid.uuid4().hex[:12]),
@@ -143,7 +168,10 @@ class Database:
     def _message(self, error: Exception) -> str:
         text = " ".join(str(error).split("\n\nLINE")[0].split())
         if _FULL.search(text) or getattr(error, "errno", None) in _FULL_CODES:
-            return f"no space left for the lake in {self.folder}: free some and run again; the last version is safe"
+            return (
+                f"no space left for the lake in {self.folder}: "
+                "free some and run again; the last version is safe"
+            )
         missing = re.search(r"No snapshot found at version (\d+)", text)
         if missing:
             return f"version {missing[1]} is not in the lake: it expired, or was never made"
@@ -156,7 +184,9 @@ def quoted(text: str) -> str:
 
 
 def _extension(name: str) -> Path:
-    """The extension's file in site-packages, loaded in place: DuckDB's own loader copies it into HOME first."""
+    """The extension's file in site-packages, loaded in place:
+    DuckDB's own loader copies it into HOME first.
+    """
     package = f"duckdb_extension_{name}"
     spec = find_spec(package)
     for folder in (spec.submodule_search_locations or []) if spec else []:

@@ -7,7 +7,8 @@ import polars as pl
 from pipeline.errors import OrchardError
 from pipeline.store.database import Database
 
-# A reader may have a file open, and a writer elsewhere may have one staged: only files older than this go.
+# A reader may have a file open, and a writer elsewhere may have one staged: only files older than
+# this go.
 FILE_AGE = timedelta(days=1)
 
 _NEEDED = """
@@ -20,33 +21,49 @@ UNION SELECT 0
 
 def must_exist(database: Database, version: int) -> None:
     """Raises an OrchardError for a version that is not in the lake (no longer, or not yet)."""
-    if not database.connection.execute("SELECT 1 FROM lake.snapshots() WHERE snapshot_id = ?", [version]).fetchone():
+    if not database.connection.execute(
+        "SELECT 1 FROM lake.snapshots() WHERE snapshot_id = ?", [version]
+    ).fetchone():
         raise OrchardError(f"version {version} is not in the lake: it expired, or was never made")
 
 
 def tag(database: Database, name: str, version: int | None) -> int:
-    """Name a version; the current one by default. Tagging the same version again changes nothing."""
+    """Name a version; the current one by default.
+
+    Tagging the same version again changes nothing.
+    """
 
     def body() -> int:
         connection = database.connection
         known = connection.execute("SELECT version FROM releases WHERE name = ?", [name]).fetchone()
         chosen = version if version is not None else known[0] if known else _current(database)
         if known and known[0] != chosen:
-            raise OrchardError(f"release {name!r} is version {known[0]} already: name version {chosen} otherwise")
+            raise OrchardError(
+                f"release {name!r} is version {known[0]} already: name version {chosen} otherwise"
+            )
         must_exist(database, chosen)
         if not known:
-            connection.execute("INSERT INTO releases VALUES (?, ?, ?)", [name, chosen, datetime.now(UTC)])
-            connection.execute("CALL lake.set_commit_message('orchard', ?)", [f"release {name}: version {chosen}"])
+            connection.execute(
+                "INSERT INTO releases VALUES (?, ?, ?)", [name, chosen, datetime.now(UTC)]
+            )
+            connection.execute(
+                "CALL lake.set_commit_message('orchard', ?)", [f"release {name}: version {chosen}"]
+            )
         return int(chosen)
 
     return database.transact(body)[0]
 
 
 def diff(old: pl.DataFrame, new: pl.DataFrame, key: list[str]) -> pl.DataFrame:
-    """Rows of either frame that the other lacks, with `change` first; rows with the same key are an update."""
+    """Rows of either frame that the other lacks, with `change` first.
+
+    Rows with the same key are an update.
+    """
     columns = old.columns
     # Compared as JSON, because nested columns cannot be joined on.
-    before, after = (frame.with_columns(_row=pl.struct(columns).struct.json_encode()) for frame in (old, new))
+    before, after = (
+        frame.with_columns(_row=pl.struct(columns).struct.json_encode()) for frame in (old, new)
+    )
     gone = before.join(after, on="_row", how="anti")
     come = after.join(before, on="_row", how="anti")
     parts = [
@@ -63,14 +80,21 @@ def expire(database: Database, keep_days: float) -> int:
     """Drop snapshots, under the lock; then the files that were given up long enough ago."""
     now = datetime.now(UTC)
     with database.one_line(), database.lock():
-        query = f"SELECT snapshot_id FROM lake.snapshots() WHERE snapshot_time < ? AND snapshot_id NOT IN ({_NEEDED})"
+        query = (
+            "SELECT snapshot_id FROM lake.snapshots() WHERE snapshot_time < ? "
+            f"AND snapshot_id NOT IN ({_NEEDED})"
+        )
         rows = database.connection.execute(query, [now - timedelta(days=keep_days)]).fetchall()
         old = [int(row[0]) for row in rows]
         if old:
-            database.connection.execute(f"CALL ducklake_expire_snapshots('lake', versions => {old})")
+            database.connection.execute(
+                f"CALL ducklake_expire_snapshots('lake', versions => {old})"
+            )
         limit = (now - FILE_AGE).isoformat()
         for function in ("ducklake_cleanup_old_files", "ducklake_delete_orphaned_files"):
-            database.connection.execute(f"CALL {function}('lake', older_than => TIMESTAMPTZ '{limit}')")
+            database.connection.execute(
+                f"CALL {function}('lake', older_than => TIMESTAMPTZ '{limit}')"
+            )
     return len(old)
 
 

@@ -1,1 +1,3 @@
-"""Preferences that need no human label: instructions that a program checks, and code that became better."""
+"""Preferences that need no human label:
+instructions that a program checks, and code that became better.
+"""

@@ -1,8 +1,11 @@
-"""Python source as a syntax tree: whether it parses, what it says without comments, whether two say the same."""
+"""Python source as a syntax tree:
+whether it parses, what it says without comments, whether two say the same.
+"""
 
 import ast
 
-MAX_DEPTH = 100  # levels of a tree; far below what the interpreter's stack bears, whatever limit a library has set
+# levels of a tree; far below what the interpreter's stack bears, whatever limit a library has set
+MAX_DEPTH = 100
 _Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -17,10 +20,12 @@ def parse(source: str) -> ast.Module | None:
 def stripped(source: str) -> str | None:
     """The source without comments and docstrings, by a round trip through the tree.
 
-    As CodeFavor's code does for Critic-Evol. A body that was nothing but a docstring becomes `pass`.
+    As CodeFavor's code does for Critic-Evol. A body that was nothing but a docstring becomes
+    `pass`.
 
     Returns:
-        None where it does not parse, or is nested too deeply to be written out again (a sum of 100 terms).
+        None where it does not parse, or is nested too deeply to be written out again (a sum of 100
+        terms).
     """
     tree = parse(source)
     if tree is None or _is_deep(tree):
@@ -39,6 +44,8 @@ def _is_deep(tree: ast.Module) -> bool:
 
 
 def same(a: str, b: str) -> bool:
-    """True where two sources differ in layout, comments and docstrings at most, or either cannot be stripped."""
+    """True where two sources differ in layout, comments and docstrings at most,
+    or either cannot be stripped.
+    """
     left, right = stripped(a), stripped(b)
     return left is None or right is None or left == right

@@ -1,6 +1,7 @@
 """Commits of a local git repository that changed one function, or one small file, of Python.
 
-CodeFavor took its commits from a published set (EditPackFT-Multi, filtered by licence); mining any repository is ours.
+CodeFavor took its commits from a published set (EditPackFT-Multi, filtered by licence); mining any
+repository is ours.
 """
 
 import ast
@@ -38,11 +39,12 @@ class _Unit:
 
 
 def mine(path: Path, settings: MiningSettings) -> tuple[list[dict[str, Any]], list[Reject]]:
-    """Rows of `code_changes` of a repository, newest first, and a reject with its reason for every other commit.
+    """Rows of `code_changes` of a repository, newest first,
+    and a reject with its reason for every other commit.
 
     Raises:
-        OrchardError: not a git repository, without commits, with a commit missing, or without a permissive licence at
-            its head.
+        OrchardError: not a git repository, without commits, with a commit missing, or without a
+            permissive licence at its head.
     """
     repo = _opened(path)
     try:
@@ -63,10 +65,12 @@ def mine(path: Path, settings: MiningSettings) -> tuple[list[dict[str, Any]], li
 
 
 def repository_of(path: Path) -> str:
-    """What tells a repository from others in `code_changes`: its folder's name, and its first commit's.
+    """What tells a repository from others in `code_changes`:
+    its folder's name, and its first commit's.
 
-    So two folders of the same name are two repositories, and a clone that was moved is still the same. In a shallow
-    clone it is the first commit that is here, which changes when more is fetched.
+    So two folders of the same name are two repositories, and a clone that was moved is still the
+    same. In a shallow clone it is the first commit that is here, which changes when more is
+    fetched.
 
     Raises:
         OrchardError: not a git repository, or without commits.
@@ -93,9 +97,13 @@ def _opened(path: Path) -> Any:
         repo = Repo(str(path))
         repo.head()
     except (NotGitRepository, OSError) as error:
-        raise OrchardError(f"{path} is not a git repository: give the folder that holds .git") from error
+        raise OrchardError(
+            f"{path} is not a git repository: give the folder that holds .git"
+        ) from error
     except KeyError as error:
-        raise OrchardError(f"{path}: the repository has no commits: give one with a history") from error
+        raise OrchardError(
+            f"{path}: the repository has no commits: give one with a history"
+        ) from error
     return repo
 
 
@@ -103,11 +111,13 @@ def _must_be_permissive(repo: Any, path: Path, settings: MiningSettings) -> None
     try:
         licence, found = _licence(repo, repo[repo.head()].tree, settings)
     except _Skip as skip:
-        raise OrchardError(f"{path}: its licence cannot be read: {skip}: clone it whole, without --filter") from skip
+        raise OrchardError(
+            f"{path}: its licence cannot be read: {skip}: clone it whole, without --filter"
+        ) from skip
     if licence is None:
         raise OrchardError(
-            f"{path}: {found}: its commits are not taken; a repository needs one of {', '.join(settings.licences)} "
-            "(setting mining.licences)"
+            f"{path}: {found}: its commits are not taken; "
+            f"a repository needs one of {', '.join(settings.licences)} (setting mining.licences)"
         )
 
 
@@ -118,7 +128,9 @@ def _commits(repo: Any, path: Path, settings: MiningSettings) -> Iterator[Any]:
         for entry in repo.get_walker(max_entries=settings.max_commits):
             yield entry.commit
     except MissingCommitError as error:
-        raise OrchardError(f"{path}: commit {error.sha.decode()} is missing: see `git fsck`, or clone anew") from error
+        raise OrchardError(
+            f"{path}: commit {error.sha.decode()} is missing: see `git fsck`, or clone anew"
+        ) from error
 
 
 def _change(repo: Any, repository: str, commit: Any, settings: MiningSettings) -> dict[str, Any]:
@@ -209,7 +221,9 @@ def _unit(before: str, after: str, settings: MiningSettings) -> _Unit:
 
 
 def _one_function(before: str, after: str) -> _Unit | None:
-    """The function whose change is the whole change; None where more, or something else, changed."""
+    """The function whose change is the whole change;
+    None where more, or something else, changed.
+    """
     old, new = _functions(before), _functions(after)
     changed = [name for name in old if name in new and old[name] != new[name]]
     if old.keys() != new.keys() or len(changed) != 1:
@@ -221,7 +235,10 @@ def _one_function(before: str, after: str) -> _Unit | None:
 
 
 def _dedented(part: str) -> str:
-    """Without the first line's indentation; lines that have less, as in a text of many lines, stay as they are."""
+    """Without the first line's indentation.
+
+    Lines that have less, as in a text of many lines, stay as they are.
+    """
     return re.sub(f"^{_indent(part)}", "", part, flags=re.MULTILINE).strip()
 
 
@@ -235,7 +252,9 @@ def _without(text: str, part: str) -> str:
 
 
 def _functions(source: str) -> dict[str, str]:
-    """Source of each top-level function and each method of a top-level class, decorators included, whole lines."""
+    """Source of each top-level function and each method of a top-level class,
+    decorators included, whole lines.
+    """
     # Not splitlines, which also ends a line at a form feed: the tree does not.
     tree, lines = ast.parse(source), list(io.StringIO(source, newline="\n"))
     found: dict[str, str] = {}
@@ -251,7 +270,9 @@ def _functions(source: str) -> dict[str, str]:
 def _licence(repo: Any, tree: bytes, settings: MiningSettings) -> tuple[str | None, str]:
     try:
         entries = [item for item in repo[tree].items() if item.mode in _REGULAR]
-        files = [item for item in entries if is_licence_file(item.path.decode("utf-8", errors="replace"))]
+        files = [
+            item for item in entries if is_licence_file(item.path.decode("utf-8", errors="replace"))
+        ]
         texts = [repo[item.sha].data.decode("utf-8", errors="replace") for item in files]
     except KeyError as error:
         raise _Skip(_MISSING) from error

@@ -9,8 +9,10 @@ WEAKNESSES = "correctness, efficiency, security or conciseness"
 def explain(message: str, old: str, new: str) -> str:
     """Commit-Instruct, turn 1."""
     return (
-        f"A commit has this message:\n\n{message}\n\nThe code before it:\n```python\n{old}\n```\n\n"
-        f"The code after it:\n```python\n{new}\n```\n\nExplain in a few sentences what the commit changes and why."
+        f"A commit has this message:\n\n{message}\n\n"
+        f"The code before it:\n```python\n{old}\n```\n\n"
+        f"The code after it:\n```python\n{new}\n```\n\n"
+        "Explain in a few sentences what the commit changes and why."
     )
 
 
@@ -19,19 +21,29 @@ IS_BETTER = (
     "Answer [YES] if it clearly does, and [NO] if it does not or you are not sure."
 )
 _COMMIT_PARTS = {
-    "INSTRUCTION": "a programming task that can be understood without this commit, in one paragraph",
+    "INSTRUCTION": (
+        "a programming task that can be understood without this commit, in one paragraph"
+    ),
     "CRITERIA": "in one sentence, the property by which solutions are to be compared",
     "NAIVE_CODE": "Python that solves the task the old way, complete in itself",
     "IMPROVED_CODE": "Python that solves the task the new way, complete in itself",
-    "FEEDBACK": "which of the two is better by the criterion and why; call them [NAIVE_CODE] and [IMPROVED_CODE]",
+    "FEEDBACK": (
+        "which of the two is better by the criterion and why; "
+        "call them [NAIVE_CODE] and [IMPROVED_CODE]"
+    ),
 }
-REWRITE = "Now write the change as a task with two solutions. Use exactly these five sections:\n\n" + "\n".join(
-    f"[BEGIN {name}]\n({what})\n[END {name}]" for name, what in _COMMIT_PARTS.items()
+REWRITE = (
+    "Now write the change as a task with two solutions. Use exactly these five sections:\n\n"
+    + "\n".join(f"[BEGIN {name}]\n({what})\n[END {name}]" for name, what in _COMMIT_PARTS.items())
 )
 
-_RULES = f"""You teach programming. A student's first attempt at a task follows. Look for one significant weakness in
-{WEAKNESSES}; type hints, comments and style are not significant. Write what you think of it between [BEGIN REFLECTION]
-and [END REFLECTION]. If the attempt is good enough, stop there. If not, go on with three more sections:
+_RULES = f"""\
+You teach programming. A student's first attempt at a task follows. \
+Look for one significant weakness in
+{WEAKNESSES}; type hints, comments and style are not significant. \
+Write what you think of it between [BEGIN REFLECTION]
+and [END REFLECTION]. If the attempt is good enough, stop there. \
+If not, go on with three more sections:
 
 [BEGIN CRITERIA]
 (the property to improve, in one sentence)
@@ -47,7 +59,8 @@ _EXAMPLES = (
         "Tell whether a whole number above 1 is prime.",
         "def is_prime(n):\n    return all(n % d for d in range(2, n))",
         """[BEGIN REFLECTION]
-The attempt is right, but it tries every smaller number, although divisors come in pairs around the square root.
+The attempt is right, but it tries every smaller number, \
+although divisors come in pairs around the square root.
 [END REFLECTION]
 [BEGIN CRITERIA]
 The work should grow with the square root of the number.
@@ -59,7 +72,8 @@ def is_prime(n):
     return all(n % d for d in range(2, math.isqrt(n) + 1))
 [END ATTEMPT_2]
 [BEGIN FEEDBACK]
-[ATTEMPT_2] stops at the square root and tries far fewer divisors than [ATTEMPT_1], with the same results.
+[ATTEMPT_2] stops at the square root and tries far fewer divisors than [ATTEMPT_1], \
+with the same results.
 [END FEEDBACK]""",
     ),
     (
@@ -73,11 +87,18 @@ The attempt does what was asked in one pass and has no significant weakness.
 
 
 def revise(prompt_id: str, instruction: str, draft: str, examples: int) -> tuple[Turn, ...]:
-    """Critic-Evol's chat: rules, worked examples in an order that depends on the prompt, and the attempt."""
-    shown = sorted(_EXAMPLES, key=lambda example: unit_for("example", prompt_id, example[0]))[:examples]
+    """Critic-Evol's chat:
+    rules, worked examples in an order that depends on the prompt, and the attempt.
+    """
+    shown = sorted(_EXAMPLES, key=lambda example: unit_for("example", prompt_id, example[0]))[
+        :examples
+    ]
     turns = [Turn(role="system", content=_RULES)]
     for task, attempt, answer in shown:
-        turns += [Turn(role="user", content=_attempt(task, attempt)), Turn(role="assistant", content=answer)]
+        turns += [
+            Turn(role="user", content=_attempt(task, attempt)),
+            Turn(role="assistant", content=answer),
+        ]
     return (*turns, Turn(role="user", content=_attempt(instruction, draft)))
 
 
@@ -86,9 +107,12 @@ def _attempt(instruction: str, code: str) -> str:
 
 
 def judge(instruction: str, criteria: str, first: str, second: str) -> list[dict[str, str]]:
-    """The pairwise judge's prompt (paper, section on training): instruction, both codes, criterion."""
+    """The pairwise judge's prompt (paper, section on training):
+    instruction, both codes, criterion.
+    """
     content = (
-        f"[INSTRUCTION]\n{instruction}\n\n[CODE_A]\n{first}\n\n[CODE_B]\n{second}\n\n[CRITERIA]\n{criteria}\n\n"
+        f"[INSTRUCTION]\n{instruction}\n\n[CODE_A]\n{first}\n\n[CODE_B]\n{second}\n\n"
+        f"[CRITERIA]\n{criteria}\n\n"
         "Which code fits the criterion better, A or B? Answer with one letter."
     )
     return [{"role": "user", "content": content}]

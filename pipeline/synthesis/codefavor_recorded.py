@@ -1,48 +1,66 @@
-"""Code pairs and critics' replies from a file: another critic's work, people's fixes, or drafts that were kept.
+"""Code pairs and critics' replies from a file:
+another critic's work, people's fixes, or drafts that were kept.
 
-One row is one pair, in one of three forms; other columns are ignored:
+One row is one pair, in one of three forms; other columns are kept as metadata, but those that would
+change the task are an error:
 
-- `instruction`, `naive` and `improved`: two programs for one task, the second held to be the better one;
+- `instruction`, `naive` and `improved`: two programs for one task, the second held to be the better
+  one;
 - `instruction`, `draft` and `reply`: what a critic said of a draft, with the marks of Critic-Evol;
 - `reply` alone: a critic's third turn about a commit, with the marks of Commit-Instruct.
 
-And with each: `tests` (Python with assert statements; with `names` and `setup` as in a pool), `criteria`, `feedback`,
-`critic` and `drafter` (names), `licence`, `source`. A reply is read by the same parser as our own critic's.
+And with each: `tests` (Python with assert statements; with `names` and `setup` as in a pool),
+`criteria`, `feedback`, `critic` and `drafter` (names), `licence`, `source`. A reply is read by the
+same parser as our own critic's.
 """
 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import polars as pl
 
-from pipeline import tables
+from pipeline import cells, tables
+from pipeline.cells import BadRow, Row
 from pipeline.config import SplitSettings
 from pipeline.engine.base import Completion, Reject
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
 from pipeline.prompts.pools import split_of
+from pipeline.prompts.record import to_json
 from pipeline.synthesis.codefavor import commit_messages
 from pipeline.synthesis.codefavor_code import parse, same, stripped
 from pipeline.synthesis.codefavor_reply import GoodEnough, Malformed, read_commit, read_evol
 from pipeline.verify import code
 
-Row = dict[str, Any]
 STEP = "import-code"
-FORMS = ({"instruction", "naive", "improved"}, {"instruction", "draft", "reply"}, {"reply"})
-
-
-class _Bad(Exception):
-    """Why a row is not taken."""
+FORMS = {
+    "two programs": {"instruction", "naive", "improved"},
+    "a critic's reply to a draft": {"instruction", "draft", "reply"},
+    "a critic's reply about a commit": {"reply"},
+}
+KNOWN = {
+    "tests",
+    "names",
+    "setup",
+    "criteria",
+    "feedback",
+    "critic",
+    "drafter",
+    "licence",
+    "source",
+}.union(*FORMS.values())
 
 
 @dataclass(frozen=True)
 class RecordedCode:
-    """What a file holds: rows of `recorded_code`, and what was rejected."""
+    """What a file holds: rows of `recorded_code`, what was rejected,
+    and the forms that were recognised.
+    """
 
     rows: pl.DataFrame
     rejects: list[Reject] = field(default_factory=list)
+    layout: str = ""
 
 
 def read(rows: Iterable[tuple[int, Row]], columns: list[str], origin: str) -> RecordedCode:
@@ -56,28 +74,55 @@ def read(rows: Iterable[tuple[int, Row]], columns: list[str], origin: str) -> Re
     Raises:
         OrchardError: the columns tell no pair, or no row could be used.
     """
-    if not any(form <= set(columns) for form in FORMS):
-        raise OrchardError(
-            f"{origin}: columns {', '.join(columns) or 'none'}: needed are instruction, naive and improved; or "
-            "instruction, draft and reply; or reply"
-        )
+    rows = list(rows)
+    layout = _recognised(rows, columns, origin)
     taken: dict[str, Row] = {}
     rejects: list[Reject] = []
     for number, raw in rows:
+        where = f"{origin} row {number}"
         try:
-            row = _row(raw, origin, f"{origin} row {number}")
-        except _Bad as bad:
-            rejects.append(Reject("recorded_code", STEP, f"{origin} row {number}", str(bad), raw))
+            row = cells.attempt(_row, raw, origin, where)
+            if row["record_id"] in taken:
+                raise BadRow(f"the same pair as {taken[row['record_id']]['_where']}{cells.REPEAT}")
+        except BadRow as bad:
+            rejects.append(Reject("recorded_code", STEP, where, str(bad), raw))
         else:
-            taken[row["record_id"]] = row
+            taken[row["record_id"]] = {**row, "_where": where}
     if not taken:
-        raise OrchardError(f"{origin}: no row could be used: {rejects[0].row_id}: {rejects[0].reason}" if rejects
-                           else f"{origin}: it has no rows")  # fmt: skip
-    return RecordedCode(pl.DataFrame([*taken.values()], schema=tables.empty("recorded_code").schema), rejects)
+        why = (
+            f"no row could be used: {rejects[0].row_id}: {rejects[0].reason}"
+            if rejects
+            else "it has no rows"
+        )
+        raise OrchardError(f"{origin}: {why}")
+    found = [
+        {name: value for name, value in row.items() if name != "_where"} for row in taken.values()
+    ]
+    return RecordedCode(
+        pl.DataFrame(found, schema=tables.empty("recorded_code").schema), rejects, layout
+    )
+
+
+def _recognised(rows: cells.Rows, columns: list[str], origin: str) -> str:
+    """The forms that the columns tell, in words."""
+    told = [name for name, form in FORMS.items() if form <= set(columns)]
+    if not told:
+        raise OrchardError(
+            f"{origin}: columns {', '.join(columns) or 'none'}: "
+            "needed are instruction, naive and improved; or instruction, draft and reply; or reply"
+        )
+    if unread := cells.unread_meaning(rows, KNOWN):
+        raise OrchardError(
+            f"{origin}: its columns {', '.join(unread)} would change the task: "
+            "put them into instruction, or remove them"
+        )
+    return " or ".join(told)
 
 
 def pairs(records: pl.DataFrame, splits: SplitSettings) -> tuple[list[Row], dict[str, str]]:
-    """Rows of `code_pairs` without measurements, and the verifier's JSON of those that have tests, by code_pair_id."""
+    """Rows of `code_pairs` without measurements,
+    and the verifier's JSON of those that have tests, by code_pair_id.
+    """
     rows: list[Row] = []
     tests: dict[str, str] = {}
     for record in records.sort("record_id").to_dicts():
@@ -86,7 +131,16 @@ def pairs(records: pl.DataFrame, splits: SplitSettings) -> tuple[list[Row], dict
         pair_id = content_id("recorded", prompt_id, record["naive"], record["improved"])
         if record["tests"] is not None:
             tests[pair_id] = record["tests"]
-        kept = ("method", "messages", "instruction", "criteria", "naive", "improved", "feedback", "reflection")
+        kept = (
+            "method",
+            "messages",
+            "instruction",
+            "criteria",
+            "naive",
+            "improved",
+            "feedback",
+            "reflection",
+        )
         rows.append(
             {
                 "code_pair_id": pair_id,
@@ -102,7 +156,10 @@ def pairs(records: pl.DataFrame, splits: SplitSettings) -> tuple[list[Row], dict
 
 
 def _row(raw: Row, origin: str, where: str) -> Row:
-    found = _evol(raw) if _text(raw, "draft") else _commit(raw) if _text(raw, "reply") else _plain(raw)
+    cells.check_row(raw)
+    found = (
+        _evol(raw) if _text(raw, "draft") else _commit(raw) if _text(raw, "reply") else _plain(raw)
+    )
     instruction, improved = found["instruction"], found["improved"]
     tests = _tests(raw, improved)
     named = {"source": where, "licence": "unknown", "critic": origin, "drafter": origin}
@@ -111,18 +168,28 @@ def _row(raw: Row, origin: str, where: str) -> Row:
         "origin": origin,
         **{"criteria": None, "feedback": None, "reflection": None, **found},
         "tests": tests,
+        "metadata": _others(raw),
         **{name: _text(raw, name) or default for name, default in named.items()},
     }
 
 
 def _plain(raw: Row) -> Row:
-    instruction, naive, improved = (_needed(raw, name) for name in ("instruction", "naive", "improved"))
+    instruction, naive, improved = (
+        _needed(raw, name) for name in ("instruction", "naive", "improved")
+    )
     for name, source in (("naive", naive), ("improved", improved)):
         if stripped(source) is None:
-            raise _Bad(f"{name} is nested too deeply" if parse(source) else f"{name} is not Python")
+            raise BadRow(
+                f"{name} is nested too deeply" if parse(source) else f"{name} is not Python"
+            )
     if same(naive, improved):
-        raise _Bad("both codes say the same")
-    found: Row = {"method": "recorded", "instruction": instruction, "naive": naive, "improved": improved}
+        raise BadRow("both codes say the same")
+    found: Row = {
+        "method": "recorded",
+        "instruction": instruction,
+        "naive": naive,
+        "improved": improved,
+    }
     found |= {name: _text(raw, name) for name in ("criteria", "feedback")}
     return {**found, "messages": [{"role": "user", "content": instruction}]}
 
@@ -132,13 +199,16 @@ def _evol(raw: Row) -> Row:
     metadata = _metadata(raw)
     program = code.program(draft, metadata)
     if program is None:
-        raise _Bad("malformed: the draft holds no program")
+        raise BadRow("malformed: the draft holds no program")
     read_ = read_evol(_said(reply), program, metadata)
     if isinstance(read_, GoodEnough):
-        raise _Bad("good enough: the critic has nothing to improve")
+        raise BadRow("good enough: the critic has nothing to improve")
     if isinstance(read_, Malformed):
-        raise _Bad(f"malformed: {read_.reason}")
-    found = {name: getattr(read_, name) for name in ("criteria", "naive", "improved", "feedback", "reflection")}
+        raise BadRow(f"malformed: {read_.reason}")
+    found = {
+        name: getattr(read_, name)
+        for name in ("criteria", "naive", "improved", "feedback", "reflection")
+    }
     messages = [{"role": "user", "content": instruction}]
     return {"method": "evol", "instruction": instruction, "messages": messages, **found}
 
@@ -146,8 +216,11 @@ def _evol(raw: Row) -> Row:
 def _commit(raw: Row) -> Row:
     read_ = read_commit(_said(_needed(raw, "reply")))
     if isinstance(read_, Malformed):
-        raise _Bad(f"malformed: {read_.reason}")
-    found = {name: getattr(read_, name) for name in ("instruction", "criteria", "naive", "improved", "feedback")}
+        raise BadRow(f"malformed: {read_.reason}")
+    found = {
+        name: getattr(read_, name)
+        for name in ("instruction", "criteria", "naive", "improved", "feedback")
+    }
     return {"method": "commit", "messages": commit_messages(read_), **found}
 
 
@@ -156,21 +229,25 @@ def _tests(raw: Row, improved: str) -> str | None:
     tests = _text(raw, "tests")
     if tests is None:
         return None
-    task = {"answer": improved, "tests": tests, "names": raw.get("names"), "setup": raw.get("setup")}
-    try:
-        return code.task_of(task)[1]
-    except OrchardError as error:
-        raise _Bad(str(error)) from error
+    names, setup = cells.plain(raw.get("names")), _text(raw, "setup")
+    return code.task_of({"answer": improved, "tests": tests, "names": names, "setup": setup})[1]
 
 
 def _metadata(raw: Row) -> str | None:
-    """What tells a program from an example of its use: the tests and the names that they call; null where not given."""
-    tests, names = _text(raw, "tests"), raw.get("names")
+    """What tells a program from an example of its use:
+    the tests and the names that they call; null where not given.
+    """
+    tests, names = _text(raw, "tests"), cells.plain(raw.get("names"))
     if tests is None or not names:
         return None
     if not code.are_names(names):
-        raise _Bad(f"names must be a list of texts, not {str(names)[:40]!r}")
+        raise BadRow(f"names must be a list of texts, not {str(names)[:40]!r}")
     return json.dumps({"tests": tests, "names": names})
+
+
+def _others(raw: Row) -> str | None:
+    more = cells.other_columns(raw, KNOWN)
+    return to_json(more) if more else None
 
 
 def _said(text: str) -> Completion:
@@ -180,13 +257,10 @@ def _said(text: str) -> Completion:
 def _needed(raw: Row, name: str) -> str:
     value = _text(raw, name)
     if value is None:
-        raise _Bad(f"no {name}")
+        raise BadRow(f"no {name}")
     return value
 
 
 def _text(raw: Row, name: str) -> str | None:
     """A column's text, stripped; null where it is missing or empty."""
-    value = raw.get(name)
-    if value is not None and not isinstance(value, str):
-        raise _Bad(f"{name} must be a text, not {str(value)[:40]!r}")
-    return value.strip() or None if value else None
+    return cells.text(raw.get(name), name) or None

@@ -1,7 +1,9 @@
-"""A critic's replies by structure. 'Good enough' and 'malformed' are two things, and are counted apart.
+"""A critic's replies by structure.
+'Good enough' and 'malformed' are two things, and are counted apart.
 
-A section stands between [BEGIN NAME] and [END NAME] on lines of their own. CodeFavor's code also marks sections by
-begin and end; that the two outcomes cannot be told apart in its output is why this parser returns three types.
+A section stands between [BEGIN NAME] and [END NAME] on lines of their own. CodeFavor's code also
+marks sections by begin and end; that the two outcomes cannot be told apart in its output is why
+this parser returns three types.
 """
 
 import re
@@ -20,7 +22,9 @@ _FIRST = re.compile(r"\W*(YES|NO)\b", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Improved:
-    """The critic's better version. instruction is None where the task's own prompt stays (Critic-Evol)."""
+    """The critic's better version.
+    instruction is None where the task's own prompt stays (Critic-Evol).
+    """
 
     criteria: str
     naive: str
@@ -45,12 +49,14 @@ class Malformed:
 
 
 def says_better(reply: Completion) -> bool | Malformed:
-    """Commit-Instruct's second turn: [YES] or [NO], once or repeated alike; a bare first word will do.
+    """Commit-Instruct's second turn: [YES] or [NO], once or repeated alike.
+
+    A bare first word will do.
 
     Whole words only: 'NOTE' is not a no.
     """
-    said = {match[1].upper() for match in _ANSWER.finditer(reply.text)}
-    if not said and (first := _FIRST.match(reply.text)):
+    said = {match[1].upper() for match in _ANSWER.finditer(reply.response)}
+    if not said and (first := _FIRST.match(reply.response)):
         said = {first[1].upper()}
     if len(said) != 1:
         return Malformed("neither [YES] nor [NO]" if not said else "both [YES] and [NO]")
@@ -58,26 +64,34 @@ def says_better(reply: Completion) -> bool | Malformed:
 
 
 def read_commit(reply: Completion) -> Improved | Malformed:
-    """Commit-Instruct's third turn: five sections, both codes parse and differ, feedback names a code by its tag."""
+    """Commit-Instruct's third turn:
+    five sections, both codes parse and differ, feedback names a code by its tag.
+    """
     found = _sections(reply, COMMIT)
     if isinstance(found, Malformed):
         return found
     instruction, criteria, naive, improved, feedback = (found[name] for name in COMMIT)
     naive_code, improved_code = _code(naive), _code(improved)
     if naive_code is None or improved_code is None:
-        return Malformed(f"section {'NAIVE_CODE' if naive_code is None else 'IMPROVED_CODE'} is not Python")
+        return Malformed(
+            f"section {'NAIVE_CODE' if naive_code is None else 'IMPROVED_CODE'} is not Python"
+        )
     return _checked(
-        Improved(criteria, naive_code, improved_code, feedback, instruction), ("NAIVE_CODE", "IMPROVED_CODE")
+        Improved(criteria, naive_code, improved_code, feedback, instruction),
+        ("NAIVE_CODE", "IMPROVED_CODE"),
     )
 
 
-def read_evol(reply: Completion, draft: str, metadata: str | None = None) -> Improved | GoodEnough | Malformed:
-    """Critic-Evol's only turn: a reflection, and then nothing more (good enough) or the three sections.
+def read_evol(
+    reply: Completion, draft: str, metadata: str | None = None
+) -> Improved | GoodEnough | Malformed:
+    """Critic-Evol's only turn:
+    a reflection, and then nothing more (good enough) or the three sections.
 
-    Both codes come back without comments and docstrings. With the verifier's metadata of the prompt the second attempt
-    is the program that the prompt's tests call.
+    Both codes come back without comments and docstrings. With the verifier's metadata of the prompt
+    the second attempt is the program that the prompt's tests call.
     """
-    marks = {match[2] for match in _MARK.finditer(reply.text)}
+    marks = {match[2] for match in _MARK.finditer(reply.response)}
     wanted = ("REFLECTION", *EVOL) if marks & set(EVOL) else ("REFLECTION",)
     found = _sections(reply, wanted)
     if isinstance(found, Malformed):
@@ -87,13 +101,15 @@ def read_evol(reply: Completion, draft: str, metadata: str | None = None) -> Imp
     naive, improved = stripped(draft), stripped(_code(found["ATTEMPT_2"], metadata) or "")
     if not naive or not improved:
         return Malformed(f"section {'ATTEMPT_1' if not naive else 'ATTEMPT_2'} is not Python")
-    pair = Improved(found["CRITERIA"], naive, improved, found["FEEDBACK"], reflection=found["REFLECTION"])
+    pair = Improved(
+        found["CRITERIA"], naive, improved, found["FEEDBACK"], reflection=found["REFLECTION"]
+    )
     return _checked(pair, ("ATTEMPT_1", "ATTEMPT_2"))
 
 
 def _sections(reply: Completion, wanted: tuple[str, ...]) -> dict[str, str] | Malformed:
     """Each wanted section once, closed, in order and not empty; others are an error too."""
-    marks = list(_MARK.finditer(reply.text))
+    marks = list(_MARK.finditer(reply.response))
     expected = [(kind, name) for name in wanted for kind in ("BEGIN", "END")]
     for (kind, name), mark in zip(expected, marks, strict=False):
         if (mark[1], mark[2]) != (kind, name):
@@ -103,9 +119,11 @@ def _sections(reply: Completion, wanted: tuple[str, ...]) -> dict[str, str] | Ma
         cut = " (cut off by the token limit)" if reply.finish_reason == "length" else ""
         return Malformed(f"no [{kind} {name}]{cut}")
     if len(marks) > len(expected):
-        return Malformed(f"[{marks[len(expected)][1]} {marks[len(expected)][2]}] after the last section")
+        return Malformed(
+            f"[{marks[len(expected)][1]} {marks[len(expected)][2]}] after the last section"
+        )
     parts = {
-        name: reply.text[start.end() : end.start()].strip("\n").rstrip()
+        name: reply.response[start.end() : end.start()].strip("\n").rstrip()
         for name, start, end in zip(wanted, marks[::2], marks[1::2], strict=True)
     }
     empty = [name for name, part in parts.items() if not part.strip()]
@@ -113,7 +131,9 @@ def _sections(reply: Completion, wanted: tuple[str, ...]) -> dict[str, str] | Ma
 
 
 def _code(section: str, metadata: str | None = None) -> str | None:
-    """The program of a section, fenced or not; without metadata also a script that defines nothing."""
+    """The program of a section, fenced or not;
+    without metadata also a script that defines nothing.
+    """
     found = program(section, metadata) or (section.strip() if metadata is None else "")
     return found if stripped(found) else None
 

@@ -1,27 +1,35 @@
-"""MAPL's synthetic data: instructions that a response provably fulfils or violates, added to its prompt.
+"""MAPL's synthetic data:
+instructions that a response provably fulfils or violates, added to its prompt.
 
-The paper has no public code. From summaries (second-hand): intra-sample data set the same response y under two prompts
-that the same instruction functions made with opposite arguments; a pair is valid where
+The paper has no public code. From summaries (second-hand): intra-sample data set the same response
+y under two prompts that the same instruction functions made with opposite arguments; a pair is
+valid where
 
     (A) y fulfils all instructions of the better prompt and not all of the worse one, or
     (B) y fulfils none of the worse prompt and at least one of the better one;
 
-both responses of an original pair are used. Our own choices, for want of anything readable: the functions (IFEval's
-and ours), k, and that any two responses to a prompt serve (intra-sample data need no label).
+both responses of an original pair are used. Our own choices, for want of anything readable: the
+functions (IFEval's and ours), k, and that any two responses to a prompt serve (intra-sample data
+need no label).
 
-Inter-sample data are our reading of the abstract, not the paper's construction: to an original pair (right over wrong)
-instructions are added that one response fulfils wholly and the other not at all, once in favour of each, so that
-neither side of the label goes with the instructions.
+Inter-sample data are our reading of the abstract, not the paper's construction: to an original pair
+(right over wrong) instructions are added that one response fulfils wholly and the other not at all,
+once in favour of each, so that neither side of the label goes with the instructions.
 
 What keeps a model from winning by other means than reading (our choices):
 
-- The two prompts of an intra-sample pair serve two responses to the prompt, in opposite order: each form of an
-  instruction is fulfilled by one response and violated by the other, so that (A) for the one is (B) for the other. A
-  rule that does not read the response is right exactly as often as it is wrong, whatever it goes by.
-- Both prompts of an intra-sample pair have the same kinds in the same wording and order, and equally many words.
-- An instruction that names the prompt's answer, or repeats four words in a row of a response, is not used.
-- Contradictory sets are refused, also on the worse side, and together with instructions that the prompt has already.
-- All are checked again on the real text. The wording is a template's, or the model's own (rewording.py).
+- The two prompts of an intra-sample pair serve two responses to the prompt, in opposite order: each
+  form of an instruction is fulfilled by one response and violated by the other, so that (A) for the
+  one is (B) for the other. A rule that does not read the response is right exactly as often as it
+  is wrong, whatever it goes by.
+- Both prompts of an intra-sample pair have the same kinds in the same wording and order, and
+  equally many words.
+- An instruction that names the prompt's answer, or repeats four words in a row of a response, is
+  not used.
+- Contradictory sets are refused, also on the worse side, and together with instructions that the
+  prompt has already.
+- All are checked again on the real text. The wording is a template's, or the model's own
+  (rewording.py).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,14 +51,17 @@ from pipeline.verify.instructions import KINDS, Instruction, build, contradictio
 from pipeline.verify.instructions.text import words
 
 Row = dict[str, Any]
-Choice = tuple[Instruction, Instruction]  # of one kind: fulfilled by the first response only, by the second only
+# of one kind: fulfilled by the first response only, by the second only
+Choice = tuple[Instruction, Instruction]
 STEP = "instructions"
 _TRIES = 4  # seeds per kind for a pair of responses
 
 
 @dataclass(frozen=True)
 class Sides:
-    """The instructions of the better and of the worse prompt, the style of wording, and what makes the pair valid."""
+    """The instructions of the better and of the worse prompt,
+    the style of wording, and what makes the pair valid.
+    """
 
     better: tuple[Instruction, ...]
     worse: tuple[Instruction, ...]
@@ -64,21 +75,24 @@ def synthesise(
     """Rows of `instructions`, and what was dropped with a reason.
 
     Args:
-        responses: prompt_id, split, messages, answer (null where there is none), own (metadata of the prompt's own
-            instructions, or null), response_id, text.
-        pairs: original pairs: the prompt's columns as above, chosen_id, chosen, rejected_id, rejected.
+        responses: prompt_id, split, messages, answer (null where there is none), own (metadata of
+            the prompt's own instructions, or null), response_id, text.
+        pairs: original pairs: the prompt's columns as above, chosen_id, chosen, rejected_id,
+            rejected.
 
     Raises:
         OrchardError: the settings name an unknown kind of instruction.
     """
     kinds = _kinds(settings)
     made = chain(
-        _intra_all(_first(responses, "response_id", settings.max_per_prompt), kinds, settings, run_seed),
+        _intra_all(
+            _first(responses, "response_id", settings.max_per_prompt), kinds, settings, run_seed
+        ),
         chain.from_iterable(
             inter(row, kinds, settings, run_seed)
             for row in _first(pairs, "chosen_id", settings.max_per_prompt)
         ),
-    )  # fmt: skip
+    )
     rows: dict[str, Row] = {}
     rejects: list[Reject] = []
     for item in made:
@@ -105,13 +119,18 @@ def _intra_all(
         for first, second in zip(usable[::2], usable[1::2], strict=False):
             yield from intra(first, second, kinds, settings, run_seed)
         if len(usable) % 2:
-            yield _reject(usable[-1]["response_id"], "no other response to the prompt to go with it", usable[-1])
+            yield _reject(
+                usable[-1]["response_id"],
+                "no other response to the prompt to go with it",
+                usable[-1],
+            )
 
 
 def intra(
     first: Row, second: Row, kinds: Sequence[str], settings: MaplSettings, run_seed: int
 ) -> Iterator[Row | Reject]:
-    """Two responses to one prompt, each under the same two prompts: the better one of the first is the second's worse.
+    """Two responses to one prompt, each under the same two prompts:
+    the better one of the first is the second's worse.
 
     Both or neither becomes a row; a reject names a response.
     """
@@ -125,20 +144,27 @@ def intra(
         if choice and _agree(own, [*choices, choice]):
             choices.append(choice)
     if not choices:
-        reason = "no instruction has a form that only this response, and one that only the other, fulfils"
+        reason = (
+            "no instruction has a form that only this response, "
+            "and one that only the other, fulfils"
+        )
         yield from (_reject(row["response_id"], reason, row) for row in (first, second))
         return
     sides = _sides(choices, condition, style, random)
     found = [_under(first, sides, own), _under(second, _exchanged(sides), own)]
     fault = next((made.reason for made in found if isinstance(made, Reject)), None)
-    yield from (_reject(row["response_id"], fault, row) for row in (first, second)) if fault else found
+    yield from (
+        (_reject(row["response_id"], fault, row) for row in (first, second)) if fault else found
+    )
 
 
 def _under(row: Row, sides: Sides, own: Sequence[Instruction]) -> Row | Reject:
     """One response under two prompts."""
     if clash := _clash(own, sides.better) or _clash(own, sides.worse):
         return _reject(row["response_id"], f"contradictory instructions: {clash}", row)
-    messages, other = (added(row["messages"], side, sides.style) for side in (sides.better, sides.worse))
+    messages, other = (
+        added(row["messages"], side, sides.style) for side in (sides.better, sides.worse)
+    )
     shares = [_share(side, row["text"]) for side in (sides.better, sides.worse)]
     if not valid(shares[0], shares[1], sides.condition):
         reason = f"its own checker disagrees: {shares} is not condition {sides.condition}"
@@ -147,8 +173,12 @@ def _under(row: Row, sides: Sides, own: Sequence[Instruction]) -> Row | Reject:
     return _row("intra", sides, row, messages, other, ids, shares, write(sides.worse))
 
 
-def inter(row: Row, kinds: Sequence[str], settings: MaplSettings, run_seed: int) -> Iterator[Row | Reject]:
-    """An original pair with instructions that tell its responses apart, in favour of each in turn; both or neither."""
+def inter(
+    row: Row, kinds: Sequence[str], settings: MaplSettings, run_seed: int
+) -> Iterator[Row | Reject]:
+    """An original pair with instructions that tell its responses apart, in favour of each in turn;
+    both or neither.
+    """
     seed = ("inter", run_seed, row["chosen_id"], row["rejected_id"])
     random = Random(seed_for(*seed))
     pair_id = f"{row['chosen_id']} {row['rejected_id']}"
@@ -165,7 +195,9 @@ def inter(row: Row, kinds: Sequence[str], settings: MaplSettings, run_seed: int)
     }
     n = min(wanted, *map(len, found.values()))
     if n == 0:
-        yield _reject(pair_id, "no instruction tells the two responses apart in both directions", row)
+        yield _reject(
+            pair_id, "no instruction tells the two responses apart in both directions", row
+        )
         return
     rows = []
     for side, other in (("chosen", "rejected"), ("rejected", "chosen")):
@@ -176,7 +208,18 @@ def inter(row: Row, kinds: Sequence[str], settings: MaplSettings, run_seed: int)
             return
         ids = {"response_id": row[f"{side}_id"], "other_id": row[f"{other}_id"]}
         messages = added(row["messages"], chosen, style)
-        rows.append(_row("inter", Sides(chosen, (), style, side), row, messages, row["messages"], ids, shares, None))
+        rows.append(
+            _row(
+                "inter",
+                Sides(chosen, (), style, side),
+                row,
+                messages,
+                row["messages"],
+                ids,
+                shares,
+                None,
+            )
+        )
     if any((made["fulfilled"], made["other_fulfilled"]) != (1, 0) for made in rows):
         yield _reject(pair_id, "its own checker disagrees", row)
         return
@@ -184,28 +227,46 @@ def inter(row: Row, kinds: Sequence[str], settings: MaplSettings, run_seed: int)
 
 
 def valid(better: float, worse: float, condition: str) -> bool:
-    """The paper's validity (second-hand) of two shares of fulfilled instructions, those of the better and the worse."""
+    """The paper's validity (second-hand) of two shares of fulfilled instructions,
+    those of the better and the worse.
+    """
     return better == 1 > worse if condition == "A" else worse == 0 < better
 
 
-def _opposite(kind: str, first: Row, second: Row, style: int, seed: Sequence[object]) -> Choice | None:
-    """The form of a kind that only the first response fulfils, and the one that only the second does.
+def _opposite(
+    kind: str, first: Row, second: Row, style: int, seed: Sequence[object]
+) -> Choice | None:
+    """The form of a kind that only the first response fulfils,
+    and the one that only the second does.
 
     None where there are none with equally many words.
     """
     texts, answer = (first["text"], second["text"]), first["answer"]
-    found = [next(_telling([kind], *order, answer, style, seed), None) for order in (texts, texts[::-1])]
+    found = [
+        next(_telling([kind], *order, answer, style, seed), None) for order in (texts, texts[::-1])
+    ]
     if found[0] is None or found[1] is None:
         return None
-    return (found[0], found[1]) if len({len(words(one.text(style))) for one in found if one}) == 1 else None
+    return (
+        (found[0], found[1])
+        if len({len(words(one.text(style))) for one in found if one}) == 1
+        else None
+    )
 
 
 def _telling(
-    kinds: Sequence[str], text: str, other: str, answer: str | None, style: int, seed: Sequence[object]
+    kinds: Sequence[str],
+    text: str,
+    other: str,
+    answer: str | None,
+    style: int,
+    seed: Sequence[object],
 ) -> Iterator[Instruction]:
-    """Instructions that `text` fulfils and `other` violates, at most one of a kind; never contradictory: text has them.
+    """Instructions that `text` fulfils and `other` violates, at most one of a kind;
+    never contradictory: text has them.
 
-    Each is built on the one or on the other response, whichever fits first: the number lies at random between them.
+    Each is built on the one or on the other response, whichever fits first: the number lies at
+    random between them.
     """
     for kind in kinds:
         built = (
@@ -222,7 +283,9 @@ def _telling(
 
 
 def _agree(own: Sequence[Instruction], choices: Sequence[Choice]) -> bool:
-    """True where neither all of the first nor all of the second forms are known to be contradictory."""
+    """True where neither all of the first
+    nor all of the second forms are known to be contradictory.
+    """
     return not any(_clash(own, [choice[side] for choice in choices]) for side in (0, 1))
 
 
@@ -231,7 +294,9 @@ def _clash(own: Sequence[Instruction], more: Sequence[Instruction]) -> str | Non
 
 
 def _own(row: Row) -> tuple[Instruction, ...]:
-    """The instructions that the prompt has already: what is added must agree with them, and is of other kinds."""
+    """The instructions that the prompt has already:
+    what is added must agree with them, and is of other kinds.
+    """
     return read(row["own"]) if row["own"] else ()
 
 
@@ -240,19 +305,28 @@ def _others(kinds: Sequence[str], own: Sequence[Instruction]) -> list[str]:
 
 
 def _sides(choices: Sequence[Choice], condition: str, style: int, random: Random) -> Sides:
-    """(A) all fulfilled against some violated; (B) some fulfilled against all violated; which: at random.
+    """(A) all fulfilled against some violated;
+    (B) some fulfilled against all violated; which: at random.
 
     Fulfilled and violated are said of the first response.
     """
     order = random.sample(range(len(choices)), len(choices))
     opposite = set(order[: random.randint(1, len(choices))])
     yes, no = (tuple(choice[side] for choice in choices) for side in (0, 1))
-    mixed = tuple((no if (i in opposite) == (condition == "A") else yes)[i] for i in range(len(choices)))
-    return Sides(yes, mixed, style, condition) if condition == "A" else Sides(mixed, no, style, condition)
+    mixed = tuple(
+        (no if (i in opposite) == (condition == "A") else yes)[i] for i in range(len(choices))
+    )
+    return (
+        Sides(yes, mixed, style, condition)
+        if condition == "A"
+        else Sides(mixed, no, style, condition)
+    )
 
 
 def _exchanged(sides: Sides) -> Sides:
-    """The same two prompts for a response that fulfils just what the other violates: (A) becomes (B), and (B) (A)."""
+    """The same two prompts for a response that fulfils just what the other violates:
+    (A) becomes (B), and (B) (A).
+    """
     return Sides(sides.worse, sides.better, sides.style, "AB"[sides.condition == "A"])
 
 
@@ -263,7 +337,9 @@ def _share(instructions: Sequence[Instruction], text: str) -> float:
 def _kinds(settings: MaplSettings) -> list[str]:
     unknown = [name for name in settings.kinds if name not in KINDS]
     if unknown:
-        raise OrchardError(f"mapl.kinds: unknown instruction {unknown[0]!r}: use some of {', '.join(KINDS)}")
+        raise OrchardError(
+            f"mapl.kinds: unknown instruction {unknown[0]!r}: use some of {', '.join(KINDS)}"
+        )
     return sorted(settings.kinds or KINDS)
 
 
@@ -271,7 +347,12 @@ def _first(frame: pl.DataFrame, key: str, limit: int) -> Iterator[Row]:
     """At most `limit` rows of each prompt, chosen by hash."""
     order = [unit_for(STEP, *ids) for ids in frame.select(key, "prompt_id").iter_rows()]
     ranked = frame.with_columns(order=pl.Series(order, dtype=pl.Float64)).sort("order")
-    yield from ranked.group_by("prompt_id", maintain_order=True).head(limit).drop("order").iter_rows(named=True)
+    yield from (
+        ranked.group_by("prompt_id", maintain_order=True)
+        .head(limit)
+        .drop("order")
+        .iter_rows(named=True)
+    )
 
 
 def _too_short(text: str) -> str | None:

@@ -12,20 +12,33 @@ OPENINGS = ("Follow these rules:", "In addition:", "Your response must also keep
 _RUN = 4  # words in a row that an instruction may not share with the response; our choice
 
 
-def added(messages: Sequence[dict[str, str]], instructions: Sequence[Instruction], style: int) -> list[dict[str, Any]]:
+def added(
+    messages: Sequence[dict[str, str]], instructions: Sequence[Instruction], style: int
+) -> list[dict[str, Any]]:
     """The turns with the instructions after the last turn's text, one a line."""
     return with_lines(messages, [instruction.text(style) for instruction in instructions], style)
 
 
-def with_lines(messages: Sequence[dict[str, str]], lines: Sequence[str], style: int) -> list[dict[str, Any]]:
+def with_lines(
+    messages: Sequence[dict[str, str]], lines: Sequence[str], style: int
+) -> list[dict[str, Any]]:
     """The turns with these lines after the last turn's text, under the style's opening."""
-    return [*messages[:-1], {**messages[-1], "content": messages[-1]["content"] + _tail(lines, style)}]
+    return [
+        *messages[:-1],
+        {**messages[-1], "content": messages[-1]["content"] + _tail(lines, style)},
+    ]
 
 
-def without_lines(messages: Sequence[dict[str, str]], lines: Sequence[str], style: int) -> list[dict[str, Any]] | None:
+def without_lines(
+    messages: Sequence[dict[str, str]], lines: Sequence[str], style: int
+) -> list[dict[str, Any]] | None:
     """The turns that `with_lines` put these lines behind; None where they do not end so."""
     content, tail = messages[-1]["content"], _tail(lines, style)
-    return [*messages[:-1], {**messages[-1], "content": content[: -len(tail)]}] if content.endswith(tail) else None
+    return (
+        [*messages[:-1], {**messages[-1], "content": content[: -len(tail)]}]
+        if content.endswith(tail)
+        else None
+    )
 
 
 def _tail(lines: Sequence[str], style: int) -> str:
@@ -33,7 +46,9 @@ def _tail(lines: Sequence[str], style: int) -> str:
 
 
 def leak(text: str, response: str, answer: str | None) -> str | None:
-    """What an instruction's text gives away: the prompt's answer, or a run of words of the response; None: nothing."""
+    """What an instruction's text gives away:
+    the prompt's answer, or a run of words of the response; None: nothing.
+    """
     if answer and re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text, re.IGNORECASE):
         return "the answer"
     said, told = _runs(response), _runs(text)

@@ -1,18 +1,23 @@
-"""MAPL's added instructions in the model's own words, where a program can tell that they still say the same.
+"""MAPL's added instructions in the model's own words,
+where a program can tell that they still say the same.
 
-The paper says nothing readable about wording: all of this is our choice. A rewording is taken only where
+The paper says nothing readable about wording: all of this is our choice. A rewording is taken only
+where
 
-- it is one line, not the template's, and at most `reword_ratio` times as long or as short, in words;
-- every number, quoted word, and comparison ("at least") occurs as often as in the template, and no other one does;
+- it is one line, not the template's, and at most `reword_ratio` times as long or as short, in
+  words;
+- every number, quoted word, and comparison ("at least") occurs as often as in the template, and no
+  other one does;
 - it negates where the template does, and only there;
-- it has every content word that all our own wordings of that kind share (a kind without any is not reworded), and is
-  nearer to these wordings (Jaccard similarity of content words) than to those of any other kind with arguments of the
-  same types;
+- it has every content word that all our own wordings of that kind share (a kind without any is not
+  reworded), and is nearer to these wordings (Jaccard similarity of content words) than to those of
+  any other kind with arguments of the same types;
 - it repeats neither the prompt's answer nor a run of the response's words.
 
-What fails keeps its template, and the reason is counted. The two prompts of an intra-sample pair stay alike: the one
-whose instruction the model sees is drawn by hash, the other gets the same words with its own numbers and keywords, and
-both must pass. What is kept as the instruction, and what the checkers judge, does not change; they run once more.
+What fails keeps its template, and the reason is counted. The two prompts of an intra-sample pair
+stay alike: the one whose instruction the model sees is drawn by hash, the other gets the same words
+with its own numbers and keywords, and both must pass. What is kept as the instruction, and what the
+checkers judge, does not change; they run once more.
 """
 
 import re
@@ -27,6 +32,7 @@ import polars as pl
 from pipeline.config import MaplSettings
 from pipeline.engine.base import Engine, Prompt, Reject, RequestFailed, Sampling, Turn, Unanswered
 from pipeline.engine.session import run_all
+from pipeline.folding import folded
 from pipeline.ids import content_id, seed_for, unit_for
 from pipeline.synthesis.prompts import OPENINGS, leak, with_lines, without_lines
 from pipeline.verify.instructions import KINDS, Instruction, read
@@ -36,27 +42,35 @@ from pipeline.verify.instructions.text import words
 Row = dict[str, Any]
 STEP = "reword"
 _RULE = (
-    "Say the user's instruction in other words. Keep its meaning. Keep every number and every word in quotes exactly "
-    "as it is. Answer with the new sentence only."
+    "Say the user's instruction in other words. Keep its meaning. "
+    "Keep every number and every word in quotes exactly as it is. "
+    "Answer with the new sentence only."
 )
 _EXAMPLES = (
-    ('Use "river" at least 3 times.', 'In your reply, the word "river" has to come up at least 3 times.'),
+    (
+        'Use "river" at least 3 times.',
+        'In your reply, the word "river" has to come up at least 3 times.',
+    ),
     ("Do not use any question marks.", "Please write without question marks."),
 )
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _QUOTED = re.compile(r'"([^"]*)"')
 _COMPARISONS = (
-    "at least", "less than", "at most", "more than", "no fewer", "fewer than", "exactly", "maximum", "minimum",
-    "up to", "or more", "or less", "or fewer",
+    "at least", "less than", "at most", "more than", "no fewer", "fewer than", "exactly", "maximum",
+    "minimum", "up to", "or more", "or less", "or fewer",
 )  # fmt: skip
-_NEGATION = re.compile(r"\b(?:not|no|never|none|nothing|nowhere|without|avoid\w*|free of|cannot|neither)\b|n't\b", re.I)
+_NEGATION = re.compile(
+    r"\b(?:not|no|never|none|nothing|nowhere|without|avoid\w*|free of|cannot|neither)\b|n't\b", re.I
+)
 _PLACEHOLDER = re.compile(r"\{\w+\}")
+# Words that carry none of an instruction's content.
 _FREE = frozenset(
-    "a all an and any anywhere answer appear appears be by can contain containing do does entire exactly following for "
-    "from full give has have in include into is it its keep least less make may must no not occur of on one only or "
-    "other out put reply response should sure than that the their there they this times to use used using way whole "
+    "a all an and any anywhere answer appear appears be by can contain containing do does "
+    "entire exactly following for from full give has have in include into is it its keep "
+    "least less make may must no not occur of on one only or other out put reply response "
+    "should sure than that the their there they this times to use used using way whole "
     "with without write written your you".split()
-)  # words that carry none of an instruction's content
+)
 
 
 @dataclass
@@ -75,20 +89,33 @@ def reword_all(
     run_seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[pl.DataFrame, list[Reject], Counter[str]]:
-    """Rows of `instructions` reworded, what was dropped, and how many lines kept their template for which reason.
+    """Rows of `instructions` reworded, what was dropped,
+    and how many lines kept their template for which reason.
 
     Args:
         rows: as `synthesise` makes them.
         responses: response_id, text, and the answer of its prompt (null where there is none).
     """
-    known = {row["response_id"]: row for row in responses.select("response_id", "text", "answer").to_dicts()}
+    known = {
+        row["response_id"]: row
+        for row in responses.select("response_id", "text", "answer").to_dicts()
+    }
 
     async def one(row: Row) -> Reworded | Reject:
         sides = [known[row["response_id"]], known[row["other_id"]]][: 1 + (row["kind"] == "inter")]
         try:
-            return await reword(engine, row, [side["text"] for side in sides], sides[0]["answer"], settings, run_seed)
+            return await reword(
+                engine,
+                row,
+                [side["text"] for side in sides],
+                sides[0]["answer"],
+                settings,
+                run_seed,
+            )
         except Unanswered as error:  # a template kept for want of a server would stay for good
-            return Reject("instructions", STEP, row["synthesis_id"], str(error), {"prompt_id": row["prompt_id"]})
+            return Reject(
+                "instructions", STEP, row["synthesis_id"], error, {"prompt_id": row["prompt_id"]}
+            )
 
     found = run_all([one(row) for row in rows.to_dicts()], progress)
     done = [item for item in found if isinstance(item, Reworded)]
@@ -98,7 +125,12 @@ def reword_all(
 
 
 async def reword(
-    engine: Engine, row: Row, texts: Sequence[str], answer: str | None, settings: MaplSettings, run_seed: int
+    engine: Engine,
+    row: Row,
+    texts: Sequence[str],
+    answer: str | None,
+    settings: MaplSettings,
+    run_seed: int,
 ) -> Reworded | Reject:
     """A row of `instructions` with its added lines in the model's words, where they pass.
 
@@ -117,15 +149,24 @@ async def reword(
     for place, one in enumerate(better):
         both = (one, worse[place]) if worse else (one,)
         templates = tuple(each.text(style) for each in both)
-        said, spent = await _said(engine, row["synthesis_id"], place, both, style, settings, run_seed)
-        reason = said if isinstance(said, str) else _fault(said, both, templates, texts, answer, settings)
+        said, spent = await _said(
+            engine, row["synthesis_id"], place, both, style, settings, run_seed
+        )
+        reason = (
+            said
+            if isinstance(said, str)
+            else _fault(said, both, templates, texts, answer, settings)
+        )
         tokens += spent
         done += reason is None
         lines.append(templates if reason or isinstance(said, str) else said)
         result.kept.update([reason] if reason else [])
     shares = [_share(side, text) for side, text in _judged(row, better, worse, texts)]
     if shares != [row["fulfilled"], row["other_fulfilled"]]:
-        return Reject("instructions", STEP, row["synthesis_id"], f"its own checker disagrees after rewording: {shares}")
+        reason = f"its own checker disagrees after rewording: {shares}"
+        return Reject(
+            "instructions", STEP, row["synthesis_id"], reason, {"prompt_id": row["prompt_id"]}
+        )
     messages = with_lines(bare, [line[0] for line in lines], style)
     other = with_lines(bare, [line[1] for line in lines], style) if worse else row["other_messages"]
     ids = (row["response_id"], row["other_id"])
@@ -141,7 +182,9 @@ async def reword(
 
 
 def fault(new: str, one: Instruction, template: str, ratio: float) -> str | None:
-    """Why these words may not say the same as the template; None where nothing is known against them."""
+    """Why these words may not say the same as the template;
+    None where nothing is known against them.
+    """
     if not new or "\n" in new:
         return "more than one line" if new else "empty"
     if _plain(new) == _plain(template):
@@ -187,23 +230,29 @@ async def _said(
     turns.append(Turn(role="user", content=both[asked].text(style)))
     sampling = Sampling(settings.reword_tokens, settings.reword_temperature)
     try:
-        (reply,) = await engine.sample(Prompt(tuple(turns)), sampling, [seed_for(run_seed, row_id, "reword", place)])
+        (reply,) = await engine.sample(
+            Prompt(tuple(turns)), sampling, [seed_for(run_seed, row_id, "reword", place)]
+        )
     except Unanswered:
         raise
-    except RequestFailed:
-        return "the prompt is too long for the model", 0
+    except RequestFailed as error:
+        return str(error), 0
     if reply.finish_reason == "length":
         return "cut off by the token limit", len(reply.token_ids)
-    said = reply.text.strip()
+    said = reply.response.strip()
     sides = [said if one is both[asked] else _filled(said, both[asked], one, style) for one in both]
     known = tuple(side for side in sides if side is not None)
-    return (known if len(known) == len(both) else "its arguments cannot be told from its words"), len(reply.token_ids)
+    return (
+        known if len(known) == len(both) else "its arguments cannot be told from its words"
+    ), len(reply.token_ids)
 
 
 def _filled(said: str, one: Instruction, other: Instruction, style: int) -> str | None:
-    """The same words with another instruction's arguments; None where these cannot be told from the other words.
+    """The same words with another instruction's arguments;
+    None where these cannot be told from the other words.
 
-    They can where the same replacement makes the one's template into the other's, and finds as many places in both.
+    They can where the same replacement makes the one's template into the other's, and finds as many
+    places in both.
     """
     template = one.text(style)
     for key, value in one.arguments.items():
@@ -233,7 +282,9 @@ def _fault(
     return None if len({len(words(said)) for said in new}) == 1 else "its sides differ in length"
 
 
-def _bare(messages: Sequence[dict[str, str]], better: Sequence[Instruction]) -> tuple[list[Row], int] | None:
+def _bare(
+    messages: Sequence[dict[str, str]], better: Sequence[Instruction]
+) -> tuple[list[Row], int] | None:
     """The prompt before instructions were added, and the style they were added in."""
     for style in range(len(OPENINGS)):
         bare = without_lines(messages, [one.text(style) for one in better], style)
@@ -263,21 +314,31 @@ def _shared(name: str) -> frozenset[str]:
 
 
 def _is_nearest(new: str, one: Instruction) -> bool:
-    """True where no other kind with arguments of the same types has a wording as near to this one."""
-    for value in sorted((shown(key, value) for key, value in one.arguments.items()), key=len, reverse=True):
+    """True where no other kind with arguments of the same types is worded as near to this one."""
+    for value in sorted(
+        (shown(key, value) for key, value in one.arguments.items()), key=len, reverse=True
+    ):
         new = new.replace(value, " ")
     said = _stems(new)
     own = max(_jaccard(said, each) for each in map(_bare_stems, WORDINGS[one.name]))
-    return all(_jaccard(said, each) < own for each in _rivals(one.name, bool(_NEGATION.search(new))))
+    return all(
+        _jaccard(said, each) < own for each in _rivals(one.name, bool(_NEGATION.search(new)))
+    )
 
 
 @lru_cache(maxsize=256)
 def _rivals(name: str, negated: bool) -> list[frozenset[str]]:
-    """The stems of the wordings of other kinds whose arguments have the same types, negated or not."""
+    """Stems of the wordings, negated or not, of other kinds whose arguments have the same types."""
     types = sorted(KINDS[name].arguments.values())
-    alike = [other for other, kind in KINDS.items() if sorted(kind.arguments.values()) == types and other != name]
+    alike = [
+        other
+        for other, kind in KINDS.items()
+        if sorted(kind.arguments.values()) == types and other != name
+    ]
     found = [template for other in alike for template in WORDINGS[other]]
-    return [_bare_stems(template) for template in found if bool(_NEGATION.search(template)) == negated]
+    return [
+        _bare_stems(template) for template in found if bool(_NEGATION.search(template)) == negated
+    ]
 
 
 def _bare_stems(template: str) -> frozenset[str]:
@@ -289,8 +350,10 @@ def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
 
 
 def _stems(text: str) -> frozenset[str]:
-    return frozenset(word.casefold().rstrip("s")[:5] for word in words(text) if word.casefold() not in _FREE)
+    return frozenset(
+        word.casefold().rstrip("s")[:5] for word in words(text) if word.casefold() not in _FREE
+    )
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.casefold().split()).strip(' ."')
+    return " ".join(folded(text, case=False).split()).strip(' ."')

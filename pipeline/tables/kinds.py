@@ -27,6 +27,11 @@ def text(doc: str, *, nullable: bool = False) -> dy.String:
     return dy.String(nullable=nullable, metadata=meaning(doc))
 
 
+def token_ids(doc: str) -> dy.List:
+    """Tokens as a model sampled them; null where a text says it all."""
+    return dy.List(dy.Int64(), nullable=True, metadata=meaning(f"{doc}; null: they do"))
+
+
 def count(doc: str, *, nullable: bool = False) -> dy.Int64:
     """A whole number, at least 0."""
     return dy.Int64(min=0, nullable=nullable, metadata=meaning(doc))
@@ -51,3 +56,9 @@ def choice(values: Sequence[str], doc: str) -> dy.String:
 def flag(doc: str, *, nullable: bool = False) -> dy.Bool:
     """True or false."""
     return dy.Bool(nullable=nullable, metadata=meaning(doc))
+
+
+def recipe() -> dy.String:
+    """The recipe of a row that is made for its prompt alone."""
+    doc = "hash of the code, settings, models and inputs that made it; null: unknown, or imported"
+    return dy.String(nullable=True, metadata=meaning(doc))

@@ -3,11 +3,14 @@
 import dataframely as dy
 
 import pipeline.tables.kinds as col
+from pipeline.tables.declared import table
 from pipeline.tables.terms import SPLITS
 
-MODELS = ("reward head", "fine-tuned", "external")  # kinds of reward models; the first two learn from our pairs
+# kinds of reward models; the first two learn from our pairs
+MODELS = ("reward head", "fine-tuned", "external")
 
 
+@table("scores")
 class Scores(dy.Schema):
     """One row per text and reward model that scored it."""
 
@@ -25,10 +28,13 @@ class Scores(dy.Schema):
         nullable=True,
         allow_inf=False,
         allow_nan=False,
-        metadata=col.meaning("log-sigmoid of raw less its prompt's centre; null: the prompt's only text"),
+        metadata=col.meaning(
+            "log-sigmoid of raw less its prompt's centre; null: the prompt's only text"
+        ),
     )
 
 
+@table("pair_votes")
 class PairVotes(dy.Schema):
     """One row per pair of a variant and voter."""
 
@@ -37,18 +43,22 @@ class PairVotes(dy.Schema):
     rejected_id = col.identifier("the other side", key=True)
     voter_id = col.identifier("who votes", key=True)
     number = dy.Int64(
-        primary_key=True, min=0, metadata=col.meaning("0; of several votes by nobody who was named: 0, 1, ...")
+        primary_key=True,
+        min=0,
+        metadata=col.meaning("0; of several votes by nobody who was named: 0, 1, ..."),
     )
     pair_id = col.identifier("the pair in its variant")
     prompt_id = col.identifier("its prompt")
     split = col.choice(SPLITS, "the prompt's split")
     kind = col.choice([*MODELS, "recorded"], "what the voter is")
     margin = col.number(
-        "score of the chosen side minus that of the rejected one; null where the vote has none", nullable=True
+        "score of the chosen side minus that of the rejected one; null where the vote has none",
+        nullable=True,
     )
     p = col.share("P(chosen is better) that the voter says; calibrated where it has a margin")
 
 
+@table("pair_strengths")
 class PairStrengths(dy.Schema):
     """One row per pair that was voted on: how strongly, and whether its label is right."""
 
@@ -60,7 +70,8 @@ class PairStrengths(dy.Schema):
     split = col.choice(SPLITS, "the prompt's split")
     n_votes = dy.Int64(min=1, metadata=col.meaning("voters, those without a margin included"))
     mean = col.number(
-        "mean margin of the voters, in standard deviations of their rewards; null where none has a margin",
+        "mean margin of the voters, in standard deviations of their rewards; "
+        "null where none has a margin",
         nullable=True,
     )
     spread = dy.Float64(
@@ -68,18 +79,28 @@ class PairStrengths(dy.Schema):
         nullable=True,
         allow_inf=False,
         allow_nan=False,
-        metadata=col.meaning("population standard deviation of the margins; null where none has a margin"),
+        metadata=col.meaning(
+            "population standard deviation of the margins; null where none has a margin"
+        ),
     )
     share_against = col.share("share of voters that prefer the rejected side")
     decile = dy.Int64(
-        min=0, max=9, nullable=True, metadata=col.meaning("0: the tenth with the lowest means; null without a mean")
+        min=0,
+        max=9,
+        nullable=True,
+        metadata=col.meaning("0: the tenth with the lowest means; null without a mean"),
     )
-    noise_score = col.share("P(the label is wrong); null where only voters of unknown reliability voted", nullable=True)
+    noise_score = col.share(
+        "P(the label is wrong); null where only voters of unknown reliability voted", nullable=True
+    )
     flip_rate = col.share(
-        "share of wrong labels of the label's source, cautious: 1 less the upper end of its reliability", nullable=True
+        "share of wrong labels of the label's source, cautious: "
+        "1 less the upper end of its reliability",
+        nullable=True,
     )
 
 
+@table("voters")
 class Voters(dy.Schema):
     """One row per voter: how reliable it is."""
 
@@ -87,17 +108,25 @@ class Voters(dy.Schema):
     voter_id = col.identifier("who votes, or label:<method> for who gave the labels", key=True)
     kind = col.choice(["label", *MODELS, "recorded"], "what the voter is")
     n_votes = col.count("pairs that it voted on")
-    reliability = col.share("P(its side is the better one); null where the votes do not tell", nullable=True)
+    reliability = col.share(
+        "P(its side is the better one); null where the votes do not tell", nullable=True
+    )
     low = col.share("lower end of its 95 % interval; null where unknown", nullable=True)
     high = col.share("upper end", nullable=True)
-    agreement = col.share("share of labels that it agrees with; of a reward head: held out", nullable=True)
+    agreement = col.share(
+        "share of labels that it agrees with; of a reward head: held out", nullable=True
+    )
     calibration_error = col.share(
-        "mean gap between p and the share of labels that agree, over ten bins; null for a label", nullable=True
+        "mean gap between p and the share of labels that agree, over ten bins; null for a label",
+        nullable=True,
     )
 
 
+@table("recorded_votes")
 class RecordedVotes(dy.Schema):
-    """One row per imported vote on a pair: by people, a judge behind an API, or another's reward model."""
+    """One row per imported vote on a pair:
+    by people, a judge behind an API, or another's reward model.
+    """
 
     vote_id = col.identifier("hash of origin and row number", key=True)
     origin = col.text("the file that it was imported from")
@@ -107,18 +136,28 @@ class RecordedVotes(dy.Schema):
     voter_id = col.text("who votes; unknown: nobody was named")
     order = col.text("how the pair was shown to the voter; empty where unknown")
     p = col.share("P(chosen is better); null where the vote is a margin", nullable=True)
-    margin = col.number("score of the chosen side less that of the rejected one; null if a probability", nullable=True)
+    margin = col.number(
+        "score of the chosen side less that of the rejected one; null if a probability",
+        nullable=True,
+    )
+    metadata = col.text("JSON of the file's other columns; null: none", nullable=True)
 
 
+@table("noise_tests")
 class NoiseTests(dy.Schema):
-    """One row per number of the self-test: labels flipped on purpose, and what finds or mends them."""
+    """One row per number of the self-test:
+    labels flipped on purpose, and what finds or mends them.
+    """
 
     test_id = col.identifier("hash of share, kind, name and metric", key=True)
     source = col.text("the variant whose pairs were used")
     flipped_share = col.share("share of the training labels that was flipped")
     kind = col.choice(["scorer", "treatment", "control"], "what was measured")
     name = col.text("scorer or treatment")
-    metric = col.choice(["auroc", "precision_at_k", "accuracy"], "auroc and precision at k = flips; held-out accuracy")
+    metric = col.choice(
+        ["auroc", "precision_at_k", "accuracy"],
+        "auroc and precision at k = flips; held-out accuracy",
+    )
     value = col.share("the metric")
     low = col.share("lower end of its interval")
     high = col.share("upper end of its interval")
@@ -128,8 +167,11 @@ class NoiseTests(dy.Schema):
     n = dy.Int64(min=1, metadata=col.meaning("pairs behind the number"))
 
 
+@table("noise_sweep")
 class NoiseSweep(dy.Schema):
-    """One row per training of the noise sweep: labels flipped on purpose, and how well the policy ranks clean pairs."""
+    """One row per training of the noise sweep:
+    labels flipped on purpose, and how well the policy ranks clean pairs.
+    """
 
     sweep_id = col.identifier("hash of source, loss, share and seed", key=True)
     source = col.text("the variant whose pairs were used")
@@ -139,10 +181,14 @@ class NoiseSweep(dy.Schema):
     n_pairs = col.count("training pairs")
     n_flipped = col.count("of these, with a flipped label")
     n_steps = col.count("optimiser steps")
-    accuracy = col.share("share of clean held-out pairs that the implicit reward ranks right, mean over prompts")
+    accuracy = col.share(
+        "share of clean held-out pairs that the implicit reward ranks right, mean over prompts"
+    )
     accuracy_low = col.share("lower end of its 95 % bootstrap interval over prompts")
     accuracy_high = col.share("upper end")
     margin = col.number("mean log-ratio of chosen minus rejected on the clean pairs, nats")
     n_held_out = dy.Int64(min=1, metadata=col.meaning("clean pairs"))
-    train_accuracy = col.share("share of training pairs ranked as labelled over the last tenth of the steps")
+    train_accuracy = col.share(
+        "share of training pairs ranked as labelled over the last tenth of the steps"
+    )
     seconds = col.number("wall time of training, seconds")

@@ -3,11 +3,15 @@
 import dataframely as dy
 
 import pipeline.tables.kinds as col
+from pipeline.tables.declared import table
 from pipeline.tables.terms import SPLITS
 
 
+@table("reference_logps")
 class ReferenceLogps(dy.Schema):
-    """One row per text and reference model: its log-probability, computed once and shared by all variants."""
+    """One row per text and reference model:
+    its log-probability, computed once and shared by all variants.
+    """
 
     text_id = col.identifier("hash of the context, the text and whether it ends the turn", key=True)
     policy_id = col.identifier("the reference model", key=True)
@@ -17,9 +21,12 @@ class ReferenceLogps(dy.Schema):
         allow_nan=False,
         metadata=col.meaning("sum of log-probabilities of the text's tokens, nats"),
     )
-    tokens = dy.Int64(min=1, metadata=col.meaning("tokens of the text, the end-of-turn token included"))
+    tokens = dy.Int64(
+        min=1, metadata=col.meaning("tokens of the text, the end-of-turn token included")
+    )
 
 
+@table("training_runs")
 class TrainingRuns(dy.Schema):
     """One row per trained policy."""
 
@@ -34,19 +41,28 @@ class TrainingRuns(dy.Schema):
     settings = col.text("JSON of the training settings")
     n_pairs = col.count("pairs trained on, in each epoch")
     row_ids = dy.List(dy.String(), metadata=col.meaning("ids of the pairs, lists or texts, sorted"))
-    prompt_ids = dy.List(dy.String(), metadata=col.meaning("ids of the prompts of the pairs, lists or texts, sorted"))
+    prompt_ids = dy.List(
+        dy.String(), metadata=col.meaning("ids of the prompts of the pairs, lists or texts, sorted")
+    )
     n_steps = col.count("optimiser steps done")
-    kept_step = col.count("the step whose weights were kept: the last, or the best on validation rows", nullable=True)
-    looks = col.text("JSON list of [step, loss on validation rows]; empty without early stopping", nullable=True)
+    kept_step = col.count(
+        "the step whose weights were kept: the last, or the best on validation rows", nullable=True
+    )
+    looks = col.text(
+        "JSON list of [step, loss on validation rows]; empty without early stopping", nullable=True
+    )
     n_tokens = col.count("tokens of chosen and rejected texts seen, all epochs")
     loss_first = col.number("mean loss over the first tenth of the steps")
     loss_last = col.number("mean loss over the last tenth of the steps")
-    accuracy_last = col.share("share of pairs with a positive margin over the last tenth of the steps")
+    accuracy_last = col.share(
+        "share of pairs with a positive margin over the last tenth of the steps"
+    )
     curve = col.text("JSON list of [step, loss, accuracy, margin]")
     length_ratio = col.number("tokens of chosen texts over tokens of rejected texts")
     seconds = col.number("wall time, seconds")
 
 
+@table("evaluations")
 class Evaluations(dy.Schema):
     """One row per evaluated policy, metric and unit (a prompt or a pair)."""
 
@@ -61,23 +77,38 @@ class Evaluations(dy.Schema):
     tokens = col.count("tokens sampled for it")
 
 
+@table("metrics")
 class Metrics(dy.Schema):
-    """One row per variant, metric and category: means over units and seeds, and what changed against the base."""
+    """One row per variant, metric and category:
+    means over units and seeds, and what changed against the base.
+    """
 
     variant = col.identifier("data variant", key=True)
     metric = col.identifier("name of the metric", key=True)
-    category = col.identifier("all; pool and task of the prompts; or the variant that the pairs are of", key=True)
-    split = col.choice(SPLITS, "whose prompts were measured: test, or validation for metrics on pairs")
+    category = col.identifier(
+        "all; pool and task of the prompts; or the variant that the pairs are of", key=True
+    )
+    split = col.choice(
+        SPLITS, "whose prompts were measured: test, or validation for metrics on pairs"
+    )
     meaning = col.text("what the metric is, with its unit and estimator")
     value = col.number("mean over units and seeds; higher is better only where the meaning says so")
-    low = col.number("lower end of its bootstrap interval over units and seeds; null: one unit", nullable=True)
+    low = col.number(
+        "lower end of its bootstrap interval over units and seeds; null: one unit", nullable=True
+    )
     high = col.number("upper end of that interval", nullable=True)
-    base = col.number("the base model's mean on the same units; null where it has none", nullable=True)
+    base = col.number(
+        "the base model's mean on the same units; null where it has none", nullable=True
+    )
     change = col.number("value minus base, paired by unit", nullable=True)
-    change_low = col.number("lower end of the paired bootstrap interval of the change", nullable=True)
+    change_low = col.number(
+        "lower end of the paired bootstrap interval of the change", nullable=True
+    )
     change_high = col.number("upper end of that interval", nullable=True)
     p_value = col.share("accuracy by category only: sign-flip test of the change", nullable=True)
-    p_holm = col.share("the same, Holm-corrected across all categories of all variants", nullable=True)
+    p_holm = col.share(
+        "the same, Holm-corrected across all categories of all variants", nullable=True
+    )
     verdict = dy.String(
         nullable=True,
         check=lambda column: column.is_in(["better", "worse", "not distinguishable"]),
@@ -87,59 +118,89 @@ class Metrics(dy.Schema):
     n_seeds = dy.Int64(min=1, metadata=col.meaning("training seeds"))
 
 
+@table("leaderboard")
 class Leaderboard(dy.Schema):
     """One row per variant."""
 
     variant = col.identifier("data variant", key=True)
-    policy_ids = dy.List(dy.String(), metadata=col.meaning("the policies that were measured, sorted"))
+    policy_ids = dy.List(
+        dy.String(), metadata=col.meaning("the policies that were measured, sorted")
+    )
     n_seeds = col.count("training seeds")
-    accuracy = col.share("exact-match accuracy on held-out test prompts, mean over draws, prompts and seeds")
+    accuracy = col.share(
+        "exact-match accuracy on held-out test prompts, mean over draws, prompts and seeds"
+    )
     greedy = col.share("the same with one answer at temperature 0; null: not asked", nullable=True)
-    n_prompts = col.count("test prompts that the base model and every seed of the variant answered: the verdict's size")
-    n_failed = col.count("test prompts left out, because a request of the base model or the variant failed")
+    n_prompts = col.count(
+        "test prompts that the base model and every seed of the variant answered: "
+        "the verdict's size"
+    )
+    n_failed = col.count(
+        "test prompts left out, because a request of the base model or the variant failed"
+    )
     gain = col.number("accuracy minus the base model's, paired by prompt")
-    gain_low = col.number("lower end of its interval: over prompts (bootstrap), with several seeds over both (t)")
+    gain_low = col.number(
+        "lower end of its interval: over prompts (bootstrap), with several seeds over both (t)"
+    )
     gain_high = col.number("upper end of that interval")
     method = col.text("how interval and p-value were found, and what they answer for")
     p_value = col.share(
-        "two-sided p-value of the gain over prompts (sign flips) or prompts and seeds (t); null: base", nullable=True
+        "two-sided p-value of the gain over prompts (sign flips) "
+        "or prompts and seeds (t); null: base",
+        nullable=True,
     )
     p_holm = col.share("the same, Holm-corrected across all variants", nullable=True)
-    seed_sd = col.number("spread of the true gain from seed to seed, standard deviation; null: one seed", nullable=True)
-    verdict = col.choice(["better", "worse", "not distinguishable", "baseline"], "what interval and p_holm say")
+    seed_sd = col.number(
+        "spread of the true gain from seed to seed, standard deviation; null: one seed",
+        nullable=True,
+    )
+    verdict = col.choice(
+        ["better", "worse", "not distinguishable", "baseline"], "what interval and p_holm say"
+    )
     detectable_gain = col.number(
-        "smallest true gain that this many prompts would show with the profile's power; null: nothing varies",
+        "smallest true gain that this many prompts would show with the profile's power; "
+        "null: nothing varies",
         nullable=True,
     )
     prompts_needed = col.count(
-        "prompts that would show the profile's smallest gain of interest; null: nothing varies, or seeds vary too much",
+        "prompts that would show the profile's smallest gain of interest; "
+        "null: nothing varies, or seeds vary too much",
         nullable=True,
     )
     conclusion = col.text("the verdict in a sentence, with the prompts that it would take")
     reward_accuracy = col.share(
-        "share of held-out pairs whose chosen side the policy prefers more than its reference does", nullable=True
+        "share of held-out pairs whose chosen side the policy prefers more than its reference does",
+        nullable=True,
     )
     reward_pairs = col.count("held-out pairs behind it")
     n_pairs = col.count("training pairs")
-    n_train_prompts = col.count("training prompts that they are of, out of a pool that all variants share")
+    n_train_prompts = col.count(
+        "training prompts that they are of, out of a pool that all variants share"
+    )
     n_tokens = col.count("trained tokens")
     n_steps = col.count("optimiser steps, the most of any seed")
     length_ratio = col.number("tokens of chosen over rejected in training", nullable=True)
     response_tokens = col.number("mean tokens of a sampled answer at the test")
     data_tokens = col.count(
-        "tokens that the variant's data would cost alone: all sampled tokens of the tables that it is made from, those "
-        "included that it shares with another variant through the cache; what was really spent stands in `usage`"
+        "tokens that the variant's data would cost alone: "
+        "all sampled tokens of the tables that it is made from, "
+        "those included that it shares with another variant through the cache; "
+        "what was really spent stands in `usage`"
     )
     data_seconds = col.number(
-        "time that sampling these takes at the engine's mean speed so far; null where that is unknown", nullable=True
+        "time that sampling these takes at the engine's mean speed so far; "
+        "null where that is unknown",
+        nullable=True,
     )
     train_seconds = col.number("wall time of training, seconds, all seeds")
     gain_per_million_tokens = col.number("gain per million of data_tokens", nullable=True)
     gain_per_hour = col.number(
-        "gain per hour of data_seconds and of training one seed; null where either is unknown", nullable=True
+        "gain per hour of data_seconds and of training one seed; null where either is unknown",
+        nullable=True,
     )
 
 
+@table("usage")
 class Usage(dy.Schema):
     """One row per step of a run that asked a model: what it cost."""
 
@@ -155,11 +216,18 @@ class Usage(dy.Schema):
     seconds = col.number("wall time of the step, seconds")
     engine_seconds = col.number("of these, spent in the model, loading left out")
     load_seconds = col.number("of these, spent loading weights")
-    occupancy = col.share("share of the continuous batch that was filled, mean over its steps", nullable=True)
-    price = col.number("sampled tokens at the profile's price; null where it names none", nullable=True)
-    finished = col.flag("false where the step failed or its budget was reached: its table was not written")
+    occupancy = col.share(
+        "share of the continuous batch that was filled, mean over its steps", nullable=True
+    )
+    price = col.number(
+        "sampled tokens at the profile's price; null where it names none", nullable=True
+    )
+    finished = col.flag(
+        "false where the step failed or its budget was reached: its table was not written"
+    )
 
 
+@table("rejects")
 class Rejects(dy.Schema):
     """One row per row that was dropped."""
 
@@ -167,5 +235,12 @@ class Rejects(dy.Schema):
     table = col.text("the table it would have gone to")
     step = col.text("the step that dropped it")
     row_id = col.text("its id, where it had one", nullable=True)
-    reason = col.text("why; it ends in `the next run asks again` where only a passing fault of a server cost the row")
+    reason = col.text(
+        "why; it ends in `the next run asks again` "
+        "where only a passing fault of a server cost the row"
+    )
     row = col.text("the row as JSON")
+    prompt_id = col.identifier("its prompt; null where it has none", nullable=True)
+    passing = col.flag(
+        "true: a passing fault of a server cost it, the next run asks again", nullable=True
+    )

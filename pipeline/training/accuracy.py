@@ -20,20 +20,27 @@ def log_ratios(
     *,
     precision: Precision = "auto",
 ) -> pl.DataFrame:
-    """(pair_id, chosen, rejected): log pi(text) - log pi_ref(text) in nats under the model of a folder.
+    """(pair_id, chosen, rejected):
+    log pi(text) - log pi_ref(text) in nats under the model of a folder.
 
     A pair with a text that is too long for max_length is left out, as it is in training.
     """
     policy = load(model_dir, precision)
     halve_frozen(policy)
-    read = tokenize(pairs, policy.tokenizer, settings.max_length, settings.too_long)
+    read = tokenize(
+        pairs, policy.tokenizer, settings.max_length, settings.too_long, settings.thoughts
+    )
     examples = [compared(example) for example in read.examples]
-    ratios = (recompute(policy, examples, settings.micro_tokens) - lookup(examples, reference)).tolist()
+    ratios = (
+        recompute(policy, examples, settings.micro_tokens) - lookup(examples, reference)
+    ).tolist()
     rows = [
         {"pair_id": e.row_id, "chosen": chosen, "rejected": rejected}
         for e, (chosen, rejected) in zip(examples, ratios, strict=True)
     ]
-    return pl.DataFrame(rows, schema={"pair_id": pl.String, "chosen": pl.Float64, "rejected": pl.Float64})
+    return pl.DataFrame(
+        rows, schema={"pair_id": pl.String, "chosen": pl.Float64, "rejected": pl.Float64}
+    )
 
 
 def reward_accuracy(
@@ -44,7 +51,8 @@ def reward_accuracy(
     *,
     precision: Precision = "auto",
 ) -> pl.DataFrame:
-    """(pair_id, value): 1 where the implicit reward of the chosen text is higher, 0.5 where equal, 0 otherwise.
+    """(pair_id, value): 1 where the implicit reward of the chosen text is higher,
+    0.5 where equal, 0 otherwise.
 
     The implicit reward is beta * log(pi / pi_ref), Rafailov et al. 2023, section 5.1.
     """

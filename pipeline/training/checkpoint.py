@@ -16,15 +16,20 @@ CurvePoint = tuple[int, float, float, float]  # step from 1, loss, accuracy, rew
 
 @dataclass
 class Progress:
-    """What training needs to go on, besides weights and optimiser; all else follows from seed and step."""
+    """What training needs to go on, besides weights and optimiser.
+
+    All else follows from seed and step.
+    """
 
     step: int = 0  # steps done
     micro_tokens: int = 0
     seconds: float = 0.0  # spent before this start
     curve: list[CurvePoint] = field(default_factory=list)
     running: float = 0.0  # what the loss keeps from step to step
-    reference: torch.Tensor | None = None  # of the stage that is being trained, where it is not the first
-    looks: list[tuple[int, float]] = field(default_factory=list)  # at the validation rows: step, loss
+    # of the stage that is being trained, where it is not the first
+    reference: torch.Tensor | None = None
+    # at the validation rows: step, loss
+    looks: list[tuple[int, float]] = field(default_factory=list)
     best_step: int = 0
     best: dict[str, torch.Tensor] | None = None  # trainable weights at that step
 
@@ -33,8 +38,17 @@ def path_for(out: Path) -> Path:
     return out.with_name(f"{out.name}.ckpt")
 
 
-def save(path: Path, fingerprint: str, policy: Policy, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """Called by all processes; the first writes: their states are equal, or parts of one that are put together."""
+def save(
+    path: Path,
+    fingerprint: str,
+    policy: Policy,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+) -> None:
+    """Called by all processes.
+
+    The first writes: their states are equal, or parts of one that are put together.
+    """
     state = {
         "fingerprint": fingerprint,
         "weights": {name: sharding.whole(p.detach()) for name, p in policy.trainable().items()},
@@ -52,8 +66,12 @@ def save(path: Path, fingerprint: str, policy: Policy, optimizer: torch.optim.Op
         draft.unlink(missing_ok=True)
 
 
-def restore(path: Path, fingerprint: str, policy: Policy, optimizer: torch.optim.Optimizer) -> Progress | None:
-    """Sets weights and optimiser to a checkpoint of this very training; None where there is none that fits."""
+def restore(
+    path: Path, fingerprint: str, policy: Policy, optimizer: torch.optim.Optimizer
+) -> Progress | None:
+    """Sets weights and optimiser to a checkpoint of this very training;
+    None where there is none that fits.
+    """
     state = _read(path, policy.device)
     if state is None or state["fingerprint"] != fingerprint:
         return None
@@ -65,8 +83,11 @@ def restore(path: Path, fingerprint: str, policy: Policy, optimizer: torch.optim
 
 
 def _read(path: Path, device: torch.device) -> dict[str, Any] | None:
-    with contextlib.suppress(Exception):  # a file that is no checkpoint is as good as none: start from step 0
+    # a file that is no checkpoint is as good as none: start from step 0
+    with contextlib.suppress(Exception):
         state = torch.load(path, map_location=device, weights_only=True)
-        if isinstance(state, dict) and {"fingerprint", "weights", "optimizer", "progress"} <= set(state):
+        if isinstance(state, dict) and {"fingerprint", "weights", "optimizer", "progress"} <= set(
+            state
+        ):
             return state
     return None

@@ -24,12 +24,16 @@ class Data:
     settings: TrainingSettings
 
     @classmethod
-    def of(cls, examples: Sequence[Example], reference: Tensor, settings: TrainingSettings) -> "Data":
+    def of(
+        cls, examples: Sequence[Example], reference: Tensor, settings: TrainingSettings
+    ) -> "Data":
         """Raises OrchardError where no weight is above 0."""
         weights = torch.tensor([example.weight for example in examples], dtype=torch.float32)
         if weights.sum() <= 0:
             raise OrchardError("no pairs to train on: all weights are 0")
-        return cls(examples, reference, weights / weights.mean(), losses.get(settings.loss), settings)
+        return cls(
+            examples, reference, weights / weights.mean(), losses.get(settings.loss), settings
+        )
 
     def with_reference(self, rows: Sequence[int], reference: Tensor) -> "Data":
         """The same data with another reference (m, K) for some rows."""
@@ -42,7 +46,8 @@ def arrange(examples: Sequence[Example], loss: str) -> list[Example]:
     """The examples as a loss takes them.
 
     Raises:
-        OrchardError: the loss cannot take rows of that many texts, or a column that it needs is unknown.
+        OrchardError: the loss cannot take rows of that many texts, or a column that it needs is
+            unknown.
     """
     chosen = losses.get(loss)
     low, high = chosen.texts
@@ -51,15 +56,16 @@ def arrange(examples: Sequence[Example], loss: str) -> list[Example]:
         if not low <= len(example.values) <= high:
             found = f"row {example.row_id} has {len(example.values)}"
             raise OrchardError(
-                f"loss {loss} compares {low} to {high} texts per row, {found}: use another training.loss"
+                f"loss {loss} compares {low} to {high} texts per row, {found}: "
+                "use another training.loss"
             )
     for column in chosen.needs:
         without = [example.row_id for example in arranged if getattr(example, column) is None]
         if without:
             found = f"unknown in {len(without)} of {len(arranged)} rows, the first {without[0]}"
-            raise OrchardError(f"loss {loss} needs the column {column}, {found}: use another training.loss")
-    if loss == "rationale" and not any(len(e.texts) > len(e.values) for e in arranged):
-        raise OrchardError("loss rationale: no row has a rationale: attach the table `rationales` to the pairs")
-    if loss == "bco" and len({value > 0.5 for e in arranged for value in e.values}) == 1:
-        raise OrchardError("loss bco: all texts are of one class: it needs desirable and undesirable ones")
+            raise OrchardError(
+                f"loss {loss} needs the column {column}, {found}: use another training.loss"
+            )
+    if fault := chosen.fault(arranged):
+        raise OrchardError(f"loss {loss}: {fault}")
     return arranged

@@ -1,4 +1,6 @@
-"""One row of training data as token ids: texts in their contexts, and the columns that a loss may read."""
+"""One row of training data as token ids:
+texts in their contexts, and the columns that a loss may read.
+"""
 
 from dataclasses import dataclass
 
@@ -12,8 +14,8 @@ Side = tuple[Ids, Ids]  # a context, and a text that continues it
 class Example:
     """A pair, a ranked list or a single text; None is unknown.
 
-    The first len(values) texts are compared with each other, as log-ratios to the reference. What follows is learned by
-    its plain log-probability and has no reference: a rationale.
+    The first len(values) texts are compared with each other, as log-ratios to the reference. What
+    follows is learned by its plain log-probability and has no reference: a rationale.
     """
 
     row_id: str
@@ -38,5 +40,8 @@ class Example:
 
 
 def text_id(context: Ids, text: Ids) -> str:
-    """The id of a text in its context; the end-of-turn token, where there is one, is part of the ids."""
+    """The id of a text in its context.
+
+    The end-of-turn token, where there is one, is part of the ids.
+    """
     return content_id(context, text)

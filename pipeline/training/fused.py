@@ -1,4 +1,6 @@
-"""Layers with a forward and backward pass of their own: fewer passes over memory, less kept between them."""
+"""Layers with a forward and backward pass of their own:
+fewer passes over memory, less kept between them.
+"""
 
 from functools import partial
 from typing import Any, cast
@@ -9,10 +11,15 @@ from torch.nn import functional as F
 
 
 class LoraLinear(torch.autograd.Function):
-    """x W^T + b + scale * (x A^T) B^T for frozen W and b, in W's precision; only x and x A^T are kept."""
+    """x W^T + b + scale * (x A^T) B^T for frozen W and b, in W's precision.
+
+    Only x and x A^T are kept.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scale: float) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scale: float
+    ) -> Tensor:
         """x (T, I), weight (O, I), a (R, I), b (O, R); gives (T, O)."""
         low = torch.mm(x, a.to(x.dtype).t())  # (T, R)
         out = torch.mm(x, weight.t()) if bias is None else torch.addmm(bias, x, weight.t())
@@ -28,7 +35,9 @@ class LoraLinear(torch.autograd.Function):
         back = torch.mm(above, b.to(x.dtype)).mul_(ctx.scale)  # (T, R)
         db = torch.mm(low.t(), above).t().to(b.dtype).mul_(ctx.scale)
         da = torch.mm(back.t(), x).to(a.dtype)
-        dx = torch.mm(above, weight).addmm_(back, a.to(x.dtype)) if ctx.needs_input_grad[0] else None
+        dx = (
+            torch.mm(above, weight).addmm_(back, a.to(x.dtype)) if ctx.needs_input_grad[0] else None
+        )
         return dx, None, None, da, db, None
 
 
@@ -48,7 +57,9 @@ class SwiGlu(torch.autograd.Function):
 
 
 class RmsNorm(torch.autograd.Function):
-    """x / sqrt(mean(x^2) + eps) * weight over the last dimension, in x's precision, rounded once at the end."""
+    """x / sqrt(mean(x^2) + eps) * weight over the last dimension,
+    in x's precision, rounded once at the end.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
@@ -67,7 +78,8 @@ class RmsNorm(torch.autograd.Function):
 
 
 def fuse_layers(causal: nn.Module) -> None:
-    """Gives every RMS norm `RmsNorm` and every gated MLP `SwiGlu`, where that does what the layer does.
+    """Gives every RMS norm `RmsNorm` and every gated MLP `SwiGlu`,
+    where that does what the layer does.
 
     A comparison and not a list of names: some norms add 1 to their weight.
     """
@@ -108,12 +120,19 @@ def _lora(module: Any, x: Tensor) -> Tensor:
     base, a, b = module.base_layer, module.lora_A["default"].weight, module.lora_B["default"].weight
     flat = x.to(base.weight.dtype).reshape(-1, x.shape[-1])
     with torch.autocast(x.device.type, enabled=False):
-        out: Tensor = LoraLinear.apply(flat, base.weight, base.bias, a, b, module.scaling["default"])  # type: ignore[no-untyped-call]
+        out: Tensor = LoraLinear.apply(
+            flat, base.weight, base.bias, a, b, module.scaling["default"]
+        )  # type: ignore[no-untyped-call]
     return out.view(*x.shape[:-1], -1)
 
 
 def _is_swiglu(module: Any) -> bool:
-    if {name for name, _ in module.named_children()} != {"gate_proj", "up_proj", "down_proj", "act_fn"}:
+    if {name for name, _ in module.named_children()} != {
+        "gate_proj",
+        "up_proj",
+        "down_proj",
+        "act_fn",
+    }:
         return False
     probe = torch.linspace(-3, 5, 9)
     return torch.equal(module.act_fn(probe), F.silu(probe))

@@ -6,15 +6,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-ROWS = 128  # positions whose logits are held at once: a vocabulary of 50,000 takes 25 MB in fp32, about a cache
+# positions whose logits are held at once: a vocabulary of 50,000 takes 25 MB in fp32, about a cache
+ROWS = 128
 
 
 class FrozenHead(torch.autograd.Function):
     """log softmax(h W^T)[target] for frozen W.
 
-    Its gradient by h is W[target] - p W, times one number per row that only the backward pass knows: it is computed
-    with the logits at hand, so that neither they nor p are kept or computed again (the idea of Liger's fused linear
-    cross-entropy, arXiv 2410.10989).
+    Its gradient by h is W[target] - p W, times one number per row that only the backward pass
+    knows: it is computed with the logits at hand, so that neither they nor p are kept or computed
+    again (the idea of Liger's fused linear cross-entropy, arXiv 2410.10989).
     """
 
     @staticmethod
@@ -28,7 +29,8 @@ class FrozenHead(torch.autograd.Function):
             wanted = logits.gather(1, targets[part, None])[:, 0]
             highest, place = logits.max(1, keepdim=True)
             p = torch.softmax(logits, 1)
-            logps[part] = wanted - highest[:, 0] + p.gather(1, place)[:, 0].log()  # the highest p is never 0
+            # the highest p is never 0
+            logps[part] = wanted - highest[:, 0] + p.gather(1, place)[:, 0].log()
             if slopes is not None:
                 slopes[part] = weight[targets[part]] - torch.mm(p.to(weight.dtype), weight)
         ctx.save_for_backward(slopes)
@@ -41,7 +43,9 @@ class FrozenHead(torch.autograd.Function):
 
 
 def token_logps(hidden: Tensor, weight: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
-    """(N,) log-probabilities in nats of tokens given the hidden states (N, H) that predict them; products in dtype."""
+    """(N,) log-probabilities in nats of tokens given the hidden states (N, H) that predict them;
+    products in dtype.
+    """
     if weight.requires_grad and torch.is_grad_enabled():
         return -F.cross_entropy(F.linear(hidden, weight).float(), targets, reduction="none")
     learns = torch.is_grad_enabled() and hidden.requires_grad

@@ -1,4 +1,6 @@
-"""One training by several processes: torchrun starts a `worker` in each, and a folder holds what they train on."""
+"""One training by several processes:
+torchrun starts a `worker` in each, and a folder holds what they train on.
+"""
 
 import json
 import os
@@ -11,9 +13,11 @@ from pathlib import Path
 
 import polars as pl
 
+from pipeline import extensions
 from pipeline.config import TrainingSettings
 from pipeline.errors import Diverged, OrchardError
 from pipeline.training import parallel
+from pipeline.training.losses import LOSSES
 from pipeline.training.policy import Precision
 from pipeline.training.result import TrainResult
 
@@ -33,11 +37,13 @@ def together(
     progress: Report | None,
     precision: Precision,
 ) -> TrainResult:
-    """`loop.train` by `settings.processes` processes on this machine; they end with the one that called them.
+    """`loop.train` by `settings.processes` processes on this machine.
+
+    They end with the one that called them.
 
     Raises:
-        OrchardError: what a process says went wrong (Diverged: where it did), or the last line of one that died without
-            a word.
+        OrchardError: what a process says went wrong (Diverged: where it did), or the last line of
+            one that died without a word.
     """
     job = out.with_name(f"{out.name}.job")
     shutil.rmtree(job, ignore_errors=True)
@@ -45,8 +51,16 @@ def together(
     try:
         pairs.write_parquet(job / "pairs.parquet")
         reference.write_parquet(job / "reference.parquet")
-        task = {"model": str(model_dir), "out": str(out), "seed": seed, "precision": precision}
-        (job / "task.json").write_text(json.dumps({**task, "settings": settings.model_dump(mode="json")}))
+        task: dict[str, object] = {
+            "model": str(model_dir),
+            "out": str(out),
+            "seed": seed,
+            "precision": precision,
+        }
+        task["extensions"] = dict(extensions.files_of(LOSSES.modules()))
+        (job / "task.json").write_text(
+            json.dumps({**task, "settings": settings.model_dump(mode="json")})
+        )
         code = _torchrun(job, settings.processes, progress)
         if code or not (job / "result.json").is_file():
             raise _fault(job, settings.processes)
@@ -58,7 +72,14 @@ def together(
 def _torchrun(job: Path, processes: int, progress: Report | None) -> int:
     threads = max(1, (os.cpu_count() or 1) // processes)
     environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        str(processes),
+    ]
     with (
         (job / "log").open("w") as log,
         subprocess.Popen(
@@ -88,7 +109,9 @@ def _fault(job: Path, processes: int) -> OrchardError:
         return Diverged(text) if kind == "diverged" else OrchardError(text)
     lines = [line.strip() for line in (job / "log").read_text().splitlines() if line.strip()]
     errors = [line for line in lines if "Error" in line and "ChildFailedError" not in line]
-    return OrchardError(f"training by {processes} processes died: {(errors or lines or ['no word'])[-1]}")
+    return OrchardError(
+        f"training by {processes} processes died: {(errors or lines or ['no word'])[-1]}"
+    )
 
 
 def write_result(job: Path, result: TrainResult) -> None:
@@ -101,4 +124,10 @@ def read_result(job: Path) -> TrainResult:
     found = json.loads((job / "result.json").read_text())
     found["curve"] = [tuple(point) for point in found["curve"]]
     found["looks"] = [tuple(look) for look in found["looks"]]
-    return TrainResult(**{**found, "path": Path(found["path"]), "rejects": pl.read_parquet(job / "rejects.parquet")})
+    return TrainResult(
+        **{
+            **found,
+            "path": Path(found["path"]),
+            "rejects": pl.read_parquet(job / "rejects.parquet"),
+        }
+    )

@@ -41,8 +41,11 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def load(model_dir: Path, precision: Precision = "auto", device: torch.device | None = None) -> Policy:
-    """A model folder as a policy, on a device or the best one, without dropout and without gradients.
+def load(
+    model_dir: Path, precision: Precision = "auto", device: torch.device | None = None
+) -> Policy:
+    """A model folder as a policy, on a device or the best one,
+    without dropout and without gradients.
 
     Its precision is that of the best device, wherever it is.
 
@@ -57,7 +60,9 @@ def load(model_dir: Path, precision: Precision = "auto", device: torch.device | 
     tokenizer = load_tokenizer(model_dir)
     device = device or best_device()
     try:
-        causal = AutoModelForCausalLM.from_pretrained(str(model_dir), dtype=torch.float32, local_files_only=True)
+        causal = AutoModelForCausalLM.from_pretrained(
+            str(model_dir), dtype=torch.float32, local_files_only=True
+        )
     except Exception as error:
         raise _unreadable(model_dir, "weights", error) from error
     causal.to(device).eval().requires_grad_(False)

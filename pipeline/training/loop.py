@@ -32,32 +32,44 @@ def train(
 ) -> TrainResult:
     """Trains the model of a folder on preferences and saves the policy to `out`.
 
-    Stopped anywhere and started again with the same arguments, it goes on from its last checkpoint and ends with the
-    same weights. The loss of a step is the mean over its rows of weight * loss, weights scaled to mean 1 over all
-    rows: a weight of 2 counts as the row twice.
+    Stopped anywhere and started again with the same arguments, it goes on from its last checkpoint
+    and ends with the same weights. The loss of a step is the mean over its rows of weight * loss,
+    weights scaled to mean 1 over all rows: a weight of 2 counts as the row twice.
 
-    Rows with a `stage` are a curriculum (Curry-DPO, arXiv 2403.07230): stages are trained in ascending order, and the
-    policy that a stage ends with is the next one's reference. Each has its own warm-up and fresh moments of the
-    optimiser (our choice), as if it were trained by a call of its own.
+    Rows with a `stage` are a curriculum (Curry-DPO, arXiv 2403.07230): stages are trained in
+    ascending order, and the policy that a stage ends with is the next one's reference. Each has its
+    own warm-up and fresh moments of the optimiser (our choice), as if it were trained by a call of
+    its own.
 
-    `settings.processes` train one policy together (see `launch`), or those of torchrun or accelerate, where each calls
-    this: the same policy up to the order of sums. The first writes policy and checkpoint, which all read.
+    `settings.processes` train one policy together (see `launch`), or those of torchrun or
+    accelerate, where each calls this: the same policy up to the order of sums. The first writes
+    policy and checkpoint, which all read.
 
     Args:
-        pairs: rows of `preferences` (with `pipeline.training.rationales.attach`, where the loss reads rationales), of
-            `preference_lists` or of `unpaired`. With `settings.patience` those of the split validation are not learned
-            from: training stops on them (see `stopping.Watch`), and goes to its end where there are none.
+        pairs: rows of `preferences` (with `pipeline.training.rationales.attach`, where the loss
+            reads rationales), of `preference_lists` or of `unpaired`. With `settings.patience`
+            those of the split validation are not learned from: training stops on them (see
+            `stopping.Watch`), and goes to its end where there are none.
         reference: rows of `reference_logps` for the texts of these rows and one model.
-        progress: called after each step with steps done, steps in all, and loss, accuracy, margin, learning_rate.
+        progress: called after each step with steps done, steps in all, and loss, accuracy, margin,
+            learning_rate.
 
     Raises:
-        OrchardError: no rows, a row of the test split, an unknown loss or one that cannot take these rows, a folder
-            that is no model, a text without reference, a loss that is not finite or explodes (the state before
-            that step stays as checkpoint), or not enough memory for one row.
+        OrchardError: no rows, a row of the test split, an unknown loss or one that cannot take
+            these rows, a folder that is no model, a text without reference, a loss that is not
+            finite or explodes (the state before that step stays as checkpoint), or not enough
+            memory for one row.
     """
     if settings.processes > 1 and not parallel.launched():
         return launch.together(
-            model_dir, pairs, reference, settings, seed=seed, out=out, progress=progress, precision=precision
+            model_dir,
+            pairs,
+            reference,
+            settings,
+            seed=seed,
+            out=out,
+            progress=progress,
+            precision=precision,
         )
     started = time.monotonic()
     parallel.join()
@@ -72,7 +84,12 @@ def train(
             run.keep()
         if progress:
             _, loss, accuracy, margin = run.state.curve[-1]
-            report = {"loss": loss, "accuracy": accuracy, "margin": margin, "learning_rate": step.rate}
+            report = {
+                "loss": loss,
+                "accuracy": accuracy,
+                "margin": margin,
+                "learning_rate": step.rate,
+            }
             progress(number, len(steps), report)
     kept_step = run.close()
     seen = [read.examples[i] for step in steps[: run.state.step] for i in step.rows]
@@ -91,10 +108,14 @@ def _inputs(
 def _examples(model_dir: Path, pairs: pl.DataFrame, settings: TrainingSettings) -> Examples:
     if pairs.is_empty():
         raise OrchardError("no pairs to train on: the variant is empty")
-    read = tokenize(pairs, load_tokenizer(model_dir), settings.max_length, settings.too_long)
+    read = tokenize(
+        pairs, load_tokenizer(model_dir), settings.max_length, settings.too_long, settings.thoughts
+    )
     if not read.examples:
         reason = read.rejects["reason"][0]
-        raise OrchardError(f"no pairs to train on: all {len(pairs)} were dropped, the first because {reason}")
+        raise OrchardError(
+            f"no pairs to train on: all {len(pairs)} were dropped, the first because {reason}"
+        )
     return replace(read, examples=arrange(read.examples, settings.loss))
 
 

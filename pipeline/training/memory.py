@@ -14,7 +14,9 @@ MIN_TOKENS = 16  # below this a pass holds one row anyway
 
 
 def retry(work: Callable[[int], Result], micro_tokens: int) -> tuple[Result, int]:
-    """Calls `work(tokens per pass)` with ever fewer tokens until it fits; returns its result and the tokens that did.
+    """Calls `work(tokens per pass)` with ever fewer tokens until it fits.
+
+    Returns its result and the tokens that did.
 
     Raises:
         OrchardError: even single rows do not fit.
@@ -26,7 +28,9 @@ def retry(work: Callable[[int], Result], micro_tokens: int) -> tuple[Result, int
             if not is_out_of_memory(error):
                 raise
             if micro_tokens <= MIN_TOKENS:
-                raise OrchardError("out of memory with one row per pass: lower max_length, or use lora") from error
+                raise OrchardError(
+                    "out of memory with one row per pass: lower max_length, or use lora"
+                ) from error
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         micro_tokens //= 2

@@ -1,7 +1,8 @@
-"""Several processes that train one policy: each takes a part of every step's rows, and they add up their gradients.
+"""Several processes that train one policy:
+each takes a part of every step's rows, and they add up their gradients.
 
-`training.processes` starts them (`launch`); `torchrun --nproc-per-node N` or `accelerate launch` around a program that
-calls `train` do too. Without either, there is one process.
+`training.processes` starts them (`launch`); `torchrun --nproc-per-node N` or `accelerate launch`
+around a program that calls `train` do too. Without either, there is one process.
 """
 
 import os
@@ -15,11 +16,15 @@ from pipeline.errors import OrchardError
 
 
 def join() -> None:
-    """Joins the group that torchrun or accelerate describes in the environment, if there is one: nccl on GPUs, gloo."""
+    """Joins the group that torchrun or accelerate describes in the environment, if there is one:
+    nccl on GPUs, gloo.
+    """
     if torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
         own, found = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
         if own >= found:
-            raise OrchardError(f"training.processes: process {own + 1} has no GPU, {found} are there: one for each")
+            raise OrchardError(
+                f"training.processes: process {own + 1} has no GPU, {found} are there: one for each"
+            )
         torch.cuda.set_device(own)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
@@ -39,12 +44,17 @@ def rank() -> int:
 
 
 def share(rows: Sequence[int]) -> list[int]:
-    """This process's part of a step's rows: every size-th, so that neighbours of similar length are spread."""
+    """This process's part of a step's rows:
+    every size-th, so that neighbours of similar length are spread.
+    """
     return list(rows[rank() :: size()])
 
 
 def add_up(values: Tensor, parameters: Iterable[nn.Parameter]) -> Tensor:
-    """The sum over all processes of `values`, and in place that of all gradients; one without rows gives zeros."""
+    """The sum over all processes of `values`, and in place that of all gradients.
+
+    One without rows gives zeros.
+    """
     if size() == 1:
         return values
     values = values.to(_device())

@@ -29,11 +29,14 @@ class TrainResult:
     rejects: pl.DataFrame
     path: Path
     peak_bytes: int
-    kept_step: int  # whose weights the policy has: the last, or with `patience` the best on validation rows
+    # whose weights the policy has: the last, or with `patience` the best on validation rows
+    kept_step: int
     looks: list[tuple[int, float]]  # with `patience`: step, loss on validation rows
 
 
-def result_of(read: Examples, seen: list[Example], state: Progress, kept_step: int, out: Path) -> TrainResult:
+def result_of(
+    read: Examples, seen: list[Example], state: Progress, kept_step: int, out: Path
+) -> TrainResult:
     curve = state.curve
     tenth = math.ceil(len(curve) / 10)
     return TrainResult(

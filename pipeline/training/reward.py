@@ -1,7 +1,8 @@
-"""Reward models by full or LoRA fine-tuning: a causal language model whose head gives one number at the last token.
+"""Reward models by full or LoRA fine-tuning:
+a causal language model whose head gives one number at the last token.
 
-Folds, standardisation, loss and calibration are those of the reward heads (`pipeline.noise`); loading, LoRA, batches by
-length and what happens when memory runs out are those of the DPO trainer.
+Folds, standardisation, loss and calibration are those of the reward heads (`pipeline.noise`);
+loading, LoRA, batches by length and what happens when memory runs out are those of the DPO trainer.
 """
 
 import os
@@ -58,7 +59,9 @@ class RewardModel:
         out = np.zeros(len(texts))
 
         def pass_over(budget: int) -> None:
-            for places in micro_batches(range(len(texts)), lambda i: (((), texts[i]),), budget, trees=False):
+            for places in micro_batches(
+                range(len(texts)), lambda i: (((), texts[i]),), budget, trees=False
+            ):
                 out[places] = self.rewards([texts[i] for i in places]).double().cpu().numpy()
 
         _, self.micro_tokens = memory.retry(pass_over, self.micro_tokens)
@@ -73,28 +76,40 @@ def train_reward_model(
     seed: int,
     precision: Precision = "auto",
 ) -> RewardModel:
-    """One model, fine-tuned on pairs; the seed decides head, LoRA layers, draw and order of the pairs.
+    """One model, fine-tuned on pairs.
 
-    Per step: the mean over its pairs of weight times `bradley_terry`, and `length_penalty` times the squared
-    correlation of margin and length over the whole step, whatever fits into one pass.
+    The seed decides head, LoRA layers, draw and order of the pairs.
+
+    Per step: the mean over its pairs of weight times `bradley_terry`, and `length_penalty` times
+    the squared correlation of margin and length over the whole step, whatever fits into one pass.
 
     Args:
         texts: token ids of each row of the targets' matrix, whose numbers are not read.
 
     Raises:
-        OrchardError: fewer than two pairs, no weight in them, a loss that is not finite, or a folder that is no model.
+        OrchardError: fewer than two pairs, no weight in them, a loss that is not finite, or a
+            folder that is no model.
     """
     n = len(targets.chosen)
     if n < 2 or targets.weight.sum() <= 0:
-        raise OrchardError(f"reward models: {n} pairs to learn from: at least 2 of positive weight are needed")
+        raise OrchardError(
+            f"reward models: {n} pairs to learn from: at least 2 of positive weight are needed"
+        )
     model = _begin(model_dir, settings, seed, precision)
-    drawn = np.random.default_rng(seed_for(seed, "draw")).integers(n, size=n) if settings.resample else np.arange(n)
+    drawn = (
+        np.random.default_rng(seed_for(seed, "draw")).integers(n, size=n)
+        if settings.resample
+        else np.arange(n)
+    )
     data = _Pairs.of(texts, targets.take(drawn), settings, model.policy.device)
     chosen = settings.tune
     rate = chosen.learning_rate or RATES[settings.method]
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=chosen.weight_decay)
     plan = TrainingSettings(
-        epochs=chosen.epochs, batch_pairs=chosen.batch_pairs, learning_rate=rate, warmup=chosen.warmup
+        epochs=chosen.epochs,
+        batch_pairs=chosen.batch_pairs,
+        learning_rate=rate,
+        warmup=chosen.warmup,
     )
     steps = batches(data.examples(), plan, seed)
     for number, places in enumerate(steps):
@@ -116,14 +131,25 @@ class _Pairs:
     penalty: float
 
     @classmethod
-    def of(cls, texts: Sequence[Ids], targets: Targets, settings: NoiseSettings, device: torch.device) -> "_Pairs":
-        values = (targets.target, targets.margin, targets.weight / targets.weight.mean(), targets.length)
+    def of(
+        cls, texts: Sequence[Ids], targets: Targets, settings: NoiseSettings, device: torch.device
+    ) -> "_Pairs":
+        values = (
+            targets.target,
+            targets.margin,
+            targets.weight / targets.weight.mean(),
+            targets.length,
+        )
         target, margin, weight, length = (torch.from_numpy(v).float().to(device) for v in values)
-        sides = [(texts[a], texts[b]) for a, b in zip(targets.chosen, targets.rejected, strict=True)]
+        sides = [
+            (texts[a], texts[b]) for a, b in zip(targets.chosen, targets.rejected, strict=True)
+        ]
         return cls(sides, target, margin, weight, length, settings.length_penalty)
 
     def examples(self) -> list[Example]:
-        """The pairs as the trainer's batches take them; ids by place, which depends on the pairs' ids only."""
+        """The pairs as the trainer's batches take them;
+        ids by place, which depends on the pairs' ids only.
+        """
         sides = [tuple(((), text) for text in pair) for pair in self.texts]
         return [Example(f"{i:09d}", texts, (1.0, 0.0)) for i, texts in enumerate(sides)]
 
@@ -133,7 +159,9 @@ class _Pairs:
         return self.weight[rows] * bradley_terry(d, self.target[rows], self.margin[rows])
 
 
-def _begin(model_dir: Path, settings: NoiseSettings, seed: int, precision: Precision) -> RewardModel:
+def _begin(
+    model_dir: Path, settings: NoiseSettings, seed: int, precision: Precision
+) -> RewardModel:
     policy = load(model_dir, precision)
     if settings.method == "lora":
         adapt(policy, settings.tune.lora_rank, settings.tune.lora_alpha, seed_for(seed, "lora"))
@@ -150,7 +178,11 @@ def _begin(model_dir: Path, settings: NoiseSettings, seed: int, precision: Preci
 
 
 def _step(
-    model: RewardModel, data: _Pairs, places: Sequence[int], optimiser: torch.optim.Optimizer, most: float
+    model: RewardModel,
+    data: _Pairs,
+    places: Sequence[int],
+    optimiser: torch.optim.Optimizer,
+    most: float,
 ) -> None:
     """One update on the pairs at `places`."""
 
@@ -170,16 +202,21 @@ def _step(
     loss, model.micro_tokens = memory.retry(gradients, model.micro_tokens)
     norm = nn.utils.clip_grad_norm_(model.parameters(), most)
     if not (np.isfinite(loss) and norm.isfinite()):
-        raise OrchardError(f"reward model stopped: loss {loss}, gradient norm {norm.item()}: lower noise.tune's rate")
+        raise OrchardError(
+            f"reward model stopped: loss {loss}, gradient norm {norm.item()}: "
+            "lower noise.tune's rate"
+        )
     optimiser.step()
     model.losses.append(loss)
 
 
-def _penalty_slope(model: RewardModel, data: _Pairs, places: Sequence[int], budget: int) -> dict[int, Tensor]:
+def _penalty_slope(
+    model: RewardModel, data: _Pairs, places: Sequence[int], budget: int
+) -> dict[int, Tensor]:
     """Derivative of the length penalty of the whole step by each pair's margin.
 
-    The penalty does not split into passes, so the margins are computed once more, without gradients (gradient caching,
-    arXiv 2101.06983).
+    The penalty does not split into passes, so the margins are computed once more, without gradients
+    (gradient caching, arXiv 2101.06983).
     """
     with torch.no_grad():
         passes = [(micro, _margins(model, data, micro)) for micro in _micros(data, places, budget)]
@@ -191,12 +228,16 @@ def _penalty_slope(model: RewardModel, data: _Pairs, places: Sequence[int], budg
 
 
 def _micros(data: _Pairs, places: Sequence[int], budget: int) -> Iterator[list[int]]:
-    return micro_batches(places, lambda i: [((), text) for text in data.texts[i]], budget, trees=False)
+    return micro_batches(
+        places, lambda i: [((), text) for text in data.texts[i]], budget, trees=False
+    )
 
 
 def _margins(model: RewardModel, data: _Pairs, places: Sequence[int]) -> Tensor:
     """(k,) rewards of the first sides minus those of the second."""
-    rewards = model.rewards([text for side in (0, 1) for text in (data.texts[i][side] for i in places)])
+    rewards = model.rewards(
+        [text for side in (0, 1) for text in (data.texts[i][side] for i in places)]
+    )
     return rewards[: len(places)] - rewards[len(places) :]
 
 
@@ -209,7 +250,8 @@ def fit_tuned(
     progress: Advance | None = None,
     precision: Precision = "auto",
 ) -> Fit:
-    """Fine-tuned models as the models of `pipeline.noise.crossfit.out_of_fold`, one after the other.
+    """Fine-tuned models as the models of `pipeline.noise.crossfit.out_of_fold`,
+    one after the other.
 
     What a model said is kept in the folder, so that a run that was stopped does not train it again.
     """
@@ -229,13 +271,21 @@ def fit_tuned(
 
     def fit(learnt: Targets, seeds: list[int], wanted: Places) -> Fitted:
         found = [one(learnt, seed, wanted) for seed in seeds]
-        return Fitted(np.stack([rewards for rewards, _ in found]), np.stack([losses for _, losses in found], axis=1))
+        return Fitted(
+            np.stack([rewards for rewards, _ in found]),
+            np.stack([losses for _, losses in found], axis=1),
+        )
 
     return fit
 
 
 def _mark(
-    model_dir: Path, texts: Sequence[Ids], learnt: Targets, settings: NoiseSettings, seed: int, wanted: Places
+    model_dir: Path,
+    texts: Sequence[Ids],
+    learnt: Targets,
+    settings: NoiseSettings,
+    seed: int,
+    wanted: Places,
 ) -> str:
     """All that decides what a model says."""
     course = settings.model_dump(include={"method", "tune", "resample", "length_penalty"})

@@ -40,7 +40,15 @@ class Run:
 
     @classmethod
     def open(
-        cls, model_dir: Path, data: Data, watch: Watch, *, seed: int, precision: Precision, out: Path, started: float
+        cls,
+        model_dir: Path,
+        data: Data,
+        watch: Watch,
+        *,
+        seed: int,
+        precision: Precision,
+        out: Path,
+        started: float,
     ) -> "Run":
         """A new training, or one that goes on from its checkpoint."""
         begin = partial(_policy, model_dir, data.settings, seed, precision)
@@ -52,10 +60,14 @@ class Run:
             policy = begin(best_device())
         optimizer = _optimizer(policy, data.settings)
         mark = _mark(model_dir, data, seed, policy, watch)
-        state = checkpoint.restore(checkpoint.path_for(out), mark, policy, optimizer) or _start(data)
+        state = checkpoint.restore(checkpoint.path_for(out), mark, policy, optimizer) or _start(
+            data
+        )
         parallel.wait()  # before the first process writes the next checkpoint
         data = data if state.reference is None else replace(data, reference=state.reference)
-        return cls(policy, fresh, optimizer, data, watch, state, out, mark, started, before=state.seconds)
+        return cls(
+            policy, fresh, optimizer, data, watch, state, out, mark, started, before=state.seconds
+        )
 
     def take(self, step: Step, *, last: bool) -> None:
         """One step of the plan, and a look at the validation rows where one is due.
@@ -77,7 +89,9 @@ class Run:
 
     def keep(self) -> None:
         """Writes the checkpoint."""
-        checkpoint.save(checkpoint.path_for(self.out), self.mark, self.policy, self.optimizer, self.state)
+        checkpoint.save(
+            checkpoint.path_for(self.out), self.mark, self.policy, self.optimizer, self.state
+        )
 
     def close(self) -> int:
         """Saves the policy in place of the checkpoint; the step whose weights it has."""
@@ -109,7 +123,9 @@ class Run:
     def _next_stage(self, rows: list[int]) -> None:
         """The policy as it is now becomes the reference of the rows of the stage that begins."""
         self.optimizer.state.clear()
-        reference = recompute(self.policy, [self.data.examples[i] for i in rows], self.state.micro_tokens)
+        reference = recompute(
+            self.policy, [self.data.examples[i] for i in rows], self.state.micro_tokens
+        )
         self.data = self.data.with_reference(rows, reference)
         self.state.reference = self.data.reference
 
@@ -121,7 +137,11 @@ def _start(data: Data) -> Progress:
 
 
 def _policy(
-    model_dir: Path, settings: TrainingSettings, seed: int, precision: Precision, device: torch.device
+    model_dir: Path,
+    settings: TrainingSettings,
+    seed: int,
+    precision: Precision,
+    device: torch.device,
 ) -> Policy:
     policy = load(model_dir, precision, device)
     if settings.method == "lora":
@@ -139,12 +159,18 @@ def _optimizer(policy: Policy, settings: TrainingSettings) -> torch.optim.Optimi
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": settings.weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.learning_rate, fused=True)
+    return torch.optim.AdamW(
+        [g for g in groups if g["params"]], lr=settings.learning_rate, fused=True
+    )
 
 
 def _mark(model_dir: Path, data: Data, seed: int, policy: Policy, watch: Watch) -> str:
-    """All that decides the course of a training: not how often it is saved, nor which other seeds there are."""
-    course = data.settings.model_dump(mode="json", exclude={"checkpoint_every", "seeds", "processes"})
+    """All that decides the course of a training:
+    not how often it is saved, nor which other seeds there are.
+    """
+    course = data.settings.model_dump(
+        mode="json", exclude={"checkpoint_every", "seeds", "processes"}
+    )
     model = model_fingerprint(model_dir)
     machine = [torch.__version__, policy.device.type, policy.bf16, policy.trees, parallel.size()]
     rows = [example.__dict__ for example in data.examples]

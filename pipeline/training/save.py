@@ -13,7 +13,8 @@ ADAPTER = "adapter"
 
 
 def save(policy: Policy, out: Path) -> None:
-    """Writes model (bfloat16) and tokenizer to `out`, for LoRA also `out/adapter`; whole or not at all.
+    """Writes model (bfloat16) and tokenizer to `out`, for LoRA also `out/adapter`;
+    whole or not at all.
 
     Ends the policy's life: its LoRA layers are merged and its weights rounded.
     """
@@ -35,7 +36,8 @@ def save(policy: Policy, out: Path) -> None:
 
 @torch.no_grad()
 def merged(policy: Policy, dtype: torch.dtype = torch.float32) -> Any:
-    """The policy as a plain model: LoRA layers added to the weights, in fp32 so that only the sum is rounded.
+    """The policy as a plain model:
+    LoRA layers added to the weights, in fp32 so that only the sum is rounded.
 
     Layer by layer, so that the whole model is never held in fp32.
     """

@@ -1,4 +1,6 @@
-"""Which pairs a step sees, and its learning rate: functions of the seed and the step, without any state."""
+"""Which pairs a step sees, and its learning rate:
+functions of the seed and the step, without any state.
+"""
 
 import math
 import random
@@ -22,7 +24,9 @@ class Step:
 
 
 def plan(examples: Sequence[Example], settings: TrainingSettings, seed: int) -> list[Step]:
-    """All steps of a training: stage after stage, each with batches and learning rates as if it stood alone."""
+    """All steps of a training:
+    stage after stage, each with batches and learning rates as if it stood alone.
+    """
     steps: list[Step] = []
     for stage in sorted({example.stage for example in examples}):
         rows = [i for i, example in enumerate(examples) if example.stage == stage]
@@ -40,7 +44,8 @@ def n_steps(n_pairs: int, settings: TrainingSettings) -> int:
 def batches(examples: Sequence[Example], settings: TrainingSettings, seed: int) -> list[list[int]]:
     """Indices of the pairs of every step, all epochs; the same whatever the order of the rows.
 
-    Each epoch shuffles the pairs, sorts by length inside windows of WINDOW steps, cuts into steps and shuffles those.
+    Each epoch shuffles the pairs, sorts by length inside windows of WINDOW steps, cuts into steps
+    and shuffles those.
     """
     size = settings.batch_pairs
     by_id = sorted(range(len(examples)), key=lambda i: examples[i].row_id)
@@ -56,7 +61,10 @@ def batches(examples: Sequence[Example], settings: TrainingSettings, seed: int) 
 
 
 def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:
-    """Linear warm-up over the first share of the steps, then a half cosine towards 0; `step` counts from 0."""
+    """Linear warm-up over the first share of the steps, then a half cosine towards 0.
+
+    `step` counts from 0.
+    """
     warm = round(settings.warmup * total)
     if step < warm:
         return settings.learning_rate * (step + 1) / warm

@@ -1,4 +1,7 @@
-"""Early stopping on validation rows: when to stop, and which weights to keep. The test split is never read."""
+"""Early stopping on validation rows: when to stop, and which weights to keep.
+
+The test split is never read.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +33,10 @@ def divide(rows: pl.DataFrame, settings: TrainingSettings) -> tuple[pl.DataFrame
     """
     tests = rows.filter(pl.col("split") == "test").height
     if tests:
-        raise OrchardError(f"{tests} of {rows.height} training rows are of the test split: no training may see them")
+        raise OrchardError(
+            f"{tests} of {rows.height} training rows are of the test split: "
+            "no training may see them"
+        )
     held = (pl.col("split") == "validation") if settings.patience else pl.lit(False)
     return rows.filter(~held), rows.filter(held)
 
@@ -39,25 +45,38 @@ def divide(rows: pl.DataFrame, settings: TrainingSettings) -> tuple[pl.DataFrame
 class Watch:
     """What a training is watched on; without data it is not.
 
-    Every `evaluate_every` steps and after the last one the loss on the validation rows is taken. Training stops when
-    the last `patience` looks were no better than the best one before them, and ends with the weights of the best look,
-    whether it stopped or not. The untrained model is no candidate: our choice.
+    Every `evaluate_every` steps and after the last one the loss on the validation rows is taken.
+    Training stops when the last `patience` looks were no better than the best one before them, and
+    ends with the weights of the best look, whether it stopped or not. The untrained model is no
+    candidate: our choice.
     """
 
     data: Data | None = None
 
     @classmethod
-    def of(cls, model_dir: Path, rows: pl.DataFrame, reference: pl.DataFrame, train: Data) -> "Watch":
-        """The watch of a training; none, so that it goes to its end, without patience or rows, or in a curriculum.
+    def of(
+        cls, model_dir: Path, rows: pl.DataFrame, reference: pl.DataFrame, train: Data
+    ) -> "Watch":
+        """The watch of a training;
+        none, so that it goes to its end, without patience or rows, or in a curriculum.
 
         Raises:
             OrchardError: rows that the loss cannot take.
         """
-        if train.settings.patience is None or len({example.stage for example in train.examples}) > 1:
+        if (
+            train.settings.patience is None
+            or len({example.stage for example in train.examples}) > 1
+        ):
             return cls()
         if rows.is_empty():
             return cls()
-        read = tokenize(rows, load_tokenizer(model_dir), train.settings.max_length, train.settings.too_long)
+        read = tokenize(
+            rows,
+            load_tokenizer(model_dir),
+            train.settings.max_length,
+            train.settings.too_long,
+            train.settings.thoughts,
+        )
         if not read.examples:
             return cls()
         try:
@@ -94,12 +113,19 @@ class Watch:
 
     def mark(self) -> list[Any]:
         """What of it decides the course of a training."""
-        return [] if self.data is None else [e.__dict__ for e in self.data.examples] + self.data.reference.tolist()
+        return (
+            []
+            if self.data is None
+            else [e.__dict__ for e in self.data.examples] + self.data.reference.tolist()
+        )
 
 
 @torch.no_grad()
 def validation_loss(policy: Policy, data: Data, state: Progress) -> float:
-    """Mean over all rows of weight * loss; several processes take a part of the rows each and agree on the sum."""
+    """Mean over all rows of weight * loss.
+
+    Several processes take a part of the rows each and agree on the sum.
+    """
 
     def total(budget: int) -> Tensor:
         mine = parallel.share(range(len(data.examples)))
@@ -118,4 +144,9 @@ def _loss(policy: Policy, data: Data, rows: list[int], running: float) -> Tensor
     logps = text_logps(policy, examples)  # (k, K)
     log_ratios = logps - data.reference[rows, : logps.shape[1]].to(policy.device)
     columns = columns_of(examples, data.settings.beta, data.settings.losses, running, policy.device)
-    return (data.weights[rows].to(policy.device) * data.loss(log_ratios, columns)).sum()[None].float().cpu()
+    return (
+        (data.weights[rows].to(policy.device) * data.loss(log_ratios, columns))
+        .sum()[None]
+        .float()
+        .cpu()
+    )

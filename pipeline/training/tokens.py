@@ -1,20 +1,23 @@
 """From rows of `preferences`, `preference_lists` or `unpaired` to token ids."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
 from pipeline import tables
-from pipeline.engine.rendering import render
+from pipeline.config.training import LearnedThoughts, TooLong
+from pipeline.engine.base import RequestFailed
+from pipeline.engine.rendering import ChatTokenizer
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
-from pipeline.training.example import Example, Ids, Side
+from pipeline.preferences.sampled import learned_ids, learned_thought
+from pipeline.training.example import Example, Side
 
-TooLong = Literal["truncate", "drop"]
+Row = dict[str, Any]
+IDS = {"items": "list_id", "desirable": "unpaired_id", "pair_id": "pair_id"}  # by a column of each
 
 
 @dataclass(frozen=True)
@@ -26,99 +29,162 @@ class Examples:
     rejects: pl.DataFrame
 
 
-def tokenize(rows: pl.DataFrame, tokenizer: Any, max_length: int, too_long: TooLong = "truncate") -> Examples:
-    """Token ids of every row, in the order of the rows; the columns tell which of the three tables they are of.
+def tokenize(
+    rows: pl.DataFrame,
+    tokenizer: Any,
+    max_length: int,
+    too_long: TooLong = "truncate",
+    thoughts: LearnedThoughts = "learned",
+) -> Examples:
+    """Token ids of every row, in the order of the rows.
 
-    Context and text are tokenised apart, as they are when the model samples. A context that does not leave room for
-    the longest text of its row within `max_length` loses tokens on the left (`truncate`), or its row is rejected
-    (`drop`). A text that alone does not leave room for one token of context is rejected always.
+    The columns tell which of the three tables they are of.
+
+    Context and text are tokenised apart, as they are when the model samples. Turns are special
+    tokens, and all that stands in them is plain text; only the marks of a model's own thoughts are
+    the tokens that they were. A context that does not leave room for the longest text of its row
+    within `max_length` loses tokens on the left (`truncate`), or its row is rejected (`drop`). A
+    text that alone does not leave room for one token of context is rejected always, and so is a row
+    whose turns the chat template refuses. `thoughts`: see TrainingSettings.
     """
     if tokenizer.chat_template is None:
-        raise OrchardError(f"tokenizer of {tokenizer.name_or_path}: no chat template: use an instruction-tuned model")
-    read = _reader(rows, tokenizer)
+        raise OrchardError(
+            f"tokenizer of {tokenizer.name_or_path}: no chat template: "
+            "use an instruction-tuned model"
+        )
+    read = _reader(rows, RowReader(ChatTokenizer(tokenizer), thoughts))
+    named = next(name for column, name in IDS.items() if column in rows.columns)
     examples: list[Example] = []
-    rejects: list[dict[str, Any]] = []
+    rejects: list[Row] = []
     truncated = 0
     for row in rows.iter_rows(named=True):
-        example = read(row)
+        try:
+            example = read(row)
+        except RequestFailed as error:
+            rejects.append(_reject(row, row[named], str(error)))
+            continue
         cut = _truncate(example, max_length)
         reason = _fault(example, max_length)
         if not reason and too_long == "drop" and cut != example:
             tokens = max(len(context) for context, _ in example.texts)
-            reason = f"a context of {tokens} tokens does not fit into max_length {max_length} beside its text"
+            reason = (
+                f"a context of {tokens} tokens does not fit into max_length {max_length} "
+                "beside its text"
+            )
         if reason:
             rejects.append(_reject(row, example.row_id, reason))
             continue
         truncated += cut != example
         examples.append(cut)
-    return Examples(examples, truncated, pl.DataFrame(rejects, schema=tables.empty("rejects").schema))
+    return Examples(
+        examples, truncated, pl.DataFrame(rejects, schema=tables.empty("rejects").schema)
+    )
 
 
-def _reader(rows: pl.DataFrame, tokenizer: Any) -> Callable[[dict[str, Any]], Example]:
+def _reader(rows: pl.DataFrame, reader: "RowReader") -> Callable[[Row], Example]:
     if "items" in rows.columns:
-        return partial(_list, tokenizer=tokenizer)
+        return reader.read_list
     if "desirable" in rows.columns:
-        return partial(_single, tokenizer=tokenizer)
-    return partial(_pair, tokenizer=tokenizer)
+        return reader.read_single
+    return reader.read_pair
 
 
-def _pair(row: dict[str, Any], tokenizer: Any) -> Example:
-    context = _context(row["messages"], row["prefix"], tokenizer)
-    other = context
-    if row["rejected_messages"] is not None or row["rejected_prefix"] is not None:
-        messages = row["messages"] if row["rejected_messages"] is None else row["rejected_messages"]
-        prefix = row["prefix"] if row["rejected_prefix"] is None else row["rejected_prefix"]
-        other = _context(messages, prefix, tokenizer)
-    chosen = context, _text(row["chosen"], row["chosen_ends"], tokenizer)
-    rejected = other, _text(row["rejected"], row["rejected_ends"], tokenizer)
-    rationale: tuple[Side, ...] = ()
-    if row.get("rationale") is not None:  # see pipeline.training.rationales
-        turns = _context(row["rationale_messages"], "", tokenizer)
-        rationale = ((turns, _text(row["rationale"], True, tokenizer)),)
-    return Example(
-        row_id=row["pair_id"],
-        texts=(chosen, rejected, *rationale),
-        values=(1.0, 0.0),
-        weight=row["weight"],
-        strength=row["strength"],
-        margin=row["margin"],
-        noise_score=row["noise_score"],
-        stage=row["stage"] or 0,
-    )
+@dataclass(frozen=True)
+class RowReader:
+    """Reads rows of the three tables as examples, by one tokenizer and its template."""
 
+    chat: ChatTokenizer
+    thoughts: LearnedThoughts = "learned"
 
-def _list(row: dict[str, Any], tokenizer: Any) -> Example:
-    context = _context(row["messages"], "", tokenizer)
-    items = sorted(row["items"], key=lambda item: (-item["value"], item["item_id"]))  # any order gives equal tensors
-    return Example(
-        row_id=row["list_id"],
-        texts=tuple((context, _text(item["text"], item["ends"], tokenizer)) for item in items),
-        values=tuple(item["value"] for item in items),
-        rewards=tuple(item["reward"] for item in items),
-    )
+    def read_pair(self, row: Row) -> Example:
+        """The example of a row of `preferences`."""
+        sides = tuple(self._sides_of(row))
+        if row.get("rationale") is not None:  # see pipeline.training.rationales
+            sides += (self.side(row["rationale_messages"], row["rationale"], ends=True),)
+        return Example(
+            row_id=row["pair_id"],
+            texts=sides,
+            values=(1.0, 0.0),
+            weight=row["weight"],
+            strength=row["strength"],
+            margin=row["margin"],
+            noise_score=row["noise_score"],
+            stage=row["stage"] or 0,
+        )
 
+    def read_list(self, row: Row) -> Example:
+        """The example of a row of `preference_lists`."""
+        # Any order of the items gives equal tensors.
+        items = sorted(row["items"], key=lambda item: (-item["value"], item["item_id"]))
+        known = {one["item_id"]: one["thought"] for one in row.get("thoughts") or ()}
+        return Example(
+            row_id=row["list_id"],
+            texts=tuple(
+                self.side(
+                    row["messages"],
+                    item["text"],
+                    ends=item["ends"],
+                    thought=known.get(item["item_id"]),
+                )
+                for item in items
+            ),
+            values=tuple(item["value"] for item in items),
+            rewards=tuple(item["reward"] for item in items),
+        )
 
-def _single(row: dict[str, Any], tokenizer: Any) -> Example:
-    context = _context(row["messages"], "", tokenizer)
-    return Example(
-        row_id=row["unpaired_id"],
-        texts=((context, _text(row["text"], row["ends"], tokenizer)),),
-        values=(1.0 if row["desirable"] else 0.0,),
-        weight=row["weight"],
-    )
+    def read_single(self, row: Row) -> Example:
+        """The example of a row of `unpaired`."""
+        return Example(
+            row_id=row["unpaired_id"],
+            texts=(
+                self.side(
+                    row["messages"],
+                    row["text"],
+                    ends=row["ends"],
+                    thought=row.get("thought"),
+                    sampled=learned_ids(row, "", self.thoughts),
+                ),
+            ),
+            values=(1.0 if row["desirable"] else 0.0,),
+            weight=row["weight"],
+        )
 
+    def side(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        text: str,
+        *,
+        ends: bool,
+        prefix: str = "",
+        thought: str | None = None,
+        sampled: Sequence[int] | None = None,
+    ) -> Side:
+        """A context and the text that continues it, with the turn's end where the text ends it.
 
-def _context(messages: Sequence[dict[str, str]], prefix: str, tokenizer: Any) -> Ids:
-    return tuple(tokenizer.encode(render(tokenizer, messages) + prefix, add_special_tokens=False))
+        A thought that comes right before the text is part of it where thoughts are learned; any
+        other is context, as the response's own start is. `sampled` are the ids of thought and text
+        together, where reading these again would give others.
+        """
+        kept = thought if thought and self.thoughts != "left_out" else ""
+        learned = learned_thought(thought, self.thoughts, prefix)
+        before = prefix if learned else kept + prefix
+        context = self.chat.render(messages)
+        if before:
+            context = self.chat.continued(context, before)
+        text_ids = self.chat.said_ids(learned + text, ends=ends, sampled=sampled)
+        return tuple(self.chat.encode(context)), tuple(text_ids)
 
-
-def _text(text: str, ends: bool, tokenizer: Any) -> Ids:
-    ids = tuple(tokenizer.encode(text, add_special_tokens=False))
-    if not ends or not ids:
-        return ids
-    if tokenizer.eos_token_id is None:
-        raise OrchardError(f"tokenizer of {tokenizer.name_or_path}: has no end-of-turn token: set eos_token")
-    return (*ids, tokenizer.eos_token_id)
+    def _sides_of(self, row: Row) -> Iterator[Side]:
+        for side, own in (("chosen", ""), ("rejected", "rejected_")):
+            messages, prefix = row[f"{own}messages"], row[f"{own}prefix"]
+            yield self.side(
+                row["messages"] if messages is None else messages,
+                row[side],
+                ends=row[f"{side}_ends"],
+                prefix=row["prefix"] if prefix is None else prefix,
+                thought=row.get(f"{side}_thought"),
+                sampled=learned_ids(row, f"{side}_", self.thoughts),
+            )
 
 
 def _fault(example: Example, max_length: int) -> str | None:
@@ -138,7 +204,10 @@ def _truncate(example: Example, max_length: int) -> Example:
     compared = max((len(text) for _, text in example.compared), default=0)
     rooms = [max_length - compared] * len(example.values)
     rooms += [max_length - len(text) for _, text in example.texts[len(example.values) :]]
-    cut = tuple((context[-max(room, 1) :], text) for (context, text), room in zip(example.texts, rooms, strict=True))
+    cut = tuple(
+        (context[-max(room, 1) :], text)
+        for (context, text), room in zip(example.texts, rooms, strict=True)
+    )
     return replace(example, texts=cut)
 
 

@@ -1,8 +1,8 @@
 """Texts as one tree of tokens: what several of them begin with is computed once.
 
-A node is a token in its context: its hidden state depends on itself and its ancestors only, so that texts with a common
-beginning (the two sides of a pair, the steps of one solution, the examples of a prompt) share the nodes of it. Nothing
-is padded.
+A node is a token in its context: its hidden state depends on itself and its ancestors only, so that
+texts with a common beginning (the two sides of a pair, the steps of one solution, the examples of a
+prompt) share the nodes of it. Nothing is padded.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,24 +20,28 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Path:
-    """A way from the root to the end of a sequence, and the nodes at its end that no earlier path has."""
+    """A way from the root to the end of a sequence,
+    and the nodes at its end that no earlier path has.
+    """
 
     start: int  # its own nodes are start..stop - 1, each the child of the one before it
     stop: int
-    spans: tuple[tuple[int, int], ...]  # all its nodes from the root, as runs of neighbours; the last one ends at stop
+    # all its nodes from the root, as runs of neighbours; the last one ends at stop
+    spans: tuple[tuple[int, int], ...]
     later: Tensor  # (n, n) of its own nodes, true where the second comes after the first
 
 
 @dataclass(frozen=True)
 class Tree:
-    """T nodes in depth-first order, of which N are predicted by their parents and make up M texts."""
+    """T nodes in depth-first order; N of them, predicted by their parents, make up M texts."""
 
     ids: Tensor  # (1, T)
     positions: Tensor  # (1, T) depth
     paths: tuple[Path, ...]  # their own nodes follow each other and are all T nodes
     parents: Tensor  # (N,)
     targets: Tensor  # (N,) tokens of the predicted nodes
-    tokens: Tensor  # (sum of lengths,) the predicted nodes of every text, one after another, as indices of 0..N - 1
+    # (sum of lengths,) the predicted nodes of every text, one after another, as indices of 0..N - 1
+    tokens: Tensor
     lengths: tuple[int, ...]  # M tokens per text, in the order of the sides
 
 
@@ -89,7 +93,8 @@ def micro_batches(
 ) -> Iterator[list[Item]]:
     """Items in lists of at most `max_tokens`: nodes of their tree, or padded tokens of rows.
 
-    A single item that is larger stands alone. Neighbours are items that share most, for rows those of similar length.
+    A single item that is larger stands alone. Neighbours are items that share most, for rows those
+    of similar length.
     """
     sequences = [sorted({context + text for context, text in sides(item)}) for item in items]
     longest = [max(map(len, each)) for each in sequences]
@@ -98,7 +103,10 @@ def micro_batches(
         size, order = _padded, sorted(order, key=lambda i: -longest[i])
     pending: list[int] = []
     for place in order:
-        if pending and size([s for other in (*pending, place) for s in sequences[other]]) > max_tokens:
+        if (
+            pending
+            and size([s for other in (*pending, place) for s in sequences[other]]) > max_tokens
+        ):
             yield [items[other] for other in pending]
             pending = []
         pending.append(place)

@@ -1,4 +1,6 @@
-"""One of the processes that `launch` starts: python -m pipeline.training.worker FOLDER, under torchrun."""
+"""One of the processes that `launch` starts:
+python -m pipeline.training.worker FOLDER, under torchrun.
+"""
 
 import json
 import sys
@@ -6,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pipeline import extensions
 from pipeline.config import TrainingSettings
 from pipeline.errors import OrchardError
 from pipeline.training import launch, parallel
@@ -13,10 +16,14 @@ from pipeline.training.loop import train
 
 
 def work(job: Path) -> None:
-    """Trains; the first process says how far they are, and writes the result. An error becomes a file of the folder."""
+    """Trains; the first process says how far they are, and writes the result.
+
+    An error becomes a file of the folder.
+    """
     task = json.loads((job / "task.json").read_text())
     settings = TrainingSettings.model_validate(task["settings"])
     try:
+        extensions.import_files(task["extensions"])
         result = train(
             Path(task["model"]),
             pl.read_parquet(job / "pairs.parquet"),
@@ -35,7 +42,10 @@ def work(job: Path) -> None:
 
 
 def _say(step: int, steps: int, values: dict[str, float]) -> None:
-    """A line for the process that waits; where it is gone the pipe breaks, and with it this training."""
+    """A line for the process that waits.
+
+    Where it is gone the pipe breaks, and with it this training.
+    """
     print(launch.MARK + json.dumps([step, steps, values]), flush=True)
 
 

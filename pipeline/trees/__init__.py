@@ -1,1 +1,3 @@
-"""Reasoning trees: Tree-PLV best-first search, tree of thoughts, TPO's branches, and what is read off them."""
+"""Reasoning trees: Tree-PLV best-first search, tree of thoughts,
+TPO's branches, and what is read off them.
+"""

@@ -6,30 +6,49 @@ import polars as pl
 
 from pipeline import tables
 from pipeline.config import GrowthSettings
-from pipeline.engine.base import Engine, Reject, RequestFailed
+from pipeline.engine.base import Engine, Reason, Reject, RequestFailed
 from pipeline.engine.session import run_all
 from pipeline.ids import content_id
 from pipeline.trees.growth import grow
 from pipeline.trees.node import Node, Problem
 from pipeline.trees.plans import needs_answers, plan_of
 from pipeline.trees.value import Reward
-from pipeline.verify import has_final_answer, verify
+from pipeline.verify import has_final_answer
+from pipeline.verify.response import check_answer
 
+_EMPTY = (
+    "empty generation: the model said nothing, or never ended its thought (raise thought_tokens)"
+)
 _BROKE = "no budget: max_expansions or max_tokens allows not even the first expansion"
 
 
-def problem(prompt: dict[str, object], policy_id: str, settings: GrowthSettings) -> Problem:
-    """The search problem of a row of `prompts`. Without a verifier, a response ends only where the model ends it."""
-    answer, verifier, metadata = (prompt[name] for name in ("answer", "verifier", "metadata"))
+LATER = {"inside_thoughts": False, "thought_tokens": 512}  # settings that came later, as they were
 
-    def judge(response: str) -> tuple[str | None, bool | None]:
-        verdict = verify(response, answer, verifier, metadata)  # type: ignore[arg-type]
+
+def _said(settings: GrowthSettings) -> dict[str, object]:
+    """The settings as they stand in a tree's id.
+
+    One that came later counts where it is not as it was, so that trees made before keep their ids.
+    """
+    said = settings.model_dump()
+    return {name: value for name, value in said.items() if LATER.get(name, ...) != value}
+
+
+def problem(prompt: dict[str, object], policy_id: str, settings: GrowthSettings) -> Problem:
+    """The search problem of a row of `prompts`.
+
+    Without a verifier, a response ends only where the model ends it.
+    """
+    verifier = prompt["verifier"]
+
+    def judge(response: str | None) -> tuple[str | None, bool | None]:
+        verdict = check_answer(response, prompt)
         return verdict.answer, verdict.correct
 
     return Problem(
         prompt_id=str(prompt["prompt_id"]),
         messages=tuple(prompt["messages"]),  # type: ignore[arg-type]
-        tree_id=content_id(prompt["prompt_id"], policy_id, settings.model_dump()),
+        tree_id=content_id(prompt["prompt_id"], policy_id, _said(settings)),
         judge=judge,
         is_final=lambda response: has_final_answer(response, verifier),  # type: ignore[arg-type]
     )
@@ -43,34 +62,43 @@ def plant(
     progress: Callable[[int, int], None] | None = None,
     reward: Reward | None = None,
 ) -> tuple[pl.DataFrame, list[Reject]]:
-    """Grows one tree per prompt and returns the rows of `tree_nodes`, and the prompts that got no tree.
+    """Grows one tree per prompt and returns the rows of `tree_nodes`,
+    and the prompts that got no tree.
 
-    A prompt without a verifier is rejected where values come from rollouts, which need answers that can be checked.
-    `reward` values thoughts where the settings say so.
+    A prompt without a verifier is rejected where values come from rollouts, which need answers that
+    can be checked. `reward` values thoughts where the settings say so.
     """
     plan = plan_of(settings, reward)
-    unchecked = "no verifier: rollouts need checkable answers; the model's own values do not (thoughts.value: verdict, "
-    unchecked += "score or vote, without a probe)"
+    unchecked = (
+        "no verifier: rollouts need checkable answers; "
+        "the model's own values do not (thoughts.value: verdict, score or vote, without a probe)"
+    )
 
     async def one(prompt: dict[str, object]) -> list[Node] | Reject:
         if prompt["verifier"] is None and needs_answers(settings):
             return _reject(prompt, plan.method, unchecked)
         try:
-            nodes = await grow(engine, problem(prompt, engine.policy_id, settings), settings, plan, run_seed)
+            nodes = await grow(
+                engine, problem(prompt, engine.policy_id, settings), settings, plan, run_seed
+            )
         except RequestFailed as error:
-            return _reject(prompt, plan.method, str(error))
+            return _reject(prompt, plan.method, error)
         if len(nodes) > 1:
             return nodes
         empty = nodes[0].expanded_order is not None
-        return _reject(prompt, plan.method, "empty generation: the model said nothing" if empty else _BROKE)
+        return _reject(prompt, plan.method, _EMPTY if empty else _BROKE)
 
     grown = run_all([one(prompt) for prompt in prompts.iter_rows(named=True)], progress)
     rows = [node.row() for nodes in grown if isinstance(nodes, list) for node in nodes]
-    frame = pl.DataFrame(rows, schema=tables.empty("tree_nodes").schema) if rows else tables.empty("tree_nodes")
+    frame = (
+        pl.DataFrame(rows, schema=tables.empty("tree_nodes").schema)
+        if rows
+        else tables.empty("tree_nodes")
+    )
     return frame, [result for result in grown if isinstance(result, Reject)]
 
 
-def _reject(prompt: dict[str, object], method: str, reason: str) -> Reject:
+def _reject(prompt: dict[str, object], method: str, reason: Reason) -> Reject:
     # The method tells the store which partition the reject belongs to.
     step = "trees" if method == "best_first" else "thoughts"
     row = {"prompt_id": prompt["prompt_id"], "method": method}

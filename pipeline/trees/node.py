@@ -14,15 +14,16 @@ Row = dict[str, Any]  # of `tree_nodes`
 class Problem:
     """A prompt with the functions that judge its responses.
 
-    `judge(response)` gives the final answer found in a whole response and whether it is right (both null where nothing
-    can be checked); `is_final(response)` tells whether an unfinished response already states its final answer.
+    `judge(response)` gives the final answer found in a whole response and whether it is right (both
+    null where nothing can be checked), of null for a thought without a response;
+    `is_final(response)` tells whether an unfinished response already states its final answer.
     `tree_id` names prompt, policy and search settings.
     """
 
     prompt_id: str
     messages: tuple[Turn, ...]
     tree_id: str
-    judge: Callable[[str], tuple[str | None, bool | None]]
+    judge: Callable[[str | None], tuple[str | None, bool | None]]
     is_final: Callable[[str], bool]
 
     @property
@@ -56,34 +57,74 @@ class Node:
     n_correct: int = 0
     expanded_order: int | None = None
     merged: int = 1
+    thought: str | None = None  # what the model wrote before the response that this node belongs to
 
     @classmethod
     def root(cls, problem: Problem, policy_id: str, method: str) -> "Node":
         """The node of the bare question."""
         node_id = content_id(problem.tree_id, None, "")
-        return cls(node_id, problem.tree_id, problem.prompt_id, policy_id, "root", None, 0, 0, "", "", False, 0, method)
+        return cls(
+            node_id,
+            problem.tree_id,
+            problem.prompt_id,
+            policy_id,
+            "root",
+            None,
+            0,
+            0,
+            "",
+            "",
+            False,
+            0,
+            method,
+        )
 
     @property
     def whole(self) -> str:
-        """The response up to and including this node."""
-        return self.prefix + self.text
+        """All that the model said up to and including this node, its thought first."""
+        return (self.thought or "") + self.prefix + self.text
 
-    def child(self, kind: str, draw: int, text: str, terminal: bool, tokens: int) -> "Node":
-        """A node below this one: a step one level deeper, or a rollout at this node's own depth."""
-        # Two rollouts may be word for word the same and are still two draws; identical steps were merged before.
-        node_id = content_id(self.tree_id, self.node_id, kind, text, draw if kind == "rollout" else None)
-        depth = self.depth + (kind == "step")
+    def child(
+        self,
+        kind: str,
+        draw: int,
+        text: str,
+        terminal: bool,
+        tokens: int,
+        thinking: str | None = None,
+    ) -> "Node":
+        """A node below this one: a step one level deeper, or a rollout at this node's own depth.
+
+        `thinking` is a thought that comes before its text: the response begins behind it.
+        """
+        # Two rollouts may be word for word the same and are still two draws; identical steps were
+        # merged before.
+        parts = [self.tree_id, self.node_id, kind, text, draw if kind == "rollout" else None]
         return Node(
-            node_id, self.tree_id, self.prompt_id, self.policy_id, kind, self.node_id, depth, draw, self.whole, text,
-            terminal, tokens, self.method,
-        )  # fmt: skip
+            node_id=content_id(*parts, *([thinking] if thinking else [])),
+            tree_id=self.tree_id,
+            prompt_id=self.prompt_id,
+            policy_id=self.policy_id,
+            kind=kind,
+            parent_id=self.node_id,
+            depth=self.depth + (kind == "step"),
+            draw=draw,
+            prefix="" if thinking else self.prefix + self.text,
+            text=text,
+            terminal=terminal,
+            tokens=tokens,
+            method=self.method,
+            thought=self.whole + thinking if thinking else self.thought,
+        )
 
     def valued(self, value: float, valuation: str) -> None:
         """Sets the value and where it is from."""
         self.value, self.valuation = value, valuation
 
     def repeats(self, delimiter: str) -> bool:
-        """True for a step that says again what a step before it said: the model goes round in a circle."""
+        """True for a step that says again what a step before it said:
+        the model goes round in a circle.
+        """
         said = self.text.strip()
         return bool(said) and said in (step.strip() for step in self.prefix.split(delimiter))
 

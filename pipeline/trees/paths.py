@@ -9,9 +9,11 @@ from pipeline.trees.node import Row
 
 @dataclass(frozen=True)
 class Path:
-    """A root-to-leaf path, the root left out, and its value: its leaf's, rounded to 6 digits so that ties are ties.
+    """A root-to-leaf path, the root left out, and its value:
+    its leaf's, rounded to 6 digits so that ties are ties.
 
-    Of a tree whose steps were voted on, it is the leaf's place by the votes. Null where nothing gave the leaf one.
+    Of a tree whose steps were voted on, it is the leaf's place by the votes. Null where nothing
+    gave the leaf one.
     """
 
     steps: tuple[Row, ...]
@@ -27,7 +29,9 @@ class Path:
 
 
 def paths(rows: Iterable[Row]) -> list[Path]:
-    """Every root-to-leaf path over the steps of one tree, by leaf id: the order of rows does not matter."""
+    """Every root-to-leaf path over the steps of one tree, by leaf id:
+    the order of rows does not matter.
+    """
     steps = {row["node_id"]: row for row in rows if row["kind"] == "step"}
     inner = {row["parent_id"] for row in steps.values()}
     values = _values(list(steps.values()))
@@ -35,15 +39,23 @@ def paths(rows: Iterable[Row]) -> list[Path]:
 
 
 def best(found: Sequence[Path]) -> Path | None:
-    """The path of the highest value; of equals a finished one, then the shorter, then the first by leaf id."""
+    """The path of the highest value;
+    of equals a finished one, then the shorter, then the first by leaf id.
+    """
     valued = [path for path in found if path.value is not None]
-    return max(valued, key=lambda path: (path.value, path.leaf["terminal"], -path.leaf["depth"]), default=None)
+    return max(
+        valued,
+        key=lambda path: (path.value, path.leaf["terminal"], -path.leaf["depth"]),
+        default=None,
+    )
 
 
 def _values(steps: Sequence[Row]) -> dict[str, float]:
     if any(step["valuation"] == "vote" for step in steps):
         return placed(steps)
-    return {step["node_id"]: round(step["value"], DIGITS) for step in steps if step["value"] is not None}
+    return {
+        step["node_id"]: round(step["value"], DIGITS) for step in steps if step["value"] is not None
+    }
 
 
 def _up(steps: dict[str, Row], leaf: str) -> tuple[Row, ...]:

@@ -14,7 +14,10 @@ Place = tuple[float, float]
 
 
 def picture(rows: Sequence[Row]) -> Figure:
-    """Steps as boxes coloured by value (red 0, green 1), the first step on top; the best path has a thick line."""
+    """Steps as boxes coloured by value (red 0, green 1), the first step on top.
+
+    The best path has a thick line.
+    """
     root = next(row for row in rows if row["kind"] == "root")
     steps = [row for row in rows if row["kind"] == "step"]
     places = layout([root, *steps])
@@ -34,12 +37,24 @@ def picture(rows: Sequence[Row]) -> Figure:
         colour = "white" if row["value"] is None else colormaps["RdYlGn"](0.15 + 0.7 * row["value"])
         edge = {"edgecolor": "black", "linewidth": 2.0 if row["node_id"] in marked else 0.6}
         box = {"boxstyle": "round", "facecolor": colour, **edge}
-        axes.text(x, -y, _label(row), ha="center", va="center", fontsize=7, zorder=2, bbox=box, parse_math=False)
+        axes.text(
+            x,
+            -y,
+            _label(row),
+            ha="center",
+            va="center",
+            fontsize=7,
+            zorder=2,
+            bbox=box,
+            parse_math=False,
+        )
     return figure
 
 
 def layout(rows: Sequence[Row]) -> dict[str, Place]:
-    """(x, depth) of every node: leaves side by side in the order of draws, a parent over the middle of its children."""
+    """(x, depth) of every node:
+    leaves side by side in the order of draws, a parent over the middle of its children.
+    """
     below: dict[str | None, list[Row]] = {}
     for row in sorted(rows, key=lambda row: (row["draw"], row["node_id"])):
         below.setdefault(row["parent_id"], []).append(row)
@@ -67,4 +82,6 @@ def _label(row: Row) -> str:
     text = textwrap.shorten(" ".join(row["text"].split()), 2 * LABEL, placeholder="…") or "(blank)"
     value = "–" if row["value"] is None else f"{row['value']:.2f}"
     counts = f" ({row['n_correct']}/{row['n_rollouts']})" if row["n_rollouts"] else ""
-    return "\n".join([*textwrap.wrap(text, LABEL), value + counts + (" end" if row["terminal"] else "")])
+    return "\n".join(
+        [*textwrap.wrap(text, LABEL), value + counts + (" end" if row["terminal"] else "")]
+    )

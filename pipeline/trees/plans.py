@@ -1,11 +1,12 @@
 """How the settings of each method grow a tree.
 
-Tree-PLV: "Advancing Process Verification for Large Language Models via Tree-Based Preference Learning" (EMNLP 2024).
-From summaries of it: k candidate steps per expansion, 8 rollouts per step, reward = share of right rollouts,
-expansion of the child with the highest reward until it ends the reasoning. Our choices, because the paper's values
-are not published: k, the step delimiter, depth and sampling settings, merging identical siblings, ties (the earlier
-draw), and a limit on tokens. "Highest current reward" can be read as a global frontier too: `strategy: frontier`
-searches that way.
+Tree-PLV: "Advancing Process Verification for Large Language Models via Tree-Based Preference
+Learning" (EMNLP 2024). From summaries of it: k candidate steps per expansion, 8 rollouts per step,
+reward = share of right rollouts, expansion of the child with the highest reward until it ends the
+reasoning. Our choices, because the paper's values are not published: k, the step delimiter, depth
+and sampling settings, merging identical siblings, ties (the earlier draw), and a limit on tokens.
+"Highest current reward" can be read as a global frontier too: `strategy: frontier` searches that
+way.
 """
 
 from functools import singledispatch
@@ -27,7 +28,9 @@ VALUES: dict[str, Value] = {
 
 @singledispatch
 def plan_of(settings: GrowthSettings, reward: Reward | None = None) -> Plan:
-    """The plan that a method's settings stand for; `reward` values thoughts where the settings say reward.
+    """The plan that a method's settings stand for.
+
+    `reward` values thoughts where the settings say reward.
 
     Raises:
         OrchardError: values by a reward model, and there is none.
@@ -57,10 +60,15 @@ def _value(settings: ThoughtSettings, reward: Reward | None) -> Value:
     if settings.value != "reward":
         return VALUES[settings.value]
     if reward is None:
-        raise OrchardError("thoughts.value is reward: there is no reward model here: take verdict, score or rollouts")
+        raise OrchardError(
+            "thoughts.value is reward: there is no reward model here: "
+            "take verdict, score or rollouts"
+        )
     return value.reward_model(reward)
 
 
 def needs_answers(settings: GrowthSettings) -> bool:
-    """True where values come from rollouts, or the probe does: such trees need prompts with checkable answers."""
+    """True where values come from rollouts, or the probe does:
+    such trees need prompts with checkable answers.
+    """
     return settings.probe > 0 or getattr(settings, "value", "rollouts") == "rollouts"

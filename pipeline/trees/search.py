@@ -1,8 +1,9 @@
 """Searches: which node is expanded next. Each ends when nothing is open or the budget is spent.
 
-Ties go to the earlier draw. Breadth-first and depth-first are those of tree of thoughts (Yao et al. 2023,
-arXiv 2305.10601): the best b of a level, and the best child first with pruning. What the paper's code does with
-thoughts that end early was not looked up: here a finished thought keeps its place in the beam (our choice).
+Ties go to the earlier draw. Breadth-first and depth-first are those of tree of thoughts (Yao et al.
+2023, arXiv 2305.10601): the best b of a level, and the best child first with pruning. What the
+paper's code does with thoughts that end early was not looked up: here a finished thought keeps its
+place in the beam (our choice).
 """
 
 from pipeline.trees.growth import Search, Tree
@@ -19,7 +20,11 @@ async def greedy(tree: Tree) -> None:
     node: Node | None = tree.root
     while node is not None and tree.is_open(node) and tree.left > 0:
         children = await tree.expand(node)
-        node = max((child for child in children if child.terminal or tree.is_open(child)), key=worth, default=None)
+        node = max(
+            (child for child in children if child.terminal or tree.is_open(child)),
+            key=worth,
+            default=None,
+        )
 
 
 async def best_first(tree: Tree) -> None:
@@ -45,7 +50,10 @@ def breadth_first(beam: int) -> Search:
 
 
 def depth_first(threshold: float) -> Search:
-    """Goes down to the best child first, never to one valued below `threshold`; ends at the first finished thought."""
+    """Goes down to the best child first, never to one valued below `threshold`.
+
+    Ends at the first finished thought.
+    """
 
     async def search(tree: Tree) -> None:
         stack = [tree.root]
@@ -55,6 +63,7 @@ def depth_first(threshold: float) -> Search:
                 return
             if tree.is_open(node):
                 kept = [child for child in await tree.expand(node) if worth(child) >= threshold]
-                stack += sorted(reversed(kept), key=worth)  # the best, and of equals the earlier, is popped first
+                # the best, and of equals the earlier, is popped first
+                stack += sorted(reversed(kept), key=worth)
 
     return search

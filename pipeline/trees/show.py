@@ -13,23 +13,33 @@ from pipeline.trees.paths import best, paths
 
 
 def find(lake: Lake, prompt: str, method: str | None = None) -> list[tuple[str, pl.DataFrame]]:
-    """(question, rows) of every tree of the prompt whose id begins with `prompt`, of one method or of all.
+    """(question, rows) of every tree of the prompt whose id begins with `prompt`,
+    of one method or of all.
 
     Raises:
         OrchardError: no prompt, several prompts, or none with a tree.
     """
-    query = "SELECT prompt_id, messages[-1].content AS question FROM prompts WHERE starts_with(prompt_id, $start)"
+    query = (
+        "SELECT prompt_id, messages[-1].content AS question FROM prompts "
+        "WHERE starts_with(prompt_id, $start)"
+    )
     found = lake.sql(query + " ORDER BY prompt_id", {"start": prompt})
     if found.height != 1 or not prompt:
         some = ", ".join(found["prompt_id"].head(3)) + (", ..." if found.height > 3 else "")
         wrong = f"{found.height} prompts' ids begin with {prompt!r} ({some}): give more of it"
-        raise OrchardError(wrong if found.height else f"no prompt's id begins with {prompt!r}: see `{_LISTING}`")
+        raise OrchardError(
+            wrong if found.height else f"no prompt's id begins with {prompt!r}: see `{_LISTING}`"
+        )
     prompt_id, question = found.row(0)
-    query = "SELECT * FROM tree_nodes WHERE prompt_id = $id AND ($method IS NULL OR method = $method)"
+    query = (
+        "SELECT * FROM tree_nodes WHERE prompt_id = $id AND ($method IS NULL OR method = $method)"
+    )
     nodes = lake.sql(query + " ORDER BY method, tree_id", {"id": prompt_id, "method": method})
     if nodes.is_empty():
         of = f" of method {method}" if method else ""
-        raise OrchardError(f"prompt {prompt_id} has no tree{of}: see `{_LISTING}` for those that have one")
+        raise OrchardError(
+            f"prompt {prompt_id} has no tree{of}: see `{_LISTING}` for those that have one"
+        )
     return [(question, tree) for _, tree in nodes.group_by("tree_id", maintain_order=True)]
 
 
@@ -48,7 +58,10 @@ def drawing(question: str, rows: Sequence[Row]) -> Drawing:
 
 def _by_parent(rows: Sequence[Row]) -> dict[str, list[Row]]:
     below: dict[str, list[Row]] = {}
-    for row in sorted((row for row in rows if row["kind"] == "step"), key=lambda row: (row["draw"], row["node_id"])):
+    for row in sorted(
+        (row for row in rows if row["kind"] == "step"),
+        key=lambda row: (row["draw"], row["node_id"]),
+    ):
         below.setdefault(row["parent_id"], []).append(row)
     return below
 
@@ -66,7 +79,11 @@ def _figures(row: Row) -> str:
     """Value with its counts, expansion, and whether the response ends here."""
     parts = []
     if row["value"] is not None:
-        counts = f" ({row['n_correct']}/{row['n_rollouts']})" if row["n_rollouts"] else f" ({row['valuation']})"
+        counts = (
+            f" ({row['n_correct']}/{row['n_rollouts']})"
+            if row["n_rollouts"]
+            else f" ({row['valuation']})"
+        )
         parts.append(f"{row['value']:.3f}{counts}")
     if row["merged"] > 1:
         parts.append(f"drawn {row['merged']} times")

@@ -1,9 +1,10 @@
 """TPO's adaptive step rewards: how much a step is like the step in its place on the reference path.
 
-Tree Preference Optimization (ICLR 2025), second-hand: a cosine-similarity-based reward for each step. From the authors'
-code: the step's vector is the mean of the last layer's hidden states over its tokens; the reward is 1 + cosine with
-the reference path's step of the same number; steps beyond the shorter path count as part of its last step. (Their older
-code writes the rewards into a boolean mask, where they vanish; see the tests for what they should be.)
+Tree Preference Optimization (ICLR 2025), second-hand: a cosine-similarity-based reward for each
+step. From the authors' code: the step's vector is the mean of the last layer's hidden states over
+its tokens; the reward is 1 + cosine with the reference path's step of the same number; steps beyond
+the shorter path count as part of its last step. (Their older code writes the rewards into a boolean
+mask, where they vanish; see the tests for what they should be.)
 """
 
 from collections.abc import Callable, Sequence
@@ -14,21 +15,24 @@ from numpy.typing import NDArray
 from pipeline.engine.base import Turn
 
 Vectors = NDArray[np.float64]  # (steps, width): the sum of hidden states over each step's tokens
-Embed = Callable[[Sequence[Turn], Sequence[Sequence[str]]], list[Vectors]]  # chat turns, each path's steps
+# chat turns, each path's steps
+Embed = Callable[[Sequence[Turn], Sequence[Sequence[str]]], list[Vectors]]
 
 
 def step_rewards(path: Vectors, reference: Vectors) -> list[float]:
     """1 + cosine of each step with the reference's, in [0, 2]; one number per step of `path`.
 
-    Sums do as well as means: a cosine does not see length, and the sum over merged steps is the sum of their sums.
-    A step without tokens, or without direction, has cosine 0.
+    Sums do as well as means: a cosine does not see length, and the sum over merged steps is the sum
+    of their sums. A step without tokens, or without direction, has cosine 0.
     """
     shared = min(len(path), len(reference))
     if shared == 0:
         return [1.0] * len(path)
     ours, theirs = _merged(path, shared), _merged(reference, shared)
     lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
-    cosines = np.divide((ours * theirs).sum(axis=1), lengths, out=np.zeros(shared), where=lengths > 0)
+    cosines = np.divide(
+        (ours * theirs).sum(axis=1), lengths, out=np.zeros(shared), where=lengths > 0
+    )
     rewards = 1 + np.clip(cosines, -1, 1)
     return [float(rewards[min(step, shared - 1)]) for step in range(len(path))]
 

@@ -1,10 +1,12 @@
-"""Values of thoughts: by rollouts and the verifier, by the model itself, by votes, by a reward model.
+"""Values of thoughts: by rollouts and the verifier, by the model itself,
+by votes, by a reward model.
 
-Tree of thoughts (Yao et al. 2023, arXiv 2305.10601) has the model value a thought by words it samples, or vote for the
-best of several. Our choices: the wording; probabilities of the words in place of counts of samples, which needs one
-pass and has no noise; scores on the scale 1 to 5; every vote held once with each thought in each seat, since a
-judge has a favourite seat. A terminal step valued by the model is still checked where there is an answer, and the
-verdict is stored beside the value, but the search does not see it.
+Tree of thoughts (Yao et al. 2023, arXiv 2305.10601) has the model value a thought by words it
+samples, or vote for the best of several. Our choices: the wording; probabilities of the words in
+place of counts of samples, which needs one pass and has no noise; scores on the scale 1 to 5; every
+vote held once with each thought in each seat, since a judge has a favourite seat. A terminal step
+valued by the model is still checked where there is an answer, and the verdict is stored beside the
+value, but the search does not see it.
 """
 
 import asyncio
@@ -23,14 +25,16 @@ VERDICT = """Problem:
 Solution so far:
 {so_far}
 
-Is every step so far right, so that going on from here leads to the right answer? Reply with Yes or No."""
+Is every step so far right, so that going on from here leads to the right answer? \
+Reply with Yes or No."""
 SCORE = """Problem:
 {question}
 
 Solution so far:
 {so_far}
 
-How likely does this solution, carried on, reach the right answer? Reply with a digit: 1 (impossible) to 5 (sure)."""
+How likely does this solution, carried on, reach the right answer? \
+Reply with a digit: 1 (impossible) to 5 (sure)."""
 VOTE = """Problem:
 {question}
 
@@ -44,12 +48,14 @@ Reward = Callable[[Problem, str], Awaitable[float]]
 
 
 async def rollouts(tree: Tree, nodes: Sequence[Node]) -> list[Node]:
-    """A terminal step is judged as it stands, any other by the share of its rollouts that are right (Tree-PLV)."""
+    """A terminal step is judged as it stands,
+    any other by the share of its rollouts that are right (Tree-PLV).
+    """
 
     async def one(node: Node) -> list[Node]:
         if not node.terminal:
             return await tree.roll_out(node, tree.rollouts)
-        _judge(tree, node)
+        tree.judge(node)
         node.valued(float(bool(node.correct)), "answer")
         return []
 
@@ -57,7 +63,9 @@ async def rollouts(tree: Tree, nodes: Sequence[Node]) -> list[Node]:
 
 
 async def verdict(tree: Tree, nodes: Sequence[Node]) -> list[Node]:
-    """The model's probability of Yes, of Yes and No, to the question whether the steps so far are right."""
+    """The model's probability of Yes, of Yes and No,
+    to the question whether the steps so far are right.
+    """
 
     async def one(problem: Problem, so_far: str) -> float:
         yes, _ = await tree.engine.verdict(_ask(VERDICT, problem, so_far=so_far), ["Yes", "No"])
@@ -77,27 +85,38 @@ async def score(tree: Tree, nodes: Sequence[Node]) -> list[Node]:
 
 
 async def vote(tree: Tree, nodes: Sequence[Node]) -> list[Node]:
-    """Each thought's mean probability of being named the best of the group; the group's values sum to 1.
+    """Each thought's mean probability of being named the best of the group.
 
-    Values of different groups do not compare (ballots.py orders a whole tree's leaves). A thought that stands alone
-    has the value 1 without a vote.
+    The group's values sum to 1.
+
+    Values of different groups do not compare (ballots.py orders a whole tree's leaves). A thought
+    that stands alone has the value 1 without a vote.
     """
     size = len(nodes)
-    seats = [[nodes[(turn + seat) % size] for seat in range(size)] for turn in range(size)] if size > 1 else []
+    seats = (
+        [[nodes[(turn + seat) % size] for seat in range(size)] for turn in range(size)]
+        if size > 1
+        else []
+    )
     letters = string.ascii_uppercase[:size]
-    ballots = [_ask(VOTE, tree.problem, choices=_listed(letters, order)) for order in seats]
-    results = await asyncio.gather(*(tree.engine.verdict(ballot, list(letters)) for ballot in ballots))
+    ballots = [_ask(VOTE, tree.problem, choices=_listed(tree, letters, order)) for order in seats]
+    results = await asyncio.gather(
+        *(tree.engine.verdict(ballot, list(letters)) for ballot in ballots)
+    )
     for place, node in enumerate(nodes):
         # In turn t the node sits in seat (place - t).
         shares = [shares[(place - turn) % size] for turn, shares in enumerate(results)]
-        # fsum: the same shares in another order have the same sum, so that a judge without an opinion makes ties.
+        # fsum: the same shares in another order have the same sum, so that a judge without an
+        # opinion makes ties.
         node.valued(min(1.0, math.fsum(shares) / size) if shares else 1.0, "vote")
         _judge(tree, node)
     return []
 
 
 def reward_model(reward: Reward) -> Value:
-    """Values by a reward model: a coroutine from the problem and the response so far to a number in [0, 1]."""
+    """Values by a reward model:
+    a coroutine from the problem and the response so far to a number in [0, 1].
+    """
 
     async def value(tree: Tree, nodes: Sequence[Node]) -> list[Node]:
         return await _by("reward", reward, tree, nodes)
@@ -106,7 +125,7 @@ def reward_model(reward: Reward) -> Value:
 
 
 async def _by(name: str, one: Reward, tree: Tree, nodes: Sequence[Node]) -> list[Node]:
-    values = await asyncio.gather(*(one(tree.problem, node.whole) for node in nodes))
+    values = await asyncio.gather(*(one(tree.problem, tree.shown(node)) for node in nodes))
     for node, found in zip(nodes, values, strict=True):
         node.valued(min(1.0, max(0.0, found)), name)
         _judge(tree, node)
@@ -115,14 +134,19 @@ async def _by(name: str, one: Reward, tree: Tree, nodes: Sequence[Node]) -> list
 
 def _judge(tree: Tree, node: Node) -> None:
     if node.terminal:
-        node.answer, node.correct = tree.problem.judge(node.whole)
+        tree.judge(node)
 
 
 def _ask(template: str, problem: Problem, *, so_far: str = "", choices: str = "") -> Prompt:
-    """The prompt's last question alone: examples before it would ask for an answer and not for a judgement."""
-    text = template.format(question=problem.question, so_far=so_far.strip() or "(nothing yet)", choices=choices)
+    """The prompt's last question alone:
+    examples before it would ask for an answer and not for a judgement.
+    """
+    text = template.format(
+        question=problem.question, so_far=so_far.strip() or "(nothing yet)", choices=choices
+    )
     return Prompt((Turn(role="user", content=text),))
 
 
-def _listed(letters: str, nodes: Sequence[Node]) -> str:
-    return "\n\n".join(f"{letter}.\n{node.whole.strip()}" for letter, node in zip(letters, nodes, strict=True))
+def _listed(tree: Tree, letters: str, nodes: Sequence[Node]) -> str:
+    shown = [tree.shown(node).strip() for node in nodes]
+    return "\n\n".join(f"{letter}.\n{text}" for letter, text in zip(letters, shown, strict=True))

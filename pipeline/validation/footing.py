@@ -1,4 +1,6 @@
-"""Whether all variants stood on equal footing: pairs and their prompts, trained tokens, optimiser steps, and seeds."""
+"""Whether all variants stood on equal footing:
+pairs and their prompts, trained tokens, optimiser steps, and seeds.
+"""
 
 from collections.abc import Mapping
 
@@ -15,7 +17,8 @@ COLUMNS = {
 
 
 def footing(board: pl.DataFrame) -> list[str]:
-    """Sentences on the rows of `leaderboard` that were trained: what was equal first, then each thing that was not.
+    """Sentences on the rows of `leaderboard` that were trained:
+    what was equal first, then each thing that was not.
 
     A column that the leaderboard lacks, because an older version wrote it, is left out.
     """
@@ -23,7 +26,9 @@ def footing(board: pl.DataFrame) -> list[str]:
     if trained.is_empty():
         return ["No variant was trained."]
     known = {column: name for column, name in COLUMNS.items() if not trained[column].has_nulls()}
-    apart = {name: text for column, name in known.items() if (text := _apart(trained, column, name))}
+    apart = {
+        name: text for column, name in known.items() if (text := _apart(trained, column, name))
+    }
     equal = [name for name in known.values() if name not in apart]
     numbers = {name: max(trained[column].to_list()) for column, name in known.items()}
     return [*_equal(equal, numbers), *apart.values()]
@@ -37,7 +42,10 @@ def unequal(board: pl.DataFrame) -> list[str]:
 def _equal(names: list[str], numbers: Mapping[str, int]) -> list[str]:
     if not names:
         return []
-    parts = [f"{numbers[name]:,} {name if numbers[name] != 1 else name.removesuffix('s')}" for name in names]
+    parts = [
+        f"{numbers[name]:,} {name if numbers[name] != 1 else name.removesuffix('s')}"
+        for name in names
+    ]
     within = f" (tokens within {SAME_TOKENS:.0%})" if "trained tokens" in names else ""
     return [f"Every variant had {', '.join(parts)}{within}."]
 
@@ -48,4 +56,7 @@ def _apart(trained: pl.DataFrame, column: str, name: str) -> str | None:
     if high <= low * (1 + (SAME_TOKENS if column == "n_tokens" else 0.0)):
         return None
     ordered = trained.sort(column, "variant")
-    return f"Not equal: {name}, from {low:,} ({ordered['variant'][0]}) to {high:,} ({ordered['variant'][-1]})."
+    return (
+        f"Not equal: {name}, from {low:,} ({ordered['variant'][0]}) "
+        f"to {high:,} ({ordered['variant'][-1]})."
+    )

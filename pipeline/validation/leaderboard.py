@@ -39,7 +39,8 @@ def rank(
         tokens_per_second: the engine's mean speed; null: unknown.
 
     Raises:
-        OrchardError: the base model was not evaluated, or a variant on other prompts than it, or all requests failed.
+        OrchardError: the base model was not evaluated, or a variant on other prompts than it, or
+            all requests failed.
     """
     found = scores(evaluations)
     if ("base", "accuracy") not in found:
@@ -48,7 +49,9 @@ def rank(
     power = Power(settings.confidence, settings.power, max(1, len(names) - 1))
     pairs = {name: _pair(name, found, tests) for name in names}
     # How far training seeds are apart is estimated over all variants together.
-    spread = Spread.pooled([own.values - base.per_unit for name, (own, base) in pairs.items() if name != "base"])
+    spread = Spread.pooled(
+        [own.values - base.per_unit for name, (own, base) in pairs.items() if name != "base"]
+    )
     rows = []
     for name, (own, base) in pairs.items():
         row = {
@@ -71,32 +74,52 @@ def rank(
 def sentence(row: Row, settings: ValidationSettings) -> str:
     """What a reader may conclude about one variant, and how many prompts it would take."""
     if row["variant"] == "base":
-        return f"base answers {row['accuracy']:.1%} of the draws on {row['n_prompts']} test prompts right."
+        return (
+            f"base answers {row['accuracy']:.1%} of the draws "
+            f"on {row['n_prompts']} test prompts right."
+        )
     said = {"better": "better than the base model", "worse": "worse than the base model"}
     shown = said.get(row["verdict"], "not distinguishable from the base model at this size")
-    gain = f"gain {row['gain']:+.3f} [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}] on {row['n_prompts']} prompts"
+    gain = (
+        f"gain {row['gain']:+.3f} [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}] "
+        f"on {row['n_prompts']} prompts"
+    )
     text = f"{row['variant']} is {shown}: {gain}"
     if row["verdict"] in said or row["detectable_gain"] is None:
         return text + "."
-    enough = f"would take about {row['prompts_needed']}" if row["prompts_needed"] else "would take more training seeds"
+    enough = (
+        f"would take about {row['prompts_needed']}"
+        if row["prompts_needed"]
+        else "would take more training seeds"
+    )
     return (
-        f"{text}; so many show a true gain of {row['detectable_gain']:.3f} or more with {settings.power:.0%} power, "
-        f"and one of {settings.smallest_gain:g} {enough}."
+        f"{text}; so many show a true gain of {row['detectable_gain']:.3f} or more "
+        f"with {settings.power:.0%} power, and one of {settings.smallest_gain:g} {enough}."
     )
 
 
 def _pair(name: str, found: Found, tests: Collection[str]) -> tuple[Scores, Scores]:
     whole = found[name, "accuracy"]
     if not set(whole.units) <= set(tests):
-        raise OrchardError(f"variant {name!r} was evaluated on other prompts than the test's: evaluate it again")
+        raise OrchardError(
+            f"variant {name!r} was evaluated on other prompts than the test's: evaluate it again"
+        )
     own, base = paired(whole, found["base", "accuracy"])
     if not own.units:
-        raise OrchardError(f"variant {name!r}: no test prompt was answered by it and by the base model: see `rejects`")
+        raise OrchardError(
+            f"variant {name!r}: no test prompt was answered by it and by the base model: "
+            "see `rejects`"
+        )
     return own, base
 
 
 def _accuracy(
-    name: str, own: Scores, base: Scores, settings: ValidationSettings, seed: int, spread: Spread | None
+    name: str,
+    own: Scores,
+    base: Scores,
+    settings: ValidationSettings,
+    seed: int,
+    spread: Spread | None,
 ) -> Row:
     found = gain(
         own.values,
@@ -163,7 +186,9 @@ def _cost(row: Row, tokens: int, tokens_per_second: float | None) -> Row:
 
 
 def _judge(rows: list[Row], confidence: float) -> None:
-    """Fills the corrected p-values and verdicts of all variants: they are one family of comparisons with the base."""
+    """Fills the corrected p-values and verdicts of all variants:
+    they are one family of comparisons with the base.
+    """
     for row, p in zip(rows, holm([cast(float, row["p_value"]) for row in rows]), strict=True):
         interval = Interval(*(cast(float, row[name]) for name in ("gain", "gain_low", "gain_high")))
         row |= {"p_holm": p, "verdict": verdict(interval, p, confidence)}

@@ -1,7 +1,7 @@
 """Does the policy itself rank the better text higher, and could DPO have made it do so?
 
-Chen et al. 2024 (arXiv 2405.19534): ranking accuracy, its ideal, and the loss below which a pair is ranked right. Only
-the definition of an unflippable pair is ours.
+Chen et al. 2024 (arXiv 2405.19534): ranking accuracy, its ideal, and the loss below which a pair is
+ranked right. Only the definition of an unflippable pair is ours.
 """
 
 import polars as pl
@@ -13,11 +13,16 @@ SURE = 0.999  # a unanimous vote: the paper keeps shares 0.001 away from 0 and 1
 def measured(logps: pl.DataFrame, beta: float) -> dict[str, pl.DataFrame]:
     """Metric -> (unit_id, value) per held-out pair, of a trained policy.
 
-    logps: pair_id; chosen, rejected: log-probabilities of the texts under the policy, nats; ref_chosen, ref_rejected:
-    under its reference; chosen_tokens, rejected_tokens.
+    logps: pair_id; chosen, rejected: log-probabilities of the texts under the policy, nats;
+    ref_chosen, ref_rejected: under its reference; chosen_tokens, rejected_tokens.
     """
-    margin = (pl.col("chosen") - pl.col("ref_chosen")) - (pl.col("rejected") - pl.col("ref_rejected"))
-    before, after = pl.col("ref_chosen") >= pl.col("ref_rejected"), pl.col("chosen") >= pl.col("rejected")
+    margin = (pl.col("chosen") - pl.col("ref_chosen")) - (
+        pl.col("rejected") - pl.col("ref_rejected")
+    )
+    before, after = (
+        pl.col("ref_chosen") >= pl.col("ref_rejected"),
+        pl.col("chosen") >= pl.col("rejected"),
+    )
     return {
         "reward_accuracy": _values(logps, (margin.sign() + 1) / 2),
         "reward_margin": _values(logps, beta * margin),
@@ -28,11 +33,13 @@ def measured(logps: pl.DataFrame, beta: float) -> dict[str, pl.DataFrame]:
 
 
 def of_reference(logps: pl.DataFrame, beta: float) -> dict[str, pl.DataFrame]:
-    """Metric -> (unit_id, value) per held-out pair, of the reference: how it ranks, and how far DPO could bring it.
+    """Metric -> (unit_id, value) per held-out pair, of the reference:
+    how it ranks, and how far DPO could bring it.
 
-    logps: as in `measured`, and strength = P(chosen is better), null where the label is sure. The ideal policy of DPO
-    has log pi(chosen) - log pi(rejected) = log ref(chosen) - log ref(rejected) + logit(strength) / beta. A pair that
-    the reference ranks wrongly and this policy too cannot be flipped, however well it is learned.
+    logps: as in `measured`, and strength = P(chosen is better), null where the label is sure. The
+    ideal policy of DPO has log pi(chosen) - log pi(rejected) = log ref(chosen) - log ref(rejected)
+    + logit(strength) / beta. A pair that the reference ranks wrongly and this policy too cannot be
+    flipped, however well it is learned.
     """
     own = logps.with_columns(chosen="ref_chosen", rejected="ref_rejected")
     odds = pl.col("strength").fill_null(SURE).clip(1 - SURE, SURE)
@@ -49,7 +56,9 @@ def of_reference(logps: pl.DataFrame, beta: float) -> dict[str, pl.DataFrame]:
 
 
 def _ranked(logps: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    per_token = pl.col("chosen") / pl.col("chosen_tokens") >= pl.col("rejected") / pl.col("rejected_tokens")
+    per_token = pl.col("chosen") / pl.col("chosen_tokens") >= pl.col("rejected") / pl.col(
+        "rejected_tokens"
+    )
     return {
         "ranking_accuracy": _values(logps, pl.col("chosen") >= pl.col("rejected")),
         "ranking_accuracy_per_token": _values(logps, per_token),

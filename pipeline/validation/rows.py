@@ -1,41 +1,47 @@
-"""The rows that each variant's loss learns from, with what the budget and the up-to-date check need."""
+"""The rows that each variant's loss learns from,
+with what the budget and the up-to-date check need.
+"""
 
 from collections.abc import Callable
 
 import polars as pl
 
 from pipeline.config import Settings
+from pipeline.config.training import LearnedThoughts
 from pipeline.ids import content_id
-from pipeline.preferences.build import variant
-from pipeline.store import Lake
+from pipeline.preferences.registry import variant
+from pipeline.preferences.sampled import learned_ids, learned_thought
+from pipeline.store.reader import Reader
+from pipeline.training import losses
 
 IDS = {"preferences": "pair_id", "preference_lists": "list_id", "unpaired": "unpaired_id"}
 # What the trainer reads for any loss: what names the row and its side, and a number.
 NAMES = ("stage", "rationale_id", "principle_id", "desirable", "items")
 NUMBERS = ("weight",)
-# Losses that read more numbers.
-READ = {"soft": ("strength",), "margin": ("margin",), "soft_margin": ("margin", "strength"), "rdpo": ("noise_score",)}
 
 
-def training_rows(lake: Lake, name: str, length: Callable[[str], int], settings: Settings) -> pl.DataFrame:
+def training_rows(
+    lake: Reader, name: str, length: Callable[[str], int], settings: Settings
+) -> pl.DataFrame:
     """A variant's rows of `preferences`, `preference_lists` or `unpaired`, with five columns more.
 
-    `text_tokens`: tokens of all texts of the row, null where they were not counted; `length` counts those of a text.
-    `row_id`: the row's id. `numbers`: labels that the variant's loss reads as numbers. `kind`: a hash of the id and of
-    all else that the loss reads. `mark`: a hash of both.
+    `text_tokens`: tokens of all texts of the row, null where they were not counted; `length` counts
+    those of a text. `row_id`: the row's id. `numbers`: labels that the variant's loss reads as
+    numbers. `kind`: a hash of the id and of all else that the loss reads. `mark`: a hash of both.
     """
     chosen = variant(name, settings)
     table = chosen.rows
     rows = lake.read(table, where=f"variant = '{chosen.name}'")
-    read = (*NUMBERS, *READ.get(chosen.loss or settings.training.loss, ()))
+    loss = losses.get(chosen.loss or settings.training.loss)
+    read = (*NUMBERS, *loss.needs, *loss.reads)
     named = [c for c in (IDS[table], *NAMES) if c in rows.columns]
     kinds = [content_id(*values) for values in rows.select(named).iter_rows()]
-    numbers = [list(values) for values in rows.select(c for c in read if c in rows.columns).iter_rows()] or [[]] * len(
-        rows
-    )
+    numbers = [
+        list(values) for values in rows.select(c for c in read if c in rows.columns).iter_rows()
+    ] or [[]] * len(rows)
     marks = [content_id(*both) for both in zip(kinds, numbers, strict=True)]
     return rows.with_columns(
-        text_tokens=_tokens(rows, length),
+        text_tokens=_tokens(rows, length, settings.training.thoughts),
         row_id=pl.col(IDS[table]),
         kind=pl.Series(kinds, dtype=pl.String),
         numbers=pl.Series(numbers, dtype=pl.List(pl.Float64)),
@@ -43,12 +49,28 @@ def training_rows(lake: Lake, name: str, length: Callable[[str], int], settings:
     )
 
 
-def _tokens(rows: pl.DataFrame, length: Callable[[str], int]) -> pl.Series:
+def _tokens(
+    rows: pl.DataFrame, length: Callable[[str], int], thoughts: LearnedThoughts
+) -> pl.Series:
+    def counted(text: str, ends: bool, thought: str | None) -> int:
+        return length(learned_thought(thought, thoughts) + text) + ends
+
     if "items" in rows.columns:
-        counts = [sum(length(item["text"]) + item["ends"] for item in items) for items in rows["items"].to_list()]
-        return pl.Series(counts, dtype=pl.Int64)
+        totals = []
+        for items, kept in rows.select("items", "thoughts").iter_rows():
+            known = {one["item_id"]: one["thought"] for one in kept or ()}
+            each = (counted(one["text"], one["ends"], known.get(one["item_id"])) for one in items)
+            totals.append(sum(each))
+        return pl.Series(totals, dtype=pl.Int64)
     if "desirable" in rows.columns:
-        return pl.Series([length(t) + ends for t, ends in rows.select("text", "ends").iter_rows()], dtype=pl.Int64)
+        totals = []
+        for row in rows.iter_rows(named=True):
+            ids = learned_ids(row, "", thoughts)
+            totals.append(len(ids) if ids else counted(row["text"], row["ends"], row["thought"]))
+        return pl.Series(totals, dtype=pl.Int64)
     tokens = pl.col("chosen_tokens") + pl.col("rejected_tokens")
-    crossed = pl.col("rejected_messages").is_not_null() & (pl.col("chosen_id") != pl.col("rejected_id"))
-    return rows.select(pl.when(crossed).then(2 * tokens).otherwise(tokens)).to_series()  # each text in each context
+    crossed = pl.col("rejected_messages").is_not_null() & (
+        pl.col("chosen_id") != pl.col("rejected_id")
+    )
+    # each text in each context
+    return rows.select(pl.when(crossed).then(2 * tokens).otherwise(tokens)).to_series()

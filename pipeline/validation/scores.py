@@ -28,13 +28,18 @@ class Scores:
 
 
 def scores(evaluations: pl.DataFrame) -> dict[tuple[str, str], Scores]:
-    """(variant, metric) -> its scores; a unit that lacks a seed is left out, so that every difference is paired."""
+    """(variant, metric) -> its scores.
+
+    A unit that lacks a seed is left out, so that every difference is paired.
+    """
     found = {}
     for (variant, metric), rows in evaluations.group_by("variant", "metric", maintain_order=True):
         seeds = rows["seed"].n_unique()
         whole = rows.filter(pl.len().over("unit_id") == seeds).sort("seed", "unit_id")
         units = tuple(whole["unit_id"].head(whole.height // seeds))
-        found[str(variant), str(metric)] = Scores(units, whole["value"].to_numpy().reshape(seeds, -1))
+        found[str(variant), str(metric)] = Scores(
+            units, whole["value"].to_numpy().reshape(seeds, -1)
+        )
     return found
 
 

@@ -1,14 +1,15 @@
 """A gain over prompts and training seeds: both are samples, and the interval answers for both.
 
-A variant that is trained again with another seed is another policy. With S seeds and n prompts its differences from the
-base form a crossed table (S, n): every seed answers every prompt. We want the mean over all prompts and all seeds that
-could have been drawn, so both are random effects (two-way, one value per cell; Montgomery, Design and Analysis of
-Experiments, chapter on random factors). Nothing is resampled: to draw two or three seeds with replacement gives too
-narrow an interval (the variance of such draws is (S - 1) / S of the seeds' own, and their quantiles are not a t's).
-How far seeds are apart is taken from all variants of a leaderboard together, where it is given.
+A variant that is trained again with another seed is another policy. With S seeds and n prompts its
+differences from the base form a crossed table (S, n): every seed answers every prompt. We want the
+mean over all prompts and all seeds that could have been drawn, so both are random effects (two-way,
+one value per cell; Montgomery, Design and Analysis of Experiments, chapter on random factors).
+Nothing is resampled: to draw two or three seeds with replacement gives too narrow an interval (the
+variance of such draws is (S - 1) / S of the seeds' own, and their quantiles are not a t's). How far
+seeds are apart is taken from all variants of a leaderboard together, where it is given.
 
-With one seed nothing can be known about other seeds. Then the interval is the paired bootstrap over prompts alone, and
-holds for the one policy that was trained.
+With one seed nothing can be known about other seeds. Then the interval is the paired bootstrap over
+prompts alone, and holds for the one policy that was trained.
 """
 
 from collections.abc import Sequence
@@ -27,7 +28,9 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Gain:
-    """A mean difference from the base model, its interval and p-value, and the spread between seeds."""
+    """A mean difference from the base model, its interval and p-value,
+    and the spread between seeds.
+    """
 
     interval: Interval
     p: float  # two-sided
@@ -38,7 +41,9 @@ class Gain:
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean squares that tell how far seeds are apart, with their degrees of freedom, in squared units of the metric."""
+    """Mean squares that tell how far seeds are apart, with their degrees of freedom,
+    in squared units of the metric.
+    """
 
     seeds: float  # n * variance of the seeds' means
     rest: float  # interaction and the noise of the draws
@@ -52,14 +57,16 @@ class Spread:
         by_prompt, by_seed = table.mean(axis=0), table.mean(axis=1)
         rest = table - by_prompt[None, :] - by_seed[:, None] + table.mean()
         df = float((seeds - 1) * (prompts - 1))
-        return cls(float(prompts * by_seed.var(ddof=1)), float((rest**2).sum() / df), seeds - 1.0, df)
+        return cls(
+            float(prompts * by_seed.var(ddof=1)), float((rest**2).sum() / df), seeds - 1.0, df
+        )
 
     @classmethod
     def pooled(cls, tables: Sequence[Numbers]) -> "Spread | None":
         """Of several variants on the same prompts, as if their seeds differed equally: our choice.
 
-        Two or three seeds of one variant hardly tell how far seeds are apart; those of all variants together do. Null
-        where no variant has two seeds.
+        Two or three seeds of one variant hardly tell how far seeds are apart; those of all variants
+        together do. Null where no variant has two seeds.
         """
         found = [cls.of(table) for table in tables if min(table.shape) > 1]
         if not found:
@@ -128,37 +135,57 @@ def gain(
 
     Args:
         values: (S seeds, n prompts), each a mean over draws.
-        baseline: (n prompts,), the base model's on the same prompts: it has no training seed, so that its part is the
-            same for all seeds and counts among the prompts' differences.
+        baseline: (n prompts,), the base model's on the same prompts: it has no training seed, so
+            that its part is the same for all seeds and counts among the prompts' differences.
         resamples, seed: of the bootstrap and the test over prompts, with one seed.
         spread: between seeds, pooled over variants; null: that of this variant's own seeds.
     """
-    table = np.atleast_2d(np.asarray(values, dtype=np.float64)) - np.asarray(baseline, dtype=np.float64)
+    table = np.atleast_2d(np.asarray(values, dtype=np.float64)) - np.asarray(
+        baseline, dtype=np.float64
+    )
     seeds, prompts = table.shape
     parts = Components.of(table, spread) if seeds > 1 and prompts > 1 else None
     if parts is None or parts.variance == 0:
         mean, zero = table.mean(axis=0), np.zeros(prompts)
-        interval = paired_bootstrap(mean, zero, resamples=resamples, confidence=confidence, seed=seed)
+        interval = paired_bootstrap(
+            mean, zero, resamples=resamples, confidence=confidence, seed=seed
+        )
         p = sign_flip_p(mean, zero, resamples=resamples, seed=seed)
-        covers = "other prompts, for the one policy that was trained" if seeds == 1 else "other prompts"
-        return Gain(interval, p, None if seeds == 1 else 0.0, covers, "paired bootstrap and sign flips over prompts")
+        covers = (
+            "other prompts, for the one policy that was trained" if seeds == 1 else "other prompts"
+        )
+        return Gain(
+            interval,
+            p,
+            None if seeds == 1 else 0.0,
+            covers,
+            "paired bootstrap and sign flips over prompts",
+        )
     mean, error = float(table.mean()), float(np.sqrt(parts.variance))
     half = float(stats.t.ppf(0.5 + confidence / 2, parts.degrees)) * error
     p = float(2 * stats.t.sf(abs(mean) / error, parts.degrees))
-    interval, covers = Interval(mean, mean - half, mean + half), "other prompts and other training seeds"
+    interval, covers = (
+        Interval(mean, mean - half, mean + half),
+        "other prompts and other training seeds",
+    )
     return Gain(interval, p, parts.seed_sd, covers, "t over prompts and seeds (Satterthwaite)")
 
 
 def crossed(evaluations: pl.DataFrame, variant: str, metric: str = "accuracy") -> Numbers:
-    """(S, n) values of a variant: a row per training seed, a column per prompt, both in ascending order.
+    """(S, n) values of a variant:
+    a row per training seed, a column per prompt, both in ascending order.
 
     Raises:
         OrchardError: its seeds were not measured on the same prompts.
     """
     found = evaluations.filter((pl.col("variant") == variant) & (pl.col("metric") == metric))
-    wide = found.sort("seed", "unit_id").pivot("unit_id", index="seed", values="value", maintain_order=True)
+    wide = found.sort("seed", "unit_id").pivot(
+        "unit_id", index="seed", values="value", maintain_order=True
+    )
     names = sorted(name for name in wide.columns if name != "seed")
     table = wide.sort("seed").select(names)
     if table.null_count().sum_horizontal().sum():
-        raise OrchardError(f"seeds of variant {variant!r} were evaluated on different prompts: evaluate it again")
+        raise OrchardError(
+            f"seeds of variant {variant!r} were evaluated on different prompts: evaluate it again"
+        )
     return table.to_numpy().astype(np.float64)

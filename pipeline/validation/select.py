@@ -11,44 +11,59 @@ from pipeline.ids import unit_for
 from pipeline.preferences.texts import text_ids
 
 Numbers = npt.NDArray[np.float64]
-STEEPEST = 60.0  # of the tilt, in standard deviations: beyond it the longest or shortest pairs are taken anyway
+# of the tilt, in standard deviations: beyond it the longest or shortest pairs are taken anyway
+STEEPEST = 60.0
 
 
 def by_hash(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Pairs in an order that depends on their ids only: a sample of the first n never moves when rows are added."""
+    """Pairs in an order that depends on their ids only:
+    a sample of the first n never moves when rows are added.
+    """
     return pairs.with_columns(order=_units(pairs)).sort("order").drop("order")
 
 
 def common_prompts(rows: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
-    """Training rows of the prompts that every variant has some of; one without any does not count. Other splits stay.
+    """Training rows of the prompts that every variant has some of; one without any does not count.
 
-    Without it the pool of prompts is the same for all variants, and which of them yield a pair is the recipe's doing.
+    Other splits stay.
+
+    Without it the pool of prompts is the same for all variants, and which of them yield a pair is
+    the recipe's doing.
 
     Raises:
         OrchardError: no prompt is common to all.
     """
-    learned = {name: set(frame.filter(pl.col("split") == "train")["prompt_id"]) for name, frame in rows.items()}
+    learned = {
+        name: set(frame.filter(pl.col("split") == "train")["prompt_id"])
+        for name, frame in rows.items()
+    }
     some = [prompts for prompts in learned.values() if prompts]
     common = set.intersection(*some) if some else set()
     if some and not common:
-        found = ", ".join(f"{name} of {len(prompts)}" for name, prompts in learned.items() if prompts)
+        found = ", ".join(
+            f"{name} of {len(prompts)}" for name, prompts in learned.items() if prompts
+        )
         raise OrchardError(
-            f"validation.common_prompts: no prompt has a training pair of every variant ({found} prompts): take more "
-            "prompts or fewer variants, or leave it out"
+            "validation.common_prompts: no prompt has a training pair of every variant "
+            f"({found} prompts): take more prompts or fewer variants, or leave it out"
         )
     keep = (pl.col("split") != "train") | pl.col("prompt_id").is_in(sorted(common))
     return {name: frame.filter(keep) for name, frame in rows.items()}
 
 
-def equal_budget(rows: Mapping[str, pl.DataFrame], max_pairs: int, *, tokens: bool = True) -> dict[str, pl.DataFrame]:
-    """As many training pairs of each variant as the smallest has, at most `max_pairs`; and as many tokens of text.
+def equal_budget(
+    rows: Mapping[str, pl.DataFrame], max_pairs: int, *, tokens: bool = True
+) -> dict[str, pl.DataFrame]:
+    """As many training pairs of each variant as the smallest has, at most `max_pairs`;
+    and as many tokens of text.
 
-    Equal tokens (our choice): pairs are drawn by hash with probabilities tilted by exp(slope * tokens), which is the
-    draw nearest to a uniform one with the wanted mean length. Where no draw of n pairs gives all variants the same
-    sum, n shrinks, at most by half; where that does not help either, only the pairs are equal, and the report says
-    how far the tokens are apart. A control draws the same pairs as its source. Ranked lists and single
-    texts are no pairs: of them as many are drawn as hold the tokens of the pairs; where all of them hold fewer, n
-    shrinks to their tokens, at most by half. A variant without a training row keeps none and takes nothing from the
+    Equal tokens (our choice): pairs are drawn by hash with probabilities tilted by exp(slope *
+    tokens), which is the draw nearest to a uniform one with the wanted mean length. Where no draw
+    of n pairs gives all variants the same sum, n shrinks, at most by half; where that does not help
+    either, only the pairs are equal, and the report says how far the tokens are apart. A control
+    draws the same pairs as its source. Ranked lists and single texts are no pairs: of them as many
+    are drawn as hold the tokens of the pairs; where all of them hold fewer, n shrinks to their
+    tokens, at most by half. A variant without a training row keeps none and takes nothing from the
     others.
 
     Raises:
@@ -59,8 +74,8 @@ def equal_budget(rows: Mapping[str, pl.DataFrame], max_pairs: int, *, tokens: bo
     if every and not train:
         names = ", ".join(every)
         raise OrchardError(
-            f"no variant has a training pair ({names}): take more prompts or draws, or prompts that the model gets "
-            "partly right (pools in the profile)"
+            f"no variant has a training pair ({names}): take more prompts or draws, "
+            "or prompts that the model gets partly right (pools in the profile)"
         )
     pairs = {name: frame for name, frame in train.items() if "chosen_id" in frame.columns}
     others = {name: frame for name, frame in train.items() if name not in pairs}
@@ -80,7 +95,9 @@ def _equal_pairs(
     n = min(max_pairs, *(frame.height for frame in pairs.values()))
     lengths = {name: _lengths(frame) for name, frame in pairs.items()}
     found = (
-        _common_sum(lengths, n, most) if tokens and all(np.isfinite(own).all() for own in lengths.values()) else None
+        _common_sum(lengths, n, most)
+        if tokens and all(np.isfinite(own).all() for own in lengths.values())
+        else None
     )
     if found is None:
         return {name: by_hash(frame).head(n) for name, frame in pairs.items()}
@@ -89,7 +106,9 @@ def _equal_pairs(
 
 
 def _up_to(rows: pl.DataFrame, max_rows: int, budget: float) -> pl.DataFrame:
-    """The first rows by hash whose tokens come nearest to a budget; without one, `max_rows` of them."""
+    """The first rows by hash whose tokens come nearest to a budget;
+    without one, `max_rows` of them.
+    """
     ordered = by_hash(rows)
     if not np.isfinite(budget):
         return ordered.head(max_rows)
@@ -98,22 +117,27 @@ def _up_to(rows: pl.DataFrame, max_rows: int, budget: float) -> pl.DataFrame:
 
 
 def held_out(pairs: Mapping[str, pl.DataFrame], max_pairs: int) -> pl.DataFrame:
-    """Pairs of validation prompts, the same number of each variant that has any: for reward and ranking accuracy.
+    """Pairs of validation prompts, the same number of each variant that has any:
+    for reward and ranking accuracy.
 
     Raises:
         OrchardError: no variant is given, that is, the profile compares controls only.
     """
     if not pairs:
-        raise OrchardError("only controls are compared: add the variants they belong to (validation.variants)")
+        raise OrchardError(
+            "only controls are compared: add the variants they belong to (validation.variants)"
+        )
     frames = [by_hash(frame.filter(pl.col("split") == "validation")) for frame in pairs.values()]
     n = min([max_pairs, *(frame.height for frame in frames if frame.height)])
     return pl.concat([frame.head(n) for frame in frames])
 
 
 def stopping(rows: pl.DataFrame, max_rows: int) -> pl.DataFrame:
-    """At most so many rows, by hash, that a training may stop on: of half of the validation prompts, by hash.
+    """At most so many rows, by hash, that a training may stop on:
+    of half of the validation prompts, by hash.
 
-    The other half is left for `reported`: an accuracy on pairs that a policy was chosen on would flatter it.
+    The other half is left for `reported`: an accuracy on pairs that a policy was chosen on would
+    flatter it.
     """
     return by_hash(rows.filter((pl.col("split") == "validation") & _stops(rows))).head(max_rows)
 
@@ -124,11 +148,15 @@ def reported(pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def _stops(rows: pl.DataFrame) -> pl.Series:
-    return pl.Series([unit_for("stopping", prompt) < 0.5 for prompt in rows["prompt_id"]], dtype=pl.Boolean)
+    return pl.Series(
+        [unit_for("stopping", prompt) < 0.5 for prompt in rows["prompt_id"]], dtype=pl.Boolean
+    )
 
 
 def _units(rows: pl.DataFrame) -> pl.Series:
-    units = [unit_for("select", row["prompt_id"], *text_ids(row)) for row in rows.iter_rows(named=True)]
+    units = [
+        unit_for("select", row["prompt_id"], *text_ids(row)) for row in rows.iter_rows(named=True)
+    ]
     return pl.Series("order", units, dtype=pl.Float64)
 
 
@@ -138,16 +166,21 @@ def _lengths(rows: pl.DataFrame) -> Numbers:
 
 
 def _common_sum(lengths: Mapping[str, Numbers], n: int, most: float) -> tuple[int, float] | None:
-    """The largest number of pairs, n or up to half as many, with which all variants can reach one sum of tokens.
+    """The largest number of pairs, n or up to half as many,
+    with which all variants can reach one sum of tokens.
 
-    `most` tokens are all that others than pairs have; NaN: there are none, or they were not counted.
+    `most` tokens are all that others than pairs have; NaN: there are none, or they were not
+    counted.
     """
     ordered = [np.sort(own) for own in lengths.values()]
     wanted = float(np.mean([own.mean() for own in ordered]))
     fewest = (n + 1) // 2
     first = min(n, max(fewest, int(most // wanted))) if np.isfinite(most) else n
     for size in range(first, fewest - 1, -1):
-        least, greatest = max(own[:size].sum() for own in ordered), min(own[-size:].sum() for own in ordered)
+        least, greatest = (
+            max(own[:size].sum() for own in ordered),
+            min(own[-size:].sum() for own in ordered),
+        )
         if least <= greatest:
             return size, float(np.clip(wanted * size, least, greatest))
     return None
@@ -156,8 +189,8 @@ def _common_sum(lengths: Mapping[str, Numbers], n: int, most: float) -> tuple[in
 def _tilted(pairs: pl.DataFrame, lengths: Numbers, n: int, target: float) -> pl.DataFrame:
     """n pairs whose tokens sum to about `target`: the n smallest of -log(u) / exp(slope * length).
 
-    Drawing without replacement by such keys is Efraimidis and Spirakis 2006; the slope is found by bisection, since
-    the sum grows with it.
+    Drawing without replacement by such keys is Efraimidis and Spirakis 2006; the slope is found by
+    bisection, since the sum grows with it.
     """
     order = _units(pairs).to_numpy()
     scaled = (lengths - lengths.mean()) / (lengths.std() or 1.0)

@@ -1,8 +1,8 @@
 """Whether the policies of an earlier run stand for today's rows: decided once, for all variants.
 
-The basis is what each variant was given to learn from on the day of that decision. It is kept in a file beside the
-policies, written before the first of them is trained, so that a run that was killed, and a variant whose training
-diverged, change nothing about it.
+The basis is what each variant was given to learn from on the day of that decision. It is kept in a
+file beside the policies, written before the first of them is trained, so that a run that was
+killed, and a variant whose training diverged, change nothing about it.
 """
 
 import json
@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-DRIFT = 0.1  # of a label's standard deviation: one that moved by less counts as the same; our choice
+# of a label's standard deviation: one that moved by less counts as the same; our choice
+DRIFT = 0.1
 
 Labels = dict[str, list[float | None]]  # a row's kind to its numbers
 
@@ -37,7 +38,8 @@ def basis_of(rows: pl.DataFrame) -> Basis:
 def changed(old: Basis, new: Basis) -> float:
     """Share of the larger set that the other has not: rows that came, went, or have another label.
 
-    A number that is fitted anew each night, as a vote's margin is, has another label where it moved by `DRIFT`.
+    A number that is fitted anew each night, as a vote's margin is, has another label where it moved
+    by `DRIFT`.
     """
     common = sorted(old.labels.keys() & new.labels.keys())
     before, now = (_numbers(basis.labels[row] for row in common) for basis in (old, new))
@@ -49,11 +51,15 @@ def changed(old: Basis, new: Basis) -> float:
     return 1 - same / larger if larger else 0.0
 
 
-def stand(old: Mapping[str, Basis], new: Mapping[str, Basis], prompts: Set[str], share: float) -> bool:
-    """Whether every variant keeps the policies that it has: all do or none, so that they stay comparable (our choice).
+def stand(
+    old: Mapping[str, Basis], new: Mapping[str, Basis], prompts: Set[str], share: float
+) -> bool:
+    """Whether every variant keeps the policies that it has:
+    all do or none, so that they stay comparable (our choice).
 
-    They do where the variants are the same, of none more than `share` of the rows changed, and every prompt that was
-    learned from may still be: one that was taken out, or is a test prompt now, must be forgotten.
+    They do where the variants are the same, of none more than `share` of the rows changed, and
+    every prompt that was learned from may still be: one that was taken out, or is a test prompt
+    now, must be forgotten.
 
     Args:
         old: by variant, at the last decision.
@@ -61,7 +67,8 @@ def stand(old: Mapping[str, Basis], new: Mapping[str, Basis], prompts: Set[str],
         prompts: ids of today's training prompts.
     """
     return old.keys() == new.keys() and all(
-        prompts >= set(basis.prompts) and changed(basis, new[name]) <= share for name, basis in old.items()
+        prompts >= set(basis.prompts) and changed(basis, new[name]) <= share
+        for name, basis in old.items()
     )
 
 
@@ -74,7 +81,9 @@ def remember(note: Path, bases: Mapping[str, Basis]) -> None:
 
 
 def remembered(note: Path) -> dict[str, Basis]:
-    """What the file says; nothing where there is none, or one that cannot be read: then today's rows count."""
+    """What the file says;
+    nothing where there is none, or one that cannot be read: then today's rows count.
+    """
     try:
         return {name: Basis(**found) for name, found in json.loads(note.read_text()).items()}
     except (OSError, ValueError, TypeError, AttributeError):

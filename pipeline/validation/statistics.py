@@ -22,7 +22,9 @@ class Interval:
 
 
 def verdict(interval: Interval, p: float, confidence: float) -> str:
-    """better, worse, or not distinguishable: whether the interval excludes zero and the corrected p-value agrees."""
+    """better, worse, or not distinguishable:
+    whether the interval excludes zero and the corrected p-value agrees.
+    """
     if p > 1 - confidence or interval.low <= 0 <= interval.high:
         return "not distinguishable"
     return "better" if interval.low > 0 else "worse"
@@ -31,8 +33,9 @@ def verdict(interval: Interval, p: float, confidence: float) -> str:
 def bootstrap(values: Numbers, *, resamples: int, confidence: float, seed: int) -> Interval | None:
     """Percentile bootstrap interval of the mean; null with one unit, of which nothing can be said.
 
-    values: (n units,) or (S seeds, n units). Units and seeds are drawn with replacement, each on its own (a crossed
-    design), so that the interval holds the chance of the seeds too. With two or three seeds that part is rough.
+    values: (n units,) or (S seeds, n units). Units and seeds are drawn with replacement, each on
+    its own (a crossed design), so that the interval holds the chance of the seeds too. With two or
+    three seeds that part is rough.
     """
     table = np.atleast_2d(np.asarray(values, dtype=np.float64))
     mean = float(table.mean())
@@ -64,10 +67,15 @@ def _weights(seeds: int, units: int, size: int, seed: int, part: int) -> tuple[N
     return rows, rng.multinomial(units, np.full(units, 1 / units), size=size) / units
 
 
-def paired_bootstrap(values: Numbers, baseline: Numbers, *, resamples: int, confidence: float, seed: int) -> Interval:
-    """Bootstrap interval of a mean difference in accuracy; with one prompt it is all that a difference can be.
+def paired_bootstrap(
+    values: Numbers, baseline: Numbers, *, resamples: int, confidence: float, seed: int
+) -> Interval:
+    """Bootstrap interval of a mean difference in accuracy.
 
-    values: (n prompts,) or (S seeds, n prompts); baseline: (n prompts,), the same prompts in the same order.
+    With one prompt it is all that a difference can be.
+
+    values: (n prompts,) or (S seeds, n prompts); baseline: (n prompts,), the same prompts in the
+    same order.
     """
     difference = np.asarray(values, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
     found = bootstrap(difference, resamples=resamples, confidence=confidence, seed=seed)
@@ -75,27 +83,37 @@ def paired_bootstrap(values: Numbers, baseline: Numbers, *, resamples: int, conf
 
 
 def sign_flip_p(values: Numbers, baseline: Numbers, *, resamples: int, seed: int) -> float:
-    """Two-sided p-value of the mean difference: each prompt's sign is as likely as its opposite if nothing differs.
+    """Two-sided p-value of the mean difference:
+    each prompt's sign is as likely as its opposite if nothing differs.
 
-    values: as in `paired_bootstrap`; seeds are averaged first. Exact up to about 13 prompts with 10,000 resamples, else
-    Monte Carlo (Fisher's randomisation test for pairs).
+    values: as in `paired_bootstrap`; seeds are averaged first. Exact up to about 13 prompts with
+    10,000 resamples, else Monte Carlo (Fisher's randomisation test for pairs).
     """
     table = np.atleast_2d(np.asarray(values, dtype=np.float64))
     difference = table.mean(axis=0) - np.asarray(baseline, dtype=np.float64)
     if len(difference) < 2 or not difference.any():
         return 1.0
     result = stats.permutation_test(
-        (difference,), np.mean, permutation_type="samples", n_resamples=resamples, vectorized=True, batch=1000,
+        (difference,),
+        np.mean,
+        permutation_type="samples",
+        n_resamples=resamples,
+        vectorized=True,
+        batch=1000,
         rng=np.random.default_rng(seed),
-    )  # fmt: skip
+    )
     return float(result.pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values of several comparisons (Holm 1979): the family-wise error stays below the level asked for."""
+    """Adjusted p-values of several comparisons (Holm 1979):
+    the family-wise error stays below the level asked for.
+    """
     order = np.argsort(p_values, kind="stable")
     factors = len(p_values) - np.arange(len(p_values))
-    stepped = np.minimum(1.0, np.maximum.accumulate(factors * np.asarray(p_values, dtype=np.float64)[order]))
+    stepped = np.minimum(
+        1.0, np.maximum.accumulate(factors * np.asarray(p_values, dtype=np.float64)[order])
+    )
     adjusted = np.empty(len(p_values))
     adjusted[order] = stepped
     return [float(p) for p in adjusted]

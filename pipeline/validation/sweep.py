@@ -1,7 +1,9 @@
-"""The noise sweep: the same pairs with ever more labels flipped, learned by several losses, measured on clean ones.
+"""The noise sweep: the same pairs with ever more labels flipped,
+learned by several losses, measured on clean ones.
 
-A loss that is told how many labels are wrong is told the truth: rdpo the flip rate without its guards, conservative the
-label smoothing. What they gain so is the most that a good estimate could give them. No other loss reads the share.
+A loss that is told how many labels are wrong is told the truth: rdpo the flip rate without its
+guards, conservative the label smoothing. What they gain so is the most that a good estimate could
+give them. No other loss reads the share.
 """
 
 import shutil
@@ -54,20 +56,28 @@ def cells(settings: Settings) -> list[Cell]:
 
 
 def told(settings: TrainingSettings, cell: Cell) -> TrainingSettings:
-    """The settings of one training: its loss, and the share of wrong labels for those losses that can be told."""
+    """The settings of one training:
+    its loss, and the share of wrong labels for those losses that can be told.
+    """
     losses = {"label_smoothing": cell.share, "flip_trust": 1.0, "flip_bound": cell.share}
-    plain = {"loss": cell.loss, "patience": None, "losses": {**settings.losses.model_dump(), **losses}}
+    plain = {
+        "loss": cell.loss,
+        "patience": None,
+        "losses": {**settings.losses.model_dump(), **losses},
+    }
     return TrainingSettings(**{**settings.model_dump(), **plain})
 
 
 def divided(pairs: pl.DataFrame, max_pairs: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Training pairs and clean pairs of validation prompts, at most so many of each, by hash: the same in all cells.
+    """Training pairs and clean pairs of validation prompts, at most so many of each, by hash:
+    the same in all cells.
 
     Raises:
         OrchardError: there are none of either.
     """
     train, clean = (
-        by_hash(pairs.filter(pl.col("split") == split)).head(max_pairs) for split in ("train", "validation")
+        by_hash(pairs.filter(pl.col("split") == split)).head(max_pairs)
+        for split in ("train", "validation")
     )
     if train.is_empty() or clean.is_empty():
         found = f"{train.height} training and {clean.height} validation pairs"
@@ -76,7 +86,10 @@ def divided(pairs: pl.DataFrame, max_pairs: int) -> tuple[pl.DataFrame, pl.DataF
 
 
 def noisy(train: pl.DataFrame, share: float) -> pl.DataFrame:
-    """The pairs with this share of the labels flipped, those of a smaller share among them; it is their noise_score."""
+    """The pairs with this share of the labels flipped, those of a smaller share among them.
+
+    It is their noise_score.
+    """
     return inject(train, share).with_columns(noise_score=pl.lit(share))
 
 
@@ -94,13 +107,22 @@ def learn(
     from pipeline.training.loop import train as fit
 
     rows = noisy(train, cell.share)
-    return fit(model_dir, rows, reference, told(settings, cell), seed=cell.seed, out=out, progress=progress)
+    return fit(
+        model_dir, rows, reference, told(settings, cell), seed=cell.seed, out=out, progress=progress
+    )
 
 
 def measured(
-    cell: Cell, result: "TrainResult", clean: pl.DataFrame, reference: pl.DataFrame, settings: TrainingSettings
+    cell: Cell,
+    result: "TrainResult",
+    clean: pl.DataFrame,
+    reference: pl.DataFrame,
+    settings: TrainingSettings,
 ) -> pl.DataFrame:
-    """The row of `noise_sweep` of one training: reward accuracy on the clean pairs; the policy is deleted after it."""
+    """The row of `noise_sweep` of one training: reward accuracy on the clean pairs.
+
+    The policy is deleted after it.
+    """
     from pipeline.training.accuracy import log_ratios
 
     ratios = log_ratios(result.path, clean, reference, settings)
@@ -136,7 +158,11 @@ def row_of(cell: Cell, result: "TrainResult", margins: pl.DataFrame) -> pl.DataF
 
 def lines(rows: pl.DataFrame, value: str = "accuracy") -> dict[str, list[tuple[float, float]]]:
     """Loss -> (share flipped, mean over seeds), in ascending order of shares."""
-    means = rows.group_by("loss", "flipped_share").agg(pl.col(value).mean()).sort("loss", "flipped_share")
+    means = (
+        rows.group_by("loss", "flipped_share")
+        .agg(pl.col(value).mean())
+        .sort("loss", "flipped_share")
+    )
     return {
         str(loss): list(frame.select("flipped_share", value).iter_rows())
         for (loss,), frame in means.group_by("loss", maintain_order=True)

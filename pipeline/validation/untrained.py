@@ -1,33 +1,47 @@
-"""Variants without a training pair: how many rows they have, and what became of the rows that they wanted."""
+"""Variants without a training pair: how many rows they have, and what became of the others."""
 
-import polars as pl
+from collections.abc import Callable, Sequence
 
 from pipeline.config import Settings
-from pipeline.preferences.build import tables_of, variant
-from pipeline.store import Lake
+from pipeline.preferences.registry import reads_of, variant
+from pipeline.steps.declared import Reads
+from pipeline.store.reader import Reader
 
 REASONS = 3  # that a sentence names, the commonest first
 
 
-def untrained(lake: Lake, settings: Settings) -> list[str]:
-    """One sentence for each variant of the profile on which no policy was trained, in the profile's order."""
+def untrained(
+    lake: Reader, settings: Settings, made_from: Callable[[Reads], Sequence[str]]
+) -> list[str]:
+    """One sentence for each variant of the profile on which no policy was trained.
+
+    `made_from` gives the tables that something is made from, the nearest first.
+    """
     trained = set(lake.read("training_runs")["variant"])
-    return [_sentence(lake, settings, name) for name in settings.validation.variants if name not in trained]
+    return [
+        _sentence(lake, name, variant(name, settings).rows, made_from(reads_of(name, settings)))
+        for name in settings.validation.variants
+        if name not in trained
+    ]
 
 
-def _sentence(lake: Lake, settings: Settings, name: str) -> str:
-    rows = lake.read(variant(name, settings).rows).filter(pl.col("variant") == name)
-    train = rows.filter(rows["split"] == "train").height
-    said = f"{name} has {train} training pairs ({rows.height} of all splits) and no policy"
-    stopped = lake.read("rejects", where=f"\"table\" = 'training_runs' AND step = 'train {name}'")["reason"].to_list()
+def _sentence(lake: Reader, name: str, table: str, made_from: Sequence[str]) -> str:
+    own = lake.read(table, where=f"variant = '{name}'")
+    train = own.filter(own["split"] == "train").height
+    said = f"{name} has {train} training pairs ({own.height} of all splits) and no policy"
+    query = """
+        SELECT reason FROM rejects WHERE "table" = 'training_runs' AND step = $step ORDER BY reason
+    """
+    stopped = lake.sql(query, {"step": f"training_runs {name}"})["reason"].to_list()
     if train and stopped:
         return f"{said}: {'; '.join(stopped)}."
-    made_from = dict.fromkeys("tree_nodes" if one == "thought_nodes" else one for one in tables_of(name, settings))
-    lost = [sentence for table in made_from if (sentence := _lost(lake, table))]
-    return f"{said}; {'; '.join(lost)}." if lost else f"{said}: its tables {', '.join(made_from)} make none."
+    lost = [sentence for one in made_from if (sentence := _lost(lake, one))]
+    if lost:
+        return f"{said}; {'; '.join(lost)}."
+    return f"{said}: its tables {', '.join(made_from)} make none."
 
 
-def _lost(lake: Lake, table: str) -> str:
+def _lost(lake: Reader, table: str) -> str:
     """What was rejected on the way to a table."""
     query = """
         SELECT reason, count(*) AS n, (sum(count(*)) OVER ())::BIGINT AS lost

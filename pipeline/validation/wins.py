@@ -1,4 +1,6 @@
-"""Which of two answers a judge finds better: a policy's against the base model's, asked in both orders."""
+"""Which of two answers a judge finds better:
+a policy's against the base model's, asked in both orders.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -22,7 +24,8 @@ def win_rate(
     base: Mapping[str, str],
     settings: JudgeSettings,
 ) -> tuple[dict[str, pl.DataFrame], list[Reject]]:
-    """Metrics win_rate and win_flips -> (unit_id, value) per prompt, and the comparisons that failed.
+    """Metrics win_rate and win_flips -> (unit_id, value) per prompt,
+    and the comparisons that failed.
 
     Args:
         engines: the judges; a prompt's value is the mean over judges and criteria.
@@ -31,33 +34,57 @@ def win_rate(
         base: prompt id -> the base model's.
         settings: criteria, words, template, and how two orders become one verdict.
 
-    A win counts 1, a loss 0; a tie, and a judge whose verdict flips with the order, count 0.5 each. Two equal answers
-    tie without being asked. win_flips is the share of comparisons that flipped.
+    A win counts 1, a loss 0; a tie, and a judge whose verdict flips with the order, count 0.5 each.
+    Two equal answers tie without being asked. win_flips is the share of comparisons that flipped.
     """
-    rows = [row for row in prompts.iter_rows(named=True) if row["prompt_id"] in own and row["prompt_id"] in base]
+    rows = [
+        row
+        for row in prompts.iter_rows(named=True)
+        if row["prompt_id"] in own and row["prompt_id"] in base
+    ]
     equal = [row["prompt_id"] for row in rows if own[row["prompt_id"]] == base[row["prompt_id"]]]
     asked = [row for row in rows if row["prompt_id"] not in equal]
     benches: list[Bench] = []
     for engine in engines if asked else ():
         check_words(engine, settings.words)
         for name, question in settings.criteria.items():
-            judge = Judge(engine, name, question, settings.template, settings.words, settings.must_answer)
+            judge = Judge(
+                engine, name, question, settings.template, settings.words, settings.must_answer
+            )
             for row in asked:
                 prompt = row["prompt_id"]
                 texts = {OWN + prompt: own[prompt], BASE + prompt: base[prompt]}
                 benches.append(Bench(judge, settings, prompt, row["messages"], texts))
     run_all([bench.compare(*bench.texts) for bench in benches])
-    votes = pl.DataFrame([row for bench in benches for row in bench.rows], schema=tables.empty("votes").schema)
-    return _values(votes, equal, settings), [reject for bench in benches for reject in bench.rejects]
+    votes = pl.DataFrame(
+        [row for bench in benches for row in bench.rows], schema=tables.empty("votes").schema
+    )
+    return _values(votes, equal, settings), [
+        reject for bench in benches for reject in bench.rejects
+    ]
 
 
-def _values(votes: pl.DataFrame, equal: Sequence[str], settings: JudgeSettings) -> dict[str, pl.DataFrame]:
+def _values(
+    votes: pl.DataFrame, equal: Sequence[str], settings: JudgeSettings
+) -> dict[str, pl.DataFrame]:
     own_is_a = pl.col("a_id").str.starts_with(OWN)
-    won = pl.when(~pl.col("consistent")).then(0.5).when((pl.col("p") > 0.5) == own_is_a).then(1.0).otherwise(0.0)
-    judged = paired(votes, settings).select("prompt_id", won=won, flipped=pl.col("flipped").cast(pl.Float64))
+    won = (
+        pl.when(~pl.col("consistent"))
+        .then(0.5)
+        .when((pl.col("p") > 0.5) == own_is_a)
+        .then(1.0)
+        .otherwise(0.0)
+    )
+    judged = paired(votes, settings).select(
+        "prompt_id", won=won, flipped=pl.col("flipped").cast(pl.Float64)
+    )
     ties = pl.DataFrame({"prompt_id": equal}, schema={"prompt_id": pl.String})
     both = pl.concat([judged, ties.with_columns(won=pl.lit(0.5), flipped=pl.lit(0.0))])
-    means = both.group_by("prompt_id").agg(pl.col("won").mean(), pl.col("flipped").mean()).sort("prompt_id")
+    means = (
+        both.group_by("prompt_id")
+        .agg(pl.col("won").mean(), pl.col("flipped").mean())
+        .sort("prompt_id")
+    )
     return {
         "win_rate": means.select(unit_id="prompt_id", value="won"),
         "win_flips": means.select(unit_id="prompt_id", value="flipped"),

@@ -1,31 +1,70 @@
 """Generated code, judged by tests in the sandbox.
 
-A prompt's metadata hold what judges it, as JSON: `tests` (Python with assert statements), `names` (the functions that
-they call), `setup` (helpers on the tests' side), and `stub` (what a bare continuation is to be put behind). The
-answer of a response is the program found in it; the reference answer is a whole program too.
+A prompt's metadata hold what judges it, as JSON: `tests` (Python with assert statements), `names`
+(the functions that they call), `setup` (helpers on the tests' side), and `stub` (what a bare
+continuation is to be put behind). The answer of a response is the program found in it; the
+reference answer is a whole program too.
 """
 
 import ast
 import json
-import re
-import textwrap
 from functools import lru_cache
 from typing import Any
 
+from pipeline import cells
 from pipeline.config import SandboxSettings
+from pipeline.config.section import UndeclaredRead
 from pipeline.errors import OrchardError
+from pipeline.verify import programs
+from pipeline.verify.programs import defined
+from pipeline.verify.registry import Verdict, Verifier, verifier
 from pipeline.verify.sandbox import Job, Outcome, Sandbox
 from pipeline.verify.sandbox.pool import shared
 
-NAME = "code"
-LONGEST = 100_000  # characters of a program
-_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
-_CLOSED = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n]*\n.*?^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
-_settings = SandboxSettings()
+# What is read as texts: HumanEval's columns, MBPP's and ours.
+TEXTS = (
+    "prompt",
+    "canonical_solution",
+    "test",
+    "entry_point",
+    "code",
+    "answer",
+    "tests",
+    "setup",
+    "stub",
+)
+_settings: SandboxSettings | None = SandboxSettings()
 
 
-def use(settings: SandboxSettings) -> None:
-    """Sets how code runs in this process from now on: a run calls it with its profile's settings."""
+@verifier("code")
+class CodeVerifier(Verifier):
+    """Programs, judged by tests that a prompt's metadata hold."""
+
+    runs_programs = True
+    reads_answer_column = False
+
+    def extract(self, text: str) -> str | None:
+        return extract(text)
+
+    def canonical(self, answer: str) -> str | None:
+        return canonical(answer)
+
+    def states(self, text: str) -> bool:
+        return states(text)
+
+    def task_of(self, row: dict[str, Any]) -> tuple[str, str]:
+        for column in TEXTS:
+            cells.text(row.get(column), f"column {column!r}")
+        return task_of(row)
+
+    def judge(self, text: str, answer: str | None, metadata: str | None) -> Verdict:
+        return Verdict(*verdict(text, metadata))
+
+
+def use(settings: SandboxSettings | None) -> None:
+    """Sets how code runs in this process from now on;
+    null: not at all, for a step that runs none.
+    """
     global _settings
     _settings = settings
 
@@ -35,26 +74,21 @@ def sandbox() -> Sandbox:
 
     Raises:
         OrchardError: the isolation asked for is not to be had.
+        UndeclaredRead: a step runs programs without declaring the settings of the sandbox.
     """
+    if _settings is None:
+        raise UndeclaredRead("a program is run by a step that does not declare `sandbox`")
     return shared(_settings)
 
 
 def extract(text: str, stub: str = "", names: tuple[str, ...] = ()) -> str | None:
-    """The program in a response: the last reading that parses and defines the wanted functions; our choice.
-
-    Readings, the first that fits: each fenced block from the last to the first, all fenced blocks together, the whole
-    text, and the text as the continuation of the stub. Without wanted names any definition will do.
-    """
-    blocks = [textwrap.dedent(match[2]) for match in _FENCE.finditer(text)]
-    readings = [*reversed(blocks), "\n".join(blocks), text.strip(), stub.rstrip() + "\n" + text.strip("\n")]
-    for reading in readings:
-        if reading.strip() and len(reading) <= LONGEST and set(names) <= (found := defined(reading)) and found:
-            return reading.strip()
-    return None
+    """The program in a response that defines the wanted functions (see programs.py)."""
+    return programs.find(text, stub, names)
 
 
 def program(text: str, metadata: str | None) -> str | None:
-    """The program in a response to a prompt: with metadata, the one that its tests call, perhaps behind its stub.
+    """The program in a response to a prompt:
+    with metadata, the one that its tests call, perhaps behind its stub.
 
     Raises:
         OrchardError: metadata that are not what the verifier needs.
@@ -67,25 +101,12 @@ def program(text: str, metadata: str | None) -> str | None:
 
 def states(text: str) -> bool:
     """True where the response has a finished fenced block that is a program."""
-    return bool(_CLOSED.search(text)) and extract(text) is not None
+    return programs.has_closed_program(text)
 
 
 def canonical(answer: str) -> str | None:
     """A reference program, stripped; None where it does not parse or defines nothing."""
     return answer.strip() if defined(answer.strip()) else None
-
-
-def defined(source: str) -> set[str]:
-    """Names that a module binds at its top level by def, class or assignment; empty where it does not parse."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
-    names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
-    for node in tree.body:
-        if isinstance(node, ast.Assign):
-            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-    return names
 
 
 def are_names(value: object) -> bool:
@@ -114,7 +135,9 @@ def verdict(text: str, metadata: str | None) -> tuple[str | None, bool]:
 
 
 def run(text: str, metadata: str | None) -> tuple[str | None, Outcome | None]:
-    """The program in a response, and what came of it in the sandbox; None, None where there is none."""
+    """The program in a response, and what came of it in the sandbox;
+    None, None where there is none.
+    """
     _task(metadata)
     found = program(text, metadata)
     return found, None if found is None else sandbox().run(job(found, metadata))
@@ -123,8 +146,8 @@ def run(text: str, metadata: str | None) -> tuple[str | None, Outcome | None]:
 def task_of(row: dict[str, Any]) -> tuple[str, str]:
     """Reference program and metadata from a row of a pool: HumanEval's columns, MBPP's, or our own.
 
-    HumanEval: prompt, canonical_solution, test, entry_point. MBPP: code, test_list, and maybe test_imports. Our own:
-    answer, tests, and maybe names, setup, stub.
+    HumanEval: prompt, canonical_solution, test, entry_point. MBPP: code, test_list, and maybe
+    test_imports. Our own: answer, tests, and maybe names, setup, stub.
 
     Raises:
         OrchardError: none of these, or a reference that defines nothing the tests call.
@@ -138,15 +161,22 @@ def task_of(row: dict[str, Any]) -> tuple[str, str]:
         return _packed(str(row["code"]), tests, None, _imports(str(row["code"]), _loaded(tests)))
     if {"answer", "tests"} <= set(row):
         return _packed(
-            str(row["answer"]), str(row["tests"]), row.get("names"), row.get("setup") or "", row.get("stub") or ""
+            str(row["answer"]),
+            str(row["tests"]),
+            row.get("names"),
+            row.get("setup") or "",
+            row.get("stub") or "",
         )
     raise OrchardError(
-        "no tests: a row needs HumanEval's columns (prompt, canonical_solution, test, entry_point), MBPP's (code, "
-        "test_list), or answer and tests"
+        "no tests: a row needs HumanEval's columns "
+        "(prompt, canonical_solution, test, entry_point), "
+        "MBPP's (code, test_list), or answer and tests"
     )
 
 
-def _packed(program: str, tests: str, names: Any, setup: str = "", stub: str = "") -> tuple[str, str]:
+def _packed(
+    program: str, tests: str, names: Any, setup: str = "", stub: str = ""
+) -> tuple[str, str]:
     if names is not None and not are_names(names):
         raise OrchardError(f"names must be a list of texts, not {str(names)[:40]!r}")
     found = names or sorted(defined(program) & _loaded(tests))
@@ -157,12 +187,20 @@ def _packed(program: str, tests: str, names: Any, setup: str = "", stub: str = "
 
 
 def _imports(program: str, wanted: set[str]) -> str:
-    """Import statements of a reference program that bind a wanted name: MBPP's tests count on some of them."""
+    """Import statements of a reference program that bind a wanted name:
+    MBPP's tests count on some of them.
+    """
     if not defined(program):
         return ""
-    imports = [node for node in ast.parse(program).body if isinstance(node, ast.Import | ast.ImportFrom)]
-    bound = [{(name.asname or name.name).partition(".")[0] for name in node.names} for node in imports]
-    return "\n".join(ast.unparse(node) for node, names in zip(imports, bound, strict=True) if names & wanted)
+    imports = [
+        node for node in ast.parse(program).body if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    bound = [
+        {(name.asname or name.name).partition(".")[0] for name in node.names} for node in imports
+    ]
+    return "\n".join(
+        ast.unparse(node) for node, names in zip(imports, bound, strict=True) if names & wanted
+    )
 
 
 def _loaded(source: str) -> set[str]:
@@ -181,4 +219,7 @@ def _task(metadata: str | None) -> dict[str, Any]:
             return dict(task)
     except (ValueError, TypeError, KeyError):
         pass
-    raise OrchardError(f"verifier 'code': the prompt's metadata need 'tests' and 'names', not {str(metadata)[:60]!r}")
+    raise OrchardError(
+        "verifier 'code': the prompt's metadata need 'tests' and 'names', "
+        f"not {str(metadata)[:60]!r}"
+    )

@@ -1,95 +1,116 @@
-r"""Mathematical answers: numbers as in number, LaTeX and expressions by math-verify (SymPy), judged in the worker.
+r"""The verifier `math`: numbers as in `number`, and expressions that are read whole.
 
-Two answers are equal where their normalised texts or their numbers are, else where math-verify proves it:
-\frac{1}{2} is 0.5, x+1 is 1+x. An answer that is one number, with or without units, is stored and compared as number
-does it, so that equal answers are one text and a percent sign is a unit here too: 50\% is 50 and never 0.5.
+An answer is what an explicit marker names (see markers), else the last formula or number of the
+text. Two answers are equal where the expressions are (see expression/compare.py): \frac{1}{2} is
+0.5, x+1 is 1+x. What the grammar cannot read whole is equal to the same text only, spaces and
+sizes of brackets aside. An answer that is one number, with or without units, is stored as `number`
+stores it, so that equal answers are one text and 50\% is 50 and never 0.5.
 """
 
-import logging
 import re
 from functools import lru_cache
 
-from pipeline.verify import number, worker
-from pipeline.verify.markers import REFUSED, Reader, distinct, final, sentence, stated
-from pipeline.verify.markers import states as _states
+from pipeline.verify import expression, number, prose
+from pipeline.verify.expression import Refused, concluded, literal, normal, parse, written
+from pipeline.verify.markers import REFUSED, distinct, final, stated, states
+from pipeline.verify.passages import FORMULA, Passage, conclusion, undressed
+from pipeline.verify.registry import Verifier, verifier
 
 _LONGEST = 400  # characters of an answer
-_NO_SPACE = re.compile(r",\\!\s*|\{,\}")  # between thousands
-_SPACES = re.compile(r"\s+|\\[!,;: ]|\\(?:left|right)(?![a-z])")
-_DOLLARS = re.compile(r"\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+_NOTHING = " $*:,.;{}\\"  # a text of these only is no answer
+_ALONE = re.compile(rf"\s*({FORMULA})[\s.]*")
 
 
-def extract(text: str) -> str | None:
-    """The final expression of a response: after its marker, else its last formula, else its last number."""
-    return final(text, _valued(_read), _valued(_last))
+@verifier("math")
+class MathVerifier(Verifier):
+    """Numbers and expressions."""
 
+    def extract(self, text: str) -> str | None:
+        return final(text, read, last)
 
-def states(text: str) -> bool:
-    """True where an explicit marker has an expression."""
-    return _states(text, _valued(_read))
+    def canonical(self, answer: str) -> str | None:
+        """A reference answer as it was written, without its marker and dollars."""
+        answers = stated(answer, _as_written) or _as_written(Passage(answer, (), whole=True))
+        one = len(answers) == 1 and _value(answers[0]) != REFUSED
+        return answers[0] or None if one else None
 
+    def equal(self, answer: str, reference: str) -> bool:
+        return equal(answer, reference)
 
-def canonical(answer: str) -> str | None:
-    """A reference answer without its marker, dollars and spare spaces."""
-    answers = stated(answer, _read) or _tidy(answer)
-    return answers[0] if len(answers) == 1 and _value(answers[0]) != REFUSED else None
+    def states(self, text: str) -> bool:
+        return states(text, read)
 
 
 @lru_cache(maxsize=65536)
 def equal(answer: str, reference: str) -> bool:
     """True where the answers are the same text, number or expression."""
-    answer, reference = _value(answer), _value(reference)
-    if answer == reference:
+    if answer == reference or normal(answer) == normal(reference):
         return True
-    if _is_plain(answer) and _is_plain(reference):
+    try:
+        sides = parse(answer), parse(reference)
+    except Refused:
         return False
-    return worker.ask("pipeline.verify.latex:equivalent", answer, reference)
+    return sides[0] is not None and sides[1] is not None and expression.equal(sides[0], sides[1])
 
 
-def equivalent(answer: str, reference: str) -> bool:
-    """math-verify's judgement. Runs in the worker; the library's own time limits are off: they need the main thread."""
-    from math_verify import parse, verify
+def read(tail: Passage) -> tuple[str, ...]:
+    """The expression that a marker names."""
+    if tail.whole:
+        return distinct(_value(answer) for answer in _as_written(tail))
+    sentence = tail.sentence()
+    whole = _value(undressed(sentence.restored()))
+    if _is_one(whole):
+        return (whole,)
+    numbers = number.read(sentence)
+    if numbers and REFUSED not in numbers:
+        return numbers
+    found = prose.named(sentence, _of_formula)
+    if found and REFUSED not in found:
+        return distinct(_value(answer) for answer in found)
+    refused = REFUSED in (*numbers, *found)
+    if refused and (whole == REFUSED or parse(whole) is None):
+        return (REFUSED,)
+    return (whole,) if whole and len(whole) <= _LONGEST else ()
 
-    logging.getLogger("math_verify").setLevel(logging.ERROR)
-    sides = [parse(f"${side}$", parsing_timeout=None) for side in (reference, answer)]
-    return bool(verify(*sides, timeout_seconds=None))
+
+def _is_one(text: str) -> bool:
+    """True of what has several numbers and is one answer: an equation, a tuple, an interval."""
+    node = None if text == REFUSED else parse(text)
+    return node is not None and node.kind in ("rel", "seq", "set", "matrix", "setop")
 
 
-def _valued(read: Reader) -> Reader:
-    return lambda text: distinct(_value(answer) for answer in read(text))
+def last(text: Passage) -> tuple[str, ...]:
+    """The last formula or number of a response; a letter is a name, unless it is all there is."""
+    if alone := _ALONE.fullmatch(text.text):
+        value = _of_formula(text.formula(alone[1]))
+        return () if value is None else (value,)
+    return prose.last(text, lambda formula: _of_formula(formula, names=False))
 
 
+def _as_written(tail: Passage) -> tuple[str, ...]:
+    if not tail.whole:
+        return read(tail)
+    text = undressed(" ".join(tail.restored().split()))
+    return (text,) if text.strip(_NOTHING) and len(text) <= _LONGEST else ()
+
+
+def _of_formula(text: str, names: bool = True) -> str | None:
+    """A formula as an answer; None for a name, where names are no answers."""
+    value = _value(" ".join(text.split()))
+    if value != REFUSED and parse(value) is None:
+        value = _value(" ".join(conclusion(text).split()))
+    if value == REFUSED or len(value) > _LONGEST:
+        return REFUSED
+    node = parse(value)
+    return None if node is not None and node.kind in ("sym", "text") and not names else value
+
+
+@lru_cache(maxsize=65536)
 def _value(text: str) -> str:
-    """The normalised number where the text is one, REFUSED where it is a denied or scaled one, else the text."""
-    value = number.amount(text)
-    return text if value is None else value
-
-
-def _read(tail: str) -> tuple[str, ...]:
-    found = _DOLLARS.search(tail)
-    text = sentence(_spaced(tail) if "\\" in tail else tail)
-    if found and not tail[: found.start()].strip(" \n*:"):
-        text = next(group for group in found.groups() if group)
-    return _tidy(text)
-
-
-def _last(text: str) -> tuple[str, ...]:
-    formulas = _DOLLARS.findall(text)
-    if formulas:
-        return _tidy(next(group for group in formulas[-1] if group).rpartition("=")[2])
-    value = number.extract(text)
-    return (value,) if value else ()
-
-
-def _tidy(text: str) -> tuple[str, ...]:
-    bare = _spaced(text.replace("**", " ")).lstrip(" $*:,").rstrip(" .$*:,").removeprefix("\\$")
-    return (bare,) if bare and len(bare) <= _LONGEST else ()
-
-
-def _spaced(text: str) -> str:
-    return _SPACES.sub(" ", _NO_SPACE.sub(",", text))
-
-
-def _is_plain(text: str) -> bool:
-    """True where the text is a number and nothing else."""
-    return bool(re.fullmatch(r"[-+]?[0-9.,/]+", text, re.ASCII)) and number.canonical(text) is not None
+    """The normalised number where the text is one, REFUSED where it is a denied or scaled one."""
+    try:
+        node = parse(text)
+    except Refused:
+        return REFUSED
+    value = None if node is None else literal(concluded(node))
+    return text if value is None else written(value)

@@ -1,112 +1,263 @@
-r"""Where a response states its final answer: \boxed{x}, '#### x', <answer>x</answer>, 'the answer is x', 'Answer: x'.
+r"""Where a response states its final answer: \boxed{x}, '#### x', <answer>x</answer>, 'Answer: x'.
 
-A reader turns the text after a marker into the tuple of distinct answers that it names: none, one, or several
-(ambiguous). REFUSED is what it reads where the text denies an answer ('definitely not A', 'less than 5') or names one
-that it cannot hold ('5 million'): no answer, and none is looked for elsewhere.
+A reader turns what follows a marker into the tuple of distinct answers that it names: none, one, or
+several (ambiguous). REFUSED is what it reads where the text denies an answer ('definitely not A',
+'less than 5') or names one that does not stand for itself ('5 million'): no answer, and none is
+looked for elsewhere. The words of markers are those of language.py.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 
-Reader = Callable[[str], tuple[str, ...]]
+from pipeline.verify.language import either, pattern, words
+from pipeline.verify.passages import Passage, passage
+
+Reader = Callable[[Passage], tuple[str, ...]]
 REFUSED = ""
+_FARTHEST = 100  # characters between 'answer' and 'is'
 
 _HASHES = re.compile(r"####[^\S\n]*([^\n]*)")
-_TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
-_PHRASE = re.compile(
-    r"\banswers?\b(?:[^\n:=.,;]|\.(?=\d)){0,100}?(?:\b(?:is|are)\b|[:=])[\s:*]*+(?!(?:not|wrong|incorrect)\b)",
+_TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
+_AND = words("conjunction") - {"to", "through", "bis", "à", "a"}
+_BOXED = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{")
+_JOINED = re.compile(  # between two boxes
+    rf"(?=.*\w|.*,)(?:[\s$.,&]|\\[()\[\]]|\\(?:quad|qquad)|\\text\s*\{{|\}}|{either(_AND)})*+",
     re.IGNORECASE,
 )
 _SEEKING = re.compile(  # 'to find the final answer: ...' announces work, not an answer
-    r"\b(?:find|get|calculat|comput|determin|check|obtain|reach|solv|work)\w*(?:\s+(?:out|for|the|an|our|your|this|final|correct))*\s+$",
+    r"\b(?:find|get|calculat|comput|determin|check|obtain|reach|solv|work)\w*"
+    r"(?:\s+(?:out|for|the|an|our|your|this|final|correct))*\s+$"
+    r"|\b(?:each|every|all|both|which|any|other)\s+(?:of\s+the\s+)?(?:answer\s+)?$",
     re.IGNORECASE,
 )
-_BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_BEGUN = re.compile(r"[\s:：*]*+")
 _NOT = (  # directly before a value: 'the number of eggs not sold is 7' denies nothing
-    r"(?:\b(?:not|never|cannot|neither|nor|unlikely\s++to)|n['’]t)(?:\s++(?:be|equal\s++to|exactly|just|about))*+"
+    rf"{pattern('denial')}(?:\s*+(?:be|equal\s++to|exactly|just|about|{pattern('states')})(?!\w))*+"
 )
-_DENIAL = re.compile(
-    rf"(?:{_NOT}|\b(?:less|more|fewer|greater|other)\s+than|\bat\s+(?:least|most))[^\w.,:;!?=]*$", re.IGNORECASE
+_BESIDE = " \"'“”‘’«»„*([{<>`$€£¥₹~\\-+"  # between a denial and its value
+_FILLERS = tuple(
+    f" {word}" for word in (*words("states"), "be", "equal to", "exactly", "about", "just")
 )
-_DENIED_ANSWER = re.compile(  # with its value: 'the answer cannot be negative' denies nothing
-    rf"\banswers?\b[^\n:=.,;]{{0,60}}?{_NOT}[^\w.,:;!?=]++(?:[0-9]|(?-i:[A-E])\b)\S*+", re.IGNORECASE
+_DENIALS = tuple(sorted(words("denial", "bound"), key=len, reverse=True))
+_MOST = 200  # markers of one kind; of more, the last ones count
+_DENIED_VALUE = re.compile(  # with its value: 'the answer cannot be negative' denies nothing
+    rf"[^\n:=.,;]{{0,60}}?{_NOT}[^\w.,:;!?=]*+(?:[0-9]|(?-i:[A-J])\b)\S*+", re.IGNORECASE
 )
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[\n;]")
+_NO_ANSWER = re.compile(  # behind 'the answer is'
+    rf"(?:{either((words('denial') | words('wrong')) - words('yes', 'no'))}"
+    rf"|{either(words('right') - words('yes'))}\W*(?:$|\n|and\b|because\b|[.!?]))",
+    re.IGNORECASE,
+)
+_LETTER = re.compile(r"(?<![\w'’])[A-J](?![\w'’])")
+_UNDER = re.compile(r"[ \t*:：]*+\n\s*+(?=\S)")
+_ONLY_NAMES = re.compile(rf"(?:\s|[*#]|{pattern('article', 'answer')})*+", re.IGNORECASE)
 
 
-def markers(text: str) -> Iterator[list[str]]:
-    """The texts after explicit markers, strongest kind of marker first; each list is in reading order."""
+@dataclass(frozen=True)
+class Style:
+    """How a kind of answer is looked for.
+
+    nouns: kinds of words that introduce it; formulas: whether formulas are set aside first;
+    any_text: whether 'wrong' and 'not Paris' are answers like other texts;
+    longest: characters of a response, from its end, in which an answer that nothing delimits is
+    looked for, and no more are read of a delimited one.
+    """
+
+    nouns: tuple[str, ...] = ("answer",)
+    formulas: bool = True
+    any_text: bool = False
+    longest: int = 16_000
+
+    def cut(self, text: str) -> str:
+        """The end of a long response, from the start of a line on."""
+        if len(text) <= self.longest:
+            return text
+        end = text[-self.longest :]
+        return end.partition("\n")[2] or end
+
+    def passage(self, text: str, whole: bool = False) -> Passage:
+        """The text as this kind of answer is read from it."""
+        if len(text) > self.longest:
+            if whole:
+                return Passage("", (), whole)
+            text = self.cut(text)
+        return passage(text, whole) if self.formulas else Passage(text, (), whole)
+
+
+PLAIN = Style()
+
+
+def markers(text: str, style: Style = PLAIN) -> Iterator[list[Passage]]:
+    """What follows explicit markers, strongest kind first; each list is in reading order."""
     if "\\" in text and (boxed := _boxed(text)):
-        yield boxed
+        yield [style.passage(content, whole=True) for content in boxed[-_MOST:]]
     if "####" in text:
-        yield _HASHES.findall(text)
-    if "<" in text and (tagged := _TAG.findall(text)):
-        yield tagged
-    starts = [
-        found
-        for found in _PHRASE.finditer(text)
-        if not _SEEKING.search(text, max(0, found.start() - 40), found.start())
-    ]
-    ends = [match.start() for match in starts[1:]] + [len(text)]
-    if starts:
-        yield [text[match.end() : max(end, match.end())] for match, end in zip(starts, ends, strict=True)]
+        yield [style.passage(line, whole=True) for line in _HASHES.findall(text)[-_MOST:]]
+    if "<" in text and (tagged := _tagged(text)):
+        yield [style.passage(content, whole=True) for content in tagged[-_MOST:]]
+    if tails := _phrases(style.passage(text), style):
+        yield tails
 
 
-def stated(text: str, read: Reader) -> tuple[str, ...]:
-    """Distinct answers under the strongest explicit marker that has any; () where none does, or REFUSED alone."""
-    for tails in markers(text):
-        if answers := distinct(answer for tail in tails for answer in read(tail)):
+def stated(text: str, read: Reader, style: Style = PLAIN) -> tuple[str, ...]:
+    """Distinct answers under the strongest explicit marker that has any; or REFUSED alone."""
+    for tails in markers(text, style):
+        if answers := distinct(answer for tail in tails[-_MOST:] for answer in read(tail)):
             return tuple(answer for answer in answers if answer != REFUSED) or answers
     return ()
 
 
-def states(text: str, read: Reader) -> bool:
+def states(text: str, read: Reader, style: Style = PLAIN) -> bool:
     """True where an explicit marker names an answer."""
-    return any(stated(text, read))
+    return any(stated(text, read, style))
 
 
-def final(text: str, read: Reader, fallback: Reader) -> str | None:
-    """The final answer of a response: an explicit one, else the fallback's; None if missing or ambiguous.
+def final(text: str, read: Reader, fallback: Reader, style: Style = PLAIN) -> str | None:
+    """The final answer of a response: an explicit one, else the fallback's; None if ambiguous.
 
     The fallback sees only what follows the last value that the text says is not the answer.
     """
-    answers = stated(text, read) or fallback(_DENIED_ANSWER.split(text)[-1])
+    answers = stated(text, read, style)
+    if not answers:
+        answers = fallback(style.passage(_after_denied(style.cut(text), style)))
     return answers[0] or None if len(answers) == 1 else None
 
 
 def denied(text: str, start: int) -> bool:
-    """True where what begins at `start` is denied by the words right before it: 'not', 'not exactly', 'at most'."""
-    return bool(_DENIAL.search(text, max(0, start - 60), start))
+    """True where what begins at `start` is denied by the words right before it."""
+    before = " " + " ".join(text[max(0, start - 60) : start].lower().split())
+    before = before.rstrip(_BESIDE)
+    while before.endswith(_FILLERS):
+        before = before[: before.rindex(" ")].removesuffix(" equal").rstrip(_BESIDE)
+    return before.endswith(_DENIALS) and any(map(partial(_ends_with, before), _DENIALS))
 
 
-def distinct(answers: Iterator[str]) -> tuple[str, ...]:
+def _ends_with(text: str, word: str) -> bool:
+    """True where a text ends with a whole word; n't and Chinese words are parts of longer ones."""
+    if not text.endswith(word):
+        return False
+    a_part = word.startswith(("n'", "n’")) or ord(word[0]) >= 0x2E80
+    return a_part or not text[: -len(word)][-1:].isalpha()
+
+
+def distinct(answers: Iterable[str]) -> tuple[str, ...]:
     """The answers without repetition, in order."""
     return tuple(dict.fromkeys(answers))
 
 
-def sentence(tail: str) -> str:
-    """The tail up to the end of its first sentence or line."""
-    tail = tail.lstrip()
-    end = _SENTENCE_END.search(tail)
-    return tail[: end.start()] if end else tail
+def _phrases(read: Passage, style: Style) -> list[Passage]:
+    """What follows 'the answer is', 'Antwort:' and their like, up to the next of them."""
+    text = read.text
+    found = list(_introduced(text, style))
+    if not found:
+        return []
+    ends = [start for start, _ in found[1:]] + [len(text)]
+    tails = [(end, max(end, stop)) for (_, end), stop in zip(found, ends, strict=True)]
+    last = len(tails) - 1
+    return [
+        read.part(start, end)
+        for number, (start, end) in enumerate(tails)
+        # a marker that introduces another one: 'Final answer: the answer is 5'
+        if number == last or not _ONLY_NAMES.fullmatch(text, start, end)
+    ]
+
+
+def _introduced(text: str, style: Style) -> Iterator[tuple[int, int]]:
+    """Start of the noun, and where what it introduces begins."""
+    nouns = _nouns(text, style.nouns)
+    for number, noun in enumerate(nouns, start=1):
+        end = nouns[number].start() if number < len(nouns) else len(text)
+        if heading := _is_heading(text, noun):
+            yield noun.start(), heading
+            continue
+        for found in _SIGNAL.finditer(text, noun.end(), min(end, noun.end() + _FARTHEST)):
+            begun = _BEGUN.match(text, found.end())
+            assert begun
+            if found["stop"] or (found["states"] and denied(text, found.start())):
+                break  # the second: 答案不是5
+            if "option" in style.nouns and _LETTER.search(text, noun.end(), found.start()):
+                break  # 'option B: six' says what B is
+            if not style.any_text and _NO_ANSWER.match(text, begun.end()):
+                continue
+            if not _SEEKING.search(text[max(0, noun.start() - 40) : noun.start()]):
+                yield noun.start(), begun.end()
+            break
+
+
+def _is_heading(text: str, noun: re.Match[str]) -> int:
+    """Where what stands under a heading '# Answer' begins; 0 where the noun is no heading."""
+    line = text.rfind("\n", 0, noun.start()) + 1
+    under = _UNDER.match(text, noun.end())
+    return under.end() if under and _ONLY_NAMES.fullmatch(text, line, noun.start()) else 0
+
+
+def _after_denied(text: str, style: Style) -> str:
+    """What follows the last value that the text says is not the answer; all of it if none is."""
+    for noun in reversed(_nouns(text, style.nouns)[-_MOST:]):
+        if denial := _DENIED_VALUE.match(text, noun.end(), noun.end() + 2 * _FARTHEST):
+            return text[denial.end() :]
+    return text
+
+
+def _nouns(text: str, kinds: tuple[str, ...]) -> list[re.Match[str]]:
+    """Where the words stand that introduce answers; the last ones of very many."""
+    lower = text.lower()
+    if not any(word in lower for word in words(*kinds)):
+        return []
+    return list(_NOUNS[kinds].finditer(text))[-5 * _MOST :]
+
+
+_SIGNAL = re.compile(
+    rf"(?P<states>{pattern('states')})|[:=：]|(?P<stop>[\n,;。，；]|\.(?!\d))", re.IGNORECASE
+)
+_NOUNS: dict[tuple[str, ...], re.Pattern[str]] = {
+    kinds: re.compile(pattern(*kinds), re.IGNORECASE)
+    for kinds in (("answer",), ("answer", "option"))
+}
+
+
+def _tagged(text: str) -> list[str]:
+    """Contents of every <answer>...</answer>; of what is not closed, none."""
+    contents, start = [], None
+    for tag in _TAG.finditer(text):
+        if not tag[1]:
+            start = tag.end() if start is None else start
+        elif start is not None:
+            contents.append(text[start : tag.start()])
+            start = None
+    return contents
 
 
 def _boxed(text: str) -> list[str]:
-    r"""Contents of every \boxed{...} whose braces close; of a nested box, the outer one."""
-    contents, position = [], 0
+    r"""Contents of every \boxed{...} whose braces close; of a nested box, the outer one.
+
+    Boxes between which only 'and' or a comma stands are one answer with several parts.
+    """
+    contents: list[str] = []
+    position = 0
     while match := _BOXED.search(text, position):
         end = _closing(text, match.end())
         if end is None:
             break
-        contents.append(text[match.end() : end])
-        position = end
+        content = text[match.end() : end]
+        if contents and _JOINED.fullmatch(text, position, match.start()):
+            contents[-1] += f", {content}"
+        else:
+            contents.append(content)
+        position = end + 1
     return contents
 
 
 def _closing(text: str, start: int) -> int | None:
-    depth = 1
+    depth, escaped = 1, False
     for index in range(start, len(text)):
-        if text[index] == "{":
+        if escaped:
+            escaped = False
+        elif text[index] == "\\":
+            escaped = True
+        elif text[index] == "{":
             depth += 1
         elif text[index] == "}":
             depth -= 1

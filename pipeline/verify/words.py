@@ -1,103 +1,214 @@
-"""Answers in words: a choice's letter, yes or no, an exact text."""
+"""The verifiers `choice`, `yesno` and `exact`: a choice's letter, yes or no, a text.
+
+The letters are A to J. A letter is read behind a marker ('the answer is', 'option', 'Antwort:'),
+before one ('B is the correct answer'), and at the start of the first or last line with a bracket,
+a point or nothing behind it. Of 'A' and 'I' in prose only what is no word of the sentence counts.
+"""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from pipeline.verify.markers import REFUSED, denied, distinct, final, sentence, states
+from pipeline.verify.language import pattern, words
+from pipeline.verify.markers import REFUSED, Style, denied, distinct, final, states
+from pipeline.verify.passages import Passage, undressed
+from pipeline.verify.registry import Verifier, verifier
 
-_LETTER = re.compile(r"(?<![\w'’])(?:([A-E])(?![\w'’])|([a-e])(?=\)))", re.ASCII)
-_ONLY_LETTER = re.compile(r"[\W_]*+(?:(?:option|choice)\s++[\W_]*+)?([a-e])[\W_]*+", re.IGNORECASE | re.ASCII)
-_FIRST_LETTER = re.compile(r"\s*[*(\[]*([A-E])(?:[)\].:,*]|\s*$)", re.ASCII)
-_YES_NO = re.compile(r"\b(?:(yes|true)|(no|false))\b", re.IGNORECASE | re.ASCII)
-_FIRST_WORD = re.compile(r"\W*(?:yes|no|true|false)\b", re.IGNORECASE | re.ASCII)
-_BETWEEN = re.compile(r"\W*+(?:or|and|nor)?\W*+", re.IGNORECASE)
+_WORD = r"\w'’"
+_LETTER = re.compile(
+    rf"(?<![{_WORD}])(?:(?P<upper>[A-J])(?![{_WORD}])|(?P<lower>[a-j])(?=\)))", re.ASCII
+)
+_PROSE = re.compile(r"\s+[a-z]+")  # behind the word A or I
+_AFTER_LETTER = re.compile(
+    rf"\s+(?:because|since|as|for|with|which|per|only|{pattern('states', 'alternative')}"
+    rf"|{pattern('conjunction', 'right')})(?!\w)",
+    re.IGNORECASE,
+)
+_MARK = pattern("option", "answer")
+_ONLY_LETTER = re.compile(
+    rf"[\W_]*+(?:{_MARK}[\W_]*+)?(?:\\(?:text\w*|math\w+)\s*\{{)?[\W_]*+([a-j])[\W_]*+",
+    re.IGNORECASE | re.ASCII,
+)
+_FIRST_LETTER = re.compile(r"\s*[*(\[]*(?:([A-J])(?:[)\].:*]|,(?<!I,)|\s*$)|([a-j])[).:](?=\s|$))")
+_OWN_TEXT = re.compile(r"\s*[)\].:]\s*\S")  # (D) B, D and F: the option's own text
+_BETWEEN = re.compile(
+    rf"[\s)\]*\"'”]*+(?:[,/&，、]\s*{pattern('alternative', 'conjunction')}?"
+    rf"|{pattern('alternative', 'conjunction')}|nor)[\s(\[*\"'“]*+(?:{_MARK}\s*)?[\s(\[*\"'“]*+",
+    re.IGNORECASE,
+)
+_BESIDE = re.compile(rf"{_BETWEEN.pattern}[A-J](?![{_WORD}])", re.IGNORECASE)
+_BEFORE = re.compile(
+    rf"(?<![{_WORD}])[A-J][)\]]?\s*(?:[,/&]|,?\s*{pattern('alternative', 'conjunction')})\s*[(]?$"
+)
+_RIGHT = rf"(?:{pattern('article')}\s*)*(?:{pattern('right')}|{pattern('answer')})"
+_CHOSEN = re.compile(  # Option B is correct; B is the right answer; 选B
+    rf"(?<![{_WORD}])(?:(?P<noun>{_MARK})[\s.:–-]{{0,3}})?"
+    rf"[(\[\"*“]{{0,4}}(?P<letter>(?-i:[A-J]))[)\]\"*”]{{0,4}}"
+    rf"(?:\s*{pattern('states')}\s*(?:{pattern('article')}\s*)*"
+    rf"(?P<denied>{pattern('denial')}\s*)?(?P<right>{_RIGHT})"
+    r"|(?P<end>\s*[.。!]?\s*(?:\n|$)))",
+    re.IGNORECASE,
+)
+_PICKED = re.compile(
+    rf"{pattern('option')}\s*[:：]?\s*[(（]?(?P<letter>[A-J])(?![A-Za-z])", re.ASCII
+)
+_YES = words("yes")
+_YES_NO = re.compile(pattern("yes", "no"), re.IGNORECASE)
+_FIRST_WORD = re.compile(rf"\W*{pattern('yes', 'no')}", re.IGNORECASE)
 _SPACES = re.compile(r"\s+")
-_EDGES = " \t\n.,;:!?\"'`*()[]{}$“”‘’"
+_EDGES = " \t\n.,;:!?\"'`*()[]{}$“”‘’«»„。，；：！？（）「」"
+_TEXT_COMMAND = re.compile(r"\\(?:text\w*|mathrm|mbox)\s*\{([^{}]*)\}")
+_BETWEEN_WORDS = re.compile(
+    rf"\W*+(?:{pattern('alternative', 'conjunction')}|nor)?\W*+", re.IGNORECASE
+)
+_CHOICE = Style(("answer", "option"), formulas=False)
+_TEXT = Style(formulas=False)
+_ANY_TEXT = Style(formulas=False, any_text=True, longest=10**9)
 
 
-def choice(text: str) -> str | None:
-    """The final letter A to E of a response. Without a marker it must begin or be a line: 'B', '(B)', 'B) six'."""
-    return final(text, _letters, _line_letter)
+@verifier("choice")
+class ChoiceVerifier(Verifier):
+    """The letter of a choice, A to J."""
+
+    def extract(self, text: str) -> str | None:
+        return final(text, _letters, _letter_of_line, _CHOICE)
+
+    def canonical(self, answer: str) -> str | None:
+        return _only_letter(answer)
+
+    def states(self, text: str) -> bool:
+        return states(text, _letters, _CHOICE)
 
 
-def states_choice(text: str) -> bool:
-    """True where an explicit marker names a letter."""
-    return states(text, _letters)
+@verifier("yesno")
+class YesNoVerifier(Verifier):
+    """Yes or no; true counts as yes, false as no, and a reference 1 and 0 do so too."""
+
+    def extract(self, text: str) -> str | None:
+        """Without a marker it must be the first word of the response."""
+        return final(text, _yes_nos, _first_yes_no, _TEXT)
+
+    def canonical(self, answer: str) -> str | None:
+        flag = {"1": "yes", "1.0": "yes", "0": "no", "0.0": "no"}.get(answer.strip())
+        if flag:
+            return flag
+        found = _first_yes_no(Passage(answer, ()))
+        return found[0] or None if len(found) == 1 else None
+
+    def states(self, text: str) -> bool:
+        return states(text, _yes_nos, _TEXT)
 
 
-def canonical_choice(answer: str) -> str | None:
-    """A reference letter, upper case."""
-    match = _ONLY_LETTER.fullmatch(answer)
+@verifier("exact")
+class ExactVerifier(Verifier):
+    """A text, but for case, spaces and punctuation around it."""
+
+    def extract(self, text: str) -> str | None:
+        """The text after its marker, else the last line."""
+        return final(text, _line, _last_line, _ANY_TEXT)
+
+    def canonical(self, answer: str) -> str | None:
+        return _normal(answer)
+
+    def states(self, text: str) -> bool:
+        return states(text, _line, _ANY_TEXT)
+
+
+def _only_letter(text: str) -> str | None:
+    match = _ONLY_LETTER.fullmatch(text)
     return match[1].upper() if match else None
 
 
-def yes_no(text: str) -> str | None:
-    """'yes' or 'no' (true counts as yes, false as no). Without a marker it must be the first word of the response."""
-    return final(text, _yes_nos, lambda whole: _yes_nos(whole) if _FIRST_WORD.match(whole) else ())
-
-
-def states_yes_no(text: str) -> bool:
-    """True where an explicit marker says yes or no."""
-    return states(text, _yes_nos)
-
-
-def canonical_yes_no(answer: str) -> str | None:
-    """A reference yes or no."""
-    found = _yes_nos(answer) if _FIRST_WORD.match(answer) else ()
-    return found[0] if len(found) == 1 else None
-
-
-def exact(text: str) -> str | None:
-    """The final text of a response, normalised: after its marker, else its last line."""
-    return final(text, _line, lambda whole: _line(whole.rstrip().rpartition("\n")[2]))
-
-
-def states_exact(text: str) -> bool:
-    """True where an explicit marker has a text."""
-    return states(text, _line)
-
-
-def canonical_exact(answer: str) -> str | None:
-    """Text in lower case, single spaces, no quotes, brackets or punctuation around it; None where nothing is left."""
-    return _SPACES.sub(" ", answer).casefold().strip(_EDGES) or None
-
-
-def equal(answer: str, reference: str) -> bool:
-    """Both are normalised."""
-    return answer == reference
-
-
-def _letters(tail: str) -> tuple[str, ...]:
-    if only := canonical_choice(sentence(tail)):
+def _letters(tail: Passage) -> tuple[str, ...]:
+    """The letter behind a marker; all where they are alternatives."""
+    part = undressed(tail.text) if tail.whole else tail.sentence().text
+    line = tail.text.lstrip().partition("\n")[0]
+    if only := _only_letter(part) or _only_letter(line):
         return (only,)
-    return _alternatives(_LETTER, sentence(tail), lambda match: (match[1] or match[2]).upper())
+    first = _FIRST_LETTER.match(line)
+    if first and _OWN_TEXT.match(line, first.end(1) if first[1] else first.end(2)):
+        rest = line[first.end() :]
+        if not _BETWEEN.match(rest) and not denied(line, first.start()):
+            return ((first[1] or first[2]).upper(),)
+    found = [match for match in _LETTER.finditer(part) if not _is_a_word(match, part)]
+    return _alternatives(found, part, _BETWEEN, lambda m: (m["upper"] or m["lower"]).upper())
 
 
-def _line_letter(text: str) -> tuple[str, ...]:
-    lines = [line for line in text.split("\n") if line.strip()]
-    if len(lines) == 1 and (only := canonical_choice(lines[0])):
+def _is_a_word(match: re.Match[str], part: str) -> bool:
+    """True for the A of 'A dog barks' and the I of 'I think'."""
+    if match["upper"] not in ("A", "I"):
+        return False
+    return bool(_PROSE.match(part, match.end())) and not _AFTER_LETTER.match(part, match.end())
+
+
+def _letter_of_line(text: Passage) -> tuple[str, ...]:
+    """Without a marker: what a sentence calls right, else the first or last line's letter."""
+    if chosen := _chosen(text.text):
+        return chosen
+    lines = [line for line in text.text.split("\n") if line.strip()]
+    if len(lines) == 1 and (only := _only_letter(lines[0])):
         return (only,)
-    return distinct(match[1] for line in lines[:1] + lines[-1:] if (match := _FIRST_LETTER.match(line)))
+    found = [match for line in lines[:1] + lines[-1:] if (match := _FIRST_LETTER.match(line))]
+    if any(_BESIDE.match(match.string, match.end()) for match in found):
+        return (REFUSED,)
+    return distinct((match[1] or match[2]).upper() for match in found)
 
 
-def _yes_nos(tail: str) -> tuple[str, ...]:
-    return _alternatives(_YES_NO, sentence(tail), lambda match: "yes" if match[1] else "no")
+def _chosen(text: str) -> tuple[str, ...]:
+    found = []
+    for match in _CHOSEN.finditer(text):
+        if match["right"] and match["denied"]:
+            continue
+        if match["right"] and _BEFORE.search(text[max(0, match.start() - 20) : match.start()]):
+            return (REFUSED,)  # A and B are correct
+        if match["right"] or (match["noun"] and not denied(text, match.start())):
+            found.append(match["letter"].upper())
+    return distinct(found) or distinct(
+        match["letter"] for match in _PICKED.finditer(text) if not match[0].isascii()
+    )
 
 
-def _alternatives(pattern: re.Pattern[str], part: str, value: Callable[[re.Match[str]], str]) -> tuple[str, ...]:
-    """The first match, and those that stand beside it as alternatives ('B or C'); REFUSED where it is denied."""
+def _yes_nos(tail: Passage) -> tuple[str, ...]:
+    part = tail.sentence().text
+    return _alternatives(_YES_NO.finditer(part), part, _BETWEEN_WORDS, _said)
+
+
+def _said(match: re.Match[str]) -> str:
+    return "yes" if match[0].lower() in _YES else "no"
+
+
+def _first_yes_no(text: Passage) -> tuple[str, ...]:
+    return _yes_nos(text) if _FIRST_WORD.match(text.text) else ()
+
+
+def _alternatives(
+    matches: Iterable[re.Match[str]],
+    part: str,
+    between: re.Pattern[str],
+    value: Callable[[re.Match[str]], str],
+) -> tuple[str, ...]:
+    """The first match, and those beside it as alternatives; REFUSED where it is denied."""
     answers: list[str] = []
     end = 0
-    for match in pattern.finditer(part):
+    for match in matches:
         if not answers and denied(part, match.start()):
             return (REFUSED,)
-        if answers and not _BETWEEN.fullmatch(part, end, match.start()):
+        if answers and not between.fullmatch(part, end, match.start()):
             break
         answers.append(value(match))
         end = match.end()
-    return distinct(iter(answers))
+    return distinct(answers)
 
 
-def _line(tail: str) -> tuple[str, ...]:
-    text = canonical_exact(tail.strip().partition("\n")[0])
+def _line(tail: Passage) -> tuple[str, ...]:
+    text = _normal(tail.text if tail.whole else tail.text.strip().partition("\n")[0])
     return (text,) if text else ()
+
+
+def _last_line(text: Passage) -> tuple[str, ...]:
+    return _line(Passage(text.text.rstrip().rpartition("\n")[2], ()))
+
+
+def _normal(text: str) -> str | None:
+    """In lower case, single spaces, nothing around it; None where nothing is left."""
+    plain = _TEXT_COMMAND.sub(r"\1", text)
+    return _SPACES.sub(" ", plain).casefold().strip(_EDGES) or None

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from assets.cache_cli import _known_policies
-from assets.cli import app
+from assets.cli.cache import _known_policies
+from assets.cli.main import app
 from pipeline import tables
 from pipeline.engine import model
 from pipeline.engine.cachefile import CacheFile
@@ -17,12 +17,22 @@ from pipeline.store import Commit, Lake
 
 VALUE = ["text", [1, 2], [-0.5, -0.25], "stop", None, 3]
 DEFAULTS = {pl.String: "x", pl.Int64: 1, pl.Float64: 0.5, pl.Boolean: True}
-NAMED: dict[str, tuple[dict[str, object], set[str]]] = {  # table: what its row says, and the models that it names
-    "votes": ({"judge_id": "judge@1", "method": "pairwise", "source": "model", "second_id": "y"}, {"judge@1"}),
+# table: what its row says, and the models that it names
+NAMED: dict[str, tuple[dict[str, object], set[str]]] = {
+    "votes": (
+        {"judge_id": "judge@1", "method": "pairwise", "source": "model", "second_id": "y"},
+        {"judge@1"},
+    ),
     "rationales": ({"judge_id": "reasoner@1", "kind": "general"}, {"reasoner@1"}),
     "principles": ({"judge_id": "annotator@1"}, {"annotator@1"}),
     "code_pairs": (
-        {"policy_id": "critic@1", "draft_id": "drafter@1", "method": "evol", "split": "train", "improved": "y"},
+        {
+            "policy_id": "critic@1",
+            "draft_id": "drafter@1",
+            "method": "evol",
+            "split": "train",
+            "improved": "y",
+        },
         {"critic@1", "drafter@1"},
     ),
 }
@@ -32,7 +42,9 @@ def write(home: Path, table: str) -> None:
     row = {}
     for name, dtype in tables.empty(table).schema.items():
         nullable = tables.TABLES[table].columns()[name].nullable
-        row[name] = None if nullable else DEFAULTS.get(type(dtype), [{"role": "user", "content": "q"}])
+        row[name] = (
+            None if nullable else DEFAULTS.get(type(dtype), [{"role": "user", "content": "q"}])
+        )
     rows = pl.DataFrame([row | NAMED[table][0]], schema=tables.empty(table).schema)
     with Lake(home) as lake:
         assert lake.write(table, rows, Commit("test")).rows == 1
@@ -49,7 +61,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             (models[name] / file).write_text("{}")
     profile = tmp_path / "profile.yaml"
     profile.write_text(
-        f"extends: quick\nmodel: {{name: '{models['policy']}'}}\njudge: {{models: [{{name: '{models['arbiter']}'}}]}}\n"
+        f"extends: quick\nmodel: {{name: '{models['policy']}'}}\n"
+        f"judge: {{models: [{{name: '{models['arbiter']}'}}]}}\n"
         f"code: {{critic: {{name: '{models['reviewer']}'}}}}\n"
     )
     monkeypatch.setenv("ORCHARD_HOME", str(tmp_path))
@@ -67,7 +80,9 @@ def test_the_models_of_every_table_and_of_the_profile_are_known(home: Path, tabl
     assert _known_policies(str(home / "profile.yaml")) == NAMED[table][1] | own(home)
 
 
-def test_pruning_what_is_unused_keeps_judges_critics_and_what_a_killed_run_has_sampled(home: Path) -> None:
+def test_pruning_what_is_unused_keeps_judges_critics_and_what_a_killed_run_has_sampled(
+    home: Path,
+) -> None:
     write(home, "votes")
     policies = ["judge@1", *sorted(own(home)), "forgotten@1"]
     cache = CacheFile(cache_path(home))

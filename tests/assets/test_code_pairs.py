@@ -1,24 +1,27 @@
-"""The table of code pairs from a prompt and a mined change, with a scripted model and real execution."""
+"""The table of code pairs from a prompt and a mined change,
+with a scripted model and real execution.
+"""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import polars as pl
 import pytest
 
-from assets.codefavor import _made
-from assets.produce import reject_rows
+from assets.synthesis import CODE_PAIRS
 from pipeline import config, tables
-from pipeline.config import SandboxSettings
-from pipeline.engine.model import Model
+from pipeline.config import SandboxSettings, Settings
+from pipeline.steps import StepReport
 from pipeline.store import Commit, Lake
 from pipeline.verify import code
+from tests.runs import ScriptedRun, cost_of, make
 from tests.scripted import ScriptedEngine
 from tests.synthesis.test_codefavor_reply import BETTER, COMMIT, DRAFT, THINKS
 
+SETTINGS = config.load("quick").model_copy(
+    update={"sandbox": SandboxSettings(isolation="limits", workers=1)}
+)
 WRONG = DRAFT.replace("n + 1", "n")
 ANSWERS = {  # by a part of the last turn
     "Sum the numbers.": f"```python\n{WRONG}\n```",
@@ -43,75 +46,92 @@ class Scripted(ScriptedEngine):
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Any]:
-    code.use(SandboxSettings(isolation="limits", workers=1))
-    lake, engine = Lake(tmp_path), Scripted()
+def lake(tmp_path: Path) -> Iterator[Lake]:
+    lake = Lake(tmp_path)
     answer, metadata = code.task_of(
         {"answer": "def f(n):\n    return 0", "tests": "assert f(0) == 0\nassert f(3) == 6"}
     )
     prompts = [
         {
-            "prompt_id": name, "pool": "x", "task": "x", "split": "train", "answer": answer, "verifier": "code",
-            "messages": [{"role": "user", "content": f"{name} the numbers."}], "metadata": metadata, "source": "s",
-            "licence": "MIT",
+            "prompt_id": name, "pool": "x", "task": "x", "split": "train", "answer": answer,
+            "verifier": "code",
+            "messages": [{"role": "user", "content": f"{name} the numbers."}], "metadata": metadata,
+            "source": "s", "licence": "MIT",
         }
         for name in ("Sum", "Count")
     ]  # fmt: skip
     change = {
-        "change_id": "c", "repository": "r", "commit": "1", "path": "a.py", "unit": "function", "name": "f",
-        "message": "Faster", "old": "x = 1", "new": "x = 2", "licence": "MIT",
+        "change_id": "c", "repository": "r", "commit": "1", "path": "a.py", "unit": "function",
+        "name": "f", "message": "Faster", "old": "x = 1", "new": "x = 2", "licence": "MIT",
     }  # fmt: skip
     for table, rows in (("prompts", prompts), ("code_changes", [change])):
         lake.write(table, pl.DataFrame(rows, schema=tables.empty(table).schema), Commit("test"))
-    room = SimpleNamespace(engine=lambda model: engine, critic=lambda model: engine)
-    base = Model(tmp_path, engine.policy_id)
-    yield SimpleNamespace(lake=lake, settings=config.load("quick"), room=room, base=base)
+    yield lake
     code.use(SandboxSettings())
 
 
-def test_prompts_and_changes_become_measured_pairs_and_the_rest_is_counted_by_reason(shop: Any) -> None:
-    made = _made(shop, shop.base)
-    good, bad = tables.CodePairs.filter(made.rows)
-    assert not bad.counts() and good.height == 2
-    evol = made.rows.filter(pl.col("method") == "evol").to_dicts()[0]
-    assert (evol["naive_passed"], evol["improved_passed"]) == (False, True)  # the draft sums one number too few
-    assert (evol["decided_by"], evol["correctness_margin"], evol["prompt_id"]) == ("correctness", 0.5, "Sum")
-    commit = made.rows.filter(pl.col("method") == "commit").to_dicts()[0]
-    assert commit["naive_passed"] is None and commit["decided_by"] is None and commit["source"] == "change c"
-    counts = {key: value for key, value in made.metadata.items() if isinstance(value, int)}
+def made(lake: Lake, engine: Scripted, settings: Settings = SETTINGS) -> StepReport:
+    return make(ScriptedRun(lake, settings, engine), CODE_PAIRS)["code_pairs"]
+
+
+def test_prompts_and_changes_become_measured_pairs_and_the_rest_is_counted_by_reason(
+    lake: Lake,
+) -> None:
+    report = made(lake, Scripted())
+    rows = lake.read("code_pairs")
+    assert (rows.height, report.rows, report.rejected) == (2, 2, 1)
+    evol = rows.filter(pl.col("method") == "evol").to_dicts()[0]
+    # the draft sums one number too few
+    assert (evol["naive_passed"], evol["improved_passed"]) == (False, True)
+    assert (evol["decided_by"], evol["correctness_margin"], evol["prompt_id"]) == (
+        "correctness",
+        0.5,
+        "Sum",
+    )
+    commit = rows.filter(pl.col("method") == "commit").to_dicts()[0]
+    assert (
+        commit["naive_passed"] is None
+        and commit["decided_by"] is None
+        and commit["source"] == "change c"
+    )
+    counts = {key: value for key, value in report.shown.items() if isinstance(value, int)}
     assert counts == {
         "pairs_commit": 1,
         "pairs_evol": 1,
         "decided_by_correctness": 1,
         "rejected code evol: malformed": 1,
     }
-    (reject,) = made.rejects
-    assert json.loads(json.dumps(reject.row))["reply"] == "I do not know."  # type: ignore[union-attr]
+    (reject,) = lake.read("rejects").to_dicts()
+    assert json.loads(reject["row"])["reply"] == "I do not know."
 
 
-def test_a_pool_that_only_asks_for_code_is_drafted_too_and_the_critic_decides(shop: Any) -> None:
-    prompts = shop.lake.read("prompts").with_columns(
+def test_a_pool_that_only_asks_for_code_is_drafted_too_and_the_critic_decides(lake: Lake) -> None:
+    prompts = lake.read("prompts").with_columns(
         verifier=pl.lit(None, pl.String), metadata=pl.lit("{}"), pool=pl.col("prompt_id")
     )
-    shop.lake.write("prompts", prompts, Commit("test"))
-    assert "evol" not in set(_made(shop, shop.base).rows["method"])
-    code_ = shop.settings.code.model_copy(update={"pools": ("Sum",)})
-    shop.settings = shop.settings.model_copy(update={"code": code_})
-    (evol,) = _made(shop, shop.base).rows.filter(pl.col("method") == "evol").to_dicts()
+    lake.write("prompts", prompts, Commit("test"))
+    made(lake, Scripted())
+    assert "evol" not in set(lake.read("code_pairs")["method"])
+    code_ = SETTINGS.code.model_copy(update={"pools": ("Sum",)})
+    made(lake, Scripted(), SETTINGS.model_copy(update={"code": code_}))
+    (evol,) = lake.read("code_pairs").filter(pl.col("method") == "evol").to_dicts()
     assert (evol["prompt_id"], evol["naive_passed"], evol["decided_by"]) == ("Sum", None, None)
 
 
-def test_a_change_that_two_forks_hold_is_asked_about_once(shop: Any) -> None:
-    fork = shop.lake.read("code_changes").with_columns(repository=pl.lit("fork"))
-    assert shop.lake.write("code_changes", fork, Commit("test"), partition={"repository": "fork"}).rows == 1
-    _made(shop, shop.base)
-    asked = [prompt.messages[-1]["content"] for prompt, *_ in shop.room.engine(None).calls]
+def test_a_change_that_two_forks_hold_is_asked_about_once(lake: Lake) -> None:
+    fork = lake.read("code_changes").with_columns(repository=pl.lit("fork"))
+    assert (
+        lake.write("code_changes", fork, Commit("test"), partition={"repository": "fork"}).rows == 1
+    )
+    engine = Scripted()
+    made(lake, engine)
+    asked = [prompt.messages[-1]["content"] for prompt, *_ in engine.calls]
     assert sum("Explain in a few sentences" in text for text in asked) == 1
 
 
-def test_what_came_to_nothing_is_part_of_the_cost(shop: Any) -> None:
-    made = _made(shop, shop.base)
-    shop.lake.write("code_pairs", made.rows, Commit("code pairs"), rejects=reject_rows(made.rejects))
-    cost = dict(shop.lake.query_file("data_tokens").select("source", "tokens").iter_rows())
-    assert cost["code_pairs"] == made.rows["tokens"].sum() + len("I do not know.")
-    assert cost["code_pairs"] == shop.room.engine(None).usage.sampled_tokens
+def test_what_came_to_nothing_is_part_of_the_cost(lake: Lake) -> None:
+    engine = Scripted()
+    made(lake, engine)
+    cost = cost_of("codefavor", lake, SETTINGS)
+    assert cost == lake.read("code_pairs")["tokens"].sum() + len("I do not know.")
+    assert cost == engine.usage.sampled_tokens

@@ -1,4 +1,6 @@
-"""The training asset on a tiny model: seeds are trained once each, and stop on validation pairs only."""
+"""The training step on a tiny model:
+seeds are trained once each, and stop on validation pairs only.
+"""
 
 import shutil
 from collections.abc import Callable, Iterable
@@ -6,50 +8,61 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import dagster as dg
 import polars as pl
 import pytest
 
-from assets import training
+from assets.steps import GRAPH
+from assets.training import TRAINING_RUNS
 from pipeline import config, tables
 from pipeline.config import Settings
-from pipeline.engine.base import Usage
+from pipeline.engine.rendering import Renderer
 from pipeline.errors import Diverged
 from pipeline.store import Commit, Lake
 from pipeline.training import loop
 from pipeline.training.reference import reference_logps
 from pipeline.training.result import TrainResult
+from pipeline.validation import budgets
 from pipeline.validation.report.blocks import Text
 from pipeline.validation.report.training import curves
 from pipeline.validation.untrained import untrained
+from tests.runs import ScriptedRun, make
 from tests.training.toy import frame, pair, save_llama
 
 TRAINING = {
-    "method": "full", "learning_rate": 3e-3, "epochs": 6, "batch_pairs": 4, "micro_tokens": 256, "max_length": 128,
-    "evaluate_every": 2,
+    "method": "full", "learning_rate": 3e-3, "epochs": 6, "batch_pairs": 4, "micro_tokens": 256,
+    "max_length": 128, "evaluate_every": 2,
 }  # fmt: skip
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setenv("ORCHARD_HOME", str(tmp_path))
+def shop(tmp_path: Path) -> Any:
     path = save_llama(tmp_path / "tiny", seed=0)
     own = {"variant": "outcome", "chosen_tokens": 3, "rejected_tokens": 2}
     learned = [pair(f"is it {i}?", **own) for i in range(8)]
-    held = [pair(f"was it {i}?", "no", "yes", split="validation", **own) for i in range(16)]  # what is learnt is wrong
+    # what is learnt is wrong
+    held = [pair(f"was it {i}?", "no", "yes", split="validation", **own) for i in range(16)]
     lake = Lake(tmp_path)
-    room = SimpleNamespace(rest=lambda: None, usage=Usage)
-    found = SimpleNamespace(lake=lake, room=room, base=SimpleNamespace(policy_id="tiny", path=path))
+    found = SimpleNamespace(lake=lake, path=path, length=Renderer(path).length)
 
     def use(validation: dict[str, Any] | None = None, **changes: Any) -> None:
         quick = config.load("quick").model_dump()
-        sections = {"training": {**TRAINING, **changes}, "validation": {"variants": ["outcome"], **(validation or {})}}
+        sections = {
+            "training": {**TRAINING, **changes},
+            "validation": {"variants": ["outcome"], **(validation or {})},
+        }
         found.settings = Settings(**{**quick, **sections})
 
     def give(pairs: pl.DataFrame) -> None:
         """The lake holds these pairs now, and their prompts."""
         prompts = pairs.select("prompt_id", "split", "messages").unique("prompt_id")
-        common = {"pool": "toy", "task": "toy", "answer": None, "verifier": None, "source": "toy", "licence": "toy"}
+        common = {
+            "pool": "toy",
+            "task": "toy",
+            "answer": None,
+            "verifier": None,
+            "source": "toy",
+            "licence": "toy",
+        }
         lacking = [pl.lit(value).alias(name) for name, value in common.items()]
         columns = tables.empty("prompts").schema
         rest = [pl.lit(None, dtype=kind).alias(name) for name, kind in columns.items()
@@ -81,24 +94,36 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.fixture
 def quick_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A training that copies the model: where only what is trained, and how often, matters. Asked before `begun`."""
+    """A training that copies the model: where only what is trained, and how often, matters.
 
-    def train(model: Path, rows: pl.DataFrame, reference: Any, settings: Any, **values: Any) -> TrainResult:
+    Asked before `begun`.
+    """
+
+    def train(
+        model: Path, rows: pl.DataFrame, reference: Any, settings: Any, **values: Any
+    ) -> TrainResult:
         shutil.copytree(model, values["out"])
         n = rows.filter(pl.col("split") == "train").height
         curve = [(1, 0.5, 1.0, 0.1)]
         dropped = tables.empty("rejects")
-        return TrainResult(n, 1, n, 0.5, 0.5, 1.0, curve, 1.0, 0.0, 0, dropped, values["out"], 0, 1, [])
+        return TrainResult(
+            n, 1, n, 0.5, 0.5, 1.0, curve, 1.0, 0.0, 0, dropped, values["out"], 0, 1, []
+        )
 
     monkeypatch.setattr(loop, "train", train)
 
 
-def train(shop: Any, *variants: str) -> list[dict[str, Any]]:
-    """The rows of `training_runs` after one run over these partitions."""
-    first, *_, last = [*(variants or ("outcome",))] * 2
-    span = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-    assert dg.materialize([training.training_runs], tags=span, resources={"shop": shop}).success
+def train(shop: Any) -> list[dict[str, Any]]:
+    """The rows of `training_runs` after one run over all variants of the profile."""
+    make(ScriptedRun(shop.lake, shop.settings, folder=shop.path, policy="tiny"), TRAINING_RUNS)
     return shop.lake.read("training_runs").sort("variant", "seed").to_dicts()
+
+
+def without_policy(shop: Any) -> list[str]:
+    """What is said of the variants that have no policy."""
+    return untrained(
+        shop.lake, shop.settings, lambda reads: GRAPH.tables_behind(reads, shop.settings)
+    )
 
 
 def of(variant: str, numbers: Iterable[int], **values: Any) -> list[dict[str, Any]]:
@@ -123,14 +148,17 @@ def test_a_new_seed_costs_its_own_training_only(shop: Any, begun: list[int]) -> 
 def test_a_variant_stops_on_its_validation_pairs_and_is_reported_on_others(shop: Any) -> None:
     shop.use(patience=1)
     (row,) = train(shop)
-    assert (row["n_pairs"], row["n_steps"], row["kept_step"]) == (8, 4, 2) and len(row["row_ids"]) == 8
-    stopped_on = training.watched(shop)["outcome"]
+    assert (row["n_pairs"], row["n_steps"], row["kept_step"]) == (8, 4, 2) and len(
+        row["row_ids"]
+    ) == 8
+    stopped_on = budgets.stopping_rows(shop.lake, shop.settings, shop.length)["outcome"]
     assert set(stopped_on["split"]) == {"validation"} and 2 < stopped_on.height < 14
-    reported = training.test_pairs(shop)
+    reported = budgets.held_out_pairs(shop.lake, shop.settings)
     assert not set(reported["pair_id"]) & set(stopped_on["pair_id"])
     assert reported.height + stopped_on.height == 16
     shop.use()
-    assert training.watched(shop) == {} and training.test_pairs(shop).height == 16
+    assert budgets.stopping_rows(shop.lake, shop.settings, shop.length) == {}
+    assert budgets.held_out_pairs(shop.lake, shop.settings).height == 16
     assert isinstance(reported, pl.DataFrame)
 
 
@@ -142,9 +170,9 @@ def test_variants_are_trained_again_together_when_the_budget_falls(
     assert [row["n_pairs"] for row in train(shop)] == [40]
     shop.give(frame([*of("outcome", range(40)), *of("tree_plv", range(10))]))
     shop.use(both)
-    assert [row["n_pairs"] for row in train(shop, "outcome", "tree_plv")] == [10, 10]
+    assert [row["n_pairs"] for row in train(shop)] == [10, 10]
     shop.use({**both, "max_pairs": 9})
-    assert [row["n_pairs"] for row in train(shop, "outcome", "tree_plv")] == [9, 9] and len(begun) == 5
+    assert [row["n_pairs"] for row in train(shop)] == [9, 9] and len(begun) == 5
 
 
 def test_a_few_new_pairs_train_nothing_and_a_prompt_that_was_taken_out_trains_all(
@@ -154,12 +182,14 @@ def test_a_few_new_pairs_train_nothing_and_a_prompt_that_was_taken_out_trains_al
 
     def night(outcome: Iterable[int], tree_plv: Iterable[int]) -> list[int]:
         shop.give(frame([*of("outcome", outcome), *of("tree_plv", tree_plv)]))
-        return [len(row["row_ids"]) for row in train(shop, "outcome", "tree_plv")]
+        return [len(row["row_ids"]) for row in train(shop)]
 
     assert night(range(40), range(40)) == [40, 40] and len(begun) == 2
     assert night(range(41), range(41)) == [40, 40] and len(begun) == 2  # 1 of 41 rows is new: 2.4 %
-    assert night(range(41), [*range(38), 50, 51, 52]) == [41, 41] and len(begun) == 4  # 3 of 41: all are trained again
-    assert night(range(1, 41), [*range(1, 38), 50, 51, 52]) == [40, 40] and len(begun) == 6  # prompt 0 is gone
+    # 3 of 41: all are trained again
+    assert night(range(41), [*range(38), 50, 51, 52]) == [41, 41] and len(begun) == 4
+    # prompt 0 is gone
+    assert night(range(1, 41), [*range(1, 38), 50, 51, 52]) == [40, 40] and len(begun) == 6
 
 
 def nights(shop: Any, *variants: str) -> Callable[[int], None]:
@@ -167,7 +197,7 @@ def nights(shop: Any, *variants: str) -> Callable[[int], None]:
 
     def night(n: int) -> None:
         shop.give(frame([row for name in variants for row in of(name, range(n))]))
-        train(shop, *variants)
+        train(shop)
 
     return night
 
@@ -178,13 +208,20 @@ def test_after_a_setting_and_pairs_changed_together_a_few_more_pairs_train_nothi
     both = {"variants": ["outcome", "tree_plv"]}
     night = nights(shop, "outcome", "tree_plv")
     seen = []
-    for n, settings in ((40, {}), (41, {}), (42, {"max_pairs": 90}), (43, {"max_pairs": 90}), (44, {"max_pairs": 90})):
+    for n, settings in (
+        (40, {}),
+        (41, {}),
+        (42, {"max_pairs": 90}),
+        (43, {"max_pairs": 90}),
+        (44, {"max_pairs": 90}),
+    ):
         shop.use({**both, **settings})
         night(n)
         seen.append(len(begun))
     assert seen == [2, 2, 4, 4, 4]
     shop.use({**both, "max_pairs": 90}, seeds=[0, 1])
-    night(45)  # another seed on changed pairs: the seeds answer for one set of pairs, so all are trained
+    # another seed on changed pairs: the seeds answer for one set of pairs, so all are trained
+    night(45)
     night(46)
     assert len(begun) == 8
 
@@ -203,11 +240,13 @@ def test_a_kill_between_two_variants_leaves_none_on_older_pairs(
             return real(model, rows, *arguments, **values)
 
         killing.setattr(loop, "train", kill)
-        shop.give(frame([*of("outcome", [*range(37), 50, 51, 52]), *of("tree_plv", [*range(39), 50])]))
+        shop.give(
+            frame([*of("outcome", [*range(37), 50, 51, 52]), *of("tree_plv", [*range(39), 50])])
+        )
         with pytest.raises(KeyboardInterrupt):
-            train(shop, "outcome", "tree_plv")
-    rows = train(shop, "outcome", "tree_plv")  # of tree_plv alone, 1 of 40 would be too few
-    today = set(training.budget(shop)["tree_plv"]["row_id"])
+            train(shop)
+    rows = train(shop)  # of tree_plv alone, 1 of 40 would be too few
+    today = set(budgets.learned_rows(shop.lake, shop.settings, shop.length)["tree_plv"]["row_id"])
     assert set(rows[1]["row_ids"]) == today and len(begun) == 4
 
 
@@ -239,24 +278,31 @@ def test_finished_seeds_of_a_run_that_was_killed_are_not_trained_again(
     assert begun == [0, 1] and shop.lake.read("training_runs").is_empty()
     rows = train(shop)
     assert begun == [0, 1, 2] and [row["seed"] for row in rows] == [0, 1, 2]
-    assert {row["checkpoint"] for row in rows} == {f"policies/{path.name}" for path in shop.folders() if path.is_dir()}
+    assert {row["checkpoint"] for row in rows} == {
+        f"policies/{path.name}" for path in shop.folders() if path.is_dir()
+    }
 
 
-def test_with_patience_a_variant_without_training_pairs_fails_nothing_and_one_without_validation_pairs_is_trained(
+def test_with_patience_variants_without_training_or_validation_pairs_fail_nothing(
     shop: Any, quick_trainer: None
 ) -> None:
     names = ["outcome", "outcome_shuffled", "tree_plv"]
     held = of("tree_plv", range(12), split="validation")
-    shop.give(frame([*of("outcome", range(8)), *held]))  # tree_plv: none to learn from; outcome: none to stop on
+    # tree_plv: none to learn from; outcome: none to stop on
+    shop.give(frame([*of("outcome", range(8)), *held]))
     shop.use({"variants": names}, patience=2)
-    (row,) = train(shop, *names)
+    (row,) = train(shop)
     assert (row["variant"], row["n_pairs"], row["looks"]) == ("outcome", 8, "[]")
     section = curves(shop.lake, shop.settings)
     assert section is not None
     text = section.blocks[0]
-    assert isinstance(text, Text) and text.text.startswith("Not watched") and text.text.endswith(": outcome.")
+    assert (
+        isinstance(text, Text)
+        and text.text.startswith("Not watched")
+        and text.text.endswith(": outcome.")
+    )
     shop.use({"variants": names})
-    assert untrained(shop.lake, shop.settings)[1].startswith("tree_plv has 0 training pairs (12 of all splits)")
+    assert without_policy(shop)[1].startswith("tree_plv has 0 training pairs (12 of all splits)")
 
 
 def test_a_training_that_diverges_ends_no_others(
@@ -274,12 +320,15 @@ def test_a_training_that_diverges_ends_no_others(
     shop.use({"variants": ["outcome", "tree_plv"]})
     for n in (8, 40, 41, 42):  # what diverged is not tried again, and makes no other train again
         nights(shop, "outcome", "tree_plv")(n)
-        (row,) = train(shop, "outcome", "tree_plv")
+        (row,) = train(shop)
         assert row["variant"] == "tree_plv" and row["n_pairs"] == min(n, 40)
     assert tried == ["outcome", "tree_plv"] * 2
     shop.give(frame([*of("outcome", range(8)), *of("tree_plv", range(8))]))
-    train(shop, "outcome", "tree_plv")
+    train(shop)
     (reject,) = shop.lake.read("rejects").to_dicts()
-    assert (reject["row_id"], reject["step"]) == ("outcome seed 0", "train outcome")
-    (said,) = untrained(shop.lake, shop.settings)
-    assert said.startswith("outcome has 8 training pairs") and "seed 0: training stopped at step 3: loss nan" in said
+    assert (reject["row_id"], reject["step"]) == ("outcome seed 0", "training_runs outcome")
+    (said,) = without_policy(shop)
+    assert (
+        said.startswith("outcome has 8 training pairs")
+        and "seed 0: training stopped at step 3: loss nan" in said
+    )

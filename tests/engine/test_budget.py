@@ -14,7 +14,9 @@ def test_tokens_of_all_engines_count_together() -> None:
     one.sampled_tokens, two.sampled_tokens = 5, 4
     meter.check()
     two.sampled_tokens = 5
-    with pytest.raises(BudgetReached, match="budget reached: 10 of 10 sampled tokens; .* raise budget.tokens"):
+    with pytest.raises(
+        BudgetReached, match="budget reached: 10 of 10 sampled tokens; .* raise budget.tokens"
+    ):
         meter.check()
 
 

@@ -26,13 +26,23 @@ SAMPLING = Sampling(8, 0.8, 0.9, ("\n",))
 
 
 class Renderer:
-    def text(self, prompt: Prompt) -> str:
+    def __init__(self) -> None:
+        self.sampled_as: dict[str, object] = {}
+
+    def address(self, prompt: Prompt) -> str:
         return "".join(turn["content"] for turn in prompt.messages) + "|" + prompt.prefix
+
+    def opens_thought(self, prompt: Prompt) -> bool:
+        return prompt.messages[0]["content"] == "think"
 
 
 class Backend(ScriptedEngine):
     def __init__(
-        self, policy: str = "m@1", kind: str = "scripted", version: str = "1", dtype: str = "bfloat16"
+        self,
+        policy: str = "m@1",
+        kind: str = "scripted",
+        version: str = "1",
+        dtype: str = "bfloat16",
     ) -> None:
         super().__init__(lambda prefix, sampling, n: f"{len(self.calls)}")
         self.policy_id = policy
@@ -49,7 +59,11 @@ class Backend(ScriptedEngine):
 
 
 def ask(
-    path: Path, backend: Backend, prompt: Prompt = PROMPT, sampling: Sampling = SAMPLING, seed: int = 5
+    path: Path,
+    backend: Backend,
+    prompt: Prompt = PROMPT,
+    sampling: Sampling = SAMPLING,
+    seed: int = 5,
 ) -> Completion:
     engine = CachedEngine(backend, path)
     try:
@@ -107,7 +121,9 @@ def test_another_tokenizers_library_or_version_of_the_key_is_a_miss(
     assert len(backend.calls) == 1
 
 
-def judged(path: Path, backend: Backend, prompt: Prompt = PROMPT, words: Sequence[str] = ("A", "B")) -> int:
+def judged(
+    path: Path, backend: Backend, prompt: Prompt = PROMPT, words: Sequence[str] = ("A", "B")
+) -> int:
     """Verdicts that reached the model."""
     engine = CachedEngine(backend, path)
     asyncio.run(engine.verdict(prompt, words))
@@ -136,7 +152,9 @@ def vllm(dtype: str = "bfloat16") -> dict[str, str]:
     return VllmEngine(model, Resident(EngineSettings(), settings), settings).identity()
 
 
-def test_the_identity_of_vllm_is_its_version_and_the_number_format(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_identity_of_vllm_is_its_version_and_the_number_format(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     versions = {"vllm": "0.32.0"}
 
     def version(name: str) -> str:
@@ -183,8 +201,11 @@ def test_a_full_disk_is_one_clear_error_and_what_was_committed_stays(tmp_path: P
     known = ask(path, Backend())
     engine = CachedEngine(Backend(), path)
     pages = engine._file._db.execute("PRAGMA page_count").fetchone()[0]
-    engine._file._db.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own "database or disk is full"
-    with pytest.raises(OrchardError, match=r"completion cache .*c\.sqlite: .*full: free space, then start again"):
+    # SQLite's own "database or disk is full"
+    engine._file._db.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(
+        OrchardError, match=r"completion cache .*c\.sqlite: .*full: free space, then start again"
+    ):
         asyncio.run(engine.sample(replace(PROMPT, prefix="new " * 5000), SAMPLING, range(500)))
         engine.close()  # where the run ended before the disk was found full
     assert ask(path, Backend()) == known

@@ -44,7 +44,9 @@ cache.close()
 
 def child(path: Path, start: int, n: int, then: str) -> subprocess.Popen[str]:
     arguments = [sys.executable, "-c", CHILD, str(path), str(start), str(n), then]
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+    return subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+    )
 
 
 def test_a_value_is_on_disk_within_a_second_even_when_nothing_follows_it(tmp_path: Path) -> None:
@@ -53,7 +55,9 @@ def test_a_value_is_on_disk_within_a_second_even_when_nothing_follows_it(tmp_pat
     time.sleep(1)
     process.kill()
     process.wait()
-    assert [CacheFile(tmp_path / "c.sqlite").get(key(i)) is not None for i in range(10)] == [True] * 10
+    assert [CacheFile(tmp_path / "c.sqlite").get(key(i)) is not None for i in range(10)] == [
+        True
+    ] * 10
 
 
 def test_two_processes_write_at_once_and_nothing_is_lost(tmp_path: Path) -> None:
@@ -83,7 +87,9 @@ def test_putting_does_not_wait_for_another_process_that_writes(tmp_path: Path) -
     assert CacheFile(path).stats()["completions"].item() == 100
 
 
-def test_a_disk_that_fills_up_is_told_to_the_next_put_and_nothing_is_lost_once_there_is_space(tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_is_told_to_the_next_put_and_nothing_is_lost_once_there_is_space(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "c.sqlite"
     cache = filled(path, 1)
     pages = cache._db.execute("PRAGMA page_count").fetchone()[0]
@@ -99,7 +105,8 @@ def test_a_disk_that_fills_up_is_told_to_the_next_put_and_nothing_is_lost_once_t
     assert number < 1000 and cache.get(key(number - 1)) is not None
     cache._db.execute("PRAGMA max_page_count = 100000")
     cache.close()
-    assert CacheFile(path).stats()["completions"].item() == number  # the first one, and all but the refused one
+    # the first one, and all but the refused one
+    assert CacheFile(path).stats()["completions"].item() == number
 
 
 def test_a_closed_file_leaves_no_thread(tmp_path: Path) -> None:
@@ -112,7 +119,9 @@ def test_a_closed_file_leaves_no_thread(tmp_path: Path) -> None:
 def test_a_file_of_format_1_is_read_on(tmp_path: Path) -> None:
     path = tmp_path / "c.sqlite"
     with sqlite3.connect(path) as db:
-        db.execute("CREATE TABLE completions (key BLOB PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
+        db.execute(
+            "CREATE TABLE completions (key BLOB PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+        )
         db.execute("INSERT INTO completions VALUES (?, '[0.5, 0.5]')", (key(1),))
     cache = CacheFile(path)
     cache.put(key(2), VALUE, "m@1")
@@ -127,12 +136,15 @@ def test_a_file_of_a_newer_format_is_refused_in_one_line(tmp_path: Path) -> None
     with sqlite3.connect(path) as db:
         db.execute(f"PRAGMA user_version = {FORMAT + 1}")
     with pytest.raises(
-        OrchardError, match=r"written by a newer Orchard \(format 3, this one reads 2\): update Orchard"
+        OrchardError,
+        match=r"written by a newer Orchard \(format 3, this one reads 2\): update Orchard",
     ):
         CacheFile(path)
 
 
-def test_pruning_forgets_other_policies_and_old_days_and_gives_the_space_back(tmp_path: Path) -> None:
+def test_pruning_forgets_other_policies_and_old_days_and_gives_the_space_back(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "c.sqlite"
     cache = filled(path, 2000)
     cache.put(key(5000), VALUE, "m@2")
@@ -152,12 +164,17 @@ def test_a_value_that_no_version_writes_is_found(tmp_path: Path) -> None:
     assert cache.verify() == [f"completion {key(1).hex()}: not a value that this version writes"]
 
 
-def test_a_file_cut_short_is_one_clear_error_and_the_repair_keeps_what_can_be_read(tmp_path: Path) -> None:
+def test_a_file_cut_short_is_one_clear_error_and_the_repair_keeps_what_can_be_read(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "c.sqlite"
     filled(path, 4000).close()
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * 3 // 4])
-    with pytest.raises(OrchardError, match=r"malformed: `orchard cache verify --repair` keeps what can still be read"):
+    with pytest.raises(
+        OrchardError,
+        match=r"malformed: `orchard cache verify --repair` keeps what can still be read",
+    ):
         with closing(CacheFile(path)) as cache:
             for i in range(4000):
                 cache.get(key(i))
@@ -168,11 +185,15 @@ def test_a_file_cut_short_is_one_clear_error_and_the_repair_keeps_what_can_be_re
     repaired.put(key(9999), VALUE, "m@1")
 
 
-def test_the_repair_of_a_damaged_page_of_names_keeps_every_value_with_its_name_and_day(tmp_path: Path) -> None:
+def test_the_repair_of_a_damaged_page_of_names_keeps_every_value_with_its_name_and_day(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "c.sqlite"
     cache = filled(path, 1000)
     cache._db.execute("UPDATE completions SET day = day - 100")
-    (page,) = cache._db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'policies'").fetchone()
+    (page,) = cache._db.execute(
+        "SELECT rootpage FROM sqlite_master WHERE name = 'policies'"
+    ).fetchone()
     cache.close()
     content = bytearray(path.read_bytes())
     content[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
@@ -186,7 +207,9 @@ def test_the_repair_of_a_damaged_page_of_names_keeps_every_value_with_its_name_a
 def test_a_name_that_is_lost_in_table_and_index_costs_no_value(tmp_path: Path) -> None:
     path = tmp_path / "c.sqlite"
     cache = filled(path, 1000)
-    pages = cache._db.execute("SELECT rootpage FROM sqlite_master WHERE tbl_name = 'policies'").fetchall()
+    pages = cache._db.execute(
+        "SELECT rootpage FROM sqlite_master WHERE tbl_name = 'policies'"
+    ).fetchall()
     cache.close()
     content = bytearray(path.read_bytes())
     for (page,) in pages:
@@ -199,11 +222,17 @@ def test_a_name_that_is_lost_in_table_and_index_costs_no_value(tmp_path: Path) -
 def test_the_repair_of_a_sound_file_of_format_1_keeps_all(tmp_path: Path) -> None:
     path = tmp_path / "c.sqlite"
     with closing(sqlite3.connect(path)) as db:
-        db.execute("CREATE TABLE completions (key BLOB PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
-        db.executemany("INSERT INTO completions VALUES (?, '[0.5, 0.5]')", [(key(i),) for i in range(100)])
+        db.execute(
+            "CREATE TABLE completions (key BLOB PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+        )
+        db.executemany(
+            "INSERT INTO completions VALUES (?, '[0.5, 0.5]')", [(key(i),) for i in range(100)]
+        )
         db.commit()
     assert salvage(path)[0] == 100
-    assert CacheFile(path).stats().select("policy_id", "completions").rows() == [("(before format 2)", 100)]
+    assert CacheFile(path).stats().select("policy_id", "completions").rows() == [
+        ("(before format 2)", 100)
+    ]
 
 
 def test_a_file_that_a_run_has_open_is_not_repaired(tmp_path: Path) -> None:

@@ -21,7 +21,11 @@ def folder(path: Path, **files: str) -> Path:
 
 @pytest.mark.parametrize(
     ("missing", "says"),
-    [("config.json", "configuration"), ("model.safetensors", "weights"), ("tokenizer.json", "tokenizer")],
+    [
+        ("config.json", "configuration"),
+        ("model.safetensors", "weights"),
+        ("tokenizer.json", "tokenizer"),
+    ],
 )
 def test_an_incomplete_folder_says_what_it_lacks(tmp_path: Path, missing: str, says: str) -> None:
     path = folder(tmp_path / "m", **{missing: ""})
@@ -29,7 +33,9 @@ def test_an_incomplete_folder_says_what_it_lacks(tmp_path: Path, missing: str, s
         resolve(ModelSettings(name=str(path)), tmp_path)
 
 
-@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json", "chat_template.jinja", "config.json"])
+@pytest.mark.parametrize(
+    "file", ["model.safetensors", "tokenizer.json", "chat_template.jinja", "config.json"]
+)
 def test_the_id_changes_with_every_file_that_matters(tmp_path: Path, file: str) -> None:
     before = fingerprint(folder(tmp_path / "m"))
     assert fingerprint(folder(tmp_path / "m")) == before
@@ -54,14 +60,21 @@ def test_the_hash_of_a_large_file_is_remembered_until_the_file_changes(
 def test_unknown_names_are_clear_errors(tmp_path: Path) -> None:
     with pytest.raises(OrchardError, match="no such folder"):
         resolve(ModelSettings(name=str(tmp_path / "nowhere")), tmp_path)
-    with pytest.raises(OrchardError, match="not installed or without a .gguf file: run `make setup`"):
+    with pytest.raises(
+        OrchardError, match="not installed or without a .gguf file: run `make setup`"
+    ):
         resolve(ModelSettings(name="package:no-such-package"), tmp_path)
 
 
-def test_a_hub_id_that_cannot_be_fetched_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_id_that_cannot_be_fetched_is_a_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object, **__: object) -> str:
         raise ConnectionError("no route to the hub\nsecond line")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
-    with pytest.raises(OrchardError, match=r"'some/model': not a local folder .*\(no route to the hub\)$"):
+    with pytest.raises(
+        OrchardError,
+        match=r"'some/model': not a local folder .*\(no route to the hub second line\)$",
+    ):
         resolve(ModelSettings(name="some/model"), tmp_path)

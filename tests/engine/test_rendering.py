@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from pipeline.engine.base import Prompt
 from pipeline.engine.rendering import Renderer
 from pipeline.rewards.local import _encode
-from pipeline.training.tokens import _context
+from pipeline.training.tokens import RowReader
 
 TEMPLATE = "{{ strftime_now('%d %b %Y') }}|{% for m in messages %}{{ m.content }}{% endfor %}"
 TURNS = ({"role": "user", "content": "q"},)
@@ -26,7 +26,9 @@ def test_a_template_that_asks_for_the_date_gets_the_same_one_every_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = {"26": 0, "Jul": 1, "2024": 2, "|q": 3, "[UNK]": 4}
-    made = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel(words, unk_token="[UNK]")))
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    )
     made.backend_tokenizer.pre_tokenizer = None
     made.chat_template = TEMPLATE
     made.save_pretrained(tmp_path)
@@ -34,7 +36,9 @@ def test_a_template_that_asks_for_the_date_gets_the_same_one_every_day(
     renderer = Renderer(tmp_path)
     assert renderer.text(Prompt(TURNS)) == "26 Jul 2024|q"  # type: ignore[arg-type]
     seen: list[str] = []
-    monkeypatch.setattr(type(renderer.tokenizer), "encode", lambda self, text, **how: seen.append(text) or [])
-    _context(TURNS, "", renderer.tokenizer)
-    _encode(renderer.tokenizer, TURNS)  # type: ignore[arg-type]
-    assert seen == ["26 Jul 2024|q"] * 2  # training and reward models read what was sampled
+    monkeypatch.setattr(
+        type(renderer.tokenizer), "encode", lambda self, text, **how: seen.append(text) or []
+    )
+    RowReader(renderer.chat).side(TURNS, "a", ends=False)
+    _encode(renderer.chat, TURNS)  # type: ignore[arg-type]
+    assert sorted(seen) == ["26 Jul 2024|q", "26 Jul 2024|q", "a"]  # all read what was sampled

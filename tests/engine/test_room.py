@@ -27,7 +27,13 @@ def test_the_critic_is_asked_on_servers_of_its_own_and_the_policy_where_it_was(
     code = CodeSettings(critic=critic, critic_servers=(ServerSettings(url="http://large:8000"),))
     settings = config.load("quick").model_copy(update={"code": code})
     room = EngineRoom(settings, tmp_path)
-    assert (room.engine(Model(tmp_path, "small")), room.critic(Model(tmp_path, "large"))) == ("small", "large")
+    assert (
+        room.engine(Model(tmp_path, "small")),
+        room.engine(Model(tmp_path, "large"), "critic"),
+    ) == (
+        "small",
+        "large",
+    )
     assert opened["small"].engine.backend == "vllm" and opened["small"].model == settings.model
     assert opened["large"].engine.backend == "server" and opened["large"].model == critic
     assert [server.url for server in opened["large"].engine.servers] == ["http://large:8000"]
@@ -36,8 +42,10 @@ def test_the_critic_is_asked_on_servers_of_its_own_and_the_policy_where_it_was(
 def test_a_critic_without_servers_is_loaded_here_and_servers_without_a_critic_are_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rooms, "open_engine", lambda model, settings, *rest: settings.engine.backend)
+    monkeypatch.setattr(
+        rooms, "open_engine", lambda model, settings, *rest: settings.engine.backend
+    )
     room = EngineRoom(config.load("quick"), tmp_path)
-    assert room.critic(Model(tmp_path, "large")) == "vllm"
+    assert room.engine(Model(tmp_path, "large"), "critic") == "vllm"
     with pytest.raises(OrchardError, match="critic_servers needs critic: the folder or hub id"):
         section(CodeSettings(), critic_servers=({"url": "http://large:8000"},))

@@ -41,6 +41,11 @@ class Letters:
     """A renderer whose tokens are letters."""
 
     path = Path("folder")
+    stop_tokens: tuple[int, ...] = ()
+    keeps_marks = False
+
+    def opens_thought(self, prompt: Prompt) -> bool:
+        return False
 
     def encode(self, text: str) -> list[int]:
         return [ord(letter) for letter in text]
@@ -66,7 +71,10 @@ def fake() -> Iterator[FakeServer]:
 def engine(*servers: FakeServer | str, **settings: Any) -> ServerEngine:
     limit, meter = settings.pop("max_in_flight", 64), settings.pop("meter", None)
     each = [
-        ServerSettings(url=s if isinstance(s, str) else s.url, key_env="TEST_KEY", max_in_flight=limit) for s in servers
+        ServerSettings(
+            url=s if isinstance(s, str) else s.url, key_env="TEST_KEY", max_in_flight=limit
+        )
+        for s in servers
     ]
     settings = {"patience_seconds": 0.5, "request_seconds": 5, **settings}
     made = ServerEngine(
@@ -114,10 +122,16 @@ def test_a_completion_is_asked_for_by_token_ids_and_read_whole(fake: FakeServer)
     assert draw(found) == [Completion("seven", (5, 6, 2), (-0.5, -0.25, -1.0), "stop", "\n", 5)]
     (body,) = fake.bodies
     assert body["prompt"] == [ord(letter) for letter in "3 + 4"] and body["model"] == "small"
-    assert {k: body[k] for k in ("max_tokens", "temperature", "top_p", "stop", "seed", "return_token_ids")} == {
-        "max_tokens": 8, "temperature": 0.8, "top_p": 0.9, "stop": ["\n"], "seed": 0, "return_token_ids": True,
+    assert {k: body[k] for k in ("max_tokens", "temperature", "top_p", "stop", "seed",
+                                 "return_token_ids")} == {
+        "max_tokens": 8, "temperature": 0.8, "top_p": 0.9, "stop": ["\n"], "seed": 0,
+        "return_token_ids": True,
     }  # fmt: skip
-    assert (found.usage.requests, found.usage.prompt_tokens, found.usage.sampled_tokens) == (1, 9, 3)
+    assert (found.usage.requests, found.usage.prompt_tokens, found.usage.sampled_tokens) == (
+        1,
+        9,
+        3,
+    )
     assert fake.keys == {f"Bearer {KEY}"}
 
 
@@ -127,7 +141,9 @@ def test_a_completion_that_holds_the_key_is_none(fake: FakeServer) -> None:
 
 
 @pytest.mark.parametrize("dummy", ["EMPTY", "vllm", "small"])
-def test_a_dummy_key_is_a_word_like_others(fake: FakeServer, monkeypatch: pytest.MonkeyPatch, dummy: str) -> None:
+def test_a_dummy_key_is_a_word_like_others(
+    fake: FakeServer, monkeypatch: pytest.MonkeyPatch, dummy: str
+) -> None:
     """vLLM's documentation has EMPTY; the others are the server's owner and the model's name."""
     monkeypatch.setenv("TEST_KEY", dummy)
     fake.script = lambda body, n: Answer(completion(f"the queue is {dummy}"))
@@ -136,14 +152,18 @@ def test_a_dummy_key_is_a_word_like_others(fake: FakeServer, monkeypatch: pytest
 
 def test_a_verdict_reads_the_probabilities_of_the_tokens_asked_for(fake: FakeServer) -> None:
     top = {"token_id:65": -1.0, "token_id:66": -2.0, "token_id:7": -0.1}
-    fake.script = lambda body, n: Answer(completion(logprobs={"token_logprobs": [-0.1], "top_logprobs": [top]}))
+    fake.script = lambda body, n: Answer(
+        completion(logprobs={"token_logprobs": [-0.1], "top_logprobs": [top]})
+    )
     shares = asyncio.run(engine(fake).verdict(PROMPT, ["A", "B"]))
     assert shares == pytest.approx([0.7310585786, 0.2689414214])  # the logistic function at 1
     assert fake.bodies[0]["logprob_token_ids"] == [65, 66]
 
 
 @pytest.mark.parametrize("rubbish", [1000.0, math.inf, math.nan])
-def test_a_verdict_whose_log_probability_is_none_is_tried_again(fake: FakeServer, rubbish: float) -> None:
+def test_a_verdict_whose_log_probability_is_none_is_tried_again(
+    fake: FakeServer, rubbish: float
+) -> None:
     """exp(1000) overflows, and infinity over infinity is no number: the cache would keep it."""
 
     def top(value: float) -> Answer:
@@ -179,9 +199,15 @@ def test_one_engine_serves_several_event_loops_and_leaves_no_connection_open(
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        (Answer(b"<html>hello</html>"), "does not speak the OpenAI protocol at /v1/models.*an HTML page"),
+        (
+            Answer(b"<html>hello</html>"),
+            "does not speak the OpenAI protocol at /v1/models.*an HTML page",
+        ),
         (Answer(b"<html>none</html>", 404), "/v1/models answers 404 .an HTML page.: check url"),
-        (Answer({"data": [{"id": "large"}]}), "serves 'large' and not 'small': set model in engine.servers"),
+        (
+            Answer({"data": [{"id": "large"}]}),
+            "serves 'large' and not 'small': set model in engine.servers",
+        ),
         (
             Answer({"data": [{"id": "small", "max_model_len": 64}]}),
             "takes at most 64 tokens: lower model.max_model_len",
@@ -192,11 +218,16 @@ def test_one_engine_serves_several_event_loops_and_leaves_no_connection_open(
         ),
         (Answer({"message": f"bad key {KEY}"}), "it sent .*bad key [*]{3}"),
         (Answer({"data": [{"id": KEY}]}), "serves '[*]{3}' and not 'small'"),
-        (Answer({"error": {"message": f"bad key {KEY}"}}, 401), "refuses us .401.: check what TEST_KEY holds"),
+        (
+            Answer({"error": {"message": f"bad key {KEY}"}}, 401),
+            "refuses us .401.: check what TEST_KEY holds",
+        ),
         (Answer({"data": []}, 302, {"Location": "http://127.0.0.1:9/"}), "/v1/models answers 302"),
     ],
 )
-def test_another_protocol_or_model_is_one_clear_line(fake: FakeServer, answer: Answer, says: str) -> None:
+def test_another_protocol_or_model_is_one_clear_line(
+    fake: FakeServer, answer: Answer, says: str
+) -> None:
     fake.models = answer
     assert re.search(f"^server {fake.url}: .*{says}", failure(engine(fake)))
 
@@ -211,12 +242,16 @@ def test_a_server_that_is_not_http_is_one_clear_line() -> None:
             connection.close()
 
         threading.Thread(target=greet, daemon=True).start()
-        assert "its answer is not HTTP" in failure(engine(f"http://127.0.0.1:{other.getsockname()[1]}"))
+        assert "its answer is not HTTP" in failure(
+            engine(f"http://127.0.0.1:{other.getsockname()[1]}")
+        )
 
 
 def test_a_server_that_is_not_there_is_one_clear_line() -> None:
     away = FakeServer()
-    assert failure(engine(away)).startswith(f"no server answers ({away.url}: Connection refused): start one")
+    assert failure(engine(away)).startswith(
+        f"no server answers ({away.url}: Connection refused): start one"
+    )
 
 
 def test_a_server_that_completes_no_token_ids_is_found_out_at_the_start(fake: FakeServer) -> None:
@@ -232,7 +267,9 @@ def test_servers_that_differ_are_one_clear_line(fake: FakeServer) -> None:
         assert "run the same on all" in failure(engine(fake, other))
 
 
-def test_a_missing_key_names_its_variable(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_key_names_its_variable(
+    fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("TEST_KEY")
     with pytest.raises(OrchardError, match="the environment has no TEST_KEY: export it"):
         engine(fake)
@@ -252,7 +289,11 @@ def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(fake: FakeServer) ->
 
     def script(body: dict[str, Any], n: int) -> Answer:
         asked.append(time.monotonic())
-        return Answer({"error": "slow down"}, 429, {"Retry-After": "1"}) if n < 3 else Answer(completion())
+        return (
+            Answer({"error": "slow down"}, 429, {"Retry-After": "1"})
+            if n < 3
+            else Answer(completion())
+        )
 
     fake.script = script
     assert len(draw(engine(fake, patience_seconds=10), 3)) == 3  # all three are refused together
@@ -260,7 +301,9 @@ def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(fake: FakeServer) ->
 
 
 def test_a_busy_server_that_asks_for_no_rest_gets_one_all_the_same(fake: FakeServer) -> None:
-    """Its rests last at least 0.02, 0.04, 0.08, 0.16 and 0.32 s: six rounds of eight requests in half a second."""
+    """Its rests last at least 0.02, 0.04, 0.08, 0.16 and 0.32 s:
+    six rounds of eight requests in half a second.
+    """
     fake.script = lambda body, n: Answer({"error": "slow down"}, 429, {"Retry-After": "0"})
     assert "no server has worked for 0.5 s" in failure(engine(fake), 8)
     assert len(fake.bodies) <= 6 * 8
@@ -293,7 +336,9 @@ def test_retry_after_may_be_seconds_or_a_date_and_rubbish_is_unknown() -> None:
         Answer(completion(), wait=1.5),  # longer than request_seconds
     ],
 )
-def test_a_fault_that_passes_is_tried_again_and_costs_nothing(fake: FakeServer, fault: Answer) -> None:
+def test_a_fault_that_passes_is_tried_again_and_costs_nothing(
+    fake: FakeServer, fault: Answer
+) -> None:
     fake.script = lambda body, n: fault if n == 0 else Answer(completion())
     assert draw(engine(fake, request_seconds=1, patience_seconds=10))[0].text == "seven"
     assert len(fake.bodies) == 2
@@ -302,12 +347,21 @@ def test_a_fault_that_passes_is_tried_again_and_costs_nothing(fake: FakeServer, 
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        (Answer({"error": {"message": f"oops {KEY}"}}, 500), r"3 tries failed, the last at server \S+: 500: oops"),
+        (
+            Answer({"error": {"message": f"oops {KEY}"}}, 500),
+            r"3 tries failed, the last at server \S+: 500: oops",
+        ),
         (Answer(b"rubbish"), "3 tries failed.*it answers rubbish: body: Invalid JSON"),
         (Answer(completion(), cut=30), "3 tries failed.*the connection was lost in the middle"),
         (Answer(b"x" * 190 + KEY.encode(), 400), r"refuses the request \(400\): x{190}[*]{3}$"),
-        (Answer(json.dumps({"error": KEY}).replace("-", "\\u002d").encode(), 400), r"request \(400\): [*]{3}$"),
-        (Answer({"error": {"message": f"too long {KEY}"}}, 400), r"refuses the request \(400\): too long"),
+        (
+            Answer(json.dumps({"error": KEY}).replace("-", "\\u002d").encode(), 400),
+            r"request \(400\): [*]{3}$",
+        ),
+        (
+            Answer({"error": {"message": f"too long {KEY}"}}, 400),
+            r"refuses the request \(400\): too long",
+        ),
     ],
 )
 def test_a_request_that_always_fails_is_a_rejected_row_and_the_others_go_on(
@@ -316,11 +370,14 @@ def test_a_request_that_always_fails_is_a_rejected_row_and_the_others_go_on(
     fake.script = lambda body, n: fault if body["seed"] == 0 else Answer(completion())
     found = engine(fake, tries=3, patience_seconds=10)
     reason = rejection(found)
-    assert re.search(says, reason) and reason.endswith(AGAIN) == ("3 tries" in says)  # a refusal is for good
+    # a refusal is for good
+    assert re.search(says, reason) and reason.endswith(AGAIN) == ("3 tries" in says)
     assert asyncio.run(found.sample(PROMPT, SAMPLING, [1]))[0].text == "seven"
 
 
-def test_an_answer_without_end_is_not_read_to_its_end(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_without_end_is_not_read_to_its_end(
+    fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("pipeline.engine.client.LONGEST", 1 << 16)
     fake.script = lambda body, n: Answer(b" " * (1 << 20))
     assert "its answer is longer than" in rejection(engine(fake, tries=1))
@@ -358,7 +415,9 @@ def test_a_server_that_refuses_us_in_mid_run_is_taken_out_and_the_other_does_its
 
 def test_the_last_server_that_refuses_us_stops_the_run(fake: FakeServer) -> None:
     fake.script = lambda body, n: Answer(completion()) if n < 5 else Answer({"error": "gone"}, 404)
-    assert "/v1/completions answers 404 (gone): check url" in failure(engine(fake, max_in_flight=1), 9)
+    assert "/v1/completions answers 404 (gone): check url" in failure(
+        engine(fake, max_in_flight=1), 9
+    )
 
 
 def test_a_server_that_comes_back_is_used_again(fake: FakeServer) -> None:
@@ -393,7 +452,10 @@ def test_when_every_server_is_gone_the_run_stops_with_one_clear_line(fake: FakeS
     fake.script = die
     start = time.monotonic()
     message = failure(engine(fake), 10)
-    assert message.startswith(f"no server has worked for 0.5 s ({fake.url}: ") and time.monotonic() - start < 5
+    assert (
+        message.startswith(f"no server has worked for 0.5 s ({fake.url}: ")
+        and time.monotonic() - start < 5
+    )
 
 
 def test_a_server_that_stays_busy_stops_the_run_and_rejects_no_row(fake: FakeServer) -> None:
@@ -449,11 +511,21 @@ def test_servers_sample_the_policy_of_the_settings_and_trained_ones_stay_in_this
         profile="p",
         pools=(),
         model=ModelSettings(name=str(base)),
-        engine=EngineSettings(backend="server", servers=(ServerSettings(url=fake.url),), cache=False),
+        engine=EngineSettings(
+            backend="server", servers=(ServerSettings(url=fake.url),), cache=False
+        ),
     )
     resident, meter = Resident(settings.engine, settings.model), Meter(settings.budget)
     kinds = [
-        type(open_engine(resolve(ModelSettings(name=str(path)), tmp_path), settings, tmp_path, resident, meter))
+        type(
+            open_engine(
+                resolve(ModelSettings(name=str(path)), tmp_path),
+                settings,
+                tmp_path,
+                resident,
+                meter,
+            )
+        )
         for path in (base, trained)
     ]
     assert kinds == [ServerEngine, VllmEngine]
@@ -469,9 +541,15 @@ PLAIN = OpenAIDialect(Letters())  # type: ignore[arg-type]
 
 
 def plain(text: str, finish: str = "length", logprobs: list[float] | None = None) -> Completion:
-    top = {"token_logprobs": logprobs, "top_logprobs": [{"A": -1.0, "C": -3.0}]} if logprobs else None
+    top = (
+        {"token_logprobs": logprobs, "top_logprobs": [{"A": -1.0, "C": -3.0}]} if logprobs else None
+    )
     choice = {"text": text, "finish_reason": finish, "logprobs": top}
-    reply = read(json.dumps({"choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 9}}).encode())
+    reply = read(
+        json.dumps(
+            {"choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 9}}
+        ).encode()
+    )
     return PLAIN.completion(reply, Sampling(9, stop=("\n", "END", "\n\n")), 4)
 
 
@@ -479,28 +557,37 @@ def test_a_server_that_names_no_stop_string_is_cut_here() -> None:
     assert "stop" not in PLAIN.sample_body([1], SAMPLING, 0)
     assert plain("abENDc\nd") == Completion("ab", (97, 98), (), "stop", "END", 4)
     assert plain("ab\n\nc").stopped_by == "\n\n"
-    assert plain("ab", "stop", [-0.1, -0.2]) == Completion("ab", (97, 98), (-0.1, -0.2), "stop", None, 4)
-    assert plain("ab", "length", [-0.1]).logprobs == ()  # one number for two tokens: of which is unknown
+    assert plain("ab", "stop", [-0.1, -0.2]) == Completion(
+        "ab", (97, 98), (-0.1, -0.2), "stop", None, 4
+    )
+    # one number for two tokens: of which is unknown
+    assert plain("ab", "length", [-0.1]).logprobs == ()
 
 
 @pytest.mark.parametrize(
     ("top", "words", "expected"),
     [
         ({"A": 0.6, "B": 0.2}, "AB", [0.75, 0.25]),
-        ({"A": 0.9, "I": 0.05, "The": 0.02}, "AB", [0.9 / 0.92, 0.02 / 0.92]),  # B: at most as likely as "The"
+        # B: at most as likely as "The"
+        ({"A": 0.9, "I": 0.05, "The": 0.02}, "AB", [0.9 / 0.92, 0.02 / 0.92]),
         ({"A": 0.96}, "AB", [0.96, 0.04]),  # B: at most what A leaves
-        ({"A": 0.5, "C": 0.3, "x": 0.14}, "ABCDE", [50 / 86, 2 / 86, 30 / 86, 2 / 86, 2 / 86]),  # three share 0.06
+        # three share 0.06
+        ({"A": 0.5, "C": 0.3, "x": 0.14}, "ABCDE", [50 / 86, 2 / 86, 30 / 86, 2 / 86, 2 / 86]),
         ({"A": 1.0}, "AB", [1.0, 0.0]),
     ],
 )
-def test_a_verdict_word_beyond_the_likeliest_tokens_has_at_most_what_they_leave(top, words, expected) -> None:
+def test_a_verdict_word_beyond_the_likeliest_tokens_has_at_most_what_they_leave(
+    top, words, expected
+) -> None:
     reply = read(json.dumps(listed(top)).encode())
     assert PLAIN.verdict(reply, list(words), []) == pytest.approx(expected)
 
 
 def test_where_no_verdict_word_is_among_the_likeliest_tokens_there_is_no_answer() -> None:
     reply = read(json.dumps(listed({"I": 0.7, "The": 0.2})).encode())
-    with pytest.raises(RequestFailed, match=r"no verdict word of \['A', 'B'\] is among the 2 likeliest tokens"):
+    with pytest.raises(
+        RequestFailed, match=r"no verdict word of \['A', 'B'\] is among the 2 likeliest tokens"
+    ):
         PLAIN.verdict(reply, ["A", "B"], [65, 66])
     with pytest.raises(TryFailed):
         read(b"null")

@@ -11,7 +11,8 @@ from pipeline.engine.base import Completion, Prompt, RequestFailed, Sampling
 from tests.scripted import ScriptedEngine
 
 SHOWN = re.compile(r"Response A:\n(.*?)\n\nResponse B:\n(.*?)\n\n", re.DOTALL)
-Odds = Callable[[str, str], float]  # log-odds that the first text is better, the seat's share included
+# log-odds that the first text is better, the seat's share included
+Odds = Callable[[str, str], float]
 
 
 class SimulatedJudge(ScriptedEngine):
@@ -23,7 +24,9 @@ class SimulatedJudge(ScriptedEngine):
         self.odds = odds
         self.asked: list[str] = []
 
-    async def sample(self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]) -> list[Completion]:
+    async def sample(
+        self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]
+    ) -> list[Completion]:
         return [self._complete(self.script("", sampling, n), sampling) for n in range(len(seeds))]
 
     async def verdict(self, prompt: Prompt, words: Sequence[str]) -> list[float]:
@@ -47,14 +50,25 @@ def frame(table: str, rows: list[dict[str, object]], **common: object) -> pl.Dat
 
 
 def prompts(*ids: str) -> pl.DataFrame:
-    rows = [{"prompt_id": one, "messages": [{"role": "user", "content": f"question {one}"}]} for one in ids]
+    rows = [
+        {"prompt_id": one, "messages": [{"role": "user", "content": f"question {one}"}]}
+        for one in ids
+    ]
     return frame("prompts", rows, pool="p", task="t", split="train", source="test", licence="none")
 
 
-def responses(texts: dict[str, list[str]], right: Callable[[str], bool | None] = lambda text: None) -> pl.DataFrame:
+def responses(
+    texts: dict[str, list[str]], right: Callable[[str], bool | None] = lambda text: None
+) -> pl.DataFrame:
     """Ids are `prompt-draw`."""
     rows = [
-        {"response_id": f"{prompt}-{n}", "prompt_id": prompt, "draw": n, "text": text, "correct": right(text)}
+        {
+            "response_id": f"{prompt}-{n}",
+            "prompt_id": prompt,
+            "draw": n,
+            "text": text,
+            "correct": right(text),
+        }
         for prompt, own in texts.items()
         for n, text in enumerate(own)
     ]
@@ -73,7 +87,13 @@ def responses(texts: dict[str, list[str]], right: Callable[[str], bool | None] =
 
 def votes(rows: list[tuple[str, str, float]], **common: object) -> pl.DataFrame:
     """Votes (first, second, p_first) of one judge on one prompt."""
-    told = {"prompt_id": "p", "judge_id": "j", "criterion": "c", "method": "pairwise", "source": "model"}
+    told = {
+        "prompt_id": "p",
+        "judge_id": "j",
+        "criterion": "c",
+        "method": "pairwise",
+        "source": "model",
+    }
     common = {**told, "origin": "responses", "tokens": 1, **common}
     given = [
         {"vote_id": f"{n}{common}", "first_id": first, "second_id": second, "p_first": p}

@@ -1,4 +1,6 @@
-"""Principles of responses over scripted annotators: rows, consensus groups, costs and rejects, worked out by hand."""
+"""Principles of responses over scripted annotators:
+rows, consensus groups, costs and rejects, worked out by hand.
+"""
 
 import math
 
@@ -17,7 +19,10 @@ FEEDBACK = "It is short and right."
 
 
 class Annotator(SimulatedJudge):
-    """Says FEEDBACK, then `named(response, draw)`: lines of principles. Its log-odds of Yes are log 4."""
+    """Says FEEDBACK, then `named(response, draw)`: lines of principles.
+
+    Its log-odds of Yes are log 4.
+    """
 
     def __init__(self, named, policy_id: str = "judge@0", feedback: str = FEEDBACK) -> None:
         super().__init__(lambda first, second: 0.0, policy_id)
@@ -53,27 +58,42 @@ def run(*judges: Annotator, texts: dict[str, list[str]], settings: PrincipleSett
 def test_what_all_annotators_of_a_response_name_is_one_group_across_a_prompts_responses() -> None:
     def named(response: str, draw: int) -> str:
         brief = line("Brevity" if draw else "brevity", "yes" if response == "7" else "no")
-        return "\n".join([brief, line("truth", "yes" if draw else "no"), line("wit" if draw else "kindness", "yes")])
+        return "\n".join(
+            [
+                brief,
+                line("truth", "yes" if draw else "no"),
+                line("wit" if draw else "kindness", "yes"),
+            ]
+        )
 
     rows, rejects = run(Annotator(named), texts={"p": ["7", "it is 7"], "q": ["8"]})
-    assert rows.height == 3 * 2 * 3 and not rejects and not tables.Principles.filter(rows)[1].counts()
+    assert (
+        rows.height == 3 * 2 * 3 and not rejects and not tables.Principles.filter(rows)[1].counts()
+    )
     agreed = rows.filter(pl.col("group_id").is_not_null())
-    # truth: the annotators say yes and no; each names one more of its own: only brevity is agreed on
+    # truth: the annotators say yes and no; each names one more of its own: only brevity is agreed
+    # on
     assert agreed.height == 6 and set(agreed["name"]) == {"brevity", "Brevity"}
-    assert agreed.filter(prompt_id="p")["group_id"].n_unique() == 1 and agreed["group_id"].n_unique() == 2
+    assert (
+        agreed.filter(prompt_id="p")["group_id"].n_unique() == 1
+        and agreed["group_id"].n_unique() == 2
+    )
     satisfied = set(agreed.select("response_id", "satisfied").rows())
     assert satisfied == {("p-0", True), ("p-1", False), ("q-0", False)}
-    assert rows["log_odds"].to_list() == pytest.approx([1.3862943611] * 18) and set(rows["likeness"]) == {100.0}
+    assert rows["log_odds"].to_list() == pytest.approx([1.3862943611] * 18) and set(
+        rows["likeness"]
+    ) == {100.0}
 
 
 def test_the_first_line_of_an_annotator_bears_what_its_feedback_and_answer_cost() -> None:
     answer = "\n".join([line("brevity", "yes"), line("truth", "yes")])
     rows, _ = run(Annotator(lambda response, draw: answer), texts={"p": ["7"]})
     paid = len(FEEDBACK) + len(answer)
-    assert sorted(rows["tokens"]) == [2, 2, paid + 2, paid + 2]  # its own answer, and the probabilities
+    # its own answer, and the probabilities
+    assert sorted(rows["tokens"]) == [2, 2, paid + 2, paid + 2]
     free = annotate(
-        [Annotator(lambda response, draw: answer)], prompts("p"), responses({"p": ["7"]}), SETTINGS, 0, characters,
-        must_answer=False,
+        [Annotator(lambda response, draw: answer)], prompts("p"), responses({"p": ["7"]}), SETTINGS,
+        0, characters, must_answer=False,
     )[0]  # fmt: skip
     assert sorted(free["tokens"]) == [1, 1, paid + 1, paid + 1]
     _, rejects = run(Annotator(lambda response, draw: "it is fine\nindeed"), texts={"p": ["7"]})
@@ -86,12 +106,21 @@ def test_two_models_agree_and_one_alone_agrees_with_nobody() -> None:
     def judge(name: str) -> Annotator:
         return Annotator(lambda response, draw: line("brevity", "yes"), name)
 
-    assert run(judge("a@0"), judge("b@0"), texts=texts, settings=one)[0]["group_id"].null_count() == 0
+    assert (
+        run(judge("a@0"), judge("b@0"), texts=texts, settings=one)[0]["group_id"].null_count() == 0
+    )
     assert run(judge("a@0"), texts=texts, settings=one)[0]["group_id"].null_count() == 1
 
 
 def test_every_way_to_fail_is_a_reject_with_its_reason_and_the_others_go_on() -> None:
-    bad = "\n".join([line("brevity", "yes", "words that nobody wrote"), line("truth", "partially"), line("wit", "yes"), line("Wit", "no")])  # fmt: skip  # noqa: E501
+    bad = "\n".join(
+        [
+            line("brevity", "yes", "words that nobody wrote"),
+            line("truth", "partially"),
+            line("wit", "yes"),
+            line("Wit", "no"),
+        ]
+    )
     rows, rejects = run(Annotator(lambda response, draw: bad), texts={"p": ["7", "too long"]})
     assert rows["name"].to_list() == ["wit", "wit"]
     assert {reject.reason for reject in rejects} == {
@@ -104,7 +133,9 @@ def test_every_way_to_fail_is_a_reject_with_its_reason_and_the_others_go_on() ->
     silent, rejects = run(Annotator(lambda response, draw: bad, feedback=" "), texts={"p": ["7"]})
     assert silent.is_empty() and {reject.reason for reject in rejects} == {"empty feedback"}
     nothing, rejects = run(Annotator(lambda response, draw: "\n"), texts={"p": ["7"]})
-    assert nothing.is_empty() and {reject.reason for reject in rejects} == {"the feedback names no principle"}
+    assert nothing.is_empty() and {reject.reason for reject in rejects} == {
+        "the feedback names no principle"
+    }
 
 
 def test_a_principle_without_log_odds_is_one_reject_and_the_lines_after_it_stand() -> None:
@@ -117,7 +148,9 @@ def test_a_principle_without_log_odds_is_one_reject_and_the_lines_after_it_stand
         async def verdict(self, prompt, words):
             return [math.nan, math.nan] if "truth" in prompt.messages[-1]["content"] else [0.8, 0.2]
 
-    answer = "\n".join([line(name, "yes") for name in ("brevity", "truth", "kindness", "wit")] + ["rubbish"])
+    answer = "\n".join(
+        [line(name, "yes") for name in ("brevity", "truth", "kindness", "wit")] + ["rubbish"]
+    )
     rows, rejects = run(Unsure(lambda response, draw: answer), texts={"p": ["7"]})
     assert rows["name"].to_list() == ["brevity", "wit"] * 2
     assert [(reject.row["line"], reject.reason[:32]) for reject in rejects[:3]] == [
@@ -134,8 +167,13 @@ def test_rows_in_another_order_give_the_same_principles_and_limits_hold() -> Non
         return Annotator(lambda response, draw: line("brevity", "yes"))
 
     one, _ = annotate([judge()], prompts(*texts), responses(texts), SETTINGS, 0, characters)
-    other, _ = annotate([judge()], prompts(*reversed(texts)), responses(texts).reverse(), SETTINGS, 0, characters)
+    other, _ = annotate(
+        [judge()], prompts(*reversed(texts)), responses(texts).reverse(), SETTINGS, 0, characters
+    )
     assert one.sort("principle_id").equals(other.sort("principle_id"))
     assert one.height == 5 * 2 * 2  # the same text twice is annotated once
     few = SETTINGS.model_copy(update={"max_prompts": 2, "max_responses": 1})
-    assert run(judge(), texts=texts, settings=few)[0].select("prompt_id", "response_id").n_unique() == 2
+    assert (
+        run(judge(), texts=texts, settings=few)[0].select("prompt_id", "response_id").n_unique()
+        == 2
+    )

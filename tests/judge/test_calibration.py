@@ -8,7 +8,10 @@ from pipeline.judge.calibration import cross_fitted, fit, reliability, temperatu
 
 
 def overconfident(n: int, factor: float) -> tuple[np.ndarray, np.ndarray]:
-    """True P(a is better), spread evenly; labels drawn by a fixed generator; the judge says logits times `factor`."""
+    """True P(a is better), spread evenly; labels drawn by a fixed generator.
+
+    The judge says logits times `factor`.
+    """
     rng = np.random.default_rng(0)
     true = rng.uniform(0.05, 0.95, n)
     return expit(factor * logit(true)), (rng.uniform(size=n) < true).astype(float)
@@ -30,7 +33,8 @@ def test_a_judge_below_chance_has_no_temperature_and_says_nothing_afterwards() -
 
 
 def test_the_expected_calibration_error_of_four_pairs_by_hand() -> None:
-    # confidence 0.9 (bin 8): one right, one wrong, so |0.5 - 0.9| = 0.4; 0.62 (bin 2): both right, |1 - 0.62| = 0.38
+    # confidence 0.9 (bin 8): one right, one wrong, so |0.5 - 0.9| = 0.4; 0.62 (bin 2): both right,
+    # |1 - 0.62| = 0.38
     found = reliability(np.array([0.9, 0.1, 0.62, 0.38]), np.array([1.0, 1.0, 1.0, 0.0]))
     assert found.ece == pytest.approx((2 * 0.4 + 2 * 0.38) / 4)
     assert found.curve == [(pytest.approx(0.62), 1.0, 2), (pytest.approx(0.9), 0.5, 2)]

@@ -1,4 +1,6 @@
-"""Judges that read their question, and judges that do not, under questions that prefer different sides."""
+"""Judges that read their question, and judges that do not,
+under questions that prefer different sides.
+"""
 
 import polars as pl
 import pytest
@@ -17,7 +19,9 @@ CASES = by_length(prompts(*TEXTS), responses(TEXTS))
 
 
 class Reader(SimulatedJudge):
-    """Judges by length: as the question wants, or, where it does not read it, always for the longer one."""
+    """Judges by length: as the question wants, or, where it does not read it,
+    always for the longer one.
+    """
 
     def __init__(self, *, reads: bool, seat: float) -> None:
         super().__init__(lambda first, second: 0.0)
@@ -29,19 +33,28 @@ class Reader(SimulatedJudge):
         return await super().verdict(prompt, words)
 
 
-@pytest.mark.parametrize(("reads", "seat", "expected"), [(True, 0.3, 1.0), (False, 0.3, 0.5), (False, 30.0, 0.5)])
-def test_a_judge_that_ignores_its_question_scores_exactly_half(reads: bool, seat: float, expected: float) -> None:
+@pytest.mark.parametrize(
+    ("reads", "seat", "expected"), [(True, 0.3, 1.0), (False, 0.3, 0.5), (False, 30.0, 0.5)]
+)
+def test_a_judge_that_ignores_its_question_scores_exactly_half(
+    reads: bool, seat: float, expected: float
+) -> None:
     rows, rejects = ask(Reader(reads=reads, seat=seat), CASES, SETTINGS)
     assert rows.height == 12 and not rejects and rows["points"].mean() == expected
     assert not tables.JudgeContexts.filter(rows)[1].counts()
     own = votes([("a", "b", 0.9), ("b", "a", 0.3)], judge_id="judge@0")
-    labels = pl.DataFrame(schema={"prompt_id": pl.String, "a_id": pl.String, "b_id": pl.String, "label": pl.Float64})
+    labels = pl.DataFrame(
+        schema={"prompt_id": pl.String, "a_id": pl.String, "b_id": pl.String, "label": pl.Float64}
+    )
     items = responses(TEXTS).select("response_id", "policy_id", chars=pl.lit(1, dtype=pl.Int64))
     card = cards(own, items, labels, SETTINGS, rows).to_dicts()[0]
     assert (card["context_accuracy"], card["n_contexts"]) == (expected, 6)
     assert f"right on {expected:.2f} of 6 reversed contexts" in card["verdict"]
-    recorded = cards(own.with_columns(source=pl.lit("recorded")), items, labels, SETTINGS, rows).to_dicts()[0]
-    assert (recorded["context_accuracy"], recorded["n_contexts"]) == (None, 0)  # another judge of that name
+    recorded = cards(
+        own.with_columns(source=pl.lit("recorded")), items, labels, SETTINGS, rows
+    ).to_dicts()[0]
+    # another judge of that name
+    assert (recorded["context_accuracy"], recorded["n_contexts"]) == (None, 0)
 
 
 def test_points_by_hand() -> None:
@@ -55,12 +68,22 @@ def test_only_responses_of_plainly_different_length_make_a_case() -> None:
 
 
 def test_a_principle_makes_a_case_of_its_own_and_a_limit_counts_by_kind() -> None:
-    row = {"prompt_id": "p0", "principle": "brevity", "chosen": "short 0", "rejected": "long", "chosen_id": "p0-0", "rejected_id": "p0-1"}  # fmt: skip  # noqa: E501
+    row = {
+        "prompt_id": "p0", "principle": "brevity", "chosen": "short 0", "rejected": "long",
+        "chosen_id": "p0-0", "rejected_id": "p0-1",
+    }  # fmt: skip
     (case,) = by_principle(prompts(*TEXTS), pl.DataFrame([row]))
-    assert case.prefers_a == "Which response satisfies this principle: brevity?" and case.a == "short 0"
-    rows, _ = ask(Reader(reads=False, seat=0.0), [*CASES, case], SETTINGS.model_copy(update={"contexts": 2}))
+    assert (
+        case.prefers_a == "Which response satisfies this principle: brevity?"
+        and case.a == "short 0"
+    )
+    rows, _ = ask(
+        Reader(reads=False, seat=0.0), [*CASES, case], SETTINGS.model_copy(update={"contexts": 2})
+    )
     assert rows.group_by("kind").len().sort("kind").rows() == [("length", 4), ("principle", 2)]
-    assert ask(Reader(reads=False, seat=0.0), CASES, SETTINGS.model_copy(update={"contexts": 0}))[0].is_empty()
+    assert ask(Reader(reads=False, seat=0.0), CASES, SETTINGS.model_copy(update={"contexts": 0}))[
+        0
+    ].is_empty()
 
 
 def test_a_case_that_a_judge_refuses_is_rejected_as_a_whole() -> None:

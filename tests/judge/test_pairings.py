@@ -8,7 +8,7 @@ from pipeline.judge.pairings import PAIRINGS
 
 
 def run(name: str, n: int) -> list[tuple[str, str]]:
-    """Comparisons among n responses whose true order is their number, the last one being the best."""
+    """Comparisons among n responses whose true order is their number, the last one the best."""
     met: list[tuple[str, str]] = []
 
     async def compare(a: str, b: str) -> float:
@@ -22,7 +22,11 @@ def run(name: str, n: int) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("n", [2, 5, 8])
 def test_the_baseline_and_the_round_robin_make_as_many_comparisons_as_they_say(n: int) -> None:
     assert run("baseline", n) == [(str(i), "0") for i in range(1, n)]
-    assert len({frozenset(pair) for pair in run("round_robin", n)}) == len(run("round_robin", n)) == n * (n - 1) // 2
+    assert (
+        len({frozenset(pair) for pair in run("round_robin", n)})
+        == len(run("round_robin", n))
+        == n * (n - 1) // 2
+    )
 
 
 @pytest.mark.parametrize("n", [2, 3, 7, 8])
@@ -38,4 +42,5 @@ def test_swiss_rounds_repeat_no_pair_and_leave_nobody_out(n: int, most: int) -> 
     assert len({frozenset(pair) for pair in met}) == len(met) <= most
     played = [sum(str(i) in pair for pair in met) for i in range(n)]
     rounds = max(1, (n - 1).bit_length())
-    assert min(played) >= rounds - 1 and (n % 2 or set(played) == {rounds})  # of an odd number one rests a round
+    # of an odd number one rests a round
+    assert min(played) >= rounds - 1 and (n % 2 or set(played) == {rounds})

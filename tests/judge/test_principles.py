@@ -7,7 +7,15 @@ import pytest
 
 from pipeline.engine.model import Model
 from pipeline.judge.likeness import alike, characters, mean_pooled
-from pipeline.judge.principles import Dropped, Principle, consensus, extract, groups, log_odds, parse
+from pipeline.judge.principles import (
+    Dropped,
+    Principle,
+    consensus,
+    extract,
+    groups,
+    log_odds,
+    parse,
+)
 from tests.judge.simulated import SimulatedJudge
 
 FEEDBACK = "The answer is short and to the point, but it invents a date that nobody asked for."
@@ -18,10 +26,16 @@ TURNS = ({"role": "user", "content": "When?"},)
     ("line", "reason"),
     [
         ("it is fine", "not of the form"),
-        ('conciseness | partially | "short and to the point"', "answered 'partially', neither yes nor no"),
+        (
+            'conciseness | partially | "short and to the point"',
+            "answered 'partially', neither yes nor no",
+        ),
         ('Helpfulness | yes | "short and to the point"', "no principle of its own"),
         ('conciseness | yes | ""', "no quoted words"),
-        ('politeness | no | "rude words to the reader"', "its quoted words do not occur in the feedback"),
+        (
+            'politeness | no | "rude words to the reader"',
+            "its quoted words do not occur in the feedback",
+        ),
     ],
 )
 def test_a_line_that_is_no_principle_is_dropped_with_the_reason(line: str, reason: str) -> None:
@@ -30,7 +44,10 @@ def test_a_line_that_is_no_principle_is_dropped_with_the_reason(line: str, reaso
 
 
 def test_principles_keep_the_words_of_the_feedback_that_say_so() -> None:
-    answer = '1. conciseness | yes | "Short and to the point"\n- truth | No | "invents a date nobody asked for"\n'
+    answer = (
+        '1. conciseness | yes | "Short and to the point"\n'
+        '- truth | No | "invents a date nobody asked for"\n'
+    )
     engine = SimulatedJudge(lambda first, second: 0.0, says=answer)
     found, tokens = asyncio.run(extract(engine, TURNS, "In 1066.", FEEDBACK, seed=0))
     assert tokens == len(answer) and all(isinstance(one, Principle) for one in found)
@@ -46,10 +63,17 @@ def test_consensus_keeps_what_every_judge_names_with_the_same_answer() -> None:
     other = named(("truth", False), ("brevity", False), ("Style", True), ("wit", True))
     same = lambda a, b: float(a.lower() == b.lower())  # noqa: E731
     kept = consensus([one, other], same)
-    assert [[principle.name for principle in own] for own in kept] == [["truth", "style"], ["truth", "Style"]]
+    assert [[principle.name for principle in own] for own in kept] == [
+        ["truth", "style"],
+        ["truth", "Style"],
+    ]
     third = named(("truth", False))
     kept = consensus([one, other, third], same)
-    assert [[principle.name for principle in own] for own in kept] == [["truth"], ["truth"], ["truth"]]
+    assert [[principle.name for principle in own] for own in kept] == [
+        ["truth"],
+        ["truth"],
+        ["truth"],
+    ]
     assert consensus([one], same) == [()] and consensus([one, []], same) == [(), ()]
 
 
@@ -59,7 +83,7 @@ def test_names_join_the_commonest_name_that_they_are_alike_to() -> None:
     assert found == {"brief": "brief", "brevity": "brief", "truth": "truth"}
 
 
-def test_vectors_of_characters_are_of_length_1_and_their_product_is_the_share_of_common_runs() -> None:
+def test_vectors_of_characters_have_length_1_and_their_product_is_the_share_of_runs() -> None:
     near = alike(["Accuracy", "accuracy", "accurate answer", "wit"], characters)
     assert near("Accuracy", "accuracy") == pytest.approx(1) and near("accuracy", "wit") == 0
     assert 0.2 < near("accuracy", "accurate answer") < 0.8
@@ -70,15 +94,19 @@ def test_vectors_of_characters_are_of_length_1_and_their_product_is_the_share_of
 def test_the_log_odds_of_yes_by_hand() -> None:
     class Reader(SimulatedJudge):
         async def verdict(self, prompt, words):
-            assert words == (" Yes", " No") and "Principle: brevity" in prompt.messages[-1]["content"]
+            assert (
+                words == (" Yes", " No") and "Principle: brevity" in prompt.messages[-1]["content"]
+            )
             return [0.8, 0.2]
 
-    assert asyncio.run(log_odds(Reader(lambda a, b: 0.0, says="Yes"), TURNS, "1066", "brevity")) == pytest.approx(
-        math.log(4)
-    )
+    assert asyncio.run(
+        log_odds(Reader(lambda a, b: 0.0, says="Yes"), TURNS, "1066", "brevity")
+    ) == pytest.approx(math.log(4))
 
 
-def test_an_embedding_is_the_mean_of_the_last_states_whatever_it_is_batched_with(model: Model) -> None:
+def test_an_embedding_is_the_mean_of_the_last_states_whatever_it_is_batched_with(
+    model: Model,
+) -> None:
     import torch
     from transformers import AutoModel, AutoTokenizer
 

@@ -8,7 +8,7 @@ import torch
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
-    """Small matrices gain nothing from a second thread, and wait for it where a neighbour is busy."""
+    """Small matrices gain nothing from a second thread: it makes them wait on a busy machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -18,7 +18,9 @@ class World:
     pair_ids: list[str]
 
 
-def world(n: int, etas: dict[str, float], *, seen: float = 1.0, clean: float = 0.7, seed: int = 0) -> World:
+def world(
+    n: int, etas: dict[str, float], *, seen: float = 1.0, clean: float = 0.7, seed: int = 0
+) -> World:
     """`clean` is the share of right labels; each voter votes on a share `seen` of the pairs."""
     rng = np.random.default_rng(seed)
     ids = [f"p{i:06d}" for i in range(n)]
@@ -40,6 +42,15 @@ def auroc(score: np.ndarray, positive: np.ndarray) -> float:
 def bayes(w: World, etas: dict[str, float], clean: float) -> np.ndarray:
     """P(label is wrong) by Bayes' rule with the true reliabilities."""
     odds = pl.col("voter_id").replace_strict({k: np.log(v / (1 - v)) for k, v in etas.items()})
-    each = w.votes.with_columns(s=odds * (2 * pl.col("p") - 1)).group_by("pair_id").agg(pl.col("s").sum())
-    total = pl.DataFrame({"pair_id": w.pair_ids}).join(each, on="pair_id", how="left")["s"].fill_null(0).to_numpy()
+    each = (
+        w.votes.with_columns(s=odds * (2 * pl.col("p") - 1))
+        .group_by("pair_id")
+        .agg(pl.col("s").sum())
+    )
+    total = (
+        pl.DataFrame({"pair_id": w.pair_ids})
+        .join(each, on="pair_id", how="left")["s"]
+        .fill_null(0)
+        .to_numpy()
+    )
     return 1 / (1 + np.exp(total + np.log(clean / (1 - clean))))

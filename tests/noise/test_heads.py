@@ -23,11 +23,15 @@ def drawn(n: int = 600, width: int = 12, seed: int = 0, noise: float = 0.0) -> T
     reward = matrix @ rng.normal(size=width)
     a, b = np.arange(n), np.arange(n) + n
     first = np.where(reward[a] > reward[b], a, b)
-    plain = Targets.plain(Features([str(i) for i in range(2 * n)], matrix), first, np.where(first == a, b, a))
+    plain = Targets.plain(
+        Features([str(i) for i in range(2 * n)], matrix), first, np.where(first == a, b, a)
+    )
     return plain.exchanged(rng.random(n) < noise)
 
 
-def out_of_fold(targets: Targets, fold: np.ndarray, train: np.ndarray, settings: NoiseSettings, seed: int) -> Scored:
+def out_of_fold(
+    targets: Targets, fold: np.ndarray, train: np.ndarray, settings: NoiseSettings, seed: int
+) -> Scored:
     return cross_fitted(targets, fold, train, settings, seed, fit_heads(settings))
 
 
@@ -46,10 +50,13 @@ def test_heads_learn_a_reward_and_rank_pairs_that_they_never_saw(hidden: int) ->
 
 
 def test_a_pair_is_never_scored_by_a_model_that_learnt_from_it() -> None:
-    # Labels without any rule can only be remembered: whoever saw them ranks them right, whoever did not is at chance.
+    # Labels without any rule can only be remembered: whoever saw them ranks them right, whoever did
+    # not is at chance.
     rng = np.random.default_rng(0)
     matrix = rng.normal(size=(400, 300)).astype(np.float32)
-    targets = Targets.plain(Features([str(i) for i in range(400)], matrix), np.arange(200), np.arange(200) + 200)
+    targets = Targets.plain(
+        Features([str(i) for i in range(400)], matrix), np.arange(200), np.arange(200) + 200
+    )
     settings = SETTINGS.model_copy(update={"min_steps": 400, "resample": False})
     heads = train_heads(targets, settings, [1, 2])
     seen = heads.score(matrix[:200]) - heads.score(matrix[200:])
@@ -72,7 +79,13 @@ def test_a_converged_head_is_the_penalised_logistic_regression_of_scipy() -> Non
 
     targets = drawn(300, width=5, noise=0.2)
     settings = SETTINGS.model_copy(
-        update={"resample": False, "batch_pairs": 300, "min_steps": 3000, "weight_decay": 0.0, "learning_rate": 3e-3}
+        update={
+            "resample": False,
+            "batch_pairs": 300,
+            "min_steps": 3000,
+            "weight_decay": 0.0,
+            "learning_rate": 3e-3,
+        }
     )
     heads = train_heads(targets, settings, [1])
     z = heads.standardised(torch.from_numpy(targets.matrix)).double().numpy()
@@ -89,15 +102,22 @@ def test_weights_soft_targets_and_margins_reach_the_loss() -> None:
     heads = train_heads(weighted, SETTINGS, [1])
     d = heads.score(targets.matrix[targets.chosen]) - heads.score(targets.matrix[targets.rejected])
     assert (d > 0).mean() > 0.9
-    undecided = train_heads(Targets(**{**vars(targets), "target": np.full(200, 0.5)}), SETTINGS, [1])
-    flat = undecided.score(targets.matrix[targets.chosen]) - undecided.score(targets.matrix[targets.rejected])
+    undecided = train_heads(
+        Targets(**{**vars(targets), "target": np.full(200, 0.5)}), SETTINGS, [1]
+    )
+    flat = undecided.score(targets.matrix[targets.chosen]) - undecided.score(
+        targets.matrix[targets.rejected]
+    )
     asked = train_heads(Targets(**{**vars(targets), "margin": np.full(200, 4.0)}), SETTINGS, [1])
-    wide = asked.score(targets.matrix[targets.chosen]) - asked.score(targets.matrix[targets.rejected])
+    wide = asked.score(targets.matrix[targets.chosen]) - asked.score(
+        targets.matrix[targets.rejected]
+    )
     assert np.abs(flat).mean() < 0.3 * np.abs(d).mean() < np.abs(wide).mean()
 
 
 def test_the_length_penalty_takes_length_out_of_the_reward() -> None:
-    # Length explains the label as well as the other feature does: only the penalty tells them apart.
+    # Length explains the label as well as the other feature does: only the penalty tells them
+    # apart.
     rng = np.random.default_rng(2)
     quality, length = rng.normal(size=800), rng.normal(size=800)
     matrix = np.stack([quality, length], axis=1).astype(np.float32)
@@ -119,7 +139,9 @@ def test_scores_are_standardised_per_model_and_constant_features_give_constant_s
     targets = drawn(200)
     scored = out_of_fold(targets, np.arange(200) % 3, np.ones(200, bool), SETTINGS, seed=0)
     both = np.concatenate([scored.chosen, scored.rejected], axis=1)
-    assert np.allclose(both.mean(axis=1), 0, atol=0.2) and np.allclose(both.std(axis=1), 1, atol=0.2)
+    assert np.allclose(both.mean(axis=1), 0, atol=0.2) and np.allclose(
+        both.std(axis=1), 1, atol=0.2
+    )
     flat = Targets(**{**vars(targets), "matrix": np.ones_like(targets.matrix)})
     still = out_of_fold(flat, np.arange(200) % 3, np.ones(200, bool), SETTINGS, seed=0)
     assert (still.margins == 0).all()
@@ -133,6 +155,9 @@ def test_no_pairs_to_learn_from_is_one_line() -> None:
 
 def test_bradley_terry_of_the_batch_is_what_the_curve_says() -> None:
     targets = drawn(50)
-    settings = SETTINGS.model_copy(update={"resample": False, "min_steps": 1, "epochs": 1, "batch_pairs": 50})
+    settings = SETTINGS.model_copy(
+        update={"resample": False, "min_steps": 1, "epochs": 1, "batch_pairs": 50}
+    )
     first = train_heads(targets, settings, [3]).curve[0][1]
-    assert first == pytest.approx(float(F.softplus(torch.zeros(1))), abs=0.05)  # log 2 before anything is learnt
+    # log 2 before anything is learnt
+    assert first == pytest.approx(float(F.softplus(torch.zeros(1))), abs=0.05)

@@ -1,4 +1,4 @@
-"""Estimated reliabilities against voters whose reliability is known, and against another library."""
+"""Estimated reliabilities against voters of known reliability, and against another library."""
 
 from pathlib import Path
 
@@ -25,7 +25,9 @@ def eta(found: Reliability) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("seen", [1.0, 0.6])
-def test_known_reliabilities_are_found_and_flips_are_ranked_as_bayes_rule_ranks_them(seen: float) -> None:
+def test_known_reliabilities_are_found_and_flips_are_ranked_as_bayes_rule_ranks_them(
+    seen: float,
+) -> None:
     w = world(8000, ETAS, seen=seen)
     found = lcpo(labelled(w))
     for name, true in {**ETAS, LABEL: 0.7}.items():
@@ -35,8 +37,9 @@ def test_known_reliabilities_are_found_and_flips_are_ranked_as_bayes_rule_ranks_
     assert auroc(score, ~w.right) == pytest.approx(best, abs=0.01) and best > 0.9
 
 
-def test_single_labels_by_three_annotators_beside_calibrated_margins_give_their_reliabilities() -> None:
-    # LCPO's own setting: one annotator a pair, p from a model. The margins are three times too confident.
+def test_single_labels_by_three_annotators_beside_margins_give_their_reliabilities() -> None:
+    # LCPO's own setting: one annotator a pair, p from a model. The margins are three times too
+    # confident.
     rng = np.random.default_rng(1)
     n = 24000
     odds = rng.normal(0, 2.5, n)  # of the side that a reader sees first
@@ -55,7 +58,9 @@ def test_single_labels_by_three_annotators_beside_calibrated_margins_give_their_
     known = np.array([ETAS[name] for name in names])
     p = 1 / (1 + np.exp(-margin))
     best = auroc((1 - p) * (1 - known) / ((1 - p) * (1 - known) + p * known) * -1 + 1, says_right)
-    assert auroc(1 - found.pairs.sort("pair_id")["noise_score"].to_numpy(), says_right) == pytest.approx(best, abs=0.01)
+    assert auroc(
+        1 - found.pairs.sort("pair_id")["noise_score"].to_numpy(), says_right
+    ) == pytest.approx(best, abs=0.01)
 
 
 def test_one_label_and_one_prior_give_the_papers_formula() -> None:
@@ -67,7 +72,9 @@ def test_one_label_and_one_prior_give_the_papers_formula() -> None:
 def test_dawid_skene_agrees_with_crowd_kit() -> None:
     crowdkit = pytest.importorskip("crowdkit.aggregation.classification.dawid_skene")
     w = world(800, {**ETAS, "d": 0.7, "e": 0.75}, seen=0.8, clean=0.6)
-    theirs = w.votes.rename({"pair_id": "task", "voter_id": "worker"}).with_columns(label=pl.col("p").cast(int))
+    theirs = w.votes.rename({"pair_id": "task", "voter_id": "worker"}).with_columns(
+        label=pl.col("p").cast(int)
+    )
     two = crowdkit.DawidSkene(n_iter=500, tol=1e-9).fit(theirs.to_pandas())
     ours = dawid_skene(w.votes, pseudo=1e-9).pairs
     expected = two.probas_.loc[ours["pair_id"].to_list()][1].to_numpy()
@@ -75,13 +82,17 @@ def test_dawid_skene_agrees_with_crowd_kit() -> None:
 
 
 def plain_em(p: np.ndarray, start: float) -> tuple[np.ndarray, np.ndarray, int]:
-    """EM as it is written, with one right and one wrong pseudo vote: etas, posteriors and steps. p: (pairs, voters)."""
+    """EM as it is written, with one right and one wrong pseudo vote:
+    etas, posteriors and steps. p: (pairs, voters).
+    """
     eta_, steps = np.full(p.shape[1], start), 0
     while True:
         steps += 1
         right, wrong = eta_ * p + (1 - eta_) * (1 - p), eta_ * (1 - p) + (1 - eta_) * p
         w = right.prod(axis=1) / (right.prod(axis=1) + wrong.prod(axis=1))
-        hits = (w[:, None] * eta_ * p / right + (1 - w)[:, None] * eta_ * (1 - p) / wrong).sum(axis=0)
+        hits = (w[:, None] * eta_ * p / right + (1 - w)[:, None] * eta_ * (1 - p) / wrong).sum(
+            axis=0
+        )
         new = (hits + 1) / (len(p) + 2)
         if np.abs(new - eta_).max() < 1e-12:
             return new, w, steps
@@ -90,7 +101,9 @@ def plain_em(p: np.ndarray, start: float) -> tuple[np.ndarray, np.ndarray, int]:
 
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("etas", [ETAS, {**ETAS, "liar": 0.2}, {"a": 0.6, "b": 0.55, "c": 0.65}])
-def test_leaps_end_where_plain_em_ends_after_fewer_steps(soft: bool, etas: dict[str, float]) -> None:
+def test_leaps_end_where_plain_em_ends_after_fewer_steps(
+    soft: bool, etas: dict[str, float]
+) -> None:
     w = world(600, etas)
     high = np.sqrt(np.random.default_rng(0).random(w.votes.height))
     shares = pl.when(pl.col("p") == 1).then(pl.Series(high)).otherwise(1 - pl.Series(high))
@@ -124,8 +137,14 @@ def test_the_one_coin_model_finds_the_maximum_of_the_likelihood() -> None:
 def test_dawid_skene_finds_a_voter_that_favours_one_side() -> None:
     rng = np.random.default_rng(3)
     w = world(6000, {"a": 0.9, "b": 0.8, "c": 0.75}, clean=0.5, seed=3)
-    says = np.where(w.right, rng.random(6000) < 0.95, rng.random(6000) < 0.5)  # right 0.95 of chosen, 0.5 of rejected
-    votes = pl.concat([w.votes, pl.DataFrame({"pair_id": w.pair_ids, "voter_id": "biased", "p": says.astype(float)})])
+    # right 0.95 of chosen, 0.5 of rejected
+    says = np.where(w.right, rng.random(6000) < 0.95, rng.random(6000) < 0.5)
+    votes = pl.concat(
+        [
+            w.votes,
+            pl.DataFrame({"pair_id": w.pair_ids, "voter_id": "biased", "p": says.astype(float)}),
+        ]
+    )
     assert eta(dawid_skene(votes))["biased"] == pytest.approx((0.95 + 0.5) / 2, abs=0.03)
 
 
@@ -138,7 +157,7 @@ def test_the_votes_of_a_voter_worse_than_chance_count_the_other_way_round() -> N
     assert gain[0] > gain[1] + 0.03
 
 
-def test_weighting_by_reliability_beats_the_vote_share_where_voters_differ_and_is_not_worse_where_they_do_not() -> None:
+def test_weighting_by_reliability_beats_the_vote_share_where_voters_differ() -> None:
     def right_shares(etas: dict[str, float], seed: int) -> tuple[float, float]:
         w = world(4000, etas, clean=0.5, seed=seed)
         share = w.votes.group_by("pair_id").agg(pl.col("p").mean()).sort("pair_id")["p"].to_numpy()
@@ -174,7 +193,9 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     for seed in range(60):
         found = lcpo(labelled(world(300, ETAS, seed=seed))).voters
         truth = pl.col("voter_id").replace_strict({**ETAS, LABEL: 0.7})
-        inside += found.select(truth.is_between(pl.col("low"), pl.col("high"))).to_series().to_list()
+        inside += (
+            found.select(truth.is_between(pl.col("low"), pl.col("high"))).to_series().to_list()
+        )
     assert 0.91 <= np.mean(inside) <= 0.985  # 240 intervals of 95 %
 
 
@@ -201,7 +222,8 @@ def test_a_voter_that_always_says_the_same_is_right_as_often_as_that_is_true() -
 def test_a_pair_with_a_prior_and_no_vote_keeps_the_prior() -> None:
     votes = pl.DataFrame({"pair_id": ["a"], "voter_id": ["k"], "p": [1.0]})
     found = lcpo(votes, pl.DataFrame({"pair_id": ["a", "b", "c"], "p": [0.9, 0.2, None]}))
-    assert found.pairs["pair_id"].to_list() == ["a", "b"]  # c has neither: it is not there, so its score is null
+    # c has neither: it is not there, so its score is null
+    assert found.pairs["pair_id"].to_list() == ["a", "b"]
     assert found.pairs["p"][1] == pytest.approx(0.2)
 
 
@@ -218,7 +240,7 @@ def test_a_slope_is_found_though_a_fifth_of_the_labels_is_wrong() -> None:
     assert fit(np.zeros(5)).slope == 0.0
 
 
-def test_models_that_contradict_the_labels_they_learnt_from_know_nothing_and_few_margins_are_no_proof() -> None:
+def test_models_that_contradict_their_labels_know_nothing_and_few_margins_are_no_proof() -> None:
     rng = np.random.default_rng(0)
     contrary = rng.normal(-0.3, 1, 60)
     assert fit(contrary).slope < 0 == fit(contrary, contrary=False).slope
@@ -226,5 +248,6 @@ def test_models_that_contradict_the_labels_they_learnt_from_know_nothing_and_few
     assert calibrated_prior(means).is_empty()
     labels = pl.DataFrame({"pair_id": means["pair_id"], "voter_id": LABEL, "p": 1.0})
     found = lcpo(labels, calibrated_prior(means))
-    assert found.pairs["noise_score"].null_count() == 60 and eta(found)[LABEL] is None  # unknown, and not 0.1 or 0.5
+    # unknown, and not 0.1 or 0.5
+    assert found.pairs["noise_score"].null_count() == 60 and eta(found)[LABEL] is None
     assert fit(np.ones(8)).slope < 6  # eight margins that all agree: likely right, not certainly

@@ -16,7 +16,9 @@ from pipeline.noise.votes import read_votes
 from pipeline.noise.voting import judge, judged, own_scores, pair_votes, recorded_votes
 from pipeline.tables import TABLES
 
-SETTINGS = NoiseSettings(models=4, folds=3, min_steps=120, learning_rate=5e-3, test_shares=(0.2, 0.4))
+SETTINGS = NoiseSettings(
+    models=4, folds=3, min_steps=120, learning_rate=5e-3, test_shares=(0.2, 0.4)
+)
 
 
 def drawn(n: int, width: int = 16) -> tuple[Features, pl.DataFrame]:
@@ -69,13 +71,18 @@ def test_the_vote_finds_flipped_labels_and_chance_does_not(found: SelfTest) -> N
         assert row["low"] < 0.5 < row["high"]
 
 
-def test_a_treatment_lies_between_none_and_the_oracle_and_above_its_control(found: SelfTest) -> None:
+def test_a_treatment_lies_between_none_and_the_oracle_and_above_its_control(
+    found: SelfTest,
+) -> None:
     none, oracle = (value(found, 0.4, name, "accuracy")["value"] for name in ("none", "oracle"))
     assert oracle > none + 0.08
     for name in ("drop", "weight", "margin"):
-        mine, control = (value(found, 0.4, n, "accuracy") for n in (name, f"{name}, votes permuted"))
+        mine, control = (
+            value(found, 0.4, n, "accuracy") for n in (name, f"{name}, votes permuted")
+        )
         assert none + 0.02 < mine["value"] < oracle and mine["value"] > control["value"] + 0.02
-    assert value(found, 0.4, "flip, votes permuted", "accuracy")["gain_high"] < 0  # random flips do harm
+    # random flips do harm
+    assert value(found, 0.4, "flip, votes permuted", "accuracy")["gain_high"] < 0
     assert value(found, 0.4, "none", "accuracy")["gain"] == 0.0
     # rDPO weighs all pairs alike, so that its votes cannot be permuted.
     controls = set(found.rows.filter(kind="control", flipped_share=0.4)["name"])
@@ -90,18 +97,30 @@ def test_strong_labels_are_right_and_weak_ones_are_the_flipped_ones(found: SelfT
 
 def test_a_voter_from_elsewhere_is_a_scorer_that_knows_nothing_of_the_flips() -> None:
     features, pairs = drawn(120)
-    sure = pl.DataFrame({"pair_id": pairs["pair_id"], "voter_id": "rm@1", "margin": 2.0})  # right of every true label
+    # right of every true label
+    sure = pl.DataFrame({"pair_id": pairs["pair_id"], "voter_id": "rm@1", "margin": 2.0})
     settings = SETTINGS.model_copy(update={"test_shares": (0.2,)})
     steps: list[tuple[int, int]] = []
-    found = noise_test(features, pairs, settings, 0, lambda done, of: steps.append((done, of)), sure)
+    found = noise_test(
+        features, pairs, settings, 0, lambda done, of: steps.append((done, of)), sure
+    )
     assert steps == [(i + 1, 15) for i in range(15)]  # none, oracle, seven treatments, six controls
-    assert value(found, 0.2, "rm@1", "auroc")["value"] == value(found, 0.2, "rm@1", "precision_at_k")["value"] == 1.0
+    assert (
+        value(found, 0.2, "rm@1", "auroc")["value"]
+        == value(found, 0.2, "rm@1", "precision_at_k")["value"]
+        == 1.0
+    )
 
 
 def test_several_votes_of_nobody_who_was_named_are_averaged() -> None:
     features, pairs = drawn(120)
-    both = [pl.DataFrame({"pair_id": pairs["pair_id"], "voter_id": "unknown", "margin": m}) for m in (0.5, -0.3)]
-    settings = SETTINGS.model_copy(update={"test_shares": (0.2,), "models": 1, "min_steps": 1, "epochs": 1})
+    both = [
+        pl.DataFrame({"pair_id": pairs["pair_id"], "voter_id": "unknown", "margin": m})
+        for m in (0.5, -0.3)
+    ]
+    settings = SETTINGS.model_copy(
+        update={"test_shares": (0.2,), "models": 1, "min_steps": 1, "epochs": 1}
+    )
     for votes in (both, both[::-1]):
         found = noise_test(features, pairs, settings, 0, None, pl.concat(votes))
         assert value(found, 0.2, "unknown", "auroc")["value"] == 1.0
@@ -122,19 +141,26 @@ def test_the_order_of_rows_changes_nothing() -> None:
 
 def test_too_few_pairs_are_one_line() -> None:
     features, pairs = drawn(16)
-    with pytest.raises(OrchardError, match="noise test: .* pairs to learn from and .* held out: at least 20 pairs"):
+    with pytest.raises(
+        OrchardError, match="noise test: .* pairs to learn from and .* held out: at least 20 pairs"
+    ):
         noise_test(features, pairs, SETTINGS, seed=0)
 
 
 def test_a_judges_two_orders_become_one_vote_for_the_labelled_side() -> None:
-    pairs = pl.DataFrame({"pair_id": ["x", "y"], "chosen_id": ["a", "d"], "rejected_id": ["b", "c"]})
+    pairs = pl.DataFrame(
+        {"pair_id": ["x", "y"], "chosen_id": ["a", "d"], "rejected_id": ["b", "c"]}
+    )
     votes = pl.DataFrame(
         [("a", "b", 0.9), ("b", "a", 0.4), ("c", "d", 0.2), ("e", "f", 0.5)],
         schema=["first_id", "second_id", "p_first"],
         orient="row",
     ).with_columns(judge_id=pl.lit("j"), criterion=pl.lit("help"))
     read, rejects = read_votes(judged(pairs, votes), known=pairs["pair_id"].to_list())
-    assert read.select("pair_id", "voter_id").rows() == [("x", "j on help"), ("y", "j on help")] and not rejects
+    assert (
+        read.select("pair_id", "voter_id").rows() == [("x", "j on help"), ("y", "j on help")]
+        and not rejects
+    )
     assert read["p"].to_list() == pytest.approx([(0.9 + 0.6) / 2, 0.8])
 
 
@@ -151,10 +177,17 @@ def test_scores_become_votes_strengths_and_voters() -> None:
     assert scores.height == 800 * SETTINGS.models and len(curves) == SETTINGS.models
     assert all(curve[-1][1] < curve[0][1] for curve in curves.values())
     votes = pair_votes(pairs, scores, "made")
-    people = pl.DataFrame({"pair_id": pairs["pair_id"], "voter_id": "ann", "label": ~wrong}).head(200)
+    people = pl.DataFrame({"pair_id": pairs["pair_id"], "voter_id": "ann", "label": ~wrong}).head(
+        200
+    )
     few = recorded_votes(pairs, read_votes(people)[0], "made")
     strength, voters = judge(pairs, pl.concat([votes, few]), "made", SETTINGS)
-    for table, rows in (("scores", scores), ("pair_votes", votes), ("pair_strengths", strength), ("voters", voters)):
+    for table, rows in (
+        ("scores", scores),
+        ("pair_votes", votes),
+        ("pair_strengths", strength),
+        ("voters", voters),
+    ):
         good, bad = TABLES[table].filter(rows)
         assert good.height == rows.height and not bad.counts(), table
     known = dict(voters.select("voter_id", "reliability").iter_rows())
@@ -163,7 +196,8 @@ def test_scores_become_votes_strengths_and_voters() -> None:
     right = votes.join(pairs.select("pair_id", wrong=wrong), on="pair_id")
     really = right.group_by("voter_id").agg(((pl.col("margin") > 0) != pl.col("wrong")).mean())
     for name, share in really.iter_rows():
-        assert known[name] == pytest.approx(share, abs=0.06)  # a head's share of right sides, which nobody told us
+        # a head's share of right sides, which nobody told us
+        assert known[name] == pytest.approx(share, abs=0.06)
     assert voters.filter(kind="reward head")["calibration_error"].max() < 0.2
     noise = dict(strength.select("pair_id", "noise_score").iter_rows())
     found = np.array([noise[pair] for pair in pairs["pair_id"]])

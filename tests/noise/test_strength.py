@@ -16,23 +16,42 @@ SETTINGS = NoiseSettings(flip_share=0.4, drop_share=0.4, soft=0.2)
 
 
 def votes(margins: dict[str, list[float | None]]) -> pl.DataFrame:
-    rows = [(pair, f"v{m}", margin) for pair, each in margins.items() for m, margin in enumerate(each)]
-    return pl.DataFrame(rows, schema={"pair_id": pl.String, "voter_id": pl.String, "margin": pl.Float64}, orient="row")
+    rows = [
+        (pair, f"v{m}", margin) for pair, each in margins.items() for m, margin in enumerate(each)
+    ]
+    return pl.DataFrame(
+        rows,
+        schema={"pair_id": pl.String, "voter_id": pl.String, "margin": pl.Float64},
+        orient="row",
+    )
 
 
 def test_mean_population_spread_and_share_against_by_hand() -> None:
-    found = strengths(votes({"a": [1.0, 3.0], "b": [-1.0, 0.0, 4.0], "c": [None, math.nan], "d": [math.inf, -2.0]}))
+    found = strengths(
+        votes(
+            {"a": [1.0, 3.0], "b": [-1.0, 0.0, 4.0], "c": [None, math.nan], "d": [math.inf, -2.0]}
+        )
+    )
     assert found.drop("decile").rows() == [
         ("a", 2, 2.0, 1.0, 0.0),
-        ("b", 3, 1.0, pytest.approx(math.sqrt(14 / 3)), 0.5),  # one against, one of two minds, of three
+        # one against, one of two minds, of three
+        ("b", 3, 1.0, pytest.approx(math.sqrt(14 / 3)), 0.5),
         ("d", 1, -2.0, 0.0, 1.0),  # what is not finite is no vote, and c has none at all
     ]
 
 
 def test_a_margin_that_its_calibrated_probability_contradicts_counts_the_other_way_round() -> None:
-    rows = [("a", "k", 2.0, 0.9), ("a", "liar", -4.0, 0.8), ("b", "k", -1.0, 0.3), ("b", "liar", 3.0, 0.2)]
+    rows = [
+        ("a", "k", 2.0, 0.9),
+        ("a", "liar", -4.0, 0.8),
+        ("b", "k", -1.0, 0.3),
+        ("b", "liar", 3.0, 0.2),
+    ]
     frame = pl.DataFrame(rows, schema=["pair_id", "voter_id", "margin", "p"], orient="row")
-    assert strengths(frame).drop("decile").rows() == [("a", 2, 3.0, 1.0, 0.0), ("b", 2, -2.0, 1.0, 1.0)]
+    assert strengths(frame).drop("decile").rows() == [
+        ("a", 2, 3.0, 1.0, 0.0),
+        ("b", 2, -2.0, 1.0, 1.0),
+    ]
     unknown = frame.with_columns(p=0.5)  # slope 0: nothing says that it should be turned
     assert strengths(unknown)["mean"].to_list() == [-1.0, 1.0]
 
@@ -40,7 +59,13 @@ def test_a_margin_that_its_calibrated_probability_contradicts_counts_the_other_w
 def test_deciles_are_tenths_by_mean_and_equal_means_share_one() -> None:
     spread_out = strengths(votes({f"p{i:02d}": [i - 7.5] for i in range(20)}))
     assert spread_out["decile"].to_list() == [i // 2 for i in range(20)]
-    assert by_decile(spread_out, pl.col("mean") > 0)[:5] == [(0.0, 0.0), (1.0, 0.0), (2.0, 0.0), (3.0, 0.0), (4.0, 1.0)]
+    assert by_decile(spread_out, pl.col("mean") > 0)[:5] == [
+        (0.0, 0.0),
+        (1.0, 0.0),
+        (2.0, 0.0),
+        (3.0, 0.0),
+        (4.0, 1.0),
+    ]
     assert strengths(votes({f"p{i}": [0.0] for i in range(7)}))["decile"].n_unique() == 1
 
 
@@ -51,42 +76,67 @@ def rewards(rows: list[tuple[str, str, float]]) -> pl.DataFrame:
 
 def test_a_saturated_aspect_cannot_make_up_for_a_failure_elsewhere() -> None:
     scores = rewards(
-        [("flatters", "helpful", 12.0), ("flatters", "safe", -3.0), ("sound", "helpful", 3.0), ("sound", "safe", 2.0)]
+        [
+            ("flatters", "helpful", 12.0),
+            ("flatters", "safe", -3.0),
+            ("sound", "helpful", 3.0),
+            ("sound", "safe", 2.0),
+        ]
         + [(f"other{i}", aspect, 0.0) for i in range(8) for aspect in ("helpful", "safe")]
     )
     plain = dict(scores.group_by("text_id").agg(pl.col("raw").mean()).iter_rows())
     summed = dict(combined(log_sigmoid_centred(scores)).iter_rows())
     assert plain["flatters"] > plain["sound"] and summed["flatters"] < summed["sound"]
-    expected = -math.log1p(math.exp(-2.0))  # its centre, the 85th percentile of -3, eight times 0, and 2, is 0
-    row = log_sigmoid_centred(scores).filter((pl.col("text_id") == "sound") & (pl.col("aspect") == "safe"))
+    # its centre, the 85th percentile of -3, eight times 0, and 2, is 0
+    expected = -math.log1p(math.exp(-2.0))
+    row = log_sigmoid_centred(scores).filter(
+        (pl.col("text_id") == "sound") & (pl.col("aspect") == "safe")
+    )
     assert row["r_lsc"].item() == pytest.approx(expected)
 
 
 def test_the_centre_comes_from_the_prompts_samples_where_it_has_some() -> None:
-    rows = rewards([("chosen", "safe", 5.0), ("rejected", "safe", 1.0), ("draw", "safe", 0.0), ("other", "safe", 2.0)])
+    rows = rewards(
+        [
+            ("chosen", "safe", 5.0),
+            ("rejected", "safe", 1.0),
+            ("draw", "safe", 0.0),
+            ("other", "safe", 2.0),
+        ]
+    )
     sampled = rows.with_columns(sampled=pl.col("text_id").is_in(["rejected", "draw", "other"]))
     elsewhere = rows.with_columns(sampled=pl.lit(False), prompt_id=pl.lit("q"))
     found = log_sigmoid_centred(pl.concat([sampled, elsewhere]), quantile=0.5)
     chosen = found.filter(text_id="chosen").sort("prompt_id")["r_lsc"].to_list()
-    assert chosen == pytest.approx([-math.log1p(math.exp(-4.0)), -math.log1p(math.exp(-3.5))])  # 5 - 1, and 5 - 1.5
+    # 5 - 1, and 5 - 1.5
+    assert chosen == pytest.approx([-math.log1p(math.exp(-4.0)), -math.log1p(math.exp(-3.5))])
 
 
 def test_a_prompts_only_response_has_no_centre_and_an_extreme_reward_stays_finite() -> None:
     alone = log_sigmoid_centred(rewards([("a", "safe", 1.0)]))
     assert alone["r_lsc"].to_list() == [None] and combined(alone)["reward"].to_list() == [None]
-    far = log_sigmoid_centred(rewards([("a", "safe", -2000.0), ("b", "safe", 2000.0)]), quantile=0.5)
+    far = log_sigmoid_centred(
+        rewards([("a", "safe", -2000.0), ("b", "safe", 2000.0)]), quantile=0.5
+    )
     assert far.sort("text_id")["r_lsc"].to_list() == [-2000.0, 0.0]
 
 
-def test_external_models_together_are_one_voter_and_a_text_that_lacks_an_aspect_has_none_of_it() -> None:
-    good, weak = -math.log1p(math.exp(-1.0)), -math.log1p(math.exp(1.0))  # one nat above and below the centre
-    rows = [("a", "helps", "help", good), ("a", "spares", "safe", weak), ("a", "spares too", "safe", good),
-            ("b", "helps", "help", weak), ("b", "spares", "safe", weak), ("c", "helps", "help", good)]  # fmt: skip
+def test_external_models_are_one_voter_and_a_text_that_lacks_an_aspect_has_none_of_it() -> None:
+    # one nat above and below the centre
+    good, weak = -math.log1p(math.exp(-1.0)), -math.log1p(math.exp(1.0))
+    rows = [("a", "helps", "help", good), ("a", "spares", "safe", weak),
+            ("a", "spares too", "safe", good),
+            ("b", "helps", "help", weak), ("b", "spares", "safe", weak),
+            ("c", "helps", "help", good)]  # fmt: skip
     outer = pl.DataFrame(rows, schema=["text_id", "model_id", "aspect", "r_lsc"], orient="row")
     outer = outer.with_columns(kind=pl.lit("external"), standardised=9.0)
     head = outer.head(1).with_columns(model_id=pl.lit("head"), kind=pl.lit("reward head"))
     rewards_ = dict(combined(outer).iter_rows())
-    assert rewards_ == {"a": pytest.approx(good + (weak + good) / 2), "b": pytest.approx(2 * weak), "c": None}
+    assert rewards_ == {
+        "a": pytest.approx(good + (weak + good) / 2),
+        "b": pytest.approx(2 * weak),
+        "c": None,
+    }
     found = together(pl.concat([outer, head]))
     assert sorted(found.select("text_id", "model_id", "kind", "standardised").rows()) == [
         ("a", TOGETHER, "external", pytest.approx(1.0)),  # of two rewards the higher
@@ -123,10 +173,16 @@ def test_only_pairs_with_a_negative_mean_are_ever_doubted() -> None:
 def test_permuted_votes_are_the_same_votes_on_other_pairs_whatever_the_order_of_rows() -> None:
     order = [0.3, 0.9, 0.1, 0.7, 0.2, 0.5]
     found = DOUBTS.permuted(order)
-    assert found.mean.tolist() == pytest.approx([0.5, 2.0, -2.0, np.nan, 1.0, -0.5], nan_ok=True)  # by rank of the hash
+    # by rank of the hash
+    assert found.mean.tolist() == pytest.approx([0.5, 2.0, -2.0, np.nan, 1.0, -0.5], nan_ok=True)
     assert np.array_equal(np.sort(found.mean), np.sort(DOUBTS.mean), equal_nan=True)
     back = [5, 3, 1, 0, 2, 4]
-    mixed = Doubts([DOUBTS.keys[i] for i in back], DOUBTS.mean[back], DOUBTS.noise_score[back], DOUBTS.flip_rate[back])
+    mixed = Doubts(
+        [DOUBTS.keys[i] for i in back],
+        DOUBTS.mean[back],
+        DOUBTS.noise_score[back],
+        DOUBTS.flip_rate[back],
+    )
     other = mixed.permuted([order[i] for i in back])
     one = dict(zip(DOUBTS.keys, found.mean, strict=True))
     for key, value in zip(other.keys, other.mean, strict=True):
@@ -135,7 +191,8 @@ def test_permuted_votes_are_the_same_votes_on_other_pairs_whatever_the_order_of_
 
 def test_auroc_counts_pairs_in_the_right_order_and_its_interval_holds_the_truth() -> None:
     score, wrong = np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False])
-    assert auroc(score, wrong).value == 3.5 / 4  # of four comparisons three are right and one is a tie
+    # of four comparisons three are right and one is a tie
+    assert auroc(score, wrong).value == 3.5 / 4
     rng = np.random.default_rng(0)
     truth = 0.7602  # Phi(1 / sqrt(2)): two normals a unit apart
     inside = 0

@@ -1,31 +1,39 @@
 """A small tree and a flat one, as rows of `tree_nodes`, and their prompts."""
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from pipeline import tables
+from pipeline.engine.base import Reject
+from pipeline.preferences.lists import LISTS, named, ranked_lists, shuffle
+from pipeline.trees.similarity import Embed
 
 
 def frame(table: str, rows: list[dict[str, object]], **common: object) -> pl.DataFrame:
     return pl.DataFrame([{**common, **row} for row in rows], schema=tables.empty(table).schema)
 
 
-def step(node_id: str, value: float | None, text: str, parent: str = "root", **more: object) -> dict[str, object]:
+def step(
+    node_id: str, value: float | None, text: str, parent: str = "root", **more: object
+) -> dict[str, object]:
     depth = 1 if parent in ("root", "root2") else 2
     prefix = "" if depth == 1 else f"{parent}\n"
     n = 0 if more.get("terminal") else 4
     return {
-        "node_id": node_id, "value": value, "text": text, "parent_id": parent, "depth": depth, "prefix": prefix,
-        "n_rollouts": n, "n_correct": round((value or 0) * n), "kind": "step",
+        "node_id": node_id, "value": value, "text": text, "parent_id": parent, "depth": depth,
+        "prefix": prefix, "n_rollouts": n, "n_correct": round((value or 0) * n), "kind": "step",
         "valuation": "answer" if more.get("terminal") else "rollouts", **more,
     }  # fmt: skip
 
 
 COMMON = {
-    "tree_id": "t1", "prompt_id": "p1", "policy_id": "m", "method": "best_first", "draw": 0, "prefix": "",
-    "terminal": False, "merged": 1, "tokens": 1, "n_rollouts": 0, "n_correct": 0,
+    "tree_id": "t1", "prompt_id": "p1", "policy_id": "m", "method": "best_first", "draw": 0,
+    "prefix": "", "terminal": False, "merged": 1, "tokens": 1, "n_rollouts": 0, "n_correct": 0,
 }  # fmt: skip
 ROOT = {"kind": "root", "parent_id": None, "depth": 0, "text": ""}
-# Below the question: a (3 of 4 right), b (2), c (0); below a: 'is 7' ends right, a2 (1), a3 (2); d and e: another tree.
+# Below the question: a (3 of 4 right), b (2), c (0); below a: 'is 7' ends right, a2 (1), a3 (2); d
+# and e: another tree.
 NODES = frame(
     "tree_nodes",
     [
@@ -52,8 +60,31 @@ PROMPTS = frame(
 )  # fmt: skip
 
 
-def rollout(node_id: str, parent: str, text: str, answer: str | None, **more: object) -> dict[str, object]:
+def rollout(
+    node_id: str, parent: str, text: str, answer: str | None, **more: object
+) -> dict[str, object]:
     return {
-        **COMMON, "node_id": node_id, "parent_id": parent, "kind": "rollout", "depth": 1, "prefix": f"{parent}\n",
+        **COMMON, "node_id": node_id, "parent_id": parent, "kind": "rollout", "depth": 1,
+        "prefix": f"{parent}\n",
         "text": text, "answer": answer, "correct": answer == "7", "terminal": True, **more,
     }  # fmt: skip
+
+
+def build_lists(
+    nodes: pl.DataFrame,
+    prompts: pl.DataFrame,
+    methods: Sequence[str],
+    size: int,
+    embed: Embed | None,
+) -> tuple[pl.DataFrame, list[Reject]]:
+    """The rows of `preference_lists` of every list variant over the trees of these methods."""
+    frames, rejects = [tables.empty("preference_lists")], []
+    for method in methods:
+        lists, dropped = ranked_lists(
+            nodes.filter(pl.col("method") == method), prompts, size, embed
+        )
+        rejects += dropped
+        for name, variant in LISTS.items():
+            if variant.method == method:
+                frames.append(named(shuffle(lists) if variant.shuffled else lists, name))
+    return pl.concat(frames), rejects

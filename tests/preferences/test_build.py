@@ -8,7 +8,8 @@ import pytest
 
 from pipeline import config, tables
 from pipeline.errors import OrchardError
-from pipeline.preferences.build import build, flip_half
+from pipeline.preferences.build import build
+from pipeline.preferences.controls import flip_half
 from pipeline.preferences.exchange import exchange, mislabel
 from pipeline.store import Commit, Lake
 
@@ -21,21 +22,38 @@ def frame(table: str, rows: list[dict[str, object]], **common: object) -> pl.Dat
 
 def node(node_id: str, value: float | None, text: str = "", **more: object) -> dict[str, object]:
     n_correct = round((value or 0) * 8)
-    return {"node_id": node_id, "value": value, "text": text or node_id, "n_correct": n_correct, **more}
+    return {
+        "node_id": node_id,
+        "value": value,
+        "text": text or node_id,
+        "n_correct": n_correct,
+        **more,
+    }
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:  # the quick profile's margin is 3/8
     lake = Lake(tmp_path)
     prompts = [
-        {"prompt_id": f"p{i}", "split": "train", "messages": [{"role": "user", "content": f"question {i}"}]}
+        {
+            "prompt_id": f"p{i}",
+            "split": "train",
+            "messages": [{"role": "user", "content": f"question {i}"}],
+        }
         for i in (1, 2)
     ]
-    pool = {"pool": "x", "task": "x", "answer": "7", "verifier": "number", "source": "test", "licence": "none"}
+    pool = {
+        "pool": "x",
+        "task": "x",
+        "answer": "7",
+        "verifier": "number",
+        "source": "test",
+        "licence": "none",
+    }
     step = {
         "tree_id": "t", "prompt_id": "p1", "policy_id": "m", "method": "best_first", "kind": "step",
-        "parent_id": "root", "depth": 1, "draw": 0, "prefix": "", "n_rollouts": 8, "terminal": False, "merged": 1,
-        "tokens": 1,
+        "parent_id": "root", "depth": 1, "draw": 0, "prefix": "", "n_rollouts": 8,
+        "terminal": False, "merged": 1, "tokens": 1,
     }  # fmt: skip
     nodes = [
         node("root", None, kind="root", parent_id=None, depth=0, n_rollouts=0),
@@ -52,15 +70,17 @@ def lake(tmp_path: Path) -> Lake:  # the quick profile's margin is 3/8
     lake.write("prompts", frame("prompts", prompts, **pool), Commit("test"))
     lake.write("tree_nodes", frame("tree_nodes", nodes, **step), Commit("test"))
     response = {
-        "policy_id": "m", "on_policy": True, "draw": 0, "sampling": "{}", "tokens": 1, "prompt_tokens": 1,
-        "logprob_mean": -1.0, "finish_reason": "stop",
+        "policy_id": "m", "on_policy": True, "draw": 0, "sampling": "{}", "tokens": 1,
+        "prompt_tokens": 1, "logprob_mean": -1.0, "finish_reason": "stop",
     }  # fmt: skip
     responses = [
         {"response_id": "r1", "prompt_id": "p1", "text": "7", "correct": True},
         {"response_id": "r2", "prompt_id": "p1", "text": "8", "correct": False},
-        {"response_id": "r3", "prompt_id": "p1", "text": "8", "correct": False},  # the same text again: counts once
+        # the same text again: counts once
+        {"response_id": "r3", "prompt_id": "p1", "text": "8", "correct": False},
         {"response_id": "r4", "prompt_id": "p1", "text": "it is 7", "correct": True},
-        {"response_id": "r5", "prompt_id": "p2", "text": "7", "correct": True},  # no wrong partner of its own prompt
+        # no wrong partner of its own prompt
+        {"response_id": "r5", "prompt_id": "p2", "text": "7", "correct": True},
     ]
     lake.write("responses", frame("responses", responses, **response), Commit("test"))
     return lake
@@ -68,8 +88,12 @@ def lake(tmp_path: Path) -> Lake:  # the quick profile's margin is 3/8
 
 def test_siblings_at_least_the_margin_apart_make_pairs_and_nothing_else_does(lake: Lake) -> None:
     pairs = build("tree_plv", lake, SETTINGS)
-    found = {(r["chosen_id"], r["rejected_id"]): (r["margin"], round(r["strength"], 4)) for r in pairs.to_dicts()}
-    # strength: v+ (1 - v-) / (v+ (1 - v-) + v- (1 - v+)); for b over c: 0.625 * 0.75 / (0.46875 + 0.25 * 0.375)
+    found = {
+        (r["chosen_id"], r["rejected_id"]): (r["margin"], round(r["strength"], 4))
+        for r in pairs.to_dicts()
+    }
+    # strength: v+ (1 - v-) / (v+ (1 - v-) + v- (1 - v+)); for b over c: 0.625 * 0.75 / (0.46875 +
+    # 0.25 * 0.375)
     assert found == {
         ("a", "b"): (0.375, 1.0),
         ("a", "c"): (0.75, 1.0),
@@ -92,8 +116,11 @@ def test_a_continuation_takes_the_winners_right_and_the_losers_wrong_rollout(lak
         True,
         False,
     )
-    other = pairs.filter((pl.col("chosen_id") == "b") & (pl.col("rejected_id") == "d")).to_dicts()[0]
-    assert (other["chosen"], other["rejected"]) == ("b", "d")  # no rollout of the wanted verdict: the step alone
+    other = pairs.filter((pl.col("chosen_id") == "b") & (pl.col("rejected_id") == "d")).to_dicts()[
+        0
+    ]
+    # no rollout of the wanted verdict: the step alone
+    assert (other["chosen"], other["rejected"]) == ("b", "d")
 
 
 def test_outcome_pairs_stay_within_a_prompt_and_count_equal_texts_once(lake: Lake) -> None:
@@ -114,19 +141,36 @@ def test_the_control_exchanges_exactly_half_and_keeps_the_same_sides(lake: Lake)
 
 def test_under_a_soft_loss_a_wrong_label_costs_what_it_claims() -> None:
     # One pair of P(chosen is better) 0.9, whose chosen text's log-ratio is 1 nat above the other's.
-    common = {"prompt_id": "p", "split": "train", "chosen_ends": True, "rejected_ends": True, "strength": 0.9}
-    sides = {"chosen": "good", "rejected": "bad", "chosen_id": "g", "rejected_id": "b", "margin": 2.0}
+    common = {
+        "prompt_id": "p",
+        "split": "train",
+        "chosen_ends": True,
+        "rejected_ends": True,
+        "strength": 0.9,
+    }
+    sides = {
+        "chosen": "good",
+        "rejected": "bad",
+        "chosen_id": "g",
+        "rejected_id": "b",
+        "margin": 2.0,
+    }
     pair = pl.DataFrame([{**common, **sides}])
 
     def loss(rows: pl.DataFrame) -> float:
         (row,) = rows.to_dicts()
         h = 1.0 if row["chosen"] == "good" else -1.0
-        return row["strength"] * math.log1p(math.exp(-h)) + (1 - row["strength"]) * math.log1p(math.exp(h))
+        return row["strength"] * math.log1p(math.exp(-h)) + (1 - row["strength"]) * math.log1p(
+            math.exp(h)
+        )
 
     every = pl.Series([True])
     wrong = mislabel(pair, every)
-    # 0.8 * [log(1 + e) - log(1 + 1/e)] = 0.8, where the exchange of the strength too leaves the same number.
-    assert loss(wrong) - loss(pair) == pytest.approx(0.8) and loss(exchange(pair, every)) == pytest.approx(loss(pair))
+    # 0.8 * [log(1 + e) - log(1 + 1/e)] = 0.8, where the exchange of the strength too leaves the
+    # same number.
+    assert loss(wrong) - loss(pair) == pytest.approx(0.8) and loss(
+        exchange(pair, every)
+    ) == pytest.approx(loss(pair))
     assert wrong.select("chosen_id", "margin", "flipped").rows() == [("b", 2.0, True)]
 
 
@@ -137,7 +181,8 @@ def test_which_half_is_exchanged_does_not_depend_on_the_order_of_rows(lake: Lake
 
 
 def test_an_unknown_variant_lists_the_known_ones(lake: Lake) -> None:
-    with pytest.raises(OrchardError, match="unknown variant 'tree': use one of outcome, outcome_shuffled, tree_plv"):
+    says = "unknown variant 'tree': use one of .*outcome, outcome_shuffled, .*tree_plv"
+    with pytest.raises(OrchardError, match=says):
         build("tree", lake, SETTINGS)
 
 

@@ -6,11 +6,13 @@ import polars as pl
 import pytest
 
 from pipeline import config, tables
-from pipeline.preferences.build import VARIANTS, build
+from pipeline.preferences.build import build
 from pipeline.preferences.codefavor import by_length
+from pipeline.preferences.registry import registry
 from pipeline.store import Commit, Lake
 
 SETTINGS = config.load("quick")
+VARIANTS = registry(SETTINGS)
 
 
 def fenced(code: str) -> str:
@@ -20,19 +22,26 @@ def fenced(code: str) -> str:
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     common = {
-        "split": "train", "messages": [{"role": "user", "content": "task"}], "instruction": "task", "criteria": "fast",
-        "feedback": "[ATTEMPT_2]", "source": "s", "licence": "MIT", "policy_id": "m", "draft_id": "m", "tokens": 10,
+        "split": "train", "messages": [{"role": "user", "content": "task"}], "instruction": "task",
+        "criteria": "fast",
+        "feedback": "[ATTEMPT_2]", "source": "s", "licence": "MIT", "policy_id": "m",
+        "draft_id": "m", "tokens": 10,
         "naive_findings": 0, "improved_findings": 0, "security_margin": 0.0,
     }  # fmt: skip
     rows = [
         {"code_pair_id": "a", "method": "evol", "naive": "x = 10", "improved": "x = 1"},
-        {"code_pair_id": "b", "method": "commit", "naive": "y = 10", "improved": "y = 1", "naive_passed": True,
+        {"code_pair_id": "b", "method": "commit", "naive": "y = 10", "improved": "y = 1",
+         "naive_passed": True,
          "improved_passed": False, "improved_is_better": False,
          "decided_by": "correctness", "correctness_margin": -0.5},
-        {"code_pair_id": "c", "method": "evol", "naive": "z = 1", "improved": "z = 10", "naive_passed": True,
-         "improved_passed": True, "improved_is_better": True, "decided_by": "speed", "speed_margin": 2.0},
-        {"code_pair_id": "d", "method": "evol", "split": "test", "naive": "u = 1", "improved": "u = 2"},
-        {"code_pair_id": "e", "method": "recorded", "naive": "v = 1", "improved": "v = 2", "naive_passed": False,
+        {"code_pair_id": "c", "method": "evol", "naive": "z = 1", "improved": "z = 10",
+         "naive_passed": True,
+         "improved_passed": True, "improved_is_better": True, "decided_by": "speed",
+         "speed_margin": 2.0},
+        {"code_pair_id": "d", "method": "evol", "split": "test", "naive": "u = 1",
+         "improved": "u = 2"},
+        {"code_pair_id": "e", "method": "recorded", "naive": "v = 1", "improved": "v = 2",
+         "naive_passed": False,
          "improved_passed": False},
     ]  # fmt: skip
     frame = pl.DataFrame(
@@ -52,13 +61,17 @@ def test_the_critics_word_makes_pairs_of_each_method_where_nothing_ran(lake: Lak
     evol = {(fenced("x = 1"), fenced("x = 10")), (fenced("z = 10"), fenced("z = 1"))}
     commit = {(fenced("y = 10"), fenced("y = 1"))}  # the tests say the reverse of the critic
     assert sides("codefavor_evol", lake) == evol and sides("codefavor_commit", lake) == commit
-    assert sides("codefavor", lake) == evol | commit  # nothing of the test split, nor the two that both fail
+    # nothing of the test split, nor the two that both fail
+    assert sides("codefavor", lake) == evol | commit
 
 
 def test_execution_turns_a_pair_round_and_leaves_the_undecided_out(lake: Lake) -> None:
     pairs = build("codefavor_tests", lake, SETTINGS)
     found = set(pairs.select("chosen", "rejected", "margin", "strength").rows())
-    assert found == {(fenced("y = 10"), fenced("y = 1"), 0.5, 1.0), (fenced("z = 10"), fenced("z = 1"), 2.0, 1.0)}
+    assert found == {
+        (fenced("y = 10"), fenced("y = 1"), 0.5, 1.0),
+        (fenced("z = 10"), fenced("z = 1"), 2.0, 1.0),
+    }
     assert set(pairs["chosen_id"]) == {"b.naive", "c.improved"}
 
 
@@ -68,7 +81,15 @@ def test_length_alone_follows_the_majority(lake: Lake) -> None:
     assert pairs.filter("flipped")["chosen"].to_list() == [fenced("x = 10")]
     assert pairs["margin"].null_count() == pairs["strength"].null_count() == 3
     even = pl.DataFrame({"chosen": ["aa"], "rejected": ["bb"]})
-    rest = {n: [v] for n, v in {"chosen_ends": True, "rejected_ends": True, "chosen_id": "", "rejected_id": ""}.items()}
+    rest = {
+        n: [v]
+        for n, v in {
+            "chosen_ends": True,
+            "rejected_ends": True,
+            "chosen_id": "",
+            "rejected_id": "",
+        }.items()
+    }
     assert by_length(even.with_columns(**{n: pl.Series(v) for n, v in rest.items()})).is_empty()
 
 
@@ -82,14 +103,18 @@ def test_a_judge_sees_every_pair_in_both_orders_and_letters_are_balanced(lake: L
         assert row["chosen"] == first and "[CRITERIA]\nfast" in shown
 
 
-def test_a_judges_answer_follows_the_tests_and_its_length_control_the_longer_code(lake: Lake) -> None:
+def test_a_judges_answer_follows_the_tests_and_its_length_control_the_longer_code(
+    lake: Lake,
+) -> None:
     for name, better in (("codefavor_judge", "x = 1"), ("codefavor_judge_length", "x = 10")):
         pairs = build(name, lake, SETTINGS)
         assert pairs.height == 6 and pairs["pair_id"].n_unique() == 6
         for row in pairs.to_dicts():
             winner = {"pa": better, "pb": "y = 10", "pc": "z = 10"}[row["prompt_id"]]
             shown = row["messages"][0]["content"]
-            codes = sorted((shown.index(fenced(f"{winner[0]} = {n}")), f"{winner[0]} = {n}") for n in (1, 10))
+            codes = sorted(
+                (shown.index(fenced(f"{winner[0]} = {n}")), f"{winner[0]} = {n}") for n in (1, 10)
+            )
             assert row["chosen"] == "AB"[[code for _, code in codes].index(winner)]
             assert row["flipped"] == (row["prompt_id"] == "pa" and better == "x = 10")
 
@@ -97,7 +122,13 @@ def test_a_judges_answer_follows_the_tests_and_its_length_control_the_longer_cod
 def test_each_variant_has_a_control_and_keeps_the_tables_rules(lake: Lake) -> None:
     names = [name for name in VARIANTS if name.startswith("codefavor")]
     controlled = {VARIANTS[name].control_of for name in names} - {None}
-    assert controlled == {"codefavor", "codefavor_commit", "codefavor_evol", "codefavor_tests", "codefavor_judge"}
+    assert controlled == {
+        "codefavor",
+        "codefavor_commit",
+        "codefavor_evol",
+        "codefavor_tests",
+        "codefavor_judge",
+    }
     for name in names:
         _, bad = tables.Preferences.filter(build(name, lake, SETTINGS))
         assert not bad.counts(), name

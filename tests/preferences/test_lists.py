@@ -5,9 +5,16 @@ import polars as pl
 import pytest
 
 from pipeline import tables
-from pipeline.preferences.lists import LISTS, build_lists, chosen_items, ranked, ranked_lists, renumbered, shuffle
+from pipeline.preferences.lists import (
+    LISTS,
+    chosen_items,
+    ranked,
+    ranked_lists,
+    renumbered,
+    shuffle,
+)
 from pipeline.trees.similarity import Vectors, step_rewards
-from tests.preferences.forest import NODES, PROMPTS, frame
+from tests.preferences.forest import NODES, PROMPTS, build_lists, frame
 
 
 def ids(items: list[dict[str, object]]) -> list[tuple[object, object, object]]:
@@ -17,7 +24,13 @@ def ids(items: list[dict[str, object]]) -> list[tuple[object, object, object]]:
 def test_every_path_is_an_item_and_equal_values_share_a_rank() -> None:
     lists, rejects = ranked_lists(NODES, PROMPTS, size=10)
     (row,) = lists.to_dicts()
-    assert ids(row["items"]) == [("a1", 1.0, 0), ("a3", 0.5, 1), ("b", 0.5, 1), ("a2", 0.25, 2), ("c", 0.0, 3)]
+    assert ids(row["items"]) == [
+        ("a1", 1.0, 0),
+        ("a3", 0.5, 1),
+        ("b", 0.5, 1),
+        ("a2", 0.25, 2),
+        ("c", 0.0, 3),
+    ]
     best = row["items"][0]
     assert best["text"] == "a\nis 7" and best["ends"] and best["reward"] is None
     assert best["steps"] == [
@@ -31,7 +44,9 @@ def test_every_path_is_an_item_and_equal_values_share_a_rank() -> None:
 
 
 def test_values_that_differ_by_their_rounding_alone_are_ties() -> None:
-    third = pl.when(pl.col("node_id") == "b").then(0.33333333333333337).otherwise(0.3333333333333333)
+    third = (
+        pl.when(pl.col("node_id") == "b").then(0.33333333333333337).otherwise(0.3333333333333333)
+    )
     kept = NODES.filter(pl.col("node_id").is_in(["root", "b", "c"]))
     lists, (reject,) = ranked_lists(kept.with_columns(value=third), PROMPTS, size=5)
     assert lists.is_empty() and reject.reason.startswith("no order")
@@ -50,12 +65,19 @@ def test_a_shorter_list_keeps_the_best_the_worst_and_the_spread() -> None:
     assert [item["value"] for item in chosen_items(items, 2)] == [1.0, 0.0]
     assert [item["value"] for item in chosen_items(items, 3)] == [1.0, 0.5, 0.0]
     chosen = chosen_items(items, 4)  # 0.85 is 0.15 from its nearest, 0.9 and 0.1 only 0.1
-    assert [(item["value"], item["rank"]) for item in chosen] == [(1.0, 0), (0.85, 1), (0.5, 2), (0.0, 3)]
+    assert [(item["value"], item["rank"]) for item in chosen] == [
+        (1.0, 0),
+        (0.85, 1),
+        (0.5, 2),
+        (0.0, 3),
+    ]
 
 
 def test_the_same_text_counts_once_and_the_finished_one_stays() -> None:
     double = NODES.filter(pl.col("node_id").is_in(["root", "b"]))
-    twin = double.filter(pl.col("node_id") == "b").with_columns(node_id=pl.lit("a0"), text=pl.lit("b"), terminal=True)
+    twin = double.filter(pl.col("node_id") == "b").with_columns(
+        node_id=pl.lit("a0"), text=pl.lit("b"), terminal=True
+    )
     other = NODES.filter(pl.col("node_id") == "c")
     lists, _ = ranked_lists(pl.concat([double, twin, other]), PROMPTS, size=5)
     assert ids(lists["items"][0].to_list()) == [("a0", 0.5, 0), ("c", 0.0, 1)]
@@ -70,13 +92,18 @@ def test_a_shuffled_list_has_the_same_items_and_values_in_another_match() -> Non
     assert {i["item_id"]: i["text"] for i in after} == {i["item_id"]: i["text"] for i in before}
     many = pl.concat([real.with_columns(prompt_id=pl.lit(f"p{n}")) for n in range(300)])
     firsts = [items[0]["item_id"] for items in shuffle(many)["items"].to_list()]
-    assert all(30 < firsts.count(name) < 90 for name in ("a1", "a2", "a3", "b", "c"))  # 60 expected each
+    # 60 expected each
+    assert all(30 < firsts.count(name) < 90 for name in ("a1", "a2", "a3", "b", "c"))
 
 
 def test_lists_have_a_name_and_a_control() -> None:
-    assert {name for name, variant in LISTS.items() if variant.shuffled} == {"tpo_shuffled", "tpo_tot_shuffled"}
+    assert {name for name, variant in LISTS.items() if variant.shuffled} == {
+        "tpo_shuffled",
+        "tpo_tot_shuffled",
+    }
     lists, _ = build_lists(NODES, PROMPTS, ["best_first", "tot"], 5, None)
-    assert sorted(lists["variant"]) == ["tpo", "tpo_shuffled"]  # there are no trees of thoughts here
+    # there are no trees of thoughts here
+    assert sorted(lists["variant"]) == ["tpo", "tpo_shuffled"]
     assert lists["list_id"].n_unique() == 2
 
 
@@ -84,7 +111,9 @@ def test_step_rewards_are_one_plus_the_cosine_to_the_step_in_the_same_place() ->
     reference = np.array([[1.0, 0.0], [0.0, 2.0]])
     assert step_rewards(reference, reference) == pytest.approx([2, 2])
     assert step_rewards(-reference, reference) == pytest.approx([0, 0])
-    assert step_rewards(np.array([[0.0, 3.0], [1.0, 1.0]]), reference) == pytest.approx([1, 1 + 0.5**0.5])
+    assert step_rewards(np.array([[0.0, 3.0], [1.0, 1.0]]), reference) == pytest.approx(
+        [1, 1 + 0.5**0.5]
+    )
     assert step_rewards(np.zeros((1, 2)), reference[:1]) == [1.0]  # nothing to compare: cosine 0
     # Steps beyond the shorter path belong to its last: (0, 1) + (1, 0) against (0, 2).
     longer = np.array([[2.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
@@ -108,8 +137,16 @@ def test_a_lists_rewards_compare_with_its_best_item() -> None:
 
 
 def test_restarted_step_numbers_are_put_right_and_other_texts_left() -> None:
-    assert renumbered(["Step 1: a\n", "Step 1: b\n", "step 2: c"]) == ["Step 1: a\n", "Step 2: b\n", "step 3: c"]
-    assert renumbered(["**Step 3**: a", "no label", "Step 1. b"]) == ["**Step 3**: a", "no label", "Step 4. b"]
+    assert renumbered(["Step 1: a\n", "Step 1: b\n", "step 2: c"]) == [
+        "Step 1: a\n",
+        "Step 2: b\n",
+        "step 3: c",
+    ]
+    assert renumbered(["**Step 3**: a", "no label", "Step 1. b"]) == [
+        "**Step 3**: a",
+        "no label",
+        "Step 4. b",
+    ]
     assert renumbered(["4 + 3 = 7\n", "The answer is 7."]) == ["4 + 3 = 7\n", "The answer is 7."]
 
 
@@ -117,7 +154,8 @@ def test_restarted_step_numbers_are_put_right_and_other_texts_left() -> None:
     "steps",
     [
         ["Step 1: add\nStep 2: carry\n\n", "Step 3: done"],  # two labels in one step
-        ["Step 1: take 3\n", "Step 2: as found in\n", "step 1 above, 3 + 4 = 7\n", "Step 3: so 7"],  # no label
+        # no label
+        ["Step 1: take 3\n", "Step 2: as found in\n", "step 1 above, 3 + 4 = 7\n", "Step 3: so 7"],
         ["Step 2 is easy: 4\n", "Step 4: so 4"],
         ["Step 1: a\n", "then b\n", "Step 3: c"],  # one without a label
         ["Step 0: a\n", "Step 1: b\n"],
@@ -129,7 +167,11 @@ def test_right_step_numbers_are_left_alone(steps: list[str]) -> None:
 
 def test_labels_inside_a_step_are_put_right_too() -> None:
     steps = ["Step 1: a\nStep 2: b\n\n", "Step 1: c\nStep 2: d\n\n", "Step 3: e"]
-    assert renumbered(steps) == ["Step 1: a\nStep 2: b\n\n", "Step 3: c\nStep 4: d\n\n", "Step 5: e"]
+    assert renumbered(steps) == [
+        "Step 1: a\nStep 2: b\n\n",
+        "Step 3: c\nStep 4: d\n\n",
+        "Step 5: e",
+    ]
 
 
 def test_no_trees_give_no_lists() -> None:

@@ -1,4 +1,6 @@
-"""Pairs under a principle, worked out by hand from a few annotations, and what their controls destroy."""
+"""Pairs under a principle, worked out by hand from a few annotations,
+and what their controls destroy.
+"""
 
 import math
 from pathlib import Path
@@ -7,18 +9,23 @@ import polars as pl
 import pytest
 
 from pipeline import config, tables
-from pipeline.preferences.build import VARIANTS, build
+from pipeline.preferences.build import build
+from pipeline.preferences.registry import registry
 from pipeline.store import Commit, Lake
 from tests.judge.simulated import frame, prompts, responses
+from tests.runs import cost_of
 
 SETTINGS = config.load("quick")
+VARIANTS = registry(SETTINGS)
 SAID = [  # response, group, satisfied, log-odds
     ("p-0", "brief", True, 1.0), ("p-0", "brief", True, 2.0), ("p-1", "brief", False, -0.5),
     ("p-0", "true", False, 0.0), ("p-1", "true", True, 1.0),  # the other way round
-    ("p-2", "brief", True, 3.0), ("p-2", "brief", False, 3.0),  # its annotators disagree about the group: no side
+    # its annotators disagree about the group: no side
+    ("p-2", "brief", True, 3.0), ("p-2", "brief", False, 3.0),
     ("p-1", None, True, 9.0),  # no consensus
     ("q-0", "brief", True, 1.0), ("q-1", "brief", False, 0.0),  # of another prompt: another group
-    ("q-0", "polite", True, 1.0), ("q-1", "polite", False, 0.0),  # the same pair again: it counts once
+    # the same pair again: it counts once
+    ("q-0", "polite", True, 1.0), ("q-1", "polite", False, 0.0),
 ]  # fmt: skip
 
 
@@ -28,8 +35,8 @@ def lake(tmp_path: Path) -> Lake:
     texts = {"p": ["7", "it is 7", "8"], "q": ["7", "9"]}
     rows = [
         {
-            "principle_id": f"{n}", "prompt_id": response[0], "response_id": response, "annotator": n,
-            "name": group or "x", "satisfied": satisfied, "log_odds": odds,
+            "principle_id": f"{n}", "prompt_id": response[0], "response_id": response,
+            "annotator": n, "name": group or "x", "satisfied": satisfied, "log_odds": odds,
             "group_id": group and f"{response[0]} {group}", "group_name": group,
         }
         for n, (response, group, satisfied, odds) in enumerate(SAID)
@@ -50,22 +57,38 @@ def test_a_pair_is_better_by_the_principle_that_its_request_names(lake: Lake) ->
     found = {(row["chosen_id"], row["rejected_id"]): row for row in pairs.to_dicts()}
     assert set(found) == {("p-0", "p-1"), ("p-1", "p-0"), ("q-0", "q-1")}
     row = found["p-0", "p-1"]
-    assert asked(row) == "question p\n\nA good response satisfies: brief." and row["principle_id"] == "p brief"
-    assert row["margin"] == pytest.approx(1.5 + 0.5) and row["strength"] == pytest.approx(1 / (1 + math.exp(-2.0)))
-    assert asked(found["p-1", "p-0"]).endswith("satisfies: true.")  # the same two responses, reversed by the context
+    assert (
+        asked(row) == "question p\n\nA good response satisfies: brief."
+        and row["principle_id"] == "p brief"
+    )
+    assert row["margin"] == pytest.approx(1.5 + 0.5) and row["strength"] == pytest.approx(
+        1 / (1 + math.exp(-2.0))
+    )
+    # the same two responses, reversed by the context
+    assert asked(found["p-1", "p-0"]).endswith("satisfies: true.")
     assert not tables.Preferences.filter(pairs)[1].counts()
-    cost = {row["source"]: row["tokens"] for row in lake.query_file("data_tokens").to_dicts()}
-    assert cost["principles"] == 3 * len(SAID)
+    sampled = lake.read("responses")["tokens"].sum()
+    assert cost_of("principles", lake, SETTINGS) == sampled + 3 * len(SAID)
 
 
-def test_the_controls_exchange_half_of_the_sides_or_name_another_pairs_principle(lake: Lake) -> None:
+def test_the_controls_exchange_half_of_the_sides_or_name_another_pairs_principle(
+    lake: Lake,
+) -> None:
     real, moved = build("principles", lake, SETTINGS), build("principles_permuted", lake, SETTINGS)
     keys = ["chosen_id", "rejected_id"]
-    own = {tuple(row[key] for key in keys): asked(row).split("satisfies: ")[1] for row in real.to_dicts()}
-    other = {tuple(row[key] for key in keys): asked(row).split("satisfies: ")[1] for row in moved.to_dicts()}
+    own = {
+        tuple(row[key] for key in keys): asked(row).split("satisfies: ")[1]
+        for row in real.to_dicts()
+    }
+    other = {
+        tuple(row[key] for key in keys): asked(row).split("satisfies: ")[1]
+        for row in moved.to_dicts()
+    }
     assert other and set(other) <= set(own) and all(own[key] != other[key] for key in other)
     assert build("principles_shuffled", lake, SETTINGS)["flipped"].sum() == 1
-    assert {VARIANTS[name].control_of for name in ("principles_shuffled", "principles_permuted")} == {"principles"}
+    assert {
+        VARIANTS[name].control_of for name in ("principles_shuffled", "principles_permuted")
+    } == {"principles"}
     assert set(moved["pair_id"]).isdisjoint(real["pair_id"])
 
 

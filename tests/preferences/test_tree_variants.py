@@ -6,17 +6,25 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from assets.steps import GRAPH
 from pipeline import config, tables
-from pipeline.preferences.build import VARIANTS, build
-from pipeline.preferences.lists import build_lists
-from pipeline.preferences.trees import VARIANTS as TREE_VARIANTS
+from pipeline.preferences.build import build
+from pipeline.preferences.registry import registry
 from pipeline.preferences.trees import shuffled_stages
+from pipeline.steps.declared import table_of
 from pipeline.store import Commit, Lake
 from pipeline.trees.facts import counts
 from pipeline.verify import verify
-from tests.preferences.forest import NODES, PROMPTS, frame, rollout
+from tests.preferences.forest import NODES, PROMPTS, build_lists, frame, rollout
+from tests.runs import cost_of, made_from
 
 SETTINGS = config.load("quick")  # margin 3/8, at most 4 pairs a prompt
+VARIANTS = registry(SETTINGS)
+TREE_VARIANTS = [
+    variant
+    for variant in VARIANTS.values()
+    if {table_of(need) for need in variant.reads.tables} & {"tree_nodes", "preference_lists"}
+]
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +54,26 @@ def sides(pairs: pl.DataFrame) -> set[tuple[str, str]]:
 
 def test_best_against_worst_path(lake: Lake) -> None:
     (row,) = build("tree_best_worst", lake, SETTINGS).to_dicts()
-    assert (row["chosen"], row["rejected"], row["margin"], row["strength"]) == ("a\nis 7", "c\n", 1.0, 1.0)
-    assert (row["chosen_ends"], row["rejected_ends"], row["prefix"], row["level"]) == (True, False, "", "response")
+    assert (row["chosen"], row["rejected"], row["margin"], row["strength"]) == (
+        "a\nis 7",
+        "c\n",
+        1.0,
+        1.0,
+    )
+    assert (row["chosen_ends"], row["rejected_ends"], row["prefix"], row["level"]) == (
+        True,
+        False,
+        "",
+        "response",
+    )
 
 
 def test_all_ordered_pairs_never_order_equal_values(lake: Lake) -> None:
     pairs = build("tree_all_pairs", lake, SETTINGS)
     # Values: a1 1, a3 and b 1/2, a2 1/4, c 0: ten pairs less the tie.
     assert sides(pairs) == {
-        ("a1", "a3"), ("a1", "b"), ("a1", "a2"), ("a1", "c"), ("a3", "a2"), ("b", "a2"), ("a3", "c"), ("b", "c"),
+        ("a1", "a3"), ("a1", "b"), ("a1", "a2"), ("a1", "c"), ("a3", "a2"), ("b", "a2"),
+        ("a3", "c"), ("b", "c"),
         ("a2", "c"),
     }  # fmt: skip
     row = pairs.filter((pl.col("chosen_id") == "b") & (pl.col("rejected_id") == "a2")).to_dicts()[0]
@@ -62,18 +81,33 @@ def test_all_ordered_pairs_never_order_equal_values(lake: Lake) -> None:
     assert sides(build("tpo", lake, SETTINGS)) == sides(pairs)
 
 
-def test_a_curriculum_goes_from_the_widest_gap_to_the_narrowest_and_equal_gaps_share_a_stage(lake: Lake) -> None:
+def test_a_curriculum_goes_from_the_widest_gap_to_the_narrowest_and_equal_gaps_share_a_stage(
+    lake: Lake,
+) -> None:
     pairs = build("curriculum", lake, SETTINGS)
-    staged = {(r["chosen_id"], r["rejected_id"]): (r["margin"], r["stage"]) for r in pairs.to_dicts()}
-    # Four pairs: two gaps of 3/4 have rank 1, stage 3 * 0 // 4; 1/2 has rank 3, 3 * 2 // 4; 1/4 rank 4, 3 * 3 // 4.
-    assert staged == {("a", "c"): (0.75, 0), ("a1", "a2"): (0.75, 0), ("a1", "a3"): (0.5, 1), ("a", "b"): (0.25, 2)}
+    staged = {
+        (r["chosen_id"], r["rejected_id"]): (r["margin"], r["stage"]) for r in pairs.to_dicts()
+    }
+    # Four pairs: two gaps of 3/4 have rank 1, stage 3 * 0 // 4; 1/2 has rank 3, 3 * 2 // 4; 1/4
+    # rank 4, 3 * 3 // 4.
+    assert staged == {
+        ("a", "c"): (0.75, 0),
+        ("a1", "a2"): (0.75, 0),
+        ("a1", "a3"): (0.5, 1),
+        ("a", "b"): (0.25, 2),
+    }
     assert set(pairs["depth"]) == {0, 1} and set(pairs["level"]) == {"step"}
 
 
 def test_the_curriculums_controls_change_the_stages_and_nothing_else(lake: Lake) -> None:
     real = build("curriculum", lake, SETTINGS)
     turned = build("curriculum_reversed", lake, SETTINGS)
-    assert {(r["rejected_id"], r["stage"]) for r in turned.to_dicts()} == {("c", 2), ("a2", 2), ("a3", 1), ("b", 0)}
+    assert {(r["rejected_id"], r["stage"]) for r in turned.to_dicts()} == {
+        ("c", 2),
+        ("a2", 2),
+        ("a3", 1),
+        ("b", 0),
+    }
     mixed = build("curriculum_shuffled", lake, SETTINGS)
     assert sides(mixed) == sides(turned) == sides(real)
     assert sorted(mixed["stage"]) == sorted(real["stage"])
@@ -81,11 +115,20 @@ def test_the_curriculums_controls_change_the_stages_and_nothing_else(lake: Lake)
 
 
 def test_shuffled_stages_do_not_follow_the_gap() -> None:
-    rows = [{"chosen_id": str(n), "rejected_id": "x", "split": "train", "stage": n % 3} for n in range(300)]
+    rows = [
+        {"chosen_id": str(n), "rejected_id": "x", "split": "train", "stage": n % 3}
+        for n in range(300)
+    ]
     source = pl.DataFrame(rows)
     mixed = shuffled_stages(lambda lake, settings: source)(None, None)  # type: ignore[arg-type]
-    table = source.rename({"stage": "before"}).join(mixed, on="chosen_id").group_by("before", "stage").len()
-    # As many of each stage as before, and of those that were easy a third in each: 33, 3.6 standard deviations.
+    table = (
+        source.rename({"stage": "before"})
+        .join(mixed, on="chosen_id")
+        .group_by("before", "stage")
+        .len()
+    )
+    # As many of each stage as before, and of those that were easy a third in each: 33, 3.6 standard
+    # deviations.
     assert mixed["stage"].value_counts()["count"].to_list() == [100] * 3
     assert table.height == 9 and table["len"].is_between(18, 50).all()
 
@@ -96,27 +139,39 @@ def test_clusters_pair_a_right_response_with_one_of_each_wrong_answer(lake: Lake
     found = {(r["chosen"], r["rejected"]): r["weight"] for r in pairs.to_dicts()}
     assert found == pytest.approx({("a\nis 7", "b\nso 8"): 4 / 3, ("b\nso 7", "c\nis 9"): 2 / 3})
     one = SETTINGS.preferences.model_copy(update={"max_pairs_per_prompt": 1})
-    (row,) = build("tree_clusters", lake, SETTINGS.model_copy(update={"preferences": one})).to_dicts()
+    (row,) = build(
+        "tree_clusters", lake, SETTINGS.model_copy(update={"preferences": one})
+    ).to_dicts()
     assert (row["rejected"], row["weight"]) == ("b\nso 8", 1.0)  # the commonest wrong answer
 
 
-def test_clusters_of_mathematical_answers_are_of_equal_value_not_of_equal_text(tmp_path: Path) -> None:
+def test_clusters_of_mathematical_answers_are_of_equal_value_not_of_equal_text(
+    tmp_path: Path,
+) -> None:
     wrong = (r"\boxed{\frac{1}{2}}", r"\boxed{0.5}", r"\boxed{1/2}", r"\boxed{3}")
-    rollouts = [rollout(f"w{n}", "b", text, verify(text, "7", "math").answer) for n, text in enumerate(wrong)]
+    rollouts = [
+        rollout(f"w{n}", "b", text, verify(text, "7", "math").answer)
+        for n, text in enumerate(wrong)
+    ]
     lake = Lake(tmp_path)
     lake.write("prompts", PROMPTS, Commit("test"))
     nodes = NODES.filter(pl.col("node_id").is_in(["root", "b"]))
     more = frame("tree_nodes", [*rollouts, rollout("right", "b", r"\boxed{7}", "7")])
     lake.write("tree_nodes", pl.concat([nodes, more]), Commit("test"))
-    found = {(r["rejected"], r["weight"]) for r in build("tree_clusters", lake, SETTINGS).to_dicts()}
+    found = {
+        (r["rejected"], r["weight"]) for r in build("tree_clusters", lake, SETTINGS).to_dicts()
+    }
     assert found == {("b\n" + wrong[0], 1.5), ("b\n" + wrong[3], 0.5)}  # three halves and one 3
 
 
 def test_regret_pairs_join_steps_of_different_parents_by_what_they_changed(lake: Lake) -> None:
     settings = SETTINGS.preferences.model_copy(update={"max_pairs_per_prompt": 100, "margin": 0.5})
     pairs = build("tree_regret", lake, SETTINGS.model_copy(update={"preferences": settings}))
-    # The root is worth (2 * 3/4 + 1/2 + 0) / 4 = 1/2. Gains: a +1/4, b 0, c -1/2; below a: a1 +1/4, a2 -1/2, a3 -1/4.
-    found = {(r["chosen_id"], r["rejected_id"]): (r["margin"], r["strength"]) for r in pairs.to_dicts()}
+    # The root is worth (2 * 3/4 + 1/2 + 0) / 4 = 1/2. Gains: a +1/4, b 0, c -1/2; below a: a1 +1/4,
+    # a2 -1/2, a3 -1/4.
+    found = {
+        (r["chosen_id"], r["rejected_id"]): (r["margin"], r["strength"]) for r in pairs.to_dicts()
+    }
     gains = {"a": 0.25, "b": 0.0, "c": -0.5, "a1": 0.25, "a2": -0.5, "a3": -0.25}
     expected = {
         (x, y): gains[x] - gains[y]
@@ -134,7 +189,9 @@ def test_regret_pairs_join_steps_of_different_parents_by_what_they_changed(lake:
 def test_the_control_of_regret_pairs_exchanges_their_prefixes_too(lake: Lake) -> None:
     real = build("tree_regret", lake, SETTINGS)
     control = build("tree_regret_shuffled", lake, SETTINGS)
-    whole = {(r["prefix"] + r["chosen"], r["rejected_prefix"] + r["rejected"]) for r in real.to_dicts()}
+    whole = {
+        (r["prefix"] + r["chosen"], r["rejected_prefix"] + r["rejected"]) for r in real.to_dicts()
+    }
     for row in control.to_dicts():
         pair = (row["prefix"] + row["chosen"], row["rejected_prefix"] + row["rejected"])
         assert (pair[::-1] if row["flipped"] else pair) in whole
@@ -143,10 +200,12 @@ def test_the_control_of_regret_pairs_exchanges_their_prefixes_too(lake: Lake) ->
 
 def test_every_tree_variant_has_a_control_of_the_same_cost(lake: Lake) -> None:
     names = {variant.name for variant in TREE_VARIANTS if variant.control_of is None}
-    assert {variant.control_of for variant in TREE_VARIANTS} == {None, *names}
+    assert {variant.control_of for variant in TREE_VARIANTS} == {None, *names} and len(names) == 9
     for variant in TREE_VARIANTS:
         if variant.control_of:
-            assert VARIANTS[variant.control_of].tables == variant.tables
+            costs = [cost_of(name, lake, SETTINGS) for name in (variant.control_of, variant.name)]
+            assert costs[0] == costs[1] > 0, variant.name
+            assert made_from(variant.control_of, SETTINGS) == made_from(variant.name, SETTINGS)
         pairs = build(variant.name, lake, SETTINGS)
         good, bad = tables.Preferences.filter(pairs)
         assert good.height == pairs.height and not bad.counts(), variant.name
@@ -154,10 +213,21 @@ def test_every_tree_variant_has_a_control_of_the_same_cost(lake: Lake) -> None:
 
 def test_sibling_pairs_and_costs_keep_the_methods_apart(lake: Lake) -> None:
     assert build("tot", lake, SETTINGS).is_empty()
-    assert sides(build("tree_plv", lake, SETTINGS)) == {("a", "c"), ("b", "c"), ("a1", "a2"), ("a1", "a3")}
-    cost = dict(lake.query_file("data_tokens").select("source", "tokens").iter_rows())
-    assert (cost["tree_nodes"], cost["thought_nodes"], cost["preference_lists"]) == (15, 1, 0)
-    assert all(set(variant.tables) <= set(cost) for variant in VARIANTS.values())
+    assert sides(build("tree_plv", lake, SETTINGS)) == {
+        ("a", "c"),
+        ("b", "c"),
+        ("a1", "a2"),
+        ("a1", "a3"),
+    }
+    costs = [cost_of(name, lake, SETTINGS) for name in ("tree_plv", "tot", "tpo", "tpo_tot")]
+    assert costs == [15, 1, 15, 1]  # lists are made from trees: nothing more is sampled
+
+
+def test_what_every_variant_is_made_from_is_made_by_a_step() -> None:
+    for variant in VARIANTS.values():
+        needs = GRAPH.behind(variant.reads_for(SETTINGS), SETTINGS)
+        assert needs and all(GRAPH.makers(need, SETTINGS) for need in needs), variant.name
+        assert "prompts" in needs, variant.name
 
 
 def test_flat_trees_and_missing_answers_are_counted_by_pool(lake: Lake) -> None:
@@ -168,9 +238,12 @@ def test_flat_trees_and_missing_answers_are_counted_by_pool(lake: Lake) -> None:
     ]
 
 
-def test_a_tree_is_flat_by_its_steps_and_by_its_probe_only_where_it_has_none(tmp_path: Path) -> None:
+def test_a_tree_is_flat_by_its_steps_and_by_its_probe_only_where_it_has_none(
+    tmp_path: Path,
+) -> None:
     probed = NODES.filter(pl.col("tree_id") == "flat").with_columns(
-        value=pl.when(pl.col("kind") == "root").then(0.5).otherwise(0.0)  # 2 of 4 right, and then no step is
+        # 2 of 4 right, and then no step is
+        value=pl.when(pl.col("kind") == "root").then(0.5).otherwise(0.0)
     )
     skipped = NODES.filter(pl.col("node_id") == "root").with_columns(value=pl.lit(1.0))
     nodes = pl.concat([probed, skipped])
@@ -184,8 +257,13 @@ def test_a_tree_is_flat_by_its_steps_and_by_its_probe_only_where_it_has_none(tmp
 def test_a_method_that_changes_leaves_the_other_up_to_date(lake: Lake) -> None:
     best, tot = {"method": "best_first"}, {"method": "tot"}
     lake.write("tree_nodes", NODES, Commit("test", fingerprint="one"), partition=best)
-    mark = lake.fingerprint("tree_nodes")
-    thoughts = frame("tree_nodes", [rollout("r6", "c", "is 8", "8", method="tot")])
+    mark = [lake.version("tree_nodes"), lake.version("tree_nodes", best)]
+    thoughts = frame("tree_nodes", [rollout("r6", "c", "is 9", "9", method="tot")])  # it was 8
     lake.write("tree_nodes", thoughts, Commit("test", fingerprint="two"), partition=tot)
-    assert lake.fresh("tree_nodes", "one", best) is not None and lake.fresh("tree_nodes", "two", tot) is not None
-    assert lake.fingerprint("tree_nodes") != mark  # and what is made from both knows that one changed
+    assert (
+        lake.fresh("tree_nodes", "one", best) is not None
+        and lake.fresh("tree_nodes", "two", tot) is not None
+    )
+    assert lake.version("tree_nodes") != mark[0]  # what is made from both knows that one changed
+    # and what is made from the other alone is left alone
+    assert lake.version("tree_nodes", best) == mark[1]

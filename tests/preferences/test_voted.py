@@ -7,13 +7,19 @@ import pytest
 
 from pipeline import config, tables
 from pipeline.errors import OrchardError
-from pipeline.preferences.build import VARIANTS, build, tables_of, voted_on
-from pipeline.preferences.voted import apply
+from pipeline.preferences.build import build
+from pipeline.preferences.registry import check_sources, registry
+from pipeline.preferences.voted import apply, voted_on
 from pipeline.store import Commit, Lake
+from tests.runs import made_from, write_pairs
 
 BASE = config.load("quick")
-SETTINGS = BASE.model_copy(update={"noise": config.NoiseSettings(flip_share=0.4, drop_share=0.4, soft=0.2)})
-MEANS = {0: -2.0, 1: -1.0, 2: 0.5, 3: 1.0, 4: 2.0}  # pairs 5 (train) and 6 (validation): no votes, and a negative one
+SETTINGS = BASE.model_copy(
+    update={"noise": config.NoiseSettings(flip_share=0.4, drop_share=0.4, soft=0.2)}
+)
+VARIANTS = registry(BASE)
+# pairs 5 (train) and 6 (validation): no votes, and a negative one
+MEANS = {0: -2.0, 1: -1.0, 2: 0.5, 3: 1.0, 4: 2.0}
 NOISE = {0: 0.9, 1: 0.7, 2: 0.4, 3: 0.2, 4: 0.1}
 
 
@@ -33,25 +39,46 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         }
         for i in range(7)
     ]
-    pool = {"pool": "x", "task": "x", "answer": "7", "verifier": "number", "source": "test", "licence": "none"}
+    pool = {
+        "pool": "x",
+        "task": "x",
+        "answer": "7",
+        "verifier": "number",
+        "source": "test",
+        "licence": "none",
+    }
     response = {
-        "policy_id": "m", "on_policy": True, "draw": 0, "sampling": "{}", "tokens": 1, "prompt_tokens": 1,
-        "logprob_mean": -1.0, "finish_reason": "stop",
+        "policy_id": "m", "on_policy": True, "draw": 0, "sampling": "{}", "tokens": 1,
+        "prompt_tokens": 1, "logprob_mean": -1.0, "finish_reason": "stop",
     }  # fmt: skip
     responses = [
-        {"response_id": f"{side}{i}", "prompt_id": f"p{i}", "text": f"{side} {i}", "correct": side == "good"}
+        {
+            "response_id": f"{side}{i}",
+            "prompt_id": f"p{i}",
+            "text": f"{side} {i}",
+            "correct": side == "good",
+        }
         for i in range(7)
         for side in ("good", "bad")
     ]
     voted = [
-        {"chosen_id": f"good{i}", "rejected_id": f"bad{i}", "pair_id": f"x{i}", "prompt_id": f"p{i}", "mean": mean,
+        {"chosen_id": f"good{i}", "rejected_id": f"bad{i}", "pair_id": f"x{i}",
+         "prompt_id": f"p{i}", "mean": mean,
          "noise_score": NOISE.get(i, 0.8), "split": "validation" if i == 6 else "train"}
         for i, mean in {**MEANS, 6: -3.0}.items()
     ]  # fmt: skip
-    common = {"source": "outcome", "n_votes": 3, "spread": 1.0, "share_against": 0.5, "decile": 0, "flip_rate": 0.25}
+    common = {
+        "source": "outcome",
+        "n_votes": 3,
+        "spread": 1.0,
+        "share_against": 0.5,
+        "decile": 0,
+        "flip_rate": 0.25,
+    }
     lake.write("prompts", fill("prompts", prompts, **pool), Commit("test"))
     lake.write("responses", fill("responses", responses, **response), Commit("test"))
     lake.write("pair_strengths", fill("pair_strengths", voted, **common), Commit("test"))
+    write_pairs(lake, SETTINGS, "outcome")
     return lake
 
 
@@ -62,13 +89,19 @@ def rows(lake: Lake, name: str) -> dict[str, dict[str, object]]:
     return {row["prompt_id"]: row for row in built.to_dicts()}
 
 
-def test_a_flip_exchanges_the_weakest_pairs_and_the_original_is_still_in_its_variant(lake: Lake) -> None:
+def test_a_flip_exchanges_the_weakest_pairs_and_the_original_is_still_in_its_variant(
+    lake: Lake,
+) -> None:
     flipped, original = rows(lake, "voted_flip"), rows(lake, "outcome")
     assert [key for key, row in flipped.items() if row["flipped"]] == ["p0", "p1"]
     assert flipped["p0"]["chosen"] == "bad 0" == original["p0"]["rejected"]
     # The noise score is that of the label that the row has now; so is the strength.
-    assert flipped["p0"]["noise_score"] == pytest.approx(0.1) and flipped["p0"]["strength"] == pytest.approx(0.9)
-    assert flipped["p4"]["chosen"] == "good 4" and flipped["p4"]["noise_score"] == pytest.approx(0.1)
+    assert flipped["p0"]["noise_score"] == pytest.approx(0.1) and flipped["p0"][
+        "strength"
+    ] == pytest.approx(0.9)
+    assert flipped["p4"]["chosen"] == "good 4" and flipped["p4"]["noise_score"] == pytest.approx(
+        0.1
+    )
 
 
 def test_margins_weights_and_soft_labels_are_columns(lake: Lake) -> None:
@@ -79,20 +112,38 @@ def test_margins_weights_and_soft_labels_are_columns(lake: Lake) -> None:
     soft = rows(lake, "voted_soft")
     assert [soft[f"p{i}"]["strength"] for i in range(6)] == [0.8, 0.8, 1.0, 1.0, 1.0, 1.0]
     weights = rows(lake, "voted_weight")
-    assert [weights[f"p{i}"]["weight"] for i in range(6)] == pytest.approx([0.1, 0.3, 0.6, 0.8, 0.9, 1.0])
+    assert [weights[f"p{i}"]["weight"] for i in range(6)] == pytest.approx(
+        [0.1, 0.3, 0.6, 0.8, 0.9, 1.0]
+    )
 
 
 @pytest.mark.parametrize("strength", [0.65, None])
-def test_a_soft_label_is_1_where_nothing_is_doubted_whatever_the_sources_strength(strength: float | None) -> None:
-    common = {"rejected_id": "r", "chosen": "x", "rejected": "y", "flipped": False, "chosen_ends": True}
+def test_a_soft_label_is_1_where_nothing_is_doubted_whatever_the_sources_strength(
+    strength: float | None,
+) -> None:
+    common = {
+        "rejected_id": "r",
+        "chosen": "x",
+        "rejected": "y",
+        "flipped": False,
+        "chosen_ends": True,
+    }
     common |= {"rejected_ends": True, "prefix": "", "strength": strength, "margin": None}
     splits = ("train", "train", "train", "validation")
     pairs = pl.DataFrame(
-        [{**common, "pair_id": f"x{i}", "chosen_id": f"c{i}", "split": split} for i, split in enumerate(splits)],
+        [
+            {**common, "pair_id": f"x{i}", "chosen_id": f"c{i}", "split": split}
+            for i, split in enumerate(splits)
+        ],
         schema_overrides={"strength": pl.Float64, "margin": pl.Float64},
     )
     voted = pl.DataFrame(
-        {"chosen_id": ["c0", "c1", "c3"], "rejected_id": "r", "mean": [-2.0, 2.0, -3.0], "noise_score": 0.5}
+        {
+            "chosen_id": ["c0", "c1", "c3"],
+            "rejected_id": "r",
+            "mean": [-2.0, 2.0, -3.0],
+            "noise_score": 0.5,
+        }
     ).with_columns(flip_rate=0.2)
     found = apply("soft", pairs, voted, SETTINGS.noise).sort("pair_id")
     assert found["strength"].to_list() == [0.8, 1.0, 1.0, 1.0]
@@ -109,17 +160,33 @@ def test_rdpo_gets_the_rate_of_the_labels_source_and_not_the_pairs_own(lake: Lak
 def test_a_pair_without_votes_keeps_its_label_and_has_no_noise_score(lake: Lake) -> None:
     for name in ("flip", "margin", "soft", "drop", "weight"):
         row = rows(lake, f"voted_{name}")["p5"]
-        assert (row["chosen"], row["noise_score"], row["weight"], row["flipped"]) == ("good 5", None, 1.0, False)
+        assert (row["chosen"], row["noise_score"], row["weight"], row["flipped"]) == (
+            "good 5",
+            None,
+            1.0,
+            False,
+        )
 
 
 def test_held_out_pairs_are_never_treated(lake: Lake) -> None:
     for name in (name for name in VARIANTS if name.startswith("voted_")):
         row = rows(lake, name)["p6"]
-        assert (row["chosen"], row["weight"], row["flipped"], row["strength"]) == ("good 6", 1.0, False, 1.0)
+        assert (row["chosen"], row["weight"], row["flipped"], row["strength"]) == (
+            "good 6",
+            1.0,
+            False,
+            1.0,
+        )
 
 
-def test_every_treatment_has_a_control_of_the_same_size_whose_votes_belong_to_other_pairs(lake: Lake) -> None:
-    names = [name for name, variant in VARIANTS.items() if name.startswith("voted_") and not variant.control_of]
+def test_every_treatment_has_a_control_of_the_same_size_whose_votes_belong_to_other_pairs(
+    lake: Lake,
+) -> None:
+    names = [
+        name
+        for name, variant in VARIANTS.items()
+        if name.startswith("voted_") and not variant.control_of
+    ]
     names.remove("voted_none")  # the baseline of them all
     names.remove("voted_rdpo")  # one rate for all pairs: permuted votes are the same ones
     assert len(names) == 6 and "voted_rdpo_random" not in VARIANTS
@@ -140,24 +207,37 @@ def test_flips_on_purpose_are_exactly_the_share_and_only_training_labels(lake: L
     seen = {row["prompt_id"]: row for row in voted_on(lake, half).to_dicts()}
     wrong = {key for key, row in seen.items() if row["flipped"]}
     assert len(wrong) == 3 and "p6" not in wrong  # of six training pairs
-    assert all(seen[key]["chosen"].startswith("bad") and seen[key]["strength"] == 1.0 for key in wrong)
-    untreated = {row["prompt_id"]: row["chosen"] for row in build("voted_none", lake, half).to_dicts()}
+    assert all(
+        seen[key]["chosen"].startswith("bad") and seen[key]["strength"] == 1.0 for key in wrong
+    )
+    untreated = {
+        row["prompt_id"]: row["chosen"] for row in build("voted_none", lake, half).to_dicts()
+    }
     assert untreated == {key: row["chosen"] for key, row in seen.items()}
 
 
 def test_the_cost_of_a_voted_variant_is_that_of_its_source() -> None:
-    assert tables_of("voted_flip", SETTINGS) == ("pair_strengths", "responses")
+    made = made_from("voted_flip", SETTINGS)
+    assert made[:2] == ["preferences", "pair_strengths"]  # the nearest first
+    assert set(made[2:]) == {"responses", "prompts", "pair_votes", "scores"}
     trees = SETTINGS.model_copy(update={"noise": config.NoiseSettings(source="tree_plv")})
-    assert tables_of("voted_flip", trees) == ("pair_strengths", "tree_nodes")
+    assert "tree_nodes" in made_from("voted_flip", trees)
+    assert "responses" not in made_from("voted_flip", trees)
 
 
-def test_a_source_made_from_votes_and_a_lake_without_votes_are_one_line_each(lake: Lake, tmp_path: Path) -> None:
-    circular = SETTINGS.model_copy(update={"noise": config.NoiseSettings(source="voted_flip")})
-    with pytest.raises(OrchardError, match="'voted_flip' is itself made from votes"):
-        build("voted_drop", lake, circular)
+def test_a_source_made_from_votes_and_a_lake_without_votes_are_one_line_each(
+    lake: Lake, tmp_path: Path
+) -> None:
+    names = SETTINGS.validation.model_copy(update={"variants": ("voted_drop",)})
+    noise = config.NoiseSettings(source="voted_flip")
+    with pytest.raises(OrchardError, match="noise.source: 'voted_flip' is itself made from votes"):
+        check_sources(SETTINGS.model_copy(update={"noise": noise, "validation": names}))
     empty = Lake(tmp_path)
     assert build("voted_flip", empty, SETTINGS).is_empty()
     for table in ("prompts", "responses"):
         empty.write(table, lake.read(table), Commit("test"))
-    with pytest.raises(OrchardError, match="no votes on the pairs of 'outcome': materialise pair_strengths first"):
+    write_pairs(empty, SETTINGS, "outcome")
+    with pytest.raises(
+        OrchardError, match="no votes on the pairs of 'outcome': materialise pair_strengths first"
+    ):
         build("voted_flip", empty, SETTINGS)

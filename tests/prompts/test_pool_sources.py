@@ -13,14 +13,19 @@ from pipeline.errors import OrchardError
 from pipeline.prompts import load_pools
 
 ROWS = [
-    {"question": "Ann has 2 pens and buys 3. How many?", "answer": "2+3 = <<2+3=5>>5 pens.\n#### 5"},
+    {
+        "question": "Ann has 2 pens and buys 3. How many?",
+        "answer": "2+3 = <<2+3=5>>5 pens.\n#### 5",
+    },
     {"question": "Half of 2,400?", "answer": "#### 1,200"},
     {"question": "3 less than 1?", "answer": "1-3 = -2\n#### -2"},
 ]
 
 
 def load(**pool: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
-    return load_pools(Settings(profile="test", pools=(PoolSettings(**{"name": "p", "source": "file", **pool}),)))
+    return load_pools(
+        Settings(profile="test", pools=(PoolSettings(**{"name": "p", "source": "file", **pool}),))
+    )
 
 
 def write(path: Path) -> str:
@@ -41,8 +46,15 @@ def write(path: Path) -> str:
 def test_every_kind_of_file_gives_the_same_prompts(name: str, tmp_path: Path) -> None:
     prompts, rejects = load(path=write(tmp_path / name), licence="MIT")
     assert prompts["answer"].to_list() == ["5", "1200", "-2"]
-    assert [turns[0]["content"] for turns in prompts["messages"].to_list()] == [row["question"] for row in ROWS]
-    assert prompts.select("pool", "task", "verifier", "licence").row(0) == ("p", "p", "number", "MIT")
+    assert [turns[0]["content"] for turns in prompts["messages"].to_list()] == [
+        row["question"] for row in ROWS
+    ]
+    assert prompts.select("pool", "task", "verifier", "licence").row(0) == (
+        "p",
+        "p",
+        "number",
+        "MIT",
+    )
     assert prompts["source"].to_list() == [f"file: {name} row {number}" for number in (1, 2, 3)]
     assert rejects.is_empty()
 
@@ -59,7 +71,8 @@ def test_bad_rows_are_rejected_with_file_row_and_column(tmp_path: Path) -> None:
         {"question": "1+1? ", "answer": "2"},
     ]
     path = tmp_path / "bad.jsonl"
-    path.write_text("\n\n".join(json.dumps(row) for row in rows), encoding="utf-8")  # rows at lines 1, 3, 5, ...
+    # rows at lines 1, 3, 5, ...
+    path.write_text("\n\n".join(json.dumps(row) for row in rows), encoding="utf-8")
     prompts, rejects = load(path=str(path))
     assert prompts.height == 1
     assert rejects["reason"].to_list() == [
@@ -68,7 +81,8 @@ def test_bad_rows_are_rejected_with_file_row_and_column(tmp_path: Path) -> None:
         "bad.jsonl row 7: column 'answer' is missing",
         "bad.jsonl row 9: column 'answer' is empty",
         "bad.jsonl row 11: column 'question' holds a list, not text",
-        "bad.jsonl row 13: column 'answer': 'six' is not an answer that the verifier 'number' can read",
+        "bad.jsonl row 13: column 'answer': "
+        "'six' is not an answer that the verifier 'number' can read",
         "bad.jsonl row 15: duplicate of bad.jsonl row 1",
     ]
     assert json.loads(rejects["row"][0]) == {"pool": "p", "question": "  ", "answer": "2"}
@@ -83,10 +97,14 @@ def test_bad_rows_are_rejected_with_file_row_and_column(tmp_path: Path) -> None:
         ("a.csv", b"question,answer\n", r"^pool 'p': \S+a\.csv has no rows$"),
         (
             "a.jsonl",
-            b'{"question": "1?", "answer": 1}\nnot json\n',
-            r"a\.jsonl row 2 is not JSON: .*mend or remove that line$",
+            b"not json\n{\n",
+            r"a\.jsonl row 1 is not JSON: .*mend or remove that line$",
         ),
-        ("a.jsonl", b"[1]\n", r"a\.jsonl row 1 is not a JSON object with columns: mend or remove that line$"),
+        (
+            "a.jsonl",
+            b"[1]\n",
+            r"a\.jsonl row 1 is not a JSON object with columns: mend or remove that line$",
+        ),
         ("a.jsonl", b"\xff\xfe\x00", r"a\.jsonl is not a JSONL file in UTF-8: "),
         ("a.jsonl.gz", b"plain", r"a\.jsonl\.gz is not a JSONL file in UTF-8: Not a gzipped file"),
         (
@@ -94,24 +112,39 @@ def test_bad_rows_are_rejected_with_file_row_and_column(tmp_path: Path) -> None:
             b"question,answer\n1,2\n",
             r"a\.parquet is not a Parquet file: .*: convert it, or mend its name$",
         ),
-        ("a.csv", b"PAR1\x00\x01\xff\x00", r"a\.csv is not a CSV file: .*: convert it, or mend its name$"),
-        ("a.csv", b"question,answer\n\xff\xfe,1\n", r"a\.csv is not a CSV file: .*: convert it, or mend its name$"),
-        ("a.txt", b"1+1", r"a\.txt: unknown kind of file: its name must end in \.jsonl, .* \.parquet or \.csv$"),
+        (
+            "a.csv",
+            b"PAR1\x00\x01\xff\x00",
+            r"a\.csv is not a CSV file: .*: convert it, or mend its name$",
+        ),
+        (
+            "a.csv",
+            b"question,answer\n\xff\xfe,1\n",
+            r"a\.csv is not a CSV file: .*: convert it, or mend its name$",
+        ),
+        (
+            "a.txt",
+            b"1+1",
+            r"a\.txt: unknown kind of file: its name must end in \.jsonl, .* \.parquet or \.csv$",
+        ),
         ("a.csv.gz", b"1+1", r"a\.csv\.gz: unknown kind of file: "),
         (
             "a.csv",
             b"problem,answer\n1+1,2\n",
-            r"^pool 'p': \S+a\.csv has no column 'question'; it has problem, answer: set prompt_column$",
+            r"^pool 'p': \S+a\.csv has no column 'question'; "
+            r"it has problem, answer: set prompt_column$",
         ),
         (
             "a.jsonl",
             b'{"question": "1?", "gold": 1}\n',
-            r"^pool 'p': \S+a\.jsonl has no column 'answer'; it has question, gold: set answer_column$",
+            r"^pool 'p': \S+a\.jsonl has no column 'answer'; "
+            r"it has question, gold: set answer_column$",
         ),
         (
             "a.jsonl",
             b'{"question": "", "answer": 1}\n',
-            r"^pool 'p': none of its 1 rows can be used; the first: a\.jsonl row 1: column 'question' is empty$",
+            r"^pool 'p': none of its 1 rows can be used; "
+            r"the first: a\.jsonl row 1: column 'question' is empty$",
         ),
     ],
 )
@@ -123,33 +156,55 @@ def test_bad_files(name: str, content: bytes, message: str, tmp_path: Path) -> N
 
 
 def test_a_missing_file_and_a_missing_path(tmp_path: Path) -> None:
-    with pytest.raises(OrchardError, match=r"^pool 'p': no file \S+gone\.csv \(looked for .*\): mend the pool's path$"):
+    with pytest.raises(
+        OrchardError,
+        match=r"^pool 'p': no file \S+gone\.csv \(looked for .*\): mend the pool's path$",
+    ):
         load(path=str(tmp_path / "gone.csv"))
     with pytest.raises(
-        OrchardError, match=r"^pool 'p': source 'file' needs a path: set path to a JSONL, Parquet or CSV"
+        OrchardError,
+        match=r"^pool 'p': source 'file' needs a path: set path to a JSONL, Parquet or CSV",
     ):
         load()
-    with pytest.raises(OrchardError, match=r"^pool 'p': source 'datasets' needs a path: set path to a hub id or"):
+    with pytest.raises(
+        OrchardError, match=r"^pool 'p': source 'datasets' needs a path: set path to a hub id or"
+    ):
         load(source="datasets")
 
 
 @pytest.mark.parametrize(
     ("pool", "message"),
     [
-        ({"task": "chain_sun"}, r"^pool 'p': unknown reasoning-gym task 'chain_sun': did you mean chain_sum"),
+        (
+            {"task": "chain_sun"},
+            r"^pool 'p': unknown reasoning-gym task 'chain_sun': did you mean chain_sum",
+        ),
         (
             {"task": "???"},
-            r"^pool 'p': unknown reasoning-gym task '\?\?\?': reasoning_gym\.factory\.DATASETS lists them$",
+            r"^pool 'p': unknown reasoning-gym task '\?\?\?': "
+            r"reasoning_gym\.factory\.DATASETS lists them$",
         ),
-        ({"size": None}, r"^pool 'p': a reasoning_gym pool needs a size: set size to the number of prompts$"),
-        ({"params": {"foo": 1}}, r"^pool 'p': unknown params foo: chain_sum takes min_terms, max_terms, "),
+        (
+            {"size": None},
+            r"^pool 'p': a reasoning_gym pool needs a size: set size to the number of prompts$",
+        ),
+        (
+            {"params": {"foo": 1}},
+            r"^pool 'p': unknown params foo: chain_sum takes min_terms, max_terms, ",
+        ),
         ({"params": {"seed": 1}}, r"^pool 'p': params\.seed: set seed of the pool itself$"),
         (
             {"params": {"min_terms": 9}},
             r"^pool 'p': params do not work: max_terms must be >= min_terms; chain_sum takes",
         ),
-        ({"params": {"min_terms": "a"}}, r"^pool 'p': params do not work: .*; chain_sum takes min_terms"),
-        ({"task": "graph_color"}, r"none of its 3 rows can be used; .* row 1: task 'graph_color' gives no reference"),
+        (
+            {"params": {"min_terms": "a"}},
+            r"^pool 'p': params do not work: .*; chain_sum takes min_terms",
+        ),
+        (
+            {"task": "graph_color"},
+            r"none of its 3 rows can be used; .* row 1: task 'graph_color' gives no reference",
+        ),
     ],
 )
 def test_bad_reasoning_gym_pools(pool: dict[str, Any], message: str) -> None:
@@ -160,7 +215,9 @@ def test_bad_reasoning_gym_pools(pool: dict[str, Any], message: str) -> None:
 
 def test_metadata_is_json_for_every_kind_of_value() -> None:
     prompts, _ = load(source="reasoning_gym", task="calendar_arithmetic", size=5)
-    assert all(set(json.loads(text)) == {"question", "metadata", "params"} for text in prompts["metadata"])
+    assert all(
+        set(json.loads(text)) == {"question", "metadata", "params"} for text in prompts["metadata"]
+    )
 
 
 def test_data_sets_in_folders(tmp_path: Path) -> None:
@@ -168,7 +225,9 @@ def test_data_sets_in_folders(tmp_path: Path) -> None:
 
     data = datasets.Dataset.from_list(ROWS)
     data.save_to_disk(tmp_path / "saved")
-    datasets.DatasetDict({"train": data, "test": data.select([0])}).save_to_disk(tmp_path / "splits")
+    datasets.DatasetDict({"train": data, "test": data.select([0])}).save_to_disk(
+        tmp_path / "splits"
+    )
     (tmp_path / "files").mkdir()
     write(tmp_path / "files" / "train.jsonl")
     for folder, split, answers in [
@@ -179,13 +238,21 @@ def test_data_sets_in_folders(tmp_path: Path) -> None:
         prompts, _ = load(source="datasets", path=str(tmp_path / folder), split=split)
         assert prompts["answer"].to_list() == answers
     prompts, _ = load(source="datasets", path=str(tmp_path / "saved"), size=2)
-    assert prompts["source"].to_list() == ["datasets: saved train row 1", "datasets: saved train row 2"]
-    with pytest.raises(OrchardError, match=r"^pool 'p': \S+ has no split 'dev'; it has train, test$"):
+    assert prompts["source"].to_list() == [
+        "datasets: saved train row 1",
+        "datasets: saved train row 2",
+    ]
+    with pytest.raises(
+        OrchardError, match=r"^pool 'p': \S+ has no split 'dev'; it has train, test$"
+    ):
         load(source="datasets", path=str(tmp_path / "splits"), split="dev")
-    with pytest.raises(OrchardError, match=r"has no column 'q'; it has question, answer: set prompt_column$"):
+    with pytest.raises(
+        OrchardError, match=r"has no column 'q'; it has question, answer: set prompt_column$"
+    ):
         load(source="datasets", path=str(tmp_path / "saved"), prompt_column="q")
     with pytest.raises(
-        OrchardError, match=r"cannot load .*: Unknown split \"dev\".*: check the path, config and split$"
+        OrchardError,
+        match=r"cannot load .*: Unknown split \"dev\".*: check the path, config and split$",
     ):
         load(source="datasets", path=str(tmp_path / "files"), split="dev")
 
@@ -198,6 +265,7 @@ def test_a_hub_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(datasets, "load_dataset", refuse)
     with pytest.raises(
-        OrchardError, match=r"^pool 'p': cannot load 'who/what': Couldn't .*\): check the id, .* network$"
+        OrchardError,
+        match=r"^pool 'p': cannot load 'who/what': Couldn't .*\): check the id, .* network$",
     ):
         load(source="datasets", path="who/what")

@@ -1,4 +1,6 @@
-"""Critic-Evol with the real small model: too small for the structure, so most of its replies are malformed."""
+"""Critic-Evol with the real small model:
+too small for the structure, so most of its replies are malformed.
+"""
 
 import json
 from collections import Counter
@@ -16,13 +18,20 @@ DATA = Path(__file__).parents[1] / "data" / "code" / "mbpp.jsonl"
 
 def test_every_prompt_ends_as_a_pair_good_enough_or_malformed(engine: Engine) -> None:
     pool = PoolSettings(
-        name="mbpp", source="file", path=str(DATA), prompt_column="instruction", verifier="code", licence="CC-BY-4.0"
+        name="mbpp",
+        source="file",
+        path=str(DATA),
+        prompt_column="instruction",
+        verifier="code",
+        licence="CC-BY-4.0",
     )
     settings = config.load("quick").model_copy(update={"pools": (pool,)})
     prompts, _ = load_pools(settings)
     code = CodeSettings(draft_tokens=96, critic_tokens=64, examples=1)
     ends = run_all([evolve(engine, engine, row, code, 0) for row in prompts.iter_rows(named=True)])
-    kinds = Counter(end.reason.partition(":")[0] if isinstance(end, Reject) else "pair" for end in ends)
+    kinds = Counter(
+        end.reason.partition(":")[0] if isinstance(end, Reject) else "pair" for end in ends
+    )
     assert kinds.total() == 4 and set(kinds) <= {"pair", "good enough", "malformed"}, ends
     assert kinds["malformed"] >= 1
     for end in ends:

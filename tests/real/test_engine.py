@@ -49,7 +49,9 @@ def twin(model: Model) -> Callable[[list[int]], torch.Tensor]:
     return logps
 
 
-def test_greedy_text_and_log_probabilities_equal_those_of_transformers(engine: VllmEngine, twin: Twin) -> None:
+def test_greedy_text_and_log_probabilities_equal_those_of_transformers(
+    engine: VllmEngine, twin: Twin
+) -> None:
     (found,) = asyncio.run(engine.sample(PROMPT, Sampling(12, temperature=0), [0]))
     ids = engine.renderer.tokens(PROMPT)
     whole = torch.tensor([ids + list(found.token_ids)])
@@ -61,7 +63,9 @@ def test_greedy_text_and_log_probabilities_equal_those_of_transformers(engine: V
 
 
 def test_stop_strings_cut_the_text_and_are_named(engine: VllmEngine) -> None:
-    counting = Prompt(({"role": "user", "content": "Count from 1 to 9, with commas."},), "1, 2, 3, 4,")
+    counting = Prompt(
+        ({"role": "user", "content": "Count from 1 to 9, with commas."},), "1, 2, 3, 4,"
+    )
     (found,) = asyncio.run(engine.sample(counting, Sampling(20, temperature=0, stop=("6",)), [0]))
     assert found.stopped_by == "6" and "6" not in found.text and found.finish_reason == "stop"
     (cut,) = asyncio.run(engine.sample(counting, Sampling(2, temperature=0), [0]))
@@ -75,11 +79,15 @@ def test_a_seed_repeats_its_draw_and_others_differ(engine: VllmEngine) -> None:
 
 
 def test_many_coroutines_share_one_batch_and_long_prompts_are_not_split(engine: VllmEngine) -> None:
-    """Prompts that together pass the token budget of a step: a split one would end in an error with seeds on a CPU."""
+    """Prompts that together pass the token budget of a step:
+    a split one would end in an error with seeds on a CPU.
+    """
     prompts = [Prompt(({"role": "user", "content": f"{n} " + "word " * 150},)) for n in range(40)]
 
     async def all_of_them() -> list[int]:
-        found = await asyncio.gather(*(engine.sample(prompt, Sampling(4), [1, 2]) for prompt in prompts))
+        found = await asyncio.gather(
+            *(engine.sample(prompt, Sampling(4), [1, 2]) for prompt in prompts)
+        )
         return [len(completions) for completions in found]
 
     assert asyncio.run(all_of_them()) == [2] * 40
@@ -95,7 +103,9 @@ def test_verdicts_are_the_probabilities_of_the_words(engine: VllmEngine, twin: T
         asyncio.run(engine.verdict(yes, ["A", "incomprehensibilities"]))
 
 
-def test_a_prompt_that_leaves_no_room_is_a_failed_request_and_the_engine_goes_on(engine: VllmEngine) -> None:
+def test_a_prompt_that_leaves_no_room_is_a_failed_request_and_the_engine_goes_on(
+    engine: VllmEngine,
+) -> None:
     long = Prompt(({"role": "user", "content": "word " * 400},))
     with pytest.raises(RequestFailed, match=r"prompt of \d+ tokens leaves 0 of the 8 tokens"):
         asyncio.run(engine.sample(long, Sampling(8), [0]))
@@ -119,7 +129,8 @@ def test_closing_gives_the_memory_back_and_the_next_request_wakes_the_same_engin
     (first,) = asyncio.run(engine.sample(PROMPT, Sampling(8, temperature=0), [0]))
     loaded = psutil.Process().memory_info().rss
     engine.close()
-    assert loaded - psutil.Process().memory_info().rss > 1 << 30  # the key-value cache of one GiB at least
+    # the key-value cache of one GiB at least
+    assert loaded - psutil.Process().memory_info().rss > 1 << 30
     (again,) = asyncio.run(engine.sample(PROMPT, Sampling(8, temperature=0), [0]))
     assert again == first and resident.loads == 1
 
@@ -134,7 +145,9 @@ def test_exchanged_weights_sample_what_those_weights_say_and_nothing_of_the_old_
     ids = swapped.renderer.tokens(PROMPT)
     causal = AutoModelForCausalLM.from_pretrained(other.path, dtype=torch.float32)
     with torch.no_grad():
-        logps = causal(torch.tensor([ids + list(found.token_ids)])).logits.log_softmax(-1)[0, len(ids) - 1 : -1]
+        logps = causal(torch.tensor([ids + list(found.token_ids)])).logits.log_softmax(-1)[
+            0, len(ids) - 1 : -1
+        ]
     own = logps.gather(1, torch.tensor(found.token_ids)[:, None])[:, 0]
     assert found.logprobs == pytest.approx(own.tolist(), abs=0.15)  # bf16 against fp32
     assert found != first
@@ -158,8 +171,12 @@ def test_models_of_another_shape_do_not_share_an_engine(model: Model, tmp_path: 
     for name, layers in (("same", 30), ("other", 29)):
         config = json.loads((model.path / "config.json").read_text())
         (tmp_path / name).mkdir()
-        (tmp_path / name / "config.json").write_text(json.dumps({**config, "num_hidden_layers": layers, "dtype": "x"}))
-    assert alike(model, Model(tmp_path / "same", "a")) and not alike(model, Model(tmp_path / "other", "b"))
+        (tmp_path / name / "config.json").write_text(
+            json.dumps({**config, "num_hidden_layers": layers, "dtype": "x"})
+        )
+    assert alike(model, Model(tmp_path / "same", "a")) and not alike(
+        model, Model(tmp_path / "other", "b")
+    )
 
 
 def test_a_budget_stops_sampling_and_what_was_finished_is_kept(
@@ -174,7 +191,9 @@ def test_a_budget_stops_sampling_and_what_was_finished_is_kept(
             engine.close()
         return inner
 
-    with pytest.raises(BudgetReached, match=r"budget reached: \d+ of 100 sampled tokens; what was sampled is kept"):
+    with pytest.raises(
+        BudgetReached, match=r"budget reached: \d+ of 100 sampled tokens; what was sampled is kept"
+    ):
         ask(100, range(200))
     cache = CacheFile(tmp_path / "c.sqlite")
     kept = cache.stats()["completions"].sum()
@@ -182,3 +201,29 @@ def test_a_budget_stops_sampling_and_what_was_finished_is_kept(
     usage = ask(100_000, range(200)).usage
     assert usage.cache_hits == kept and usage.requests == 200 - kept
     assert usage.occupancy is not None and 0.5 < usage.occupancy <= 1
+
+
+def test_a_turn_ends_at_the_templates_own_token(model: Model, tmp_path: Path) -> None:
+    for file in model.path.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    # Nothing but the template says how a turn ends: the files name another token.
+    for name, end in (
+        ("config", 0),
+        ("generation_config", 0),
+        ("tokenizer_config", "<|endoftext|>"),
+    ):
+        saved = json.loads((model.path / f"{name}.json").read_text())
+        key = "eos_token" if name == "tokenizer_config" else "eos_token_id"
+        (tmp_path / f"{name}.json").unlink()
+        (tmp_path / f"{name}.json").write_text(json.dumps({**saved, key: end}))
+    resident = Resident(EngineSettings(kv_cache_gib=1), LENGTH)
+    engine = VllmEngine(Model(tmp_path, "other@1"), resident, LENGTH)
+    try:
+        (found,) = asyncio.run(engine.sample(PROMPT, Sampling(40, temperature=0), [0]))
+    finally:
+        resident.drop()
+    assert engine.renderer.tokenizer.eos_token == "<|endoftext|>"
+    end = engine.renderer.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert found.finish_reason == "stop" and found.stopped_by is None
+    assert list(found.token_ids).count(end) == 1 and found.token_ids[-1] == end
+    assert engine.reads_back(found)

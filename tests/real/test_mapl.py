@@ -1,4 +1,4 @@
-"""Responses of the real model, MAPL's prompts made from them, and every instruction checked again."""
+"""Responses of the real model, MAPL's prompts made from them, each instruction checked again."""
 
 import json
 
@@ -13,7 +13,12 @@ from pipeline.synthesis.rewording import reword_all
 from pipeline.verify.instructions import fulfilment, read
 from tests.synthesis.test_mapl import frames
 
-QUESTIONS = ("What is a river?", "Why do birds sing?", "Tell me about winter.", "How is bread made?")
+QUESTIONS = (
+    "What is a river?",
+    "Why do birds sing?",
+    "Tell me about winter.",
+    "How is bread made?",
+)
 
 
 def test_pairs_made_from_a_models_own_responses_hold(engine: VllmEngine) -> None:
@@ -22,13 +27,21 @@ def test_pairs_made_from_a_models_own_responses_hold(engine: VllmEngine) -> None
             {
                 "prompt_id": f"p{i}",
                 "messages": [{"role": "user", "content": question}],
-                **{"answer": None, "verifier": None, "metadata": None, "split": "train", "own": None},
+                **{
+                    "answer": None,
+                    "verifier": None,
+                    "metadata": None,
+                    "split": "train",
+                    "own": None,
+                },
             }
             for i, question in enumerate(QUESTIONS)
         ]
     )
     drawn, _ = draw(engine, prompts, SamplingSettings(n=4, max_tokens=48), 0)
-    context = prompts.select("prompt_id", "messages", pl.col("answer").cast(pl.String), "split", "own")
+    context = prompts.select(
+        "prompt_id", "messages", pl.col("answer").cast(pl.String), "split", "own"
+    )
     texts = drawn.select("prompt_id", "response_id", "text").join(context, on="prompt_id")
     halves = [
         texts.filter(pl.Series([n % 2 == side for n in drawn["draw"]])).rename(
@@ -39,7 +52,9 @@ def test_pairs_made_from_a_models_own_responses_hold(engine: VllmEngine) -> None
     pairs = halves[0].join(halves[1].select("prompt_id", "rejected_id", "rejected"), on="prompt_id")
     rows, rejects = synthesise(texts, pairs, MaplSettings(), 0)
     known = dict(drawn.select("response_id", "text").iter_rows())
-    assert set(rows["kind"]) == {"intra", "inter"} and rows.height > 20, [reject.reason for reject in rejects]
+    assert set(rows["kind"]) == {"intra", "inter"} and rows.height > 20, [
+        reject.reason for reject in rejects
+    ]
     for row in rows.to_dicts():
         found = fulfilment([("x", known[row["response_id"]], read(row["instructions"]))])
         assert found["strict"].item() == pytest.approx(row["fulfilled"])
@@ -47,7 +62,9 @@ def test_pairs_made_from_a_models_own_responses_hold(engine: VllmEngine) -> None
         assert len(json.loads(row["instructions"])["kwargs"]) <= 3
 
 
-def test_the_real_models_rewordings_pass_the_check_or_keep_their_template(engine: VllmEngine) -> None:
+def test_the_real_models_rewordings_pass_the_check_or_keep_their_template(
+    engine: VllmEngine,
+) -> None:
     responses, pairs = frames(10)
     settings = MaplSettings(reword_tokens=32)
     rows, _ = synthesise(responses, pairs, settings, 0)

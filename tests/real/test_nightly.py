@@ -1,4 +1,6 @@
-"""What a night costs: next to nothing with one per cent of new prompts, and no engine at all with none."""
+"""What a night costs: next to nothing with one per cent of new prompts,
+and no engine at all with none.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +27,11 @@ def test_a_night_costs_what_is_new(new_home: Callable[[], Home]) -> None:
 
 def night(home: Home, profile: Path) -> dict[str, int]:
     """Sampled tokens of one run, and the steps of it that asked a model."""
-    before = usage(home)["run_id"].unique() if (home.path / "lake").exists() else pl.Series([], dtype=pl.String)
+    before = (
+        usage(home)["run_id"].unique()
+        if (home.path / "lake").exists()
+        else pl.Series([], dtype=pl.String)
+    )
     done = home.orchard("run", "--profile", str(profile))
     assert done.returncode == 0, done.stderr[-3000:]
     new = usage(home).filter(~pl.col("run_id").is_in(before.to_list()))

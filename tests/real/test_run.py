@@ -1,4 +1,6 @@
-"""The whole graph through Dagster with the real model: first run, second run, killed run, wrong input."""
+"""The whole graph through Dagster with the real model:
+first run, second run, killed run, wrong input.
+"""
 
 import re
 import sqlite3
@@ -12,7 +14,15 @@ from pipeline import tables
 from pipeline.store import Lake
 from tests.conftest import TINY, Home
 
-MADE = {"prompts", "responses", "tree_nodes", "preferences", "reference_logps", "training_runs", "evaluations"}
+MADE = {
+    "prompts",
+    "responses",
+    "tree_nodes",
+    "preferences",
+    "reference_logps",
+    "training_runs",
+    "evaluations",
+}
 
 
 def rows(home: Home, table: str) -> pl.DataFrame:
@@ -26,7 +36,8 @@ def test_a_run_fills_every_table_and_prints_the_leaderboard(finished: Home) -> N
         assert variant in shown
     assert "report.html" in shown and "make ui" in shown
     for table in tables.TABLES:
-        if table in MADE | {"metrics", "leaderboard", "usage"}:  # the others belong to variants that this profile lacks
+        # the others belong to variants that this profile lacks
+        if table in MADE | {"metrics", "leaderboard", "usage"}:
             assert rows(finished, table).height > 0, table
     board = rows(finished, "leaderboard")
     assert board["n_pairs"].filter(board["variant"] != "base").n_unique() == 1  # equal budgets
@@ -37,13 +48,19 @@ def test_a_run_fills_every_table_and_prints_the_leaderboard(finished: Home) -> N
 def test_trees_are_whole_and_their_values_are_their_rollouts(finished: Home) -> None:
     nodes = rows(finished, "tree_nodes")
     counted = (
-        nodes.filter(pl.col("kind") == "rollout").group_by("parent_id").agg(n=pl.len(), right=pl.col("correct").sum())
+        nodes.filter(pl.col("kind") == "rollout")
+        .group_by("parent_id")
+        .agg(n=pl.len(), right=pl.col("correct").sum())
     )
     steps = nodes.filter((pl.col("kind") == "step") & ~pl.col("terminal"))
     joined = steps.join(counted, left_on="node_id", right_on="parent_id", how="left")
     assert joined.height > 0
-    assert (joined["n"] == joined["n_rollouts"]).all() and (joined["right"] == joined["n_correct"]).all()
-    parents = nodes.join(nodes.select(node_id="node_id"), left_on="parent_id", right_on="node_id", how="anti")
+    assert (joined["n"] == joined["n_rollouts"]).all() and (
+        joined["right"] == joined["n_correct"]
+    ).all()
+    parents = nodes.join(
+        nodes.select(node_id="node_id"), left_on="parent_id", right_on="node_id", how="anti"
+    )
     assert set(parents["kind"]) == {"root"}
 
 
@@ -71,16 +88,26 @@ def test_a_second_run_samples_trains_and_writes_nothing(finished: Home) -> None:
 
 def test_sql_answers_and_refuses_to_write(finished: Home) -> None:
     counted = finished.orchard("sql", "SELECT count(*) AS n FROM preferences")
-    assert counted.returncode == 0 and re.search(rf"\b{rows(finished, 'preferences').height}\b", counted.stdout)
+    assert counted.returncode == 0 and re.search(
+        rf"\b{rows(finished, 'preferences').height}\b", counted.stdout
+    )
     wrong = finished.orchard("sql", "SELECT nothing FROM preferences")
-    assert wrong.returncode == 1 and wrong.stderr.startswith("orchard: ") and wrong.stderr.count("\n") == 1
+    assert (
+        wrong.returncode == 1
+        and wrong.stderr.startswith("orchard: ")
+        and wrong.stderr.count("\n") == 1
+    )
     assert finished.orchard("sql", "DELETE FROM preferences").returncode == 1
     assert finished.orchard("tables").returncode == 0
     assert "tree_plv" in finished.orchard("sql", "pairs_per_depth.sql").stdout
-    assert finished.orchard("sql", "nothing.sql").stderr.startswith("orchard: no file 'nothing.sql'")
+    assert finished.orchard("sql", "nothing.sql").stderr.startswith(
+        "orchard: no file 'nothing.sql'"
+    )
 
 
-def test_a_killed_run_loses_nothing_and_the_next_one_finishes(finished: Home, new_home: Callable[[], Home]) -> None:
+def test_a_killed_run_loses_nothing_and_the_next_one_finishes(
+    finished: Home, new_home: Callable[[], Home]
+) -> None:
     home = new_home()
     run = home.start("run", "--profile", str(TINY))
     cache = home.path / "cache" / "completions.sqlite"
@@ -91,9 +118,14 @@ def test_a_killed_run_loses_nothing_and_the_next_one_finishes(finished: Home, ne
     assert again.returncode == 0, again.stderr[-2000:]
     hits = sum(int(n) for n in re.findall(r"(\d+) from the cache", again.stderr))
     assert hits >= kept
-    # What the prompts ask for does not depend on the kill; texts may differ by rounding within a batch.
+    # What the prompts ask for does not depend on the kill; texts may differ by rounding within a
+    # batch.
     assert rows(home, "prompts").equals(rows(finished, "prompts"))
-    assert rows(home, "responses")["response_id"].sort().equals(rows(finished, "responses")["response_id"].sort())
+    assert (
+        rows(home, "responses")["response_id"]
+        .sort()
+        .equals(rows(finished, "responses")["response_id"].sort())
+    )
 
 
 def test_an_interrupted_run_ends_soon_and_says_how_to_go_on(new_home: Callable[[], Home]) -> None:
@@ -103,10 +135,16 @@ def test_an_interrupted_run_ends_soon_and_says_how_to_go_on(new_home: Callable[[
     run.terminate()
     _, shown = run.communicate(timeout=60)
     assert run.returncode == 1
-    assert shown.strip().splitlines()[-1].endswith("the run was interrupted: start it again, it goes on where it was")
+    assert (
+        shown.strip()
+        .splitlines()[-1]
+        .endswith("the run was interrupted: start it again, it goes on where it was")
+    )
 
 
-def test_a_budget_ends_the_run_in_one_line_and_its_cost_is_on_record(new_home: Callable[[], Home]) -> None:
+def test_a_budget_ends_the_run_in_one_line_and_its_cost_is_on_record(
+    new_home: Callable[[], Home],
+) -> None:
     home = new_home()
     profile = home.path / "poor.yaml"
     profile.write_text(TINY.read_text() + "budget: {tokens: 400, price_per_million_tokens: 2.0}\n")
@@ -114,11 +152,16 @@ def test_a_budget_ends_the_run_in_one_line_and_its_cost_is_on_record(new_home: C
     assert ended.returncode == 1
     last = ended.stderr.strip().splitlines()[-1]
     assert re.fullmatch(
-        r"orchard: responses: budget reached: \d+ of 400 sampled tokens; what was sampled is kept: .*", last
+        r"orchard: responses: budget reached: \d+ of 400 sampled tokens; "
+        r"what was sampled is kept: .*",
+        last,
     )
     (row,) = rows(home, "usage").to_dicts()
     assert row["step"] == "responses" and not row["finished"]
-    assert row["price"] == pytest.approx(row["sampled_tokens"] * 2e-6) and 400 <= row["sampled_tokens"] < 2000
+    assert (
+        row["price"] == pytest.approx(row["sampled_tokens"] * 2e-6)
+        and 400 <= row["sampled_tokens"] < 2000
+    )
     kept = home.orchard("cache", "stats").stdout
     assert re.search(r"^[1-9]\d* completions, ", kept, re.MULTILINE)
     assert "all sound" in home.orchard("cache", "verify").stdout
@@ -148,7 +191,9 @@ def _wait_for_completions(cache: object, n: int) -> int:
         ("seeds: []", "training.seeds"),
     ],
 )
-def test_a_wrong_profile_is_one_line_and_a_non_zero_exit(new_home: Callable[[], Home], change: str, says: str) -> None:
+def test_a_wrong_profile_is_one_line_and_a_non_zero_exit(
+    new_home: Callable[[], Home], change: str, says: str
+) -> None:
     home = new_home()
     profile = home.path / "wrong.yaml"
     section = "validation: {" if "variants" in change else "training: {"

@@ -71,21 +71,33 @@ def expected(model: Model) -> Answers:
 
 
 @pytest.fixture(scope="module")
-def server(model: Model, expected: Answers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def server(
+    model: Model, expected: Answers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = (
-        f"--model {model.path} --served-model-name small --host 127.0.0.1 --port {port} --dtype bfloat16 "
-        "--max-model-len 256 --max-num-seqs 64 --block-size 32 --enforce-eager --generation-config vllm"
+        f"--model {model.path} --served-model-name small --host 127.0.0.1 --port {port} "
+        "--dtype bfloat16 --max-model-len 256 --max-num-seqs 64 --block-size 32 "
+        "--enforce-eager --generation-config vllm"
     )
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *options.split()]
     log = tmp_path_factory.mktemp("server") / "log"
-    quiet = {"VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "1"}
+    quiet = {
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "1",
+    }
     with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, **quiet}, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=out, stderr=out, env={**os.environ, **quiet}, start_new_session=True
+        )
     url = f"http://127.0.0.1:{port}"
-    running = Running(process, EngineSettings(backend="server", servers=(ServerSettings(url=url),), patience_seconds=1))
+    running = Running(
+        process,
+        EngineSettings(backend="server", servers=(ServerSettings(url=url),), patience_seconds=1),
+    )
     try:
         wait_for(process, url, log)
         yield running
@@ -104,15 +116,26 @@ def wait_for(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     pytest.fail(f"no server: {log.read_text()[-2000:]}")
 
 
-def test_a_server_gives_the_same_as_vllm_in_the_process(server: Running, expected: Answers, model: Model) -> None:
+def test_a_server_gives_the_same_as_vllm_in_the_process(
+    server: Running, expected: Answers, model: Model
+) -> None:
     engine = ServerEngine(model, server.settings, MODEL)
     found = ask(engine)
     for theirs, ours in zip(found.greedy, expected.greedy, strict=True):
-        assert (theirs.text, theirs.token_ids, theirs.stopped_by) == (ours.text, ours.token_ids, ours.stopped_by)
+        assert (theirs.text, theirs.token_ids, theirs.stopped_by) == (
+            ours.text,
+            ours.token_ids,
+            ours.stopped_by,
+        )
         assert theirs.logprobs == pytest.approx(ours.logprobs, abs=0.02)  # bf16
-        assert (theirs.finish_reason, theirs.prompt_tokens) == (ours.finish_reason, ours.prompt_tokens)
+        assert (theirs.finish_reason, theirs.prompt_tokens) == (
+            ours.finish_reason,
+            ours.prompt_tokens,
+        )
     assert found.shares == pytest.approx(expected.shares, abs=0.01)
-    assert engine.identity()["kind"] == "server of vllm" and engine.identity()["version"][0].isdigit()
+    assert (
+        engine.identity()["kind"] == "server of vllm" and engine.identity()["version"][0].isdigit()
+    )
     assert engine.usage.sampled_tokens == sum(len(one.token_ids) for one in found.greedy) + 1
 
 
@@ -122,7 +145,9 @@ def test_a_seed_repeats_its_draw_at_a_server(server: Running, model: Model) -> N
     assert draws[0].token_ids == draws[4].token_ids and len({draw.text for draw in draws}) > 1
 
 
-def test_a_folder_with_another_tokenizer_is_found_out(server: Running, model: Model, tmp_path: Path) -> None:
+def test_a_folder_with_another_tokenizer_is_found_out(
+    server: Running, model: Model, tmp_path: Path
+) -> None:
     for file in model.path.iterdir():
         if file.name != "tokenizer.json":
             (tmp_path / file.name).symlink_to(file)
@@ -141,7 +166,9 @@ def test_a_server_killed_in_mid_run_is_one_clear_line_and_what_it_gave_is_kept(
     engine = CachedEngine(ServerEngine(model, server.settings, MODEL), tmp_path / "c.sqlite")
     kept = asyncio.run(engine.sample(QUESTIONS[0], Sampling(4), range(8)))
     threading.Timer(1.0, server.kill).start()
-    with pytest.raises(OrchardError, match=r"^no server has worked for 1 s \(http://127.0.0.1:\d+: .*\): mend one"):
+    with pytest.raises(
+        OrchardError, match=r"^no server has worked for 1 s \(http://127.0.0.1:\d+: .*\): mend one"
+    ):
         asyncio.run(engine.sample(QUESTIONS[1], Sampling(200), range(400)))
     assert asyncio.run(engine.sample(QUESTIONS[0], Sampling(4), range(8))) == kept
     assert engine.usage.cache_hits == 8

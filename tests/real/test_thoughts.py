@@ -1,4 +1,4 @@
-"""Trees of thoughts, ranked lists and step rewards with the real engine and the real small model."""
+"""Trees of thoughts, ranked lists and step rewards with the real engine and small model."""
 
 import polars as pl
 import pytest
@@ -7,14 +7,16 @@ from pipeline import tables
 from pipeline.config import ThoughtSettings, load
 from pipeline.engine.model import Model
 from pipeline.engine.vllm import VllmEngine
-from pipeline.preferences.lists import build_lists
 from pipeline.prompts import load_pools
 from pipeline.trees import truth
 from pipeline.trees.embed import embedder
 from pipeline.trees.forest import plant
 from tests.conftest import TINY
+from tests.preferences.forest import build_lists
 
-SMALL = ThoughtSettings(children=3, rollouts=4, max_depth=2, max_expansions=3, step_tokens=16, rollout_tokens=24)
+SMALL = ThoughtSettings(
+    children=3, rollouts=4, max_depth=2, max_expansions=3, step_tokens=16, rollout_tokens=24
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,9 @@ def test_rollout_trees_become_lists_whose_rewards_are_highest_for_the_reference(
     for items in lists.filter(pl.col("variant") == "tpo_tot")["items"].to_list():
         assert items[0]["reward"] == pytest.approx(2)
         assert all(0 <= item["reward"] <= 2.0001 for item in items)
-        assert [item["value"] for item in items] == sorted((item["value"] for item in items), reverse=True)
+        assert [item["value"] for item in items] == sorted(
+            (item["value"] for item in items), reverse=True
+        )
 
 
 def test_step_values_are_scored_against_labels(engine: VllmEngine) -> None:

@@ -17,7 +17,12 @@ from pipeline.store import Lake
 from tests.conftest import ORCHARD, TINY, Home
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
 
 
 @pytest.fixture(scope="module")
@@ -66,21 +71,27 @@ def ask(url: str, query: str) -> dict[str, object]:
     return data
 
 
-def test_the_daemon_loads_every_asset_the_schedule_and_the_run_of_the_command_line(url: str) -> None:
-    data = ask(url, "{ assetNodes { assetKey { path } groupName description hasMaterializePermission } }")
+def test_the_daemon_loads_every_asset_the_schedule_and_the_run_of_the_command_line(
+    url: str,
+) -> None:
+    data = ask(
+        url, "{ assetNodes { assetKey { path } groupName description hasMaterializePermission } }"
+    )
     nodes = {node["assetKey"]["path"][0]: node for node in data["assetNodes"]}  # type: ignore[index,attr-defined]
     assert set(nodes) == {
-        "prompts", "responses", "tree_nodes", "thought_nodes", "preference_lists", "votes", "judges", "judge_contexts",
-            "principles", "rationales",
-        "scores", "pair_votes", "pair_strengths", "voters", "noise_tests", "instructions", "code_pairs", "unpaired",
-        "preferences", "reference_logps",
+        "prompts", "responses", "tree_nodes", "thought_nodes", "preference_lists", "votes",
+        "judges", "judge_contexts",
+            "principles", "rationales", "permuted_rationales",
+        "scores", "pair_votes", "pair_strengths", "voters", "noise_tests", "instructions",
+        "code_pairs", "unpaired", "preferences", "treated_preferences", "reference_logps",
         "training_runs", "evaluations", "metrics", "noise_sweep", "leaderboard", "report",
     }  # fmt: skip
     assert all(node["description"] and node["groupName"] != "default" for node in nodes.values())
     schedules = ask(
         url,
-        '{ schedulesOrError(repositorySelector: {repositoryName: "__repository__", repositoryLocationName: '
-        '"assets.definitions"}) { ... on Schedules { results { name cronSchedule scheduleState { status } } } } }',
+        '{ schedulesOrError(repositorySelector: {repositoryName: "__repository__", '
+        'repositoryLocationName: "assets.definitions"}) '
+        "{ ... on Schedules { results { name cronSchedule scheduleState { status } } } } }",
     )
     (nightly,) = schedules["schedulesOrError"]["results"]  # type: ignore[index]
     assert (nightly["cronSchedule"], nightly["scheduleState"]["status"]) == ("0 2 * * *", "STOPPED")
@@ -88,12 +99,15 @@ def test_the_daemon_loads_every_asset_the_schedule_and_the_run_of_the_command_li
     assert "SUCCESS" in {run["status"] for run in runs["results"]}  # type: ignore[index]
 
 
-LAUNCH = """mutation { launchPipelineExecution(executionParams: {selector: {repositoryName: "__repository__",
-    repositoryLocationName: "assets.definitions", jobName: "everything"}, runConfigData: {}}) {
+LAUNCH = """mutation { launchPipelineExecution(executionParams: {selector: {
+    repositoryName: "__repository__", repositoryLocationName: "assets.definitions",
+    jobName: "everything"}, runConfigData: {}}) {
     __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 
 
-def test_the_daemon_runs_the_nightly_job_and_finds_everything_up_to_date(url: str, finished: Home) -> None:
+def test_the_daemon_runs_the_nightly_job_and_finds_everything_up_to_date(
+    url: str, finished: Home
+) -> None:
     launched = ask(url, LAUNCH)["launchPipelineExecution"]
     assert launched["__typename"] == "LaunchRunSuccess", launched  # type: ignore[index]
     run_id = launched["run"]["runId"]  # type: ignore[index]
@@ -109,7 +123,9 @@ def test_the_daemon_runs_the_nightly_job_and_finds_everything_up_to_date(url: st
     assert newest["n"].to_list() == [0]  # nothing was written
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine (Debian: apt-get install chromium)")
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium on this machine (Debian: apt-get install chromium)"
+)
 def test_the_asset_graph_shows_in_a_browser(url: str, finished: Home) -> None:
     from playwright.sync_api import sync_playwright
 
@@ -121,6 +137,7 @@ def test_the_asset_graph_shows_in_a_browser(url: str, finished: Home) -> None:
             page.get_by_text(group, exact=True).first.wait_for(timeout=60_000)
         page.goto(f"{url}/assets/leaderboard")
         page.get_by_text("One row per variant").first.wait_for(timeout=60_000)
-        assert page.get_by_text("gain_per_million_tokens").count() > 0  # a column of the declared schema
+        # a column of the declared schema
+        assert page.get_by_text("gain_per_million_tokens").count() > 0
         page.screenshot(path=finished.path / "leaderboard.png")
         browser.close()

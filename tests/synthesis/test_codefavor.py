@@ -11,7 +11,13 @@ from pipeline.verify.code import task_of
 from tests.scripted import ScriptedEngine
 from tests.synthesis.test_codefavor_reply import BETTER, COMMIT, DRAFT, THINKS
 
-CHANGE = {"change_id": "c1", "message": "Sum faster", "old": "a = 1", "new": "a = 2", "licence": "MIT"}
+CHANGE = {
+    "change_id": "c1",
+    "message": "Sum faster",
+    "old": "a = 1",
+    "new": "a = 2",
+    "licence": "MIT",
+}
 PROMPT = {
     "prompt_id": "p1",
     "split": "train",
@@ -36,10 +42,13 @@ def commit(*texts: str) -> tuple[dict[str, object] | Reject, Scripted]:
 def test_three_turns_make_a_task_with_two_solutions() -> None:
     row, engine = commit("It sums faster.", "[YES]", COMMIT)
     assert isinstance(row, dict) and row["method"] == "commit" and row["licence"] == "MIT"
-    assert row["messages"] == [{"role": "user", "content": "Sum the numbers up to n.\n\nConstant time."}]
+    assert row["messages"] == [
+        {"role": "user", "content": "Sum the numbers up to n.\n\nConstant time."}
+    ]
     last = engine.calls[-1][0].messages
     assert [turn["role"] for turn in last] == ["user", "assistant", "user", "assistant", "user"]
-    assert [call[1] for call in engine.calls] == [Sampling(2048, 0.8)] * 3  # the values of the paper's code
+    # the values of the paper's code
+    assert [call[1] for call in engine.calls] == [Sampling(2048, 0.8)] * 3
     assert len({call[2] for call in engine.calls}) == 3  # each turn has a seed of its own
 
 
@@ -51,7 +60,9 @@ def test_three_turns_make_a_task_with_two_solutions() -> None:
         (("so", "[YES]", "Here you are."), "malformed: no [BEGIN INSTRUCTION]"),
     ],
 )
-def test_a_no_ends_the_chat_and_a_bad_reply_is_counted_apart(texts: tuple[str, ...], reason: str) -> None:
+def test_a_no_ends_the_chat_and_a_bad_reply_is_counted_apart(
+    texts: tuple[str, ...], reason: str
+) -> None:
     row, engine = commit(*texts)
     assert isinstance(row, Reject) and row.reason == reason and row.row["reply"] == texts[-1]
     assert row.row["tokens"] == engine.usage.sampled_tokens  # paid for in vain
@@ -63,8 +74,16 @@ def test_a_draft_by_one_model_is_revised_by_another() -> None:
     drafter.policy_id, critic.policy_id = "small", "large"
     row = asyncio.run(evolve(drafter, critic, PROMPT, CodeSettings(), 0))
     assert isinstance(row, dict)
-    assert (row["draft_id"], row["policy_id"], row["prompt_id"], row["split"]) == ("small", "large", "p1", "train")
-    assert row["naive"] == "def f(n):\n    return sum(range(n + 1))" and row["reflection"] == "It loops."
+    assert (row["draft_id"], row["policy_id"], row["prompt_id"], row["split"]) == (
+        "small",
+        "large",
+        "p1",
+        "train",
+    )
+    assert (
+        row["naive"] == "def f(n):\n    return sum(range(n + 1))"
+        and row["reflection"] == "It loops."
+    )
     assert drafter.calls[0][1] == Sampling(1024, 0.8) and critic.calls[0][1] == Sampling(2048, 0.5)
 
 
@@ -84,20 +103,32 @@ def test_each_end_of_an_evolution_has_its_reason(first: str, revision: str, reas
 
 
 SHOWN = f"```python\n{DRAFT}\n```\nFor example:\n```python\nresult = f(10)\n```"
-REVISED = (THINKS + BETTER).replace("[END ATTEMPT_2]", "```python\nresult = f(10)\n```\n[END ATTEMPT_2]")
+REVISED = (THINKS + BETTER).replace(
+    "[END ATTEMPT_2]", "```python\nresult = f(10)\n```\n[END ATTEMPT_2]"
+)
 
 
 def test_an_example_of_use_is_not_taken_for_the_program_that_the_tests_call() -> None:
     tested = {**PROMPT, "metadata": task_of({"answer": DRAFT, "tests": "assert f(3) == 6"})[1]}
     row = asyncio.run(evolve(Scripted(SHOWN), Scripted(REVISED), tested, CodeSettings(), 0))
     assert isinstance(row, dict)
-    assert row["naive"].startswith("def f(n)") and row["improved"] == "def f(n):\n    return n * (n + 1) // 2"
+    assert (
+        row["naive"].startswith("def f(n)")
+        and row["improved"] == "def f(n):\n    return n * (n + 1) // 2"
+    )
 
 
 def test_a_draft_that_goes_on_from_the_prompts_stub_is_put_behind_it() -> None:
-    stub = {"prompt": "def f(n):\n", "canonical_solution": "    return n\n", "test": "assert f", "entry_point": "f"}
+    stub = {
+        "prompt": "def f(n):\n",
+        "canonical_solution": "    return n\n",
+        "test": "assert f",
+        "entry_point": "f",
+    }
     prompt = {**PROMPT, "metadata": task_of(stub)[1]}
-    found = asyncio.run(draft(Scripted("    return sum(range(n + 1))\n"), prompt, CodeSettings(), 0))
+    found = asyncio.run(
+        draft(Scripted("    return sum(range(n + 1))\n"), prompt, CodeSettings(), 0)
+    )
     assert not isinstance(found, Reject) and found[0] == "def f(n):\n    return sum(range(n + 1))"
 
 

@@ -73,12 +73,21 @@ def test_good_enough_and_malformed_are_two_things() -> None:
         ("[BEGIN REFLECTION]\nwell", "no [END REFLECTION]"),
         ("[BEGIN REFLECTION]\n\n[END REFLECTION]", "section REFLECTION is empty"),
         (BETTER, "expected [BEGIN REFLECTION], found [BEGIN CRITERIA]"),
-        (THINKS + BETTER.replace("[END CRITERIA]\n", ""), "expected [END CRITERIA], found [BEGIN ATTEMPT_2]"),
+        (
+            THINKS + BETTER.replace("[END CRITERIA]\n", ""),
+            "expected [END CRITERIA], found [BEGIN ATTEMPT_2]",
+        ),
         (THINKS + BETTER.rsplit("[BEGIN FEEDBACK]")[0], "no [BEGIN FEEDBACK]"),
         (THINKS + BETTER + "\n" + THINKS, "[BEGIN REFLECTION] after the last section"),
         (THINKS + BETTER.replace("return n", "return ("), "section ATTEMPT_2 is not Python"),
-        (THINKS + BETTER.replace("[ATTEMPT_2] does", "It does"), "the feedback names neither ATTEMPT_1 nor ATTEMPT_2"),
-        (THINKS + BETTER.replace("n * (n + 1) // 2", "sum(range(n + 1))"), "both codes say the same"),
+        (
+            THINKS + BETTER.replace("[ATTEMPT_2] does", "It does"),
+            "the feedback names neither ATTEMPT_1 nor ATTEMPT_2",
+        ),
+        (
+            THINKS + BETTER.replace("n * (n + 1) // 2", "sum(range(n + 1))"),
+            "both codes say the same",
+        ),
     ],
 )
 def test_each_malformed_reply_has_its_reason(text: str, reason: str) -> None:
@@ -91,7 +100,9 @@ def test_a_critic_that_never_stops_is_cut_off_and_malformed() -> None:
 
 
 def test_a_draft_that_is_no_python_is_malformed() -> None:
-    assert read_evol(reply(THINKS + BETTER), "def f(") == Malformed("section ATTEMPT_1 is not Python")
+    assert read_evol(reply(THINKS + BETTER), "def f(") == Malformed(
+        "section ATTEMPT_1 is not Python"
+    )
 
 
 def test_a_commit_needs_all_five_sections() -> None:
@@ -122,13 +133,20 @@ def test_yes_and_no_are_whole_words(text: str, answer: bool | Malformed) -> None
 
 def test_the_critics_own_examples_follow_the_structure_that_is_asked_for() -> None:
     turns = codefavor_prompts.revise("p", "task", "code", examples=2)
-    kinds = {type(read_evol(reply(turn["content"]), "x = 0")) for turn in turns if turn["role"] == "assistant"}
+    kinds = {
+        type(read_evol(reply(turn["content"]), "x = 0"))
+        for turn in turns
+        if turn["role"] == "assistant"
+    }
     assert kinds == {Improved, GoodEnough} and turns[-1]["content"].endswith("```python\ncode\n```")
     orders = {codefavor_prompts.revise(str(n), "t", "c", 2)[1]["content"] for n in range(20)}
     assert len(orders) == 2  # which example comes first depends on the prompt
 
 
 def test_stripping_leaves_what_the_program_does() -> None:
-    source = '"""Doc."""\nclass A:\n    """Doc."""\n    def f(self):\n        """Doc."""\n\nx = "# no comment"  # one\n'
+    source = (
+        '"""Doc."""\nclass A:\n    """Doc."""\n    def f(self):\n        """Doc."""\n\n'
+        'x = "# no comment"  # one\n'
+    )
     assert stripped(source) == "class A:\n\n    def f(self):\n        pass\nx = '# no comment'"
     assert same("x = 1  # a", "x  =  1") and not same("x = 1", "x = 2") and same("x = (", "x = 1")

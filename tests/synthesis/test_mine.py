@@ -12,7 +12,7 @@ from dulwich import porcelain
 from dulwich.objects import Tree
 from dulwich.repo import Repo
 
-from assets.mining import mine_into_lake
+from assets.cli.mining import mine_into_lake
 from pipeline import tables
 from pipeline.config import MiningSettings
 from pipeline.errors import OrchardError
@@ -24,16 +24,23 @@ MIT = """Permission is hereby granted, free of charge, to any person obtaining a
 of this software and associated documentation files (the “Software”), to deal
 in the Software without restriction, including ...
 THE SOFTWARE IS PROVIDED "AS IS", ..."""
-BSD = "Redistribution and use in source and binary forms, with or without\nmodification, are permitted ..."
+BSD = (
+    "Redistribution and use in source and binary forms, with or without\n"
+    "modification, are permitted ..."
+)
 NOTICE = """Licensed under the Apache License, Version 2.0 (the "License");
 you may not use this file except in compliance with the License."""
 BUSL = """Business Source License 1.1
 Change License: Apache License, Version 2.0
-The Licensor hereby grants you the right to copy, modify, and make non-production use of the Licensed Work."""
+The Licensor hereby grants you the right to copy, modify, \
+and make non-production use of the Licensed Work."""
 GPL = "GNU GENERAL PUBLIC LICENSE\nVersion 3"
 WHO = b"A <a@example.org>"
 Files = dict[str, str | bytes]
-CLASS = "import os\n\nclass A:\n    def f(self, n):\n        return {}\n\n    def g(self):\n        return 1\n"
+CLASS = (
+    "import os\n\nclass A:\n    def f(self, n):\n        return {}\n\n"
+    "    def g(self):\n        return 1\n"
+)
 
 
 class History:
@@ -45,7 +52,9 @@ class History:
 
     def commit(self, message: str, files: Files) -> None:
         for name, content in files.items():
-            (self.path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+            (self.path / name).write_bytes(
+                content.encode() if isinstance(content, str) else content
+            )
         porcelain.add(self.repo, [str(self.path / name) for name in files])
         self._commit(message)
 
@@ -75,31 +84,52 @@ class History:
 def history(tmp_path: Path) -> History:
     made = History(tmp_path / "library")
     made.commit(
-        "start", {"LICENSE": MIT, "a.py": "def f(x):\n    return x\n\n\ndef g(x):\n    return 0\n", "b.txt": "b"}
+        "start",
+        {
+            "LICENSE": MIT,
+            "a.py": "def f(x):\n    return x\n\n\ndef g(x):\n    return 0\n",
+            "b.txt": "b",
+        },
     )
     return made
 
 
 def test_a_changed_function_is_taken_alone_with_its_decorators(history: History) -> None:
-    history.commit("Add one", {"a.py": "def f(x):\n    return x + 1\n\n\ndef g(x):\n    return 0\n"})
+    history.commit(
+        "Add one", {"a.py": "def f(x):\n    return x + 1\n\n\ndef g(x):\n    return 0\n"}
+    )
     rows, rejects = history.mined()
     assert rejects == {"start": "the first commit"}
     (row,) = rows
     start = history.ids["start"].decode()[:12]
-    assert (row["repository"], row["path"], row["unit"], row["name"]) == (f"library@{start}", "a.py", "function", "f")
+    assert (row["repository"], row["path"], row["unit"], row["name"]) == (
+        f"library@{start}",
+        "a.py",
+        "function",
+        "f",
+    )
     assert (row["old"], row["new"]) == ("def f(x):\n    return x", "def f(x):\n    return x + 1")
-    assert (row["message"], row["licence"], row["commit"]) == ("Add one", "MIT", history.ids["Add one"].decode())
+    assert (row["message"], row["licence"], row["commit"]) == (
+        "Add one",
+        "MIT",
+        history.ids["Add one"].decode(),
+    )
 
 
 def test_a_changed_method_is_taken_without_its_indentation(history: History) -> None:
     history.commit("class", {"c.py": CLASS.format("n")})
     history.commit("method", {"c.py": CLASS.format("n + 1")})
     rows, _ = history.mined()
-    assert [(row["name"], row["new"]) for row in rows] == [("A.f", "def f(self, n):\n    return n + 1")]
+    assert [(row["name"], row["new"]) for row in rows] == [
+        ("A.f", "def f(self, n):\n    return n + 1")
+    ]
 
 
 def test_a_decorated_method_with_a_text_at_the_margin_is_taken(history: History) -> None:
-    text = 'class A:\n    @staticmethod\n    def f(n):\n        s = """\nraw\n"""\n        return s * {}\n'
+    text = (
+        "class A:\n    @staticmethod\n    def f(n):\n"
+        '        s = """\nraw\n"""\n        return s * {}\n'
+    )
     history.commit("class", {"c.py": text.format("n")})
     history.commit("method", {"c.py": text.format("3")})
     (row,) = history.mined()[0]
@@ -108,10 +138,15 @@ def test_a_decorated_method_with_a_text_at_the_margin_is_taken(history: History)
 
 @pytest.mark.parametrize("end", ["\x0c", "x = 'a\u2028b'\n", "\r"])
 def test_lines_are_those_of_the_syntax_tree(history: History, end: str) -> None:
-    text = f"import os\n{end}\ndef f(n):\n    return n\n\ndef g(n):\n    return {{}}\n\ndef h():\n    return 0\n"
+    text = (
+        f"import os\n{end}\ndef f(n):\n    return n\n\n"
+        f"def g(n):\n    return {{}}\n\ndef h():\n    return 0\n"
+    )
     history.commit("form", {"c.py": text.format("n")})
     history.commit("changed", {"c.py": text.format("n + 1")})
-    assert [(row["name"], row["new"]) for row in history.mined()[0]] == [("g", "def g(n):\n    return n + 1")]
+    assert [(row["name"], row["new"]) for row in history.mined()[0]] == [
+        ("g", "def g(n):\n    return n + 1")
+    ]
 
 
 def test_code_that_is_nested_too_deeply_is_skipped(history: History) -> None:
@@ -123,11 +158,18 @@ def test_code_that_is_nested_too_deeply_is_skipped(history: History) -> None:
 
 
 def test_more_than_a_function_is_taken_as_a_small_file(history: History) -> None:
-    history.commit("import too", {"a.py": "import os\n\ndef f(x):\n    return x + 1\n\n\ndef g(x):\n    return 0\n"})
+    history.commit(
+        "import too",
+        {"a.py": "import os\n\ndef f(x):\n    return x + 1\n\n\ndef g(x):\n    return 0\n"},
+    )
     (row,) = history.mined()[0]
     assert row["unit"] == "file" and row["name"] is None and row["new"].startswith("import os")
     rows, rejects = history.mined(max_lines=5)
-    assert not rows and rejects["import too"] == "more than one function, in a file of 8 lines: over the limit of 5"
+    assert (
+        not rows
+        and rejects["import too"]
+        == "more than one function, in a file of 8 lines: over the limit of 5"
+    )
 
 
 def test_what_is_not_taken_has_its_reason(history: History) -> None:
@@ -172,7 +214,9 @@ def test_submodules_merges_and_shallow_histories_are_skipped(history: History) -
     )  # fmt: skip
     rows, rejects = history.mined()
     assert not rows and rejects["submodule moves"] == "not a regular file: a submodule or a link"
-    assert rejects["merge"] == "a merge" and rejects["submodule"] == "a file was not modified but: add"
+    assert (
+        rejects["merge"] == "a merge" and rejects["submodule"] == "a file was not modified but: add"
+    )
 
 
 def test_a_shallow_history_ends_at_its_edge_with_a_reason(history: History) -> None:
@@ -201,8 +245,11 @@ def test_missing_objects_of_a_partial_or_damaged_clone_are_told(history: History
     rows, rejects = history.mined()
     assert [row["message"] for row in rows] == ["first"]
     assert rejects == {"start": "the first commit", "second": missing, "third": missing}
-    lose(history.repo[history.repo[history.ids["third"]].tree][b"LICENSE"][1])  # as after --filter=blob:none
-    with pytest.raises(OrchardError, match="library: its licence cannot be read: an object is missing"):
+    # as after --filter=blob:none
+    lose(history.repo[history.repo[history.ids["third"]].tree][b"LICENSE"][1])
+    with pytest.raises(
+        OrchardError, match="library: its licence cannot be read: an object is missing"
+    ):
         history.mined()
 
 
@@ -233,11 +280,19 @@ def test_a_licence_that_changed_counts_from_the_commit_that_changed_it(history: 
         ({"LICENSE": "All rights reserved."}, r"a text that is not known: its commits"),
         ({"LICENSE": MIT, "COPYING": GPL}, r"GPL, MIT: its commits are not taken"),
         ({"LICENSE": BUSL}, r"a text that is not known: its commits"),
-        ({"LICENSE": MIT, "LICENSE.txt": "Proprietary. All rights reserved."}, r"MIT, a text that is not known: its"),
-        ({"LICENSE": '"Commons Clause" License Condition v1.0\n' + NOTICE}, r"Apache-2.0, Commons-Clause: its commits"),
+        (
+            {"LICENSE": MIT, "LICENSE.txt": "Proprietary. All rights reserved."},
+            r"MIT, a text that is not known: its",
+        ),
+        (
+            {"LICENSE": '"Commons Clause" License Condition v1.0\n' + NOTICE},
+            r"Apache-2.0, Commons-Clause: its commits",
+        ),
     ],
 )
-def test_a_repository_without_a_permissive_licence_is_refused(tmp_path: Path, files: Files, message: str) -> None:
+def test_a_repository_without_a_permissive_licence_is_refused(
+    tmp_path: Path, files: Files, message: str
+) -> None:
     history = History(tmp_path / "library")
     history.commit("start", files)
     with pytest.raises(OrchardError, match=message):
@@ -245,7 +300,9 @@ def test_a_repository_without_a_permissive_licence_is_refused(tmp_path: Path, fi
 
 
 def test_what_is_no_repository_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(OrchardError, match="is not a git repository: give the folder that holds .git"):
+    with pytest.raises(
+        OrchardError, match="is not a git repository: give the folder that holds .git"
+    ):
         mine(tmp_path, MiningSettings())
     with pytest.raises(OrchardError, match="is not a git repository"):
         mine(tmp_path / "nowhere", MiningSettings())
@@ -261,7 +318,11 @@ def test_a_repository_without_python_gives_no_rows_and_the_table_says_so(
     history.commit("start", {"LICENSE": MIT, "b.txt": "b"})
     history.commit("more", {"b.txt": "c"})
     monkeypatch.setenv("ORCHARD_HOME", str(tmp_path / "home"))
-    assert mine_into_lake(history.path, "quick") == {"taken": 0, "not a Python file": 1, "the first commit": 1}
+    assert mine_into_lake(history.path, "quick") == {
+        "taken": 0,
+        "not a Python file": 1,
+        "the first commit": 1,
+    }
     with Lake(tmp_path / "home") as lake:
         assert lake.read("code_changes").is_empty() and lake.read("rejects").height == 2
     history.commit("code", {"a.py": "x = 1\n"})
@@ -271,7 +332,9 @@ def test_a_repository_without_python_gives_no_rows_and_the_table_says_so(
         assert lake.read("code_changes")["message"].to_list() == ["better code"]
 
 
-def test_two_folders_of_one_name_are_two_repositories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_folders_of_one_name_are_two_repositories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ORCHARD_HOME", str(tmp_path / "home"))
     for who in ("alice", "bob"):
         (tmp_path / who).mkdir()
@@ -280,7 +343,8 @@ def test_two_folders_of_one_name_are_two_repositories(tmp_path: Path, monkeypatc
         history.commit(f"by {who}", {"a.py": "x = 2\n"})
         mine_into_lake(history.path, "quick")
     mine_into_lake(history.path, "quick")
-    (tmp_path / "bob").rename(tmp_path / "robert")  # moved, and mined once more: still the same repository
+    # moved, and mined once more: still the same repository
+    (tmp_path / "bob").rename(tmp_path / "robert")
     mine_into_lake(tmp_path / "robert" / "utils", "quick")
     with Lake(tmp_path / "home") as lake:
         assert sorted(lake.read("code_changes")["message"]) == ["by alice", "by bob"]
@@ -288,7 +352,9 @@ def test_two_folders_of_one_name_are_two_repositories(tmp_path: Path, monkeypatc
 
 @contextmanager
 def shallow(history: History, edge: str, before: str) -> Iterator[None]:
-    """As `git fetch --depth` leaves it: the edge is listed, and the commit before it is not there."""
+    """As `git fetch --depth` leaves it:
+    the edge is listed, and the commit before it is not there.
+    """
     sha = history.ids[before].decode()
     git = history.path / ".git"
     here = git / "objects" / sha[:2] / sha[2:]
@@ -308,7 +374,11 @@ def test_a_commit_stands_once_however_deep_the_clone_was_when_it_was_mined(
         mine_into_lake(history.path, "quick")
         with Lake(tmp_path / "home") as lake:
             rows = lake.read("code_changes")
-            return sorted(rows["message"]), rows["repository"].n_unique(), lake.read("rejects").height
+            return (
+                sorted(rows["message"]),
+                rows["repository"].n_unique(),
+                lake.read("rejects").height,
+            )
 
     for number in (1, 2, 3):
         history.commit(str(number), {"a.py": f"x = {number}\n"})
@@ -332,7 +402,9 @@ def test_rows_that_an_older_version_named_by_the_folder_alone_are_replaced(
     def mined_over(before: dict[str, Any]) -> list[tuple[str, str]]:
         with Lake(tmp_path / "home") as lake:
             rows = pl.DataFrame([before], schema=tables.empty("code_changes").schema)
-            lake.write("code_changes", rows, Commit("mine-commits"), partition={"repository": "library"})
+            lake.write(
+                "code_changes", rows, Commit("mine-commits"), partition={"repository": "library"}
+            )
         mine_into_lake(history.path, "quick")
         return standing()
 
@@ -344,7 +416,7 @@ def test_rows_that_an_older_version_named_by_the_folder_alone_are_replaced(
     assert mined_over(older) == [now]
     assert mined_over(elsewhere) == [("library", "of another library"), now]
     with monkeypatch.context() as killed:
-        killed.setattr("assets.mining._earlier_names", lambda *_: 1 / 0)
+        killed.setattr("assets.cli.mining._earlier_names", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             mined_over(older)
     assert standing() == [("library", "better"), now]  # nothing lost, and the next mining mends it
@@ -366,8 +438,14 @@ def test_a_fork_in_a_folder_of_another_name_has_its_own_rows_of_the_same_changes
 
 
 def test_licences_are_known_by_their_sentences() -> None:
-    assert licences_in((Path(__file__).parents[2] / "LICENSE").read_text()) == licences_in(NOTICE) == {"Apache-2.0"}
-    assert licences_in("This is unlike the Apache License, Version 2.0.") == set() == licences_in(BUSL)
+    assert (
+        licences_in((Path(__file__).parents[2] / "LICENSE").read_text())
+        == licences_in(NOTICE)
+        == {"Apache-2.0"}
+    )
+    assert (
+        licences_in("This is unlike the Apache License, Version 2.0.") == set() == licences_in(BUSL)
+    )
     assert licences_in(MIT) == {"MIT"} and licences_in(BSD) == {"BSD-2-Clause"}
     assert licences_in(BSD + " may not be used to endorse or promote products") == {"BSD-3-Clause"}
     assert licences_in("GNU LESSER GENERAL PUBLIC LICENSE") == {"LGPL"}

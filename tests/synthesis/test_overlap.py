@@ -10,7 +10,10 @@ TEMPLATE = "State the final answer to the following arithmetic problem: "
 
 def test_a_question_inside_a_longer_prompt_is_found_by_its_runs() -> None:
     question = "How many pears does Ada have after she gives three of her nine pears away?"
-    found = overlaps({"s": f"{question}\n\nIn addition:\n- Do not use any commas.", "t": "How many?"}, {"q": question})
+    found = overlaps(
+        {"s": f"{question}\n\nIn addition:\n- Do not use any commas.", "t": "How many?"},
+        {"q": question},
+    )
     assert found.select("text_id", "reference_id", "ngrams").rows() == [("s", "q", 1.0)]
 
 
@@ -32,7 +35,9 @@ def test_slight_rewording_is_found_by_edits_but_other_numbers_are_another_proble
 
 def test_the_pools_template_is_no_overlap_and_the_same_problem_is() -> None:
     references = {f"q{a}{b}": f"{TEMPLATE}{a} + {b} =" for a in range(1, 10) for b in range(1, 10)}
-    assert overlaps({"s": f"{TEMPLATE}31 + 4 =", "t": "State the final answer."}, references).is_empty()
+    assert overlaps(
+        {"s": f"{TEMPLATE}31 + 4 =", "t": "State the final answer."}, references
+    ).is_empty()
     found = overlaps({"s": f"{TEMPLATE}3 + 4 =\n\nIn addition:\n- Write 2 lines."}, references)
     assert found["reference_id"].to_list() == ["q34"]
 
@@ -48,15 +53,18 @@ def test_a_sum_that_differs_in_one_number_is_another_sum_whatever_runs_they_shar
     text = "add 1 then 2 then 3 then 4 then 5 then 7 now"
     assert overlaps({"s": text}, reference, Limits(n=2, edits=1)).is_empty()
     found = overlaps({"s": text}, reference, Limits(n=2, edits=1), numbers=False)
-    assert found["ngrams"].item() == pytest.approx(
-        10 / 12
-    )  # '5 then', 'then 6', '6 now' ...: 'then 6' and '6 now' lack
+    # '5 then', 'then 6', '6 now' ...: 'then 6' and '6 now' lack.
+    assert found["ngrams"].item() == pytest.approx(10 / 12)
 
 
-def test_before_training_normalised_equality_and_runs_count_and_a_rewording_alone_does_not() -> None:
-    references = {"q": "Which river is the longest of all the rivers in Europe, and where does it end?"}
+def test_before_training_normalised_equality_and_runs_count_and_a_rewording_does_not() -> None:
+    references = {
+        "q": "Which river is the longest of all the rivers in Europe, and where does it end?"
+    }
     texts = {
-        "same": "  which RIVER is the longest of all the rivers in Europe,\nand where does it end? ",
+        "same": (
+            "  which RIVER is the longest of all the rivers in Europe,\nand where does it end? "
+        ),
         "inside": references["q"] + "\n\nIn addition:\n- Use 3 commas.",
         "reworded": "What river is the longest of all rivers of Europe, and where does it end?",
     }

@@ -1,4 +1,6 @@
-"""Wording by the model: what passes says the same, what fails keeps its template, and both sides stay alike."""
+"""Wording by the model: what passes says the same, what fails keeps its template,
+and both sides stay alike.
+"""
 
 from typing import Any
 
@@ -34,7 +36,11 @@ USE = Instruction("keywords:existence", {"keywords": ["river"]})
         (WORDS, "Please reply with at most 5 words.", "another comparison"),
         (WORDS, "Please reply with at least 5 sentences.", "what it is about is missing"),
         (WORDS, "Do not reply with at least 5 words.", "negated otherwise"),
-        (WORDS, " ".join(["Please reply with at least 5 words"] * 2), "longer or shorter than allowed"),
+        (
+            WORDS,
+            " ".join(["Please reply with at least 5 words"] * 2),
+            "longer or shorter than allowed",
+        ),
         (UNIQUE, "Please reply with at least 5 words.", "it may be about something else"),
         (COMMA, "Please use a comma.", "negated otherwise"),
         (COMMA, "Please write without full stops.", "what it is about is missing"),
@@ -50,7 +56,9 @@ class Rewriter(ScriptedEngine):
     """Answers an instruction with a function of it."""
 
     def __init__(self, rewrite: Any) -> None:
-        super().__init__(lambda prefix, sampling, n: rewrite(self.calls[-1][0].messages[-1]["content"]))
+        super().__init__(
+            lambda prefix, sampling, n: rewrite(self.calls[-1][0].messages[-1]["content"])
+        )
 
 
 def made() -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -60,7 +68,9 @@ def made() -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def test_both_sides_get_the_same_words_and_the_row_stays_valid() -> None:
     rows, responses = made()
-    new, rejects, kept = reword_all(Rewriter(lambda text: "Please: " + text), rows, responses, MaplSettings(), 0)
+    new, rejects, kept = reword_all(
+        Rewriter(lambda text: "Please: " + text), rows, responses, MaplSettings(), 0
+    )
     assert new.height == rows.height and not rejects
     n = sum(len(read(each)) for each in rows["instructions"])
     assert new["reworded"].sum() + sum(kept.values()) == n and new["reworded"].sum() > 0.3 * n
@@ -71,33 +81,47 @@ def test_both_sides_get_the_same_words_and_the_row_stays_valid() -> None:
             line.startswith("- Please: ") for line in asked[1]
         ]
         assert len(words("\n".join(asked[0]))) == len(words("\n".join(asked[1])))
-        for line, one in zip(asked[1][-len(read(row["instructions"])) :], read(row["other_instructions"]), strict=True):
-            assert any(one.text(style) in line for style in range(3))  # the worse prompt's own arguments
-    assert new.equals(reword_all(Rewriter(lambda text: "Please: " + text), rows, responses, MaplSettings(), 0)[0])
+        for line, one in zip(
+            asked[1][-len(read(row["instructions"])) :],
+            read(row["other_instructions"]),
+            strict=True,
+        ):
+            # the worse prompt's own arguments
+            assert any(one.text(style) in line for style in range(3))
+    assert new.equals(
+        reword_all(Rewriter(lambda text: "Please: " + text), rows, responses, MaplSettings(), 0)[0]
+    )
 
 
 def test_a_word_of_the_template_is_no_argument_of_it() -> None:
     be, of = (Instruction("order:first_word", {"word": word}) for word in ("be", "of"))
     assert be.text(0) == 'The first word must be "be".'
-    assert _filled('Please let the first word be "be".', be, of, 0) is None  # it would become 'let the first word of'
+    # it would become 'let the first word of'
+    assert _filled('Please let the first word be "be".', be, of, 0) is None
     ok, so = (Instruction("order:first_word", {"word": word}) for word in ("ok", "so"))
-    assert _filled('Please let the first word be "ok".', ok, so, 0) == 'Please let the first word be "so".'
+    assert (
+        _filled('Please let the first word be "ok".', ok, so, 0)
+        == 'Please let the first word be "so".'
+    )
 
 
 def test_a_model_that_answers_instead_of_rewording_changes_nothing_but_the_count() -> None:
     rows, responses = made()
-    new, rejects, kept = reword_all(Rewriter(lambda text: "Rivers flow."), rows, responses, MaplSettings(), 0)
+    new, rejects, kept = reword_all(
+        Rewriter(lambda text: "Rivers flow."), rows, responses, MaplSettings(), 0
+    )
     assert not rejects and new["reworded"].sum() == 0 and new["tokens"].sum() > 0
     assert sum(kept.values()) == sum(len(read(each)) for each in rows["instructions"])
     unchanged = rows.drop("tokens").sort("synthesis_id")
     assert new.drop("tokens").equals(unchanged)
 
 
-def test_the_side_that_the_model_sees_is_drawn_so_that_its_words_do_not_tell_the_better_prompt() -> None:
+def test_the_side_that_the_model_sees_is_drawn_so_its_words_tell_nothing_of_the_better() -> None:
     rows, responses = made()
     shown = own = 0
     for row in rows.filter(pl.col("kind") == "intra").to_dicts():
-        engine = Rewriter(lambda text: "Please: " + text)  # one row at a time: its worse prompt is another row's better
+        # one row at a time: its worse prompt is another row's better
+        engine = Rewriter(lambda text: "Please: " + text)
         reword_all(engine, pl.DataFrame([row], schema=rows.schema), responses, MaplSettings(), 0)
         better = [one.text(style) for one in read(row["instructions"]) for style in range(3)]
         shown += len(engine.calls)
@@ -106,7 +130,7 @@ def test_the_side_that_the_model_sees_is_drawn_so_that_its_words_do_not_tell_the
     assert 0.35 < share < 0.8  # some texts are on both sides
 
 
-def test_a_row_that_no_server_reworded_is_asked_for_again_and_does_not_keep_its_template_for_good() -> None:
+def test_a_row_that_no_server_reworded_is_asked_for_again_and_keeps_no_template_for_good() -> None:
     def away(text: str) -> str:
         raise Unanswered("5 tries failed")
 
@@ -119,6 +143,10 @@ def test_a_row_that_no_server_reworded_is_asked_for_again_and_does_not_keep_its_
 def test_a_wrong_share_in_the_table_is_found_when_the_checkers_run_again() -> None:
     rows, responses = made()
     wrong = rows.head(3).with_columns(fulfilled=pl.lit(0.123))
-    new, rejects, _ = reword_all(Rewriter(lambda text: "Please: " + text), wrong, responses, MaplSettings(), 0)
+    new, rejects, _ = reword_all(
+        Rewriter(lambda text: "Please: " + text), wrong, responses, MaplSettings(), 0
+    )
     assert new.is_empty() and len(rejects) == 3
-    assert all(reject.reason.startswith("its own checker disagrees after rewording") for reject in rejects)
+    assert all(
+        reject.reason.startswith("its own checker disagrees after rewording") for reject in rejects
+    )

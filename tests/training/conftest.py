@@ -14,7 +14,7 @@ from tests.training.toy import frame, pair, save_llama
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Tiny matrices gain nothing from a second thread, and wait for it where a neighbour is busy."""
+    """Tiny matrices gain nothing from a second thread: it makes them wait on a busy machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -23,7 +23,9 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def set_aside() -> Iterator[None]:
-    """The collector, which every training calls, need not look through what hundreds of tests before have loaded."""
+    """The collector, which every training calls,
+    need not look through what hundreds of tests before have loaded.
+    """
     gc.collect()
     gc.freeze()
     yield
@@ -52,5 +54,11 @@ def toy() -> pl.DataFrame:
 @pytest.fixture
 def settings() -> TrainingSettings:
     return TrainingSettings(
-        method="full", learning_rate=1e-3, epochs=2, batch_pairs=4, checkpoint_every=2, micro_tokens=256, max_length=128
+        method="full",
+        learning_rate=1e-3,
+        epochs=2,
+        batch_pairs=4,
+        checkpoint_every=2,
+        micro_tokens=256,
+        max_length=128,
     )

@@ -17,13 +17,17 @@ from pipeline.store import Commit, Lake
 from tests.training.test_train import change, run
 
 
-def write(lake: Lake, table: str, row: dict[str, Any], parents: dict[str, int] | None = None) -> int:
+def write(
+    lake: Lake, table: str, row: dict[str, Any], parents: dict[str, int] | None = None
+) -> int:
     """A table of this row alone, what it does not say zero or empty; the version."""
     zero = {pl.String: "", pl.Int64: 0, pl.Float64: 0.0}
     schema = tables.empty(table).schema
     whole = {name: row.get(name, zero.get(kind.base_type(), [])) for name, kind in schema.items()}
     rows = pl.DataFrame([whole], schema=schema)
-    written = lake.write(table, rows, Commit("test", parents=parents or {}), partition={"variant": row["variant"]})
+    written = lake.write(
+        table, rows, Commit("test", parents=parents or {}), partition={"variant": row["variant"]}
+    )
     assert (written.rows, written.rejected) == (1, 0)
     return written.version
 
@@ -35,11 +39,14 @@ def test_an_exported_policy_loads_and_its_card_names_versions_and_results(
     done = run(tiny, toy, settings, tmp_path / "home/policies/toy-s3")
     row: dict[str, Any] = {
         "run_id": "first", "curve": "[]",
-        "variant": "toy", "seed": 3, "policy_id": "toy-s3@abc", "reference_id": "tiny@0", "loss": "sigmoid",
-        "checkpoint": "policies/toy-s3", "method": "lora", "settings": settings.model_dump_json(), "n_pairs": 12,
+        "variant": "toy", "seed": 3, "policy_id": "toy-s3@abc", "reference_id": "tiny@0",
+        "loss": "sigmoid",
+        "checkpoint": "policies/toy-s3", "method": "lora", "settings": settings.model_dump_json(),
+        "n_pairs": 12,
         "n_steps": done.n_steps, "n_tokens": done.n_tokens, "loss_first": 0.69, "loss_last": 0.5,
     }  # fmt: skip
-    board = {"variant": "toy", "accuracy": 0.4, "gain": 0.1, "gain_low": -0.05, "gain_high": 0.2, "n_seeds": 1,
+    board = {"variant": "toy", "accuracy": 0.4, "gain": 0.1, "gain_low": -0.05, "gain_high": 0.2,
+             "n_seeds": 1,
              "verdict": "not distinguishable", "policy_ids": ["toy-s3@abc"]}  # fmt: skip
     lake = Lake(tmp_path / "lake")
     learned = lake.write("preferences", toy, Commit("test")).version
@@ -60,7 +67,9 @@ def test_an_exported_policy_loads_and_its_card_names_versions_and_results(
     PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny), out / "adapter")
     with pytest.raises(OrchardError, match="is not empty"):
         export_policy(lake, tmp_path / "home", "toy", out)
-    with pytest.raises(OrchardError, match="no trained policy of 'other'.*trained are: another seed 3, toy seed 3"):
+    with pytest.raises(
+        OrchardError, match="no trained policy of 'other'.*trained are: another seed 3, toy seed 3"
+    ):
         export_policy(lake, tmp_path / "home", "other", tmp_path / "x")
     with pytest.raises(OrchardError, match="is gone"):
         export_policy(lake, tmp_path / "elsewhere", "toy", tmp_path / "x")
@@ -68,7 +77,8 @@ def test_an_exported_policy_loads_and_its_card_names_versions_and_results(
     for taken in (tmp_path / "file", tmp_path / "file/inside"):
         with pytest.raises(OrchardError, match=rf"folder {taken}: Not a directory: give a new one"):
             export_policy(lake, tmp_path / "home", "toy", taken)
-    write(lake, "training_runs", {**row, "run_id": "later", "policy_id": "toy-s3@def"})  # trained again since
+    # trained again since
+    write(lake, "training_runs", {**row, "run_id": "later", "policy_id": "toy-s3@def"})
     again = export_policy(lake, tmp_path / "home", "toy", tmp_path / "again")
     assert "This policy was not evaluated." in (again / "README.md").read_text()
 
@@ -80,16 +90,28 @@ def test_the_card_tells_an_older_leaderboard_from_a_policy_that_was_not_evaluate
     policy.mkdir()
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
         (policy / name).write_text("{}")
-    run = {"checkpoint": "policy", "method": "full", "curve": "[]", "settings": TrainingSettings().model_dump_json()}
+    run = {
+        "checkpoint": "policy",
+        "method": "full",
+        "curve": "[]",
+        "settings": TrainingSettings().model_dump_json(),
+    }
     with Lake(tmp_path / "lake") as lake:
         for name in ("measured", "new"):
-            write(lake, "training_runs", {**run, "run_id": name, "variant": name, "policy_id": name})
-        write(lake, "leaderboard", {"variant": "measured", "verdict": "better", "policy_ids": ["measured"]})
+            write(
+                lake, "training_runs", {**run, "run_id": name, "variant": name, "policy_id": name}
+            )
+        write(
+            lake,
+            "leaderboard",
+            {"variant": "measured", "verdict": "better", "policy_ids": ["measured"]},
+        )
         older = lake.read("leaderboard").with_columns(policy_ids=pl.lit(None, pl.List(pl.String)))
         tables_ = {"leaderboard": older, "training_runs": lake.read("training_runs")}
         monkeypatch.setattr(lake, "read", tables_.__getitem__)
         said = {
-            name: export_policy(lake, tmp_path, name, tmp_path / name) / "README.md" for name in ("measured", "new")
+            name: export_policy(lake, tmp_path, name, tmp_path / name) / "README.md"
+            for name in ("measured", "new")
         }
     assert "Not known: the leaderboard is of an older version" in said["measured"].read_text()
     assert "This policy was not evaluated." in said["new"].read_text()

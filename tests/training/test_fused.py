@@ -1,4 +1,6 @@
-"""Layers with passes of their own against what they replace: equal values and gradients, to rounding."""
+"""Layers with passes of their own against what they replace:
+equal values and gradients, to rounding.
+"""
 
 from pathlib import Path
 
@@ -30,13 +32,27 @@ def seeded() -> None:
 
 
 def test_slopes_of_the_layers_are_the_numeric_ones() -> None:
-    x, w, bias, a, b = drawn(5, 4), drawn(6, 4).detach(), drawn(6).detach(), drawn(2, 4), drawn(6, 2)
-    assert torch.autograd.gradcheck(lambda x, a, b: LoraLinear.apply(x, w, bias, a, b, 0.7), (x, a, b))
-    torch.testing.assert_close(LoraLinear.apply(x, w, bias, a, b, 0.7), F.linear(x, w + 0.7 * b @ a, bias))
+    x, w, bias, a, b = (
+        drawn(5, 4),
+        drawn(6, 4).detach(),
+        drawn(6).detach(),
+        drawn(2, 4),
+        drawn(6, 2),
+    )
+    assert torch.autograd.gradcheck(
+        lambda x, a, b: LoraLinear.apply(x, w, bias, a, b, 0.7), (x, a, b)
+    )
+    torch.testing.assert_close(
+        LoraLinear.apply(x, w, bias, a, b, 0.7), F.linear(x, w + 0.7 * b @ a, bias)
+    )
     assert torch.autograd.gradcheck(SwiGlu.apply, (drawn(5, 4), drawn(5, 4)))
     weight = drawn(4)
-    assert torch.autograd.gradcheck(lambda x, w: RmsNorm.apply(x, w, 0.1, torch.float64), (drawn(2, 5, 4), weight))
-    torch.testing.assert_close(RmsNorm.apply(x, weight, 0.1, torch.float64), F.rms_norm(x, (4,), weight, 0.1))
+    assert torch.autograd.gradcheck(
+        lambda x, w: RmsNorm.apply(x, w, 0.1, torch.float64), (drawn(2, 5, 4), weight)
+    )
+    torch.testing.assert_close(
+        RmsNorm.apply(x, weight, 0.1, torch.float64), F.rms_norm(x, (4,), weight, 0.1)
+    )
 
 
 def test_attention_over_a_tree_is_masked_attention_and_has_the_numeric_slopes() -> None:
@@ -64,7 +80,11 @@ def test_attention_over_a_tree_is_masked_attention_and_has_the_numeric_slopes() 
 
 
 def test_the_head_without_a_table_of_logits_is_cross_entropy() -> None:
-    hidden, weight, targets = torch.randn(300, 8, requires_grad=True), torch.randn(50, 8) * 9, torch.arange(300) % 50
+    hidden, weight, targets = (
+        torch.randn(300, 8, requires_grad=True),
+        torch.randn(50, 8) * 9,
+        torch.arange(300) % 50,
+    )
     above = torch.randn(300)
     found = FrozenHead.apply(hidden, weight, targets, True)
     wanted = -F.cross_entropy(hidden @ weight.t(), targets, reduction="none")
@@ -75,7 +95,9 @@ def test_the_head_without_a_table_of_logits_is_cross_entropy() -> None:
 
 
 def policy_of(model: Path, precision: Precision, fused: bool) -> Policy:
-    """A policy with an adapter that does something: with our passes, or with those of peft, transformers and torch."""
+    """A policy with an adapter that does something:
+    with our passes, or with those of peft, transformers and torch.
+    """
     policy = load(model, precision)
     if fused:
         adapt(policy, rank=4, alpha=8, seed=1)
@@ -102,6 +124,8 @@ def test_the_whole_policy_has_the_log_probabilities_and_gradients_of_the_plain_o
         found = text_logps(policy, tokenize(toy, policy.tokenizer, 128).examples)
         (found[:, 0] - found[:, 1]).sum().backward()
         logps.append(found.detach())
-        gradients.append(torch.cat([p.grad.flatten() for _, p in sorted(policy.trainable().items())]))  # type: ignore[union-attr]
+        gradients.append(
+            torch.cat([p.grad.flatten() for _, p in sorted(policy.trainable().items())])
+        )  # type: ignore[union-attr]
     assert (logps[0] - logps[1]).norm() < apart * logps[1].norm()
     assert (gradients[0] - gradients[1]).norm() < 5 * apart * gradients[1].norm()

@@ -29,16 +29,23 @@ def test_two_items_are_dpo_whatever_their_values_and_rewards() -> None:
 
 
 def test_three_items_by_hand() -> None:
-    """Values 1, 1/2, 0 ranked 2, 1, 3 by score: gains 1, sqrt 2 - 1, 0; discounts 1 / log 3, 1 / log 2, 1 / log 4."""
+    """Values 1, 1/2, 0 ranked 2, 1, 3 by score: gains 1, sqrt 2 - 1, 0;
+    discounts 1 / log 3, 1 / log 2, 1 / log 4.
+    """
     s, gains = [1.0, 2.0, -1.0], [1.0, math.sqrt(2) - 1, 0.0]
     discounts = [1 / math.log(3), 1 / math.log(2), 1 / math.log(4)]
     pairs = [(0, 1), (0, 2), (1, 2)]
     weight = {(i, j): abs(gains[i] - gains[j]) * abs(discounts[i] - discounts[j]) for i, j in pairs}
-    expected = sum(w * math.log1p(math.exp(s[j] - s[i])) for (i, j), w in weight.items()) / sum(weight.values())
-    assert of(torch.tensor([s]) / 0.1, torch.tensor([[1.0, 0.5, 0.0]])).item() == pytest.approx(expected, rel=1e-5)
+    expected = sum(w * math.log1p(math.exp(s[j] - s[i])) for (i, j), w in weight.items()) / sum(
+        weight.values()
+    )
+    assert of(torch.tensor([s]) / 0.1, torch.tensor([[1.0, 0.5, 0.0]])).item() == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
-@pytest.mark.parametrize("ratios", [RATIOS, torch.zeros(1, 5)])  # zeros: all tied, as in the first step
+# zeros: all tied, as in the first step
+@pytest.mark.parametrize("ratios", [RATIOS, torch.zeros(1, 5)])
 def test_the_order_of_the_items_does_not_matter(ratios: Tensor) -> None:
     for seed in range(20):
         order = torch.randperm(5, generator=torch.Generator().manual_seed(seed))
@@ -46,13 +53,19 @@ def test_the_order_of_the_items_does_not_matter(ratios: Tensor) -> None:
 
 
 def test_shorter_lists_beside_longer_ones_are_themselves() -> None:
-    padded = of(torch.tensor([[2.0, 9.0, -4.0, 0.0, 0.0]]), torch.tensor([[1.0, 0.5, 0.0, NAN, NAN]]))
-    torch.testing.assert_close(padded, of(torch.tensor([[2.0, 9.0, -4.0]]), torch.tensor([[1.0, 0.5, 0.0]])))
+    padded = of(
+        torch.tensor([[2.0, 9.0, -4.0, 0.0, 0.0]]), torch.tensor([[1.0, 0.5, 0.0, NAN, NAN]])
+    )
+    torch.testing.assert_close(
+        padded, of(torch.tensor([[2.0, 9.0, -4.0]]), torch.tensor([[1.0, 0.5, 0.0]]))
+    )
 
 
 def test_values_of_any_scale_give_the_same_loss_and_never_overflow() -> None:
     for scale, shift in ((100.0, 0.0), (1e6, -3e5), (1e-3, 0.0)):
-        torch.testing.assert_close(of(RATIOS, scale * VALUES + shift), of(RATIOS, VALUES), rtol=1e-3, atol=0)
+        torch.testing.assert_close(
+            of(RATIOS, scale * VALUES + shift), of(RATIOS, VALUES), rtol=1e-3, atol=0
+        )
     extreme = torch.tensor([[1e6, -1e6, 0.0, 1e4, -1e4]], requires_grad=True)
     of(extreme, VALUES).sum().backward()
     assert extreme.grad is not None and extreme.grad.isfinite().all()
@@ -97,7 +110,9 @@ def test_equal_scores_rank_the_worse_item_first() -> None:
 
 
 def test_a_list_of_equal_values_teaches_nothing_and_spoils_no_batch() -> None:
-    """Two values that float32 cannot tell apart, beside a list that has an order: zero loss, zero gradient."""
+    """Two values that float32 cannot tell apart, beside a list that has an order:
+    zero loss, zero gradient.
+    """
     values = torch.tensor([[0.5, 0.5 + 1e-9], [1.0, 0.0]])
     for weights in ("lambda", "uniform"):
         ratios = torch.tensor([[3.0, -1.0], [0.0, 0.0]], requires_grad=True)
@@ -105,7 +120,9 @@ def test_a_list_of_equal_values_teaches_nothing_and_spoils_no_batch() -> None:
         assert found.tolist() == pytest.approx([0.0, math.log(2)])
         found.sum().backward()
         assert ratios.grad is not None and ratios.grad[0].tolist() == [0.0, 0.0]
-    assert losses.get("list_ranking").margin(ratios.detach(), columns(2, values=values)).tolist() == [0.0, 0.0]
+    assert losses.get("list_ranking").margin(
+        ratios.detach(), columns(2, values=values)
+    ).tolist() == [0.0, 0.0]
 
 
 def test_its_margin_is_the_mean_over_ordered_pairs() -> None:

@@ -49,16 +49,21 @@ def test_gradients_through_the_tree_are_those_of_rows(tiny: Path) -> None:
         policy.trees = trees
         policy.causal.requires_grad_(True)
         (side_logps(policy, SIDES) * torch.arange(1.0, 1 + len(SIDES))).sum().backward()
-        found.append(torch.cat([p.grad.flatten() for p in policy.causal.parameters() if p.grad is not None]))
+        found.append(
+            torch.cat([p.grad.flatten() for p in policy.causal.parameters() if p.grad is not None])
+        )
     assert found[1].norm() > 1
-    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-4 * found[1].abs().max().item())
+    torch.testing.assert_close(
+        found[0], found[1], rtol=1e-4, atol=1e-4 * found[1].abs().max().item()
+    )
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("kind", ["qwen3", "gpt2", "gemma", "gemma2", "bloom", "mamba"])
 def test_other_architectures_take_trees_or_rows(kind: str, tmp_path: Path) -> None:
     small = {"vocab_size": 260, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
-             "num_key_value_heads": 2, "head_dim": 8, "intermediate_size": 64, "state_size": 4}  # fmt: skip
+             "num_key_value_heads": 2, "head_dim": 8, "intermediate_size": 64,
+             "state_size": 4}  # fmt: skip
     config = AutoConfig.for_model(kind, **small)
     config.initializer_range = 0.1
     torch.manual_seed(0)

@@ -50,7 +50,10 @@ def test_frozen_weights_held_in_bfloat16_give_equal_results(tiny: Path, toy: pl.
     plain, halved = load(tiny, "bf16"), load(tiny, "bf16")
     adapt(halved, rank=4, alpha=8, seed=1)
     layer = halved.causal.model.layers[0].mlp.up_proj
-    assert layer.base_layer.weight.dtype == torch.bfloat16 and layer.lora_A["default"].weight.dtype == torch.float32
+    assert (
+        layer.base_layer.weight.dtype == torch.bfloat16
+        and layer.lora_A["default"].weight.dtype == torch.float32
+    )
     examples = tokenize(toy, plain.tokenizer, 128).examples
     assert torch.equal(text_logps(plain, examples), text_logps(halved, examples))
 

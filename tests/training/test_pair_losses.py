@@ -12,9 +12,13 @@ from pipeline.training import losses
 from tests.training.toy import columns
 
 H = torch.linspace(-60, 60, 25, dtype=torch.float64)
-KNOWN = {"strength": torch.full((25,), 0.8), "margin": torch.full((25,), 0.5), "noise_score": torch.full((25,), 0.3)}
-PAIRS = ["sigmoid", "soft", "conservative", "margin", "soft_margin", "rdpo", "lcpo", "ipo", "hinge", "bco",
-         "list_ranking", "rationale", "prompt_contrast"]  # fmt: skip
+KNOWN = {
+    "strength": torch.full((25,), 0.8),
+    "margin": torch.full((25,), 0.5),
+    "noise_score": torch.full((25,), 0.3),
+}
+PAIRS = ["sigmoid", "soft", "conservative", "margin", "soft_margin", "rdpo", "lcpo", "ipo", "hinge",
+         "bco", "list_ranking", "rationale", "prompt_contrast"]  # fmt: skip
 
 
 def options(**values: Any) -> LossSettings:
@@ -25,7 +29,9 @@ def of(name: str, h: Tensor = H, **values: Any) -> Tensor:
     """The loss of pairs whose sides have moved by h / 2 each way."""
     known = {key: column[:1].expand(len(h)) for key, column in KNOWN.items()}
     ratios = torch.stack([h / 2, -h / 2], 1)
-    return losses.get(name)(ratios, columns(len(h), **{**known, "running": 0.9 * (name == "lcpo"), **values}))
+    return losses.get(name)(
+        ratios, columns(len(h), **{**known, "running": 0.9 * (name == "lcpo"), **values})
+    )
 
 
 def slope(name: str, h: Tensor = H, **values: Any) -> Tensor:
@@ -45,7 +51,8 @@ def test_every_loss_falls_from_the_wrong_order_to_the_right_one(name: str) -> No
     assert found[0] > found[1] > found[2]
 
 
-@pytest.mark.parametrize("name", [name for name in PAIRS if name != "lcpo"])  # its label is a constant: see below
+# its label is a constant: see below
+@pytest.mark.parametrize("name", [name for name in PAIRS if name != "lcpo"])
 def test_slopes_are_the_numeric_ones(name: str) -> None:
     points = torch.tensor([-31.0, -3.0, 0.1, 2.0, 9.0, 44.0], dtype=torch.float64)
     numeric = (of(name, points + 1e-5) - of(name, points - 1e-5)) / 2e-5
@@ -64,7 +71,8 @@ def test_a_soft_label_of_1_is_dpo_and_its_own_log_odds_are_at_rest() -> None:
     strengths = torch.tensor([0.5, 0.6, 0.9, 0.99], dtype=torch.float64)
     at_rest = torch.logit(strengths) / 0.1
     assert slope("soft", at_rest, strength=strengths).abs().max() < 1e-9
-    assert (slope("soft", at_rest + 1, strength=strengths) > 0).all()  # an end point, not a direction
+    # an end point, not a direction
+    assert (slope("soft", at_rest + 1, strength=strengths) > 0).all()
     assert (slope("soft", at_rest - 1, strength=strengths) < 0).all()
 
 
@@ -81,10 +89,12 @@ def test_a_margin_moves_the_loss_along_h() -> None:
     equal(of("soft_margin", margin=torch.zeros(25)), of("soft"))
 
 
-def test_a_flipped_pair_with_its_new_sign_asks_for_more_and_the_old_sign_would_ask_for_less() -> None:
+def test_a_flipped_pair_with_its_new_sign_asks_for_more_and_with_the_old_one_for_less() -> None:
     at = torch.zeros(1)  # mu was -2 before the flip
     assert (
-        of("margin", at, margin=torch.tensor([2.0])) > of("sigmoid", at) > of("margin", at, margin=torch.tensor([-2.0]))
+        of("margin", at, margin=torch.tensor([2.0]))
+        > of("sigmoid", at)
+        > of("margin", at, margin=torch.tensor([-2.0]))
     )
 
 
@@ -97,10 +107,12 @@ def test_robust_dpo_averages_to_the_clean_loss_over_random_flips() -> None:
     equal(mean, of("sigmoid"))
 
 
-def test_robust_dpo_without_an_estimate_is_dpo_and_never_trusts_more_than_the_estimate_or_the_bound() -> None:
+def test_robust_dpo_without_an_estimate_is_dpo_and_never_exceeds_estimate_or_bound() -> None:
     equal(of("rdpo", noise_score=torch.full((25,), math.nan)), of("sigmoid"))
     scores = torch.tensor([0.0, 0.1, 0.3, 0.5, 1.0, math.nan])
-    guarded = losses.rdpo.flip_rate(columns(6, noise_score=scores, options=options(flip_trust=0.5, flip_bound=0.2)))
+    guarded = losses.rdpo.flip_rate(
+        columns(6, noise_score=scores, options=options(flip_trust=0.5, flip_bound=0.2))
+    )
     assert guarded.tolist() == pytest.approx([0.0, 0.05, 0.15, 0.2, 0.2, 0.0])
 
 
@@ -116,7 +128,8 @@ def test_lcpo_finds_the_reliability_of_simulated_labels() -> None:
     logits = 2.5 * torch.randn(40_000, generator=generator, dtype=torch.float64)
     better = torch.rand(40_000, generator=generator) < torch.sigmoid(logits)
     kept = torch.rand(40_000, generator=generator) < 0.8
-    h = torch.where(better == kept, logits, -logits) / 0.1  # of the side that the label calls better
+    # of the side that the label calls better
+    h = torch.where(better == kept, logits, -logits) / 0.1
     ratios, eta = torch.stack([h, 0 * h], 1), 0.9
     for step in range(1, 101):
         seen = losses.lcpo.RELIABILITY.observe(ratios, columns(40_000, running=eta)).mean().item()
@@ -126,7 +139,8 @@ def test_lcpo_finds_the_reliability_of_simulated_labels() -> None:
 
 
 def test_ipo_is_at_rest_where_means_per_token_differ_by_its_target() -> None:
-    assert of("ipo", torch.tensor([4 * 5.0])).item() == pytest.approx(0.0, abs=1e-9)  # 4 tokens, 1 / (2 * 0.1)
+    # 4 tokens, 1 / (2 * 0.1)
+    assert of("ipo", torch.tensor([4 * 5.0])).item() == pytest.approx(0.0, abs=1e-9)
     assert of("ipo", torch.tensor([0.0])).item() == pytest.approx(25.0)
 
 
@@ -136,7 +150,10 @@ def test_hinge_ends_where_beta_h_is_1() -> None:
 
 def test_bco_bounds_dpo_from_above_and_its_centre_tightens_the_bound() -> None:
     ratios = torch.tensor([[30.0, 10.0]])  # rewards 3 and 1: their mean is 2
-    loss = {centre: losses.get("bco")(ratios, columns(running=centre)).item() for centre in (0.0, 1.9, 2.0, 2.1, 3.0)}
+    loss = {
+        centre: losses.get("bco")(ratios, columns(running=centre)).item()
+        for centre in (0.0, 1.9, 2.0, 2.1, 3.0)
+    }
     dpo = losses.get("sigmoid")(ratios, columns()).item()
     assert min(loss, key=lambda centre: loss[centre]) == 2.0
     assert min(loss.values()) > dpo
@@ -149,18 +166,23 @@ def test_a_pair_counts_in_bco_as_its_two_texts_alone() -> None:
     found = losses.get("bco")(torch.tensor([[7.0, 0.0], [4.0, 0.0]]), alone)
     whole = losses.get("bco")(torch.tensor([[7.0, 4.0]]), columns(running=0.3))
     assert found.sum().item() == pytest.approx(whole.item())
-    assert losses.get("bco").margin(torch.tensor([[7.0, 0.0], [4.0, 0.0]]), alone).tolist() == pytest.approx(
-        [4.0, -1.0]
-    )
+    assert losses.get("bco").margin(
+        torch.tensor([[7.0, 0.0], [4.0, 0.0]]), alone
+    ).tolist() == pytest.approx([4.0, -1.0])
 
 
 def test_a_rationale_adds_gamma_times_its_mean_negative_log_probability() -> None:
     ratios = torch.tensor([[3.0, 1.0, -10.0], [3.0, 1.0, -20.0], [3.0, 1.0, 0.0]])
     tokens = torch.tensor([[4.0, 4.0, 5.0], [4.0, 4.0, 10.0], [4.0, 4.0, 0.0]])
     dpo = losses.get("sigmoid")(ratios, columns(3))
-    found = losses.get("rationale")(ratios, columns(3, 3, tokens=tokens, options=options(gamma=0.5)))
+    found = losses.get("rationale")(
+        ratios, columns(3, 3, tokens=tokens, options=options(gamma=0.5))
+    )
     equal(found - dpo, torch.tensor([1.0, 1.0, 0.0]))
-    equal(losses.get("rationale")(ratios, columns(3, 3, tokens=tokens, options=options(gamma=0.0))), dpo)
+    equal(
+        losses.get("rationale")(ratios, columns(3, 3, tokens=tokens, options=options(gamma=0.0))),
+        dpo,
+    )
     equal(losses.get("rationale")(ratios[:, :2], columns(3)), dpo)
 
 

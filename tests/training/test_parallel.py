@@ -1,4 +1,7 @@
-"""Two processes (gloo, through torchrun) train the policy that one trains; a stopped one goes on and ends the same."""
+"""Two processes (gloo, through torchrun) train the policy that one trains.
+
+A stopped one goes on and ends the same.
+"""
 
 import os
 import signal
@@ -22,7 +25,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def pairs() -> pl.DataFrame:
-    """Nine training pairs in two stages, so that a last step has one row and the second process none."""
+    """Nine training pairs in two stages,
+    so that a last step has one row and the second process none.
+    """
     return frame([pair(f"q{i}", "yes" + "!" * (i % 3), stage=i % 2) for i in range(9)])
 
 
@@ -33,7 +38,9 @@ def watched() -> pl.DataFrame:
     return frame([*rows, *(pair(f"v{i}", "yes", split="validation") for i in range(3))])
 
 
-def run(model: Path, pairs: pl.DataFrame, settings: TrainingSettings, out: Path, **values: object) -> TrainResult:
+def run(
+    model: Path, pairs: pl.DataFrame, settings: TrainingSettings, out: Path, **values: object
+) -> TrainResult:
     reference = reference_logps(model, pairs, settings, policy_id="tiny", precision="fp32")
     return train(model, pairs, reference, settings, seed=0, out=out, precision="fp32", **values)  # type: ignore[arg-type]
 
@@ -54,7 +61,8 @@ def assert_like(found: TrainResult, expected: TrainResult, model: Path) -> None:
 def test_two_processes_train_a_curriculum_as_one(
     sharding: str, tiny: Path, pairs: pl.DataFrame, settings: TrainingSettings, tmp_path: Path
 ) -> None:
-    settings = change(settings, loss="lcpo", micro_tokens=64)  # several passes a step, not equally many in each
+    # several passes a step, not equally many in each
+    settings = change(settings, loss="lcpo", micro_tokens=64)
     alone = run(tiny, pairs, settings, tmp_path / "one")
     steps: list[int] = []
     both = run(
@@ -68,7 +76,11 @@ def test_two_processes_train_a_curriculum_as_one(
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_adapters_in_parts_stop_early_as_in_one_piece(
-    checkpointing: bool, tiny: Path, watched: pl.DataFrame, settings: TrainingSettings, tmp_path: Path
+    checkpointing: bool,
+    tiny: Path,
+    watched: pl.DataFrame,
+    settings: TrainingSettings,
+    tmp_path: Path,
 ) -> None:
     settings = change(settings, method="lora", learning_rate=3e-2, patience=1, evaluate_every=1)
     alone = run(tiny, watched, settings, tmp_path / "one")
@@ -95,7 +107,9 @@ def test_a_training_in_parts_that_is_stopped_goes_on_from_its_checkpoint(
         run(tiny, watched, settings, tmp_path / "out", progress=stop)
     assert not (tmp_path / "out").exists() and (tmp_path / "out.ckpt").exists()
     seen: list[int] = []
-    resumed = run(tiny, watched, settings, tmp_path / "out", progress=lambda step, *_: seen.append(step))
+    resumed = run(
+        tiny, watched, settings, tmp_path / "out", progress=lambda step, *_: seen.append(step)
+    )
     assert 1 < seen[0] <= 5 and seen[-1] == whole.n_steps == 6
     assert resumed.curve == whole.curve and same(resumed.path, whole.path)
 
@@ -103,8 +117,15 @@ def test_a_training_in_parts_that_is_stopped_goes_on_from_its_checkpoint(
 def test_what_a_process_says_went_wrong_is_the_error(
     tiny: Path, pairs: pl.DataFrame, settings: TrainingSettings, tmp_path: Path
 ) -> None:
-    with pytest.raises(Diverged, match="training stopped at step 1: loss .* rows .*: lower learning_rate"):
-        run(tiny, pairs.with_columns(weight=1e30), change(settings, processes=2, beta=1e30), tmp_path / "out")
+    with pytest.raises(
+        Diverged, match="training stopped at step 1: loss .* rows .*: lower learning_rate"
+    ):
+        run(
+            tiny,
+            pairs.with_columns(weight=1e30),
+            change(settings, processes=2, beta=1e30),
+            tmp_path / "out",
+        )
     assert list(tmp_path.glob("*.job")) == []
 
 
@@ -113,18 +134,30 @@ def test_after_a_kill_the_next_process_ends_with_the_same_weights(
 ) -> None:
     pairs = frame([pair(f"q{i}", "yes" + "!" * (i % 3)) for i in range(9)])
     reference = reference_logps(tiny, pairs, settings, policy_id="tiny", precision="fp32")
-    whole = train(tiny, pairs, reference, settings, seed=0, out=tmp_path / "whole", precision="fp32")
+    whole = train(
+        tiny, pairs, reference, settings, seed=0, out=tmp_path / "whole", precision="fp32"
+    )
     (tmp_path / "settings.json").write_text(settings.model_dump_json())
     pairs.write_parquet(tmp_path / "pairs.parquet")
     reference.write_parquet(tmp_path / "reference.parquet")
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests/training/worker.py"), str(tmp_path), str(tiny)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "KILL_AT": "5"}, capture_output=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "KILL_AT": "5"},
+        capture_output=True,
     )  # fmt: skip
     assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
     assert not (tmp_path / "out").exists()
     seen: list[int] = []
     out = tmp_path / "out"
-    train(tiny, pairs, reference, settings, seed=0, out=out, precision="fp32", progress=lambda n, *_: seen.append(n))
+    train(
+        tiny,
+        pairs,
+        reference,
+        settings,
+        seed=0,
+        out=out,
+        precision="fp32",
+        progress=lambda n, *_: seen.append(n),
+    )
     assert seen == [5, 6] and whole.n_steps == 6
     assert same(out, whole.path)

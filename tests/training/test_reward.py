@@ -1,4 +1,6 @@
-"""Fine-tuned reward models on a tiny random Llama: the loss by hand, the order of passes, a planted preference."""
+"""Fine-tuned reward models on a tiny random Llama:
+the loss by hand, the order of passes, a planted preference.
+"""
 
 from pathlib import Path
 
@@ -30,8 +32,17 @@ def planted(n: int = 40, seed: int = 0) -> tuple[list[tuple[int, ...]], Targets]
 
 
 def settings(method: str = "full", **tune: object) -> NoiseSettings:
-    chosen = {"epochs": 3, "batch_pairs": 8, "learning_rate": 3e-3, "lora_rank": 4, "lora_alpha": 8, **tune}
-    return NoiseSettings(method=method, models=2, folds=2, resample=False, tune=TuneSettings(**chosen))  # type: ignore[arg-type]
+    chosen = {
+        "epochs": 3,
+        "batch_pairs": 8,
+        "learning_rate": 3e-3,
+        "lora_rank": 4,
+        "lora_alpha": 8,
+        **tune,
+    }
+    return NoiseSettings(
+        method=method, models=2, folds=2, resample=False, tune=TuneSettings(**chosen)
+    )  # type: ignore[arg-type]
 
 
 def plain_rewards(tiny: Path, texts: list[tuple[int, ...]], head: torch.Tensor) -> np.ndarray:
@@ -42,7 +53,9 @@ def plain_rewards(tiny: Path, texts: list[tuple[int, ...]], head: torch.Tensor) 
     return (torch.stack(last) @ head).double().numpy()
 
 
-def test_the_first_loss_is_bradley_terrys_with_the_asked_margins_targets_and_weights(tiny: Path) -> None:
+def test_the_first_loss_is_bradley_terrys_with_the_asked_margins_targets_and_weights(
+    tiny: Path,
+) -> None:
     texts, plain = planted(8)
     rng = np.random.default_rng(1)
     asked = Targets(
@@ -53,11 +66,15 @@ def test_the_first_loss_is_bradley_terrys_with_the_asked_margins_targets_and_wei
             "weight": rng.uniform(0, 2, 8),
         }
     )
-    model = train_reward_model(tiny, texts, asked, settings(epochs=1, learning_rate=1e-12), 3, "fp32")
+    model = train_reward_model(
+        tiny, texts, asked, settings(epochs=1, learning_rate=1e-12), 3, "fp32"
+    )
     r = plain_rewards(tiny, texts, model.head.weight.detach()[0])
     d = r[:8] - r[8:]
     w = asked.weight / asked.weight.mean()
-    each = asked.target * np.logaddexp(0, asked.margin - d) + (1 - asked.target) * np.logaddexp(0, d)
+    each = asked.target * np.logaddexp(0, asked.margin - d) + (1 - asked.target) * np.logaddexp(
+        0, d
+    )
     assert model.losses[0] == pytest.approx(float((w * each).mean()), abs=1e-5)
     assert model.score(texts) == pytest.approx(r, abs=1e-5)  # together and padded, as one by one
 
@@ -75,11 +92,15 @@ def test_what_fits_into_one_pass_changes_nothing(tiny: Path, penalty: float) -> 
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
-def test_a_planted_preference_is_found_in_prompts_that_no_model_saw(tiny: Path, tmp_path: Path, method: str) -> None:
+def test_a_planted_preference_is_found_in_prompts_that_no_model_saw(
+    tiny: Path, tmp_path: Path, method: str
+) -> None:
     texts, targets = planted()
     chosen = settings(method, learning_rate=3e-3 if method == "full" else 2e-2)
     seen: list[tuple[int, int]] = []
-    fit = fit_tuned(tiny, texts, chosen, tmp_path, precision="fp32", progress=lambda *at: seen.append(at))
+    fit = fit_tuned(
+        tiny, texts, chosen, tmp_path, precision="fp32", progress=lambda *at: seen.append(at)
+    )
     scored = out_of_fold(targets, np.arange(40) % 2, np.ones(40, bool), chosen, 0, fit)
     assert (scored.margins > 0).mean() > 0.95
     assert all(curve[-1][1] < 0.3 < curve[0][1] for curve in scored.curves)
@@ -96,7 +117,9 @@ def test_seeds_decide_and_what_a_model_said_is_kept(
     assert not np.allclose(first.rewards[0], first.rewards[1])
     monkeypatch.setattr(reward, "train_reward_model", lambda *_: pytest.fail("trained again"))
     again = fit_tuned(tiny, texts, chosen, tmp_path, precision="fp32")(targets, [2, 1], wanted)
-    assert np.array_equal(again.rewards, first.rewards[::-1]) and np.array_equal(again.losses, first.losses[:, ::-1])
+    assert np.array_equal(again.rewards, first.rewards[::-1]) and np.array_equal(
+        again.losses, first.losses[:, ::-1]
+    )
 
 
 def test_too_few_pairs_and_a_loss_that_is_not_finite_are_one_line_each(tiny: Path) -> None:
@@ -104,5 +127,7 @@ def test_too_few_pairs_and_a_loss_that_is_not_finite_are_one_line_each(tiny: Pat
     with pytest.raises(OrchardError, match="reward models: 1 pairs to learn from"):
         train_reward_model(tiny, texts, targets.take(np.array([0])), settings(), 0)
     endless = Targets(**{**vars(targets), "margin": np.full(8, np.inf)})
-    with pytest.raises(OrchardError, match="reward model stopped: loss inf.*lower noise.tune's rate"):
+    with pytest.raises(
+        OrchardError, match="reward model stopped: loss inf.*lower noise.tune's rate"
+    ):
         train_reward_model(tiny, texts, endless, settings(), 0)

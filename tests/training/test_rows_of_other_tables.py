@@ -33,7 +33,9 @@ def gradient(model: Path, rows: pl.DataFrame, settings: TrainingSettings) -> tor
     return torch.cat([p.grad.flatten() for p in policy.trainable().values() if p.grad is not None])
 
 
-def test_a_list_of_two_has_the_gradient_of_its_pair_in_any_order(tiny: Path, settings: TrainingSettings) -> None:
+def test_a_list_of_two_has_the_gradient_of_its_pair_in_any_order(
+    tiny: Path, settings: TrainingSettings
+) -> None:
     ranking = change(settings, loss="list_ranking")
     whole = gradient(tiny, frame([pair("q", "yes", "no")]), settings)
     for texts, values in ((["yes", "no"], [0.9, 0.2]), (["no", "yes"], [0.0, 1.0])):
@@ -41,9 +43,13 @@ def test_a_list_of_two_has_the_gradient_of_its_pair_in_any_order(tiny: Path, set
         torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-6)
 
 
-def test_lists_of_different_lengths_learn_their_order(tiny: Path, settings: TrainingSettings, tmp_path: Path) -> None:
+def test_lists_of_different_lengths_learn_their_order(
+    tiny: Path, settings: TrainingSettings, tmp_path: Path
+) -> None:
     texts = ["yes", "maybe", "no", "never"]
-    rows = lists([ranked(f"q{i}", texts[: 2 + i % 3], [1.0, 0.5, 0.5, 0.0][: 2 + i % 3]) for i in range(10)])
+    rows = lists(
+        [ranked(f"q{i}", texts[: 2 + i % 3], [1.0, 0.5, 0.5, 0.0][: 2 + i % 3]) for i in range(10)]
+    )
     settings = change(settings, loss="list_ranking", learning_rate=3e-3, epochs=6)
     result = run(tiny, rows, settings, tmp_path / "out")
     assert result.n_pairs == 10 and result.accuracy_last == 1.0
@@ -80,15 +86,22 @@ def test_a_rationale_is_learned_beside_the_pair_and_only_where_the_loss_reads_it
 ) -> None:
     plain = [pair(f"q{i}") for i in range(8)]
     why = [reason(row, "short is good") for row in plain[:6]]  # two pairs have none
-    rows = [{**row, "rationale_id": w["rationale_id"]} for row, w in zip(plain, why, strict=False)] + plain[6:]
+    rows = [
+        {**row, "rationale_id": w["rationale_id"]} for row, w in zip(plain, why, strict=False)
+    ] + plain[6:]
     pairs = attach(frame(rows), reasons(why))
     settings = change(settings, learning_rate=3e-3, epochs=4, loss="rationale")
     learned = run(tiny, pairs, settings, tmp_path / "with")
     without = run(tiny, pairs, change(settings, loss="sigmoid"), tmp_path / "without")
     assert learned.n_tokens - without.n_tokens == 4 * 6 * (len("short is good") + 1)
-    assert without.curve == run(tiny, frame(plain), change(settings, loss="sigmoid"), tmp_path / "plain").curve
+    assert (
+        without.curve
+        == run(tiny, frame(plain), change(settings, loss="sigmoid"), tmp_path / "plain").curve
+    )
     side = tokenize(pairs, load_tokenizer(tiny), 128).examples[0].texts[2]
-    before, after, unread = (all_logps(load(p, "fp32"), [side], 256)[0] for p in (tiny, learned.path, without.path))
+    before, after, unread = (
+        all_logps(load(p, "fp32"), [side], 256)[0] for p in (tiny, learned.path, without.path)
+    )
     assert after > before + 10 and after > unread + 10
     with pytest.raises(OrchardError, match="no row has a rationale"):
         run(tiny, frame(plain), settings, tmp_path / "none")
@@ -96,7 +109,9 @@ def test_a_rationale_is_learned_beside_the_pair_and_only_where_the_loss_reads_it
 
 def test_a_rationale_that_is_not_in_the_table_names_the_pair() -> None:
     row = pair("q", rationale_id="lost")
-    with pytest.raises(OrchardError, match=f"rationales are missing for 1 of 1 pairs, the first {row['pair_id']}"):
+    with pytest.raises(
+        OrchardError, match=f"rationales are missing for 1 of 1 pairs, the first {row['pair_id']}"
+    ):
         attach(frame([row]), reasons([]))
 
 
@@ -117,7 +132,9 @@ def test_prompt_contrast_has_the_gradient_of_its_two_margins(
     table = reference_logps(tiny, frame([row]), settings, policy_id="tiny", precision="fp32")
     assert len(table) == 4
     known = lookup([one], table)[0].tolist()
-    w, x, y, z = (logp - ref for logp, ref in zip(all_logps(policy, list(one.texts), 256), known, strict=True))
+    w, x, y, z = (
+        logp - ref for logp, ref in zip(all_logps(policy, list(one.texts), 256), known, strict=True)
+    )
     policy.causal.requires_grad_(True)
     data = Data.of([one], lookup([one], table), change(settings, loss="prompt_contrast"))
     loss, _, margin, _ = backward(policy, data, [0], 1, 0.0).tolist()
@@ -126,30 +143,39 @@ def test_prompt_contrast_has_the_gradient_of_its_two_margins(
 
 
 def staged(stages: list[int | None]) -> pl.DataFrame:
-    return frame([pair(f"q{i}", "yes" + "!" * (i % 3), stage=stage) for i, stage in enumerate(stages)])
+    return frame(
+        [pair(f"q{i}", "yes" + "!" * (i % 3), stage=stage) for i, stage in enumerate(stages)]
+    )
 
 
 def test_one_stage_is_no_curriculum(tiny: Path, settings: TrainingSettings, tmp_path: Path) -> None:
     first = run(tiny, staged([None] * 8), settings, tmp_path / "a")
     ids = pl.lit(staged([None] * 8)["pair_id"])
-    assert run(tiny, staged([3] * 8).with_columns(pair_id=ids), settings, tmp_path / "b").curve == first.curve
+    assert (
+        run(tiny, staged([3] * 8).with_columns(pair_id=ids), settings, tmp_path / "b").curve
+        == first.curve
+    )
 
 
 def test_a_stage_trains_as_a_call_of_its_own_with_the_last_stages_policy_as_reference(
     tiny: Path, settings: TrainingSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.nn.Module, "to", keep_fp32(torch.nn.Module.to))  # so that a saved policy is exact
+    # so that a saved policy is exact
+    monkeypatch.setattr(torch.nn.Module, "to", keep_fp32(torch.nn.Module.to))
     both = staged([0, 1] * 6)
     fp32 = {"precision": "fp32"}
     whole = run(tiny, both, settings, tmp_path / "whole", **fp32)
     first = run(tiny, both.filter(pl.col("stage") == 0), settings, tmp_path / "first", **fp32)
     rest = both.filter(pl.col("stage") == 1)
     reference = reference_logps(first.path, rest, settings, policy_id="first", precision="fp32")
-    second = loop.train(first.path, rest, reference, settings, seed=0, out=tmp_path / "second", precision="fp32")
+    second = loop.train(
+        first.path, rest, reference, settings, seed=0, out=tmp_path / "second", precision="fp32"
+    )
     assert whole.n_steps == first.n_steps + second.n_steps == 8
     for found, expected in zip(whole.curve, first.curve + second.curve, strict=True):
         assert found[1:] == pytest.approx(expected[1:], abs=1e-5)
-    assert whole.curve[4][1] == pytest.approx(0.6931, abs=1e-3)  # the policy is its own reference again
+    # the policy is its own reference again
+    assert whole.curve[4][1] == pytest.approx(0.6931, abs=1e-3)
 
 
 def keep_fp32(to: object) -> object:
@@ -159,7 +185,8 @@ def keep_fp32(to: object) -> object:
     return stay
 
 
-@pytest.mark.parametrize("stop_after", [3, 4, 6])  # within the first stage, at the border, within the second
+# within the first stage, at the border, within the second
+@pytest.mark.parametrize("stop_after", [3, 4, 6])
 @pytest.mark.parametrize("loss", ["sigmoid", "lcpo"])
 def test_a_curriculum_stopped_anywhere_ends_with_equal_weights(
     stop_after: int, loss: str, tiny: Path, settings: TrainingSettings, tmp_path: Path
@@ -198,7 +225,16 @@ def test_a_loss_that_lacks_its_column_names_the_row(
 def test_a_loss_on_rows_of_another_kind_names_what_it_compares(
     tiny: Path, settings: TrainingSettings, tmp_path: Path
 ) -> None:
-    with pytest.raises(OrchardError, match="loss sigmoid compares 2 to 2 texts per row, row .* has 3: use another"):
-        run(tiny, lists([ranked("q", ["a", "b", "c"], [1.0, 0.5, 0.0])]), settings, tmp_path / "out")
+    with pytest.raises(
+        OrchardError, match="loss sigmoid compares 2 to 2 texts per row, row .* has 3: use another"
+    ):
+        run(
+            tiny, lists([ranked("q", ["a", "b", "c"], [1.0, 0.5, 0.0])]), settings, tmp_path / "out"
+        )
     with pytest.raises(OrchardError, match="loss list_ranking compares 2 to .* has 1"):
-        run(tiny, singles([single("q", "a", True)]), change(settings, loss="list_ranking"), tmp_path / "out")
+        run(
+            tiny,
+            singles([single("q", "a", True)]),
+            change(settings, loss="list_ranking"),
+            tmp_path / "out",
+        )

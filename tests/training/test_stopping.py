@@ -1,4 +1,6 @@
-"""Early stopping on planted overfitting: what it learns is wrong on the validation rows, or right."""
+"""Early stopping on planted overfitting:
+what it learns is wrong on the validation rows, or right.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,9 @@ QUESTIONS = [f"is it {i}?" for i in range(8)]
 def rows(chosen: str, rejected: str) -> pl.DataFrame:
     """Training pairs that say yes; validation pairs of other prompts with the labels given."""
     learned = [pair(q) for q in QUESTIONS]
-    return frame([*learned, *(pair(f"or {q}", chosen, rejected, split="validation") for q in QUESTIONS)])
+    return frame(
+        [*learned, *(pair(f"or {q}", chosen, rejected, split="validation") for q in QUESTIONS)]
+    )
 
 
 OVERFIT, SOUND = rows("no", "yes"), rows("yes", "no")
@@ -34,7 +38,9 @@ def watched(settings: TrainingSettings) -> TrainingSettings:
     return change(settings, epochs=8, patience=2, evaluate_every=2, learning_rate=3e-3)  # 16 steps
 
 
-def run(model: Path, pairs: pl.DataFrame, settings: TrainingSettings, out: Path, **values: Any) -> TrainResult:
+def run(
+    model: Path, pairs: pl.DataFrame, settings: TrainingSettings, out: Path, **values: Any
+) -> TrainResult:
     reference = reference_logps(model, pairs, settings, policy_id="tiny")
     return train(model, pairs, reference, settings, **{"seed": 0, "out": out, **values})
 
@@ -53,7 +59,11 @@ def test_overfitting_stops_early_and_leaves_the_best_weights(
     found = run(tiny, OVERFIT, watched, tmp_path / "out")
     losses = [loss for _, loss in found.looks]
     assert found.looks[0][0] == 2 and losses[0] < min(losses[1:]), "the first look was the best"
-    assert [step for step, _ in found.looks] == [2, 4, 6] and found.n_steps == 6 and found.kept_step == 2
+    assert (
+        [step for step, _ in found.looks] == [2, 4, 6]
+        and found.n_steps == 6
+        and found.kept_step == 2
+    )
     assert found.n_pairs == 8
     watched = change(watched, checkpoint_every=1)
     with pytest.raises(KeyboardInterrupt):
@@ -63,11 +73,19 @@ def test_overfitting_stops_early_and_leaves_the_best_weights(
     assert all(torch.equal(kept[name], then[name].to(torch.bfloat16)) for name in kept)
 
 
-def test_what_still_helps_is_trained_to_its_end(tiny: Path, watched: TrainingSettings, tmp_path: Path) -> None:
+def test_what_still_helps_is_trained_to_its_end(
+    tiny: Path, watched: TrainingSettings, tmp_path: Path
+) -> None:
     found = run(tiny, SOUND, watched, tmp_path / "out")
     assert found.n_steps == 16 == found.kept_step and len(found.looks) == 8
-    plain = run(tiny, SOUND.filter(pl.col("split") == "train"), change(watched, patience=None), tmp_path / "plain")
-    assert plain.curve == found.curve and same(tmp_path / "out", tmp_path / "plain")  # to look changes nothing
+    plain = run(
+        tiny,
+        SOUND.filter(pl.col("split") == "train"),
+        change(watched, patience=None),
+        tmp_path / "plain",
+    )
+    # to look changes nothing
+    assert plain.curve == found.curve and same(tmp_path / "out", tmp_path / "plain")
     assert found.n_tokens == plain.n_tokens and plain.looks == [] and plain.kept_step == 16
 
 
@@ -89,11 +107,17 @@ def test_no_test_row_is_ever_seen(tiny: Path, watched: TrainingSettings, tmp_pat
     for settings in (watched, change(watched, patience=None)):
         with pytest.raises(OrchardError, match="1 of 17 training rows are of the test split"):
             run(tiny, pl.concat([OVERFIT, tests]), settings, tmp_path / "out")
-    mixed = pl.concat([OVERFIT, tests, *(frame([pair(f"{i}", split="validation")]) for i in range(20))])
+    mixed = pl.concat(
+        [OVERFIT, tests, *(frame([pair(f"{i}", split="validation")]) for i in range(20))]
+    )
     chosen, rest = stopping_rows(mixed, 100), reported(mixed)
     assert set(chosen["split"]) == {"validation"} and chosen.height > 5
-    assert not set(chosen["prompt_id"]) & set(rest["prompt_id"])  # what a policy was chosen on is not reported
-    assert stopping_rows(mixed.reverse(), 3)["pair_id"].to_list() == stopping_rows(mixed, 3)["pair_id"].to_list()
+    # what a policy was chosen on is not reported
+    assert not set(chosen["prompt_id"]) & set(rest["prompt_id"])
+    assert (
+        stopping_rows(mixed.reverse(), 3)["pair_id"].to_list()
+        == stopping_rows(mixed, 3)["pair_id"].to_list()
+    )
 
 
 def test_without_validation_rows_and_in_a_curriculum_nothing_is_watched(
@@ -102,14 +126,18 @@ def test_without_validation_rows_and_in_a_curriculum_nothing_is_watched(
     learned = OVERFIT.filter(pl.col("split") == "train")
     long = frame([pair("x" * 400, split="validation")])
     for rest in (learned, pl.concat([learned, long])):  # none, or none that fits
-        found = run(tiny, rest, change(watched, epochs=1, too_long="drop"), tmp_path / f"out{rest.height}")
+        found = run(
+            tiny, rest, change(watched, epochs=1, too_long="drop"), tmp_path / f"out{rest.height}"
+        )
         assert found.looks == [] and found.kept_step == found.n_steps == 2
     staged = OVERFIT.with_columns(stage=pl.col("pair_id").rank("ordinal").cast(pl.Int64) % 2)
     found = run(tiny, staged, change(watched, epochs=1), tmp_path / "staged")
     assert found.looks == [] and found.kept_step == found.n_steps
 
 
-def test_the_loss_of_a_look_is_that_of_the_trainer(tiny: Path, watched: TrainingSettings, tmp_path: Path) -> None:
+def test_the_loss_of_a_look_is_that_of_the_trainer(
+    tiny: Path, watched: TrainingSettings, tmp_path: Path
+) -> None:
     # A step of rate 0 leaves the policy the reference: log 2, whatever the rows.
     found = run(tiny, OVERFIT, change(watched, learning_rate=1e-12, epochs=1), tmp_path / "out")
     assert found.looks[0][1] == pytest.approx(0.693147, abs=2e-3)

@@ -31,10 +31,18 @@ def test_context_is_the_rendered_chat_and_the_prefix(tiny: Path) -> None:
 def test_a_side_may_have_a_prompt_or_a_prefix_of_its_own(tiny: Path) -> None:
     tokenizer = load_tokenizer(tiny)
     own = [{"role": "user", "content": "bye"}]
-    rows = [pair("hello", "a", "a", rejected_messages=own), pair("hello", "a", "b", prefix="x", rejected_prefix="y")]
+    rows = [
+        pair("hello", "a", "a", rejected_messages=own),
+        pair("hello", "a", "b", prefix="x", rejected_prefix="y"),
+    ]
     first, second = tokenize(frame(rows), tokenizer, 128).examples
-    assert "bye" in tokenizer.decode(first.texts[1][0]) and "hello" in tokenizer.decode(first.texts[0][0])
-    assert tokenizer.decode(second.texts[0][0])[-1] == "x" and tokenizer.decode(second.texts[1][0])[-1] == "y"
+    assert "bye" in tokenizer.decode(first.texts[1][0]) and "hello" in tokenizer.decode(
+        first.texts[0][0]
+    )
+    assert (
+        tokenizer.decode(second.texts[0][0])[-1] == "x"
+        and tokenizer.decode(second.texts[1][0])[-1] == "y"
+    )
 
 
 def test_a_long_context_loses_its_left_and_is_counted(tiny: Path) -> None:
@@ -49,18 +57,28 @@ def test_a_long_context_loses_its_left_and_is_counted(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize(("length", "kept"), [(8, 0), (9, 1)])
-def test_a_text_that_leaves_no_room_for_context_is_rejected(tiny: Path, length: int, kept: int) -> None:
+def test_a_text_that_leaves_no_room_for_context_is_rejected(
+    tiny: Path, length: int, kept: int
+) -> None:
     pairs = frame([pair("hello", "yes", "seven..")])  # 8 tokens with the end of turn
     read = tokenize(pairs, load_tokenizer(tiny), length)
     assert (len(read.examples), len(read.rejects)) == (kept, 1 - kept)
     tables.Rejects.validate(read.rejects)
     if not kept:
-        assert read.rejects["reason"].to_list() == ["a text of 8 tokens does not fit into max_length 8"]
+        assert read.rejects["reason"].to_list() == [
+            "a text of 8 tokens does not fit into max_length 8"
+        ]
         assert read.rejects["row_id"].to_list() == pairs["pair_id"].to_list()
 
 
 def test_a_text_id_depends_on_context_text_and_end(tiny: Path) -> None:
-    pairs = frame([pair("hello", "yes", "no"), pair("hello", "yes", "no", chosen_ends=False), pair("hi", "yes", "no")])
+    pairs = frame(
+        [
+            pair("hello", "yes", "no"),
+            pair("hello", "yes", "no", chosen_ends=False),
+            pair("hi", "yes", "no"),
+        ]
+    )
     examples = tokenize(pairs, load_tokenizer(tiny), 128).examples
     assert len({text_id(*example.texts[0]) for example in examples}) == 3
 

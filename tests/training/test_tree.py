@@ -19,8 +19,18 @@ def test_a_small_tree_by_hand() -> None:
         (4, 5, ((0, 3), (4, 5))),
         (5, 6, ((0, 1), (5, 6))),
     ]
-    assert list(zip(tree.parents.tolist(), tree.targets.tolist(), strict=True)) == [(1, 1), (2, 2), (2, 3), (0, 9)]
-    assert tree.paths[0].later.int().tolist() == [[0, 1, 1, 1], [0, 0, 1, 1], [0, 0, 0, 1], [0, 0, 0, 0]]
+    assert list(zip(tree.parents.tolist(), tree.targets.tolist(), strict=True)) == [
+        (1, 1),
+        (2, 2),
+        (2, 3),
+        (0, 9),
+    ]
+    assert tree.paths[0].later.int().tolist() == [
+        [0, 1, 1, 1],
+        [0, 0, 1, 1],
+        [0, 0, 0, 1],
+        [0, 0, 0, 0],
+    ]
     assert tree.tokens.tolist() == [0, 1, 0, 2, 3, 0, 1]
     assert tree.lengths == (2, 2, 1, 2)
 
@@ -44,7 +54,10 @@ def test_random_trees_hold_every_prefix_once_and_spell_every_side() -> None:
 @pytest.mark.parametrize("budget", [1, 20, 60, 2000])
 def test_micro_batches_hold_every_item_once_within_the_budget(budget: int, trees: bool) -> None:
     rng = random.Random(budget)
-    items = [[((1,) * rng.randint(1, 5), tuple(rng.choices(range(3), k=4))) for _ in range(2)] for _ in range(40)]
+    items = [
+        [((1,) * rng.randint(1, 5), tuple(rng.choices(range(3), k=4))) for _ in range(2)]
+        for _ in range(40)
+    ]
     found = list(micro_batches(items, lambda item: item, budget, trees))
     assert sorted(item for micro in found for item in micro) == sorted(items)
     for micro in found:

@@ -24,28 +24,52 @@ BETA = 0.3
 @pytest.fixture
 def pairs() -> pl.DataFrame:
     return frame(
-        [pair("what" * i, "yes" * (i + 1), "no, " + "not" * (5 - i), prefix="So: ", noise_score=0.2) for i in range(5)]
+        [
+            pair(
+                "what" * i,
+                "yes" * (i + 1),
+                "no, " + "not" * (5 - i),
+                prefix="So: ",
+                noise_score=0.2,
+            )
+            for i in range(5)
+        ]
     )
 
 
-def trainer_of(policy_dir: Path, reference_dir: Path, rows: list[dict[str, str]], out: Path) -> DPOTrainer:
-    model, reference = (AutoModelForCausalLM.from_pretrained(p, dtype="float32") for p in (policy_dir, reference_dir))
+def trainer_of(
+    policy_dir: Path, reference_dir: Path, rows: list[dict[str, str]], out: Path
+) -> DPOTrainer:
+    model, reference = (
+        AutoModelForCausalLM.from_pretrained(p, dtype="float32")
+        for p in (policy_dir, reference_dir)
+    )
     args = DPOConfig(
-        str(out), beta=BETA, loss_type="sigmoid", report_to="none", use_cpu=True, bf16=False, max_length=None,
-        gradient_checkpointing=False, per_device_train_batch_size=len(rows),
+        str(out), beta=BETA, loss_type="sigmoid", report_to="none", use_cpu=True, bf16=False,
+        max_length=None, gradient_checkpointing=False, per_device_train_batch_size=len(rows),
     )  # fmt: skip
     tokenizer = load(policy_dir, "fp32").tokenizer
-    return DPOTrainer(model, reference, args=args, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
+    return DPOTrainer(
+        model,
+        reference,
+        args=args,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+    )
 
 
 def text_rows(examples: list[Example], tokenizer: object) -> list[dict[str, str]]:
     return [
-        {name: tokenizer.decode(ids) for name, ids in zip(("prompt", "chosen", "rejected"), parts, strict=True)}
+        {
+            name: tokenizer.decode(ids)
+            for name, ids in zip(("prompt", "chosen", "rejected"), parts, strict=True)
+        }
         for parts in ((e.texts[0][0], e.texts[0][1], e.texts[1][1]) for e in examples)
     ]
 
 
-# our loss, our settings for it, TRL's name; TRL's label_smoothing acts in its robust loss and not in its sigmoid
+# our loss, our settings for it, TRL's name; TRL's label_smoothing acts in its robust loss and not
+# in its sigmoid
 LOSSES = [
     ("sigmoid", {}, "sigmoid"),
     ("ipo", {}, "ipo"),
@@ -74,9 +98,13 @@ def test_loss_and_gradient_are_trls(
     their_loss.backward()
 
     reference = reference_logps(tiny, pairs, settings, policy_id="tiny", precision="fp32")
-    chosen = settings.model_copy(update={"beta": BETA, "loss": ours, "losses": LossSettings(**options)})
+    chosen = settings.model_copy(
+        update={"beta": BETA, "loss": ours, "losses": LossSettings(**options)}
+    )
     data = Data.of(examples, lookup(examples, reference), chosen)
-    loss, accuracy, margin, _ = backward(policy, data, range(len(examples)), len(examples), 0.0).tolist()
+    loss, accuracy, margin, _ = backward(
+        policy, data, range(len(examples)), len(examples), 0.0
+    ).tolist()
 
     assert loss == pytest.approx(their_loss.item(), rel=1e-4)
     if ours != "bco":  # ours reports how far texts lie on their right side of the centre

@@ -19,6 +19,9 @@ def killed(done: int, total: int, values: dict[str, float]) -> None:
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     settings = TrainingSettings.model_validate_json((folder / "settings.json").read_text())
-    pairs, reference = pl.read_parquet(folder / "pairs.parquet"), pl.read_parquet(folder / "reference.parquet")
+    pairs, reference = (
+        pl.read_parquet(folder / "pairs.parquet"),
+        pl.read_parquet(folder / "reference.parquet"),
+    )
     model, out = Path(sys.argv[2]), folder / "out"
     train(model, pairs, reference, settings, seed=0, out=out, precision="fp32", progress=killed)

@@ -11,11 +11,14 @@ from pipeline.trees.node import Node, Problem
 from pipeline.trees.plans import plan_of
 from tests.scripted import Script, ScriptedEngine
 
-Judge = Callable[[str, Sequence[str]], list[float]]  # (text of the question put, words) to their probabilities
+# (text of the question put, words) to their probabilities
+Judge = Callable[[str, Sequence[str]], list[float]]
 
 
 class JudgingEngine(ScriptedEngine):
-    """Also answers verdicts, and requests whose question is not the problem's, from scripts of their own."""
+    """Also answers verdicts, and requests whose question is not the problem's,
+    from scripts of their own.
+    """
 
     def __init__(self, script: Script, judge: Judge | None = None, listing: str = "") -> None:
         super().__init__(script)
@@ -25,20 +28,28 @@ class JudgingEngine(ScriptedEngine):
 
     async def verdict(self, prompt: Prompt, words: Sequence[str]) -> list[float]:
         self.asked.append(prompt.messages[-1]["content"])
-        return self.judge(self.asked[-1], words) if self.judge else await super().verdict(prompt, words)
+        return (
+            self.judge(self.asked[-1], words)
+            if self.judge
+            else await super().verdict(prompt, words)
+        )
 
-    async def sample(self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]) -> list[Completion]:
+    async def sample(
+        self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]
+    ) -> list[Completion]:
         if self.listing and not sampling.stop and "Write " in prompt.messages[-1]["content"]:
             return [self._complete(self.listing, sampling) for _ in seeds]
         return await super().sample(prompt, sampling, seeds)
 
 
-def last_word(text: str) -> tuple[str | None, bool]:
-    last = text.split()[-1] if text.split() else None
+def last_word(text: str | None) -> tuple[str | None, bool]:
+    last = text.split()[-1] if text and text.split() else None
     return last, last == "7"
 
 
-PROBLEM = Problem("p1", ({"role": "user", "content": "3 + 4"},), "tree", last_word, lambda text: "####" in text)
+PROBLEM = Problem(
+    "p1", ({"role": "user", "content": "3 + 4"},), "tree", last_word, lambda text: "####" in text
+)
 
 # Steps below each prefix, and how many of the four rollouts after a step are right.
 NEXT = {
@@ -59,10 +70,14 @@ def maze(prefix: str, sampling: Sampling, n: int) -> str:
 
 def thoughts(**settings: Any) -> ThoughtSettings:
     """Settings that fit the maze."""
-    return ThoughtSettings(**{"children": 2, "rollouts": 4, "max_depth": 4, "max_expansions": 10, **settings})
+    return ThoughtSettings(
+        **{"children": 2, "rollouts": 4, "max_depth": 4, "max_expansions": 10, **settings}
+    )
 
 
-def grown(settings: GrowthSettings, engine: ScriptedEngine, problem: Problem = PROBLEM) -> list[Node]:
+def grown(
+    settings: GrowthSettings, engine: ScriptedEngine, problem: Problem = PROBLEM
+) -> list[Node]:
     return asyncio.run(grow(engine, problem, settings, plan_of(settings), run_seed=1))
 
 

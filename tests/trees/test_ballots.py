@@ -22,18 +22,30 @@ def tiers(*nodes: dict[str, Any]) -> list[set[str]]:
     """The leaves with equal places, the worst first; their places are k / (n + 1)."""
     values = placed(nodes)
     levels = sorted(set(values.values()))
-    assert levels == pytest.approx([place / (len(levels) + 1) for place in range(1, len(levels) + 1)])
+    assert levels == pytest.approx(
+        [place / (len(levels) + 1) for place in range(1, len(levels) + 1)]
+    )
     return [{leaf for leaf, value in values.items() if value == level} for level in levels]
 
 
 def test_one_group_is_ordered_by_its_votes() -> None:
-    assert tiers(node("a", 0.5), node("b", 0.2), node("c", 0.2), node("d", 0.1)) == [{"d"}, {"b", "c"}, {"a"}]
+    assert tiers(node("a", 0.5), node("b", 0.2), node("c", 0.2), node("d", 0.1)) == [
+        {"d"},
+        {"b", "c"},
+        {"a"},
+    ]
     assert placed([]) == {}
 
 
 def test_a_later_vote_stands_above_what_was_voted_out_before_whatever_the_shares() -> None:
     first = node("a", 0.3), node("b", 0.27), node("c", 0.22), node("d", 0.21)
-    second = node("aa", 0.4, "a"), node("ab", 0.25, "a"), node("ba", 0.2, "b"), node("bb", 0.15, "b")  # one group
+    # one group
+    second = (
+        node("aa", 0.4, "a"),
+        node("ab", 0.25, "a"),
+        node("ba", 0.2, "b"),
+        node("bb", 0.15, "b"),
+    )
     assert tiers(*first, *second) == [{"d"}, {"c"}, {"bb"}, {"ba"}, {"ab"}, {"aa"}]
 
 
@@ -58,7 +70,10 @@ def test_votes_among_siblings_compare_paths_where_they_part() -> None:
 
 
 def test_the_best_path_and_the_list_of_a_tree_follow_the_votes() -> None:
-    """A judge that is always right: a over d and 7 over every other answer. Eight shares are smaller than four."""
+    """A judge that is always right: a over d and 7 over every other answer.
+
+    Eight shares are smaller than four.
+    """
 
     def script(prefix: str, sampling: object, n: int) -> str:
         below = {"": ["a\n", "b\n", "c\n", "d\n"], "a\n": ["#### 7", "#### 8", "#### 9", "#### 6"]}
@@ -72,7 +87,9 @@ def test_the_best_path_and_the_list_of_a_tree_follow_the_votes() -> None:
         return [weight / sum(given) for weight in given]
 
     prompts = prompt_rows("3 + 4")
-    rows, _ = plant(JudgingEngine(script, judge), prompts, thoughts(value="vote", children=4, max_depth=3), 1)
+    rows, _ = plant(
+        JudgingEngine(script, judge), prompts, thoughts(value="vote", children=4, max_depth=3), 1
+    )
     top = best(paths(rows.to_dicts()))
     assert top is not None and top.text == "a\n#### 7"
     (row,) = ranked_lists(rows, prompts, size=20)[0].to_dicts()

@@ -15,7 +15,9 @@ from pipeline.trees.node import Node, Problem
 from pipeline.trees.plans import plan_of
 from tests.scripted import ScriptedEngine
 
-SETTINGS = TreeSettings(children=3, rollouts=4, max_depth=4, max_expansions=10, step_tokens=20, rollout_tokens=20)
+SETTINGS = TreeSettings(
+    children=3, rollouts=4, max_depth=4, max_expansions=10, step_tokens=20, rollout_tokens=20
+)
 
 
 def judge(text: str) -> tuple[str | None, bool]:
@@ -23,7 +25,9 @@ def judge(text: str) -> tuple[str | None, bool]:
     return last, last == "7"
 
 
-PROBLEM = Problem("p1", ({"role": "user", "content": "3 + 4"},), "tree", judge, lambda text: "####" in text)
+PROBLEM = Problem(
+    "p1", ({"role": "user", "content": "3 + 4"},), "tree", judge, lambda text: "####" in text
+)
 
 
 def maze(prefix: str, sampling: Sampling, n: int) -> str:
@@ -48,7 +52,9 @@ def run(settings: TreeSettings, script=maze) -> tuple[list[Node], ScriptedEngine
 def test_every_node_of_a_small_maze_is_as_worked_out_by_hand() -> None:
     nodes, _ = run(SETTINGS)
     steps = {node.whole: node for node in nodes if node.kind == "step"}
-    assert {text: (node.value, node.n_correct, node.n_rollouts) for text, node in steps.items()} == {
+    assert {
+        text: (node.value, node.n_correct, node.n_rollouts) for text, node in steps.items()
+    } == {
         "a\n": (0.75, 3, 4),
         "b\n": (0.25, 1, 4),
         "a\n#### 7": (1.0, 0, 0),  # terminal: judged without rollouts, and without the delimiter
@@ -56,7 +62,10 @@ def test_every_node_of_a_small_maze_is_as_worked_out_by_hand() -> None:
         "a\na3\n": (0.0, 0, 4),
     }
     assert steps["a\n"].merged == 2 and steps["b\n"].merged == 1
-    assert [(n.kind, n.expanded_order) for n in nodes if n.expanded_order is not None] == [("root", 0), ("step", 1)]
+    assert [(n.kind, n.expanded_order) for n in nodes if n.expanded_order is not None] == [
+        ("root", 0),
+        ("step", 1),
+    ]
     assert sum(node.kind == "rollout" for node in nodes) == 4 * 4
     assert {node.depth for node in nodes if node.kind == "rollout" and node.prefix == "a\n"} == {1}
 
@@ -69,7 +78,9 @@ def test_greedy_stops_at_a_terminal_best_child_and_frontier_goes_on_elsewhere() 
 
     greedy, _ = run(SETTINGS, script)
     assert [node.whole for node in greedy if node.expanded_order is not None] == [""]
-    frontier, _ = run(SETTINGS.model_copy(update={"strategy": "frontier", "max_expansions": 2}), script)
+    frontier, _ = run(
+        SETTINGS.model_copy(update={"strategy": "frontier", "max_expansions": 2}), script
+    )
     assert [node.whole for node in frontier if node.expanded_order is not None] == ["", "b\n"]
 
 
@@ -85,7 +96,11 @@ def test_frontier_backtracks_to_the_highest_value_anywhere_and_greedy_does_not()
     greedy, _ = run(settings, script)
     assert [node.whole for node in greedy if node.expanded_order is not None] == ["", "a\n"]
     frontier, _ = run(settings.model_copy(update={"strategy": "frontier"}), script)
-    assert [node.whole for node in frontier if node.expanded_order is not None] == ["", "a\n", "b\n"]
+    assert [node.whole for node in frontier if node.expanded_order is not None] == [
+        "",
+        "a\n",
+        "b\n",
+    ]
 
 
 def test_depth_expansions_and_tokens_bound_a_tree_that_never_ends() -> None:
@@ -97,7 +112,8 @@ def test_depth_expansions_and_tokens_bound_a_tree_that_never_ends() -> None:
     few, _ = run(SETTINGS.model_copy(update={"max_expansions": 1}), endless)
     assert max(node.depth for node in few) == 1
     poor, _ = run(SETTINGS.model_copy(update={"max_tokens": 1}), endless)
-    assert max(node.depth for node in poor) == 1  # the expansion that passes the limit is finished, and is the last
+    # the expansion that passes the limit is finished, and is the last
+    assert max(node.depth for node in poor) == 1
 
 
 def test_ties_go_to_the_earlier_draw() -> None:
@@ -115,17 +131,22 @@ class Limited(ScriptedEngine):
         whole = super()._complete(text, sampling)
         if len(whole.text) <= sampling.max_tokens:
             return whole
-        return replace(whole, text=whole.text[: sampling.max_tokens], finish_reason="length", stopped_by=None)
+        return replace(
+            whole, text=whole.text[: sampling.max_tokens], finish_reason="length", stopped_by=None
+        )
 
 
 def test_a_step_that_the_token_limit_cut_inside_its_number_is_not_the_final_answer() -> None:
     def script(prefix: str, sampling: Sampling, n: int) -> str:
         return "The answer is 12."[len(prefix) :]
 
-    settings = TreeSettings(children=1, rollouts=2, step_tokens=15)  # "The answer is 1" has 15 characters
+    # "The answer is 1" has 15 characters
+    settings = TreeSettings(children=1, rollouts=2, step_tokens=15)
     prompts = prompt_rows("3 + 9").with_columns(answer=pl.lit("12"))
     rows, _ = plant(Limited(script), prompts, settings, 1)
-    steps = rows.filter(pl.col("kind") == "step").select("text", "terminal", "answer", "value").rows()
+    steps = (
+        rows.filter(pl.col("kind") == "step").select("text", "terminal", "answer", "value").rows()
+    )
     assert steps == [("The answer is 1", False, None, 1.0), ("2.", True, "12", 1.0)]
 
 
@@ -152,7 +173,9 @@ def test_seeds_depend_on_run_prompt_text_and_draw_but_not_on_search_settings() -
 
 
 def test_rollout_shares_are_unbiased() -> None:
-    """Rollouts that are right with probability 0.3: the mean value of 400 steps is within 4 standard errors of it."""
+    """Rollouts that are right with probability 0.3:
+    the mean value of 400 steps is within 4 standard errors of it.
+    """
     import random
 
     rng = random.Random(0)
@@ -160,7 +183,9 @@ def test_rollout_shares_are_unbiased() -> None:
     for _ in range(400):
         nodes, _ = run(
             SETTINGS.model_copy(update={"children": 1, "max_expansions": 1, "rollouts": 8}),
-            lambda prefix, sampling, n: "a\n" if sampling.stop else ("7" if rng.random() < 0.3 else "8"),
+            lambda prefix, sampling, n: (
+                "a\n" if sampling.stop else ("7" if rng.random() < 0.3 else "8")
+            ),
         )
         values += [node.value for node in nodes if node.kind == "step"]
     error = (0.3 * 0.7 / (400 * 8)) ** 0.5
@@ -190,7 +215,10 @@ def test_a_forest_keeps_the_schema_and_rejects_what_cannot_have_a_tree() -> None
     engine = ScriptedEngine(lambda prefix, sampling, n: "" if not prefix and sampling.stop else "7")
     rows, rejects = plant(engine, prompt_rows("too long", "silent"), SETTINGS, 1)
     assert rows.is_empty()
-    assert [r.reason[:25] for r in rejects] == ["prompt of 999 tokens leav", "empty generation: the mod"]
+    assert [r.reason[:25] for r in rejects] == [
+        "prompt of 999 tokens leav",
+        "empty generation: the mod",
+    ]
     _, rejects = plant(engine, prompt_rows("x", verifier=None), SETTINGS, 1)
     assert rejects[0].reason.startswith("no verifier")
     rows, rejects = plant(ScriptedEngine(maze), prompt_rows("3 + 4"), SETTINGS, 1)

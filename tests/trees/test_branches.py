@@ -10,13 +10,18 @@ from tests.trees.mazes import grown
 
 
 def comb(prefix: str, sampling: Sampling, n: int) -> str:
-    """Whole paths: one wrong, one right (the reference), the wrong one again. A branch is 'z' and a wrong answer."""
+    """Whole paths: one wrong, one right (the reference), the wrong one again.
+
+    A branch is 'z' and a wrong answer.
+    """
     if prefix == "":
         return ["w\n#### 8", "a\nb\n#### 7\nand talk", "w\n#### 8"][n]
     return "z\n#### 9"
 
 
-SETTINGS = ThoughtSettings(search="branches", children=3, branches=2, rollouts=4, max_expansions=8, rollout_tokens=40)
+SETTINGS = ThoughtSettings(
+    search="branches", children=3, branches=2, rollouts=4, max_expansions=8, rollout_tokens=40
+)
 
 
 def test_branches_leave_the_best_path_at_the_cuts_and_nowhere_else() -> None:
@@ -46,7 +51,10 @@ def test_a_path_that_the_token_limit_cut_inside_its_number_is_unfinished() -> No
 
     settings = SETTINGS.model_copy(update={"children": 1, "max_expansions": 1})
     steps = [node for node in grown(settings, Limited(script)) if node.kind == "step"]
-    assert [(node.text, node.terminal, node.n_rollouts) for node in steps] == [("a\n", False, 0), ("#### 1", False, 4)]
+    assert [(node.text, node.terminal, node.n_rollouts) for node in steps] == [
+        ("a\n", False, 0),
+        ("#### 1", False, 4),
+    ]
 
 
 def test_every_sampled_token_is_counted_once() -> None:
@@ -60,7 +68,8 @@ def test_cuts_come_again_only_after_all_were_taken_and_do_not_depend_on_order() 
     assert cut_points("t", 5, 3) == cut_points("t", 5, 5)[:3]
     assert sorted(cut_points("t", 2, 5)).count(0) in (2, 3)
     taken = [cut_points(f"tree {n}", 4, 1)[0] for n in range(400)]
-    assert all(60 < taken.count(step) < 140 for step in range(4))  # 100 expected, 4.6 standard deviations
+    # 100 expected, 4.6 standard deviations
+    assert all(60 < taken.count(step) < 140 for step in range(4))
 
 
 def test_the_budget_bounds_the_branches() -> None:

@@ -21,7 +21,9 @@ from tests.trees.mazes import PROBLEM, maze
 from tests.trees.test_best_first import prompt_rows
 
 NAMED = VoterSettings(name="v", model="somewhere")
-VALUED = ThoughtSettings(value="reward", reward=NAMED, search="best_first", children=2, max_depth=4, max_expansions=3)
+VALUED = ThoughtSettings(
+    value="reward", reward=NAMED, search="best_first", children=2, max_depth=4, max_expansions=3
+)
 
 
 class Model:
@@ -34,14 +36,22 @@ class Model:
     def __call__(self, texts: Mapping[str, Conversation], _: object) -> Said:
         self.sizes.append(len(texts))
         said = {key: turns[-1]["content"] for key, turns in texts.items()}
-        rewards = {k: math.log(3) if text.startswith(self.likes) else 0.0 for k, text in said.items() if text != "?"}
-        return Said("model", rewards, {key: "it says nothing" for key, text in said.items() if text == "?"})
+        rewards = {
+            k: math.log(3) if text.startswith(self.likes) else 0.0
+            for k, text in said.items()
+            if text != "?"
+        }
+        return Said(
+            "model", rewards, {key: "it says nothing" for key, text in said.items() if text == "?"}
+        )
 
 
 def ask(model: Model, *texts: str) -> list[float | BaseException]:
     async def all_at_once() -> list[float | BaseException]:
         rewards = Rewards(model)
-        return await asyncio.gather(*(rewards(PROBLEM, text) for text in texts), return_exceptions=True)
+        return await asyncio.gather(
+            *(rewards(PROBLEM, text) for text in texts), return_exceptions=True
+        )
 
     return asyncio.run(all_at_once())
 
@@ -54,7 +64,11 @@ def test_a_value_is_the_sigmoid_of_the_reward_and_who_asks_at_once_is_served_at_
 
 def test_a_text_that_cannot_be_scored_fails_alone_and_a_broken_model_ends_everything() -> None:
     good, bad = ask(Model(), "ab", "?")
-    assert good == pytest.approx(0.75) and isinstance(bad, RequestFailed) and "it says nothing" in str(bad)
+    assert (
+        good == pytest.approx(0.75)
+        and isinstance(bad, RequestFailed)
+        and "it says nothing" in str(bad)
+    )
 
     class Broken(Model):
         def __call__(self, texts: Mapping[str, Conversation], _: object) -> Said:
@@ -66,7 +80,9 @@ def test_a_text_that_cannot_be_scored_fails_alone_and_a_broken_model_ends_everyt
 @pytest.mark.parametrize("likes", ["a", "b"])
 def test_the_reward_model_leads_the_search_of_every_tree(likes: str) -> None:
     model = Model(likes)
-    rows, rejects = plant(ScriptedEngine(maze), prompt_rows("one", "two"), VALUED, 0, reward=Rewards(model))
+    rows, rejects = plant(
+        ScriptedEngine(maze), prompt_rows("one", "two"), VALUED, 0, reward=Rewards(model)
+    )
     assert not rejects and set(rows["valuation"].drop_nulls()) == {"reward"}
     first = rows.filter(rows["expanded_order"] == 1)
     assert first.height == 2 and all(text.startswith(likes) for text in first["text"])
@@ -86,7 +102,11 @@ def test_a_profile_that_wants_rewards_and_names_no_model_is_refused() -> None:
 def test_a_thoughts_value_is_the_sigmoid_of_a_real_classifiers_reward(tmp_path: Path) -> None:
     folder = llama(tmp_path / "model", 1)
     settings = load("quick").model_copy(
-        update={"thoughts": VALUED.model_copy(update={"reward": VoterSettings(name="v", model=str(folder))})}
+        update={
+            "thoughts": VALUED.model_copy(
+                update={"reward": VoterSettings(name="v", model=str(folder))}
+            )
+        }
     )
     rewards = rewards_of(settings)
     assert rewards is not None and rewards_of(load("quick")) is None
@@ -95,5 +115,7 @@ def test_a_thoughts_value_is_the_sigmoid_of_a_real_classifiers_reward(tmp_path: 
         return await rewards(PROBLEM, "a\n")
 
     turns = (*PROBLEM.messages, {"role": "assistant", "content": "a\n"})
-    alone = Classifier(VoterSettings(name="v", model=str(folder)), tmp_path, 100)({"t": turns}).rewards["t"]
+    alone = Classifier(VoterSettings(name="v", model=str(folder)), tmp_path, 100)(
+        {"t": turns}
+    ).rewards["t"]
     assert asyncio.run(value()) == pytest.approx(1 / (1 + math.exp(-alone)), abs=1e-6)

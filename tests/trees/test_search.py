@@ -60,7 +60,9 @@ def test_best_first_expands_the_best_open_thought_anywhere() -> None:
 def test_no_budget_and_one_thought_and_a_silent_model_end_every_search(kind: str) -> None:
     assert len(search(search=kind, max_expansions=0)) == 1
     assert len(search(search=kind, max_tokens=0)) == 1
-    assert [node.kind for node in search(search=kind, children=1, max_expansions=1)].count("step") == 1
+    assert [node.kind for node in search(search=kind, children=1, max_expansions=1)].count(
+        "step"
+    ) == 1
     settings = thoughts(search=kind)
     assert len(grown(settings, ScriptedEngine(lambda prefix, sampling, n: ""))) == 1
 
@@ -93,7 +95,9 @@ def test_a_model_that_answers_before_reasoning_ends_there() -> None:
         return "#### 7\nbecause 3 + 4 is 7"
 
     nodes = grown(thoughts(), ScriptedEngine(hasty))
-    assert [(n.text, n.terminal, n.value) for n in nodes if n.kind == "step"] == [("#### 7", True, 1.0)]
+    assert [(n.text, n.terminal, n.value) for n in nodes if n.kind == "step"] == [
+        ("#### 7", True, 1.0)
+    ]
 
 
 def test_a_probe_decides_about_rollouts_or_a_tree_and_no_step_reads_it() -> None:
@@ -106,7 +110,9 @@ def test_a_probe_decides_about_rollouts_or_a_tree_and_no_step_reads_it() -> None
     assert [(n.n_rollouts, n.value) for n in nodes if n.kind == "step"] == [(10, 0.1), (10, 0.1)]
     skipped = grown(settings.model_copy(update={"if_flat": "skip"}), ScriptedEngine(hard))
     assert [node.kind for node in skipped] == ["root"] + ["rollout"] * 5
-    kept = grown(settings.model_copy(update={"if_flat": "keep", "max_expansions": 1}), ScriptedEngine(hard))
+    kept = grown(
+        settings.model_copy(update={"if_flat": "keep", "max_expansions": 1}), ScriptedEngine(hard)
+    )
     assert [n.n_rollouts for n in kept if n.kind == "step"] == [4, 4]
 
 
@@ -120,9 +126,11 @@ def test_settings_that_cannot_work_are_refused() -> None:
 
 
 def test_shares_stay_unbiased_where_a_probe_decides_about_the_number_of_rollouts() -> None:
-    """Rollouts right with probability 0.3: the mean value of 1,600 steps is within 4 standard errors of it.
+    """Rollouts right with probability 0.3:
+    the mean value of 1,600 steps is within 4 standard errors of it.
 
-    More rollouts for a step that was itself all right or all wrong would give 0.335, six standard errors off.
+    More rollouts for a step that was itself all right or all wrong would give 0.335, six standard
+    errors off.
     """
     import random
 
@@ -132,7 +140,9 @@ def test_shares_stay_unbiased_where_a_probe_decides_about_the_number_of_rollouts
         return ["a\n", "b\n"][n] if sampling.stop else ("7" if rng.random() < 0.3 else "8")
 
     settings = thoughts(max_expansions=1, probe=4, if_flat="more", flat_rollouts=16)
-    steps = [n for _ in range(800) for n in grown(settings, ScriptedEngine(chance)) if n.kind == "step"]
+    steps = [
+        n for _ in range(800) for n in grown(settings, ScriptedEngine(chance)) if n.kind == "step"
+    ]
     assert {n.n_rollouts for n in steps} == {4, 16}
     mean = sum(n.value or 0 for n in steps) / len(steps)
     assert abs(mean - 0.3) < 4 * (0.3 * 0.7 / (len(steps) * 4)) ** 0.5

@@ -69,7 +69,8 @@ def test_the_best_path_is_the_finished_one_of_equal_value() -> None:
 def test_a_picture_puts_leaves_side_by_side_and_parents_over_their_middle() -> None:
     places = layout(TREE)
     assert places == {
-        "a1": (0.0, 2), "a2": (1.0, 2), "a3": (2.0, 2), "a": (1.0, 1), "b": (3.0, 1), "c": (4.0, 1), "root": (2.5, 0),
+        "a1": (0.0, 2), "a2": (1.0, 2), "a3": (2.0, 2), "a": (1.0, 1), "b": (3.0, 1), "c": (4.0, 1),
+        "root": (2.5, 0),
     }  # fmt: skip
     axes = picture(TREE).axes[0]
     thick = [line for line in axes.lines if line.get_linewidth() == 3.0]
@@ -91,8 +92,8 @@ def test_a_forest_is_counted_and_its_most_varied_tree_is_shown() -> None:
     rollouts = [rollout("r1", "b", "so 7", "7"), rollout("r2", "c", "hm", None)]
     nodes = pl.concat([NODES, frame("tree_nodes", rollouts)])
     assert counts(nodes) == {
-        "trees": 2, "steps": 8, "rollouts": 2, "share_of_trees_all_right_or_all_wrong": 0.5, "judged_texts": 3,
-        "judged_texts_without_an_answer": 1,
+        "trees": 2, "steps": 8, "rollouts": 2, "share_of_trees_all_right_or_all_wrong": 0.5,
+        "judged_texts": 3, "judged_texts_without_an_answer": 1,
     }  # fmt: skip
     assert {row["tree_id"] for row in showpiece(nodes)} == {"t1"}
     assert {row["tree_id"] for row in showpiece(nodes, most=3)} == {"flat"}

@@ -24,19 +24,31 @@ def valued(value, judge, texts: Sequence[str]) -> list[Node]:  # type: ignore[no
     settings = ThoughtSettings()
     plan = Plan("tot", breadth_first(1), sample, value)
     tree = Tree(JudgingEngine(maze, judge), PROBLEM, settings, plan, 1)
-    nodes = [tree.root.child("step", draw, text, text.startswith("####"), 1) for draw, text in enumerate(texts)]
+    nodes = [
+        tree.root.child("step", draw, text, text.startswith("####"), 1)
+        for draw, text in enumerate(texts)
+    ]
     assert asyncio.run(value(tree, nodes)) == []
     return nodes
 
 
 def test_a_verdict_is_the_probability_of_yes_for_the_steps_so_far() -> None:
-    nodes = valued(verdict, lambda text, words: [0.8, 0.2] if "so far:\na\n" in text else [0.1, 0.9], ["a\n", "b\n"])
-    assert [(n.value, n.valuation, n.n_rollouts) for n in nodes] == [(0.8, "verdict", 0), (0.1, "verdict", 0)]
+    nodes = valued(
+        verdict,
+        lambda text, words: [0.8, 0.2] if "so far:\na\n" in text else [0.1, 0.9],
+        ["a\n", "b\n"],
+    )
+    assert [(n.value, n.valuation, n.n_rollouts) for n in nodes] == [
+        (0.8, "verdict", 0),
+        (0.1, "verdict", 0),
+    ]
 
 
 def test_a_score_is_the_expectation_over_the_digits_scaled_to_one() -> None:
     spread = {"a": [0, 0, 0.5, 0, 0.5], "b": [1, 0, 0, 0, 0], "c": [0, 0, 0, 0, 1]}
-    nodes = valued(score, lambda text, words: spread[text.split("so far:\n")[1][0]], ["a\n", "b\n", "c\n"])
+    nodes = valued(
+        score, lambda text, words: spread[text.split("so far:\n")[1][0]], ["a\n", "b\n", "c\n"]
+    )
     assert [node.value for node in nodes] == pytest.approx([0.75, 0, 1])  # (0.5 * 2 + 0.5 * 4) / 4
 
 
@@ -88,8 +100,13 @@ def test_proposed_thoughts_are_the_lines_of_one_listing_without_their_numbers() 
     settings = thoughts(children=3, generate="propose", max_depth=1)
     nodes = grown(settings, engine)
     steps = [node for node in nodes if node.kind == "step"]
-    assert [(node.text, node.value) for node in steps] == [("a\n", 0.5), ("b\n", 0.75), ("c\n", 0.0)]
-    assert sum(node.tokens for node in steps) == len("1. a\n\n2) b\n- c\n3. a\n")  # a token a character here
+    assert [(node.text, node.value) for node in steps] == [
+        ("a\n", 0.5),
+        ("b\n", 0.75),
+        ("c\n", 0.0),
+    ]
+    # a token a character here
+    assert sum(node.tokens for node in steps) == len("1. a\n\n2) b\n- c\n3. a\n")
 
 
 def test_a_proposed_line_that_the_token_limit_cut_is_no_step() -> None:
@@ -99,10 +116,14 @@ def test_a_proposed_line_that_the_token_limit_cut_is_no_step() -> None:
             return replace(whole, finish_reason="length") if text == self.listing else whole
 
     settings = thoughts(children=3, generate="propose", max_depth=1)
-    nodes = grown(settings, Limited(maze, listing="1. a\n2. #### 1"))  # the '7' of '#### 17' was not written
+    # the '7' of '#### 17' was not written
+    nodes = grown(settings, Limited(maze, listing="1. a\n2. #### 1"))
     assert [(n.text, n.terminal) for n in nodes if n.kind == "step"] == [("a\n", False)]
     nodes = grown(settings, Limited(maze, listing="1. a\n2. #### 1\n"))  # cut after a whole line
-    assert [(n.text, n.terminal) for n in nodes if n.kind == "step"] == [("a\n", False), ("#### 1", True)]
+    assert [(n.text, n.terminal) for n in nodes if n.kind == "step"] == [
+        ("a\n", False),
+        ("#### 1", True),
+    ]
 
 
 def test_a_pool_without_answers_needs_the_models_own_values() -> None:
@@ -124,9 +145,14 @@ def test_a_pool_without_answers_needs_the_models_own_values() -> None:
 
 
 def test_no_budget_is_a_reject_that_says_so() -> None:
-    rows, rejects = plant(ScriptedEngine(maze), prompt_rows("x"), ThoughtSettings(max_expansions=0), 1)
+    rows, rejects = plant(
+        ScriptedEngine(maze), prompt_rows("x"), ThoughtSettings(max_expansions=0), 1
+    )
     assert rows.is_empty()
-    assert rejects[0].reason == "no budget: max_expansions or max_tokens allows not even the first expansion"
+    assert (
+        rejects[0].reason
+        == "no budget: max_expansions or max_tokens allows not even the first expansion"
+    )
 
 
 @pytest.mark.parametrize("nothing", ["max_expansions", "max_tokens"])

@@ -1,4 +1,6 @@
-"""Step values against people's labels: the indices of both formats, and measures worked out by hand."""
+"""Step values against people's labels:
+the indices of both formats, and measures worked out by hand.
+"""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +20,11 @@ DATA = Path(__file__).parent / "data"
 def test_processbench_counts_from_zero_and_prmbench_from_one() -> None:
     process, _ = truth.read(DATA / "processbench.jsonl")
     assert [s.first_wrong for s in process] == [2, 1, None]
-    assert process[0].steps[2].startswith("Next, let's determine how many wolves and cougars Rick killed today")
+    assert (
+        process[0]
+        .steps[2]
+        .startswith("Next, let's determine how many wolves and cougars Rick killed today")
+    )
     pairs, rejects = truth.read(DATA / "prmbench.jsonl")
     assert not rejects
     rows = [json.loads(line) for line in (DATA / "prmbench.jsonl").read_text().splitlines()]
@@ -27,11 +33,18 @@ def test_processbench_counts_from_zero_and_prmbench_from_one() -> None:
     assert [s.first_wrong for s in pairs[::2]] == [None] * 3
     for right, wrong in zip(pairs[::2], pairs[1::2], strict=True):
         if (step := wrong.first_wrong) is not None:  # the first error is where the two part
-            assert right.steps[:step] == wrong.steps[:step] and right.steps[step] != wrong.steps[step]
+            assert (
+                right.steps[:step] == wrong.steps[:step] and right.steps[step] != wrong.steps[step]
+            )
 
 
-def solution(values: Sequence[float], first_wrong: int | None, pair: int | None = None, name: str = "s") -> Scored:
-    steps = tuple(f"{name} {n}" if n == first_wrong or name != "s" else f"step {n}" for n in range(len(values)))
+def solution(
+    values: Sequence[float], first_wrong: int | None, pair: int | None = None, name: str = "s"
+) -> Scored:
+    steps = tuple(
+        f"{name} {n}" if n == first_wrong or name != "s" else f"step {n}"
+        for n in range(len(values))
+    )
     return Scored(Labelled(0, "q", steps, first_wrong, None, pair), tuple(values))
 
 
@@ -55,7 +68,8 @@ def test_pairs_are_compared_at_the_first_error_and_only_after_equal_steps() -> N
     scored = [
         *(solution([0.9, 0.8], None, pair=1), solution([0.9, 0.3], 1, pair=1)),
         *(solution([0.9, 0.8], None, pair=2), solution([0.9, 0.8], 1, pair=2)),  # a tie
-        *(solution([0.9, 0.8], None, pair=3), solution([0.1, 0.3], 1, pair=3, name="other")),  # parted before
+        # parted before
+        *(solution([0.9, 0.8], None, pair=3), solution([0.1, 0.3], 1, pair=3, name="other")),
     ]
     found = truth.report(scored)
     assert (found["pairs"], found["pair_accuracy"]) == (2, 0.75)
@@ -66,7 +80,7 @@ def test_one_kind_of_rows_alone_leaves_measures_unknown() -> None:
     assert found["wrong_accuracy"] is None and found["f1"] is None and found["auc"] is None
 
 
-def test_a_judge_that_knows_the_errors_is_perfect_and_one_that_says_the_same_of_all_is_at_a_half() -> None:
+def test_a_judge_that_knows_the_errors_is_perfect_and_one_that_tells_nothing_is_at_a_half() -> None:
     rows = truth.read(DATA / "processbench.jsonl")[0] + truth.read(DATA / "prmbench.jsonl")[0]
     wrong = [row.steps[row.first_wrong] for row in rows if row.first_wrong is not None]
 
@@ -89,7 +103,9 @@ def test_rollouts_need_an_answer_and_take_it_where_it_is() -> None:
         return "the answer is 7" if prefix != "a\nc\n" or n == 0 else "the answer is 8"
 
     scored, rejects = truth.score(JudgingEngine(script), rows, ThoughtSettings(rollouts=4), 0)
-    assert [(r.row_id, r.reason) for r in rejects] == [("row 1", "no answer: rollouts cannot be checked")]
+    assert [(r.row_id, r.reason) for r in rejects] == [
+        ("row 1", "no answer: rollouts cannot be checked")
+    ]
     assert [s.values for s in scored] == [(1.0, 0.25)]
     with pytest.raises(OrchardError, match="votes compare steps with each other"):
         truth.score(JudgingEngine(script), rows, ThoughtSettings(value="vote"), 0)
@@ -97,11 +113,30 @@ def test_rollouts_need_an_answer_and_take_it_where_it_is() -> None:
 
 def test_an_unsound_row_among_sound_ones_is_rejected(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
-    lines = ['{"problem": "p", "steps": ["a"], "label": 0}', '{"problem": "p", "steps": ["a"], "label": 7}']
+    lines = [
+        '{"problem": "p", "steps": ["a"], "label": 0}',
+        '{"problem": "p", "steps": ["a"], "label": 7}',
+    ]
     file.write_text("\n".join(lines))
     found, (reject,) = truth.read(file)
     assert [row.first_wrong for row in found] == [0]
-    assert (reject.row_id, reject.reason.split(",")[0]) == ("row 2", "label 7 is not -1 or one of the 1 steps")
+    assert (reject.row_id, reject.reason.split(",")[0]) == (
+        "row 2",
+        "label 7 is not -1 or one of the 1 steps",
+    )
+
+
+@pytest.mark.parametrize("label", [1, 1.0, "1", "1.0"])
+def test_the_number_of_a_step_means_the_same_in_every_type(tmp_path: Path, label: object) -> None:
+    file = tmp_path / "rows.jsonl"
+    pair = {"original_process": ["a", "b"], "modified_process": ["a", "c"]}
+    asked = {"original_question": "q", "modified_question": "q"}
+    rows = [
+        {"problem": "p", "steps": ["a", "b"], "label": label},
+        {**pair, **asked, "error_steps": [label]},
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    assert [row.first_wrong for row in truth.read(file)[0]] == [1, None, 0]
 
 
 @pytest.mark.parametrize(
@@ -111,14 +146,24 @@ def test_an_unsound_row_among_sound_ones_is_rejected(tmp_path: Path) -> None:
         ({"answer": "$"}, "'$' is not an answer that the verifier 'math' can read"),
         ({"label": 0.9}, "label 0.9 is not -1 or one of the 1 steps"),
         ({"label": True}, "label True is not -1 or one of the 1 steps"),
-        ({"label": "0"}, "label '0' is not -1 or one of the 1 steps"),
+        ({"label": "one"}, "label 'one' is not -1 or one of the 1 steps"),
+        ({"answer": ["7"]}, "answer holds a list, not text"),
+        ({"problem": "3 \ud83d"}, "problem holds half of a character (\\ud83d)"),
         ({"problem": None}, "problem is no text: None"),
         ({"error_steps": [1.5], "label": ...}, "error_steps [1.5] are not among the 1 steps"),
     ],
 )
-def test_a_bad_row_is_rejected_and_not_its_neighbours(tmp_path: Path, columns: dict[str, object], says: str) -> None:
-    row: dict[str, object] = {"problem": "3 + 4", "steps": ["a"], "label": -1, "answer": 7}  # a JSON number
-    pair = {"original_process": ["a"], "modified_process": ["b"], "original_question": "q", "modified_question": "q"}
+def test_a_bad_row_is_rejected_and_not_its_neighbours(
+    tmp_path: Path, columns: dict[str, object], says: str
+) -> None:
+    # a JSON number
+    row: dict[str, object] = {"problem": "3 + 4", "steps": ["a"], "label": -1, "answer": 7}
+    pair = {
+        "original_process": ["a"],
+        "modified_process": ["b"],
+        "original_question": "q",
+        "modified_question": "q",
+    }
     bad = {name: value for name, value in {**row, **pair, **columns}.items() if value is not ...}
     file = tmp_path / "rows.jsonl"
     file.write_text(json.dumps(bad) + "\n" + json.dumps(row))
@@ -134,8 +179,14 @@ def test_a_bad_row_is_rejected_and_not_its_neighbours(tmp_path: Path, columns: d
     [
         ("", "no rows"),
         ("{", "cannot be read as JSON or JSONL"),
-        ('{"problem": "p", "steps": ["a"], "label": 1}', "row 1: label 1 is not -1 or one of the 1 steps"),
-        ('{"problem": "p", "steps": [], "label": -1}', "row 1: the steps are not a list of texts, or it is empty"),
+        (
+            '{"problem": "p", "steps": ["a"], "label": 1}',
+            "row 1: label 1 is not -1 or one of the 1 steps",
+        ),
+        (
+            '{"problem": "p", "steps": [], "label": -1}',
+            "row 1: the steps are not a list of texts, or it is empty",
+        ),
         ('{"steps": ["a"], "label": 0}', "row 1: column 'problem' is missing"),
         ('{"question": "q"}', "row 1: neither ProcessBench"),
     ],

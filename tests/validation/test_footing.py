@@ -11,13 +11,15 @@ EQUAL = {"n_pairs": 20, "n_train_prompts": 9, "n_tokens": 1000, "n_steps": 10, "
 def board(**rows: dict[str, int]) -> pl.DataFrame:
     base = {"variant": "base", **dict.fromkeys(EQUAL, 0)}
     known = tables.empty("leaderboard").select(*base).schema
-    return pl.DataFrame([base, *({"variant": n, **EQUAL, **row} for n, row in rows.items())], schema=known)
+    return pl.DataFrame(
+        [base, *({"variant": n, **EQUAL, **row} for n, row in rows.items())], schema=known
+    )
 
 
 def test_equal_variants_are_said_to_be_equal_and_the_base_does_not_count() -> None:
     assert footing(board(a={}, b={"n_tokens": 1015})) == [
-        "Every variant had 20 pairs, 9 training prompts, 1,015 trained tokens, 10 optimiser steps, 3 training seeds "
-        "(tokens within 2%)."
+        "Every variant had 20 pairs, 9 training prompts, "
+        "1,015 trained tokens, 10 optimiser steps, 3 training seeds (tokens within 2%)."
     ]
     assert unequal(board(a={}, b={})) == [] and footing(board()) == ["No variant was trained."]
 
@@ -29,7 +31,9 @@ def test_steps_that_differ_are_named_with_who_had_fewest_and_most() -> None:
         "Not equal: trained tokens, from 400 (stopped) to 1,000 (b).",
         "Not equal: optimiser steps, from 4 (stopped) to 10 (b).",
     ]
-    assert unequal(board(a={}, stopped={"n_steps": 4})) == ["Not equal: optimiser steps, from 4 (stopped) to 10 (a)."]
+    assert unequal(board(a={}, stopped={"n_steps": 4})) == [
+        "Not equal: optimiser steps, from 4 (stopped) to 10 (a)."
+    ]
 
 
 def test_a_column_that_an_older_leaderboard_lacks_is_left_out() -> None:

@@ -1,16 +1,18 @@
 """What the report says of judges, and of variants that could not be trained."""
 
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from assets.produce import reject_rows
+from assets.steps import GRAPH
 from pipeline import config, tables
 from pipeline.config import JudgeSettings
 from pipeline.engine.base import Reject
 from pipeline.judge.card import cards
 from pipeline.preferences.build import build
+from pipeline.steps.rejects import reject_rows
 from pipeline.store import Commit, Lake
 from pipeline.validation.report import judges, page
 from pipeline.validation.report.judges import strength_sentences
@@ -41,16 +43,22 @@ def judged(lake: Lake) -> None:
     lake.write("votes", pl.concat([p, q]), Commit("test"))
     items, labels = lake.query_file("judge_items"), lake.query_file("judge_labels")
     context = {
-        "context_id": "c", "judge_id": "small<1>", "prompt_id": "p", "kind": "length", "question": "?",
-        "a_id": "p-0", "b_id": "p-1",
+        "context_id": "c", "judge_id": "small<1>", "prompt_id": "p", "kind": "length",
+        "question": "?", "a_id": "p-0", "b_id": "p-1",
         "a_is_better": True, "with_a_first": 0.9, "with_b_first": 0.9, "points": 0.5, "tokens": 2,
     }  # fmt: skip
     contexts = frame("judge_contexts", [context])
-    lake.write("judges", cards(lake.read("votes"), items, labels, JudgeSettings(), contexts), Commit("test"))
+    lake.write(
+        "judges",
+        cards(lake.read("votes"), items, labels, JudgeSettings(), contexts),
+        Commit("test"),
+    )
     lake.write("preferences", build("osp", lake, SETTINGS), Commit("test"))
 
 
-def test_the_card_is_told_in_words_and_figures_and_a_judge_near_chance_is_called_one(lake: Lake) -> None:
+def test_the_card_is_told_in_words_and_figures_and_a_judge_near_chance_is_called_one(
+    lake: Lake,
+) -> None:
     assert judge_section(lake) == ""
     judged(lake)
     html = str(judge_section(lake))
@@ -80,14 +88,18 @@ def test_a_variant_without_pairs_says_how_many_rows_were_rejected_and_why(lake: 
     names = ("outcome", "rationale", "osp")
     validation = SETTINGS.validation.model_copy(update={"variants": names})
     settings = SETTINGS.model_copy(update={"validation": validation})
-    lost = [Reject("rationales", "rationales", f"{n}", "it argues for the rejected side", {}) for n in range(4)]
+    lost = [
+        Reject("rationales", "rationales", f"{n}", "it argues for the rejected side", {})
+        for n in range(4)
+    ]
     lost += [Reject("rationales", "rationales", "e", "empty rationale", {})]
     lake.write("rationales", tables.empty("rationales"), Commit("test"), rejects=reject_rows(lost))
     lake.write("preferences", build("outcome", lake, settings), Commit("test"))
-    outcome, rationale, osp = untrained(lake, settings)
+    made_from = partial(GRAPH.tables_behind, settings=settings)
+    outcome, rationale, osp = untrained(lake, settings, made_from)
     assert outcome.startswith("outcome has 2 training pairs (2 of all splits) and no policy")
     assert rationale == (
-        "rationale has 0 training pairs (0 of all splits) and no policy; rationales: 0 rows kept, 5 rejected "
-        "(4 because 'it argues for the rejected side', 1 because 'empty rationale')."
+        "rationale has 0 training pairs (0 of all splits) and no policy; rationales: 0 rows kept, "
+        "5 rejected (4 because 'it argues for the rejected side', 1 because 'empty rationale')."
     )
-    assert osp.endswith(": its tables responses, votes make none.")
+    assert osp.endswith(": its tables responses, votes, prompts make none.")

@@ -37,14 +37,20 @@ class Sampler:
     def __init__(self, policy: Policy, renderer: Renderer) -> None:
         self.policy, self.renderer, self.usage = policy, renderer, Usage()
 
-    async def sample(self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]) -> list[Completion]:
+    async def sample(
+        self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]
+    ) -> list[Completion]:
         assert sampling.temperature == 1 and sampling.top_p == 1
         ids = torch.tensor([self.renderer.tokens(prompt)])
         torch.manual_seed(seeds[0])
         drawn = self.policy.causal.generate(
             ids, do_sample=True, max_new_tokens=sampling.max_tokens, top_k=0, pad_token_id=257
         )
-        return [Completion("x", tuple(drawn[0, ids.shape[1] :].tolist()), (), "stop", None, ids.shape[1])]
+        return [
+            Completion(
+                "x", tuple(drawn[0, ids.shape[1] :].tolist()), (), "stop", None, ids.shape[1]
+            )
+        ]
 
     async def verdict(self, prompt: Prompt, words: Sequence[str]) -> list[float]:
         raise NotImplementedError
@@ -53,19 +59,24 @@ class Sampler:
         """Nothing to give back."""
 
 
-def test_pairs_have_the_log_probabilities_that_the_implicit_reward_is_made_of(models: tuple[Path, Path]) -> None:
+def test_pairs_have_the_log_probabilities_that_the_implicit_reward_is_made_of(
+    models: tuple[Path, Path],
+) -> None:
     own, base = models
     reference = reference_logps(base, PAIRS, SETTINGS, policy_id="base")
     found = pair_logps(own, PAIRS, reference, SETTINGS, load(own))
     ratios = log_ratios(own, PAIRS, reference, SETTINGS)
-    assert (found["chosen"] - found["ref_chosen"]).to_list() == pytest.approx(ratios["chosen"].to_list(), abs=1e-4)
+    assert (found["chosen"] - found["ref_chosen"]).to_list() == pytest.approx(
+        ratios["chosen"].to_list(), abs=1e-4
+    )
     assert (found["rejected"] - found["ref_rejected"]).to_list() == pytest.approx(
         ratios["rejected"].to_list(), abs=1e-4
     )
+    # Bytes, and the end.
     assert found["chosen_tokens"].to_list() == [4, 8] and found["strength"].to_list() == [
         None,
         0.7,
-    ]  # bytes, and the end
+    ]
     alone = pair_logps(base, PAIRS, reference, SETTINGS, None)
     assert alone["chosen"].equals(found["ref_chosen"].rename("chosen"))
 
@@ -87,11 +98,14 @@ def test_a_policy_is_measured_on_pairs_and_on_its_own_answers_and_the_base_on_pa
     same = of_policy(base, base, none, reference, answers, SETTINGS)
     assert same["kl"]["value"].abs().max() == 0
     assert (
-        "ideal_ranking" in of_base(base, PAIRS, reference, SETTINGS) and of_base(base, none, reference, SETTINGS) == {}
+        "ideal_ranking" in of_base(base, PAIRS, reference, SETTINGS)
+        and of_base(base, none, reference, SETTINGS) == {}
     )
 
 
-def test_the_mean_over_own_answers_is_the_exact_divergence_of_the_next_token(models: tuple[Path, Path]) -> None:
+def test_the_mean_over_own_answers_is_the_exact_divergence_of_the_next_token(
+    models: tuple[Path, Path],
+) -> None:
     """Answers of one token: the KL divergence is a sum over the vocabulary."""
     policy, base = load(models[0], "fp32"), load(models[1], "fp32")
     renderer = Renderer(models[0])
@@ -105,6 +119,8 @@ def test_the_mean_over_own_answers_is_the_exact_divergence_of_the_next_token(mod
         theirs = torch.log_softmax(base.causal(context).logits[0, -1].double(), 0)
     exact = float((mine.exp() * (mine - theirs)).sum())
     tokens = [text[0] for _, text in answers.values()]
-    values = divergence(answers, mine[tokens].tolist(), theirs[tokens].tolist())["kl"]["value"].to_numpy()
+    values = divergence(answers, mine[tokens].tolist(), theirs[tokens].tolist())["kl"][
+        "value"
+    ].to_numpy()
     error = values.std() / np.sqrt(n)
     assert len(answers) == n and abs(values.mean() - exact) < 4 * error and error < 0.2 * exact

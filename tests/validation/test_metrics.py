@@ -11,7 +11,11 @@ from pipeline.validation.metrics import summarise
 SETTINGS = ValidationSettings(bootstrap=1000)
 SUMS = [f"s{i}" for i in range(12)]
 WORDS = [f"w{i}" for i in range(12)]
-CATEGORIES = {**dict.fromkeys(SUMS, "sums"), **dict.fromkeys(WORDS, "words"), "pair": "pairs of outcome"}
+CATEGORIES = {
+    **dict.fromkeys(SUMS, "sums"),
+    **dict.fromkeys(WORDS, "words"),
+    "pair": "pairs of outcome",
+}
 
 
 def scores(
@@ -29,11 +33,18 @@ def test_a_variant_that_gains_overall_may_fall_in_one_category() -> None:
     found = summarise(pl.concat([base, mixed, same]), CATEGORIES, SETTINGS, 0)
     assert not tables.Metrics.filter(found)[1].counts()
     row = {(r["variant"], r["category"]): r for r in found.iter_rows(named=True)}
-    assert row["mixed", "all"]["change"] > 0 and row["mixed", "all"]["verdict"] is None  # the leaderboard's question
-    assert row["mixed", "words"]["verdict"] == "worse" and row["mixed", "sums"]["verdict"] == "better"
-    assert row["same", "words"]["verdict"] == "not distinguishable" and row["base", "words"]["p_value"] is None
+    # the leaderboard's question
+    assert row["mixed", "all"]["change"] > 0 and row["mixed", "all"]["verdict"] is None
+    assert (
+        row["mixed", "words"]["verdict"] == "worse" and row["mixed", "sums"]["verdict"] == "better"
+    )
+    assert (
+        row["same", "words"]["verdict"] == "not distinguishable"
+        and row["base", "words"]["p_value"] is None
+    )
     assert row["mixed", "words"]["n"] == 12 and row["mixed", "words"]["base"] == 0.5
-    # Two variants in two categories are four comparisons; all 2^12 sign patterns are too many for 1,000 resamples.
+    # Two variants in two categories are four comparisons; all 2^12 sign patterns are too many for
+    # 1,000 resamples.
     assert row["mixed", "words"]["p_holm"] >= 3 * row["mixed", "words"]["p_value"]
 
 
@@ -53,8 +64,23 @@ def test_changes_are_paired_by_unit_and_what_the_base_lacks_has_none() -> None:
         0,
     )
     row = {(r["variant"], r["metric"]): r for r in found.iter_rows(named=True)}
-    tokens, kl, reward = row["good", "answer_tokens"], row["good", "kl"], row["good", "reward_accuracy"]
-    assert tokens["value"] == 41.5 and tokens["base"] == 30 and tokens["change"] == 3 and tokens["change_low"] is None
-    assert kl["value"] == 0.5 and kl["n_seeds"] == 2 and kl["base"] is None and kl["low"] >= 0.25 and kl["high"] <= 1
+    tokens, kl, reward = (
+        row["good", "answer_tokens"],
+        row["good", "kl"],
+        row["good", "reward_accuracy"],
+    )
+    assert (
+        tokens["value"] == 41.5
+        and tokens["base"] == 30
+        and tokens["change"] == 3
+        and tokens["change_low"] is None
+    )
+    assert (
+        kl["value"] == 0.5
+        and kl["n_seeds"] == 2
+        and kl["base"] is None
+        and kl["low"] >= 0.25
+        and kl["high"] <= 1
+    )
     assert reward["split"] == "validation" and reward["low"] is None and kl["split"] == "test"
     assert set(found["category"]) == {"all"}  # each metric has units of one category only

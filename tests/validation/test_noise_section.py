@@ -18,19 +18,33 @@ def noise_section(lake: Lake) -> str:
 
 
 def strengths() -> pl.DataFrame:
-    """Ten pairs, one a decile; the weakest has the wrong label; an eleventh has no margin and no noise score."""
+    """Ten pairs, one a decile; the weakest has the wrong label.
+
+    An eleventh has no margin and no noise score.
+    """
     rows = [
-        {"chosen_id": f"c{i}", "rejected_id": f"r{i}", "mean": i - 1.5, "spread": 0.5, "share_against": (9 - i) / 9,
+        {"chosen_id": f"c{i}", "rejected_id": f"r{i}", "mean": i - 1.5, "spread": 0.5,
+         "share_against": (9 - i) / 9,
          "decile": i, "noise_score": 0.9 if i == 0 else 0.1}
         for i in range(10)
     ]  # fmt: skip
-    common = {"source": "outcome<", "pair_id": "x", "prompt_id": "p", "split": "train", "n_votes": 3}
+    common = {
+        "source": "outcome<",
+        "pair_id": "x",
+        "prompt_id": "p",
+        "split": "train",
+        "n_votes": 3,
+    }
     rows.append({"chosen_id": "c10", "rejected_id": "r10", "share_against": 0.5})
-    return pl.DataFrame([{**common, **row} for row in rows], schema=tables.empty("pair_strengths").schema)
+    return pl.DataFrame(
+        [{**common, **row} for row in rows], schema=tables.empty("pair_strengths").schema
+    )
 
 
 def test_the_figure_is_the_share_by_decile_and_the_histograms_count_what_is_unknown() -> None:
-    truth = pl.DataFrame({"chosen_id": ["c0", "c9"], "rejected_id": ["r0", "r9"], "right": [0.0, 1.0]})
+    truth = pl.DataFrame(
+        {"chosen_id": ["c0", "c9"], "rejected_id": ["r0", "r9"], "right": [0.0, 1.0]}
+    )
     left, right = of_strength(strengths().drop_nulls("mean"), truth).axes
     drawn = {line.get_label(): list(line.get_ydata()) for line in left.lines}
     assert drawn["voters for the label"] == pytest.approx([i / 9 for i in range(10)])
@@ -56,7 +70,10 @@ def test_the_part_says_it_in_words_and_is_empty_where_nobody_voted(tmp_path: Pat
 def test_voters_at_chance_are_called_that(tmp_path: Path) -> None:
     def voters(low: float) -> pl.DataFrame:
         common = {"source": "outcome", "kind": "reward head", "n_votes": 9, "high": 0.9}
-        rows = [{**common, "voter_id": "a", "low": low}, {**common, "voter_id": "label:x", "kind": "label", "low": 0.6}]
+        rows = [
+            {**common, "voter_id": "a", "low": low},
+            {**common, "voter_id": "label:x", "kind": "label", "low": 0.6},
+        ]
         return pl.DataFrame(rows, schema=tables.empty("voters").schema)
 
     with Lake(tmp_path) as lake:

@@ -6,11 +6,23 @@ import pytest
 
 from pipeline.validation.ranking import measured, of_reference
 
-NAMES = ["pair_id", "chosen", "rejected", "ref_chosen", "ref_rejected", "chosen_tokens", "rejected_tokens", "strength"]
+NAMES = [
+    "pair_id",
+    "chosen",
+    "rejected",
+    "ref_chosen",
+    "ref_rejected",
+    "chosen_tokens",
+    "rejected_tokens",
+    "strength",
+]
 
 
 def pairs(*rows: tuple[object, ...]) -> pl.DataFrame:
-    return pl.DataFrame([dict(zip(NAMES, row, strict=True)) for row in rows], schema_overrides={"strength": pl.Float64})
+    return pl.DataFrame(
+        [dict(zip(NAMES, row, strict=True)) for row in rows],
+        schema_overrides={"strength": pl.Float64},
+    )
 
 
 def value(found: dict[str, pl.DataFrame], metric: str) -> dict[str, float]:
@@ -28,7 +40,12 @@ def test_a_policy_ranks_by_its_own_log_probabilities_and_is_rewarded_for_what_it
         beta=0.5,
     )
     assert value(found, "ranking_accuracy") == {"kept": 1, "won": 1, "lost": 0, "still": 0}
-    assert value(found, "ranking_accuracy_per_token") == {"kept": 1, "won": 1, "lost": 1, "still": 0}
+    assert value(found, "ranking_accuracy_per_token") == {
+        "kept": 1,
+        "won": 1,
+        "lost": 1,
+        "still": 0,
+    }
     assert value(found, "reward_accuracy") == {"kept": 1, "won": 1, "lost": 0, "still": 1}
     assert value(found, "reward_margin") == {"kept": 0.5, "won": 1.5, "lost": -1.5, "still": 0.5}
     assert value(found, "flipped_right") == {"won": 1, "still": 0}
@@ -42,7 +59,8 @@ def test_the_ideal_policy_is_dpos_optimum_found_by_search() -> None:
     for i in range(40):
         ref, alpha, beta = rng.normal(0, 8), rng.uniform(0.05, 0.95), 0.1
         rows.append((f"p{i}", 0.0, 0.0, ref, 0.0, 3, 3, alpha))
-        h = beta * (grid - ref)  # expected DPO loss of a pair that a share alpha of the raters calls right
+        # expected DPO loss of a pair that a share alpha of the raters calls right
+        h = beta * (grid - ref)
         best = grid[np.argmin(alpha * np.logaddexp(0, -h) + (1 - alpha) * np.logaddexp(0, h))]
         if abs(best) > 0.2:
             expected[f"p{i}"] = float(best > 0)
@@ -73,9 +91,13 @@ def test_a_pair_is_ranked_right_exactly_where_its_dpo_loss_is_below_the_flip_los
     rng = np.random.default_rng(1)
     rows = [(f"p{i}", *rng.normal(-20, 5, 4), 3, 3, None) for i in range(500)]
     frame, beta = pairs(*rows), 0.3
-    threshold, right = value(of_reference(frame, beta), "flip_loss"), value(measured(frame, beta), "ranking_accuracy")
+    threshold, right = (
+        value(of_reference(frame, beta), "flip_loss"),
+        value(measured(frame, beta), "ranking_accuracy"),
+    )
     margin = (frame["chosen"] - frame["ref_chosen"]) - (frame["rejected"] - frame["ref_rejected"])
     loss = dict(zip(frame["pair_id"], np.logaddexp(0, -beta * margin.to_numpy()), strict=True))
     assert len(threshold) > 200
     assert all((loss[name] <= threshold[name]) == bool(right[name]) for name in threshold)
-    assert max(threshold.values()) == pytest.approx(np.log(2), abs=0.02)  # a pair that is nearly tied
+    # a pair that is nearly tied
+    assert max(threshold.values()) == pytest.approx(np.log(2), abs=0.02)

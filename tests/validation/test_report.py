@@ -9,18 +9,19 @@ import polars as pl
 import pytest
 from matplotlib.figure import Figure
 
-from assets import plots
-from pipeline import config, tables
+from assets.shown import of_value
+from pipeline import config, figures, tables
 from pipeline.config import ValidationSettings
 from pipeline.store import Commit, Lake
-from pipeline.validation import figures
 from pipeline.validation.leaderboard import rank
 from pipeline.validation.report import SECTIONS, made, page, write_report
 from pipeline.validation.report.blocks import Bullets, Picture, Section, Table, Text
 from pipeline.validation.report.results import leaderboard
 from tests.validation.test_leaderboard import scores
 
-TABLE = Table("Scores", ["name", "n", "gain"], [["a <b>", 12000, 0.5], ["c", None, -0.25]], {"gain": "+.2f"})
+TABLE = Table(
+    "Scores", ["name", "n", "gain"], [["a <b>", 12000, 0.5], ["c", None, -0.25]], {"gain": "+.2f"}
+)
 
 
 class Page(HTMLParser):
@@ -47,8 +48,13 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def html() -> str:
-    picture = Picture(figures.curves({"one": [(0, 1), (1, 2)]}, "x", "y"), "a line that rises", TABLE)
-    sections = [Section("First", [Text("said & done"), Bullets(["one", "two"]), TABLE]), Section("Second", [picture])]
+    picture = Picture(
+        figures.curves({"one": [(0, 1), (1, 2)]}, "x", "y"), "a line that rises", TABLE
+    )
+    sections = [
+        Section("First", [Text("said & done"), Bullets(["one", "two"]), TABLE]),
+        Section("Second", [picture]),
+    ]
     return page("Orchard report: quick", sections)
 
 
@@ -58,7 +64,11 @@ def test_tables_have_captions_and_headings_for_every_row_and_column(html: str) -
     scopes = [attributes.get("scope") for attributes in read.all("th")]
     assert scopes.count("col") == 6 and scopes.count("row") == 4 and None not in scopes
     assert "a &lt;b&gt;" in html and ">12,000<" in html and ">+0.50<" in html and ">–<" in html
-    assert read.all("html")[0]["lang"] == "en" and len(read.all("h1")) == 1 and len(read.all("main")) == 1
+    assert (
+        read.all("html")[0]["lang"] == "en"
+        and len(read.all("h1")) == 1
+        and len(read.all("main")) == 1
+    )
 
 
 def test_every_picture_has_words_and_its_figures_as_a_table(html: str) -> None:
@@ -72,16 +82,26 @@ def test_every_picture_has_words_and_its_figures_as_a_table(html: str) -> None:
 def test_the_page_loads_nothing(html: str) -> None:
     read = Page(html)
     assert not {"script", "link", "iframe", "object", "video"} & {tag for tag, _ in read.tags}
-    loads = [a[name] or "" for _, a in read.tags for name in ("src", "href", "srcset", "action") if name in a]
+    loads = [
+        a[name] or ""
+        for _, a in read.tags
+        for name in ("src", "href", "srcset", "action")
+        if name in a
+    ]
     assert all(load.startswith(("data:", "#")) for load in loads)
     style = html[html.index("<style>") : html.index("</style>")]
     assert "@media print" in style and "url(" not in style and "@import" not in style
     svg = base64.b64decode(re.findall(r"base64,([^\"]+)", html)[0]).decode()
-    assert all(link.startswith("#") for link in re.findall(r"href=\"([^\"]+)", svg)) and "<image" not in svg
+    assert (
+        all(link.startswith("#") for link in re.findall(r"href=\"([^\"]+)", svg))
+        and "<image" not in svg
+    )
 
 
 def test_equal_plots_give_equal_pages(html: str) -> None:
-    picture = Picture(figures.curves({"one": [(0, 1), (1, 2)]}, "x", "y"), "a line that rises", TABLE)
+    picture = Picture(
+        figures.curves({"one": [(0, 1), (1, 2)]}, "x", "y"), "a line that rises", TABLE
+    )
     assert picture.svg in html
 
 
@@ -95,9 +115,10 @@ def test_lines_differ_by_more_than_their_colour() -> None:
 
 def test_the_same_section_becomes_metadata_of_the_run() -> None:
     section = Section("First", [Text("said"), Bullets(["one"]), TABLE, Picture(Figure(), "a plot")])
-    shown = plots.markdown(section).md_str
+    shown = of_value(section, "First").value
     assert shown.startswith(
-        "said\n\n- one\n\n**Scores**\n\n| name | n | gain |\n| --- | ---: | ---: |\n| a <b> | 12,000 |"
+        "said\n\n- one\n\n**Scores**\n\n| name | n | gain |\n"
+        "| --- | ---: | ---: |\n| a <b> | 12,000 |"
     )
     assert "![a plot](data:image/png;base64," in shown
 
@@ -105,9 +126,16 @@ def test_the_same_section_becomes_metadata_of_the_run() -> None:
 def test_an_empty_lake_has_a_page_too(tmp_path: Path) -> None:
     with Lake(tmp_path) as lake:
         sections = made(lake, config.load("quick"))
+        assert (
+            made(lake, config.load("quick"), ["osp has no pair."])[1].title
+            == "Variants without a policy"
+        )
     assert 0 < len(sections) < len(SECTIONS)
     path = write_report(sections, config.load("quick"), tmp_path / "report.html")
-    assert "No variant was trained." in path.read_text() and [file.name for file in tmp_path.glob(".report*")] == []
+    assert (
+        "No variant was trained." in path.read_text()
+        and [file.name for file in tmp_path.glob(".report*")] == []
+    )
 
 
 def test_the_page_names_the_method_that_each_variants_interval_is_from(tmp_path: Path) -> None:
@@ -120,11 +148,20 @@ def test_the_page_names_the_method_that_each_variants_interval_is_from(tmp_path:
         ]
     )
     runs = tables.empty("training_runs")
-    board = rank(evaluations, runs, {}, ValidationSettings(bootstrap=100), 0, tests=[f"p{i}" for i in range(4)])
+    board = rank(
+        evaluations,
+        runs,
+        {},
+        ValidationSettings(bootstrap=100),
+        0,
+        tests=[f"p{i}" for i in range(4)],
+    )
     with Lake(tmp_path) as lake:
         lake.write("leaderboard", board, Commit("test"))
         text = leaderboard(lake, config.load("quick")).blocks[0]
     assert isinstance(text, Text)
     assert "Intervals (95%) and p: paired bootstrap and sign flips over prompts, for " in text.text
-    assert "(one); t over prompts and seeds (Satterthwaite), for other prompts and other" in text.text
+    assert (
+        "(one); t over prompts and seeds (Satterthwaite), for other prompts and other" in text.text
+    )
     assert "seeds (many). The p are" in text.text and "base)" not in text.text

@@ -8,9 +8,9 @@ import torch
 
 from pipeline import config
 from pipeline.config import LossSettings, Settings
-from pipeline.training.losses import LOSSES
+from pipeline.training import losses
 from pipeline.training.losses.columns import Columns
-from pipeline.validation.rows import READ, training_rows
+from pipeline.validation.rows import training_rows
 
 
 def columns(**changed: torch.Tensor) -> Columns:
@@ -20,21 +20,32 @@ def columns(**changed: torch.Tensor) -> Columns:
     return replace(plain, **changed)
 
 
-@pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if loss.texts[0] == 2])
+@pytest.mark.parametrize(
+    "name", [name for name, loss in losses.LOSSES.all().items() if loss.texts[0] == 2]
+)
 def test_a_loss_reads_the_labels_it_is_marked_with(name: str) -> None:
-    """Each label in turn is changed: the loss moves where READ names it, and nowhere else."""
+    """Each label in turn is changed:
+    the loss moves where its `needs` or `reads` name it, and nowhere else.
+    """
     ratios = torch.tensor([[0.4, -0.2]])
-    before = LOSSES[name].rows(ratios, columns())
+    loss = losses.get(name)
+    before = loss.rows(ratios, columns())
     for label in ("strength", "margin", "noise_score"):
-        after = LOSSES[name].rows(ratios, columns(**{label: torch.full((1,), 0.1)}))
-        assert (not torch.equal(before, after)) == (label in READ.get(name, ())), label
+        after = loss.rows(ratios, columns(**{label: torch.full((1,), 0.1)}))
+        assert (not torch.equal(before, after)) == (label in (*loss.needs, *loss.reads)), label
 
 
 class OneTable:
     """A lake with one pair, whose labels are given."""
 
     def __init__(self, **labels: float) -> None:
-        texts = {"pair_id": "p", "chosen_tokens": 3, "rejected_tokens": 4, "chosen_id": "a", "rejected_id": "b"}
+        texts = {
+            "pair_id": "p",
+            "chosen_tokens": 3,
+            "rejected_tokens": 4,
+            "chosen_id": "a",
+            "rejected_id": "b",
+        }
         row = {**texts, "weight": 1.0, "strength": 0.9, "margin": 0.5, "noise_score": 0.1, **labels}
         self.rows = pl.DataFrame([row]).with_columns(rejected_messages=None)
 
@@ -49,9 +60,13 @@ def mark(name: str, settings: Settings, **labels: float) -> str:
 def test_a_mark_changes_with_what_the_loss_reads_alone() -> None:
     settings = config.load("quick")
     plain = mark("voted_none", settings)
-    assert mark("voted_none", settings, margin=0.6, strength=0.8, noise_score=0.2) == plain  # sigmoid reads no label
-    assert mark("voted_none", settings, weight=0.5) != plain  # but the trainer reads every loss's weight
+    # sigmoid reads no label
+    assert mark("voted_none", settings, margin=0.6, strength=0.8, noise_score=0.2) == plain
+    # but the trainer reads every loss's weight
+    assert mark("voted_none", settings, weight=0.5) != plain
     assert mark("voted_margin", settings, margin=0.6) != mark("voted_margin", settings)
     assert mark("voted_rdpo", settings, noise_score=0.2) != mark("voted_rdpo", settings)
-    soft = settings.model_copy(update={"training": settings.training.model_copy(update={"loss": "soft"})})
+    soft = settings.model_copy(
+        update={"training": settings.training.model_copy(update={"loss": "soft"})}
+    )
     assert mark("voted_none", soft, strength=0.8) != mark("voted_none", soft)

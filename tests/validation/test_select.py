@@ -5,7 +5,14 @@ import polars as pl
 import pytest
 
 from pipeline.errors import OrchardError
-from pipeline.validation.select import _tilted, _units, by_hash, common_prompts, equal_budget, held_out
+from pipeline.validation.select import (
+    _tilted,
+    _units,
+    by_hash,
+    common_prompts,
+    equal_budget,
+    held_out,
+)
 
 
 def pairs(n: int, split: str = "train", swap: bool = False) -> pl.DataFrame:
@@ -28,7 +35,10 @@ def sums(chosen: dict[str, pl.DataFrame]) -> dict[str, int]:
 def test_every_variant_gets_what_the_smallest_has() -> None:
     chosen = equal_budget({"a": pairs(10), "b": pairs(4)}, 8)
     assert {name: frame.height for name, frame in chosen.items()} == {"a": 4, "b": 4}
-    assert {name: frame.height for name, frame in equal_budget({"a": pairs(10), "b": pairs(9)}, 8).items()} == {
+    assert {
+        name: frame.height
+        for name, frame in equal_budget({"a": pairs(10), "b": pairs(9)}, 8).items()
+    } == {
         "a": 8,
         "b": 8,
     }
@@ -69,7 +79,8 @@ def test_texts_of_different_length_get_the_same_pairs_and_the_same_tokens() -> N
     long = sized(pairs(300), [20 + i % 41 for i in range(300)])  # mean 40
     chosen = equal_budget({"short": short, "long": long}, 100)
     assert {frame.height for frame in chosen.values()} == {100}
-    # The wanted mean lies between the two; with whole pairs the sums agree to less than half the longest pair.
+    # The wanted mean lies between the two; with whole pairs the sums agree to less than half the
+    # longest pair.
     assert abs(sums(chosen)["short"] - sums(chosen)["long"]) <= 20
     assert max(sums(chosen).values()) < 1.01 * min(sums(chosen).values())
     free = equal_budget({"short": short, "long": long}, 100, tokens=False)
@@ -83,7 +94,9 @@ def test_the_tilted_draw_is_the_brute_force_nearest_one_of_its_family() -> None:
         found = _tilted(frame, lengths, n, target)["text_tokens"].sum()
         keys = np.log(-np.log(_units(frame).to_numpy()))
         scaled = (lengths - lengths.mean()) / lengths.std()
-        reached = [lengths[np.argsort(keys - s * scaled)[:n]].sum() for s in np.linspace(-60, 60, 4001)]
+        reached = [
+            lengths[np.argsort(keys - s * scaled)[:n]].sum() for s in np.linspace(-60, 60, 4001)
+        ]
         assert abs(found - target) <= min(abs(r - target) for r in reached)
 
 
@@ -92,13 +105,19 @@ def test_fewer_pairs_are_taken_where_only_they_can_have_equal_tokens() -> None:
     long = sized(pairs(10), [20] * 6 + [60] * 4)
     chosen = equal_budget({"short": short, "long": long}, 10)
     # Ten pairs: 160 against 360. Six: at most 3 * 30 + 3 * 10 = 120, at least 6 * 20 = 120.
-    assert {frame.height for frame in chosen.values()} == {6} and sums(chosen) == {"short": 120, "long": 120}
+    assert {frame.height for frame in chosen.values()} == {6} and sums(chosen) == {
+        "short": 120,
+        "long": 120,
+    }
 
 
 def test_where_no_draw_has_equal_tokens_only_the_pairs_are_equal() -> None:
     short, long = sized(pairs(10), [10] * 10), sized(pairs(10), [50] * 10)
     chosen = equal_budget({"short": short, "long": long}, 8)
-    assert {frame.height for frame in chosen.values()} == {8} and sums(chosen) == {"short": 80, "long": 400}
+    assert {frame.height for frame in chosen.values()} == {8} and sums(chosen) == {
+        "short": 80,
+        "long": 400,
+    }
     uncounted = equal_budget({"a": sized(pairs(5), [None] * 5), "b": long}, 8)
     assert {frame.height for frame in uncounted.values()} == {5}
 
@@ -111,25 +130,37 @@ def test_a_control_draws_the_same_pairs_as_its_source_under_a_token_budget_too()
     assert chosen["real"]["prompt_id"].to_list() == chosen["control"]["prompt_id"].to_list()
 
 
-def test_lists_and_single_texts_get_the_tokens_of_the_pairs_and_as_many_rows_as_that_makes() -> None:
+def test_lists_and_single_texts_get_the_tokens_of_the_pairs_and_the_rows_that_makes() -> None:
     items = [[{"item_id": f"i{i}{j}"} for j in range(4)] for i in range(30)]
     ids = {"prompt_id": [f"p{i}" for i in range(30)], "split": ["train"] * 30}
     lists = sized(pl.DataFrame({**ids, "items": items}), [50] * 30)
-    singles = sized(pl.DataFrame({**ids, "response_id": [f"r{i}" for i in range(30)], "desirable": True}), [7] * 30)
-    chosen = equal_budget({"pairs": sized(pairs(20), [20] * 20), "lists": lists, "singles": singles}, 10)
-    assert {name: frame.height for name, frame in chosen.items()} == {"pairs": 10, "lists": 4, "singles": 29}
+    singles = sized(
+        pl.DataFrame({**ids, "response_id": [f"r{i}" for i in range(30)], "desirable": True}),
+        [7] * 30,
+    )
+    chosen = equal_budget(
+        {"pairs": sized(pairs(20), [20] * 20), "lists": lists, "singles": singles}, 10
+    )
+    assert {name: frame.height for name, frame in chosen.items()} == {
+        "pairs": 10,
+        "lists": 4,
+        "singles": 29,
+    }
     assert sums(chosen) == {"pairs": 200, "lists": 200, "singles": 203}
     few = equal_budget({"pairs": sized(pairs(20), [20] * 20), "lists": lists.head(3)}, 10)
     assert sums(few) == {"pairs": 140, "lists": 150}  # all three lists hold 150 tokens: 7 pairs
     fewer = equal_budget({"pairs": sized(pairs(20), [20] * 20), "lists": lists.head(1)}, 10)
     assert sums(fewer) == {"pairs": 100, "lists": 50}  # pairs shrink by half at most
-    assert equal_budget({"lists": lists}, 10)["lists"].height == 10  # without pairs there is no budget of tokens
+    # without pairs there is no budget of tokens
+    assert equal_budget({"lists": lists}, 10)["lists"].height == 10
 
 
 def of(prompts: str, split: str = "train") -> pl.DataFrame:
     """A pair of each prompt, a letter each."""
     ids = [f"{prompt}{i}" for i, prompt in enumerate(prompts)]
-    return pl.DataFrame({"prompt_id": list(prompts), "chosen_id": ids, "rejected_id": ids[::-1], "split": split})
+    return pl.DataFrame(
+        {"prompt_id": list(prompts), "chosen_id": ids, "rejected_id": ids[::-1], "split": split}
+    )
 
 
 def test_common_prompts_are_those_that_every_variant_with_a_pair_has() -> None:
@@ -145,6 +176,7 @@ def test_common_prompts_are_those_that_every_variant_with_a_pair_has() -> None:
     }  # fmt: skip
     assert common_prompts({"none": rows["none"]})["none"].is_empty()
     with pytest.raises(
-        OrchardError, match=r"no prompt has a training pair of every variant \(a of 4, d of 1 prompts\)"
+        OrchardError,
+        match=r"no prompt has a training pair of every variant \(a of 4, d of 1 prompts\)",
     ):
         common_prompts({"a": rows["a"], "d": of("z"), "none": rows["none"]})

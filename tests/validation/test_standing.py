@@ -10,7 +10,9 @@ from pipeline.validation.standing import Basis, basis_of, changed, remember, rem
 
 def basis(*numbers: int, label: float | None = 1.0) -> Basis:
     names = sorted(str(i) for i in numbers)
-    return Basis([f"m{i}" for i in names], {f"k{i}": [label] for i in names}, [f"p{i}" for i in names])
+    return Basis(
+        [f"m{i}" for i in names], {f"k{i}": [label] for i in names}, [f"p{i}" for i in names]
+    )
 
 
 def test_rows_that_came_and_rows_that_went_count_alike() -> None:
@@ -21,7 +23,9 @@ def test_rows_that_came_and_rows_that_went_count_alike() -> None:
 
 
 def labelled(*margins: float | None) -> Basis:
-    return basis(*range(len(margins)))._replace(labels={f"k{i}": [1.0, m] for i, m in enumerate(margins)})
+    return basis(*range(len(margins)))._replace(
+        labels={f"k{i}": [1.0, m] for i, m in enumerate(margins)}
+    )
 
 
 def test_a_number_that_moved_by_less_than_a_tenth_of_its_spread_is_the_same() -> None:
@@ -45,23 +49,30 @@ ABC = {"a": basis(1, 2, 3), "b": basis(1, 2, 3)}
         (ABC, {"a": basis(1, 2, 3), "b": basis(1, 4, 5)}, False),  # b: 2 of 3
         (ABC, {"a": basis(1, 2, 3)}, False),  # another set of variants is another comparison
         ({"a": basis(1, 2, 3)}, ABC, False),
-        ({"a": basis(1, 2), "b": basis()}, {"a": basis(1, 2), "b": basis()}, True),  # b has no pairs, as before
+        # b has no pairs, as before
+        ({"a": basis(1, 2), "b": basis()}, {"a": basis(1, 2), "b": basis()}, True),
         ({"a": basis(1, 2), "b": basis()}, {"a": basis(1, 2), "b": basis(1, 2)}, False),
-        ({"a": basis(1, 2, 3, 9)}, {"a": basis(1, 2, 3, 4)}, False),  # prompt 9 may not be learned from
+        # prompt 9 may not be learned from
+        ({"a": basis(1, 2, 3, 9)}, {"a": basis(1, 2, 3, 4)}, False),
         ({}, ABC, False),
     ],
 )  # fmt: skip
-def test_all_variants_stand_or_none(old: dict[str, Basis], new: dict[str, Basis], stands: bool) -> None:
+def test_all_variants_stand_or_none(
+    old: dict[str, Basis], new: dict[str, Basis], stands: bool
+) -> None:
     assert stand(old, new, {f"p{i}" for i in range(1, 9)}, 0.25) is stands
 
 
 def test_rows_to_stop_on_count_as_rows_but_not_as_learned_from(tmp_path: Path) -> None:
     rows = pl.DataFrame(
-        {"mark": ["m2", "m1", "m3"], "kind": ["k2", "k1", "k3"], "numbers": [[1.0, None], [0.5, 2.0], [1.0, 3.0]],
+        {"mark": ["m2", "m1", "m3"], "kind": ["k2", "k1", "k3"],
+         "numbers": [[1.0, None], [0.5, 2.0], [1.0, 3.0]],
          "prompt_id": ["p1", "p1", "p3"], "split": ["train", "train", "validation"]}
     )  # fmt: skip
     found = basis_of(rows)
-    assert found == Basis(["m1", "m2", "m3"], {"k2": [1.0, None], "k1": [0.5, 2.0], "k3": [1.0, 3.0]}, ["p1"])
+    assert found == Basis(
+        ["m1", "m2", "m3"], {"k2": [1.0, None], "k1": [0.5, 2.0], "k3": [1.0, 3.0]}, ["p1"]
+    )
     note = tmp_path / "policies" / "standing.json"
     assert remembered(note) == {}
     remember(note, {"a": found})

@@ -35,7 +35,9 @@ def test_it_agrees_with_the_normal_interval_of_the_mean_and_with_scipys_bootstra
     assert abs(interval.low - (difference.mean() - half)) < 0.01
     assert abs(interval.high - (difference.mean() + half)) < 0.01
     skewed = rng.exponential(1, 25)
-    other = stats.bootstrap((skewed,), np.mean, n_resamples=20_000, method="percentile", rng=rng).confidence_interval
+    other = stats.bootstrap(
+        (skewed,), np.mean, n_resamples=20_000, method="percentile", rng=rng
+    ).confidence_interval
     own = bootstrap(skewed, resamples=20_000, confidence=0.95, seed=0)
     assert own is not None and (own.low, own.high) == pytest.approx(other, abs=0.01)
 
@@ -45,7 +47,11 @@ def test_a_resampling_in_parts_says_what_one_at_once_says(monkeypatch: pytest.Mo
     whole = bootstrap(values, resamples=4000, confidence=0.9, seed=1)
     monkeypatch.setattr("pipeline.validation.statistics.CELLS", 2500)  # 50 resamples at a time
     parts = bootstrap(values, resamples=4000, confidence=0.9, seed=1)
-    assert whole and parts and (parts.low, parts.high) == pytest.approx((whole.low, whole.high), abs=0.02)
+    assert (
+        whole
+        and parts
+        and (parts.low, parts.high) == pytest.approx((whole.low, whole.high), abs=0.02)
+    )
 
 
 def test_the_interval_over_prompts_and_seeds_covers_where_prompts_alone_are_too_sure() -> None:
@@ -69,7 +75,11 @@ def test_pairing_removes_what_prompts_share_and_one_unit_has_no_interval() -> No
 
 
 def test_a_verdict_needs_the_interval_and_the_corrected_p_value() -> None:
-    above, below, across = Interval(0.1, 0.05, 0.2), Interval(-0.1, -0.2, -0.05), Interval(0.1, -0.1, 0.2)
+    above, below, across = (
+        Interval(0.1, 0.05, 0.2),
+        Interval(-0.1, -0.2, -0.05),
+        Interval(0.1, -0.1, 0.2),
+    )
     assert verdict(above, 0.01, 0.95) == "better" and verdict(below, 0.01, 0.95) == "worse"
     assert verdict(above, 0.06, 0.95) == "not distinguishable" == verdict(across, 0.01, 0.95)
     one = paired_bootstrap(np.array([1.0]), np.array([0.0]), **OPTIONS)
@@ -77,9 +87,13 @@ def test_a_verdict_needs_the_interval_and_the_corrected_p_value() -> None:
 
 
 def test_the_sign_flip_p_value_is_exact_for_few_prompts_and_uniform_where_nothing_differs() -> None:
-    # Differences 1, 2, 3, -4: |sum| = 2; of the 16 sign patterns those with |sum| >= 2 are all but |sum| = 0 (two).
+    # Differences 1, 2, 3, -4: |sum| = 2; of the 16 sign patterns those with |sum| >= 2 are all but
+    # |sum| = 0 (two).
     assert sign_flip_p(np.array([1.0, 2, 3, -4]), np.zeros(4), resamples=1000, seed=0) == 14 / 16
-    assert sign_flip_p(np.array([[0.0, 1, 3, -5], [2, 3, 3, -3]]), np.zeros(4), resamples=1000, seed=0) == 14 / 16
+    assert (
+        sign_flip_p(np.array([[0.0, 1, 3, -5], [2, 3, 3, -3]]), np.zeros(4), resamples=1000, seed=0)
+        == 14 / 16
+    )
     assert sign_flip_p(np.ones(5), np.ones(5), resamples=1000, seed=0) == 1.0
     rng = np.random.default_rng(3)
     ps = [sign_flip_p(rng.normal(size=30), np.zeros(30), resamples=300, seed=i) for i in range(300)]

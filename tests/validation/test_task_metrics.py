@@ -1,4 +1,6 @@
-"""A test prompt is scored by its verifier: pass@1 of code in the sandbox, and instructions by their checkers."""
+"""A test prompt is scored by its verifier:
+pass@1 of code in the sandbox, and instructions by their checkers.
+"""
 
 import json
 
@@ -37,6 +39,8 @@ def test_code_and_instructions_are_task_metrics_of_a_pool_with_their_verifier() 
                 return RIGHT if n == 0 else WRONG  # one of four
             return "no, never" if n == 0 else "no comma here"  # three of four
 
-    found = accuracy(Candidate("m", "base", 0), answers(Engine(), prompts, SamplingSettings(n=4), 0))
+    found = accuracy(
+        Candidate("m", "base", 0), answers(Engine(), prompts, SamplingSettings(n=4), 0)
+    )
     values = dict(found.select("unit_id", "value").iter_rows())
     assert values == {"program": 0.25, "prose": 0.75}

@@ -13,7 +13,10 @@ SETTINGS = JudgeSettings(must_answer=False)
 
 
 class Taste(ScriptedEngine):
-    """Prefers the answer with more exclamation marks; of equals the first seat. It cannot read "unreadable"."""
+    """Prefers the answer with more exclamation marks; of equals the first seat.
+
+    It cannot read "unreadable".
+    """
 
     def __init__(self) -> None:
         super().__init__(lambda prefix, sampling, n: "A")
@@ -30,14 +33,33 @@ class Taste(ScriptedEngine):
 
 
 def test_wins_losses_ties_flips_and_failures() -> None:
-    own = {"won": "me!!", "lost": "me", "flips": "me", "equal": "same", "failed": "unreadable", "alone": "x"}
+    own = {
+        "won": "me!!",
+        "lost": "me",
+        "flips": "me",
+        "equal": "same",
+        "failed": "unreadable",
+        "alone": "x",
+    }
     base = {"won": "you", "lost": "you!", "flips": "you", "equal": "same", "failed": "you"}
     ids = list(own)
-    prompts = pl.DataFrame({"prompt_id": ids, "messages": [[{"role": "user", "content": "say"}]] * len(ids)})
+    prompts = pl.DataFrame(
+        {"prompt_id": ids, "messages": [[{"role": "user", "content": "say"}]] * len(ids)}
+    )
     judge = Taste()
     found, rejects = win_rate([judge], prompts, own, base, SETTINGS)
-    assert dict(found["win_rate"].iter_rows()) == {"won": 1.0, "lost": 0.0, "flips": 0.5, "equal": 0.5}
-    assert dict(found["win_flips"].iter_rows()) == {"won": 0.0, "lost": 0.0, "flips": 1.0, "equal": 0.0}
+    assert dict(found["win_rate"].iter_rows()) == {
+        "won": 1.0,
+        "lost": 0.0,
+        "flips": 0.5,
+        "equal": 0.5,
+    }
+    assert dict(found["win_flips"].iter_rows()) == {
+        "won": 0.0,
+        "lost": 0.0,
+        "flips": 1.0,
+        "equal": 0.0,
+    }
     assert [reject.row["prompt_id"] for reject in rejects] == ["failed"]
     assert judge.asked == 6  # three pairs in both orders: the words are checked by the tokenizer
 
@@ -49,5 +71,7 @@ def test_two_judges_are_averaged_and_the_other_side_sees_the_opposite() -> None:
         win_rate([Taste(), Taste()], prompts, own, base, SETTINGS),
         win_rate([Taste()], prompts, base, own, SETTINGS),
     )
-    assert one[0]["win_rate"]["value"].to_list() == [1.0] and other[0]["win_rate"]["value"].to_list() == [0.0]
+    assert one[0]["win_rate"]["value"].to_list() == [1.0] and other[0]["win_rate"][
+        "value"
+    ].to_list() == [0.0]
     assert win_rate([Taste()], prompts, {}, {}, SETTINGS)[0]["win_rate"].is_empty()

@@ -30,10 +30,14 @@ def test_sums(text: str, reference: str, verdict: Verdict) -> None:
 
 
 def _metadata(task: str, entry: dict[str, object]) -> str:
-    return json.dumps({"question": entry["question"], "metadata": entry["metadata"], "params": {}}, default=str)
+    return json.dumps(
+        {"question": entry["question"], "metadata": entry["metadata"], "params": {}}, default=str
+    )
 
 
-@pytest.mark.parametrize("task", ["calendar_arithmetic", "fraction_simplification", "syllogism", "word_sorting"])
+@pytest.mark.parametrize(
+    "task", ["calendar_arithmetic", "fraction_simplification", "syllogism", "word_sorting"]
+)
 def test_the_scorer_of_the_task_judges(task: str) -> None:
     entry = reasoning_gym.create_dataset(task, size=1, seed=3)[0]
     verifier, metadata = f"reasoning_gym:{task}", _metadata(task, entry)
@@ -46,16 +50,23 @@ def test_another_right_answer_gets_full_credit() -> None:
     task = "countdown"
     entry = reasoning_gym.create_dataset(task, size=1, seed=3)[0]
     assert verify(
-        f"<answer>({entry['answer']})</answer>", entry["answer"], f"reasoning_gym:{task}", _metadata(task, entry)
+        f"<answer>({entry['answer']})</answer>",
+        entry["answer"],
+        f"reasoning_gym:{task}",
+        _metadata(task, entry),
     ).correct
 
 
-@pytest.mark.parametrize("task", ["string_insertion", "n_queens", "spiral_matrix", "countdown", "simple_integration"])
+@pytest.mark.parametrize(
+    "task", ["string_insertion", "n_queens", "spiral_matrix", "countdown", "simple_integration"]
+)
 def test_a_response_is_not_run_as_code(task: str, tmp_path: Path) -> None:
     entry = reasoning_gym.create_dataset(task, size=1, seed=3)[0]
     mark = tmp_path / "ran"
     attack = f"[__import__('os').system('touch {mark}')]"
-    assert not verify(attack, entry["answer"], f"reasoning_gym:{task}", _metadata(task, entry)).correct
+    assert not verify(
+        attack, entry["answer"], f"reasoning_gym:{task}", _metadata(task, entry)
+    ).correct
     assert not mark.exists()
 
 
@@ -74,19 +85,28 @@ ATTACKS = (
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_an_attack_past_the_filter_does_nothing_and_the_next_answer_is_judged(attack: str, tmp_path: Path) -> None:
+def test_an_attack_past_the_filter_does_nothing_and_the_next_answer_is_judged(
+    attack: str, tmp_path: Path
+) -> None:
     """As if a scorer evaluated a text that the filter did not see."""
     mark = tmp_path / "ran"
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.05)
-        worker.ask("builtins:eval", attack.format(mark=mark, port=server.getsockname()[1], parent=os.getpid()))
+        worker.ask(
+            "builtins:eval",
+            attack.format(mark=mark, port=server.getsockname()[1], parent=os.getpid()),
+        )
         assert not mark.exists()
         with pytest.raises(TimeoutError):
             server.accept()
-    assert worker.ask("builtins:eval", "1 + 1 == 2") and not worker.ask("builtins:eval", "1 + 1 == 3")
+    assert worker.ask("builtins:eval", "1 + 1 == 2") and not worker.ask(
+        "builtins:eval", "1 + 1 == 3"
+    )
 
 
-def test_what_is_evaluated_sees_no_secret_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_evaluated_sees_no_secret_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("ORCHARD_SECRET", "x")
     monkeypatch.setattr(worker, "_child", None)  # a new one, started in this environment
     assert worker.ask("builtins:eval", "'PATH' in __import__('os').environ")

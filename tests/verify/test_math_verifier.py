@@ -62,7 +62,13 @@ def test_expressions(text: str, reference: str, right: bool) -> None:
 
 
 def test_equal_numbers_are_stored_as_one_text() -> None:
-    halves = (r"\boxed{\frac{1}{2}}", r"\boxed{0.5}", r"\boxed{1/2}", r"\boxed{.50}", r"The answer is $\frac{2}{4}$")
+    halves = (
+        r"\boxed{\frac{1}{2}}",
+        r"\boxed{0.5}",
+        r"\boxed{1/2}",
+        r"\boxed{.50}",
+        r"The answer is $\frac{2}{4}$",
+    )
     assert {verify(text, "7", "math") for text in halves} == {Verdict("0.5", False)}
     assert verify(r"\boxed{x+1}", "1+x", "math") == Verdict("x+1", True)
     assert verify(r"\boxed{(1,2)}", "(1,2)", "math") == Verdict("(1,2)", True)
@@ -88,7 +94,9 @@ def test_a_tower_of_powers_is_stopped_and_the_next_answer_is_judged() -> None:
 def test_it_works_outside_the_main_thread() -> None:
     verdicts: list[Verdict] = []
     threads = [
-        threading.Thread(target=lambda n=n: verdicts.append(verify(rf"\boxed{{y+{n}}}", f"{n}+y", "math")))
+        threading.Thread(
+            target=lambda n=n: verdicts.append(verify(rf"\boxed{{y+{n}}}", f"{n}+y", "math"))
+        )
         for n in range(4)
     ]
     for thread in threads:

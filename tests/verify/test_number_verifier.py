@@ -1,4 +1,7 @@
-"""Numbers: what is extracted, what is equal, what is ambiguous. Every expected value was worked out by hand."""
+"""Numbers: what is extracted, what is equal, what is ambiguous.
+
+Every expected value was worked out by hand.
+"""
 
 import time
 
@@ -187,7 +190,12 @@ def test_an_explicit_answer_ends_a_response(text: str, final: bool) -> None:
 
 @pytest.mark.parametrize(
     ("reference", "stored"),
-    [("She sold 48/2 = <<48/2=24>>24 clips.\n#### 72", "72"), ("8.0", "8"), ("1,200", "1200"), ("5 apples", "5")],
+    [
+        ("She sold 48/2 = <<48/2=24>>24 clips.\n#### 72", "72"),
+        ("8.0", "8"),
+        ("1,200", "1200"),
+        ("5 apples", "5"),
+    ],
 )
 def test_a_reference_is_normalised(reference: str, stored: str) -> None:
     assert canonical(reference, "number") == stored
@@ -229,7 +237,10 @@ def test_a_decimal_matches_itself_whatever_its_zeros(value: object) -> None:
 
 
 def test_it_is_fast() -> None:
-    texts = [f"The final answer to the arithmetic problem is:\n\n4 + 3 = {number}" for number in range(5000)]
+    texts = [
+        f"The final answer to the arithmetic problem is:\n\n4 + 3 = {number}"
+        for number in range(5000)
+    ]
     start = time.process_time()
     for text in texts:
         verify(text, "7", "number")

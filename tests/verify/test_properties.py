@@ -1,4 +1,6 @@
-"""One property per kind of answer: an answer written in any of its ways is right, another one is wrong."""
+"""One property per kind of answer:
+an answer written in any of its ways is right, another one is wrong.
+"""
 
 from fractions import Fraction
 
@@ -35,7 +37,11 @@ def test_a_fraction_is_right_however_it_is_reduced_and_wrong_one_part_beside(
 
 @given(st.decimals(0, 10**6, places=2), works)
 def test_a_percentage_is_its_number_with_or_without_the_sign(value: object, work: str) -> None:
-    for text in (f"{work}The answer is {value}%.", f"{work}#### {value} %", rf"{work}\boxed{{{value}\%}}"):
+    for text in (
+        f"{work}The answer is {value}%.",
+        f"{work}#### {value} %",
+        rf"{work}\boxed{{{value}\%}}",
+    ):
         for reference in (f"{value}%", f"{value}"):
             assert judged(text, reference, "number"), (text, reference)
         assert not judged(text, f"1{value}", "number"), text
@@ -57,7 +63,9 @@ def test_an_amount_of_money_is_right_with_and_without_currency_and_separators(
 
 
 @given(small, st.integers(1, 999))
-def test_a_boxed_answer_is_right_as_number_or_fraction_whatever_stands_before(value: int, under: int) -> None:
+def test_a_boxed_answer_is_right_as_number_or_fraction_whatever_stands_before(
+    value: int, under: int
+) -> None:
     for text, reference in (
         (rf"We get 3 and 4. \boxed{{{value}}}", str(value)),
         (rf"$$x = 5$$ so $\boxed{{{value:,}}}$.", str(value)),
@@ -66,7 +74,9 @@ def test_a_boxed_answer_is_right_as_number_or_fraction_whatever_stands_before(va
         if reference is None:  # two different boxes: ambiguous
             assert verify(text, str(value), "math") == Verdict(None, False)
         else:
-            assert judged(text, reference, "math") and not judged(text, str(value + 1), "math"), text
+            assert judged(text, reference, "math") and not judged(text, str(value + 1), "math"), (
+                text
+            )
 
 
 @settings(max_examples=15, deadline=None)
@@ -78,7 +88,9 @@ def test_equal_expressions_are_right_and_unequal_ones_wrong(a: int, b: int) -> N
 
 
 @given(st.sampled_from("ABCDE"), st.sampled_from("ABCDE"), works)
-def test_a_choice_is_right_in_every_way_to_write_it_and_no_other_letter_is(right: str, other: str, work: str) -> None:
+def test_a_choice_is_right_in_every_way_to_write_it_and_no_other_letter_is(
+    right: str, other: str, work: str
+) -> None:
     for text in (
         f"{work}The answer is {right}.",
         f"{work}The correct answer is ({right}) because it fits.",
@@ -88,13 +100,19 @@ def test_a_choice_is_right_in_every_way_to_write_it_and_no_other_letter_is(right
     ):
         assert judged(text, other, "choice") is (right == other), text
     if right != other:
-        assert verify(f"{work}The answer is {right} or {other}.", right, "choice") == Verdict(None, False)
+        assert verify(f"{work}The answer is {right} or {other}.", right, "choice") == Verdict(
+            None, False
+        )
 
 
 @given(st.sampled_from(["yes", "no"]), st.sampled_from(["yes", "no"]), works)
 def test_yes_and_no_are_told_apart(said: str, reference: str, work: str) -> None:
     same = {"yes": "true", "no": "false"}[said]
-    for text in (f"{work}The answer is {said}.", f"{work}Answer: {same.title()}", f"{work}#### {said.upper()}"):
+    for text in (
+        f"{work}The answer is {said}.",
+        f"{work}Answer: {same.title()}",
+        f"{work}#### {said.upper()}",
+    ):
         assert judged(text, reference, "yesno") is (said == reference), text
     assert verify(f"{work}The answer is yes and no.", reference, "yesno") == Verdict(None, False)
 
@@ -103,7 +121,9 @@ words = st.text(st.characters(categories=("Lu", "Ll")), min_size=1, max_size=12)
 
 
 @given(st.lists(words, min_size=1, max_size=3), words, works)
-def test_an_exact_text_is_right_whatever_its_case_and_spaces(parts: list[str], other: str, work: str) -> None:
+def test_an_exact_text_is_right_whatever_its_case_and_spaces(
+    parts: list[str], other: str, work: str
+) -> None:
     reference = " ".join(parts)
     assume(other.casefold() not in reference.casefold().split())
     for text in (f"{work}The answer is {'  '.join(parts)}.", f'{work}Answer: "{reference}"'):

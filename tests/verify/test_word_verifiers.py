@@ -26,7 +26,8 @@ CASES = [
     ("choice", "The answer is not a number.\nB", "B"),
     ("choice", "The answer is not A.\nB", "B"),
     ("choice", "A dog barks", None),
-    ("choice", "Answer: F", None),
+    ("choice", "Answer: F", "F"),
+    ("choice", "Answer: K", None),
     ("choice", "", None),
     ("yesno", "Yes.", "yes"),
     ("yesno", "No, a minotaur cannot.", "no"),
@@ -56,15 +57,25 @@ def test_the_final_word_is_found(verifier: str, text: str, answer: str | None) -
 
 @pytest.mark.parametrize(
     ("verifier", "reference", "stored"),
-    [("choice", " (c). ", "C"), ("choice", "Option D", "D"), ("yesno", "Yes", "yes"), ("yesno", "false", "no")],
+    [
+        ("choice", " (c). ", "C"),
+        ("choice", "Option D", "D"),
+        ("yesno", "Yes", "yes"),
+        ("yesno", "false", "no"),
+    ],
 )
 def test_references_are_normalised(verifier: str, reference: str, stored: str) -> None:
     assert canonical(reference, verifier) == stored
 
 
-@pytest.mark.parametrize(("verifier", "reference"), [("choice", "six"), ("yesno", "maybe"), ("exact", "...")])
+@pytest.mark.parametrize(
+    ("verifier", "reference"), [("choice", "six"), ("yesno", "maybe"), ("exact", "...")]
+)
 def test_references_that_cannot_be_read(verifier: str, reference: str) -> None:
-    with pytest.raises(OrchardError, match=f"'{reference}' is not an answer that the verifier '{verifier}' can read"):
+    with pytest.raises(
+        OrchardError,
+        match=f"'{reference}' is not an answer that the verifier '{verifier}' can read",
+    ):
         canonical(reference, verifier)
 
 

@@ -1,19 +1,34 @@
-"""What a loss is: a function per row, and what it has to say to the trainer."""
+"""What a loss is: a function per row, and what it has to say to the trainer.
 
-from collections.abc import Callable
+A loss is registered where it is defined, by a decorator:
+
+    @loss_function("hinge")
+    def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
+        return (1 - columns.beta * difference(log_ratios, columns)).relu()
+
+Losses are looked up by name before anything is trained, so that nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from pipeline.config import LossSettings
+from pipeline.extensions import registering
+from pipeline.registered import Registry
 from pipeline.training.example import Example
 from pipeline.training.losses.columns import Columns
 
-RowLoss = Callable[[Tensor, Columns], Tensor]  # (n, K) log-ratios and columns to (n,)
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    RowLoss = Callable[[Tensor, Columns], Tensor]  # (n, K) log-ratios and columns to (n,)
 
 
 def compared(example: Example) -> Example:
-    """The example without its rationale: most losses do not read one, so that it need not be computed."""
+    """The example without its rationale: most losses read none, so that it is not computed."""
     return replace(example, texts=example.compared)
 
 
@@ -22,11 +37,23 @@ def difference(log_ratios: Tensor, _: Columns) -> Tensor:
     return log_ratios[:, 0] - log_ratios[:, 1]
 
 
+def log_sigmoid(values: Tensor) -> Tensor:
+    """The logarithm of the logistic function, finite for every finite value."""
+    from torch.nn.functional import logsigmoid
+
+    return logsigmoid(values)
+
+
+def no_fault(_: Sequence[Example]) -> None:
+    """Nothing is wrong with any rows."""
+
+
 @dataclass(frozen=True)
 class Running:
     """One number that a loss keeps from step to step: an average of what it observes in each row.
 
-    A step reads the number as it was before that step, so that its micro-batches do not depend on each other.
+    A step reads the number as it was before that step, so that its micro-batches do not depend on
+    each other.
     """
 
     observe: RowLoss
@@ -36,14 +63,54 @@ class Running:
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss by row, and how the trainer prepares rows for it and reports on them."""
+    """A loss by row, and how the trainer prepares rows for it and reports on them.
+
+    texts: fewest and most compared texts in a row.
+    arrange: the row as the loss takes it.
+    margin: in nats; above 0 where the policy has moved the right way.
+    needs: numbers of a row that must be known. reads: further ones, read where they are known.
+    running: a number that is kept from step to step.
+    fault: what is wrong with all rows together, in words; null: nothing.
+    """
 
     rows: RowLoss
-    texts: tuple[int, int] = (2, 2)  # fewest and most compared texts in a row
+    texts: tuple[int, int] = (2, 2)
     arrange: Callable[[Example], Example] = compared
-    margin: RowLoss = difference  # in nats; above 0 where the policy has moved the right way
-    needs: tuple[str, ...] = ()  # columns of Example that must be known in every row
+    margin: RowLoss = difference
+    needs: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     running: Running | None = None
+    fault: Callable[[Sequence[Example]], str | None] = no_fault
 
     def __call__(self, log_ratios: Tensor, columns: Columns) -> Tensor:
         return self.rows(log_ratios, columns)
+
+
+LOSSES = Registry[Loss]("loss", "pipeline.training.losses")
+
+
+def loss_function(
+    name: str,
+    *,
+    texts: tuple[int, int] = (2, 2),
+    arrange: Callable[[Example], Example] = compared,
+    margin: RowLoss = difference,
+    needs: tuple[str, ...] = (),
+    reads: tuple[str, ...] = (),
+    running: Running | None = None,
+    fault: Callable[[Sequence[Example]], str | None] = no_fault,
+) -> Callable[[RowLoss], RowLoss]:
+    """Registers a function (log_ratios, columns) -> (n,) as a loss; see Loss for the rest.
+
+    Raises:
+        OrchardError: another loss has that name.
+    """
+
+    module = registering()
+
+    def register(rows: RowLoss) -> RowLoss:
+        made = Loss(rows, texts, arrange, margin, needs, reads, running, fault)
+        LOSSES.add(name, made, module)
+        return rows
+
+    return register

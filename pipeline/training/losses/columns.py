@@ -1,20 +1,27 @@
 """What a loss may read besides the log-ratios."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from pipeline.config import LossSettings
 from pipeline.training.example import Example
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 NAN = float("nan")
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns of n rows of up to K texts; unknown is NaN, so that a loss that reads what is not there fails at once."""
+    """Columns of n rows of up to K texts.
+
+    Unknown is NaN, so that a loss that reads what is not there fails at once.
+    """
 
     beta: float
     strength: Tensor  # (n,) P(the first text is better)
@@ -28,14 +35,23 @@ class Columns:
 
 
 def columns_of(
-    examples: Sequence[Example], beta: float, options: LossSettings, running: float, device: torch.device
+    examples: Sequence[Example],
+    beta: float,
+    options: LossSettings,
+    running: float,
+    device: torch.device,
 ) -> Columns:
+    """What a loss may read of some rows, as tensors on a device."""
+    import torch
+
     def column(values: Sequence[float | None]) -> Tensor:
         return torch.tensor([NAN if v is None else v for v in values], device=device)
 
     def table(rows: Sequence[Sequence[float | None]], empty: float) -> Tensor:
         width = max(len(example.texts) for example in examples)
-        filled = [[NAN if v is None else v for v in row] + [empty] * (width - len(row)) for row in rows]
+        filled = [
+            [NAN if v is None else v for v in row] + [empty] * (width - len(row)) for row in rows
+        ]
         return torch.tensor(filled, device=device, dtype=torch.float32)
 
     return Columns(

@@ -1,23 +1,29 @@
 """Provably robust DPO: a loss whose mean over random flips is the loss on clean labels."""
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+from __future__ import annotations
 
-from pipeline.training.losses.base import difference
+from typing import TYPE_CHECKING
+
+from pipeline.training.losses.base import difference, log_sigmoid, loss_function
 from pipeline.training.losses.columns import Columns
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def flip_rate(columns: Columns) -> Tensor:
-    """(n,) the row's noise score, trusted in part (flip_trust) and never above flip_bound; unknown: 0, plain DPO.
+    """(n,) the row's noise score, trusted in part (flip_trust) and never above flip_bound;
+    unknown: 0, plain DPO.
 
-    Both guards are ours. The loss has no lower bound, and a rate above the true one lets margins run away, whereas half
-    the true rate does little harm. For a rate per group, give the rows of the group its mean as their noise score.
+    Both guards are ours. The loss has no lower bound, and a rate above the true one lets margins
+    run away, whereas half the true rate does little harm. For a rate per group, give the rows of
+    the group its mean as their noise score.
     """
-    estimate = torch.nan_to_num(columns.noise_score, nan=0.0)
+    estimate = columns.noise_score.nan_to_num(nan=0.0)
     return (columns.options.flip_trust * estimate).clamp(max=columns.options.flip_bound)
 
 
+@loss_function("rdpo", reads=("noise_score",))
 def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
     """rDPO (Chowdhury et al. 2024, arXiv 2403.00409), with a rate e per row:
 
@@ -28,4 +34,4 @@ def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
         columns: reads beta, noise_score (n,) and the settings flip_trust and flip_bound.
     """
     logits, e = columns.beta * difference(log_ratios, columns), flip_rate(columns)
-    return ((e - 1) * F.logsigmoid(logits) + e * F.logsigmoid(-logits)) / (1 - 2 * e)
+    return ((e - 1) * log_sigmoid(logits) + e * log_sigmoid(-logits)) / (1 - 2 * e)

@@ -1,12 +1,17 @@
 """Direct Preference Optimisation."""
 
-from torch import Tensor
-from torch.nn import functional as F
+from __future__ import annotations
 
-from pipeline.training.losses.base import difference
+from typing import TYPE_CHECKING
+
+from pipeline.training.losses.base import difference, log_sigmoid, loss_function
 from pipeline.training.losses.columns import Columns
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
+
+@loss_function("sigmoid")
 def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
     """DPO, Rafailov et al. 2023 (arXiv 2305.18290), equation 7: -log sigmoid(beta * h).
 
@@ -19,4 +24,4 @@ def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
     Returns:
         (n,), log 2 where the policy is the reference; its slope in h is -beta * sigmoid(-beta * h).
     """
-    return -F.logsigmoid(columns.beta * difference(log_ratios, columns))
+    return -log_sigmoid(columns.beta * difference(log_ratios, columns))

@@ -1,6 +1,7 @@
 """The report: one HTML file that needs nothing else, readable on paper and by a screen reader.
 
-A section is a function of the lake and the settings in a file of its own; to add one, name it in SECTIONS.
+A section is a function of the lake and the settings in a file of its own; to add one, name it in
+SECTIONS.
 """
 
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 import jinja2
 
 from pipeline.config import Settings
-from pipeline.store import Lake
+from pipeline.store.reader import Reader
 from pipeline.validation.report import (
     cost,
     data,
@@ -22,15 +23,27 @@ from pipeline.validation.report import (
     sweep,
     training,
     trees,
-    untrained,
     versions,
 )
-from pipeline.validation.report.blocks import MakeSection, Section
+from pipeline.validation.report.blocks import Bullets, MakeSection, Section
 
+# Queries of sql/ that the sections ask.
+QUERIES = (
+    "flat_trees",
+    "label_truth",
+    "length_ratios",
+    "noise_scorers",
+    "noise_sweep",
+    "noise_treatments",
+    "pair_lineage",
+    "pairs_per_depth",
+    "strength_truth",
+    "usage",
+    "vote_cycles",
+)
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
 SECTIONS: tuple[MakeSection, ...] = (
     results.leaderboard,
-    untrained.variants,
     metrics.answers,
     metrics.ranking,
     metrics.categories,
@@ -56,9 +69,15 @@ def write_report(sections: Sequence[Section], settings: Settings, path: Path) ->
     return path
 
 
-def made(lake: Lake, settings: Settings) -> list[Section]:
-    """The sections that have something to show."""
-    return [section for make in SECTIONS if (section := make(lake, settings)) is not None]
+def made(lake: Reader, settings: Settings, not_trained: Sequence[str] = ()) -> list[Section]:
+    """The sections that have something to show.
+
+    `not_trained` says which variants have no policy.
+    """
+    found = [section for make in SECTIONS if (section := make(lake, settings)) is not None]
+    if not_trained:
+        found.insert(1, Section("Variants without a policy", [Bullets(not_trained)]))
+    return found
 
 
 def page(title: str, sections: Sequence[Section]) -> str:
@@ -66,4 +85,6 @@ def page(title: str, sections: Sequence[Section]) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(title=title, sections=sections)
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        title=title, sections=sections
+    )

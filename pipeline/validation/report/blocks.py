@@ -10,7 +10,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from pipeline.config import Settings
-from pipeline.store import Lake
+from pipeline.store.reader import Reader
 
 Cell = Any  # a string, a number, true or false, or null
 UNKNOWN = "–"
@@ -34,7 +34,8 @@ class Bullets:
 class Table:
     """A table with a caption; the first cell of a row heads it.
 
-    `formats` are format specifications of columns with numbers, such as "+.3f"; null is shown as a dash.
+    `formats` are format specifications of columns with numbers, such as "+.3f"; null is shown as a
+    dash.
     """
 
     caption: str
@@ -45,13 +46,18 @@ class Table:
     @property
     def numeric(self) -> list[bool]:
         """Per column: every known cell is a number (it is set flush right)."""
-        known = [[row[i] for row in self.rows if row[i] is not None] for i in range(len(self.columns))]
+        known = [
+            [row[i] for row in self.rows if row[i] is not None] for i in range(len(self.columns))
+        ]
         return [bool(cells) and all(_is_number(cell) for cell in cells) for cells in known]
 
     @property
     def cells(self) -> list[list[str]]:
         """The rows as they are shown."""
-        return [[self._shown(name, cell) for name, cell in zip(self.columns, row, strict=True)] for row in self.rows]
+        return [
+            [self._shown(name, cell) for name, cell in zip(self.columns, row, strict=True)]
+            for row in self.rows
+        ]
 
     def _shown(self, column: str, cell: Cell) -> str:
         if cell is None:
@@ -65,7 +71,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A plot, what it says in words, and its figures as a table: who cannot see it loses nothing."""
+    """A plot, what it says in words, and its figures as a table:
+    who cannot see it loses nothing.
+    """
 
     figure: Figure
     alt: str
@@ -91,7 +99,7 @@ class Section:
     blocks: Sequence[Block]
 
 
-MakeSection = Callable[[Lake, Settings], Section | None]  # null: the lake holds nothing to show
+MakeSection = Callable[[Reader, Settings], Section | None]  # null: the lake holds nothing to show
 
 
 def _is_number(cell: Cell) -> bool:

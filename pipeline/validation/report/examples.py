@@ -5,21 +5,26 @@ from typing import Any
 import polars as pl
 
 from pipeline.config import Settings
-from pipeline.store import Lake
+from pipeline.store.reader import Reader
 from pipeline.validation.report.blocks import Section, Table
 
 SHOWN = 3  # pairs per variant
 
 
-def pairs(lake: Lake, settings: Settings) -> Section | None:
+def pairs(lake: Reader, settings: Settings) -> Section | None:
     """A few pairs of each variant, with where they come from."""
     found = lake.query_file("pair_lineage", shown=SHOWN)
     rows = found.filter(pl.col("variant").is_in(settings.validation.variants))
     if rows.is_empty():
         return None
     titles = ["variant", "prompt and shared prefix", "chosen", "rejected", "lineage"]
-    caption = f"{SHOWN} pairs of each variant, the first by id, of preferences at version {lake.version('preferences')}"
-    return Section("Examples", [Table(caption, titles, [_cells(row) for row in rows.iter_rows(named=True)])])
+    caption = (
+        f"{SHOWN} pairs of each variant, the first by id, "
+        f"of preferences at version {lake.version('preferences')}"
+    )
+    return Section(
+        "Examples", [Table(caption, titles, [_cells(row) for row in rows.iter_rows(named=True)])]
+    )
 
 
 def _cells(pair: dict[str, Any]) -> list[str]:
@@ -37,4 +42,10 @@ def _cells(pair: dict[str, Any]) -> list[str]:
         ", ".join(known),
     ]
     prompt = f"{pair['messages'][-1]['content']}\n{pair['prefix']}".rstrip()
-    return [pair["variant"], prompt, pair["chosen"], pair["rejected"], "\n".join(line for line in lineage if line)]
+    return [
+        pair["variant"],
+        prompt,
+        pair["chosen"],
+        pair["rejected"],
+        "\n".join(line for line in lineage if line),
+    ]

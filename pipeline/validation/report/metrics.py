@@ -1,4 +1,6 @@
-"""Beside accuracy: how the answers changed, how held-out pairs are ranked, and which categories fell."""
+"""Beside accuracy: how the answers changed, how held-out pairs are ranked,
+and which categories fell.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,43 +8,65 @@ from typing import Any
 import polars as pl
 
 from pipeline.config import Settings
-from pipeline.store import Lake
+from pipeline.store.reader import Reader
 from pipeline.validation.metrics import ALL, PAIRS
 from pipeline.validation.report.blocks import UNKNOWN, Block, Bullets, Section, Table, Text
 
 HIDDEN = ("accuracy", "reward_accuracy")  # the leaderboard has them
 
 
-def answers(lake: Lake, _: Settings) -> Section | None:
+def answers(lake: Reader, _: Settings) -> Section | None:
     """Metrics on test prompts, a row per variant."""
     rows = lake.read("metrics").filter(pl.col("category") == ALL, pl.col("split") == "test")
     return _section("Answers on test prompts", "Answers: value and interval", rows)
 
 
-def ranking(lake: Lake, _: Settings) -> Section | None:
-    """Metrics on held-out pairs, a row per variant, and the reference's limits by the pairs' variant."""
+def ranking(lake: Reader, _: Settings) -> Section | None:
+    """Metrics on held-out pairs, a row per variant,
+    and the reference's limits by the pairs' variant.
+    """
     found = lake.read("metrics").filter(pl.col("split") == "validation")
     limits = ["ideal_ranking", "unflippable", "flip_loss"]
-    own = found.filter(pl.col("category") == ALL, ~pl.col("metric").str.contains("ideal_|unflippable|flip_loss"))
+    own = found.filter(
+        pl.col("category") == ALL, ~pl.col("metric").str.contains("ideal_|unflippable|flip_loss")
+    )
     section = _section("Ranking of held-out pairs", "Held-out pairs: value and interval", own)
     if section is None:
         return None
     base = found.filter(pl.col("variant") == "base").to_dicts()
     categories = list(dict.fromkeys(row["category"] for row in base))
-    cells = [[name, *_ideal([row for row in base if row["category"] == name], limits)] for name in categories]
-    titles = ["pairs", "of pairs", "ideal ranking accuracy", "ideal over betas: least, median, most"]
+    cells = [
+        [name, *_ideal([row for row in base if row["category"] == name], limits)]
+        for name in categories
+    ]
+    titles = [
+        "pairs",
+        "of pairs",
+        "ideal ranking accuracy",
+        "ideal over betas: least, median, most",
+    ]
     meanings = {row["metric"]: row["meaning"] for row in base if row["metric"] in limits}
     return Section(
         section.title,
         [
             *section.blocks,
-            Table("How far DPO could bring the base model", [*titles, "unflippable", "flip loss"], cells),
-            Bullets([f"{metric.replace('_', ' ')}: {meanings[metric]}." for metric in limits if metric in meanings]),
+            Table(
+                "How far DPO could bring the base model",
+                [*titles, "unflippable", "flip loss"],
+                cells,
+            ),
+            Bullets(
+                [
+                    f"{metric.replace('_', ' ')}: {meanings[metric]}."
+                    for metric in limits
+                    if metric in meanings
+                ]
+            ),
         ],
     )
 
 
-def categories(lake: Lake, _: Settings) -> Section | None:
+def categories(lake: Reader, _: Settings) -> Section | None:
     """Accuracy by pool and task against the base model, and which categories fell."""
     rows = lake.read("metrics").filter(pl.col("metric") == "accuracy", pl.col("category") != ALL)
     compared = rows.filter(pl.col("variant") != "base").sort("category", "variant")
@@ -50,7 +74,8 @@ def categories(lake: Lake, _: Settings) -> Section | None:
         return None
     fell = compared.filter(pl.col("verdict") == "worse")
     said = [
-        f"{row['variant']} fell in {row['category']}: {row['change']:+.3f} {_interval(row, 'change_')}, n = {row['n']}."
+        f"{row['variant']} fell in {row['category']}: "
+        f"{row['change']:+.3f} {_interval(row, 'change_')}, n = {row['n']}."
         for row in fell.iter_rows(named=True)
     ]
     columns = ["category", "variant", "n", "value", "base", "change"]
@@ -71,7 +96,9 @@ def categories(lake: Lake, _: Settings) -> Section | None:
     ]
     blocks: list[Block] = [
         Bullets(said) if said else Text("No category fell distinguishably, at this size."),
-        Table("Accuracy by category; p is corrected over all rows", titles, cells, {"change": "+.3f"}),
+        Table(
+            "Accuracy by category; p is corrected over all rows", titles, cells, {"change": "+.3f"}
+        ),
     ]
     return Section("Regressions by category", blocks)
 
@@ -83,7 +110,9 @@ def _section(title: str, caption: str, rows: pl.DataFrame) -> Section | None:
     names = [name for name in _order(shown) if name]
     found = {(row["variant"], row["metric"]): row for row in shown.iter_rows(named=True)}
     variants = shown["variant"].unique().sort().to_list()
-    cells = [[variant, *(_value(found.get((variant, name))) for name in names)] for variant in variants]
+    cells = [
+        [variant, *(_value(found.get((variant, name))) for name in names)] for variant in variants
+    ]
     meanings = dict(shown.select("metric", "meaning").iter_rows())
     return Section(
         title,

@@ -4,12 +4,14 @@ import polars as pl
 
 from pipeline.config import Settings
 from pipeline.noise.figures import histograms, of_strength
-from pipeline.store import Lake
+from pipeline.store.reader import Reader
 from pipeline.validation.report.blocks import Block, Picture, Section, Table, Text
 
 
-def votes(lake: Lake, _: Settings) -> Section | None:
-    """Strengths and noise scores of the pairs, the voters, and the self-test; nothing where nothing was voted on."""
+def votes(lake: Reader, _: Settings) -> Section | None:
+    """Strengths and noise scores of the pairs, the voters, and the self-test;
+    nothing where nothing was voted on.
+    """
     strength = lake.read("pair_strengths")
     if strength.is_empty():
         return None
@@ -17,21 +19,42 @@ def votes(lake: Lake, _: Settings) -> Section | None:
     blocks: list[Block] = [Text(_sentence(strength)), *_warning(voters)]
     known = strength.drop_nulls("mean")
     if known.height:
-        said = "voters for the label, P(label is right), and labels that are right, by decile of the mean margin"
+        said = (
+            "voters for the label, P(label is right), and labels that are right, "
+            "by decile of the mean margin"
+        )
         groups = (
             known.group_by("decile")
-            .agg(pl.len().alias("pairs"), pl.col("mean", "share_against", "noise_score").mean().round(3))
+            .agg(
+                pl.len().alias("pairs"),
+                pl.col("mean", "share_against", "noise_score").mean().round(3),
+            )
             .sort("decile")
         )
         table = _table("By decile of the mean margin", groups)
         blocks.append(Picture(of_strength(known, lake.query_file("label_truth")), said, table))
     said = "histograms of the pairs' mean margins and noise scores"
     blocks.append(Picture(histograms(strength), said, _table("Quantiles", _quantiles(strength))))
-    shown = voters.select("voter_id", "kind", "n_votes", "reliability", "low", "high", "agreement", "calibration_error")
-    blocks.append(_table("Voters: reliability with its 95 % interval, and agreement with the labels", shown))
+    shown = voters.select(
+        "voter_id",
+        "kind",
+        "n_votes",
+        "reliability",
+        "low",
+        "high",
+        "agreement",
+        "calibration_error",
+    )
+    blocks.append(
+        _table("Voters: reliability with its 95 % interval, and agreement with the labels", shown)
+    )
     if lake.read("noise_tests").height:
-        blocks.append(_table("Labels flipped on purpose: who finds them", lake.query_file("noise_scorers")))
-        blocks.append(_table("Labels flipped on purpose: what helps", lake.query_file("noise_treatments")))
+        blocks.append(
+            _table("Labels flipped on purpose: who finds them", lake.query_file("noise_scorers"))
+        )
+        blocks.append(
+            _table("Labels flipped on purpose: what helps", lake.query_file("noise_treatments"))
+        )
     return Section("Noise", blocks)
 
 
@@ -43,28 +66,41 @@ def _sentence(strength: pl.DataFrame) -> str:
     if below is not None:
         said += f" The voters' mean is against the label of {below:.1%}."
     if len(scored):
-        said += f" By the noise scores, {float(scored.sum()) / len(scored):.1%} of the labels are wrong"
-        said += "." if len(scored) == n else f" (of {len(scored)} pairs whose voters' reliability is known)."
+        said += (
+            f" By the noise scores, {float(scored.sum()) / len(scored):.1%} of the labels are wrong"
+        )
+        said += (
+            "."
+            if len(scored) == n
+            else f" (of {len(scored)} pairs whose voters' reliability is known)."
+        )
     return said
 
 
 def _warning(voters: pl.DataFrame) -> list[Block]:
-    """Where no voter is known to be better than a coin, what the vote says about single labels is worth nothing."""
+    """Where no voter is known to be better than a coin,
+    what the vote says about single labels is worth nothing.
+    """
     models = voters.filter(pl.col("kind") != "label")
     if models.is_empty() or models.filter((pl.col("low") > 0.5) | (pl.col("high") < 0.5)).height:
         return []
     return [
         Text(
-            f"None of the {models.height} voters can be told from a coin on these pairs (every interval holds 0.5): "
-            "flipping or removing pairs by their votes does as much harm as good. More pairs, a larger model or "
-            "voters from elsewhere (noise.external, orchard import) would help."
+            f"None of the {models.height} voters can be told from a coin on these pairs "
+            "(every interval holds 0.5): "
+            "flipping or removing pairs by their votes does as much harm as good. "
+            "More pairs, a larger model or voters from elsewhere "
+            "(noise.external, orchard import) would help."
         )
     ]
 
 
 def _quantiles(strength: pl.DataFrame) -> pl.DataFrame:
     shares = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
-    each = [strength.select(pl.lit(q).alias("quantile"), pl.col("mean", "noise_score").quantile(q)) for q in shares]
+    each = [
+        strength.select(pl.lit(q).alias("quantile"), pl.col("mean", "noise_score").quantile(q))
+        for q in shares
+    ]
     return pl.concat(each)
 
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from pipeline import figures
 from pipeline.config import Settings
-from pipeline.store import Lake
-from pipeline.validation import figures
+from pipeline.store.reader import Reader
 from pipeline.validation.footing import footing
 from pipeline.validation.report.blocks import Bullets, Picture, Section, Table, Text
 
@@ -41,10 +41,13 @@ COSTS = {
 }
 
 
-def leaderboard(lake: Lake, settings: Settings) -> Section:
+def leaderboard(lake: Reader, settings: Settings) -> Section:
     """The leaderboard in words, figures and a plot."""
     board = lake.read("leaderboard").sort("accuracy", "variant", descending=[True, False])
-    gains = [(r["variant"], r["gain"], r["gain_low"], r["gain_high"]) for r in board.iter_rows(named=True)]
+    gains = [
+        (r["variant"], r["gain"], r["gain_low"], r["gain_high"])
+        for r in board.iter_rows(named=True)
+    ]
     needed = f"{settings.validation.smallest_gain:g} with {settings.validation.power:.0%} power"
     return Section(
         "What was seen",
@@ -55,14 +58,17 @@ def leaderboard(lake: Lake, settings: Settings) -> Section:
             _table(f"Leaderboard; prompts needed: to show a true gain of {needed}", board, RESULTS),
             Picture(
                 figures.intervals(gains, "gain in accuracy over the base model"),
-                "Gain of each variant over the base model with its interval; the figures stand in the leaderboard.",
+                "Gain of each variant over the base model with its interval; "
+                "the figures stand in the leaderboard.",
             ),
             _table("What the gains cost", board.filter(pl.col("variant") != "base"), COSTS),
             Text(
-                "Data tokens are what the variant's data would cost alone: all sampled tokens of its tables, those "
-                "included that another variant asked for too and the cache answered. What the runs really spent stands "
-                "under Cost. Gain per hour counts that sampling at the engine's mean speed, and the training of one "
-                "seed."
+                "Data tokens are what the variant's data would cost alone: "
+                "all sampled tokens of its tables, "
+                "those included that another variant asked for too and the cache answered. "
+                "What the runs really spent stands under Cost. "
+                "Gain per hour counts that sampling at the engine's mean speed, "
+                "and the training of one seed."
             ),
         ],
     )
@@ -74,16 +80,22 @@ def _setting(settings: Settings, board: pl.DataFrame) -> str:
     by_method = compared.group_by("method").agg(pl.col("variant").sort()).sort("method")
     used = "; ".join(f"{method} ({', '.join(names)})" for method, names in by_method.iter_rows())
     return (
-        f"Profile {settings.profile}, run seed {settings.seed}, model {settings.model.name}. Accuracy is the share of "
-        f"right draws ({chosen.draws} per prompt) on held-out test prompts. Intervals ({chosen.confidence:.0%}) and p: "
-        f"{used or 'of no variant'}. The p are corrected over all variants (Holm). A prompt whose request failed is "
-        "left out, on both sides. A control is a variant whose labels were shuffled."
+        f"Profile {settings.profile}, run seed {settings.seed}, model {settings.model.name}. "
+        f"Accuracy is the share of right draws ({chosen.draws} per prompt) "
+        "on held-out test prompts. "
+        f"Intervals ({chosen.confidence:.0%}) and p: {used or 'of no variant'}. "
+        "The p are corrected over all variants (Holm). "
+        "A prompt whose request failed is left out, on both sides. "
+        "A control is a variant whose labels were shuffled."
     )
 
 
 def _table(caption: str, board: pl.DataFrame, shown: Mapping[str, tuple[str, str]]) -> Table:
     rows = [
-        [f"{row['gain_low']:+.3f} to {row['gain_high']:+.3f}" if key == "interval" else row[key] for key in shown]
+        [
+            f"{row['gain_low']:+.3f} to {row['gain_high']:+.3f}" if key == "interval" else row[key]
+            for key in shown
+        ]
         for row in board.iter_rows(named=True)
     ]
     formats = {title: spec for title, spec in shown.values() if spec}

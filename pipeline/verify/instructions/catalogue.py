@@ -1,8 +1,8 @@
 """The kinds by name, instructions made of them, and how they are checked and worded.
 
-Strict and loose are IFEval's: strict takes the response as it is; loose also takes it without its first line, its last
-line, both, and each of these without asterisks, and is fulfilled where one of the eight texts is. An empty response
-fulfils nothing in either.
+Strict and loose are IFEval's: strict takes the response as it is; loose also takes it without its
+first line, its last line, both, and each of these without asterisks, and is fulfilled where one of
+the eight texts is. An empty response fulfils nothing in either.
 """
 
 import json
@@ -22,7 +22,9 @@ from pipeline.verify.instructions.instruction import RELATIONS, Kind
 
 _FAMILIES = (keywords, languages, counts, formats, json_forms, edges)
 KINDS: dict[str, Kind] = {kind.name: kind for family in _FAMILIES for kind in family.KINDS}
-WORDINGS: dict[str, list[str]] = yaml.safe_load((Path(__file__).parent / "wordings.yaml").read_text(encoding="utf-8"))
+WORDINGS: dict[str, list[str]] = yaml.safe_load(
+    (Path(__file__).parent / "wordings.yaml").read_text(encoding="utf-8")
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,9 @@ class Instruction:
 
     @classmethod
     def of(cls, name: object, arguments: Mapping[str, Any] | None) -> "Instruction":
-        """The instruction with checked arguments; nulls, and white space at a text's ends, are left out.
+        """The instruction with checked arguments.
+
+        Nulls, and white space at a text's ends, are left out.
 
         Raises:
             OrchardError: no such kind, an argument that is missing, unknown or of the wrong type.
@@ -43,11 +47,21 @@ class Instruction:
             raise OrchardError(f"unknown instruction {name!r}: use one of {', '.join(KINDS)}")
         kind = KINDS[name]
         entries = {key: value for key, value in (arguments or {}).items() if value is not None}
-        given = {key: value.strip() if isinstance(value, str) else value for key, value in entries.items()}
+        given = {
+            key: value.strip() if isinstance(value, str) else value
+            for key, value in entries.items()
+        }
         if set(given) != set(kind.arguments):
             takes = ", ".join(kind.arguments) or "none"
-            raise OrchardError(f"instruction {name!r}: arguments {', '.join(given) or 'none'}, but it takes {takes}")
-        faults = [fault for key, type_ in kind.arguments.items() if (fault := _fault(key, given[key], type_))]
+            raise OrchardError(
+                f"instruction {name!r}: arguments {', '.join(given) or 'none'}, "
+                f"but it takes {takes}"
+            )
+        faults = [
+            fault
+            for key, type_ in kind.arguments.items()
+            if (fault := _fault(key, given[key], type_))
+        ]
         faults = faults or [fault for fault in [kind.fault(given)] if fault]
         if faults:
             raise OrchardError(f"instruction {name!r}: {faults[0]}")
@@ -60,9 +74,13 @@ class Instruction:
         return any(bool(text.strip()) and holds(text, self.arguments) for text in texts)
 
     def text(self, style: int = 0) -> str:
-        """It in words: the same style of two instructions of one kind differs in the arguments only."""
+        """It in words:
+        the same style of two instructions of one kind differs in the arguments only.
+        """
         templates = WORDINGS[self.name]
-        return templates[style % len(templates)].format(**{key: shown(key, v) for key, v in self.arguments.items()})
+        return templates[style % len(templates)].format(
+            **{key: shown(key, v) for key, v in self.arguments.items()}
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Its name and arguments for a table."""
@@ -73,11 +91,13 @@ def build(name: str, response: str, want: bool, *seed: object) -> Instruction | 
     """An instruction of that kind that the response fulfils (want) or violates.
 
     Args:
-        seed: ids on which the drawn arguments depend. With the same ids, the fulfilled and the violated instruction
-            say the same thing of the same count with another number, where the response allows it.
+        seed: ids on which the drawn arguments depend. With the same ids, the fulfilled and the
+            violated instruction say the same thing of the same count with another number, where the
+            response allows it.
 
     Returns:
-        None where there is none: a response without characters, or without what the instruction is about.
+        None where there is none: a response without characters, or without what the instruction is
+            about.
 
     Raises:
         OrchardError: no such kind.
@@ -91,7 +111,8 @@ def build(name: str, response: str, want: bool, *seed: object) -> Instruction | 
 
 
 def read(metadata: str | None) -> tuple[Instruction, ...]:
-    """Instructions of a prompt's metadata: JSON with IFEval's columns `instruction_id_list` and `kwargs`.
+    """Instructions of a prompt's metadata:
+    JSON with IFEval's columns `instruction_id_list` and `kwargs`.
 
     Raises:
         OrchardError: no JSON of that form, no instruction, or one that Instruction.of refuses.
@@ -101,10 +122,19 @@ def read(metadata: str | None) -> tuple[Instruction, ...]:
     except ValueError as error:
         raise OrchardError(f"instructions: metadata is not JSON: {error}") from error
     names, arguments = (
-        value.get(key) if isinstance(value, dict) else None for key in ("instruction_id_list", "kwargs")
+        value.get(key) if isinstance(value, dict) else None
+        for key in ("instruction_id_list", "kwargs")
     )
-    if not isinstance(names, list) or not isinstance(arguments, list) or not names or len(names) != len(arguments):
-        raise OrchardError("instructions: instruction_id_list and kwargs must be lists of the same length, not empty")
+    if (
+        not isinstance(names, list)
+        or not isinstance(arguments, list)
+        or not names
+        or len(names) != len(arguments)
+    ):
+        raise OrchardError(
+            "instructions: instruction_id_list and kwargs must be lists of the same length, "
+            "not empty"
+        )
     if not all(entry is None or isinstance(entry, dict) for entry in arguments):
         raise OrchardError("instructions: every entry of kwargs must be an object")
     return tuple(Instruction.of(name, entry) for name, entry in zip(names, arguments, strict=True))
@@ -127,7 +157,11 @@ def relaxed(response: str) -> tuple[str, ...]:
 def _fault(key: str, value: object, type_: str) -> str | None:
     """What is wrong with an argument; None: nothing."""
     text = isinstance(value, str) and bool(value.strip())
-    texts = isinstance(value, list | tuple) and len(value) > 0 and all(isinstance(v, str) and v.strip() for v in value)
+    texts = (
+        isinstance(value, list | tuple)
+        and len(value) > 0
+        and all(isinstance(v, str) and v.strip() for v in value)
+    )
     right = {
         "text": text,
         "texts": texts,

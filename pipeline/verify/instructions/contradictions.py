@@ -1,8 +1,9 @@
 """Sets of instructions that no response can fulfil.
 
-Each instruction bounds numbers of the response (words, the letter e, the word "river", ...). A set is contradictory
-where the bounds of one number leave nothing, where a number that is never the larger must be larger, or where two kinds
-exclude each other. What the bounds do not see is not found: the rule is sound, not complete (our choice).
+Each instruction bounds numbers of the response (words, the letter e, the word "river", ...). A set
+is contradictory where the bounds of one number leave nothing, where a number that is never the
+larger must be larger, or where two kinds exclude each other. What the bounds do not see is not
+found: the rule is sound, not complete (our choice).
 """
 
 from collections.abc import Iterable, Sequence

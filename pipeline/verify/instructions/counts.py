@@ -1,14 +1,22 @@
 """How many of something: the three forms of a count, and the counts that any response has.
 
-IFEval's are number_words, number_sentences, number_placeholders and capital_word_frequency; those named counts:* are
-ours. `relation` is 'at least' or 'less than', IFEval's two.
+IFEval's are number_words, number_sentences, number_placeholders and capital_word_frequency; those
+named counts:* are ours. `relation` is 'at least' or 'less than', IFEval's two.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from random import Random
 
-from pipeline.verify.instructions.instruction import LEAST, LESS, RELATIONS, Arguments, Bound, Kind, Proposed
+from pipeline.verify.instructions.instruction import (
+    LEAST,
+    LESS,
+    RELATIONS,
+    Arguments,
+    Bound,
+    Kind,
+    Proposed,
+)
 from pipeline.verify.instructions.text import sentences, words
 
 Count = Callable[[str, Arguments], int]
@@ -26,7 +34,10 @@ def compared(
     more: Mapping[str, str] | None = None,
     quantity: Callable[[Arguments], str] | None = None,
 ) -> Kind:
-    """A count that must be at least, or less than, a number. `pick` draws the arguments that say what is counted."""
+    """A count that must be at least, or less than, a number.
+
+    `pick` draws the arguments that say what is counted.
+    """
 
     def holds(response: str, arguments: Arguments) -> bool:
         n = count(response, arguments)
@@ -34,7 +45,8 @@ def compared(
         return n < value if arguments[relation] == LESS else n >= value
 
     def propose(response: str, want: bool, random: Random) -> Proposed:
-        # Drawn before `want` is looked at, so that neither the relation nor the counted thing tells it.
+        # Drawn before `want` is looked at, so that neither the relation nor the counted thing tells
+        # it.
         first, step = random.choice(RELATIONS), random.random()
         picked = pick(response, random)
         if picked is None:
@@ -51,18 +63,24 @@ def compared(
         n = arguments[number]
         return (Bound(what, high=n - 1) if arguments[relation] == LESS else Bound(what, low=n),)
 
-    return Kind(name, holds, propose, {relation: "relation", number: "number", **(more or {})}, bounds)
+    return Kind(
+        name, holds, propose, {relation: "relation", number: "number", **(more or {})}, bounds
+    )
 
 
 def threshold(n: int, at_most: bool, step: float) -> int | None:
-    """A threshold of at least 1 that n reaches (at_most), or does not; at most half of n, or 3, away from it."""
+    """A threshold of at least 1 that n reaches (at_most), or does not;
+    at most half of n, or 3, away from it.
+    """
     width = max(3, n // 2)
     value = n - int(step * width) if at_most else n + 1 + int(step * width)
     value = max(1, value)
     return None if at_most and value > n else value
 
 
-def minimum(name: str, count: Count, number: str, pick: Pick = lambda response, random: {}, **more: str) -> Kind:
+def minimum(
+    name: str, count: Count, number: str, pick: Pick = lambda response, random: {}, **more: str
+) -> Kind:
     """A count that must be at least a number."""
 
     def holds(response: str, arguments: Arguments) -> bool:
@@ -101,7 +119,10 @@ def exactly(name: str, count: Callable[[str], int | None], number: str) -> Kind:
 
 
 def capital_words(text: str) -> int:
-    """Words without a lower-case letter and with an upper-case one; one with a hyphen or a dot inside counts once."""
+    """Words without a lower-case letter and with an upper-case one.
+
+    One with a hyphen or a dot inside counts once.
+    """
     return sum(word.isupper() for word in _CAPITAL.findall(text))
 
 
@@ -117,18 +138,27 @@ def lines(text: str) -> int:
 
 KINDS = (
     compared("length_constraints:number_words", lambda r, a: len(words(r)), "num_words"),
-    compared("length_constraints:number_sentences", lambda r, a: len(sentences(r)), "num_sentences"),
     compared(
-        "change_case:capital_word_frequency", lambda r, a: capital_words(r), "capital_frequency", "capital_relation"
+        "length_constraints:number_sentences", lambda r, a: len(sentences(r)), "num_sentences"
+    ),
+    compared(
+        "change_case:capital_word_frequency",
+        lambda r, a: capital_words(r),
+        "capital_frequency",
+        "capital_relation",
     ),
     minimum(
-        "detectable_content:number_placeholders", lambda r, a: len(re.findall(r"\[.*?\]", r)), "num_placeholders"
+        "detectable_content:number_placeholders",
+        lambda r, a: len(re.findall(r"\[.*?\]", r)),
+        "num_placeholders",
     ),
     compared("counts:characters", lambda r, a: len(r.strip()), "number"),
     compared("counts:lines", lambda r, a: lines(r), "number"),
-    compared("counts:unique_words", lambda r, a: len({word.casefold() for word in words(r)}), "number"),
+    compared(
+        "counts:unique_words", lambda r, a: len({word.casefold() for word in words(r)}), "number"
+    ),
     compared("counts:longest_sentence", lambda r, a: longest_sentence(r), "number"),
     compared("counts:question_marks", lambda r, a: r.count("?"), "number"),
     compared("counts:exclamation_marks", lambda r, a: r.count("!"), "number"),
     compared("counts:numbers", lambda r, a: len(_NUMBER.findall(r)), "number"),
-)  # fmt: skip
+)

@@ -1,4 +1,6 @@
-"""How a response begins and ends, what it repeats, and the comma: IFEval's, and the first and last word (ours)."""
+"""How a response begins and ends, what it repeats, and the comma:
+IFEval's, and the first and last word (ours).
+"""
 
 import re
 from random import Random
@@ -31,7 +33,9 @@ def has_two(text: str) -> bool:
 
 
 def ends_with(response: str, arguments: Arguments) -> bool:
-    """True where the response ends with the phrase, whatever its case and the quotes around the response."""
+    """True where the response ends with the phrase,
+    whatever its case and the quotes around the response.
+    """
     return response.strip().strip('"').lower().endswith(arguments["end_phrase"].lower())
 
 
@@ -85,7 +89,13 @@ def _word_at(place: str) -> Kind:
 
 KINDS = (
     Kind("startend:quotation", lambda r, a: is_quoted(r), only(is_quoted)),
-    Kind("startend:end_checker", ends_with, _end, {"end_phrase": "text"}, lambda a: inside(a["end_phrase"])),
+    Kind(
+        "startend:end_checker",
+        ends_with,
+        _end,
+        {"end_phrase": "text"},
+        lambda a: inside(a["end_phrase"]),
+    ),
     Kind("combination:two_responses", lambda r, a: has_two(r), only(has_two)),
     Kind(
         "combination:repeat_prompt",

@@ -1,4 +1,6 @@
-"""The form of the whole response or of marked parts in it: IFEval's formats, and lists and marks in Markdown (ours)."""
+"""The form of the whole response or of marked parts in it:
+IFEval's formats, and lists and marks in Markdown (ours).
+"""
 
 import re
 from collections.abc import Callable
@@ -28,7 +30,10 @@ def bullets(text: str) -> int:
 
 
 def highlights(text: str) -> int:
-    """Parts between asterisks on one line. As in IFEval, **bold** counts as a highlight, and emphasis too."""
+    """Parts between asterisks on one line.
+
+    As in IFEval, **bold** counts as a highlight, and emphasis too.
+    """
     single = [part for part in re.findall(r"\*[^\n*]*\*", text) if part.strip("*").strip()]
     double = [part for part in re.findall(r"\*\*[^\n*]*\*\*", text) if part[2:-2].strip()]
     return len(single) + len(double)
@@ -51,13 +56,17 @@ def has_title(text: str) -> bool:
 
 
 def has_postscript(text: str, marker: str) -> bool:
-    """True where the marker stands in the text; with a space between its letters too, whatever its case."""
+    """True where the marker stands in the text;
+    with a space between its letters too, whatever its case.
+    """
     patterns = {"P.P.S": r"p\.\s?p\.\s?s", "P.S.": r"p\.\s?s\."}
     return bool(re.search(patterns.get(marker, re.escape(marker.lower())), text.lower()))
 
 
 def first_word_of(text: str, nth: int) -> tuple[int, str | None]:
-    """(number of paragraphs, first word of the nth in lower case up to a mark); paragraphs are parted by empty lines.
+    """(number of paragraphs, first word of the nth in lower case up to a mark).
+
+    Paragraphs are parted by empty lines.
 
     As in IFEval, empty paragraphs are not counted but keep their place.
     """
@@ -71,7 +80,10 @@ def first_word_of(text: str, nth: int) -> tuple[int, str | None]:
 
 
 def numbered(text: str) -> int | None:
-    """Items of the list whose lines begin with 1., 2., ... or 1), 2), ...; None where a number is out of order."""
+    """Items of the list whose lines begin with 1., 2., ... or 1), 2), ....
+
+    None where a number is out of order.
+    """
     found = [int(number) for number in _NUMBERED.findall(text)]
     return len(found) if found == list(range(1, len(found) + 1)) else None
 
@@ -102,7 +114,9 @@ def tables(text: str) -> list[tuple[int, int]]:
 
 
 def has_table(response: str, arguments: Arguments) -> bool:
-    """True where a table has exactly `columns` columns and at least `rows` rows below its header."""
+    """True where a table has exactly `columns` columns,
+    and at least `rows` rows below its header.
+    """
     return any(c == arguments["columns"] and r >= arguments["rows"] for c, r in tables(response))
 
 
@@ -137,7 +151,11 @@ def _nth_paragraph(response: str, want: bool, random: Random) -> Proposed:
     other = another(response, word, random) or ("perhaps" if word == "however" else "however")
     if want and not (word and word.isascii() and word.isalpha()):
         return None
-    return {"num_paragraphs": max(1, number), "nth_paragraph": nth, "first_word": word if want else other}
+    return {
+        "num_paragraphs": max(1, number),
+        "nth_paragraph": nth,
+        "first_word": word if want else other,
+    }
 
 
 def _holds_nth(response: str, arguments: Arguments) -> bool:
@@ -151,7 +169,11 @@ def _has(kind: str) -> Callable[[str, Arguments], int]:
 
 KINDS = (
     exactly("detectable_format:number_bullet_lists", bullets, "num_bullets"),
-    minimum("detectable_format:number_highlighted_sections", lambda r, a: highlights(r), "num_highlights"),
+    minimum(
+        "detectable_format:number_highlighted_sections",
+        lambda r, a: highlights(r),
+        "num_highlights",
+    ),
     minimum(
         "detectable_format:multiple_sections",
         lambda r, a: sections(r, a["section_spliter"]),
@@ -166,11 +188,16 @@ KINDS = (
         _nth_paragraph,
         {"num_paragraphs": "number", "nth_paragraph": "number", "first_word": "text"},
         lambda a: (Bound("blank-line paragraphs", a["num_paragraphs"], a["num_paragraphs"]),),
-        lambda a: "nth_paragraph is above num_paragraphs" if a["nth_paragraph"] > a["num_paragraphs"] else None,
+        lambda a: (
+            "nth_paragraph is above num_paragraphs"
+            if a["nth_paragraph"] > a["num_paragraphs"]
+            else None
+        ),
     ),
     Kind("detectable_format:title", lambda r, a: has_title(r), only(has_title)),
     Kind("detectable_format:constrained_response", lambda r, a: _constrained(r), only(_constrained),
-         excludes=frozenset({"tone:no_first_person"})),  # 'My', unless it is the end of a longer word
+         # 'My', unless it is the end of a longer word
+         excludes=frozenset({"tone:no_first_person"})),
     Kind(
         "detectable_content:postscript",
         lambda r, a: has_postscript(r, a["postscript_marker"]),

@@ -1,6 +1,8 @@
-"""What an instruction is: a kind by name, and arguments; written in IFEval's form, so its data can be read as they are.
+"""What an instruction is: a kind by name, and arguments;
+written in IFEval's form, so its data can be read as they are.
 
-A kind holds two functions of a response: `holds` checks it, `propose` finds arguments with which it holds or does not.
+A kind holds two functions of a response: `holds` checks it, `propose` finds arguments with which it
+holds or does not.
 """
 
 import re
@@ -32,7 +34,8 @@ def no_bounds(arguments: Arguments) -> tuple[Bound, ...]:
 
 
 def inside(text: str) -> tuple[Bound, ...]:
-    """Of a text that stands in the response, whatever its case: what any response with it has at least.
+    """Of a text that stands in the response, whatever its case:
+    what any response with it has at least.
 
     Its letters and marks, and the words that other characters part from the text's two ends.
     """
@@ -42,7 +45,10 @@ def inside(text: str) -> tuple[Bound, ...]:
         *(Bound(f"letter {letter}", low=n) for letter, n in letters.items()),
         Bound("counts:question_marks", low=letters["?"]),
         Bound("counts:exclamation_marks", low=letters["!"]),
-        *(Bound(f"whole word {word}", low=1) for word in set(re.findall(r"(?<=\W)\w+(?=\W)", plain))),
+        *(
+            Bound(f"whole word {word}", low=1)
+            for word in set(re.findall(r"(?<=\W)\w+(?=\W)", plain))
+        ),
     )
 
 
@@ -57,7 +63,8 @@ class Kind:
 
     name: IFEval's, or of the same form for the types that are ours.
     holds: (response, arguments) -> fulfilled. It never raises on any response that has a character.
-    propose: (response, want, random) -> arguments with which `holds` is `want`; None where there are none.
+    propose: (response, want, random) -> arguments with which `holds` is `want`; None where there
+    are none.
     arguments: name -> 'text', 'texts', 'number' (an integer of at least 1), 'relation' or 'object'.
     bounds: what it says of the response's numbers: contradictions are found by them.
     fault: what is wrong with arguments of the right types; None: nothing.

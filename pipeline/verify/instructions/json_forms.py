@@ -1,4 +1,6 @@
-"""A response that is one JSON value: any (IFEval), or one that fulfils a schema (ours; the library is jsonschema)."""
+"""A response that is one JSON value:
+any (IFEval), or one that fulfils a schema (ours; the library is jsonschema).
+"""
 
 import json
 from collections.abc import Mapping
@@ -8,13 +10,24 @@ from typing import Any
 from pipeline.verify.instructions.instruction import Arguments, Kind, Proposed, only
 
 _MISSING = object()
-_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
+_TYPES = {
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    list: "array",
+    dict: "object",
+}
 _KEYS = ("answer", "title", "summary", "items", "score", "name")
-_UNFULFILLED = frozenset({"format:table", "format:numbered_list", "detectable_format:number_bullet_lists"})
+_UNFULFILLED = frozenset(
+    {"format:table", "format:numbered_list", "detectable_format:number_bullet_lists"}
+)
 
 
 def value_of(text: str) -> Any:
-    """The JSON value that the response is, with or without a code fence around it; _MISSING where it is none."""
+    """The JSON value that the response is, with or without a code fence around it;
+    _MISSING where it is none.
+    """
     body = text.strip()
     for fence in ("```json", "```Json", "```JSON", "```"):
         body = body.removeprefix(fence)
@@ -43,7 +56,10 @@ def fits(response: str, arguments: Arguments) -> bool:
 
 
 def schema_fault(arguments: Arguments) -> str | None:
-    """What is wrong with a schema. References are refused: they may be endless, or lead out of the machine."""
+    """What is wrong with a schema.
+
+    References are refused: they may be endless, or lead out of the machine.
+    """
     from jsonschema import Draft202012Validator, SchemaError
 
     if _refers(arguments["schema"]):
@@ -57,7 +73,10 @@ def schema_fault(arguments: Arguments) -> str | None:
 
 def _refers(part: Any) -> bool:
     if isinstance(part, Mapping):
-        return any(key in ("$ref", "$dynamicRef", "$recursiveRef") or _refers(value) for key, value in part.items())
+        return any(
+            key in ("$ref", "$dynamicRef", "$recursiveRef") or _refers(value)
+            for key, value in part.items()
+        )
     return isinstance(part, list | tuple) and any(map(_refers, part))
 
 
@@ -78,6 +97,18 @@ def _object(kinds: Mapping[str, str]) -> dict[str, Any]:
 
 
 KINDS = (
-    Kind("detectable_format:json_format", lambda r, a: is_json(r), only(is_json), excludes=_UNFULFILLED),
-    Kind("format:json_schema", fits, _schema, {"schema": "object"}, fault=schema_fault, excludes=_UNFULFILLED),
+    Kind(
+        "detectable_format:json_format",
+        lambda r, a: is_json(r),
+        only(is_json),
+        excludes=_UNFULFILLED,
+    ),
+    Kind(
+        "format:json_schema",
+        fits,
+        _schema,
+        {"schema": "object"},
+        fault=schema_fault,
+        excludes=_UNFULFILLED,
+    ),
 )

@@ -1,7 +1,8 @@
-"""Words and letters that must, or must not, be in the response (IFEval's four), and the order of words (ours).
+"""Words and letters that must, or must not, be in the response (IFEval's four),
+and the order of words (ours).
 
-IFEval reads a keyword as a regular expression; here it is plain text. A keyword may be part of a longer word, a
-forbidden word is a whole one, and neither depends on case: as in IFEval.
+IFEval reads a keyword as a regular expression; here it is plain text. A keyword may be part of a
+longer word, a forbidden word is a whole one, and neither depends on case: as in IFEval.
 """
 
 import re
@@ -29,30 +30,43 @@ def has_word(text: str, word: str) -> bool:
 
 
 def plain_words(text: str) -> list[str]:
-    """The different words of 4 to 12 plain letters in lower case, sorted: those that may become keywords."""
+    """The different words of 4 to 12 plain letters in lower case, sorted:
+    those that may become keywords.
+    """
     return sorted({word.lower() for word in _PLAIN.findall(text)})
 
 
 def present(response: str, n: int, random: Random) -> list[str] | None:
-    """n words of the response; at most a fifth of those it has, so that keywords do not spell it out (our choice)."""
+    """n words of the response;
+    at most a fifth of those it has, so that keywords do not spell it out (our choice).
+    """
     known = plain_words(response)
     return random.sample(known, n) if known and n <= max(1, len(known) // 5) else None
 
 
 def absent(response: str, n: int, random: Random, like: Sequence[str] = ()) -> list[str] | None:
-    """n common words that the response does not have, not even inside a word; as long as those of `like`, if any."""
-    free = [word for word in random.sample(VOCABULARY, len(VOCABULARY)) if not occurrences(response, word)]
+    """n common words that the response does not have, not even inside a word;
+    as long as those of `like`, if any.
+    """
+    free = [
+        word
+        for word in random.sample(VOCABULARY, len(VOCABULARY))
+        if not occurrences(response, word)
+    ]
     found: list[str] = []
     for place in range(n):
         length = len(like[place]) if place < len(like) else 0
         found += sorted(
-            (word for word in free if word not in found), key=lambda word: length and abs(len(word) - length)
+            (word for word in free if word not in found),
+            key=lambda word: length and abs(len(word) - length),
         )[:1]
     return found if len(found) == n else None
 
 
 def another(response: str, word: str | None, random: Random) -> str | None:
-    """A word of the response that is not this one, as near to its length as there is; so that length tells nothing."""
+    """A word of the response that is not this one, as near to its length as there is;
+    so that length tells nothing.
+    """
     others = [other for other in sorted(set(_LETTERS.findall(response.lower()))) if other != word]
     random.shuffle(others)
     return min(others, key=lambda other: abs(len(other) - len(word or "")), default=None)
@@ -93,9 +107,14 @@ def _letter(response: str, random: Random) -> Proposed:
 
 def in_order(response: str, arguments: Arguments) -> bool:
     """True where the words first appear in the order given, all of them."""
-    matches = [re.search(r"\b" + re.escape(word) + r"\b", response, re.IGNORECASE) for word in arguments["words"]]
+    matches = [
+        re.search(r"\b" + re.escape(word) + r"\b", response, re.IGNORECASE)
+        for word in arguments["words"]
+    ]
     places = [match.start() for match in matches if match]
-    return len(places) == len(matches) and all(a < b for a, b in zip(places, places[1:], strict=False))
+    return len(places) == len(matches) and all(
+        a < b for a, b in zip(places, places[1:], strict=False)
+    )
 
 
 def _order(response: str, want: bool, random: Random) -> Proposed:

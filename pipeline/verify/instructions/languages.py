@@ -1,9 +1,10 @@
 """The language of a response (library: py3langid), its case, and tone where words alone decide it.
 
-IFEval's are response_language, english_capital and english_lowercase. Its reference uses langdetect, which draws at
-random and is no longer kept up; py3langid gives the same answer every time. Of texts without a letter no language is
-known, and then IFEval counts the language as right: so do we, and also where a text, such as a single word, may as
-well be in that language as in the likeliest one.
+IFEval's are response_language, english_capital and english_lowercase. Its reference uses
+langdetect, which draws at random and is no longer kept up; py3langid gives the same answer every
+time. Of texts without a letter no language is known, and then IFEval counts the language as right:
+so do we, and also where a text, such as a single word, may as well be in that language as in the
+likeliest one.
 """
 
 import re
@@ -17,21 +18,24 @@ if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
 LANGUAGES = {
-    "ar": "Arabic", "bg": "Bulgarian", "bn": "Bengali", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek",
-    "en": "English", "es": "Spanish", "fa": "Persian", "fi": "Finnish", "fr": "French", "gu": "Gujarati",
-    "he": "Hebrew", "hi": "Hindi", "hu": "Hungarian", "id": "Indonesian", "it": "Italian", "ja": "Japanese",
-    "kn": "Kannada", "ko": "Korean", "ml": "Malayalam", "mr": "Marathi", "ne": "Nepali", "nl": "Dutch",
-    "no": "Norwegian", "pa": "Punjabi", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian",
-    "sv": "Swedish", "sw": "Swahili", "ta": "Tamil", "te": "Telugu", "th": "Thai", "tr": "Turkish", "uk": "Ukrainian",
-    "ur": "Urdu", "vi": "Vietnamese", "zh": "Chinese",
+    "ar": "Arabic", "bg": "Bulgarian", "bn": "Bengali", "cs": "Czech", "da": "Danish",
+    "de": "German", "el": "Greek", "en": "English", "es": "Spanish", "fa": "Persian",
+    "fi": "Finnish", "fr": "French", "gu": "Gujarati", "he": "Hebrew", "hi": "Hindi",
+    "hu": "Hungarian", "id": "Indonesian", "it": "Italian", "ja": "Japanese", "kn": "Kannada",
+    "ko": "Korean", "ml": "Malayalam", "mr": "Marathi", "ne": "Nepali", "nl": "Dutch",
+    "no": "Norwegian", "pa": "Punjabi", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian",
+    "ru": "Russian", "sv": "Swedish", "sw": "Swahili", "ta": "Tamil", "te": "Telugu", "th": "Thai",
+    "tr": "Turkish", "uk": "Ukrainian", "ur": "Urdu", "vi": "Vietnamese", "zh": "Chinese",
 }  # fmt: skip
 _ALIASES = {"zh-cn": "zh", "zh-tw": "zh"}
 _SURE = 0.9  # probability from which an instruction may be built on a detected language; our choice
-_AS_WELL = 0.5  # share of the likeliest language's probability from which another may be meant as well; our choice
+# share of the likeliest language's probability from which another may be meant as well; our choice
+_AS_WELL = 0.5
 _WE = ("i", "me", "my", "mine", "myself", "we", "us", "our", "ours", "ourselves")
 _FIRST_PERSON = re.compile(rf"\b(?:{'|'.join(_WE)})\b", re.IGNORECASE)
 _CONTRACTION = re.compile(
-    r"\b(?:\w+n['’]t|(?:I|you|we|they|he|she|it|that|there|what|who|let)['’](?:m|re|ve|ll|d|s))\b", re.IGNORECASE
+    r"\b(?:\w+n['’]t|(?:I|you|we|they|he|she|it|that|there|what|who|let)['’](?:m|re|ve|ll|d|s))\b",
+    re.IGNORECASE,
 )
 
 
@@ -46,19 +50,25 @@ def _identifier() -> "LanguageIdentifier":
 
 @lru_cache(maxsize=1024)
 def _shares(text: str) -> dict[str, float]:
-    """Probabilities in [0, 1] of LANGUAGES by code, the likeliest first; none of a text without letters."""
+    """Probabilities in [0, 1] of LANGUAGES by code, the likeliest first;
+    none of a text without letters.
+    """
     if not any(letter.isalpha() for letter in text):
         return {}
     return {str(code): float(share) for code, share in _identifier().rank(text.lower())}
 
 
 def detect(text: str) -> tuple[str | None, float]:
-    """(code of the likeliest language, its probability in [0, 1]); (None, 0) of a text without letters."""
+    """(code of the likeliest language, its probability in [0, 1]);
+    (None, 0) of a text without letters.
+    """
     return next(iter(_shares(text).items()), (None, 0.0))
 
 
 def is_in(text: str, language: str) -> bool:
-    """True where the text may be in that language: the likeliest, one not much less likely, or none can be told."""
+    """True where the text may be in that language:
+    the likeliest, one not much less likely, or none can be told.
+    """
     shares = _shares(text)
     return not shares or shares[_ALIASES.get(language, language)] >= _AS_WELL * max(shares.values())
 
@@ -121,7 +131,9 @@ KINDS = (
         lambda r, a: is_capital(r),
         only(is_capital),
         bounds=lambda a: _code("en"),
-        excludes=frozenset({"change_case:english_lowercase", "detectable_format:constrained_response"}),
+        excludes=frozenset(
+            {"change_case:english_lowercase", "detectable_format:constrained_response"}
+        ),
     ),
     Kind(
         "change_case:english_lowercase",

@@ -1,33 +1,41 @@
 r"""Words, sentences and paragraphs: one rule for each, which every checker uses.
 
-A word is a run of letters, digits and underscores (\w+), as in IFEval: "don't" is two, "e-mail" is two, "3.5" is two.
+A word is a run of letters, digits and underscores (\w+), as in IFEval: "don't" is two, "e-mail" is
+two, "3.5" is two.
 
-A sentence ends at a run of full stops, question and exclamation marks (with closing quotes, brackets and asterisks)
-before white space or the end; what is left over at the end is one too. Line breaks alone end none, and the next word's
-case does not matter, as in the Punkt splitter that IFEval uses. Where no line break follows, a full stop ends none
+A sentence ends at a run of full stops, question and exclamation marks (with closing quotes,
+brackets and asterisks) before white space or the end; what is left over at the end is one too. Line
+breaks alone end none, and the next word's case does not matter, as in the Punkt splitter that
+IFEval uses. Where no line break follows, a full stop ends none
 
 - after a title or another word of the list TITLES (Dr. Who, Roe v. Wade),
-- after an abbreviation such as e.g., etc. or Inc., where the next word begins in lower case or with a digit,
+- after an abbreviation such as e.g., etc. or Inc., where the next word begins in lower case or with
+  a digit,
 - after a number, where the next word begins in lower case (1. apples),
 - where it is one of several (Well... perhaps),
-- after an initial (J. Smith, U.S. Army), unless it labels a line (A. Summary) or a word such as 'The' follows.
+- after an initial (J. Smith, U.S. Army), unless it labels a line (A. Summary) or a word such as
+  'The' follows.
 
-A paragraph depends on the instruction: IFEval's are parted by *** in one and by an empty line in another.
+A paragraph depends on the instruction: IFEval's are parted by *** in one and by an empty line in
+another.
 """
 
 import re
 
 TITLES = frozenset(
-    "mr mrs ms dr prof st sr jr gen col lt sgt capt rev hon gov sen rep vs fig mt ft al cf approx v".split()
+    "mr mrs ms dr prof st sr jr gen col lt sgt capt rev hon gov sen rep "
+    "vs fig mt ft al cf approx v".split()
 )
 OTHERS = frozenset(
-    "etc inc ltd co corp dept no vol ca est ed eds p pp jan feb mar apr jun jul aug sept sep oct nov dec".split()
+    "etc inc ltd co corp dept no vol ca est ed eds p pp "
+    "jan feb mar apr jun jul aug sept sep oct nov dec".split()
 )
 STARTERS = frozenset(
-    "the this that these those then therefore thus as it its in on at to so if he she they we you i but and for "
-    "however there here what when where why how who since because after before while also let now first second third "
-    "next finally step option answer note".split()
-)  # fmt: skip
+    "the this that these those then therefore thus as it its in on at to so if he she they "
+    "we you i but and for however there here what when where why how who since because "
+    "after before while also let now first second third next finally step option answer "
+    "note".split()
+)
 _WORD = re.compile(r"\w+")
 _END = re.compile(r"(?P<marks>[.!?…]+)[\"'”’)\]*_]*(?=(?P<space>\s+|$))")
 _TOKEN = re.compile(r"[^\s(\[\"'“‘]+$")

@@ -1,4 +1,6 @@
-"""Generated code runs here and nowhere else: hostile until it has run, and hostile afterwards too."""
+"""Generated code runs here and nowhere else:
+hostile until it has run, and hostile afterwards too.
+"""
 
 from pipeline.verify.sandbox.pool import Job, Outcome, Sandbox
 

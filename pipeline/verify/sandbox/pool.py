@@ -26,7 +26,8 @@ class Job:
 
     Args:
         source: the program; it is loaded, then its functions are called with plain data.
-        tests: Python with assert statements; trusted to say what is right, not trusted with the machine.
+        tests: Python with assert statements; trusted to say what is right, not trusted with the
+            machine.
         names: functions of the program that the tests call.
         setup: Python that runs before the tests on their side: helpers that they name.
         repeat: how often the tests run, for timing.
@@ -43,7 +44,8 @@ class Job:
 class Outcome:
     """What came of a job.
 
-    passed: every assertion held, the program was called, and its process lived to the end of the tests.
+    passed: every assertion held, the program was called, and its process lived to the end of the
+    tests.
     held, asserts: assertions that held, and all that ran.
     reason: why it did not pass; null where it did.
     cpu_seconds: CPU time of the program's process by the kernel's count; null where nothing ran.
@@ -59,7 +61,8 @@ class Outcome:
 class Sandbox:
     """Runs jobs, any number of threads at a time; each warm process is used by one job at a time.
 
-    A process that anything odd happened to (no verdict, a file left behind) is thrown away whole and replaced.
+    A process that anything odd happened to (no verdict, a file left behind) is thrown away whole
+    and replaced.
     """
 
     def __init__(self, settings: SandboxSettings) -> None:
@@ -73,7 +76,8 @@ class Sandbox:
         self._idle: queue.LifoQueue[subprocess.Popen[bytes] | None] = queue.LifoQueue()
         self._all: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
-        # bubblewrap ends with the thread that started it, so one thread that lives as long as the pool starts them all.
+        # bubblewrap ends with the thread that started it, so one thread that lives as long as the
+        # pool starts them all.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="sandbox-starter")
         self._wrapper, first = self._probe()
         for _ in range(self._size - 1):
@@ -113,7 +117,9 @@ class Sandbox:
         self._starter.shutdown()
 
     def _probe(self) -> tuple[list[str], subprocess.Popen[bytes]]:
-        """The first command line whose sandbox runs a program and keeps it from what it must not do."""
+        """The first command line whose sandbox runs a program
+        and keeps it from what it must not do.
+        """
         why = "it does not start"
         for wrapper in launch.wrappers(self.settings):
             self._wrapper = wrapper
@@ -132,7 +138,8 @@ class Sandbox:
         return process
 
     def _discard(self, process: subprocess.Popen[bytes]) -> None:
-        process.kill()  # bubblewrap's end takes its namespaces with it; a bare process's children die by its death
+        # bubblewrap's end takes its namespaces with it; a bare process's children die by its death
+        process.kill()
         process.wait()
         for stream in (process.stdin, process.stdout):
             if stream:
@@ -141,10 +148,17 @@ class Sandbox:
             self._all.discard(process)
 
     def _exchange(self, process: subprocess.Popen[bytes], job: Job) -> tuple[Outcome, bool]:
-        """Sends a job and reads its result: the outcome, and whether the sandbox can be used again."""
+        """Sends a job and reads its result:
+        the outcome, and whether the sandbox can be used again.
+        """
         assert process.stdin and process.stdout
         limits = _limits(self.settings)
-        tests = {"setup": job.setup, "tests": job.tests, "names": list(job.names), "repeat": job.repeat}
+        tests = {
+            "setup": job.setup,
+            "tests": job.tests,
+            "names": list(job.names),
+            "repeat": job.repeat,
+        }
         deadline = time.monotonic() + self.settings.wall_seconds + _GRACE
         try:
             for message in ({"source": job.source, "limits": limits}, tests):
@@ -174,7 +188,10 @@ class Sandbox:
         program = result["program"]
         if result["timed_out"]:
             return f"over the limit of {self.settings.wall_seconds:g} s"
-        if program["status"] == -signal.SIGXCPU or program["cpu_seconds"] >= self.settings.cpu_seconds:
+        if (
+            program["status"] == -signal.SIGXCPU
+            or program["cpu_seconds"] >= self.settings.cpu_seconds
+        ):
             return f"over the limit of {self.settings.cpu_seconds} s of CPU time"
         if program["killed"] or program["status"] == 0:
             return None

@@ -24,47 +24,69 @@ DIFFERENT = {
 def test_published_verdicts_of_the_reference_on_responses_of_gpt_4(mode: str) -> None:
     differ, kinds = set(), set()
     for row in PUBLISHED:
-        instructions = [Instruction.of(*pair) for pair in zip(row["instruction_id_list"], row["kwargs"], strict=True)]
+        instructions = [
+            Instruction.of(*pair)
+            for pair in zip(row["instruction_id_list"], row["kwargs"], strict=True)
+        ]
         kinds |= {one.name for one in instructions}
         verdicts = [one.check(row["response"], loose=mode == "loose") for one in instructions]
-        differ |= {(row["key"], i) for i, pair in enumerate(zip(verdicts, row[mode], strict=True)) if len({*pair}) > 1}
+        differ |= {
+            (row["key"], i)
+            for i, pair in enumerate(zip(verdicts, row[mode], strict=True))
+            if len({*pair}) > 1
+        }
     assert len(kinds) == 25  # all that IFEval has
     assert differ <= set(DIFFERENT)
 
 
 def test_every_published_case_of_the_references_own_tests() -> None:
     wrong = [
-        case for case in UNIT if Instruction.of(case["id"], case["kwargs"]).check(case["response"]) != case["expected"]
+        case
+        for case in UNIT
+        if Instruction.of(case["id"], case["kwargs"]).check(case["response"]) != case["expected"]
     ]
     assert len(UNIT) == 83 and wrong == []
 
 
 CASES = [
-    ("keywords:existence", {"keywords": ["rain", "sun"]}, "Sunny after the RAIN", True),  # inside a word, any case
+    # inside a word, any case
+    ("keywords:existence", {"keywords": ["rain", "sun"]}, "Sunny after the RAIN", True),
     ("keywords:existence", {"keywords": ["a.c"]}, "abc", False),  # plain text, no pattern
     ("keywords:forbidden_words", {"forbidden_words": ["sun"]}, "Sunny", True),  # only whole words
     ("keywords:forbidden_words", {"forbidden_words": ["sun"]}, "the Sun!", False),
-    ("keywords:frequency", {"keyword": "an", "relation": "at least", "frequency": 3}, "an Ananas", True),
-    ("keywords:letter_frequency", {"letter": "!", "let_relation": "at least", "let_frequency": 2}, "a! b!", True),
+    ("keywords:frequency", {"keyword": "an", "relation": "at least", "frequency": 3}, "an Ananas",
+     True),
+    ("keywords:letter_frequency", {"letter": "!", "let_relation": "at least", "let_frequency": 2},
+     "a! b!", True),
     ("order:words", {"words": ["rain", "sun"]}, "Sunny: rain, then sun, then rain", True),
     ("order:words", {"words": ["rain", "sun"]}, "sun, rain, sun", False),
-    ("language:response_language", {"language": "de"}, "Der Hund sucht im Wald nach seinem Ball.", True),
-    ("language:response_language", {"language": "en"}, "Le chat dort sur le canapé de la cuisine.", False),
-    ("language:response_language", {"language": "fr"}, "42", True),  # none can be told: as in IFEval
-    ("language:response_language", {"language": "en"}, "Politics", True),  # as well English as any other
+    ("language:response_language", {"language": "de"}, "Der Hund sucht im Wald nach seinem Ball.",
+     True),
+    ("language:response_language", {"language": "en"}, "Le chat dort sur le canapé de la cuisine.",
+     False),
+    # none can be told: as in IFEval
+    ("language:response_language", {"language": "fr"}, "42", True),
+    # as well English as any other
+    ("language:response_language", {"language": "en"}, "Politics", True),
     ("language:response_language", {"language": "ja"}, "Politics", False),
     ("change_case:english_capital", {}, "WRITE ALL OF THIS IN CAPITALS!", True),
     ("change_case:english_capital", {}, "WRITE ALL OF THIS IN CAPITALs!", False),
     ("change_case:english_lowercase", {}, "write all of this small", True),
-    ("change_case:capital_word_frequency", {"capital_relation": "at least", "capital_frequency": 3}, "I USE A-B", True),
-    ("change_case:capital_word_frequency", {"capital_relation": "less than", "capital_frequency": 3}, "I A-B", True),
+    ("change_case:capital_word_frequency", {"capital_relation": "at least", "capital_frequency": 3},
+     "I USE A-B", True),
+    ("change_case:capital_word_frequency", {"capital_relation": "less than",
+                                            "capital_frequency": 3}, "I A-B", True),
     ("tone:no_first_person", {}, "Their item is mineral.", True),
     ("tone:no_first_person", {}, "Give it to me.", False),
     ("tone:no_contractions", {}, "Tom's dog does not bark.", True),
     ("tone:no_contractions", {}, "It’s late.", False),
-    ("length_constraints:number_words", {"relation": "less than", "num_words": 4}, "don't stop", True),  # three
-    ("length_constraints:number_words", {"relation": "less than", "num_words": 3}, "don't stop", False),
-    ("length_constraints:number_sentences", {"relation": "at least", "num_sentences": 3}, "One. Two? Three", True),
+    # three
+    ("length_constraints:number_words", {"relation": "less than", "num_words": 4}, "don't stop",
+     True),
+    ("length_constraints:number_words", {"relation": "less than", "num_words": 3}, "don't stop",
+     False),
+    ("length_constraints:number_sentences", {"relation": "at least", "num_sentences": 3},
+     "One. Two? Three", True),
     ("length_constraints:number_paragraphs", {"num_paragraphs": 2}, "a\n***\nb\n***\n", True),
     ("length_constraints:number_paragraphs", {"num_paragraphs": 2}, "a\n***\n***\nb", False),
     (
@@ -73,14 +95,17 @@ CASES = [
         "a\n\n'Still, it moves.",
         True,
     ),
-    ("counts:longest_sentence", {"relation": "less than", "number": 3}, "One two. Three four. Five.", True),
-    ("counts:numbers", {"relation": "less than", "number": 4}, "1,200.50 and -3, x2 and 7.", True),  # three
+    ("counts:longest_sentence", {"relation": "less than", "number": 3},
+     "One two. Three four. Five.", True),
+    # three
+    ("counts:numbers", {"relation": "less than", "number": 4}, "1,200.50 and -3, x2 and 7.", True),
     ("detectable_content:number_placeholders", {"num_placeholders": 2}, "[a] [b]", True),
     ("detectable_content:postscript", {"postscript_marker": "P.P.S"}, "Bye\np. p. s. more", True),
     ("detectable_content:postscript", {"postscript_marker": "P.S."}, "PS: more", False),
     ("detectable_format:number_bullet_lists", {"num_bullets": 2}, "* a\n  - b\n**c**", True),
     ("detectable_format:number_highlighted_sections", {"num_highlights": 2}, "*a* and * *", False),
-    ("detectable_format:multiple_sections", {"section_spliter": "Day", "num_sections": 2}, "Day 1: a. Day 2: b", True),
+    ("detectable_format:multiple_sections", {"section_spliter": "Day", "num_sections": 2},
+     "Day 1: a. Day 2: b", True),
     ("detectable_format:title", {}, "<<>>", False),
     ("detectable_format:title", {}, "<<T>>", True),
     ("detectable_format:json_format", {}, '```json\n{"a": 1}\n```', True),
@@ -104,7 +129,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "arguments", "response", "fulfilled"), CASES)
-def test_verdicts_worked_out_by_hand(name: str, arguments: dict[str, object], response: str, fulfilled: bool) -> None:
+def test_verdicts_worked_out_by_hand(
+    name: str, arguments: dict[str, object], response: str, fulfilled: bool
+) -> None:
     assert Instruction.of(name, arguments).check(response) is fulfilled
 
 
@@ -133,20 +160,31 @@ def test_the_loose_mode_forgives_an_opening_line_a_closing_line_and_asterisks() 
 
 
 def test_the_verifier_reads_instructions_from_the_metadata_and_counts_them() -> None:
-    metadata = (
-        '{"instruction_id_list": ["punctuation:no_comma", "detectable_format:title"], "kwargs": [{}, {"x": null}]}'
-    )
+    asked = ["punctuation:no_comma", "detectable_format:title"]
+    metadata = json.dumps({"instruction_id_list": asked, "kwargs": [{}, {"x": None}]})
     assert verify("<<T>> no", "all", "instructions", metadata) == Verdict("2/2", True)
     assert verify("no", "all", "instructions", metadata) == Verdict("1/2", False)
     assert canonical(" All ", "instructions") == "all"
     with pytest.raises(OrchardError, match="lists of the same length"):
-        verify("no", "all", "instructions", '{"instruction_id_list": ["punctuation:no_comma"], "kwargs": []}')
+        verify(
+            "no",
+            "all",
+            "instructions",
+            '{"instruction_id_list": ["punctuation:no_comma"], "kwargs": []}',
+        )
 
 
 def test_shares_of_instructions_strict_and_loose() -> None:
-    comma, title = Instruction.of("punctuation:no_comma", {}), Instruction.of("detectable_format:title", {})
+    comma, title = (
+        Instruction.of("punctuation:no_comma", {}),
+        Instruction.of("detectable_format:title", {}),
+    )
     measured = fulfilment(
-        [("a", "<<T>>", [comma, title]), ("b", "Sure, hi:\n<<T>>", [comma, title]), ("c", "x,", [comma])]
+        [
+            ("a", "<<T>>", [comma, title]),
+            ("b", "Sure, hi:\n<<T>>", [comma, title]),
+            ("c", "x,", [comma]),
+        ]
     )
     assert measured.columns == ["unit_id", "strict", "loose", "all_strict", "all_loose"]
     assert measured.rows() == [

@@ -8,7 +8,14 @@ from pipeline.config import SandboxSettings
 from pipeline.errors import OrchardError
 from pipeline.verify.sandbox import Sandbox
 
-LIMITS = {"cpu_seconds": 1, "wall_seconds": 1.4, "memory_mib": 192, "file_mib": 1, "scratch_mib": 2, "output_kib": 64}
+LIMITS = {
+    "cpu_seconds": 1,
+    "wall_seconds": 1.4,
+    "memory_mib": 192,
+    "file_mib": 1,
+    "scratch_mib": 2,
+    "output_kib": 64,
+}
 
 
 def opened(isolation: str) -> Sandbox:

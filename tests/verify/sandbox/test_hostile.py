@@ -20,18 +20,28 @@ TESTS = "assert f(1) == 2\nassert f('k') == 'a value that only the tests know: 7
 HOSTILE = {
     "a fork bomb": ("import os\nfor _ in range(4): os.fork()", "PermissionError"),
     "a thread bomb": (
-        "import threading, time\nfor _ in range(4): threading.Thread(target=time.sleep, args=(9,)).start()",
+        "import threading, time\n"
+        "for _ in range(4): threading.Thread(target=time.sleep, args=(9,)).start()",
         "RuntimeError: can't start new thread",
     ),
-    "a daemon by subprocess": ("import subprocess\nsubprocess.Popen(['/bin/sleep', '60'])", "PermissionError"),
+    "a daemon by subprocess": (
+        "import subprocess\nsubprocess.Popen(['/bin/sleep', '60'])",
+        "PermissionError",
+    ),
     "a daemon by multiprocessing": (
         "import multiprocessing\nmultiprocessing.get_context('fork').Process(target=print).start()",
         "PermissionError",
     ),
     "a memory bomb at once": ("x = bytearray(300 << 20)", "MemoryError"),
-    "a memory bomb by steps": ("x = []\nwhile len(x) < 300: x.append(bytearray(1 << 20))", "MemoryError"),
+    "a memory bomb by steps": (
+        "x = []\nwhile len(x) < 300: x.append(bytearray(1 << 20))",
+        "MemoryError",
+    ),
     "an endless loop": ("while True: pass", "over the limit of 1 s of CPU time"),
-    "an endless loop in a call": ("def f(x):\n    while True: pass", "over the limit of 1 s of CPU time"),
+    "an endless loop in a call": (
+        "def f(x):\n    while True: pass",
+        "over the limit of 1 s of CPU time",
+    ),
     "an endless loop that ignores its signal": (
         "import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass",
         "over the limit of",
@@ -42,14 +52,21 @@ HOSTILE = {
         "import os\nwhile True: os.write(4, b'\\xff' * 65536)",
         "a message of 4294967295 bytes, over the limit of 65536",
     ),
-    "an endless result": ("import itertools\ndef f(x):\n    return itertools.count()", "over the limit|MemoryError"),
+    "an endless result": (
+        "import itertools\ndef f(x):\n    return itertools.count()",
+        "over the limit|MemoryError",
+    ),
     "a large result": ("def f(x):\n    return 'x' * 100_000", "over the limit of 65536"),
     "killing the parent": ("import os\nos.kill(os.getppid(), 9)", "PermissionError"),
     "killing everything": ("import os\nos.kill(-1, 15)", "PermissionError"),
-    "a signal by fcntl": ("import fcntl, os\nfcntl.fcntl(4, fcntl.F_SETOWN, os.getppid())", "PermissionError"),
+    "a signal by fcntl": (
+        "import fcntl, os\nfcntl.fcntl(4, fcntl.F_SETOWN, os.getppid())",
+        "PermissionError",
+    ),
     "a signal that comes later": (
         "import signal\nsignal.setitimer(signal.ITIMER_REAL, 0.05)\nwhile True: pass",
-        "ended by SIGALRM|ended before the tests did",  # whichever is seen first: its end, or how it ended
+        # whichever is seen first: its end, or how it ended
+        "ended by SIGALRM|ended before the tests did",
     ),
     "a socket": ("import socket\nsocket.create_connection(('127.0.0.1', 9))", "PermissionError"),
     "a local socket": ("import socket\nsocket.socketpair()", "PermissionError"),
@@ -62,22 +79,33 @@ HOSTILE = {
     "os._exit before the assertions": ("import os\nos._exit(0)", "ended before the tests did"),
     "sys.exit in a call": ("import sys\ndef f(x):\n    sys.exit(0)", "raised SystemExit"),
     "os._exit in a call": ("import os\ndef f(x):\n    os._exit(0)", "ended before the tests did"),
-    "an interrupt in a call": ("def f(x):\n    raise KeyboardInterrupt", "raised KeyboardInterrupt"),
+    "an interrupt in a call": (
+        "def f(x):\n    raise KeyboardInterrupt",
+        "raised KeyboardInterrupt",
+    ),
     "a crash": ("import ctypes\nctypes.string_at(8)", "ended by SIGSEGV"),
     "a deep recursion": (
         "import sys\nsys.setrecursionlimit(10**9)\ndef f(x):\n    return [f(x)] * (f(x) == 0)",
         "MemoryError|SIGSEGV|RecursionError|limit",
     ),
-    "a nested result": ("def f(x):\n    r = []\n    for _ in range(9999): r = [r]\n    return r", "RecursionError"),
-    "a result in itself": ("def f(x):\n    r = []\n    r.append(r)\n    return r", "RecursionError"),
+    "a nested result": (
+        "def f(x):\n    r = []\n    for _ in range(9999): r = [r]\n    return r",
+        "RecursionError",
+    ),
+    "a result in itself": (
+        "def f(x):\n    r = []\n    r.append(r)\n    return r",
+        "RecursionError",
+    ),
     "closing the channel": ("import os\nos.closerange(0, 99)", "ended|OSError|exit status"),
     "junk on the channel": (
         "import os\nos.write(4, b'\\0\\0\\0\\3abc')",
         "the program sent not a message",
     ),
     "a forged verdict": (
-        "import json, os\nm = json.dumps({'passed': True, 'held': 2, 'asserts': 2, 'reason': None}).encode()\n"
-        "for fd in range(99):\n    try: os.write(fd, len(m).to_bytes(4, 'big') + m)\n    except OSError: pass",
+        "import json, os\n"
+        "m = json.dumps({'passed': True, 'held': 2, 'asserts': 2, 'reason': None}).encode()\n"
+        "for fd in range(99):\n"
+        "    try: os.write(fd, len(m).to_bytes(4, 'big') + m)\n    except OSError: pass",
         "did not answer by the rules",
     ),
     "printing a verdict": (
@@ -85,7 +113,8 @@ HOSTILE = {
         "does not hold",
     ),
     "an object equal to everything": (
-        "class Yes:\n    def __eq__(self, other): return True\n    __hash__ = None\ndef f(x):\n    return Yes()",
+        "class Yes:\n    def __eq__(self, other): return True\n"
+        "    __hash__ = None\ndef f(x):\n    return Yes()",
         "does not hold",
     ),
     "a list of objects equal to everything": (
@@ -98,7 +127,8 @@ HOSTILE = {
         "does not hold",
     ),
     "operators replaced": (
-        "import ctypes, sys\nsys.modules['ast'] = None\nsys.setprofile(lambda *a: None)\ndef f(x):\n    return 0",
+        "import ctypes, sys\nsys.modules['ast'] = None\n"
+        "sys.setprofile(lambda *a: None)\ndef f(x):\n    return 0",
         "does not hold",
     ),
     "source that is no Python": ("def f(x:\n", "does not load: SyntaxError"),
@@ -114,7 +144,9 @@ def timed(box: Sandbox, job: Job) -> tuple[Outcome, float]:
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-def test_none_passes_none_outlives_its_limit_and_the_next_job_is_well(sandbox: Sandbox, what: str) -> None:
+def test_none_passes_none_outlives_its_limit_and_the_next_job_is_well(
+    sandbox: Sandbox, what: str
+) -> None:
     source, reason = HOSTILE[what]
     outcome, seconds = timed(sandbox, Job(source, TESTS, ("f",)))
     assert not outcome.passed and outcome.reason and re.search(reason, outcome.reason), outcome
@@ -123,18 +155,26 @@ def test_none_passes_none_outlives_its_limit_and_the_next_job_is_well(sandbox: S
 
 
 def test_nothing_stays_behind(sandbox: Sandbox) -> None:
-    """After every kind of end the machine has the warm processes that it had, and no child of them."""
+    """After every kind of end the machine has the warm processes it had, and no child of them."""
     sandbox.run_many([RIGHT] * 4)
-    ends = ["while True: pass", "import os\nos._exit(0)", "import time\ntime.sleep(9)", "open('/tmp/x', 'w')", "1/0"]
+    ends = [
+        "while True: pass",
+        "import os\nos._exit(0)",
+        "import time\ntime.sleep(9)",
+        "open('/tmp/x', 'w')",
+        "1/0",
+    ]
     sandbox.run_many([Job(source, TESTS, ("f",)) for source in ends])
     sandbox.run_many([RIGHT] * 4)
     mine = {process.pid for process in sandbox._all}
     below = [child for pid in mine for child in psutil.Process(pid).children(recursive=True)]
-    inner = 2 if sandbox.settings.isolation == "bubblewrap" else 0  # bubblewrap's own init, and the warm process
+    # bubblewrap's own init, and the warm process
+    inner = 2 if sandbox.settings.isolation == "bubblewrap" else 0
     assert len(mine) == 2 and len(below) == inner * len(mine), below
 
 
-# Everything a program can look at: its stack, its objects, the process file system, inherited descriptors.
+# Everything a program can look at: its stack, its objects, the process file system, inherited
+# descriptors.
 LOOKING = """
 import gc, os, sys
 
@@ -150,7 +190,8 @@ def f(key):
         frame = frame.f_back
     for thing in gc.get_objects():
         if type(thing) in (dict, list, tuple) and len(thing) < 1000:
-            found += [str(type(thing)) for part in thing if type(part) is str and looks(part) and len(part) > 4]
+            found += [str(type(thing)) for part in thing
+                      if type(part) is str and looks(part) and len(part) > 4]
     for fd in (0, 1, 2, 5, 6, 7, 8):
         try:
             found += ["descriptor"] if os.read(fd, 1000) else []
@@ -181,8 +222,13 @@ def test_a_test_that_swallows_errors_does_not_pass_a_dead_program(sandbox: Sandb
 
 
 def test_tests_that_never_call_the_program_or_assert_nothing_are_no_pass(sandbox: Sandbox) -> None:
-    assert sandbox.run(Job("def f(x): return 1", "assert True", ("f",))).reason == "the tests never called the program"
-    assert sandbox.run(Job("def f(x): return 1", "f(1)", ("f",))).reason == "the tests assert nothing"
+    assert (
+        sandbox.run(Job("def f(x): return 1", "assert True", ("f",))).reason
+        == "the tests never called the program"
+    )
+    assert (
+        sandbox.run(Job("def f(x): return 1", "f(1)", ("f",))).reason == "the tests assert nothing"
+    )
 
 
 def test_the_environment_is_empty(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +240,9 @@ def test_no_connection_reaches_a_listener_of_this_machine(sandbox: Sandbox) -> N
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.2)
         port = server.getsockname()[1]
-        sandbox.run(Job(f"import socket\nsocket.create_connection(('127.0.0.1', {port}))", TESTS, ("f",)))
+        sandbox.run(
+            Job(f"import socket\nsocket.create_connection(('127.0.0.1', {port}))", TESTS, ("f",))
+        )
         with pytest.raises(TimeoutError):
             server.accept()
 
@@ -206,8 +254,9 @@ def test_no_file_of_the_machine_is_written(sandbox: Sandbox, tmp_path: Path) -> 
 import ctypes, os, pathlib
 path = {str(mine)!r}
 for action in (
-    lambda: open(path, "w").write("gone"), lambda: open(path, "a").write("more"), lambda: os.unlink(path),
-    lambda: os.rename(path, path + "2"), lambda: os.symlink(path, path + "3"), lambda: os.link(path, path + "4"),
+    lambda: open(path, "w").write("gone"), lambda: open(path, "a").write("more"),
+    lambda: os.unlink(path), lambda: os.rename(path, path + "2"),
+    lambda: os.symlink(path, path + "3"), lambda: os.link(path, path + "4"),
     lambda: os.chmod(path, 0o777), lambda: os.truncate(path, 0), lambda: os.mkdir(path + "5"),
     lambda: os.utime(path), lambda: ctypes.CDLL(None).creat(path.encode(), 0o666),
 ):
@@ -219,11 +268,14 @@ def f(x):
     return 0
 """
     assert not sandbox.run(Job(attempts, TESTS, ("f",))).passed
-    assert [path.name for path in tmp_path.iterdir()] == ["mine"] and mine.read_text() == "as it was"
+    assert [path.name for path in tmp_path.iterdir()] == [
+        "mine"
+    ] and mine.read_text() == "as it was"
 
 
 READING = (
-    "import os\ndef f(path):\n    try:\n        return open(path).read()\n    except OSError:\n        return None"
+    "import os\ndef f(path):\n    try:\n        return open(path).read()\n"
+    "    except OSError:\n        return None"
 )
 
 
@@ -238,13 +290,18 @@ def test_homes_and_other_folders_cannot_be_read(strong: Sandbox, tmp_path: Path)
         Path("/proc/1/maps"),
     ):
         assert strong.run(Job(READING, f"assert f({str(path)!r}) is None", ("f",))).passed, path
-    listing = "import os\ndef f():\n    return sorted(os.listdir('/')), os.listdir('/tmp'), os.environ['HOME']"
+    listing = (
+        "import os\ndef f():\n"
+        "    return sorted(os.listdir('/')), os.listdir('/tmp'), os.environ['HOME']"
+    )
     tests = "root, scratch, home = f()\nassert not {'home', 'proc', 'work', 'var'} & set(root)\n"
     tests += "assert scratch == [] and home == '/tmp'"
     assert strong.run(Job(listing, tests, ("f",))).passed
 
 
-def test_symbolic_links_lead_nowhere_and_are_gone_at_the_next_job(strong: Sandbox, tmp_path: Path) -> None:
+def test_symbolic_links_lead_nowhere_and_are_gone_at_the_next_job(
+    strong: Sandbox, tmp_path: Path
+) -> None:
     (tmp_path / "secret").write_text("a key")
     link = f"import os\nos.symlink({str(tmp_path / 'secret')!r}, '/tmp/link')\n" + READING
     assert strong.run(Job(link, "assert f('/tmp/link') is None", ("f",))).passed
@@ -266,7 +323,9 @@ def f(size, n):
 """
     tests = "size, why = f(2 << 20, 1)\nassert size <= 1 << 20\n"
     assert strong.run(Job(source, tests, ("f",))).passed
-    tests = "size, why = f(1 << 19, 9)\nassert size <= 2 << 20\nassert why == 'No space left on device'"
+    tests = (
+        "size, why = f(1 << 19, 9)\nassert size <= 2 << 20\nassert why == 'No space left on device'"
+    )
     assert strong.run(Job(source, tests, ("f",))).passed
 
 

@@ -15,7 +15,9 @@ from pipeline.errors import OrchardError
 from pipeline.verify.sandbox import Job, Sandbox, launch
 from pipeline.verify.sandbox.inside import plain, seccomp
 
-leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
+leaves = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
+)
 values = st.recursive(
     leaves,
     lambda inner: (
@@ -48,7 +50,16 @@ def test_plain_data_come_back_equal_and_of_the_same_type(value: Any) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [Counter("aab"), OrderedDict(a=1), deque([1, 2]), Decimal("1.10"), Fraction(1, 3), range(1, 9, 2), 1j, 2**80],
+    [
+        Counter("aab"),
+        OrderedDict(a=1),
+        deque([1, 2]),
+        Decimal("1.10"),
+        Fraction(1, 3),
+        range(1, 9, 2),
+        1j,
+        2**80,
+    ],
 )
 def test_further_types_come_back(value: Any) -> None:
     back = plain.load(plain.dump(value))
@@ -63,7 +74,9 @@ def test_forged_data_build_nothing(node: Any) -> None:
         plain.load(node)
 
 
-def decision(code: bytes, number: int, second: int = 0, third: int = 0, arch: int = 0xC000003E) -> int:
+def decision(
+    code: bytes, number: int, second: int = 0, third: int = 0, arch: int = 0xC000003E
+) -> int:
     """Runs the filter as the kernel would, on one call with its second and third argument."""
     data = struct.pack("<iIQ6Q", number, arch, 0, 0, second, third, 0, 0, 0)
     instructions = list(struct.iter_unpack("<HBBI", code))
@@ -83,9 +96,12 @@ def decision(code: bytes, number: int, second: int = 0, third: int = 0, arch: in
 ALLOW, EPERM, KILL = 0x7FFF0000, 0x00050001, 0x80000000
 X86 = {"read": 0, "mmap": 9, "futex": 202, "exit_group": 231}  # by hand from the kernel's table
 REFUSED = {
-    "clone": 56, "fork": 57, "vfork": 58, "execve": 59, "kill": 62, "socket": 41, "socketpair": 53, "ptrace": 101,
-    "mount": 165, "shmget": 29, "setrlimit": 160, "prlimit64": 302, "unshare": 272, "bpf": 321, "memfd_create": 319,
-    "io_uring_setup": 425, "clone3": 435, "process_vm_writev": 311, "prctl": 157, "tgkill": 234, "keyctl": 250,
+    "clone": 56, "fork": 57, "vfork": 58, "execve": 59, "kill": 62, "socket": 41, "socketpair": 53,
+    "ptrace": 101,
+    "mount": 165, "shmget": 29, "setrlimit": 160, "prlimit64": 302, "unshare": 272, "bpf": 321,
+    "memfd_create": 319,
+    "io_uring_setup": 425, "clone3": 435, "process_vm_writev": 311, "prctl": 157, "tgkill": 234,
+    "keyctl": 250,
 }  # fmt: skip
 
 
@@ -102,14 +118,20 @@ def test_the_filter_lets_a_computation_through_and_nothing_else(write_files: boo
 
 def test_without_scratch_space_files_open_for_reading_only() -> None:
     code = seccomp.program("x86_64", write_files=False)
-    reading, writing, creating, cutting = 0o2000000, 0o1, 0o100, 0o1000  # O_CLOEXEC, O_WRONLY, O_CREAT, O_TRUNC
+    # O_CLOEXEC, O_WRONLY, O_CREAT, O_TRUNC
+    reading, writing, creating, cutting = 0o2000000, 0o1, 0o100, 0o1000
     assert decision(code, 257, third=reading) == ALLOW
-    assert {decision(code, 257, third=flags) for flags in (writing, 2, creating, cutting)} == {EPERM}
-    assert decision(code, 72, second=3) == ALLOW and decision(code, 72, second=8) == EPERM  # F_GETFL, F_SETOWN
+    assert {decision(code, 257, third=flags) for flags in (writing, 2, creating, cutting)} == {
+        EPERM
+    }
+    # F_GETFL, F_SETOWN
+    assert decision(code, 72, second=3) == ALLOW and decision(code, 72, second=8) == EPERM
 
 
 def test_the_share_of_assertions_that_held_is_told(sandbox: Sandbox) -> None:
-    tests = "def check(g):\n    for x in range(4):\n        assert g(x) == x * x, 'square'\ncheck(f)"
+    tests = (
+        "def check(g):\n    for x in range(4):\n        assert g(x) == x * x, 'square'\ncheck(f)"
+    )
     outcome = sandbox.run(Job("def f(x):\n    return x + x", tests, ("f",)))
     assert (outcome.passed, outcome.held, outcome.asserts) == (False, 2, 4)  # 0 and 2
     assert outcome.reason == "assertion in line 3 of the tests does not hold"
@@ -122,10 +144,13 @@ def test_the_share_of_assertions_that_held_is_told(sandbox: Sandbox) -> None:
         ("import re\ndef f(s):\n    return re.match('a', s)", "assert f('ab')\nassert not f('b')"),
         ("def f(*a, k=0):\n    return (*a, k)", "assert f(1, [2], k={3}) == (1, [2], {3})"),
         ("def f(n):\n    return (k for k in range(n))", "assert list(f(3)) == [0, 1, 2]"),
-        ("def f(n):\n    raise ValueError('no')", "try:\n    f(1)\nexcept ValueError as e:\n    assert 'no' in str(e)"),
-        ("seen = []\ndef f(n):\n    seen.append(n)\n    return len(seen)", "assert f(1) == 1\nassert f(1) == 2"),
+        ("def f(n):\n    raise ValueError('no')",
+         "try:\n    f(1)\nexcept ValueError as e:\n    assert 'no' in str(e)"),
+        ("seen = []\ndef f(n):\n    seen.append(n)\n    return len(seen)",
+         "assert f(1) == 1\nassert f(1) == 2"),
         ("def g(n):\n    return n\ndef f(n):\n    return g(n)", "assert f(3) == g(3)"),
-        ("import math\nprint('hello')\ndef f(n):\n    return math.factorial(n)", "assert f(3000) % 7 == 0"),
+        ("import math\nprint('hello')\ndef f(n):\n    return math.factorial(n)",
+         "assert f(3000) % 7 == 0"),
     ],
 )  # fmt: skip
 def test_ordinary_programs_pass(sandbox: Sandbox, source: str, tests: str) -> None:
@@ -133,9 +158,14 @@ def test_ordinary_programs_pass(sandbox: Sandbox, source: str, tests: str) -> No
     assert outcome.passed, outcome
 
 
-def test_without_bubblewrap_code_is_refused_and_the_message_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_bubblewrap_code_is_refused_and_the_message_names_the_way_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(launch, "bubblewrap", lambda: None)
-    with pytest.raises(OrchardError, match=r"bubblewrap is not here: install it .* `sandbox: \{isolation: limits\}`$"):
+    with pytest.raises(
+        OrchardError,
+        match=r"bubblewrap is not here: install it .* `sandbox: \{isolation: limits\}`$",
+    ):
         Sandbox(SandboxSettings())
 
 

@@ -1,4 +1,7 @@
-"""The program's side: load it, then answer calls with plain data. Nothing of the tests is in this process."""
+"""The program's side: load it, then answer calls with plain data.
+
+Nothing of the tests is in this process.
+"""
 
 from __future__ import annotations
 

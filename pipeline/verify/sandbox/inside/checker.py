@@ -1,7 +1,8 @@
 """The tests' side: run them here, with the program's function replaced by a call into its process.
 
-The verdict is made here, from plain data that the program's process sent. It never had the tests, this process's
-memory, or the pipe that the verdict leaves by: it can answer calls, well or badly, and nothing else.
+The verdict is made here, from plain data that the program's process sent. It never had the tests,
+this process's memory, or the pipe that the verdict leaves by: it can answer calls, well or badly,
+and nothing else.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ REQUESTS, REPLIES, VERDICT = 3, 4, 5  # descriptors
 
 
 class Broken(BaseException):
-    """The program's process is gone, or does not answer by the rules. No test can catch this by `except Exception`."""
+    """The program's process is gone, or does not answer by the rules.
+
+    No test can catch this by `except Exception`.
+    """
 
 
 class Remote:
@@ -29,7 +33,10 @@ class Remote:
         self._limit = message_bytes
 
     def loaded(self) -> None:
-        """Waits until the program's top level has run; raises Broken where it did not come to its end."""
+        """Waits until the program's top level has run.
+
+        Raises Broken where it did not come to its end.
+        """
         reply = self._read()
         if "error" in reply:
             self._break(f"the program does not load: {_text(reply['error'])}")
@@ -88,7 +95,9 @@ class Remote:
 
 
 def judge(job: dict[str, Any], message_bytes: int) -> dict[str, Any]:
-    """Runs the tests: counts of asserts that held and of all, and why it is no pass where it is none."""
+    """Runs the tests: counts of asserts that held and of all,
+    and why it is no pass where it is none.
+    """
     remote, count = Remote(message_bytes), _Count()
     reason: str | None = None
     try:
@@ -106,7 +115,11 @@ def judge(job: dict[str, Any], message_bytes: int) -> dict[str, Any]:
         reason = f"the tests raised {type(error).__name__}: {error}"[:500]
     reason = remote.broken or count.failure or reason
     if reason is None and (remote.calls == 0 or count.total == 0):
-        reason = "the tests never called the program" if remote.calls == 0 else "the tests assert nothing"
+        reason = (
+            "the tests never called the program"
+            if remote.calls == 0
+            else "the tests assert nothing"
+        )
     return {"passed": reason is None, "held": count.held, "asserts": count.total, "reason": reason}
 
 
@@ -125,7 +138,11 @@ class _Count:
                 return
             failure = f"assertion in line {line} of the tests does not hold"
         except Exception as error:
-            failure = f"assertion in line {line} of the tests raised {type(error).__name__}: {error}"[:500]
+            failure = (
+                f"assertion in line {line} of the tests raised {type(error).__name__}: {error}"[
+                    :500
+                ]
+            )
         self.failure = self.failure or failure
 
 
@@ -140,7 +157,7 @@ class _Rewrite(ast.NodeTransformer):
 
 
 def _counting(tests: str) -> ast.Module:
-    """The tests with every assert statement as a counted call, so that a share of them can be told."""
+    """The tests with each assert statement as a counted call, so that a share can be told."""
     tree: ast.Module = _Rewrite().visit(ast.parse(tests))
     return ast.fix_missing_locations(tree)
 

@@ -1,4 +1,7 @@
-"""Messages over a pipe: four bytes of length, then JSON. Reads never take a byte more than their message."""
+"""Messages over a pipe: four bytes of length, then JSON.
+
+Reads never take a byte more than their message.
+"""
 
 from __future__ import annotations
 

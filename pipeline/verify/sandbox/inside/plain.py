@@ -1,9 +1,9 @@
 """Plain data as JSON: what may pass between a program and its tests.
 
-Only values whose comparison the tests' side knows by itself can pass: a class of the program's own, whose `__eq__`
-says yes to everything, cannot; of such a value only its type's name and its truth pass. Types are exact (True is not
-1, a tuple is not a list); subclasses of the types below pass as their plain base; iterators pass as iterators over
-what they gave.
+Only values whose comparison the tests' side knows by itself can pass: a class of the program's own,
+whose `__eq__` says yes to everything, cannot; of such a value only its type's name and its truth
+pass. Types are exact (True is not 1, a tuple is not a list); subclasses of the types below pass as
+their plain base; iterators pass as iterators over what they gave.
 """
 
 from __future__ import annotations
@@ -103,7 +103,11 @@ _KINDS: dict[str, tuple[Any, Callable[[Any], Any], Callable[[Any], Any]]] = {
     "bytes": (bytes, bytes.hex, bytes.fromhex),
     "bytearray": (bytearray, bytearray.hex, bytearray.fromhex),
     "complex": (complex, lambda value: [value.real, value.imag], lambda parts: complex(*parts)),
-    "range": (range, lambda value: _items([value.start, value.stop, value.step]), lambda n: range(*map(load, n))),
+    "range": (
+        range,
+        lambda value: _items([value.start, value.stop, value.step]),
+        lambda n: range(*map(load, n)),
+    ),
     "decimal": (Decimal, str, Decimal),
     "fraction": (Fraction, str, Fraction),
     "iterator": (Iterator, lambda values: _items(islice(values, ITEMS)), _sequence(iter)),

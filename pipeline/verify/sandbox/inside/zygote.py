@@ -1,8 +1,9 @@
-"""The warm process of a sandbox: for each job it forks the program's process and the tests' process, and buries both.
+"""The warm process of a sandbox:
+for each job it forks the program's process and the tests' process, and buries both.
 
-Jobs come in on descriptor 0 and results leave on descriptor 1, which neither child keeps. A job is two messages: the
-program, which this process reads, and the tests, which only the tests' process reads, after the fork: so the
-program's process, a copy of this one, holds nothing of its tests.
+Jobs come in on descriptor 0 and results leave on descriptor 1, which neither child keeps. A job is
+two messages: the program, which this process reads, and the tests, which only the tests' process
+reads, after the fork: so the program's process, a copy of this one, holds nothing of its tests.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from . import candidate, checker, confine, frames
 JOB_BYTES = 64 << 20
 # What short programs import: loaded once here instead of in every child.
 _WARM = (
-    "abc array base64 bisect calendar cmath collections copy dataclasses datetime decimal enum fractions functools "
-    "hashlib heapq io itertools json math operator os queue random re statistics string struct sys textwrap time types "
-    "typing unicodedata"
+    "abc array base64 bisect calendar cmath collections copy dataclasses datetime decimal enum "
+    "fractions functools hashlib heapq io itertools json math operator os queue random re "
+    "statistics string struct sys textwrap time types typing unicodedata"
 )
 
 
@@ -81,7 +82,9 @@ def _checker(job: dict[str, Any], descriptors: list[int], write_files: bool) -> 
 
 
 def _wait(fd: int, deadline: float) -> tuple[Any, bool]:
-    """The verdict, or None where the tests' process ended without one or time ran out; and whether it did."""
+    """The verdict, or None where the tests' process ended without one or time ran out;
+    and whether it did.
+    """
     ready, _, _ = select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
     if not ready:
         return None, True
@@ -92,7 +95,9 @@ def _wait(fd: int, deadline: float) -> tuple[Any, bool]:
 
 
 def _bury(pid: int) -> dict[str, Any]:
-    """Kills a child, which can have none of its own, and says how it ended and what it used, by the kernel's count."""
+    """Kills a child, which can have none of its own,
+    and says how it ended and what it used, by the kernel's count.
+    """
     time.sleep(0)
     ended, status, used = os.wait4(pid, os.WNOHANG)
     if not ended:

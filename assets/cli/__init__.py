@@ -1,0 +1,1 @@
+"""The `orchard` command, one group of commands a file."""

@@ -1,0 +1,163 @@
+"""The `orchard` command: run everything, look at the tables, open the web UI."""
+
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assets.cli import cache, tools
+from assets.cli.terminal import Profile, console, one_line_errors, show
+from pipeline import config
+from pipeline.errors import OrchardError
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
+)
+app.add_typer(cache.app, name="cache")
+
+
+@app.command()
+@one_line_errors
+def run(profile: Profile = "quick") -> None:
+    """Materialise every asset through Dagster and show the leaderboard.
+
+    What is up to date costs nothing.
+    """
+    from assets.running import materialise
+
+    prepare(profile)
+    start = time.perf_counter()
+    materialise()
+    show_leaderboard(profile)
+    home = config.home()
+    console.print(f"\nDone in {time.perf_counter() - start:.0f} s. Report: {home / 'report.html'}")
+    console.print("Next:")
+    console.print(
+        "  make ui                          the web UI: assets, runs, plots, the nightly schedule"
+    )
+    console.print("  .venv/bin/orchard tables         every table with its rows and version")
+    console.print(
+        '  .venv/bin/orchard sql "SELECT variant, depth, count(*) FROM preferences '
+        'GROUP BY ALL ORDER BY ALL"'
+    )
+
+
+@app.command()
+@one_line_errors
+def sql(
+    query: Annotated[
+        str, typer.Argument(help="A SELECT, or a .sql file: a path, or a name in sql/.")
+    ],
+    version: Annotated[int | None, typer.Option(help="Read the tables at this version.")] = None,
+) -> None:
+    """Run a DuckDB query on the tables."""
+    from pipeline.store import Lake
+
+    if query.endswith(".sql"):
+        found = [path for path in (Path(query), config.SHIPPED / "sql" / query) if path.is_file()]
+        if not found:
+            raise OrchardError(f"no file {query!r}, here or in {config.SHIPPED / 'sql'}")
+        query = found[0].read_text(encoding="utf-8")
+    with Lake(config.home()) as lake:
+        frame = lake.sql(query, version=version)
+    show(frame.columns, frame.rows())
+
+
+@app.command()
+@one_line_errors
+def tables() -> None:
+    """Every table with its rows and version."""
+    from pipeline.store import Lake
+    from pipeline.tables import TABLES
+
+    with Lake(config.home()) as lake:
+        rows = [
+            (name, lake.read(name).height, lake.version(name), _in_one_line(schema.__doc__ or ""))
+            for name, schema in TABLES.items()
+        ]
+    show(["table", "rows", "version", "what a row is"], rows)
+
+
+def _in_one_line(docstring: str) -> str:
+    return " ".join(docstring.split())
+
+
+@app.command()
+@one_line_errors
+def ui(profile: Profile = "quick", port: int = 3000) -> None:
+    """Open the Dagster web UI and its daemon on 127.0.0.1. Ctrl-C ends both."""
+    prepare(profile)
+    arguments = [
+        str(Path(sys.executable).with_name("dagster")),
+        "dev",
+        "-w",
+        str(config.SHIPPED / "workspace.yaml"),
+    ]
+    arguments += ["-h", "127.0.0.1", "-p", str(port)]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # A script's background job would ignore them, and so would dagster.
+        signal.signal(number, signal.SIG_DFL)
+    os.execv(arguments[0], arguments)
+
+
+def prepare(profile: str) -> None:
+    """Checks the profile and makes the folders that Dagster needs."""
+    from pipeline.named import check_names
+    from pipeline.preferences.custom import check
+    from pipeline.store import Lake
+
+    settings = config.load(profile)
+    check_names(settings)  # before anything is sampled
+    if settings.variants:
+        with Lake(config.home()) as lake:
+            check(settings, lake)
+    os.environ["ORCHARD_PROFILE"] = profile
+    dagster_home = config.home() / "dagster"
+    try:
+        dagster_home.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(config.SHIPPED / "dagster.yaml", dagster_home / "dagster.yaml")
+    except OSError as error:
+        raise OrchardError(
+            f"data folder {config.home()}: {error.strerror}: set ORCHARD_HOME to a writable folder"
+        ) from error
+    os.environ["DAGSTER_HOME"] = str(dagster_home)
+
+
+def show_leaderboard(profile: str) -> None:
+    """The leaderboard in the terminal, what was not equal between its variants,
+    and those that have no policy.
+    """
+    from assets.steps import GRAPH
+    from pipeline.store import Lake
+    from pipeline.validation.footing import unequal
+    from pipeline.validation.untrained import untrained
+
+    settings = config.load(profile)
+    with Lake(config.home()) as lake:
+        board, rows = lake.query_file("leaderboard"), lake.read("leaderboard")
+        found = untrained(lake, settings, lambda reads: GRAPH.tables_behind(reads, settings))
+    without = [f"Not trained: {sentence}" for sentence in found]
+    show(board.columns, board.rows())
+    for sentence in (*unequal(rows), *without):
+        console.print(sentence, highlight=False, markup=False)
+
+
+# After ours: `--help` shows them in this order.
+app.registered_commands += tools.app.registered_commands
+
+
+def main() -> None:
+    """Entry point."""
+    # Waiting threads sleep instead of spinning: beside a busy neighbour, spinning made training
+    # several times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    app()
+
+
+if __name__ == "__main__":
+    main()

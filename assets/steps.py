@@ -1,0 +1,16 @@
+"""All steps, and their graph."""
+
+from assets import judging, noise, preferences, sampling, synthesis, training, validation
+from pipeline.steps import Step
+from pipeline.steps.graph import Graph
+
+STEPS: tuple[Step, ...] = (
+    *sampling.STEPS,
+    *judging.STEPS,
+    *synthesis.STEPS,
+    *preferences.STEPS,
+    *noise.STEPS,
+    *training.STEPS,
+    *validation.STEPS,
+)
+GRAPH = Graph(STEPS)

@@ -1,0 +1,96 @@
+"""Which tokens of a tokenizer are structure, and how a content is kept from spelling one."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from pipeline.engine.thoughts import TOKENS
+
+# An added token that is not marked as special counts as structure where the template writes it and
+# it looks like a mark: Gemma has line breaks among its added tokens. Our choice.
+_LOOKS_LIKE_A_MARK = re.compile(r"[<\[|◁].*[>\]|▷]", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class ControlTokens:
+    """The texts of structure's tokens, with their ids.
+
+    texts: what no content may spell as a token.
+    marks: the added tokens that mark a thought; only an assistant's own turn may spell them, since
+        a template looks for them there.
+    ids: of `texts`.
+    marks_thoughts: true where a thought's marks are special tokens.
+    """
+
+    texts: frozenset[str]
+    marks: frozenset[str]
+    ids: frozenset[int]
+    marks_thoughts: bool = field(default=False)
+
+    def cut(
+        self,
+        text: Any,
+        gap: str,
+        role: str = "assistant",
+        spared: Sequence[tuple[int, int]] = (),
+    ) -> Any:
+        """A content with `gap` behind the first character of every control token that it spells.
+
+        `spared` are spans in which it may spell them. What is no text is left to the template.
+        """
+        if not isinstance(text, str):
+            return text
+        pattern = self._of_assistants if role == "assistant" else self._of_others
+        starts = [] if pattern is None else [found.start() for found in pattern.finditer(text)]
+        cuts = [at + 1 for at in starts if not any(low <= at < high for low, high in spared)]
+        if not cuts:
+            return text
+        edges = [0, *cuts, len(text)]
+        return gap.join(text[low:high] for low, high in zip(edges, edges[1:], strict=False))
+
+    def spells_any(self, text: str) -> bool:
+        """True where a text spells a control token; fast, since nearly none does."""
+        return self._any is not None and self._any.search(text) is not None
+
+    @cached_property
+    def _any(self) -> re.Pattern[str] | None:
+        known = sorted(text for text in self.texts if len(text) > 1)
+        return re.compile("|".join(map(re.escape, known))) if known else None
+
+    @cached_property
+    def _of_assistants(self) -> re.Pattern[str] | None:
+        return _pattern(self.texts)
+
+    @cached_property
+    def _of_others(self) -> re.Pattern[str] | None:
+        return _pattern(self.texts | self.marks)
+
+
+def control_tokens(tokenizer: Any, rendered: str) -> ControlTokens:
+    """The control tokens of a tokenizer, by their flags and by what its template writes."""
+    added = {token.content: token for token in tokenizer.added_tokens_decoder.values()}
+    special = {text for text, token in added.items() if token.special}
+    special |= set(tokenizer.all_special_tokens)
+    written = {
+        text
+        for text in added
+        if text in rendered and text not in TOKENS and _LOOKS_LIKE_A_MARK.search(text)
+    }
+    texts = frozenset(special | written)
+    return ControlTokens(
+        texts=texts,
+        marks=frozenset(text for text in added if text in TOKENS),
+        ids=frozenset(tokenizer.convert_tokens_to_ids(sorted(texts))),
+        marks_thoughts=any(text in special for text in TOKENS),
+    )
+
+
+def _pattern(texts: frozenset[str]) -> re.Pattern[str] | None:
+    """Finds every place where one of the texts begins, overlapping ones too.
+
+    A token of one character cannot be cut, and is left out.
+    """
+    known = sorted((text for text in texts if len(text) > 1), key=len, reverse=True)
+    return re.compile(f"(?=(?:{'|'.join(map(re.escape, known))}))") if known else None

@@ -1,0 +1,1 @@
+"""Our kinds of judges, one file each."""

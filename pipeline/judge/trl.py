@@ -1,0 +1,64 @@
+"""Pairs as TRL writes them: chosen and rejected, and a prompt or turns that both begin with.
+
+The chosen side comes first and is labelled the better one.
+"""
+
+from typing import Any
+
+from pipeline.cells import BadRow, Row, text
+from pipeline.prompts.turns import Messages, read_prompt, read_turns
+
+SIDES = ("chosen", "rejected")
+
+
+def explicit(row: Row) -> Row:
+    """A row with a prompt. Sides are texts, an assistant's turn, or whole conversations.
+
+    Raises:
+        BadRow: sides of two kinds, or of another prompt.
+    """
+    prompt = read_prompt(row.get("prompt"), "prompt")
+    if prompt is None:
+        raise BadRow("prompt is empty")
+    sides = [_side(row.get(name), name) for name in SIDES]
+    for name, (before, _) in zip(SIDES, sides, strict=True):
+        if before and before not in (prompt, prompt[-1:]) and before[-1:] != prompt:
+            raise BadRow(f"{name} begins with other turns than the prompt's")
+    longest = max((before for before, _ in sides), key=len)
+    if any(before not in ([], longest) for before, _ in sides):
+        raise BadRow("chosen and rejected begin with different turns")
+    return _pair(longest if len(longest) > len(prompt) else prompt, [answer for _, answer in sides])
+
+
+def implicit(row: Row) -> Row:
+    """A row whose sides are conversations that differ in the last turn alone.
+
+    Raises:
+        BadRow: sides that are texts, or that differ before their last turn.
+    """
+    sides = [_side(row.get(name), name) for name in SIDES]
+    (prompt, chosen), (other, rejected) = sides
+    if not prompt or not other:
+        raise BadRow(
+            "the row has no prompt: give it as prompt, or as turns that both sides begin with"
+        )
+    if prompt != other:
+        raise BadRow(
+            "chosen and rejected differ before their last turn: they answer different prompts"
+        )
+    read_prompt(prompt, "what both sides begin with")
+    return _pair(prompt, [chosen, rejected])
+
+
+def _side(value: Any, name: str) -> tuple[Messages, str | None]:
+    """The turns before a side's answer, and the answer."""
+    if not isinstance(value, list):
+        return [], text(value, name)
+    turns = read_turns(value, name)
+    if turns[-1]["role"] != "assistant":
+        raise BadRow(f"{name} ends with a turn of the {turns[-1]['role']}, not of the assistant")
+    return turns[:-1], turns[-1]["content"]
+
+
+def _pair(prompt: Messages, answers: list[str | None]) -> Row:
+    return {"prompt": prompt, "first": answers[0], "second": answers[1], "label": "first"}

@@ -1,0 +1,43 @@
+"""The names that a profile gives to things of registries: checked before anything is sampled."""
+
+from collections.abc import Iterator
+
+from pipeline import extensions
+from pipeline.config import Settings
+from pipeline.errors import OrchardError
+from pipeline.judge.kind import kinds_of
+from pipeline.preferences.registry import check_sources, variant
+from pipeline.prompts.pools import source_of, verifiers_of
+from pipeline.training import losses
+
+
+def check_names(settings: Settings) -> None:
+    """Loads the profile's extensions, and looks up all that it names.
+
+    Raises:
+        OrchardError: a file that cannot be imported, or a name that nothing has; the message says
+            which setting it is, and what names there are.
+    """
+    extensions.load(settings.extensions)
+    for pool in settings.pools:
+        source_of(pool)
+    verifiers_of(settings)
+    kinds_of(settings.judge)
+    for setting, name in _losses(settings):
+        try:
+            losses.get(name)
+        except OrchardError as error:
+            raise OrchardError(f"{setting}: {error}") from error
+    check_sources(settings)
+
+
+def _losses(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Each loss that a profile names, and where it does so."""
+    yield "training.loss", settings.training.loss
+    yield from (("sweep.losses", name) for name in settings.sweep.losses)
+    for own in settings.variants:
+        if own.loss is not None:
+            yield f"variant {own.name!r}: loss", own.loss
+    swept = (settings.sweep.source,) if settings.sweep.losses else ()
+    for name in (*settings.validation.variants, *swept):
+        yield f"variant {name!r}", variant(name, settings).loss or settings.training.loss

@@ -1,0 +1,81 @@
+"""All variants by name: ours, those of a user's extensions, and those that a profile declares."""
+
+from collections.abc import Mapping, Sequence
+
+from pipeline import extensions
+from pipeline.config import Settings
+from pipeline.errors import OrchardError
+from pipeline.preferences import custom
+from pipeline.preferences.variant import VARIANTS, Variant
+from pipeline.steps.declared import Reads
+
+
+def registry(settings: Settings) -> Mapping[str, Variant]:
+    """All variants that a profile can name: by name, whichever file was imported first."""
+    extensions.load(settings.extensions)
+    known = dict(sorted(VARIANTS.all().items()))
+    return {**known, **custom.variants(settings, known)} if settings.variants else known
+
+
+def variant(name: str, settings: Settings) -> Variant:
+    """The variant of that name.
+
+    Raises:
+        OrchardError: there is none; the message lists those that there are.
+    """
+    known = registry(settings)
+    if name not in known:
+        raise OrchardError(f"unknown variant {name!r}: use one of {', '.join(known)}")
+    return known[name]
+
+
+def reads_of(name: str, settings: Settings) -> Reads:
+    """All that a variant's build reads."""
+    return variant(name, settings).reads_for(settings)
+
+
+def with_sources(names: Sequence[str], settings: Settings) -> list[str]:
+    """Variants, and those whose pairs they treat: each once, in the order of first mention."""
+    sources = [variant(name, settings).source for name in names]
+    treated = [source(settings) for source in sources if source is not None]
+    return list(dict.fromkeys([*names, *treated]))
+
+
+def wanted(settings: Settings) -> list[str]:
+    """The variants that a profile needs the pairs of: compared, swept, voted on or treated."""
+    swept = (settings.sweep.source,) if settings.sweep.losses else ()
+    return with_sources((*settings.validation.variants, *swept), settings)
+
+
+def treats(name: str, settings: Settings) -> bool:
+    """Whether a variant is made from another variant's pairs."""
+    return variant(name, settings).source is not None
+
+
+def check_sources(settings: Settings) -> None:
+    """Checks that no variant treats the pairs of one that treats another's.
+
+    Raises:
+        OrchardError: one does; the message names it and the variant to start from.
+    """
+    known = registry(settings)
+    for own in settings.variants:
+        source = known[own.name].source
+        if source is not None:
+            _check_level(f"variant {own.name!r}: source", source(settings), settings)
+    named = [known[name].reads.tables for name in wanted(settings) if name in known]
+    if any("pair_strengths" in read for read in named):
+        _check_level("noise.source:", settings.noise.source, settings)
+
+
+def _check_level(where: str, name: str, settings: Settings) -> None:
+    source = variant(name, settings).source
+    if source is not None:
+        inner = source(settings)
+        # noise.source names a variant that is made from votes on noise.source.
+        itself = inner == name
+        what = f"{name!r} is itself made from {'votes' if itself else f'the pairs of {inner!r}'}"
+        other = "outcome" if itself else inner
+        raise OrchardError(
+            f"{where} {what}: name a variant that treats no other, such as {other!r}"
+        )

@@ -1,0 +1,136 @@
+"""Steps that are made for each prompt alone: only prompts that lack rows of today's recipe."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from pipeline import tables
+from pipeline.ids import content_id
+from pipeline.steps import recipe
+from pipeline.steps.context import RunContext
+from pipeline.steps.declared import Need, Rows, Step, StepResult, table_of
+from pipeline.steps.inputs import Inputs, needs_of
+from pipeline.steps.rejects import reject_rows
+from pipeline.store import Written
+from pipeline.store.checks import Checked, check
+
+
+def make_missing(
+    step: Step, run: RunContext, part: str | None, fingerprint: str
+) -> tuple[Written, StepResult]:
+    """Makes the prompts whose rows are of another recipe, chunk by chunk.
+
+    One commit moves the table on.
+
+    A prompt's recipe is a hash of the step's code, settings and models, of the prompt's units, and
+    of its rows in the tables that are read. Rows of prompts that the step no longer makes go. Rows
+    that a passing fault of a server left incomplete keep no recipe, so that the next run makes them
+    again.
+
+    Returns:
+        what was written, and all rows of the partition with what to show of them.
+    """
+    from pipeline.steps.run import commit_of, step_name
+
+    assert step.per is not None and step.table is not None
+    inputs = Inputs(run, step, part)
+    units = step.per.units(inputs)
+    wanted = _recipes(step, run, part, units)
+    partition = step.partition_for(part)
+    have = _recipes_there(step.table, run, partition, step_name(step, part))
+    missing = [one for one, own in wanted.items() if have.get(one) != {own}]
+    gone = [one for one in have if one not in wanted]
+    staged: list[Checked] = []
+    shown: dict[str, object] = {}
+    for chunk in _chunks(units, set(missing), step.per.chunk):
+        made = step.make(Inputs(run, step, part, chunk))
+        staged.append(_checked(step, step_name(step, part), partition, made, wanted, chunk))
+        shown |= made.shown
+    passing = any(one.rejects["passing"].fill_null(False).any() for one in staged)
+    commit = commit_of(step, run, part, "" if passing else fingerprint)
+    replaced = pl.DataFrame({"prompt_id": [*missing, *gone]}, schema={"prompt_id": pl.String})
+    written = run.lake.write_prompts(step.table, staged, replaced, commit, partition=partition)
+    where = " AND ".join(f"\"{name}\" = '{value}'" for name, value in partition.items())
+    rows = run.lake.read(step.table, where=where or None)
+    return written, StepResult(rows, (), shown)
+
+
+def _recipes(step: Step, run: RunContext, part: str | None, units: pl.DataFrame) -> dict[str, str]:
+    """Prompt -> the recipe of its rows today, in the order of the units."""
+    base = recipe.base_recipe(step, run, part)
+    digests: dict[str, list[object]] = {one: [] for one in units["prompt_id"].unique()}
+    for (prompt,), own in units.drop("recipe", strict=False).group_by("prompt_id"):
+        # Where there is a limit, another prompt may decide which units of this one are made.
+        digests[str(prompt)].append(sorted(content_id(row) for row in own.iter_rows()))
+    whole = []
+    for need in dict.fromkeys(needs_of(step.reads_for(run.settings, part))):
+        if "prompt_id" not in tables.empty(table_of(need)).columns:
+            whole.append([str(need), recipe.version_of(need, run)])
+            continue
+        for prompt, digest in _digests(need, run):
+            if prompt in digests:
+                digests[prompt].append([str(need), digest])
+    ordered = dict.fromkeys(units["prompt_id"])
+    return {one: content_id(base, whole, digests[one]) for one in ordered}
+
+
+def _digests(need: Need, run: RunContext) -> Iterator[tuple[str, list[str]]]:
+    """Prompt -> a digest of its rows of a need, whatever their order; recipes do not count."""
+    table = table_of(need)
+    names = [f'"{name}"' for name in tables.empty(table).columns if name != "recipe"]
+    said = f"hash({', '.join(names)})"
+    query = f"""
+        SELECT prompt_id, count(*) AS n,
+               sum({said}::HUGEINT)::VARCHAR AS total, bit_xor({said}) AS x
+        FROM "{table}" WHERE {need.condition if isinstance(need, Rows) else "true"}
+        GROUP BY prompt_id
+    """
+    for prompt, *digest in run.lake.sql(query).iter_rows():
+        yield prompt, [str(one) for one in digest]
+
+
+def _recipes_there(
+    table: str, run: RunContext, partition: dict[str, str], name: str
+) -> dict[str, set[str | None]]:
+    """Prompt -> the recipes of its rows, null among them where they are unknown.
+
+    A prompt of which nothing is left but rejects of the step of this name has none.
+    """
+    where = " AND ".join(f"\"{name}\" = '{value}'" for name, value in partition.items()) or "true"
+    query = f'SELECT DISTINCT prompt_id, recipe FROM "{table}" WHERE {where}'
+    have: dict[str, set[str | None]] = {}
+    for prompt, own in run.lake.sql(query).iter_rows():
+        have.setdefault(prompt, set()).add(own)
+    rejected = """
+        SELECT DISTINCT prompt_id FROM rejects
+        WHERE "table" = $table AND step = $step AND prompt_id IS NOT NULL
+    """
+    for (prompt,) in run.lake.sql(rejected, {"table": table, "step": name}).iter_rows():
+        have.setdefault(prompt, set())
+    return have
+
+
+def _chunks(units: pl.DataFrame, missing: set[str], size: int) -> Iterator[pl.DataFrame]:
+    """The units of missing prompts, at most so many prompts at once, in their order."""
+    left = units.filter(pl.col("prompt_id").is_in(list(missing)))
+    prompts = left["prompt_id"].unique(maintain_order=True)
+    for start in range(0, len(prompts), size):
+        chosen = prompts[start : start + size].to_list()
+        yield left.filter(pl.col("prompt_id").is_in(chosen))
+
+
+def _checked(
+    step: Step,
+    name: str,
+    partition: dict[str, str],
+    made: StepResult,
+    recipes: dict[str, str],
+    chunk: pl.DataFrame,
+) -> Checked:
+    """A chunk's rows with their recipes, and its rejects with their prompts."""
+    assert step.table is not None and not isinstance(made.rejects, pl.DataFrame)
+    rejects = reject_rows(made.rejects, set(chunk["prompt_id"]))
+    passing = set(rejects.filter(pl.col("passing"))["prompt_id"])
+    own = [None if one in passing else recipes[one] for one in made.rows["prompt_id"]]
+    rows = made.rows.with_columns(recipe=pl.Series(own, dtype=pl.String))
+    return check(step.table, rows, name, partition, rejects)

@@ -1,0 +1,37 @@
+"""Who is asked: the roles that models have in a run, and which settings name the model of each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline.config import ModelSettings, Settings
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role of models.
+
+    settings: dotted names of the settings that choose the models and how they are loaded.
+    models: the models, from the settings.
+    """
+
+    settings: tuple[str, ...]
+    models: Callable[[Settings], tuple[ModelSettings, ...]]
+
+
+def _judges(settings: Settings) -> tuple[ModelSettings, ...]:
+    return settings.judge.models or (settings.model,)
+
+
+def _critic(settings: Settings) -> tuple[ModelSettings, ...]:
+    return (settings.code.critic or settings.model,)
+
+
+ROLES: dict[str, Role] = {
+    # The policy: it samples, and training starts from it.
+    "policy": Role(("model",), lambda settings: (settings.model,)),
+    # Those who judge; the policy itself where the profile names none.
+    "judges": Role(("model", "judge.models"), _judges),
+    # CodeFavor's critic; the policy where the profile names none.
+    "critic": Role(("model", "code.critic", "code.critic_servers"), _critic),
+}
+HOW = ("engine.backend",)  # with another back end, the same model and seeds give other texts

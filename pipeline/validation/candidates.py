@@ -1,0 +1,90 @@
+"""One policy under test: its answers, what a judge says of them, and what its weights say."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from pipeline.by_hash import first_by_hash
+from pipeline.config import SamplingSettings, Settings
+from pipeline.engine.base import Engine, Reject
+from pipeline.engine.model import Model
+from pipeline.engine.rendering import Renderer
+from pipeline.progress import Advance
+from pipeline.validation import evaluate, wins
+from pipeline.validation.evaluate import Candidate, Drawn
+
+
+@dataclass(frozen=True)
+class Test:
+    """What all policies are measured on, and by whom.
+
+    prompts: the test prompts. pairs: held-out pairs. reference: log-probabilities of their texts
+    under the base model. judges: who compares answers, where that is asked. rest: gives the
+    engines' memory back.
+    """
+
+    settings: Settings
+    prompts: pl.DataFrame
+    pairs: pl.DataFrame
+    reference: pl.DataFrame
+    base: Model
+    base_engine: Engine
+    judges: Sequence[Engine]
+    rest: Callable[[], None]
+
+
+def measure(
+    test: Test, candidate: Candidate, model: Model, engine: Engine, advance: Advance
+) -> tuple[pl.DataFrame, list[Reject]]:
+    """All rows of `evaluations` of one policy, and what failed."""
+    chosen, seed = test.settings.validation, test.settings.seed
+    drawn = evaluate.answers(engine, test.prompts, _sampling(test), seed, advance)
+    frames = [
+        evaluate.of_draws(candidate, drawn, chosen.pass_at),
+        evaluate.instructed(candidate, drawn),
+    ]
+    failed = drawn.failed
+    if chosen.greedy:
+        single = _sampling(test).model_copy(update={"n": 1, "temperature": 0.0})
+        greedy = evaluate.answers(engine, test.prompts, single, seed)
+        frames.append(evaluate.accuracy(candidate, greedy, "greedy"))
+        failed = failed + greedy.failed
+    values, lost = _judged(test, candidate, drawn)
+    values |= _likely(test, candidate, model, engine, drawn.prompts)
+    frames += [evaluate.units(candidate, metric, frame) for metric, frame in values.items()]
+    step = f"evaluations {candidate.variant}"
+    return pl.concat(frames), evaluate.as_rejects(candidate, [*failed, *lost], step)
+
+
+def _sampling(test: Test) -> SamplingSettings:
+    return test.settings.sampling.model_copy(update={"n": test.settings.validation.draws})
+
+
+def _judged(
+    test: Test, candidate: Candidate, drawn: Drawn
+) -> tuple[dict[str, pl.DataFrame], list[Reject]]:
+    """Win rate of the first draws against the base model's, where the profile asks for it."""
+    limit, seed = test.settings.validation.win_prompts, test.settings.seed
+    if candidate.variant == "base" or not limit:
+        return {}, []
+    asked = first_by_hash(drawn.prompts, "wins", limit)
+    base = evaluate.answers(test.base_engine, asked, _sampling(test), seed)
+    texts = (drawn.first_texts, base.first_texts)
+    return wins.win_rate(test.judges, asked, *texts, test.settings.judge)
+
+
+def _likely(
+    test: Test, candidate: Candidate, model: Model, engine: Engine, answered: pl.DataFrame
+) -> dict[str, pl.DataFrame]:
+    """What the weights say of held-out pairs, and of the policy's own answers."""
+    from pipeline.validation import likelihood  # torch only where a step needs it
+
+    settings, known = test.settings, (test.pairs, test.reference)
+    if candidate.variant == "base":
+        return likelihood.of_base(model.path, *known, settings.training)
+    asked = first_by_hash(answered, "divergence", settings.validation.kl_prompts)
+    tokens = settings.sampling.max_tokens
+    own = likelihood.own_answers(engine, Renderer(model.path), asked, tokens, settings.seed)
+    test.rest()
+    return likelihood.of_policy(model.path, test.base.path, *known, own, settings.training)

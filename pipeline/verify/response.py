@@ -1,0 +1,18 @@
+"""The verifier's word on what a model said: on its response, never on its thought."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.verify.registry import Verdict
+from pipeline.verify.verdict import verify
+
+
+def check_answer(response: str | None, prompt: Mapping[str, Any]) -> Verdict:
+    """What the verifier of a row of `prompts` says of a response.
+
+    A response of null is that of an unfinished thought: it has no answer, and is wrong where the
+    prompt has a verifier.
+    """
+    if response is None:
+        return Verdict(None, None if prompt["verifier"] is None else False)
+    return verify(response, prompt["answer"], prompt["verifier"], prompt["metadata"])
