@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pipeline.config import BudgetSettings, EngineSettings, ModelSettings
-from pipeline.engine.base import Prompt, RequestFailed, Sampling
+from pipeline.engine.base import Completion, Prompt, RequestFailed, Sampling
 from pipeline.engine.budget import BudgetReached, Meter
 from pipeline.engine.cache import CachedEngine
 from pipeline.engine.cachefile import CacheFile
@@ -23,6 +23,18 @@ from pipeline.engine.vllm import VllmEngine
 Twin = Callable[[list[int]], torch.Tensor]
 LENGTH = ModelSettings(max_model_len=256)
 PROMPT = Prompt(({"role": "user", "content": "What is 4 + 3?"},))
+
+
+# Between 16 and 32, where this model's best logits lie, neighbouring numbers of bf16 are this far
+# apart. On a processor with bf16 matrix units (AMX) the same prompt may round to either of them,
+# as its key-value cache is there already or not.
+STEP = 0.125
+
+
+def alike_completions(one: Completion, other: Completion) -> bool:
+    """The same tokens, with log-probabilities that differ by less than a step of bf16."""
+    close = pytest.approx(other.logprobs, abs=STEP)
+    return (one.text, one.token_ids) == (other.text, other.token_ids) and one.logprobs == close
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +71,7 @@ def test_greedy_text_and_log_probabilities_equal_those_of_transformers(
     own = logps.gather(1, whole[0, len(ids) :, None])[:, 0]
     # Greedy picks the twin's best token, up to a tie within bf16's rounding.
     assert (logps.max(-1).values - own).max() < 0.1
-    assert found.logprobs == pytest.approx(own.tolist(), abs=0.1)
+    assert found.logprobs == pytest.approx(own.tolist(), abs=STEP)
 
 
 def test_stop_strings_cut_the_text_and_are_named(engine: VllmEngine) -> None:
@@ -132,7 +144,7 @@ def test_closing_gives_the_memory_back_and_the_next_request_wakes_the_same_engin
     # the key-value cache of one GiB at least
     assert loaded - psutil.Process().memory_info().rss > 1 << 30
     (again,) = asyncio.run(engine.sample(PROMPT, Sampling(8, temperature=0), [0]))
-    assert again == first and resident.loads == 1
+    assert alike_completions(again, first) and resident.loads == 1
 
 
 def test_exchanged_weights_sample_what_those_weights_say_and_nothing_of_the_old_ones(
@@ -150,9 +162,9 @@ def test_exchanged_weights_sample_what_those_weights_say_and_nothing_of_the_old_
         ]
     own = logps.gather(1, torch.tensor(found.token_ids)[:, None])[:, 0]
     assert found.logprobs == pytest.approx(own.tolist(), abs=0.15)  # bf16 against fp32
-    assert found != first
+    assert not alike_completions(found, first)
     (back,) = asyncio.run(engine.sample(PROMPT, Sampling(8, temperature=0), [0]))
-    assert back == first and resident.loads == 1
+    assert alike_completions(back, first) and resident.loads == 1
 
 
 def changed(model: Model, path: Path) -> Model:
