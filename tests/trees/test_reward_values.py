@@ -41,9 +41,8 @@ class Model:
             for k, text in said.items()
             if text != "?"
         }
-        return Said(
-            "model", rewards, {key: "it says nothing" for key, text in said.items() if text == "?"}
-        )
+        silent = [key for key, text in said.items() if text == "?"]
+        return Said("model", rewards, {key: RequestFailed("it says nothing") for key in silent})
 
 
 def ask(model: Model, *texts: str) -> list[float | BaseException]:
