@@ -28,6 +28,13 @@ def filled(path: Path, n: int, policy: str = "m@1") -> CacheFile:
     return cache
 
 
+def changed(cache: CacheFile, query: str, values: tuple[object, ...] = ()) -> None:
+    """Changes the file while its own thread may be committing on the same connection."""
+    with cache._writing:
+        cache._db.execute(query, values)
+        cache._db.commit()
+
+
 CHILD = """
 import sys, time
 from pathlib import Path
@@ -149,18 +156,18 @@ def test_pruning_forgets_other_policies_and_old_days_and_gives_the_space_back(
     cache = filled(path, 2000)
     cache.put(key(5000), VALUE, "m@2")
     cache.commit()
-    cache._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    changed(cache, "PRAGMA wal_checkpoint(TRUNCATE)")
     before = path.stat().st_size
     assert cache.prune(keep_policies={"m@2"}) == 2000
     assert cache.get(key(5000)) == VALUE and path.stat().st_size < before / 10
     assert cache.prune(keep_days=1) == 0
-    cache._db.execute("UPDATE completions SET day = day - 2")
+    changed(cache, "UPDATE completions SET day = day - 2")
     assert cache.prune(keep_days=1) == 1 and cache.get(key(5000)) is None
 
 
 def test_a_value_that_no_version_writes_is_found(tmp_path: Path) -> None:
     cache = filled(tmp_path / "c.sqlite", 3)
-    cache._db.execute("UPDATE completions SET value = '[1, \"x\"]' WHERE key = ?", (key(1),))
+    changed(cache, "UPDATE completions SET value = '[1, \"x\"]' WHERE key = ?", (key(1),))
     assert cache.verify() == [f"completion {key(1).hex()}: not a value that this version writes"]
 
 
@@ -190,7 +197,7 @@ def test_the_repair_of_a_damaged_page_of_names_keeps_every_value_with_its_name_a
 ) -> None:
     path = tmp_path / "c.sqlite"
     cache = filled(path, 1000)
-    cache._db.execute("UPDATE completions SET day = day - 100")
+    changed(cache, "UPDATE completions SET day = day - 100")
     (page,) = cache._db.execute(
         "SELECT rootpage FROM sqlite_master WHERE name = 'policies'"
     ).fetchone()
