@@ -94,7 +94,7 @@ def _recipes_there(
 ) -> dict[str, set[str | None]]:
     """Prompt -> the recipes of its rows, null among them where they are unknown.
 
-    A prompt of which nothing is left but rejects of the step of this name has none.
+    Rejects of the step of this name say it too, of a prompt of which nothing else is left.
     """
     where = " AND ".join(f"\"{name}\" = '{value}'" for name, value in partition.items()) or "true"
     query = f'SELECT DISTINCT prompt_id, recipe FROM "{table}" WHERE {where}'
@@ -102,11 +102,11 @@ def _recipes_there(
     for prompt, own in run.lake.sql(query).iter_rows():
         have.setdefault(prompt, set()).add(own)
     rejected = """
-        SELECT DISTINCT prompt_id FROM rejects
+        SELECT DISTINCT prompt_id, recipe FROM rejects
         WHERE "table" = $table AND step = $step AND prompt_id IS NOT NULL
     """
-    for (prompt,) in run.lake.sql(rejected, {"table": table, "step": name}).iter_rows():
-        have.setdefault(prompt, set())
+    for prompt, own in run.lake.sql(rejected, {"table": table, "step": name}).iter_rows():
+        have.setdefault(prompt, set()).add(own)
     return have
 
 
@@ -127,10 +127,15 @@ def _checked(
     recipes: dict[str, str],
     chunk: pl.DataFrame,
 ) -> Checked:
-    """A chunk's rows with their recipes, and its rejects with their prompts."""
+    """A chunk's rows and rejects, with the recipes of their prompts."""
     assert step.table is not None and not isinstance(made.rejects, pl.DataFrame)
     rejects = reject_rows(made.rejects, set(chunk["prompt_id"]))
     passing = set(rejects.filter(pl.col("passing"))["prompt_id"])
-    own = [None if one in passing else recipes[one] for one in made.rows["prompt_id"]]
-    rows = made.rows.with_columns(recipe=pl.Series(own, dtype=pl.String))
-    return check(step.table, rows, name, partition, rejects)
+    kept = {one: own for one, own in recipes.items() if one not in passing}
+    found = check(step.table, _with_recipe(made.rows, kept), name, partition, rejects)
+    return Checked(found.rows, _with_recipe(found.rejects, kept))
+
+
+def _with_recipe(rows: pl.DataFrame, recipes: dict[str, str]) -> pl.DataFrame:
+    own = [recipes.get(one) for one in rows["prompt_id"]]
+    return rows.with_columns(recipe=pl.Series(own, dtype=pl.String))

@@ -26,6 +26,7 @@ def reject_rows(rejects: Sequence[Reject], prompts: Collection[str] = ()) -> pl.
             "row": json.dumps(r.row, default=str),
             "prompt_id": r.row.get("prompt_id") or (r.row_id if r.row_id in prompts else None),
             "passing": r.passing,
+            "recipe": None,
         }
         for r in rejects
     ]

@@ -14,7 +14,7 @@ from pipeline.errors import OrchardError
 from pipeline.ids import content_id
 
 UNSET = ("recipe",)  # columns that a write may leave out: they become null
-UNSET_OF_REJECTS = ("prompt_id", "passing")
+UNSET_OF_REJECTS = ("prompt_id", "passing", "recipe")
 # What is said of a reject besides table, step and id.
 TOLD = {
     "row_id": pl.String,
@@ -22,6 +22,7 @@ TOLD = {
     "row": pl.String,
     "prompt_id": pl.String,
     "passing": pl.Boolean,
+    "recipe": pl.String,
 }
 
 
@@ -142,6 +143,7 @@ def _broken(schema: type[dy.Schema], columns: list[str], failure: dy.FailureInfo
         row=pl.struct(columns).struct.json_encode(),
         prompt_id=pl.col("prompt_id") if "prompt_id" in columns else pl.lit(None, pl.String),
         passing=pl.lit(False),
+        recipe=pl.lit(None, pl.String),
     )
 
 

@@ -244,3 +244,8 @@ class Rejects(dy.Schema):
     passing = col.flag(
         "true: a passing fault of a server cost it, the next run asks again", nullable=True
     )
+    recipe = col.identifier(
+        "hash of what its prompt was made from; null where the step makes all prompts at once, "
+        "or where the fault may pass",
+        nullable=True,
+    )
