@@ -1,6 +1,15 @@
 """All steps, and their graph."""
 
-from assets import judging, noise, preferences, sampling, synthesis, training, validation
+from assets import (
+    judging,
+    noise,
+    preferences,
+    sampling,
+    selection,
+    synthesis,
+    training,
+    validation,
+)
 from pipeline.steps import Step
 from pipeline.steps.graph import Graph
 
@@ -11,6 +20,7 @@ STEPS: tuple[Step, ...] = (
     *preferences.STEPS,
     *noise.STEPS,
     *training.STEPS,
+    *selection.STEPS,
     *validation.STEPS,
 )
 GRAPH = Graph(STEPS)

@@ -13,6 +13,7 @@ from pipeline.config.judge import JudgeSettings
 from pipeline.config.noise import NoiseSettings
 from pipeline.config.paths import beside, beside_profile
 from pipeline.config.section import Section, first_problem
+from pipeline.config.selection import SelectionSettings
 from pipeline.config.sources import PoolSettings, SamplingSettings, SandboxSettings, SplitSettings
 from pipeline.config.sweep import SweepSettings
 from pipeline.config.synthesis import CodeSettings, MaplSettings, MiningSettings, OverlapSettings
@@ -55,6 +56,7 @@ class Settings(Section):
     training: TrainingSettings = TrainingSettings()
     validation: ValidationSettings = ValidationSettings()
     sweep: SweepSettings = SweepSettings()
+    selection: SelectionSettings = SelectionSettings()
     budget: BudgetSettings = BudgetSettings()
 
     @field_validator("timezone")

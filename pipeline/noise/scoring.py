@@ -1,5 +1,7 @@
 """Rewards of the texts of pairs: by reward models of ours, and by those from elsewhere."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +23,7 @@ from pipeline.rewards.texts import conversations, references
 from pipeline.store.reader import Reader
 
 if TYPE_CHECKING:
-    from pipeline.noise.crossfit import Curve
+    from pipeline.noise.crossfit import Curve, Fit
 
 SAMPLED = """
     SELECT prompt_id, response_id, text, messages FROM responses JOIN prompts USING (prompt_id)
@@ -56,22 +58,33 @@ def score_by_own(
     pairs: pl.DataFrame, texts: Texts, model: Model, settings: Settings, home: Path
 ) -> tuple[pl.DataFrame, "dict[str, Curve]"]:
     """Rows of `scores` by reward models of ours, and their training losses by model."""
-    chosen, name = settings.noise, model.policy_id
-    if chosen.method == "none":
+    if settings.noise.method == "none":
         return tables.empty("scores"), {}
+    with fitted_on(texts, model, settings, home) as (found, fit):
+        return own_scores(found, pairs, settings.noise, settings.seed, model.policy_id, fit)
+
+
+@contextmanager
+def fitted_on(
+    texts: Texts, model: Model, settings: Settings, home: Path
+) -> Iterator[tuple[Features, "Fit"]]:
+    """What reward models of ours read of some texts, and how they are trained (`noise.method`).
+
+    Heads read the model's features; a fine-tuned model reads the texts themselves.
+    """
+    chosen = settings.noise
     if chosen.method == "heads":
         from pipeline.noise.heads import fit_heads  # torch only where a step needs it
 
-        found = features_of(texts, model, settings, home)
-        return own_scores(found, pairs, chosen, settings.seed, name, fit_heads(chosen))
+        yield features_of(texts, model, settings, home), fit_heads(chosen)
+        return
     from pipeline.training.reward import fit_tuned  # torch only where a step needs it
 
     keys = sorted(texts)
-    unread = Features(keys, np.zeros((len(keys), 0), np.float32))
     with bar("reward models") as advance:
         folder, ordered = home / "cache" / "rewards", [texts[key] for key in keys]
         fit = fit_tuned(model.path, ordered, chosen, folder, progress=advance)
-        return own_scores(unread, pairs, chosen, settings.seed, name, fit)
+        yield Features(keys, np.zeros((len(keys), 0), np.float32)), fit
 
 
 def score_by_external(

@@ -42,9 +42,12 @@ def with_sources(names: Sequence[str], settings: Settings) -> list[str]:
 
 
 def wanted(settings: Settings) -> list[str]:
-    """The variants that a profile needs the pairs of: compared, swept, voted on or treated."""
+    """The variants that a profile needs the pairs of: compared, swept, learnt by a selector,
+    voted on or treated.
+    """
     swept = (settings.sweep.source,) if settings.sweep.losses else ()
-    return with_sources((*settings.validation.variants, *swept), settings)
+    chosen = (*settings.validation.variants, *swept, *settings.selection.sources)
+    return with_sources(chosen, settings)
 
 
 def treats(name: str, settings: Settings) -> bool:

@@ -197,6 +197,7 @@ def profile(folder: Path, **changes: object) -> Path:
             "kl_prompts": 2,
         },  # fmt: skip
         "sweep": {"losses": ["sigmoid"], "shares": [0.0], "max_pairs": 4},
+        "selection": {"sources": ["tree_plv", "outcome"], "draws": 3},
         **changes,
     }
     path = folder / "world.yaml"
