@@ -17,7 +17,6 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline import tables
-from pipeline.errors import OrchardError
 from pipeline.store import layout, releases
 from pipeline.store.checks import Checked, check, declared
 from pipeline.store.commits import (
@@ -32,9 +31,8 @@ from pipeline.store.commits import (
 )
 from pipeline.store.database import Database, Parameters
 from pipeline.store.files import query_text
+from pipeline.store.reads import check_reads
 from pipeline.store.replace import replace_prompts, replace_rejects, replace_rows
-
-_READS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 
 
 class Lake:
@@ -205,7 +203,7 @@ class Lake:
         """
         with ExitStack() as stack:
             stack.enter_context(self._database.one_line())
-            _only_reads(query)
+            check_reads(query, self._database.connection)
             stack.enter_context(self._database.frames(frames or {}))
             if version is not None:
                 self._show_at(stack, version, _mentioned(query, frames or {}))
@@ -337,16 +335,3 @@ class Lake:
 def _mentioned(query: str, hidden: Mapping[str, pl.DataFrame]) -> list[str]:
     words = set(re.findall(r"\w+", query.lower()))
     return [name for name in tables.TABLES if name in words and name not in hidden]
-
-
-def _only_reads(query: str) -> None:
-    kinds = [statement.type for statement in duckdb.extract_statements(query)]
-    # PIVOT parses into the CREATE of a temporary type and a SELECT; any other CREATE fails: the
-    # transaction only reads.
-    allowed = {*_READS, duckdb.StatementType.CREATE}
-    if not kinds or kinds[-1] not in _READS or any(kind not in allowed for kind in kinds):
-        found = next((kind.name for kind in kinds if kind not in _READS), "nothing")
-        raise OrchardError(
-            f"SQL here only reads: expected one SELECT, not {found}; "
-            "tables are written by Lake.write"
-        )
