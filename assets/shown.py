@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from pipeline import tables
+from pipeline.escaped import markdown, sentence
 from pipeline.steps import StepReport
 from pipeline.validation.report.blocks import Block, Bullets, Picture, Section, Text
 
@@ -46,7 +47,7 @@ def of_value(value: Any, title: str) -> Any:
     if isinstance(value, pl.DataFrame):
         return dg.MetadataValue.md(table(value, value.height))
     if isinstance(value, list):
-        return dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in value))
+        return dg.MetadataValue.md("\n".join(f"- {sentence(said)}" for said in value))
     if isinstance(value, Section):
         return dg.MetadataValue.md("\n\n".join(_block(block) for block in value.blocks))
     return dg.MetadataValue.path(str(value)) if isinstance(value, Path) else value
@@ -56,7 +57,9 @@ def picture(figure: Figure, alt: str) -> str:
     """A figure as Markdown that holds the image itself."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=70)
-    return f"![{alt}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+    return (
+        f"![{markdown(alt)}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+    )
 
 
 def table(rows: pl.DataFrame, height: int, width: int = 60) -> str:
@@ -65,12 +68,11 @@ def table(rows: pl.DataFrame, height: int, width: int = 60) -> str:
         return "(no rows)"
 
     def cell(value: object) -> str:
-        text = _cell(str(value))
+        text = " ".join(str(value).split())
         return text if len(text) <= width else text[: width - 1] + "…"
 
-    lines = ["| " + " | ".join(rows.columns) + " |", "|" + " --- |" * rows.width]
-    lines += ["| " + " | ".join(map(cell, row)) + " |" for row in rows.head(height).iter_rows()]
-    return "\n".join(lines)
+    lines = [_line(rows.columns), "|" + " --- |" * rows.width]
+    return "\n".join([*lines, *(_line(map(cell, row)) for row in rows.head(height).iter_rows())])
 
 
 def column_schema(name: str) -> dg.TableSchema:
@@ -96,15 +98,15 @@ def _of_cost(cost: Mapping[str, Any]) -> dict[str, Any]:
 
 def _block(block: Block) -> str:
     if isinstance(block, Text):
-        return block.text
+        return sentence(block.text)
     if isinstance(block, Bullets):
-        return "\n".join(f"- {item}" for item in block.items)
+        return "\n".join(f"- {sentence(item)}" for item in block.items)
     if isinstance(block, Picture):
         return picture(block.figure, block.alt)
-    lines = [block.columns, ["---:" if n else "---" for n in block.numeric], *block.cells]
-    rows = ["| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines]
-    return "\n".join([f"**{block.caption}**", "", *rows])
+    rule = ["---:" if number else "---" for number in block.numeric]
+    lines = [_line(block.columns), f"| {' | '.join(rule)} |", *map(_line, block.cells)]
+    return "\n".join([f"**{markdown(block.caption)}**", "", *lines])
 
 
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(map(markdown, cells))} |"

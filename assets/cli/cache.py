@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from assets.cli.terminal import Profile, console, one_line_errors, show
+from assets.cli.terminal import Profile, one_line_errors, say, show
 from pipeline import config
 from pipeline.engine.cachefile import CacheFile
 from pipeline.engine.model import resolve
@@ -26,7 +26,7 @@ def stats() -> None:
     frame = _open().stats()
     show(frame.columns, frame.rows())
     size = cache_path(config.home()).stat().st_size / 2**20
-    console.print(
+    say(
         f"{frame['completions'].sum()} completions, {size:.1f} MB on disk: "
         f"{cache_path(config.home())}"
     )
@@ -50,7 +50,7 @@ def prune(
     if days is None and not unused:
         raise OrchardError("nothing to prune: say which, with --days N or --unused")
     gone = _open().prune(keep_policies=_known_policies(profile) if unused else None, keep_days=days)
-    console.print(f"{gone} completions pruned")
+    say(f"{gone} completions pruned")
 
 
 @app.command()
@@ -64,7 +64,7 @@ def verify(
     path = cache_path(config.home())
     if repair:
         kept, old = salvage(path)
-        console.print(f"{kept} completions kept in {path}; the damaged file is {old}")
+        say(f"{kept} completions kept in {path}; the damaged file is {old}")
         return
     cache = _open()
     faults = cache.verify()
@@ -72,7 +72,7 @@ def verify(
         raise OrchardError(
             f"completion cache {path}: {len(faults)} faults, the first: {faults[0]}: use --repair"
         )
-    console.print(f"{cache.stats()['completions'].sum()} completions, all sound")
+    say(f"{cache.stats()['completions'].sum()} completions, all sound")
 
 
 def _open() -> CacheFile:

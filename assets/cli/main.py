@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from assets.cli import cache, tools
-from assets.cli.terminal import Profile, console, one_line_errors, show
+from assets.cli.terminal import Profile, one_line_errors, say, show
 from pipeline import config
 from pipeline.errors import OrchardError
 
@@ -35,13 +35,11 @@ def run(profile: Profile = "quick") -> None:
     materialise()
     show_leaderboard(profile)
     home = config.home()
-    console.print(f"\nDone in {time.perf_counter() - start:.0f} s. Report: {home / 'report.html'}")
-    console.print("Next:")
-    console.print(
-        "  make ui                          the web UI: assets, runs, plots, the nightly schedule"
-    )
-    console.print("  .venv/bin/orchard tables         every table with its rows and version")
-    console.print(
+    say(f"\nDone in {time.perf_counter() - start:.0f} s. Report: {home / 'report.html'}")
+    say("Next:")
+    say("  make ui                          the web UI: assets, runs, plots, the nightly schedule")
+    say("  .venv/bin/orchard tables         every table with its rows and version")
+    say(
         '  .venv/bin/orchard sql "SELECT variant, depth, count(*) FROM preferences '
         'GROUP BY ALL ORDER BY ALL"'
     )
@@ -144,7 +142,7 @@ def show_leaderboard(profile: str) -> None:
     without = [f"Not trained: {sentence}" for sentence in found]
     show(board.columns, board.rows())
     for sentence in (*unequal(rows), *without):
-        console.print(sentence, highlight=False, markup=False)
+        say(sentence)
 
 
 # After ours: `--help` shows them in this order.

@@ -9,7 +9,7 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from assets.cli.terminal import Profile, console, one_line_errors, show
+from assets.cli.terminal import Profile, console, one_line_errors, say, show
 from pipeline import config
 
 app = typer.Typer()
@@ -66,7 +66,7 @@ def import_(
     for judge_id, criterion, verdict in brought.cards.select(
         "judge_id", "criterion", "verdict"
     ).iter_rows():
-        console.print(f"{judge_id}, {criterion}: {verdict}", markup=False)
+        say(f"{judge_id}, {criterion}: {verdict}")
 
 
 def _say(
@@ -79,7 +79,7 @@ def _say(
     lines += [f"  left out {n} x {reason}" for reason, n in reasons]
     lines += [f"  replaces {replaced} of an earlier {origin}"] if replaced else []
     for line in lines:
-        console.print(line, markup=False, highlight=False)
+        say(line)
 
 
 @app.command("import-code")
@@ -196,7 +196,7 @@ def steptruth(
             f"{reject.row_id}: {reject.reason}"
         )
     for same in kinds.values():
-        console.print(f"rejected {len(same)}, such as {same[0]}")
+        say(f"rejected {len(same)}, such as {same[0]}")
 
 
 @app.command(name="mine-commits")
@@ -227,4 +227,4 @@ def export(
     from pipeline.store import Lake
 
     with Lake(config.home()) as lake:
-        console.print(f"{variant}: {export_policy(lake, config.home(), variant, folder, seed)}")
+        say(f"{variant}: {export_policy(lake, config.home(), variant, folder, seed)}")

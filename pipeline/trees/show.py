@@ -7,6 +7,7 @@ from rich.text import Text
 from rich.tree import Tree as Drawing
 
 from pipeline.errors import OrchardError
+from pipeline.escaped import visible
 from pipeline.store import Lake
 from pipeline.trees.node import Row
 from pipeline.trees.paths import best, paths
@@ -51,7 +52,9 @@ def drawing(question: str, rows: Sequence[Row]) -> Drawing:
     root = next(row for row in rows if row["kind"] == "root")
     path = best(paths(rows))
     marked = {step["node_id"] for step in path.steps} if path else set()
-    drawn = Drawing(Text(f"{question}  [{root['method']}, tree {root['tree_id']}]{_figures(root)}"))
+    drawn = Drawing(
+        Text(f"{visible(question)}  [{root['method']}, tree {root['tree_id']}]{_figures(root)}")
+    )
     _hang(drawn, root["node_id"], _by_parent(rows), marked)
     return drawn
 
@@ -68,7 +71,7 @@ def _by_parent(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 def _hang(drawn: Drawing, parent: str, below: dict[str, list[Row]], marked: set[str]) -> None:
     for row in below.get(parent, []):
-        text = " ".join(row["text"].split()) or "(blank line)"
+        text = visible(" ".join(row["text"].split())) or "(blank line)"
         on_path = row["node_id"] in marked
         line = Text(f"{'* ' if on_path else ''}{text}", style="bold" if on_path else "")
         line.append(_figures(row), style="dim")

@@ -118,7 +118,7 @@ def test_the_same_section_becomes_metadata_of_the_run() -> None:
     shown = of_value(section, "First").value
     assert shown.startswith(
         "said\n\n- one\n\n**Scores**\n\n| name | n | gain |\n"
-        "| --- | ---: | ---: |\n| a <b> | 12,000 |"
+        "| --- | ---: | ---: |\n| a \\<b\\> | 12,000 | +0.50 |"
     )
     assert "![a plot](data:image/png;base64," in shown
 
