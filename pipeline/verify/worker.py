@@ -1,32 +1,31 @@
-"""A child process for slow or dangerous judgements:
+"""Processes for slow or dangerous judgements:
 the scorers of reasoning-gym, of which some ask SymPy.
 
-Such code may run for ever (9**9**9) or fill the memory. An alarm with the default action kills the
-child, which also ends C code and works whichever thread asks; its memory is limited; the next call
-starts another one.
-
-Some of it evaluates the text as Python: SymPy's parser, and nine of reasoning-gym's scorers
-(`gym.EVALUATING`; the others compare and count). Such texts pass a filter first
-(`gym.is_harmless`); and should one slip through, the child
-has given up what it could do harm with before it reads the first text: no other process, no thread,
-no socket, no signal, no file opened for writing, no capability, and of the environment only where
-things lie. It can read files, and
-has no way to pass them on: all that leaves it is true or false. What only the filter prevents is a
-text that forges its own verdict, since it is judged in the same process. A sandbox of namespaces
-for each text would keep it from reading, and cost the import of SymPy, a second, each time; whole
-programs (the verifier `code`) have that, and two processes.
+Such code may run for ever (9**9**9) or fill the memory, and SymPy's parser evaluates texts as
+Python. So each text is judged in a process of its own: a fork of the worker, which has loaded the
+libraries and never reads a text. Before it reads one, the fork gives up what it could do harm with:
+no other process, no thread, no socket, no signal, no file opened for writing, no capability, a
+limit of memory, and of the environment only where things lie. An alarm with the default action ends
+it, which also ends C code. It can read files, and has no way to pass them on: all that leaves it is
+true or false, of its own text. That a text does not forge this is the judge's to see to (gym.py
+parses what would be evaluated). A sandbox of namespaces for each text would keep it from reading,
+and cost the import of SymPy, a second, each time; whole programs (the verifier `code`) have that.
 
 Run as `python -m pipeline.verify.worker '{"module": "file"}'` with the files of verifiers from
 elsewhere: one JSON request per line in, its number and answer per line out.
 """
 
+import gc
 import itertools
 import json
 import os
+import platform
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -40,27 +39,38 @@ _START_SECONDS = 120  # to load the libraries
 _MEMORY = 4 * 2**30  # bytes
 # and no other variable: some hold secrets
 _PASSED_ON = ("HOME", "PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG")
-_LIBRARIES = ("reasoning_gym",)  # loaded before the child is confined: loading may write caches
+_LIBRARIES = (  # loaded once, before any fork: loading takes seconds, and may write caches
+    "reasoning_gym",
+    "pipeline.verify.sandbox.inside.confine",
+    "pipeline.verify.sandbox.inside.seccomp",
+)
 _READY = "ready\n"
+_RIGHT = "right"
+_LONGEST = 1000  # bytes that a fork may say
 _numbers = itertools.count()
 _lock = threading.Lock()
 _Made = tuple[int, str]  # (process that started the child, files of verifiers that it was given)
 _child: tuple[_Made, subprocess.Popen[str]] | None = None
 
 
-def ask(function: Callable[..., bool] | str, *arguments: str | None) -> bool:
-    """The truth of function(*arguments) in the child: False where it raises or takes too long.
+def ask(
+    function: Callable[..., bool] | str,
+    *arguments: str | None,
+    prepare: Callable[..., object] | None = None,
+) -> bool:
+    """The truth of function(*arguments) in the worker: False where it raises or takes too long.
 
     function: one of a module, or its name, module:function. A file that registers verifiers is
-    imported there too, so that a verifier of a user's own can ask as ours do.
+    imported there too, so that a verifier of a user's own can ask as ours do. prepare: is called
+    with the same arguments before the fork, and keeps what later calls need; it must not read a
+    text of a model.
 
     Raises:
-        OrchardError: the child cannot be confined on this machine.
+        OrchardError: the worker cannot confine a process on this machine.
     """
-    if not isinstance(function, str):
-        function = f"{function.__module__}:{function.__qualname__}"
     number = next(_numbers)
-    request = json.dumps([number, function, *arguments]) + "\n"
+    names = [_name(function), prepare and _name(prepare)]
+    request = json.dumps([number, *names, *arguments]) + "\n"
     with _lock:
         child = _running()
         try:
@@ -76,6 +86,12 @@ def ask(function: Callable[..., bool] | str, *arguments: str | None) -> bool:
             child.kill()  # it is gone, or about to be
             child.wait()
         return reply == f"{number} true\n"
+
+
+def _name(function: Callable[..., object] | str) -> str:
+    if isinstance(function, str):
+        return function
+    return f"{function.__module__}:{function.__qualname__}"
 
 
 def _running() -> subprocess.Popen[str]:
@@ -111,12 +127,10 @@ def _running() -> subprocess.Popen[str]:
     return _child[1]
 
 
-def _answer(function: str, arguments: list[Any]) -> bool:
+def _found(function: str) -> Callable[..., object]:
     module, _, name = function.partition(":")
-    try:
-        return getattr(import_module(module), name)(*arguments) is True
-    except Exception:  # whatever a judge raises on a model's text, the text is not a right answer
-        return False
+    found: Callable[..., object] = getattr(import_module(module), name)
+    return found
 
 
 def _serve() -> None:
@@ -128,16 +142,53 @@ def _serve() -> None:
     for name in _LIBRARIES:
         import_module(name)
     extensions.import_files(json.loads(sys.argv[1]))
+    platform.machine()  # asks the system once
+    gc.freeze()  # a fork's first collection would copy all that was loaded
     signal.setitimer(signal.ITIMER_REAL, 0)
-    replies.write(_confine() or _READY)
+    replies.write(_forked(lambda: _confine() or _READY, replies.fileno()))
     replies.flush()
     for line in sys.stdin:
-        number, function, *arguments = json.loads(line)
-        signal.setitimer(signal.ITIMER_REAL, SECONDS)
-        right = _answer(function, arguments)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        replies.write(f"{number} {json.dumps(right)}\n")
+        number, function, prepare, *arguments = json.loads(line)
+        if prepare:
+            with suppress(Exception):  # the fork meets the same, and answers for it
+                _found(prepare)(*arguments)
+        right = _forked(partial(_judged, function, arguments), replies.fileno())
+        replies.write(f"{number} {json.dumps(right == _RIGHT)}\n")
         replies.flush()
+
+
+def _forked(judge: Callable[[], str], replies: int) -> str:
+    """What a fork of this process says, at most so long and in so much memory; "" where it dies."""
+    import signal
+
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        said = ""
+        try:
+            os.close(read)
+            os.close(replies)
+            signal.setitimer(signal.ITIMER_REAL, SECONDS)
+            said = judge()
+        finally:
+            os.write(write, said.encode())
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        answer = pipe.read(_LONGEST).decode("utf-8", "replace")
+    os.waitpid(child, 0)
+    return answer
+
+
+def _judged(function: str, arguments: list[Any]) -> str:
+    """Confined from here on."""
+    problem = _confine()
+    if problem:
+        return problem
+    try:
+        return _RIGHT if _found(function)(*arguments) is True else ""
+    except Exception:  # whatever a judge raises on a model's text, the text is not a right answer
+        return ""
 
 
 def _confine() -> str | None:

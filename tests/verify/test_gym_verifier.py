@@ -10,7 +10,7 @@ import pytest
 import reasoning_gym
 
 from pipeline.verify import Verdict, gym, has_final_answer, verify, worker
-from pipeline.verify.gym import is_harmless
+from pipeline.verify.gym import is_arithmetic
 
 
 @pytest.mark.parametrize(
@@ -114,32 +114,83 @@ def test_what_is_evaluated_sees_no_secret_of_the_environment(
 
 
 def test_evaluating_scorers_are_all_known() -> None:
-    """Whichever scorer of the library evaluates text is on the list: read from its source."""
+    """Whichever scorer of the library evaluates text is on a list: read from its source."""
     root = Path(reasoning_gym.__file__).parent
     scoring = re.compile(r"def score_answer.*?(?=\n    def |\nclass |\Z)", re.DOTALL)
-    found = {
-        file.stem
-        for file in root.rglob("*.py")
-        for body in scoring.findall(file.read_text())
-        if re.search(r"(?<!literal_)\beval\(|\bexec\(|parse_expr\(|sympify\(", body)
-    }
+
+    def calling(pattern: str) -> set[str]:
+        return {
+            file.stem
+            for file in root.rglob("*.py")
+            for body in scoring.findall(file.read_text())
+            if re.search(pattern, body)
+        }
+
     # number_sorting evaluates the reference, propositional_logic has a parser of its own
-    assert found - {"number_sorting", "propositional_logic"} == set(gym.EVALUATING)
+    assert calling(r"(?<!literal_)\beval\(|\bexec\(") - {"number_sorting"} == gym.LISTS
+    assert calling(r"parse_expr\(|sympify\(") - {"propositional_logic"} == gym.FORMULAS
+
+
+@pytest.mark.parametrize("task", sorted(gym.LISTS | gym.FORMULAS))
+def test_full_width_letters_run_nothing_and_touch_no_later_verdict(task: str) -> None:
+    """Python reads full-width letters as the plain ones that a filter looks for."""
+    entry = reasoning_gym.create_dataset(task, size=1, seed=3)[0]
+    name = f"reasoning_gym:{task}"
+    forged = "[].__class__.__base__.__subclasses__()[0]"
+    wide = "".join(chr(ord(c) + 0xFEE0) if c.isalpha() else c for c in forged)
+    escape = "(ｅｖａｌ)('ｓｅｔａｔｔｒ(type(json),1,2)')"
+    for attack in (
+        wide,
+        escape,
+        f"ｅｘｅｃ('{forged}')",
+        f"[x for x in {wide}]",
+        "１ if ｔｒｕｅ else 2",
+    ):
+        assert not verify(attack, entry["answer"], name, _metadata(task, entry)).correct
+    right = f"<answer>{entry['answer']}</answer>"
+    assert verify(right, entry["answer"], name, _metadata(task, entry)).correct
+    assert not verify("<answer>[0]</answer>", entry["answer"], name, _metadata(task, entry)).correct
+
+
+def test_what_one_text_changes_is_gone_for_the_next() -> None:
+    """As if a text could run: what it does to the libraries stays in its own process."""
+    change = "setattr(__import__('pipeline.verify.gym').verify.gym, 'full_credit', lambda *a: True)"
+    assert not worker.ask("builtins:eval", change)  # None is no verdict
+    entry = reasoning_gym.create_dataset("countdown", size=1, seed=3)[0]
+    metadata = _metadata("countdown", entry)
+    assert not worker.ask(gym.full_credit, "1 + 1", entry["answer"], "countdown", metadata)
+    assert worker.ask(gym.full_credit, entry["answer"], entry["answer"], "countdown", metadata)
 
 
 @pytest.mark.parametrize(
-    ("text", "harmless"),
+    ("text", "arithmetic"),
     [
-        ("['A', 'B']", True),
         ("(4 + 3)*2 - 1.5", True),
         ("2*exp(x) + sqrt(x) + C", True),
+        ("-x**2/3 + x_1", True),
+        ("ｓｑｒｔ(4)", True),  # the same name to Python
+        ("['A', 'B']", False),
         ("open('x')", False),
+        ("ｏｐｅｎ(1)", False),
         ("().__class__", False),
+        ("x__y", False),
         ("[print][0]('x')", False),
         ("(lambda: 1)()", False),
+        ("(sqrt)(4)(5)", False),
+        ("sqrt(x=4)", False),
+        ("sqrt(*x)", False),
         ("x.y", False),
+        ("x[0]", False),
+        ("1 if x else 2", False),
         ("[i for i in x]", False),
+        ("(x := 1)", False),
+        ("f'{x}'", False),
+        ("'a'*10", False),
+        ("True", False),
+        ("1; 2", False),
+        ("", False),
+        ("(" * 300 + "1" + ")" * 300, False),
     ],
 )
-def test_what_counts_as_harmless(text: str, harmless: bool) -> None:
-    assert is_harmless(text) is harmless
+def test_what_counts_as_arithmetic(text: str, arithmetic: bool) -> None:
+    assert is_arithmetic(text) is arithmetic
