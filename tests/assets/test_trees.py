@@ -119,9 +119,9 @@ def test_the_pairs_and_the_best_path_of_a_grown_tree_are_as_worked_out_by_hand(
 
     siblings = {("b\n", "a\n"): 0.25, ("b\nbb\n", "b\nba\n"): 0.25}  # x and y are equal
     assert pairs("tree_plv") == pairs("curriculum") == siblings
-    # Paths end at a 1/2, and at ba, x and y 0: the three are never ordered.
-    worse = ("b\nba\n", "b\nbb\nx\n", "b\nbb\ny\n")
-    assert pairs("tpo") == {("a\n", text): 0.5 for text in worse}
+    # Paths end at a 1/2, and at ba, x and y 0: the three are never ordered. A rollout ends each.
+    worse = ("b\nba\n8", "b\nbb\nx\n8", "b\nbb\ny\n8")
+    assert pairs("tpo") == {("a\n7", text): 0.5 for text in worse}
 
 
 def test_a_change_of_one_methods_settings_leaves_the_other_method_alone(new_run: NewRun) -> None:

@@ -15,7 +15,7 @@ from pipeline.steps.declared import table_of
 from pipeline.store import Commit, Lake
 from pipeline.trees.facts import counts
 from pipeline.verify import verify
-from tests.preferences.forest import NODES, PROMPTS, build_lists, frame, rollout
+from tests.preferences.forest import GROWN, NODES, PROMPTS, build_lists, frame, rollout
 from tests.runs import cost_of, made_from
 
 SETTINGS = config.load("quick")  # margin 3/8, at most 4 pairs a prompt
@@ -39,7 +39,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         rollout("r6", "c", "is 8", "8", method="tot"),  # another method's tree
     ]
     nodes = pl.concat([NODES, frame("tree_nodes", rollouts)])
-    lists, _ = build_lists(nodes, PROMPTS, ["best_first"], 5, None)
+    lists, _ = build_lists(GROWN, PROMPTS, ["best_first"], 5, None)
     lake.write("prompts", PROMPTS, Commit("test"))
     for method in ("best_first", "tot"):
         part = nodes.filter(pl.col("method") == method)
@@ -56,13 +56,13 @@ def test_best_against_worst_path(lake: Lake) -> None:
     (row,) = build("tree_best_worst", lake, SETTINGS).to_dicts()
     assert (row["chosen"], row["rejected"], row["margin"], row["strength"]) == (
         "a\nis 7",
-        "c\n",
+        "c\nso 9",
         1.0,
         1.0,
     )
     assert (row["chosen_ends"], row["rejected_ends"], row["prefix"], row["level"]) == (
         True,
-        False,
+        True,
         "",
         "response",
     )
@@ -72,11 +72,11 @@ def test_all_ordered_pairs_never_order_equal_values(lake: Lake) -> None:
     pairs = build("tree_all_pairs", lake, SETTINGS)
     # Values: a1 1, a3 and b 1/2, a2 1/4, c 0: ten pairs less the tie.
     assert sides(pairs) == {
-        ("a1", "a3"), ("a1", "b"), ("a1", "a2"), ("a1", "c"), ("a3", "a2"), ("b", "a2"),
-        ("a3", "c"), ("b", "c"),
-        ("a2", "c"),
+        ("a1", "a3.0"), ("a1", "b.1"), ("a1", "a2.1"), ("a1", "c.1"), ("a3.0", "a2.1"),
+        ("b.1", "a2.1"), ("a3.0", "c.1"), ("b.1", "c.1"),
+        ("a2.1", "c.1"),
     }  # fmt: skip
-    row = pairs.filter((pl.col("chosen_id") == "b") & (pl.col("rejected_id") == "a2")).to_dicts()[0]
+    row = pairs.filter(pl.col("chosen_id") == "b.1", pl.col("rejected_id") == "a2.1").to_dicts()[0]
     assert row["strength"] == pytest.approx(0.75)  # 1/2 * 3/4 / (1/2 * 3/4 + 1/4 * 1/2)
     assert sides(build("tpo", lake, SETTINGS)) == sides(pairs)
 
