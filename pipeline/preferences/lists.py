@@ -12,6 +12,7 @@ once; restarted step numbers are put right.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import polars as pl
@@ -19,6 +20,7 @@ import polars as pl
 from pipeline import tables
 from pipeline.engine.base import Reject, Turn
 from pipeline.ids import content_id, unit_for
+from pipeline.trees.chances import Chances, Draws, draws_of, fit
 from pipeline.trees.node import Row
 from pipeline.trees.paths import Path, finished_paths
 from pipeline.trees.similarity import Embed, step_rewards
@@ -60,9 +62,11 @@ def ranked_lists(
     """
     known = {row["prompt_id"]: row for row in prompts.iter_rows(named=True)}
     rows, rejects = [], []
+    leaves: dict[str, dict[str, Draws]] = {}  # by tree, as items name them
     grown = nodes.filter(pl.col("kind") != "root").sort("prompt_id", "tree_id")
     for (prompt_id, tree_id), tree in grown.group_by("prompt_id", "tree_id", maintain_order=True):
         found = finished_paths(tree.iter_rows(named=True))
+        leaves[str(tree_id)] = _draws(found)
         items = chosen_items(items_of(found, delimiter), size)
         if len({item["value"] for item in items}) < 2:
             reason = "no order: no two of the tree's finished responses differ in value"
@@ -70,22 +74,41 @@ def ranked_lists(
                 Reject("preference_lists", "lists", str(tree_id), reason, {"prompt_id": prompt_id})
             )
             continue
-        prompt = known[prompt_id]
-        items = _with_rewards(items, prompt["messages"], embed) if embed else items
-        first = tree.row(0, named=True)
-        shared = {name: prompt[name] for name in ("prompt_id", "split", "messages")}
-        shared["thoughts"] = _thoughts(items, tree)
-        rows.append(
-            {
-                **shared,
-                "items": items,
-                "policy_id": first["policy_id"],
-                "method": f"paths of {first['method']}",
-            }
-        )
-    schema = tables.empty("preference_lists").schema
-    filled = [{"list_id": "", "variant": "", **row} for row in rows]
-    return pl.DataFrame(filled, schema=schema), rejects
+        rows.append(_list_row(items, tree, known[prompt_id], embed))
+    chances = fit(leaves.values())
+    filled = [{**row, "orders": orders(row["items"], chances)} for row in rows]
+    return pl.DataFrame(filled, schema=tables.empty("preference_lists").schema), rejects
+
+
+def _list_row(items: list[Item], tree: pl.DataFrame, prompt: Row, embed: Embed | None) -> Row:
+    first = tree.row(0, named=True)
+    return {
+        **{name: prompt[name] for name in ("prompt_id", "split", "messages")},
+        "list_id": "",
+        "variant": "",
+        "items": _with_rewards(items, prompt["messages"], embed) if embed else items,
+        "thoughts": _thoughts(items, tree),
+        "policy_id": first["policy_id"],
+        "method": f"paths of {first['method']}",
+    }
+
+
+def _draws(found: Sequence[Path]) -> dict[str, Draws]:
+    drawn = {path.last["node_id"]: draws_of(path.leaf) for path in found}
+    return {item: draws for item, draws in drawn.items() if draws is not None}
+
+
+def orders(items: Sequence[Item], chances: Chances) -> list[Row]:
+    """The pairs of items whose values differ, by their places, with their strengths.
+
+    A strength compares the leaves: of two rollouts below them of which one is right, how often it
+    is the better one's. Null where the values are no shares of rollouts.
+    """
+    return [
+        {"better": i, "worse": j, "strength": chances.strength(one["item_id"], other["item_id"])}
+        for (i, one), (j, other) in combinations(enumerate(items), 2)
+        if one["value"] > other["value"]
+    ]
 
 
 def named(lists: pl.DataFrame, variant: str) -> pl.DataFrame:

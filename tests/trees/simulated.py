@@ -206,6 +206,7 @@ class World:
         return np.divide(one, one + other, out=np.full(len(one), 0.5), where=one + other > 0)
 
 
+@lru_cache(maxsize=8)
 def world(
     law: str, trees: int, settings: TreeSettings = SETTINGS, *, seed: int = 0, cut: float = 0.0
 ) -> World:

@@ -1,0 +1,59 @@
+"""Pairs of trees of a simulated policy, against what is true of their steps."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipeline.preferences.strengths import of_siblings
+from pipeline.preferences.trees import staged
+from tests.trees.simulated import LAWS, judge, world
+
+TREES, MANY = 150, 100_000
+
+
+def test_regret_prefers_no_depth_where_no_step_matters() -> None:
+    """With the parent's own value, which chose it, a step of depth 1 won 88 % of them."""
+    grown = world("null", TREES, seed=2)
+    pairs = grown.query("pairs_regret", method="best_first", margin=0.375, per_prompt=MANY)
+    depth = dict(grown.nodes.select("node_id", "depth").iter_rows())
+    depths = np.array([[depth[one] for one in row] for row in sides(pairs)])
+    first = depths[(depths == 1).any(axis=1)]
+    assert len(first) > 300
+    assert abs((first[:, 0] == 1).mean() - 0.5) < 0.03
+
+
+@pytest.mark.parametrize(("law", "easy", "hard"), [("walk", 0.97, 0.8), ("critical", 0.99, 0.5)])
+def test_the_first_stage_of_a_curriculum_has_the_right_labels(
+    law: str, easy: float, hard: float
+) -> None:
+    """Without a floor and with thirds by gap, the last stage was empty."""
+    grown = world(law, TREES, seed=2)
+    pairs = grown.query("pairs_curriculum", method="best_first", margin=0.375, per_prompt=MANY)
+    chances = of_siblings(grown.nodes.filter(pl.col("kind") == "step"))
+    strengths = pl.Series("strength", [chances.strength(*row) for row in sides(pairs)])
+    found = staged(pairs.with_columns(strengths)).filter(pl.col("split") == "train")
+    right = []
+    for stage in range(3):
+        chosen, rejected = grown.chances(found.filter(pl.col("stage") == stage))
+        assert len(chosen) > 100
+        right.append(float(((chosen > rejected) + 0.5 * (chosen == rejected)).mean()))
+    assert right[0] > easy and right[0] > right[1] >= right[2] - 0.02 and right[2] >= hard
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_rollouts_of_one_step_differ_in_nothing_but_their_end(law: str) -> None:
+    grown = world(law, 40, seed=1, cut=0.1)
+    pairs = grown.query("pairs_same_step", method="best_first", per_prompt=MANY)
+    mixed = grown.nodes.filter(
+        pl.col("kind") == "step", pl.col("n_correct").is_between(1, pl.col("n_rollouts") - 1)
+    )
+    assert 0.8 * mixed.height < pairs.height <= mixed.height  # a few have no wrong one that ends
+    assert set(pairs["prefix"]) <= set(mixed.select(pl.concat_str("prefix", "text")).to_series())
+    for prefix, chosen, rejected in pairs.select("prefix", "chosen", "rejected").iter_rows():
+        assert (judge(prefix + chosen)[1], judge(prefix + rejected)[1]) == (True, False)
+    few = grown.query("pairs_same_step", method="best_first", per_prompt=2)
+    assert few.group_by("prompt_id").len()["len"].max() == 2
+
+
+def sides(pairs: pl.DataFrame) -> list[tuple[str, str]]:
+    return pairs.select("chosen_id", "rejected_id").rows()
