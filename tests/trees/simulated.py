@@ -66,9 +66,10 @@ class Walk:
     """Log-odds that move by a normal draw of this size with each step."""
 
     size: float = 0.9
+    mean: float = 0.5  # log-odds of the bare question
 
     def first(self, prompt: Prompted) -> float:
-        return 0.5 + 1.5 * prompt.level
+        return self.mean + 1.5 * prompt.level
 
     def next(self, prompt: Prompted, state: float, depth: int, rng: random.Random) -> float:
         return state + rng.gauss(0, self.size)
@@ -114,6 +115,7 @@ class Null:
 
 
 LAWS: dict[str, Law] = {"walk": Walk(), "critical": Critical(), "null": Null()}
+EASY = Walk(mean=2.5)  # 85 % of rollouts are right
 
 
 @dataclass
@@ -211,7 +213,7 @@ def world(
     law: str, trees: int, settings: TreeSettings = SETTINGS, *, seed: int = 0, cut: float = 0.0
 ) -> World:
     """Trees of so many prompts under one law."""
-    engine = SimulatedPolicy(LAWS[law], seed, cut)
+    engine = SimulatedPolicy(EASY if law == "easy" else LAWS[law], seed, cut)
     plan = plan_of(settings)
 
     async def one(number: int) -> list[Node]:
