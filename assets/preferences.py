@@ -10,7 +10,7 @@ from pipeline.engine.rendering import Renderer
 from pipeline.figures import histogram
 from pipeline.preferences.build import build
 from pipeline.preferences.lengths import with_tokens
-from pipeline.preferences.lists import LISTS, endings, named, ranked_lists, shuffle
+from pipeline.preferences.lists import LISTS, endings, of_variant, ranked_lists, reward_factors
 from pipeline.preferences.registry import reads_of, registry, treats, variant, wanted
 from pipeline.preferences.unpaired import texts
 from pipeline.steps import Inputs, Reads, Rows, Step, StepResult
@@ -41,7 +41,7 @@ def _trees_of_list(settings: Settings, part: str | None) -> Reads:
 def _lists(inputs: Inputs) -> StepResult:
     name = inputs.part or ""
     rows, rejects = inputs.once(LISTS[name].method, lambda: _ranked(inputs))
-    return StepResult(named(shuffle(rows) if LISTS[name].shuffled else rows, name), rejects)
+    return StepResult(of_variant(rows, name), rejects)
 
 
 def _ranked(inputs: Inputs) -> Any:
@@ -64,6 +64,7 @@ def _lists_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
         "lists": rows.height,
         "list_sizes": histogram(sizes, "items in a list", "lists"),
         **endings(rows),
+        **reward_factors(rows),
     }
 
 

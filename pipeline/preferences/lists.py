@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from pipeline import tables
@@ -23,7 +24,7 @@ from pipeline.ids import content_id, unit_for
 from pipeline.trees.chances import Chances, Draws, draws_of, fit
 from pipeline.trees.node import Row
 from pipeline.trees.paths import Path, finished_paths
-from pipeline.trees.similarity import Embed, step_rewards
+from pipeline.trees.similarity import Embed, centred, step_rewards
 from pipeline.trees.steps import split_path
 
 Item = dict[str, Any]  # of `preference_lists.items`
@@ -34,10 +35,11 @@ _LABEL = re.compile(
 
 @dataclass(frozen=True)
 class ListVariant:
-    """Which trees a list variant is made from, and whether it is the control."""
+    """Which trees a list variant is made from, and what it lacks as a control."""
 
     method: str  # of tree_nodes
-    shuffled: bool = False
+    shuffled: bool = False  # items change places
+    rewarded: bool = True  # with adaptive step rewards
 
 
 def ranked_lists(
@@ -234,7 +236,7 @@ def _with_rewards(items: list[Item], messages: Sequence[Turn], embed: Embed) -> 
 
     The reference path is the list's best item: our choice.
     """
-    vectors = embed(messages, [[step["text"] for step in item["steps"]] for item in items])
+    vectors = centred(embed(messages, [[step["text"] for step in item["steps"]] for item in items]))
     given = [step_rewards(own, vectors[0]) for own in vectors]
     return [
         {
@@ -249,9 +251,48 @@ def _with_rewards(items: list[Item], messages: Sequence[Turn], embed: Embed) -> 
     ]
 
 
+def _without_rewards(lists: pl.DataFrame) -> pl.DataFrame:
+    """The control of adaptive step rewards: the same lists without them."""
+
+    def plain(items: list[Item]) -> list[Item]:
+        return [
+            {**item, "reward": None, "steps": [{**step, "reward": None} for step in item["steps"]]}
+            for item in items
+        ]
+
+    changed = [plain(items) for items in lists["items"].to_list()]
+    return lists.with_columns(pl.Series("items", changed, dtype=lists.schema["items"]))
+
+
+def of_variant(lists: pl.DataFrame, name: str) -> pl.DataFrame:
+    """The lists of a tree's items as those of a list variant."""
+    own = LISTS[name]
+    changed = lists if own.rewarded else _without_rewards(lists)
+    return named(shuffle(changed) if own.shuffled else changed, name)
+
+
+def reward_factors(lists: pl.DataFrame) -> dict[str, float | None]:
+    """The spread of what the loss multiplies an item's log-ratio by:
+    its mean step reward over that of its list. Null without rewards.
+    """
+    found = [
+        [item["reward"] for item in items]
+        for items in lists["items"].to_list()
+        if all(item["reward"] is not None for item in items)
+    ]
+    each = [rewards / np.mean(rewards) for rewards in map(np.array, found) if rewards.sum() > 0]
+    factors = np.concatenate(each) if each else None
+    return {
+        f"reward_factor_{name}": None if factors is None else round(float(measure(factors)), 4)
+        for name, measure in (("lowest", np.min), ("highest", np.max), ("spread", np.std))
+    }
+
+
 LISTS: dict[str, ListVariant] = {
     "tpo": ListVariant("best_first"),
     "tpo_shuffled": ListVariant("best_first", shuffled=True),
+    "tpo_no_rewards": ListVariant("best_first", rewarded=False),
     "tpo_tot": ListVariant("tot"),
     "tpo_tot_shuffled": ListVariant("tot", shuffled=True),
+    "tpo_tot_no_rewards": ListVariant("tot", rewarded=False),
 }

@@ -179,9 +179,10 @@ def _with_control(made: Variant) -> None:
 def _list_variants(name: str) -> None:
     """A list variant: its `preferences` are its lists' ordered pairs.
 
-    The control's lists are shuffled themselves.
+    The controls' lists are shuffled themselves, or have no adaptive step rewards.
     """
-    for own, method in ((name, "ranked lists"), (f"{name}_shuffled", "ranked lists, shuffled")):
+    controls = {"": "", "_shuffled": ", shuffled", "_no_rewards": ", without step rewards"}
+    for own, method in ((name + end, f"ranked lists{what}") for end, what in controls.items()):
         reads = _lists(own).plus(ALL_ORDERED)
         control_of = None if own == name else name
         register(

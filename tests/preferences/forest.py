@@ -6,7 +6,7 @@ import polars as pl
 
 from pipeline import tables
 from pipeline.engine.base import Reject
-from pipeline.preferences.lists import LISTS, named, ranked_lists, shuffle
+from pipeline.preferences.lists import LISTS, of_variant, ranked_lists
 from pipeline.trees.similarity import Embed
 
 
@@ -113,5 +113,5 @@ def build_lists(
         rejects += dropped
         for name, variant in LISTS.items():
             if variant.method == method:
-                frames.append(named(shuffle(lists) if variant.shuffled else lists, name))
+                frames.append(of_variant(lists, name))
     return pl.concat(frames), rejects

@@ -9,12 +9,14 @@ from pipeline.preferences.lists import (
     LISTS,
     chosen_items,
     endings,
+    of_variant,
     ranked,
     ranked_lists,
     renumbered,
+    reward_factors,
     shuffle,
 )
-from pipeline.trees.similarity import Vectors, step_rewards
+from pipeline.trees.similarity import Embed, States, centred, step_rewards
 from tests.preferences.forest import GROWN, PROMPTS, build_lists, frame
 
 
@@ -65,9 +67,9 @@ def test_values_that_differ_by_their_rounding_alone_are_ties() -> None:
 def test_the_order_of_rows_does_not_matter() -> None:
     lists, _ = build_lists(GROWN, PROMPTS, ["best_first"], 4, None)
     again, _ = build_lists(GROWN.reverse(), PROMPTS.reverse(), ["best_first"], 4, None)
-    assert lists.equals(again) and lists.height == 2
+    assert lists.equals(again) and lists.height == 3
     good, bad = tables.PreferenceLists.filter(lists)
-    assert good.height == 2 and not bad.counts()
+    assert good.height == 3 and not bad.counts()
 
 
 def test_a_shorter_list_keeps_the_best_the_worst_and_the_spread() -> None:
@@ -126,8 +128,8 @@ def test_lists_have_a_name_and_a_control() -> None:
     }
     lists, _ = build_lists(GROWN, PROMPTS, ["best_first", "tot"], 5, None)
     # there are no trees of thoughts here
-    assert sorted(lists["variant"]) == ["tpo", "tpo_shuffled"]
-    assert lists["list_id"].n_unique() == 2
+    assert sorted(lists["variant"]) == ["tpo", "tpo_no_rewards", "tpo_shuffled"]
+    assert lists["list_id"].n_unique() == 3
 
 
 def test_step_rewards_are_one_plus_the_cosine_to_the_step_in_the_same_place() -> None:
@@ -145,21 +147,56 @@ def test_step_rewards_are_one_plus_the_cosine_to_the_step_in_the_same_place() ->
     assert step_rewards(np.array([[1.0, 0.0]]), reference) == pytest.approx([1 + 5**-0.5])
 
 
-def test_a_lists_rewards_compare_with_its_best_item() -> None:
-    def embed(messages, all_steps) -> list[Vectors]:  # type: ignore[no-untyped-def]
-        assert messages[0]["content"] == "3 + 4"
-        one = {"a\n": [1.0, 0.0], "b\n": [0.0, 1.0], "is 7": [0.0, 1.0]}
-        return [np.array([one.get(step, [1.0, 1.0]) for step in steps]) for steps in all_steps]
+def embedding(shift: float) -> Embed:
+    """States of known steps, one token each, that share a direction of this length."""
+    one = {"a\n": [1.0, 0.0], "b\n": [0.0, 1.0], "is 7": [0.0, 1.0]}
 
-    lists, _ = ranked_lists(GROWN, PROMPTS, size=10, embed=embed)
+    def embed(messages, paths) -> list[States]:  # type: ignore[no-untyped-def]
+        assert messages[0]["content"] == "3 + 4"
+        return [
+            States(
+                np.array([[*one.get(step, [1.0, 1.0]), shift] for step in steps]),
+                np.ones(len(steps), dtype=np.int64),
+            )
+            for steps in paths
+        ]
+
+    return embed
+
+
+@pytest.mark.parametrize("shift", [0.0, 20.0])
+def test_a_lists_rewards_compare_with_its_best_item_whatever_all_states_share(shift: float) -> None:
+    lists, _ = ranked_lists(GROWN, PROMPTS, size=10, embed=embedding(shift))
     items = {item["item_id"]: item for item in lists["items"][0].to_list()}
+    # 12 steps: (1, 0) of a three times, (0, 1) of "is 7" and of b, (1, 1) of seven others.
+    mean = np.array([10 / 12, 9 / 12])
+
+    def cosine(one: list[float], other: list[float], n: int = 1) -> float:
+        first, second = np.array(one) - n * mean, np.array(other) - mean
+        return float(first @ second / np.linalg.norm(first) / np.linalg.norm(second))
+
     assert items["a1"]["reward"] == pytest.approx(2)
-    # b is (0, 1) and its rest (1, 1), the reference's steps (1, 0) and (0, 1)
-    assert items["b.1"]["reward"] == pytest.approx((1 + 1 + 0.5**0.5) / 2)
-    # a2 and its rest count as the second step: (1, 1) twice against (0, 1)
-    assert [step["reward"] for step in items["a2.1"]["steps"]] == pytest.approx(
-        [2, 1 + 0.5**0.5, 1 + 0.5**0.5]
-    )
+    rewards = [step["reward"] for step in items["b.1"]["steps"]]
+    assert rewards == pytest.approx([1 + cosine([0, 1], [1, 0]), 1 + cosine([1, 1], [0, 1])])
+    # a2 and its rest count as the second step
+    rewards = [step["reward"] for step in items["a2.1"]["steps"]]
+    assert rewards == pytest.approx([2, *[1 + cosine([2, 2], [0, 1], 2)] * 2])
+
+
+def test_centred_states_spread_the_factors_that_plain_ones_do_not() -> None:
+    lists, _ = ranked_lists(GROWN, PROMPTS, size=10, embed=embedding(20.0))
+    found = reward_factors(lists)
+    assert found["reward_factor_lowest"] < 0.9 and found["reward_factor_highest"] > 1.2  # type: ignore[operator]
+    one, other = np.array([[1.0, 0.0, 20.0]]), np.array([[0.0, 1.0, 20.0]])
+    assert step_rewards(one, other)[0] > 1.99  # as of nearly equal steps
+    apart = centred([States(one, np.array([1])), States(other, np.array([1]))])
+    assert step_rewards(*apart) == [pytest.approx(0)]
+    plain = of_variant(lists, "tpo_no_rewards")
+    assert set(reward_factors(plain).values()) == {None}
+    (before,), (after,) = lists["items"].to_list(), plain["items"].to_list()
+    assert [{**item, "reward": None, "steps": None} for item in before] == [
+        {**item, "steps": None} for item in after
+    ]
 
 
 def test_restarted_step_numbers_are_put_right_and_other_texts_left() -> None:
