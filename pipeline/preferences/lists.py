@@ -272,11 +272,11 @@ def of_variant(lists: pl.DataFrame, name: str) -> pl.DataFrame:
 
 
 def reward_factors(lists: pl.DataFrame) -> dict[str, float | None]:
-    """The spread of what the loss multiplies an item's log-ratio by:
-    its mean step reward over that of its list. Null without rewards.
+    """The spread of what the loss multiplies a step's log-ratio by:
+    its reward over the mean of its list. Null without rewards.
     """
     found = [
-        [item["reward"] for item in items]
+        [step["reward"] for item in items for step in item["steps"]]
         for items in lists["items"].to_list()
         if all(item["reward"] is not None for item in items)
     ]

@@ -75,7 +75,7 @@ def sides(pairs: pl.DataFrame) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize(("name", "chosen", "rejected"), [
-    ("outcome", "7", "8"), ("tree_plv", "a\n", "b\n"), ("curriculum", "a\n", "b\n"),
+    ("outcome", "7", "8"), ("tree_plv", "a\n", "b\n"),
 ])  # fmt: skip
 def test_pairs_compare_responses_and_keep_their_thoughts(
     lake: Lake, name: str, chosen: str, rejected: str
