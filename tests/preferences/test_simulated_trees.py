@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.preferences.strengths import of_siblings
 from pipeline.preferences.trees import staged
+from pipeline.validation.ranking import of_reference
 from tests.trees.simulated import LAWS, SETTINGS, judge, world
 
 TREES, MANY = 150, 100_000
@@ -70,6 +71,40 @@ def test_nothing_is_sampled_below_a_step_whose_value_is_decided() -> None:
         below = steps.filter(pl.col("parent_id").is_in(decided["node_id"].to_list()))
         assert below.is_empty() == skip
     assert costs[1] < 0.75 * costs[0]
+
+
+@pytest.mark.parametrize(("law", "off"), [("walk", 0.05), ("critical", 0.12), ("null", 0.05)])
+def test_what_dpo_could_rank_right_is_said_nearly_as_it_is(law: str, off: float) -> None:
+    """The limits of DPO by estimated strengths and by true ones; shares of draws say too much.
+
+    They ask for log-odds near 0, and where one step decides, pairs of equal steps have a little
+    more than that.
+    """
+    grown = world(law, TREES, seed=2)
+    pairs = grown.query(
+        "pairs_siblings", method="best_first", margin=0.375, continuation="step", per_prompt=4
+    )
+    chances = of_siblings(grown.nodes.filter(pl.col("kind") == "step"))
+    value = dict(grown.nodes.select("node_id", "value").iter_rows())
+    gap = np.random.default_rng(0).normal(3, 8, pairs.height)  # nats, of a reference
+    strengths = {
+        "said": [chances.strength(*row) for row in sides(pairs)],
+        "true": grown.odds(pairs).tolist(),
+        "draws": [odds(value[one], value[other]) for one, other in sides(pairs)],
+    }
+    found = {}
+    for name, strength in strengths.items():
+        logps = pl.DataFrame({"strength": strength, "ref_rejected": gap}).with_columns(
+            pl.lit("x").alias("pair_id"), ref_chosen=0.0, chosen_tokens=1, rejected_tokens=1
+        )
+        limits = of_reference(logps, beta=0.1)
+        found[name] = [limits[of]["value"].mean() for of in ("ideal_ranking", "unflippable")]
+    assert np.allclose(found["said"], found["true"], atol=off)
+    assert found["draws"][1] < found["true"][1] - 0.15  # type: ignore[operator]
+
+
+def odds(one: float, other: float) -> float:
+    return one * (1 - other) / (one * (1 - other) + other * (1 - one))
 
 
 def sides(pairs: pl.DataFrame) -> list[tuple[str, str]]:
