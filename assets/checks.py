@@ -10,6 +10,7 @@ from assets.factory import NOT_NEEDED
 from assets.run import Run
 from assets.shown import table
 from pipeline.judge import card
+from pipeline.preferences.lists import endings
 from pipeline.synthesis.overlap import code_overlaps, overlaps, same_prompts
 
 
@@ -124,6 +125,23 @@ def _what_to_do(leaked: int, repeated: int) -> str:
 
 
 @dg.asset_check(
+    asset="preference_lists",
+    blocking=True,
+    description="Every item of a ranked list is a finished response.",
+)
+def list_items_end(run: Run) -> dg.AssetCheckResult:
+    found = endings(run.context.lake.read("preference_lists"))
+    share = found["share_of_items_that_end"]
+    said = None
+    if share not in (None, 1.0):
+        said = (
+            f"{share:.1%} of the items of preference_lists are finished responses: "
+            "make preference_lists again, or report this"
+        )
+    return dg.AssetCheckResult(passed=said is None, description=said, metadata=found)
+
+
+@dg.asset_check(
     asset="judges",
     blocking=True,
     description="No judge of a variant's pairs flips too often, prefers a position or is silent.",
@@ -158,5 +176,6 @@ CHECKS = [
     no_test_prompt_in_training,
     no_test_prompt_in_synthesis,
     no_test_code_in_synthesis,
+    list_items_end,
     judges_are_fair,
 ]

@@ -10,10 +10,12 @@ from pipeline.engine.rendering import Renderer
 from pipeline.figures import histogram
 from pipeline.preferences.build import build
 from pipeline.preferences.lengths import with_tokens
-from pipeline.preferences.lists import LISTS, named, ranked_lists, shuffle
+from pipeline.preferences.lists import LISTS, endings, of_variant, ranked_lists, reward_factors
 from pipeline.preferences.registry import reads_of, registry, treats, variant, wanted
 from pipeline.preferences.unpaired import texts
 from pipeline.steps import Inputs, Reads, Rows, Step, StepResult
+
+SECTIONS = {"best_first": "trees", "tot": "thoughts"}  # of the settings, by a tree's method
 
 
 def _needed_parts(table: str) -> Callable[[Settings], list[str]]:
@@ -31,13 +33,15 @@ def _needed_parts(table: str) -> Callable[[Settings], list[str]]:
 
 def _trees_of_list(settings: Settings, part: str | None) -> Reads:
     method = LISTS[part].method if part else "best_first"
-    return Reads(tables=(Rows("tree_nodes", "method", method),))
+    return Reads(
+        tables=(Rows("tree_nodes", "method", method),), settings=(f"{SECTIONS[method]}.delimiter",)
+    )
 
 
 def _lists(inputs: Inputs) -> StepResult:
     name = inputs.part or ""
     rows, rejects = inputs.once(LISTS[name].method, lambda: _ranked(inputs))
-    return StepResult(named(shuffle(rows) if LISTS[name].shuffled else rows, name), rejects)
+    return StepResult(of_variant(rows, name), rejects)
 
 
 def _ranked(inputs: Inputs) -> Any:
@@ -49,12 +53,19 @@ def _ranked(inputs: Inputs) -> Any:
         inputs.rest()  # the engine's memory, before torch takes its own
         embed = embedder(inputs.model("policy").path, inputs.settings.model.max_model_len)
     nodes, prompts = inputs.table("tree_nodes"), inputs.table("prompts")
-    return ranked_lists(nodes, prompts, inputs.settings.lists.size, embed)
+    section = SECTIONS[LISTS[inputs.part or ""].method]
+    delimiter = getattr(inputs.settings, section).delimiter
+    return ranked_lists(nodes, prompts, inputs.settings.lists.size, delimiter, embed)
 
 
 def _lists_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
     sizes = rows["items"].list.len().to_list()
-    return {"lists": rows.height, "list_sizes": histogram(sizes, "items in a list", "lists")}
+    return {
+        "lists": rows.height,
+        "list_sizes": histogram(sizes, "items in a list", "lists"),
+        **endings(rows),
+        **reward_factors(rows),
+    }
 
 
 PREFERENCE_LISTS = Step(
@@ -68,7 +79,7 @@ PREFERENCE_LISTS = Step(
     reads_of=_trees_of_list,
     show=_lists_shown,
     group="preferences",
-    description="Ranked lists of each tree's paths, with values and TPO's adaptive step rewards.",
+    description="Ranked lists of each tree's finished responses, with TPO's adaptive step rewards.",
 )
 
 

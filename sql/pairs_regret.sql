@@ -1,7 +1,8 @@
 -- Which of two steps under different parents of one tree served its parent better?
 -- Regret (arXiv 2206.02231) of a step: its parent's value minus its own, values being shares of right rollouts; the step
--- of less regret is preferred, P = sigmoid($scale * difference of regrets). For siblings this would be the value gap.
--- The root's value, where it has no rollouts of its own, is the mean of its children's, which are draws below it.
+-- of less regret is preferred. A parent's value is here the mean of its children's, which are draws below it: its own
+-- share chose it to be expanded, and is too high for that (our choice). For siblings this would be the value gap.
+-- A step that ends the response is in the mean and in no pair: its value is one verdict, not a share (our choice).
 -- At most $per_prompt pairs a prompt, by hash: our choice.
 WITH RECURSIVE nodes AS (
     SELECT * FROM tree_nodes WHERE method = $method AND kind <> 'rollout'
@@ -11,17 +12,13 @@ paths AS (
     UNION ALL
     SELECT n.node_id, list_append(p.path, n.node_id) FROM nodes n JOIN paths p ON p.node_id = n.parent_id
 ),
-roots AS (
-    SELECT parent_id AS node_id, sum(value * merged) / sum(merged) AS value FROM nodes
-    WHERE kind = 'step' AND depth = 1 AND value IS NOT NULL GROUP BY parent_id
-),
 steps AS (
-    SELECT s.*, coalesce(p.value, r.value) - s.value AS regret, paths.path AS above
+    SELECT s.*, sum(s.value * s.merged) OVER siblings / sum(s.merged) OVER siblings - s.value AS regret, paths.path AS above
     FROM nodes s
-    JOIN nodes p ON p.node_id = s.parent_id
     JOIN paths ON paths.node_id = s.parent_id
-    LEFT JOIN roots r ON r.node_id = s.parent_id
     WHERE s.kind = 'step' AND s.valuation IN ('rollouts', 'answer')
+    WINDOW siblings AS (PARTITION BY s.parent_id)
+    QUALIFY s.valuation = 'rollouts'
 ),
 pairs AS (
     SELECT c.prompt_id, len(list_intersect(c.above, r.above)) - 1 AS depth, c.prefix, c.text AS chosen,
@@ -31,6 +28,6 @@ pairs AS (
     JOIN steps r ON r.tree_id = c.tree_id AND r.parent_id <> c.parent_id AND r.regret - c.regret >= $margin - 1e-9
     QUALIFY row_number() OVER (PARTITION BY c.prompt_id ORDER BY md5(c.node_id || r.node_id)) <= $per_prompt
 )
-SELECT f.* EXCLUDE (margin), p.split, p.messages, 1 / (1 + exp(-$scale * margin)) AS strength, margin
+SELECT f.*, p.split, p.messages
 FROM pairs f JOIN prompts p USING (prompt_id)
 ORDER BY chosen_id, rejected_id

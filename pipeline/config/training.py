@@ -15,7 +15,7 @@ class PreferenceSettings(Section):
 
     margin: float = Field(0.375, gt=0, le=1)  # Tree-PLV, second-hand: 3 of 8 rollouts
     continuation: Literal["step", "rollout"] = "step"
-    max_pairs_per_prompt: int = Field(4, ge=1)  # outcome pairs, pairs across clusters; our choice
+    max_pairs_per_prompt: int = Field(4, ge=1)  # by hash where a query has more; our choice
     # regret pairs: strength = sigmoid(scale * difference of regrets)
     regret_scale: float = Field(1.0, gt=0)
 

@@ -30,6 +30,9 @@ class GrowthSettings(Section):
     max_prompts: int | None = Field(None, ge=1)  # train prompts that get a tree; null: all
     probe: int = Field(0, ge=0)  # rollouts of the bare question before the search; our choice
     if_flat: Literal["keep", "more", "skip"] = "keep"  # where the probe is all right or all wrong
+    # A step whose rollouts are all right or all wrong is not expanded: below it nothing is left to
+    # find out. Our choice.
+    skip_decided: bool = True
     flat_rollouts: int = Field(32, ge=1)  # rollouts per step with `more`; `skip` grows no tree
 
 

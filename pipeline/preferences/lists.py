@@ -1,25 +1,31 @@
-"""Ranked lists of whole paths, for losses that learn from a list (TPO, ICLR 2025).
+"""Ranked lists of whole responses, for losses that learn from a list (TPO, ICLR 2025).
 
 From TPO's released code, as facts: five responses to a list, each with its steps and a score. Our
-choices, where that code has a fault or says nothing: the score is the path's value in the tree and
-not a judge's number (of a tree that was voted on, its place by the votes:
-pipeline/trees/ballots.py); equal values share a rank and are never ordered; the same text counts
+choices, where that code has a fault or says nothing: the score is the value of the response's leaf
+in the tree and not a judge's number (of a tree that was voted on, its place by the votes:
+pipeline/trees/ballots.py); a leaf that the search left unfinished is completed by one of its
+rollouts (pipeline/trees/paths.py), so that all items end and the value is what it was, the share of
+right ends from that leaf; equal values share a rank and are never ordered; the same text counts
 once; restarted step numbers are put right.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from pipeline import tables
 from pipeline.engine.base import Reject, Turn
 from pipeline.ids import content_id, unit_for
+from pipeline.trees.chances import Chances, Draws, draws_of, fit
 from pipeline.trees.node import Row
-from pipeline.trees.paths import Path, paths
-from pipeline.trees.similarity import Embed, step_rewards
+from pipeline.trees.paths import Path, finished_paths
+from pipeline.trees.similarity import Embed, centred, step_rewards
+from pipeline.trees.steps import split_path
 
 Item = dict[str, Any]  # of `preference_lists.items`
 _LABEL = re.compile(
@@ -29,14 +35,19 @@ _LABEL = re.compile(
 
 @dataclass(frozen=True)
 class ListVariant:
-    """Which trees a list variant is made from, and whether it is the control."""
+    """Which trees a list variant is made from, and what it lacks as a control."""
 
     method: str  # of tree_nodes
-    shuffled: bool = False
+    shuffled: bool = False  # items change places
+    rewarded: bool = True  # with adaptive step rewards
 
 
 def ranked_lists(
-    nodes: pl.DataFrame, prompts: pl.DataFrame, size: int, embed: Embed | None = None
+    nodes: pl.DataFrame,
+    prompts: pl.DataFrame,
+    size: int,
+    delimiter: str = "\n",
+    embed: Embed | None = None,
 ) -> tuple[pl.DataFrame, list[Reject]]:
     """One ranked list per tree, and the trees that order nothing.
 
@@ -45,6 +56,7 @@ def ranked_lists(
         prompts: rows of `prompts`, those of the trees among them.
         size: items in a list at most: the best, the worst, and those between that spread the values
             best.
+        delimiter: ends a step.
         embed: gives step vectors; null: items without rewards.
 
     Returns:
@@ -52,31 +64,53 @@ def ranked_lists(
     """
     known = {row["prompt_id"]: row for row in prompts.iter_rows(named=True)}
     rows, rejects = [], []
-    steps = nodes.filter(pl.col("kind") == "step").sort("prompt_id", "tree_id")
-    for (prompt_id, tree_id), tree in steps.group_by("prompt_id", "tree_id", maintain_order=True):
-        items = chosen_items(items_of(paths(tree.iter_rows(named=True))), size)
+    leaves: dict[str, dict[str, Draws]] = {}  # by tree, as items name them
+    grown = nodes.filter(pl.col("kind") != "root").sort("prompt_id", "tree_id")
+    for (prompt_id, tree_id), tree in grown.group_by("prompt_id", "tree_id", maintain_order=True):
+        found = finished_paths(tree.iter_rows(named=True))
+        leaves[str(tree_id)] = _draws(found)
+        items = chosen_items(items_of(found, delimiter), size)
         if len({item["value"] for item in items}) < 2:
-            reason = "no order: the tree's paths have no two different values"
+            reason = "no order: no two of the tree's finished responses differ in value"
             rejects.append(
                 Reject("preference_lists", "lists", str(tree_id), reason, {"prompt_id": prompt_id})
             )
             continue
-        prompt = known[prompt_id]
-        items = _with_rewards(items, prompt["messages"], embed) if embed else items
-        first = tree.row(0, named=True)
-        shared = {name: prompt[name] for name in ("prompt_id", "split", "messages")}
-        shared["thoughts"] = _thoughts(items, tree)
-        rows.append(
-            {
-                **shared,
-                "items": items,
-                "policy_id": first["policy_id"],
-                "method": f"paths of {first['method']}",
-            }
-        )
-    schema = tables.empty("preference_lists").schema
-    filled = [{"list_id": "", "variant": "", **row} for row in rows]
-    return pl.DataFrame(filled, schema=schema), rejects
+        rows.append(_list_row(items, tree, known[prompt_id], embed))
+    chances = fit(leaves.values())
+    filled = [{**row, "orders": orders(row["items"], chances)} for row in rows]
+    return pl.DataFrame(filled, schema=tables.empty("preference_lists").schema), rejects
+
+
+def _list_row(items: list[Item], tree: pl.DataFrame, prompt: Row, embed: Embed | None) -> Row:
+    first = tree.row(0, named=True)
+    return {
+        **{name: prompt[name] for name in ("prompt_id", "split", "messages")},
+        "list_id": "",
+        "variant": "",
+        "items": _with_rewards(items, prompt["messages"], embed) if embed else items,
+        "thoughts": _thoughts(items, tree),
+        "policy_id": first["policy_id"],
+        "method": f"paths of {first['method']}",
+    }
+
+
+def _draws(found: Sequence[Path]) -> dict[str, Draws]:
+    drawn = {path.last["node_id"]: draws_of(path.leaf) for path in found}
+    return {item: draws for item, draws in drawn.items() if draws is not None}
+
+
+def orders(items: Sequence[Item], chances: Chances) -> list[Row]:
+    """The pairs of items whose values differ, by their places, with their strengths.
+
+    A strength compares the leaves: of two rollouts below them of which one is right, how often it
+    is the better one's. Null where the values are no shares of rollouts.
+    """
+    return [
+        {"better": i, "worse": j, "strength": chances.strength(one["item_id"], other["item_id"])}
+        for (i, one), (j, other) in combinations(enumerate(items), 2)
+        if one["value"] > other["value"]
+    ]
 
 
 def named(lists: pl.DataFrame, variant: str) -> pl.DataFrame:
@@ -87,17 +121,18 @@ def named(lists: pl.DataFrame, variant: str) -> pl.DataFrame:
     return lists.with_columns(variant=pl.lit(variant), list_id=pl.Series(ids, dtype=pl.String))
 
 
-def items_of(found: Sequence[Path]) -> list[Item]:
-    """Valued paths as items, the best first, equal ones by id;
-    of equal texts the one that ends, then the best.
+def items_of(found: Sequence[Path], delimiter: str) -> list[Item]:
+    """Finished responses as items, the best first;
+    of equal ones, and of equal texts, what the search itself finished is first, then by id.
     """
-    items: dict[str, Item] = {}
-    valued = [path for path in found if path.value is not None]
-    for path in sorted(
-        valued, key=lambda p: (not p.leaf["terminal"], -(p.value or 0.0), p.leaf["node_id"])
-    ):
-        items.setdefault(path.text.strip(), _item(path))
-    return ranked(sorted(items.values(), key=lambda item: (-item["value"], item["item_id"])))
+    items: dict[str, tuple[Path, Item]] = {}
+    for path in sorted(found, key=lambda p: (p.rest is not None, *_place(p))):
+        items.setdefault(path.text.strip(), (path, _item(path, delimiter)))
+    return ranked([item for _, item in sorted(items.values(), key=lambda one: _place(one[0]))])
+
+
+def _place(path: Path) -> tuple[float, bool, str]:
+    return -(path.value or 0.0), path.rest is not None, path.last["node_id"]
 
 
 def ranked(items: Sequence[Item]) -> list[Item]:
@@ -143,6 +178,17 @@ def shuffle(lists: pl.DataFrame) -> pl.DataFrame:
     return lists.with_columns(changed)
 
 
+def endings(lists: pl.DataFrame) -> dict[str, float | None]:
+    """The shares of items that end, and of those that a rollout completed; null without items."""
+    items = [item for found in lists["items"].to_list() for item in found]
+    completed = [item["steps"] is not None and item["steps"][-1]["value"] is None for item in items]
+    n = len(items)
+    return {
+        "share_of_items_that_end": sum(item["ends"] for item in items) / n if n else None,
+        "share_completed_by_a_rollout": round(sum(completed) / n, 4) if n else None,
+    }
+
+
 def renumbered(steps: Sequence[str]) -> list[str]:
     """Steps whose 'Step n:' labels rise:
     one that does not follows the last label, and those above it stay.
@@ -160,17 +206,17 @@ def renumbered(steps: Sequence[str]) -> list[str]:
     return [_LABEL.sub(risen, step) for step in steps]
 
 
-def _item(path: Path) -> Item:
-    texts = renumbered([step["text"] for step in path.steps])
+def _item(path: Path, delimiter: str) -> Item:
+    rest = split_path(path.rest["text"], delimiter) if path.rest else []
+    texts = renumbered([*(step["text"] for step in path.steps), *rest])
+    values = [*(step["value"] for step in path.steps), *[None] * len(rest)]
     steps = [
-        {"text": t, "value": s["value"], "reward": None}
-        for t, s in zip(texts, path.steps, strict=True)
+        {"text": t, "value": value, "reward": None} for t, value in zip(texts, values, strict=True)
     ]
-    leaf = path.leaf
     return {
-        "item_id": leaf["node_id"],
+        "item_id": path.last["node_id"],
         "text": "".join(texts),
-        "ends": leaf["terminal"],
+        "ends": path.last["terminal"],
         "value": path.value,
         "rank": 0,
         "reward": None,
@@ -190,7 +236,7 @@ def _with_rewards(items: list[Item], messages: Sequence[Turn], embed: Embed) -> 
 
     The reference path is the list's best item: our choice.
     """
-    vectors = embed(messages, [[step["text"] for step in item["steps"]] for item in items])
+    vectors = centred(embed(messages, [[step["text"] for step in item["steps"]] for item in items]))
     given = [step_rewards(own, vectors[0]) for own in vectors]
     return [
         {
@@ -205,9 +251,48 @@ def _with_rewards(items: list[Item], messages: Sequence[Turn], embed: Embed) -> 
     ]
 
 
+def _without_rewards(lists: pl.DataFrame) -> pl.DataFrame:
+    """The control of adaptive step rewards: the same lists without them."""
+
+    def plain(items: list[Item]) -> list[Item]:
+        return [
+            {**item, "reward": None, "steps": [{**step, "reward": None} for step in item["steps"]]}
+            for item in items
+        ]
+
+    changed = [plain(items) for items in lists["items"].to_list()]
+    return lists.with_columns(pl.Series("items", changed, dtype=lists.schema["items"]))
+
+
+def of_variant(lists: pl.DataFrame, name: str) -> pl.DataFrame:
+    """The lists of a tree's items as those of a list variant."""
+    own = LISTS[name]
+    changed = lists if own.rewarded else _without_rewards(lists)
+    return named(shuffle(changed) if own.shuffled else changed, name)
+
+
+def reward_factors(lists: pl.DataFrame) -> dict[str, float | None]:
+    """The spread of what the loss multiplies a step's log-ratio by:
+    its reward over the mean of its list. Null without rewards.
+    """
+    found = [
+        [step["reward"] for item in items for step in item["steps"]]
+        for items in lists["items"].to_list()
+        if all(item["reward"] is not None for item in items)
+    ]
+    each = [rewards / np.mean(rewards) for rewards in map(np.array, found) if rewards.sum() > 0]
+    factors = np.concatenate(each) if each else None
+    return {
+        f"reward_factor_{name}": None if factors is None else round(float(measure(factors)), 4)
+        for name, measure in (("lowest", np.min), ("highest", np.max), ("spread", np.std))
+    }
+
+
 LISTS: dict[str, ListVariant] = {
     "tpo": ListVariant("best_first"),
     "tpo_shuffled": ListVariant("best_first", shuffled=True),
+    "tpo_no_rewards": ListVariant("best_first", rewarded=False),
     "tpo_tot": ListVariant("tot"),
     "tpo_tot_shuffled": ListVariant("tot", shuffled=True),
+    "tpo_tot_no_rewards": ListVariant("tot", rewarded=False),
 }

@@ -3,7 +3,8 @@
 Best against worst and all ordered pairs read TPO's ranked lists; `tpo` gives a list loss the lists
 themselves (table preference_lists), and any other loss their ordered pairs. Curriculum: Curry-DPO
 (arXiv 2403.07230; algorithm second-hand). Clusters: CHASE-SQL (arXiv 2410.01943). Regret: arXiv
-2206.02231; its form for trees is our choice.
+2206.02231; its form for trees is our choice. Values are shares of few rollouts, and pick the
+pairs; strengths are estimated from all trees (pipeline/trees/chances.py).
 """
 
 from dataclasses import replace
@@ -11,52 +12,106 @@ from dataclasses import replace
 import polars as pl
 
 from pipeline.config import Settings
+from pipeline.errors import OrchardError
 from pipeline.ids import unit_for
 from pipeline.preferences.controls import shuffled
+from pipeline.preferences.strengths import with_regret_strengths, with_strengths
 from pipeline.preferences.variant import Build, Variant, register
 from pipeline.steps.declared import Reads, Rows
 from pipeline.store.reader import Reader
 
 
-def tree_plv(lake: Reader, settings: Settings) -> pl.DataFrame:
-    """Sibling steps at least `margin` apart (Tree-PLV)."""
-    return _siblings(lake, settings, "best_first")
+def siblings(method: str) -> Build:
+    """Sibling steps of trees of one method, at least `margin` apart (Tree-PLV)."""
+
+    def build(lake: Reader, settings: Settings) -> pl.DataFrame:
+        own = settings.preferences
+        pairs = lake.query_file(
+            "pairs_siblings",
+            method=method,
+            margin=own.margin,
+            continuation=own.continuation,
+            per_prompt=own.max_pairs_per_prompt,
+        )
+        return with_strengths(pairs, lake, method)
+
+    return build
 
 
-def siblings_of_thoughts(lake: Reader, settings: Settings) -> pl.DataFrame:
-    """Sibling thoughts at least `margin` apart, from trees of thoughts."""
-    return _siblings(lake, settings, "tot")
+def same_step(lake: Reader, settings: Settings) -> pl.DataFrame:
+    """Control of Tree-PLV: a right against a wrong rollout of the same step.
 
-
-def _siblings(lake: Reader, settings: Settings, method: str) -> pl.DataFrame:
-    margin, continuation = settings.preferences.margin, settings.preferences.continuation
+    The trees and the verdicts are the same; that one step was chosen over another is what it lacks.
+    """
     return lake.query_file(
-        "pairs_siblings", method=method, margin=margin, continuation=continuation
+        "pairs_same_step",
+        method="best_first",
+        per_prompt=settings.preferences.max_pairs_per_prompt,
     )
 
 
 def all_ordered(lists: str) -> Build:
-    """Every pair of a list whose values differ."""
-    return lambda lake, settings: lake.query_file("pairs_all_ordered", lists=lists)
+    """The pairs of a list whose values differ."""
+    return lambda lake, settings: lake.query_file(
+        "pairs_all_ordered", lists=lists, per_prompt=settings.preferences.max_pairs_per_prompt
+    )
 
 
 def best_worst(lists: str) -> Build:
-    """The best against the worst path of a list, at least `margin` apart."""
+    """The best against the worst item of a list, at least `margin` apart."""
     return lambda lake, settings: lake.query_file(
-        "pairs_best_worst", lists=lists, margin=settings.preferences.margin
+        "pairs_best_worst",
+        lists=lists,
+        margin=settings.preferences.margin,
+        per_prompt=settings.preferences.max_pairs_per_prompt,
     )
 
 
 def curriculum(lake: Reader, settings: Settings) -> pl.DataFrame:
-    """The best sibling against each worse one,
-    in three stages from the widest gap (easy) to the narrowest (hard).
+    """The best sibling against each clearly worse one, in three stages from easy to hard.
+
+    Raises:
+        OrchardError: too few training pairs for three stages.
     """
-    return lake.query_file("pairs_curriculum", method="best_first")
+    pairs = lake.query_file(
+        "pairs_curriculum",
+        method="best_first",
+        margin=settings.preferences.margin,
+        per_prompt=settings.preferences.max_pairs_per_prompt,
+    )
+    return staged(with_strengths(pairs, lake, "best_first"))
+
+
+def staged(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Pairs in three equal stages of their split: the strongest first, equal ones by hash.
+
+    Thirds by rank and not by gap, since gaps are eighths: most pairs share one of a few, and a
+    third by gap may be empty (our choice).
+
+    Raises:
+        OrchardError: a split to learn from has pairs, but not one for each stage.
+    """
+    few = pairs.filter(pl.col("split") == "train").height
+    if 0 < few < STAGES:
+        raise OrchardError(
+            f"curriculum: {few} training pairs make no {STAGES} stages: "
+            "grow more trees, or lower preferences.margin"
+        )
+    ids = pairs.select("chosen_id", "rejected_id").rows()
+    order = pl.Series("order", [unit_for("curriculum", *row) for row in ids], dtype=pl.Float64)
+    ranked = pairs.with_columns(order).sort(
+        pl.col("strength").round(9), "margin", "order", descending=[True, True, False]
+    )
+    place, n = pl.int_range(pl.len()).over("split"), pl.len().over("split")
+    found = ranked.with_columns(stage=(STAGES * place // n).cast(pl.Int64)).drop("order")
+    return found.sort("stage", "chosen_id", "rejected_id")
 
 
 def reversed_stages(source: Build) -> Build:
     """Control of a curriculum: the same pairs, the hard ones first."""
-    return lambda lake, settings: source(lake, settings).with_columns(stage=2 - pl.col("stage"))
+    return lambda lake, settings: source(lake, settings).with_columns(
+        stage=STAGES - 1 - pl.col("stage")
+    )
 
 
 def shuffled_stages(source: Build) -> Build:
@@ -86,22 +141,26 @@ def clusters(lake: Reader, settings: Settings) -> pl.DataFrame:
 
 def regret(lake: Reader, settings: Settings) -> pl.DataFrame:
     """Steps of one tree under different parents, by how much each changed its parent's value."""
-    chosen = settings.preferences
-    return lake.query_file(
+    own = settings.preferences
+    pairs = lake.query_file(
         "pairs_regret",
         method="best_first",
-        margin=chosen.margin,
-        scale=chosen.regret_scale,
-        per_prompt=chosen.max_pairs_per_prompt,
+        margin=own.margin,
+        per_prompt=own.max_pairs_per_prompt,
     )
+    return with_regret_strengths(pairs, lake, "best_first", own.regret_scale)
 
 
+STAGES = 3  # of a curriculum
 TREES = Rows("tree_nodes", "method", "best_first")
 THOUGHTS = Rows("tree_nodes", "method", "tot")
-PER_PROMPT = "preferences.max_pairs_per_prompt"
+MARGIN, PER_PROMPT = "preferences.margin", "preferences.max_pairs_per_prompt"
 SIBLINGS = Reads(
-    queries=("pairs_siblings",), settings=("preferences.margin", "preferences.continuation")
+    queries=("pairs_siblings",), settings=(MARGIN, "preferences.continuation", PER_PROMPT)
 )
+
+
+ALL_ORDERED = Reads(queries=("pairs_all_ordered",), settings=(PER_PROMPT,))
 
 
 def _reads(trees: Rows, query: str, *settings: str) -> Reads:
@@ -120,10 +179,11 @@ def _with_control(made: Variant) -> None:
 def _list_variants(name: str) -> None:
     """A list variant: its `preferences` are its lists' ordered pairs.
 
-    The control's lists are shuffled themselves.
+    The controls' lists are shuffled themselves, or have no adaptive step rewards.
     """
-    for own, method in ((name, "ranked lists"), (f"{name}_shuffled", "ranked lists, shuffled")):
-        reads = _lists(own).plus(Reads(queries=("pairs_all_ordered",)))
+    controls = {"": "", "_shuffled": ", shuffled", "_no_rewards": ", without step rewards"}
+    for own, method in ((name + end, f"ranked lists{what}") for end, what in controls.items()):
+        reads = _lists(own).plus(ALL_ORDERED)
         control_of = None if own == name else name
         register(
             Variant(
@@ -139,8 +199,21 @@ def _list_variants(name: str) -> None:
         )
 
 
-_with_control(
-    Variant("tree_plv", "step", "sibling margin", Reads(tables=(TREES,)).plus(SIBLINGS), tree_plv)
+TREE_PLV = Variant(
+    "tree_plv",
+    "step",
+    "sibling margin",
+    Reads(tables=(TREES,)).plus(SIBLINGS),
+    siblings("best_first"),
+)
+_with_control(TREE_PLV)
+register(
+    replace(
+        TREE_PLV.control("same_step", "", same_step),
+        level="response",
+        method="rollouts of one step",
+        reads=_reads(TREES, "pairs_same_step", PER_PROMPT),
+    )
 )
 _with_control(
     Variant(
@@ -148,7 +221,7 @@ _with_control(
         "step",
         "sibling margin in a tree of thoughts",
         Reads(tables=(THOUGHTS,)).plus(SIBLINGS),
-        siblings_of_thoughts,
+        siblings("tot"),
     )
 )
 _list_variants("tpo")
@@ -158,7 +231,7 @@ _with_control(
         "tree_best_worst",
         "response",
         "best against worst path",
-        _lists("tpo").plus(Reads(queries=("pairs_best_worst",), settings=("preferences.margin",))),
+        _lists("tpo").plus(Reads(queries=("pairs_best_worst",), settings=(MARGIN, PER_PROMPT))),
         best_worst("tpo"),
     )
 )
@@ -167,7 +240,7 @@ _with_control(
         "tree_all_pairs",
         "response",
         "all ordered pairs of paths",
-        _lists("tpo").plus(Reads(queries=("pairs_all_ordered",))),
+        _lists("tpo").plus(ALL_ORDERED),
         all_ordered("tpo"),
     )
 )
@@ -185,12 +258,16 @@ _with_control(
         "tree_regret",
         "step",
         "regret across parents",
-        _reads(TREES, "pairs_regret", "preferences.margin", "preferences.regret_scale", PER_PROMPT),
+        _reads(TREES, "pairs_regret", MARGIN, "preferences.regret_scale", PER_PROMPT),
         regret,
     )
 )
 CURRICULUM = Variant(
-    "curriculum", "step", "easy, medium, hard", _reads(TREES, "pairs_curriculum"), curriculum
+    "curriculum",
+    "step",
+    "easy, medium, hard",
+    _reads(TREES, "pairs_curriculum", MARGIN, PER_PROMPT),
+    curriculum,
 )
 register(
     CURRICULUM,

@@ -53,7 +53,11 @@ class Preferences(dy.Schema):
     )
     chosen_id = col.identifier("response or node of the chosen side")
     rejected_id = col.identifier("response or node of the rejected side")
-    strength = col.share("P(chosen is better); null where unknown", nullable=True)
+    strength = col.share(
+        "P(chosen is better); of steps: of two rollouts of which one is right, how often it is the "
+        "chosen side's; null where unknown",
+        nullable=True,
+    )
     margin = col.number("difference of the sides' values; null where unknown", nullable=True)
     weight = dy.Float64(
         min=0,
@@ -85,7 +89,7 @@ class Preferences(dy.Schema):
 
 @table("preference_lists")
 class PreferenceLists(dy.Schema):
-    """One row per ranked list of responses or paths to one prompt (TPO)."""
+    """One row per ranked list of finished responses to one prompt (TPO)."""
 
     list_id = col.identifier("hash of variant, prompt and items", key=True)
     variant = col.text("data variant")
@@ -95,9 +99,9 @@ class PreferenceLists(dy.Schema):
     items = dy.List(
         dy.Struct(
             {
-                "item_id": dy.String(),  # response, or leaf node of a path
+                "item_id": dy.String(),  # response, leaf, or the rollout that completes a leaf
                 "text": dy.String(),
-                "ends": dy.Bool(),  # true where the text ends the turn
+                "ends": dy.Bool(),  # true where the text ends the turn: of every tree's item
                 # its leaf's, or its place by votes; in [0, 1]; equal values are not ordered
                 "value": dy.Float64(),
                 "rank": dy.Int64(),  # 0 is the best; equal values share a rank
@@ -120,6 +124,16 @@ class PreferenceLists(dy.Schema):
         metadata=col.meaning(
             "items, the best first: item_id, text, ends, value in [0, 1], "
             "rank from 0, reward, steps"
+        ),
+    )
+    orders = dy.List(
+        dy.Struct(
+            {"better": dy.Int64(), "worse": dy.Int64(), "strength": dy.Float64(nullable=True)}
+        ),
+        nullable=True,
+        metadata=col.meaning(
+            "pairs of items whose values differ, by their places from 0, with the strength of the "
+            "better one's leaf over the worse one's; null: made before strengths were estimated"
         ),
     )
     thoughts = dy.List(

@@ -22,6 +22,8 @@ class Example:
     texts: tuple[Side, ...]  # of a pair: chosen, rejected
     values: tuple[float, ...]  # of the compared texts, higher is better; of a pair: 1, 0
     rewards: tuple[float | None, ...] = ()  # of the compared texts: TPO's adaptive step reward
+    # of the compared texts: the place of the item that each is a step of; empty: each is an item
+    items: tuple[int, ...] = ()
     weight: float = 1.0
     strength: float | None = None  # P(the first text is better)
     margin: float | None = None

@@ -117,6 +117,8 @@ class RowReader:
         # Any order of the items gives equal tensors.
         items = sorted(row["items"], key=lambda item: (-item["value"], item["item_id"]))
         known = {one["item_id"]: one["thought"] for one in row.get("thoughts") or ()}
+        if all(_has_step_rewards(item) for item in items):
+            return self._read_steps(row, items, known)
         return Example(
             row_id=row["list_id"],
             texts=tuple(
@@ -129,7 +131,36 @@ class RowReader:
                 for item in items
             ),
             values=tuple(item["value"] for item in items),
-            rewards=tuple(item["reward"] for item in items),
+        )
+
+    def _read_steps(
+        self, row: Row, items: Sequence[Row], thoughts: Mapping[str, str | None]
+    ) -> Example:
+        """The example of a list whose steps have rewards: each step a text, in the context of those
+        before it.
+        """
+        texts, values, rewards, places = [], [], [], []
+        for place, item in enumerate(items):
+            before = ""
+            for number, step in enumerate(item["steps"], 1):
+                side = self.side(
+                    row["messages"],
+                    step["text"],
+                    ends=item["ends"] and number == len(item["steps"]),
+                    prefix=before,
+                    thought=thoughts.get(item["item_id"]),
+                )
+                texts.append(side)
+                values.append(item["value"])
+                rewards.append(step["reward"])
+                places.append(place)
+                before += step["text"]
+        return Example(
+            row_id=row["list_id"],
+            texts=tuple(texts),
+            values=tuple(values),
+            rewards=tuple(rewards),
+            items=tuple(places),
         )
 
     def read_single(self, row: Row) -> Example:
@@ -185,6 +216,11 @@ class RowReader:
                 thought=row.get(f"{side}_thought"),
                 sampled=learned_ids(row, f"{side}_", self.thoughts),
             )
+
+
+def _has_step_rewards(item: Row) -> bool:
+    steps = item.get("steps") or ()
+    return bool(steps) and all(step["reward"] is not None for step in steps)
 
 
 def _fault(example: Example, max_length: int) -> str | None:

@@ -7,15 +7,15 @@ import torch
 
 from pipeline.engine.base import Prompt, Turn
 from pipeline.engine.rendering import ChatTokenizer, Pieces, Renderer
-from pipeline.trees.similarity import Embed, Vectors
+from pipeline.trees.similarity import Embed, States
 
 
 def embedder(model_dir: Path, max_length: int) -> Embed:
-    """A function from chat turns and paths (each a list of step texts)
-    to one array (steps, width) per path.
+    """A function from chat turns and paths (each a list of step texts) to the states of each path.
 
-    Row s is the sum of the last layer's hidden states, after the final norm, over the tokens of
-    step s: those whose first character lies in it. Tokens beyond `max_length` are left out.
+    Row s of the sums is the sum of the last layer's hidden states, after the final norm, over the
+    tokens of step s: those whose first character lies in it. Tokens beyond `max_length` are left
+    out.
     """
     from transformers import AutoModel
 
@@ -28,7 +28,7 @@ def embedder(model_dir: Path, max_length: int) -> Embed:
     renderer = Renderer(model_dir)
 
     @torch.inference_mode()
-    def embed(messages: Sequence[Turn], paths: Sequence[Sequence[str]]) -> list[Vectors]:
+    def embed(messages: Sequence[Turn], paths: Sequence[Sequence[str]]) -> list[States]:
         context = renderer.pieces(Prompt(tuple(messages)))
         coded = [_encode(renderer.chat, context, steps, max_length) for steps in paths]
         width = max(len(ids) for ids, _ in coded)
@@ -61,10 +61,10 @@ def _encode(
     return [token for token, _ in coded], owners
 
 
-def _sums(hidden: torch.Tensor, owners: list[int], steps: int) -> Vectors:
-    """(width, hidden) to (steps, hidden)."""
+def _sums(hidden: torch.Tensor, owners: list[int], steps: int) -> States:
+    """(width, hidden) to (steps, hidden), with the tokens of each step."""
     total = torch.zeros(steps + 1, hidden.shape[1], dtype=torch.float64)
     index = torch.tensor([owner if 0 <= owner < steps else steps for owner in owners])
     total.index_add_(0, index, hidden[: len(owners)].double().cpu())
-    vectors: Vectors = total[:steps].numpy()
-    return vectors
+    tokens = torch.bincount(index, minlength=steps + 1)[:steps]
+    return States(total[:steps].numpy(), tokens.numpy())

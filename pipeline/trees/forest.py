@@ -22,7 +22,8 @@ _EMPTY = (
 _BROKE = "no budget: max_expansions or max_tokens allows not even the first expansion"
 
 
-LATER = {"inside_thoughts": False, "thought_tokens": 512}  # settings that came later, as they were
+# settings that came later, as they were
+LATER = {"inside_thoughts": False, "thought_tokens": 512, "skip_decided": False}
 
 
 def _said(settings: GrowthSettings) -> dict[str, object]:

@@ -16,15 +16,21 @@ def worth(node: Node) -> float:
 
 
 async def greedy(tree: Tree) -> None:
-    """Expands the best child of the last expansion, until that child ends the response."""
+    """Expands the best child of the last expansion,
+    until that child ends the response or its value is decided.
+    """
     node: Node | None = tree.root
     while node is not None and tree.is_open(node) and tree.left > 0:
         children = await tree.expand(node)
         node = max(
-            (child for child in children if child.terminal or tree.is_open(child)),
+            (child for child in children if _counts(tree, child)),
             key=worth,
             default=None,
         )
+
+
+def _counts(tree: Tree, child: Node) -> bool:
+    return child.terminal or tree.is_decided(child) or tree.is_open(child)
 
 
 async def best_first(tree: Tree) -> None:
@@ -52,14 +58,14 @@ def breadth_first(beam: int) -> Search:
 def depth_first(threshold: float) -> Search:
     """Goes down to the best child first, never to one valued below `threshold`.
 
-    Ends at the first finished thought.
+    Ends at the first finished thought, and at one whose rollouts are all right.
     """
 
     async def search(tree: Tree) -> None:
         stack = [tree.root]
         while stack and tree.left > 0:
             node = stack.pop()
-            if node.terminal:
+            if node.terminal or (tree.is_decided(node) and node.value == 1):
                 return
             if tree.is_open(node):
                 kept = [child for child in await tree.expand(node) if worth(child) >= threshold]

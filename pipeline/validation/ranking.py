@@ -7,7 +7,7 @@ ranked right. Only the definition of an unflippable pair is ours.
 import polars as pl
 
 IDEAL_BETAS = (0.01, 0.1, 1.0, 5.0, 10.0)  # the paper's
-SURE = 0.999  # a unanimous vote: the paper keeps shares 0.001 away from 0 and 1
+SURE = 0.999  # a sure label: the paper keeps its shares of votes 0.001 away from 0 and 1
 
 
 def measured(logps: pl.DataFrame, beta: float) -> dict[str, pl.DataFrame]:
@@ -36,7 +36,8 @@ def of_reference(logps: pl.DataFrame, beta: float) -> dict[str, pl.DataFrame]:
     """Metric -> (unit_id, value) per held-out pair, of the reference:
     how it ranks, and how far DPO could bring it.
 
-    logps: as in `measured`, and strength = P(chosen is better), null where the label is sure. The
+    logps: as in `measured`, and strength = P(chosen is better), null where the label is sure: a
+    judge's probability, or of steps the expected share of rollouts, and no share of votes. The
     ideal policy of DPO has log pi(chosen) - log pi(rejected) = log ref(chosen) - log ref(rejected)
     + logit(strength) / beta. A pair that the reference ranks wrongly and this policy too cannot be
     flipped, however well it is learned.

@@ -4,11 +4,13 @@ what they write, and that a second time they write nothing.
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
 import pytest
 
+from assets.checks import list_items_end
 from assets.preferences import PREFERENCE_LISTS
 from assets.sampling import THOUGHT_NODES, TREE_NODES
 from assets.shown import of_report
@@ -119,9 +121,9 @@ def test_the_pairs_and_the_best_path_of_a_grown_tree_are_as_worked_out_by_hand(
 
     siblings = {("b\n", "a\n"): 0.25, ("b\nbb\n", "b\nba\n"): 0.25}  # x and y are equal
     assert pairs("tree_plv") == pairs("curriculum") == siblings
-    # Paths end at a 1/2, and at ba, x and y 0: the three are never ordered.
-    worse = ("b\nba\n", "b\nbb\nx\n", "b\nbb\ny\n")
-    assert pairs("tpo") == {("a\n", text): 0.5 for text in worse}
+    # Paths end at a 1/2, and at ba, x and y 0: the three are never ordered. A rollout ends each.
+    worse = ("b\nba\n8", "b\nbb\nx\n8", "b\nbb\ny\n8")
+    assert pairs("tpo") == {("a\n7", text): 0.5 for text in worse}
 
 
 def test_a_change_of_one_methods_settings_leaves_the_other_method_alone(new_run: NewRun) -> None:
@@ -152,3 +154,20 @@ def test_what_no_variant_uses_is_not_needed(new_run: NewRun) -> None:
         "thought_nodes",
         "preference_lists",
     }
+
+
+def test_a_check_wants_every_item_of_a_list_to_end(new_run: NewRun) -> None:
+    run = new_run("tpo")
+    check = list_items_end.op.compute_fn.decorated_fn  # type: ignore[union-attr]
+    looked_at = SimpleNamespace(context=run)
+    assert check(looked_at).passed  # there are no lists yet
+    make(run, TREE_NODES, PREFERENCE_LISTS)
+    found = check(looked_at)
+    assert found.passed and found.metadata["share_of_items_that_end"].value == 1
+    lists = run.lake.read("preference_lists")
+    cut = [[{**item, "ends": item["rank"] > 0} for item in row] for row in lists["items"].to_list()]
+    items = pl.Series("items", cut, dtype=lists.schema["items"])
+    run.lake.write("preference_lists", lists.with_columns(items), Commit("test"))
+    found = check(looked_at)
+    assert not found.passed
+    assert "75.0% of the items of preference_lists are finished" in found.description

@@ -6,7 +6,7 @@ import polars as pl
 
 from pipeline import tables
 from pipeline.engine.base import Reject
-from pipeline.preferences.lists import LISTS, named, ranked_lists, shuffle
+from pipeline.preferences.lists import LISTS, of_variant, ranked_lists
 from pipeline.trees.similarity import Embed
 
 
@@ -70,6 +70,33 @@ def rollout(
     }  # fmt: skip
 
 
+def rests(leaf: str, prefix: str, *answers: str, **more: object) -> list[dict[str, object]]:
+    """Rollouts of a leaf, one an answer; one that begins with ? was cut."""
+    return [
+        rollout(
+            f"{leaf}.{draw}", leaf, f"so {answer}", answer, draw=draw, prefix=prefix,
+            terminal=not answer.startswith("?"), **more,
+        )
+        for draw, answer in enumerate(answers)
+    ]  # fmt: skip
+
+
+# Rollouts of the leaves that do not end: of b and a3 the right one is taken, of a2 and c a wrong
+# one, and never one that was cut.
+RESTS = frame(
+    "tree_nodes",
+    [
+        *rests("b", "b\n", "8", "7", "7", "9"),
+        *rests("c", "c\n", "?8", "9", "8", "9"),
+        *rests("a2", "a\na2\n", "7", "8", "8", "8"),
+        *rests("a3", "a\na3\n", "7", "8", "7", "8"),
+        *rests("d", "d\n", "8", tree_id="flat", prompt_id="p2"),
+        *rests("e", "e\n", "8", tree_id="flat", prompt_id="p2"),
+    ],
+)
+GROWN = pl.concat([NODES, RESTS])
+
+
 def build_lists(
     nodes: pl.DataFrame,
     prompts: pl.DataFrame,
@@ -81,10 +108,10 @@ def build_lists(
     frames, rejects = [tables.empty("preference_lists")], []
     for method in methods:
         lists, dropped = ranked_lists(
-            nodes.filter(pl.col("method") == method), prompts, size, embed
+            nodes.filter(pl.col("method") == method), prompts, size, embed=embed
         )
         rejects += dropped
         for name, variant in LISTS.items():
             if variant.method == method:
-                frames.append(named(shuffle(lists) if variant.shuffled else lists, name))
+                frames.append(of_variant(lists, name))
     return pl.concat(frames), rejects

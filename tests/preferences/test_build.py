@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from pipeline import config, tables
+from pipeline.config import Settings
 from pipeline.errors import OrchardError
 from pipeline.preferences.build import build
 from pipeline.preferences.controls import flip_half
@@ -31,6 +32,11 @@ def node(node_id: str, value: float | None, text: str = "", **more: object) -> d
     }
 
 
+def with_preferences(**changes: object) -> Settings:
+    own = SETTINGS.preferences.model_copy(update=changes)
+    return SETTINGS.model_copy(update={"preferences": own})
+
+
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:  # the quick profile's margin is 3/8
     lake = Lake(tmp_path)
@@ -53,15 +59,15 @@ def lake(tmp_path: Path) -> Lake:  # the quick profile's margin is 3/8
     step = {
         "tree_id": "t", "prompt_id": "p1", "policy_id": "m", "method": "best_first", "kind": "step",
         "parent_id": "root", "depth": 1, "draw": 0, "prefix": "", "n_rollouts": 8,
-        "terminal": False, "merged": 1, "tokens": 1,
+        "terminal": False, "merged": 1, "tokens": 1, "valuation": "rollouts",
     }  # fmt: skip
     nodes = [
-        node("root", None, kind="root", parent_id=None, depth=0, n_rollouts=0),
+        node("root", None, kind="root", parent_id=None, depth=0, n_rollouts=0, valuation=None),
         node("a", 1.0),
         node("b", 0.625),  # exactly 3/8 below a
         node("c", 0.25),  # exactly 3/8 below b
         node("d", 0.25),  # equal to c: no pair
-        node("e", None),  # never valued: no pair
+        node("e", None, valuation=None),  # never valued: no pair
         node("a1", 0.5, parent_id="a", depth=2, prefix="a"),
         node("b1", 0.0, parent_id="b", depth=2, prefix="b"),  # another parent: no pair with a1
         node("a+", None, " right", kind="rollout", parent_id="a", correct=True, terminal=True),
@@ -87,28 +93,31 @@ def lake(tmp_path: Path) -> Lake:  # the quick profile's margin is 3/8
 
 
 def test_siblings_at_least_the_margin_apart_make_pairs_and_nothing_else_does(lake: Lake) -> None:
-    pairs = build("tree_plv", lake, SETTINGS)
-    found = {
-        (r["chosen_id"], r["rejected_id"]): (r["margin"], round(r["strength"], 4))
-        for r in pairs.to_dicts()
-    }
-    # strength: v+ (1 - v-) / (v+ (1 - v-) + v- (1 - v+)); for b over c: 0.625 * 0.75 / (0.46875 +
-    # 0.25 * 0.375)
+    pairs = build("tree_plv", lake, with_preferences(max_pairs_per_prompt=9))
+    found = {(r["chosen_id"], r["rejected_id"]): r["margin"] for r in pairs.to_dicts()}
     assert found == {
-        ("a", "b"): (0.375, 1.0),
-        ("a", "c"): (0.75, 1.0),
-        ("a", "d"): (0.75, 1.0),
-        ("b", "c"): (0.375, 0.8333),
-        ("b", "d"): (0.375, 0.8333),
+        ("a", "b"): 0.375,
+        ("a", "c"): 0.75,
+        ("a", "d"): 0.75,
+        ("b", "c"): 0.375,
+        ("b", "d"): 0.375,
     }
+    strength = {(r["chosen_id"], r["rejected_id"]): r["strength"] for r in pairs.to_dicts()}
+    # One tree says little: the plug-in, v+ (1 - v-) / (v+ (1 - v-) + v- (1 - v+)), says 0.83 of b
+    # over c, and 1 of a over all.
+    assert 0.5 < strength["b", "c"] == strength["b", "d"] < 0.75
+    assert strength["a", "b"] < strength["a", "c"] == strength["a", "d"] < 0.95
     assert set(pairs["depth"]) == {0} and set(pairs["level"]) == {"step"}
     good, bad = tables.Preferences.filter(pairs)
     assert good.height == 5 and not bad.counts()
+    few = build("tree_plv", lake, with_preferences(max_pairs_per_prompt=2))
+    assert few.height == 2 and set(few["pair_id"]) < set(pairs["pair_id"])
 
 
 def test_a_continuation_takes_the_winners_right_and_the_losers_wrong_rollout(lake: Lake) -> None:
-    preferences = SETTINGS.preferences.model_copy(update={"continuation": "rollout"})
-    pairs = build("tree_plv", lake, SETTINGS.model_copy(update={"preferences": preferences}))
+    pairs = build(
+        "tree_plv", lake, with_preferences(continuation="rollout", max_pairs_per_prompt=9)
+    )
     row = pairs.filter((pl.col("chosen_id") == "a") & (pl.col("rejected_id") == "c")).to_dicts()[0]
     assert (row["chosen"], row["rejected"], row["chosen_ends"], row["rejected_ends"]) == (
         "a right",

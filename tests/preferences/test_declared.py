@@ -13,7 +13,7 @@ from pipeline.preferences.registry import registry, treats
 from pipeline.steps import Inputs
 from pipeline.store import Commit, Lake
 from tests.judge.simulated import responses, votes
-from tests.preferences.forest import NODES, PROMPTS, build_lists, frame, rollout
+from tests.preferences.forest import GROWN, PROMPTS, build_lists, frame
 from tests.runs import ScriptedRun, write_pairs
 
 SETTINGS = config.load("quick").model_copy(update={"noise": config.NoiseSettings(flip_share=0.5)})
@@ -109,11 +109,11 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Something to make pairs of for every family but MAPL's."""
     lake = Lake(tmp_path_factory.mktemp("lake"))
     texts = {"p1": ["7", "8"], "p2": ["it is 7", "it is 8"]}
-    thoughts = NODES.with_columns(
+    thoughts = GROWN.with_columns(
         pl.lit("tot").alias("method"), pl.col("node_id", "parent_id", "tree_id") + "t"
     )
-    rollouts = [rollout("r1", "b", "so 7", "7"), rollout("r2", "b", "so 8", "8")]
-    lists, _ = build_lists(pl.concat([NODES, thoughts]), PROMPTS, ["best_first", "tot"], 5, None)
+    nodes = pl.concat([GROWN, thoughts])
+    lists, _ = build_lists(nodes, PROMPTS, ["best_first", "tot"], 5, None)
     for table, rows in {
         "prompts": PROMPTS,
         "responses": responses(texts, lambda text: text.endswith("7")),
@@ -123,7 +123,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         "pair_strengths": voted(),
         "code_pairs": changed_code(),
         "preference_lists": lists,
-        "tree_nodes": pl.concat([NODES, thoughts, frame("tree_nodes", rollouts)]),
+        "tree_nodes": nodes,
     }.items():
         written = lake.write(table, rows, Commit("test"))
         assert (written.rejected, written.rows) == (0, rows.height), table
@@ -141,7 +141,7 @@ def test_a_variant_is_built_from_what_it_declares(lake: Lake) -> None:
         assert pairs.equals(build(name, lake, SETTINGS)), name
         without |= {name} if pairs.is_empty() else set()
     assert {name.partition("_")[0] for name in without} == {"mapl"}
-    assert {one.split("_shuffled")[0] for one in LISTS} <= set(VARIANTS)
+    assert set(LISTS) <= set(VARIANTS)
 
 
 def test_without_any_rows_a_variant_reads_no_more_than_it_declares(tmp_path: Path) -> None:

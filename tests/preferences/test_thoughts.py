@@ -20,7 +20,7 @@ from pipeline.store import Commit, Lake
 from pipeline.training.tokens import tokenize
 from pipeline.validation.rows import training_rows
 from tests.engine.chats import OPENED, fast
-from tests.preferences.forest import NODES, PROMPTS
+from tests.preferences.forest import GROWN, PROMPTS
 from tests.training.toy import frame, lists, pair, ranked, single, singles
 
 SETTINGS = config.load("quick")
@@ -75,7 +75,7 @@ def sides(pairs: pl.DataFrame) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize(("name", "chosen", "rejected"), [
-    ("outcome", "7", "8"), ("tree_plv", "a\n", "b\n"), ("curriculum", "a\n", "b\n"),
+    ("outcome", "7", "8"), ("tree_plv", "a\n", "b\n"),
 ])  # fmt: skip
 def test_pairs_compare_responses_and_keep_their_thoughts(
     lake: Lake, name: str, chosen: str, rejected: str
@@ -97,14 +97,14 @@ def test_a_pair_that_changes_its_sides_changes_its_thoughts(lake: Lake) -> None:
 def test_single_texts_and_lists_keep_theirs(lake: Lake) -> None:
     found = texts(lake, "bco").sort("text")
     assert found.select("text", "thought").rows() == [("7", RIGHT), ("8", WRONG)]
-    thinking = NODES.with_columns(
+    thinking = GROWN.with_columns(
         thought=pl.when(pl.col("node_id").str.starts_with("a")).then(pl.lit(RIGHT))
     )
     ranked_, _ = ranked_lists(thinking, PROMPTS, size=10)
     (row,) = ranked_.to_dicts()
     known = {one["item_id"]: one["thought"] for one in row["thoughts"]}
-    assert known == {"a1": RIGHT, "a2": RIGHT, "a3": RIGHT}
-    plain, _ = ranked_lists(NODES, PROMPTS, size=10)
+    assert known == {"a1": RIGHT, "a2.1": RIGHT, "a3.0": RIGHT}
+    plain, _ = ranked_lists(GROWN, PROMPTS, size=10)
     assert plain["thoughts"].to_list() == [None]
 
 

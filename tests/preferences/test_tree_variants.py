@@ -8,14 +8,16 @@ import pytest
 
 from assets.steps import GRAPH
 from pipeline import config, tables
+from pipeline.config import Settings
+from pipeline.errors import OrchardError
 from pipeline.preferences.build import build
 from pipeline.preferences.registry import registry
-from pipeline.preferences.trees import shuffled_stages
+from pipeline.preferences.trees import shuffled_stages, staged
 from pipeline.steps.declared import table_of
 from pipeline.store import Commit, Lake
 from pipeline.trees.facts import counts
 from pipeline.verify import verify
-from tests.preferences.forest import NODES, PROMPTS, build_lists, frame, rollout
+from tests.preferences.forest import GROWN, NODES, PROMPTS, build_lists, frame, rollout
 from tests.runs import cost_of, made_from
 
 SETTINGS = config.load("quick")  # margin 3/8, at most 4 pairs a prompt
@@ -39,7 +41,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         rollout("r6", "c", "is 8", "8", method="tot"),  # another method's tree
     ]
     nodes = pl.concat([NODES, frame("tree_nodes", rollouts)])
-    lists, _ = build_lists(nodes, PROMPTS, ["best_first"], 5, None)
+    lists, _ = build_lists(GROWN, PROMPTS, ["best_first"], 5, None)
     lake.write("prompts", PROMPTS, Commit("test"))
     for method in ("best_first", "tot"):
         part = nodes.filter(pl.col("method") == method)
@@ -48,70 +50,100 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return lake
 
 
+def with_preferences(**changes: object) -> Settings:
+    own = SETTINGS.preferences.model_copy(update=changes)
+    return SETTINGS.model_copy(update={"preferences": own})
+
+
+MANY = with_preferences(max_pairs_per_prompt=100)
+
+
 def sides(pairs: pl.DataFrame) -> set[tuple[str, str]]:
     return set(pairs.select("chosen_id", "rejected_id").rows())
 
 
 def test_best_against_worst_path(lake: Lake) -> None:
     (row,) = build("tree_best_worst", lake, SETTINGS).to_dicts()
-    assert (row["chosen"], row["rejected"], row["margin"], row["strength"]) == (
-        "a\nis 7",
-        "c\n",
-        1.0,
-        1.0,
-    )
+    assert (row["chosen"], row["rejected"], row["margin"]) == ("a\nis 7", "c\nso 9", 1.0)
+    assert row["strength"] == pytest.approx(1)  # it ended right
     assert (row["chosen_ends"], row["rejected_ends"], row["prefix"], row["level"]) == (
         True,
-        False,
+        True,
         "",
         "response",
     )
 
 
 def test_all_ordered_pairs_never_order_equal_values(lake: Lake) -> None:
-    pairs = build("tree_all_pairs", lake, SETTINGS)
+    pairs = build("tree_all_pairs", lake, MANY)
     # Values: a1 1, a3 and b 1/2, a2 1/4, c 0: ten pairs less the tie.
     assert sides(pairs) == {
-        ("a1", "a3"), ("a1", "b"), ("a1", "a2"), ("a1", "c"), ("a3", "a2"), ("b", "a2"),
-        ("a3", "c"), ("b", "c"),
-        ("a2", "c"),
+        ("a1", "a3.0"), ("a1", "b.1"), ("a1", "a2.1"), ("a1", "c.1"), ("a3.0", "a2.1"),
+        ("b.1", "a2.1"), ("a3.0", "c.1"), ("b.1", "c.1"),
+        ("a2.1", "c.1"),
     }  # fmt: skip
-    row = pairs.filter((pl.col("chosen_id") == "b") & (pl.col("rejected_id") == "a2")).to_dicts()[0]
-    assert row["strength"] == pytest.approx(0.75)  # 1/2 * 3/4 / (1/2 * 3/4 + 1/4 * 1/2)
-    assert sides(build("tpo", lake, SETTINGS)) == sides(pairs)
+    strength = dict(pairs.select(pl.concat_str("chosen_id", "rejected_id"), "strength").rows())
+    assert strength["a1a3.0"] == strength["a1b.1"] == 1  # a1 is no estimate: it ended right
+    assert 0.5 < strength["b.1a2.1"] == strength["a3.0a2.1"] < strength["b.1c.1"] < 0.95
+    assert sides(build("tpo", lake, MANY)) == sides(pairs)
+    assert sides(build("tpo", lake, SETTINGS)) < sides(pairs)  # four a prompt
 
 
-def test_a_curriculum_goes_from_the_widest_gap_to_the_narrowest_and_equal_gaps_share_a_stage(
-    lake: Lake,
-) -> None:
+def test_a_curriculum_goes_from_the_surest_pair_to_the_least_sure(lake: Lake) -> None:
     pairs = build("curriculum", lake, SETTINGS)
     staged = {
         (r["chosen_id"], r["rejected_id"]): (r["margin"], r["stage"]) for r in pairs.to_dicts()
     }
-    # Four pairs: two gaps of 3/4 have rank 1, stage 3 * 0 // 4; 1/2 has rank 3, 3 * 2 // 4; 1/4
-    # rank 4, 3 * 3 // 4.
-    assert staged == {
-        ("a", "c"): (0.75, 0),
-        ("a1", "a2"): (0.75, 0),
-        ("a1", "a3"): (0.5, 1),
-        ("a", "b"): (0.25, 2),
-    }
+    # At least 3/8 apart. a1 ended right: both are sure, and the wider gap comes first.
+    assert staged == {("a1", "a2"): (0.75, 0), ("a1", "a3"): (0.5, 1), ("a", "c"): (0.75, 2)}
     assert set(pairs["depth"]) == {0, 1} and set(pairs["level"]) == {"step"}
+
+
+def test_stages_are_thirds_by_rank_and_none_is_empty() -> None:
+    def some(n: int, split: str = "train") -> pl.DataFrame:
+        rows = [
+            {"chosen_id": f"{m}", "rejected_id": "x", "split": split, "margin": 0.5,
+             "strength": 0.7 + 0.001 * (m // 4)}
+            for m in range(n)
+        ]  # fmt: skip
+        return pl.DataFrame(rows)
+
+    for n in (3, 4, 5, 30, 31):
+        sizes = staged(some(n))["stage"].value_counts(sort=True)["count"].to_list()
+        assert len(sizes) == 3 and max(sizes) - min(sizes) <= 1, n
+    found = staged(some(30))
+    lows, highs = (
+        found.group_by("stage").agg(value).sort("stage")["strength"].to_list()
+        for value in (pl.col("strength").min(), pl.col("strength").max())
+    )
+    assert lows[0] >= highs[1] >= lows[1] >= highs[2]
+    with pytest.raises(OrchardError, match="2 training pairs make no 3 stages: grow more trees"):
+        staged(some(2))
+    assert staged(some(2, "validation")).height == 2  # nothing is learned from these
 
 
 def test_the_curriculums_controls_change_the_stages_and_nothing_else(lake: Lake) -> None:
     real = build("curriculum", lake, SETTINGS)
     turned = build("curriculum_reversed", lake, SETTINGS)
     assert {(r["rejected_id"], r["stage"]) for r in turned.to_dicts()} == {
-        ("c", 2),
+        ("c", 0),
         ("a2", 2),
         ("a3", 1),
-        ("b", 0),
     }
     mixed = build("curriculum_shuffled", lake, SETTINGS)
     assert sides(mixed) == sides(turned) == sides(real)
     assert sorted(mixed["stage"]) == sorted(real["stage"])
     assert not mixed["flipped"].any()
+
+
+def test_the_same_step_control_pairs_rollouts_of_one_step(lake: Lake) -> None:
+    (row,) = build("tree_plv_same_step", lake, SETTINGS).to_dicts()
+    # Only b has a right and a wrong rollout that end; c's are all wrong.
+    assert (row["prefix"], row["chosen"], row["rejected"]) == ("b\n", "so 7", "so 8")
+    assert (row["chosen_id"], row["rejected_id"]) == ("r1", "r2")
+    assert row["chosen_ends"] and row["rejected_ends"] and row["depth"] == 1
+    assert (row["strength"], row["margin"], row["level"]) == (1, 1, "response")
+    assert VARIANTS["tree_plv_same_step"].control_of == "tree_plv"
 
 
 def test_shuffled_stages_do_not_follow_the_gap() -> None:
@@ -165,25 +197,25 @@ def test_clusters_of_mathematical_answers_are_of_equal_value_not_of_equal_text(
 
 
 def test_regret_pairs_join_steps_of_different_parents_by_what_they_changed(lake: Lake) -> None:
-    settings = SETTINGS.preferences.model_copy(update={"max_pairs_per_prompt": 100, "margin": 0.5})
-    pairs = build("tree_regret", lake, SETTINGS.model_copy(update={"preferences": settings}))
-    # The root is worth (2 * 3/4 + 1/2 + 0) / 4 = 1/2. Gains: a +1/4, b 0, c -1/2; below a: a1 +1/4,
-    # a2 -1/2, a3 -1/4.
-    found = {
-        (r["chosen_id"], r["rejected_id"]): (r["margin"], r["strength"]) for r in pairs.to_dicts()
-    }
-    gains = {"a": 0.25, "b": 0.0, "c": -0.5, "a1": 0.25, "a2": -0.5, "a3": -0.25}
+    pairs = build("tree_regret", lake, with_preferences(max_pairs_per_prompt=100, margin=0.4))
+    # A parent is worth the mean of its children: the root (2 * 3/4 + 1/2 + 0) / 4 = 1/2, a
+    # (1 + 1/4 + 1/2) / 3 = 7/12, and not the 3/4 that chose it. a1 ends, and is in no pair.
+    found = {(r["chosen_id"], r["rejected_id"]): r["margin"] for r in pairs.to_dicts()}
+    gains = {"a": 0.25, "b": 0.0, "c": -0.5, "a2": -1 / 3, "a3": -1 / 12}
     expected = {
         (x, y): gains[x] - gains[y]
         for x in gains
         for y in gains
-        if len(x) != len(y) and gains[x] - gains[y] >= 0.5  # names tell the parents apart
+        if len(x) != len(y) and gains[x] - gains[y] >= 0.4  # names tell the parents apart
     }
-    assert {pair: margin for pair, (margin, _) in found.items()} == expected and len(expected) == 4
-    assert found["a", "a2"][1] == pytest.approx(1 / (1 + math.exp(-0.75)))
-    row = pairs.filter((pl.col("chosen_id") == "a1") & (pl.col("rejected_id") == "c")).to_dicts()[0]
+    assert found == pytest.approx(expected)
+    assert set(expected) == {("a", "a2"), ("a3", "c")}
+    strength = dict(pairs.select(pl.concat_str("chosen_id", "rejected_id"), "strength").rows())
+    # few draws: less sure than sigmoid(margin)
+    assert 0.5 < strength["aa2"] < 1 / (1 + math.exp(-7 / 12))
+    row = pairs.filter(pl.col("chosen_id") == "a3").to_dicts()[0]
     assert (row["prefix"], row["rejected_prefix"], row["depth"]) == ("a\n", "", 0)
-    assert pairs["depth"].to_list() == [0] * 4
+    assert pairs["depth"].to_list() == [0, 0]
 
 
 def test_the_control_of_regret_pairs_exchanges_their_prefixes_too(lake: Lake) -> None:
@@ -213,7 +245,7 @@ def test_every_tree_variant_has_a_control_of_the_same_cost(lake: Lake) -> None:
 
 def test_sibling_pairs_and_costs_keep_the_methods_apart(lake: Lake) -> None:
     assert build("tot", lake, SETTINGS).is_empty()
-    assert sides(build("tree_plv", lake, SETTINGS)) == {
+    assert sides(build("tree_plv", lake, MANY)) == {
         ("a", "c"),
         ("b", "c"),
         ("a1", "a2"),

@@ -104,6 +104,29 @@ def test_an_adaptive_step_reward_scales_an_items_score_relative_to_its_list() ->
         torch.testing.assert_close(of(ratios, values, rewards=none), of(ratios, values))
 
 
+def test_a_step_reward_scales_its_own_step_and_items_are_sums_of_their_steps() -> None:
+    """Items of two, one and two steps, of values 1, 1/2 and 0; the second list has two items."""
+    values = torch.tensor([[1.0, 1.0, 0.5, 0.0, 0.0], [1.0, 0.0, 0.0, NAN, NAN]])
+    items = torch.tensor([[0, 0, 1, 2, 2], [0, 1, 1, -1, -1]])
+    ratios = torch.tensor([[2.0, 1.0, 9.0, -4.0, 0.5], [1.0, 0.5, 0.25, 7.0, 7.0]])
+    rewards = torch.tensor([[2.0, 1.0, 0.5, 1.0, 0.5], [2.0, 1.0, 0.0, NAN, NAN]])  # mean 1
+    found = of(ratios, values, items=items, rewards=rewards)
+    whole = torch.tensor([[2 * 2 + 1.0, 4.5, -4 + 0.25], [2.0, 0.5, 0.0]])
+    plain = torch.tensor([[1.0, 0.5, 0.0], [1.0, 0.0, NAN]])
+    torch.testing.assert_close(found, of(whole, plain))
+    sums = torch.tensor([[3.0, 9.0, -3.5], [1.0, 0.75, 0.0]])
+    for equal in (torch.full((2, 5), 1.3), torch.full((2, 5), NAN)):
+        torch.testing.assert_close(of(ratios, values, items=items, rewards=equal), of(sums, plain))
+    margin = losses.get("list_ranking").margin
+    torch.testing.assert_close(
+        margin(ratios, columns(2, 5, values=values, items=items)),
+        margin(sums, columns(2, 3, values=plain)),
+    )
+    start = ratios.double().requires_grad_()
+    double = {"items": items, "rewards": rewards.double()}
+    assert torch.autograd.gradcheck(lambda r: of(r, values.double(), **double), start)
+
+
 def test_equal_scores_rank_the_worse_item_first() -> None:
     assert list_ranking.ranks(torch.zeros(1, 5), VALUES).tolist() == [[5.0, 3.5, 3.5, 1.0, 2.0]]
     assert list_ranking.ranks(RATIOS, VALUES).tolist() == [[2.0, 1.0, 5.0, 3.0, 4.0]]

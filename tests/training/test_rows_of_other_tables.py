@@ -43,6 +43,38 @@ def test_a_list_of_two_has_the_gradient_of_its_pair_in_any_order(
         torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-6)
 
 
+def test_steps_of_equal_rewards_have_the_gradient_of_their_whole_texts(
+    tiny: Path, settings: TrainingSettings
+) -> None:
+    ranking = change(settings, loss="list_ranking")
+    plain = ranked("q", ["a\nis 7", "a\nis 8", "b"], [1.0, 0.5, 0.0])
+
+    def stepped(*rewards: float) -> pl.DataFrame:
+        given = iter(rewards)
+        items = [
+            {
+                **item,
+                "steps": [
+                    {"text": text, "value": None, "reward": next(given)}
+                    for text in item["text"].splitlines(keepends=True)
+                ],
+            }
+            for item in plain["items"]
+        ]
+        return lists([{**plain, "items": items}])
+
+    whole = gradient(tiny, lists([plain]), ranking)
+    same = gradient(tiny, stepped(1.3, 1.3, 1.3, 1.3, 1.3), ranking)
+    torch.testing.assert_close(same, whole, rtol=1e-4, atol=1e-6)
+    other = gradient(tiny, stepped(2.0, 2.0, 2.0, 0.2, 1.0), ranking)
+    assert (other - whole).norm() > 0.1 * whole.norm()
+    (example,) = tokenize(stepped(2.0, 2.0, 2.0, 0.2, 1.0), load_tokenizer(tiny), 128).examples
+    assert example.items == (0, 0, 1, 1, 2) and example.rewards == (2.0, 2.0, 2.0, 0.2, 1.0)
+    first, second = example.texts[:2]
+    # the second step's context is the first's with its text, and only it ends the turn
+    assert second[0] == first[0] + first[1] and len(second[1]) == len("is 7") + 1
+
+
 def test_lists_of_different_lengths_learn_their_order(
     tiny: Path, settings: TrainingSettings, tmp_path: Path
 ) -> None:

@@ -69,10 +69,9 @@ def maze(prefix: str, sampling: Sampling, n: int) -> str:
 
 
 def thoughts(**settings: Any) -> ThoughtSettings:
-    """Settings that fit the maze."""
-    return ThoughtSettings(
-        **{"children": 2, "rollouts": 4, "max_depth": 4, "max_expansions": 10, **settings}
-    )
+    """Settings that fit the maze; steps of which all rollouts are right are expanded too."""
+    own = {"children": 2, "rollouts": 4, "max_depth": 4, "max_expansions": 10}
+    return ThoughtSettings(**{**own, "skip_decided": False, **settings})
 
 
 def grown(

@@ -94,8 +94,9 @@ def test_the_best_path_and_the_list_of_a_tree_follow_the_votes() -> None:
     assert top is not None and top.text == "a\n#### 7"
     (row,) = ranked_lists(rows, prompts, size=20)[0].to_dicts()
     found = [(item["text"], round(item["value"], 6)) for item in row["items"]]
-    assert found[0] == ("a\n#### 7", 0.8) and found[-2:] == [("c\n", 0.4), ("d\n", 0.2)]
-    assert {value for _, value in found[1:-2]} == {0.6} and len(found) == 10
+    # c and d have the places 0.4 and 0.2, but nothing finishes them
+    assert found[0] == ("a\n#### 7", 0.8)
+    assert {value for _, value in found[1:]} == {0.6} and len(found) == 8
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -16,7 +16,13 @@ from pipeline.trees.plans import plan_of
 from tests.scripted import ScriptedEngine
 
 SETTINGS = TreeSettings(
-    children=3, rollouts=4, max_depth=4, max_expansions=10, step_tokens=20, rollout_tokens=20
+    skip_decided=False,
+    children=3,
+    rollouts=4,
+    max_depth=4,
+    max_expansions=10,
+    step_tokens=20,
+    rollout_tokens=20,
 )
 
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from pipeline.config import ThoughtSettings
+from pipeline.config import ThoughtSettings, TreeSettings
 from pipeline.engine.base import Sampling
 from pipeline.trees.node import Node
 from tests.scripted import ScriptedEngine
@@ -54,6 +54,30 @@ def test_depth_first_takes_the_earlier_of_two_equals() -> None:
 def test_best_first_expands_the_best_open_thought_anywhere() -> None:
     nodes = search(search="best_first", max_expansions=4)
     assert expanded(nodes) == ["", "b\n", "a\n", "a\naa\n"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "parents"),
+    [
+        # aa is 4 of 4, ba 0 of 4: neither is expanded. Breadth-first keeps its place in the beam.
+        ("breadth_first", ["", "b\n", "a\n", "b\nbb\n"]),
+        ("best_first", ["", "b\n", "a\n", "b\nbb\n", "a\nab\n"]),
+        ("depth_first", ["", "b\n", "b\nbb\n", "a\n"]),  # at aa it ends
+    ],
+)
+def test_a_step_whose_value_is_decided_is_not_expanded(kind: str, parents: list[str]) -> None:
+    assert expanded(search(search=kind, skip_decided=True, max_depth=3)) == parents
+
+
+def test_greedy_ends_at_a_decided_step_and_two_rollouts_decide_nothing() -> None:
+    def sure(prefix: str, sampling: Sampling, n: int) -> str:
+        if not sampling.stop:
+            return "7" if prefix.startswith("a") or n == 0 else "8"
+        return ["a\n", "b\n"][n]
+
+    for rollouts, n in ((4, 1), (2, 3)):
+        settings = TreeSettings(children=2, rollouts=rollouts, max_depth=9, max_expansions=3)
+        assert len(expanded(grown(settings, ScriptedEngine(sure)))) == n
 
 
 @pytest.mark.parametrize("kind", ["breadth_first", "depth_first", "best_first", "branches"])

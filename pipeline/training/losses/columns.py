@@ -31,6 +31,8 @@ class Columns:
     rewards: Tensor  # (n, K) adaptive step rewards
     tokens: Tensor  # (n, K) tokens of each text; 0: no text
     options: LossSettings
+    # (n, K) place of the item that a text is a step of, -1: no text; null: each text is an item
+    items: Tensor | None = None
     running: float = 0.0  # what the loss keeps from step to step, before this step
 
 
@@ -54,7 +56,10 @@ def columns_of(
         ]
         return torch.tensor(filled, device=device, dtype=torch.float32)
 
+    items = [[*(e.items or range(len(e.values)))] for e in examples]
+    steps = any(e.items for e in examples)
     return Columns(
+        items=table(items, -1.0).long() if steps else None,
         beta=beta,
         strength=column([e.strength for e in examples]),
         margin=column([e.margin for e in examples]),

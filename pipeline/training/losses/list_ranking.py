@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def scores(log_ratios: Tensor, columns: Columns) -> Tensor:
-    """(n, K) beta * step reward * log-ratio, 0 where there is no item.
+    """(n, K) beta * step reward * log-ratio, summed over the steps of each item; 0 without an item.
 
     TPO's released code weighs each step's mean log-ratio by the step's reward 1 + cos (the paper's
-    equation could not be read). Here the mean of an item's step rewards weighs its whole log-ratio:
-    our reading, since the reference's log-probabilities are stored by text and not by step.
+    equation could not be read). Here it weighs the step's sum, so that steps of equal reward are
+    the whole text's log-ratio (our choice).
 
     Step rewards are divided by their mean in the list (our choice: only differences of rewards
     count); a list that lacks one takes none. A mean of 0 or less gives no scale, so that such a
@@ -29,7 +29,31 @@ def scores(log_ratios: Tensor, columns: Columns) -> Tensor:
     mean = columns.rewards.where(present, 0.0).sum(1, keepdim=True)
     mean = mean / present.sum(1, keepdim=True)
     factor = (columns.rewards / mean).where((mean > 0) & present, 1.0)  # a NaN mean is not above 0
-    return (columns.beta * factor * log_ratios).where(present, 0.0)
+    return columns.beta * by_item(factor * log_ratios, columns)
+
+
+def by_item(each: Tensor, columns: Columns) -> Tensor:
+    """(n, K) sums over the texts of each item, at the item's place; 0 where there is none."""
+    each = each.where(~columns.values.isnan(), 0.0)
+    if columns.items is None:
+        return each
+    return (each[:, :, None] * _of_items(columns.items)).sum(1)
+
+
+def item_values(columns: Columns) -> Tensor:
+    """(n, K) the value of each item, at its place; NaN where there is none."""
+    if columns.items is None:
+        return columns.values
+    mine = _of_items(columns.items)
+    found = columns.values[:, :, None].where(mine, -math.inf).amax(1)
+    return found.where(mine.any(1), math.nan)
+
+
+def _of_items(items: Tensor) -> Tensor:
+    """(n, K, K) true where a text is a step of the item of that place."""
+    import torch
+
+    return items[:, :, None] == torch.arange(items.shape[1], device=items.device)
 
 
 def ordered(values: Tensor) -> Tensor:
@@ -73,8 +97,9 @@ def margin(log_ratios: Tensor, columns: Columns) -> Tensor:
     """(n,) mean difference of log-ratios over a list's ordered pairs, in nats;
     0 where it has none.
     """
-    better = ordered(columns.values)
-    apart = log_ratios[:, :, None] - log_ratios[:, None, :]
+    better = ordered(item_values(columns))
+    whole = by_item(log_ratios, columns)
+    apart = whole[:, :, None] - whole[:, None, :]
     differences = apart.where(better, 0.0)
     return differences.sum((1, 2)) / better.sum((1, 2)).clamp(min=1)
 
@@ -94,13 +119,13 @@ def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
 
     Args:
         log_ratios: (n, K) in nats.
-        columns: reads beta, values (n, K; NaN where there is no item), rewards (n, K) and the
-            setting list_weights.
+        columns: reads beta, values (n, K; NaN where there is no text), rewards (n, K), items and
+            the setting list_weights.
     """
-    score = scores(log_ratios, columns)
-    better = ordered(columns.values)
+    score, values = scores(log_ratios, columns), item_values(columns)
+    better = ordered(values)
     weights = (
-        lambdas(score.detach(), columns.values)
+        lambdas(score.detach(), values)
         if columns.options.list_weights == "lambda"
         else better.float()
     )
