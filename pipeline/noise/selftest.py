@@ -169,7 +169,7 @@ def _vote(
     fit = label_noise(
         strength, pl.DataFrame({"pair_id": keys, "voter_id": "label"}), start=settings.start
     )
-    noise = fit.pairs.sort("pair_id")["noise_score"].to_numpy()
+    noise = fit.found.pairs.sort("pair_id")["noise_score"].to_numpy()
     scores = {
         "mean margin": -strength["mean"].to_numpy(),
         "share of voters against": strength["share_against"].to_numpy(),
@@ -179,7 +179,7 @@ def _vote(
         "length (baseline)": -noisy.length,
         "random (control)": np.array([unit_for("noise test random", key) for key in keys]),
     }
-    rate = 1 - fit.voters.select(pl.col("high").fill_null(1.0)).item()
+    rate = 1 - fit.found.voters.select(pl.col("reliability").fill_null(1.0)).item()
     return (
         Doubts(keys, strength["mean"].to_numpy(), noise, np.full(len(keys), rate)),
         scores,

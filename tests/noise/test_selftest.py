@@ -11,9 +11,10 @@ from pipeline.config import NoiseSettings
 from pipeline.errors import OrchardError
 from pipeline.noise.features import Features
 from pipeline.noise.heads import fit_heads
+from pipeline.noise.judgement import judge
 from pipeline.noise.selftest import SelfTest, noise_test
 from pipeline.noise.votes import read_votes
-from pipeline.noise.voting import judge, judged, own_scores, pair_votes, recorded_votes
+from pipeline.noise.voting import judged, own_scores, pair_votes, recorded_votes
 from pipeline.tables import TABLES
 
 SETTINGS = NoiseSettings(
@@ -190,7 +191,7 @@ def test_scores_become_votes_strengths_and_voters() -> None:
     ):
         good, bad = TABLES[table].filter(rows)
         assert good.height == rows.height and not bad.counts(), table
-    known = dict(voters.select("voter_id", "reliability").iter_rows())
+    known = dict(voters.select("voter_id", "consensus").iter_rows())
     assert known["label:made"] == pytest.approx(0.8, abs=0.04)
     assert known["ann"] > 0.93  # right on all of her 200 pairs
     right = votes.join(pairs.select("pair_id", wrong=wrong), on="pair_id")

@@ -4,8 +4,15 @@ import polars as pl
 
 from pipeline.config import Settings
 from pipeline.noise.figures import histograms, of_strength
+from pipeline.noise.judgement import warnings
 from pipeline.store.reader import Reader
 from pipeline.validation.report.blocks import Block, Picture, Section, Table, Text
+
+VOTERS = (
+    "Voters: how often they are right on pairs whose better side is known (reliability, 95 % "
+    "interval), how often all votes together side with them (consensus, which is no accuracy), "
+    "and their agreement with the labels, beside what their reliability predicts"
+)
 
 
 def votes(lake: Reader, _: Settings) -> Section | None:
@@ -16,7 +23,8 @@ def votes(lake: Reader, _: Settings) -> Section | None:
     if strength.is_empty():
         return None
     voters = lake.read("voters")
-    blocks: list[Block] = [Text(_sentence(strength)), *_warning(voters)]
+    blocks: list[Block] = [*(Text(said) for said in warnings(voters)), Text(_sentence(strength))]
+    blocks += _chance(voters)
     known = strength.drop_nulls("mean")
     if known.height:
         said = (
@@ -38,16 +46,19 @@ def votes(lake: Reader, _: Settings) -> Section | None:
     shown = voters.select(
         "voter_id",
         "kind",
+        "family",
         "n_votes",
+        "n_known",
         "reliability",
         "low",
         "high",
+        "consensus",
         "agreement",
+        "predicted",
+        "contradicts",
         "calibration_error",
     )
-    blocks.append(
-        _table("Voters: reliability with its 95 % interval, and agreement with the labels", shown)
-    )
+    blocks.append(_table(VOTERS, shown))
     if lake.read("noise_tests").height:
         blocks.append(
             _table("Labels flipped on purpose: who finds them", lake.query_file("noise_scorers"))
@@ -77,12 +88,13 @@ def _sentence(strength: pl.DataFrame) -> str:
     return said
 
 
-def _warning(voters: pl.DataFrame) -> list[Block]:
+def _chance(voters: pl.DataFrame) -> list[Block]:
     """Where no voter is known to be better than a coin,
     what the vote says about single labels is worth nothing.
     """
     models = voters.filter(pl.col("kind") != "label")
-    if models.is_empty() or models.filter((pl.col("low") > 0.5) | (pl.col("high") < 0.5)).height:
+    low, high = pl.coalesce("low", "consensus_low"), pl.coalesce("high", "consensus_high")
+    if models.is_empty() or models.filter((low > 0.5) | (high < 0.5)).height:
         return []
     return [
         Text(
