@@ -161,6 +161,7 @@ def test_each_treatment_does_what_its_name_says_and_leaves_a_pair_without_votes_
     assert done["flip_margin"].margin.tolist() == [2.0, 0.5, 0.5, 1.0, 2.0, 0.0]
     assert done["soft"].target.tolist() == [0.8, 0.8, 1.0, 1.0, 1.0, 1.0]
     assert done["weight"].weight.tolist() == pytest.approx([0.1, 0.4, 0.7, 0.8, 0.9, 1.0])
+    assert done["posterior"].target.tolist() == pytest.approx([0.1, 0.4, 0.7, 0.8, 0.9, 1.0])
     # (1 - e) / (1 - 2e), the rate e held at 0.4: 3; else 0.7 / 0.4
     assert done["rdpo"].target.tolist() == pytest.approx([3.0, 1.75, 1.75, 1.75, 1.75, 1.0])
 
