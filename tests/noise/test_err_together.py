@@ -10,13 +10,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline.config import NoiseSettings
+from pipeline.config import NoiseSettings, VoterSettings
+from pipeline.errors import OrchardError
 from pipeline.noise.agreement import by_agreement
+from pipeline.noise.calibrate import calibrate
 from pipeline.noise.choice import predicted_agreement, weigh
 from pipeline.noise.coding import Coded, code
 from pipeline.noise.families import declared, pooled, with_families
 from pipeline.noise.judgement import judge, warnings
 from pipeline.noise.reliability import ABOVE_HALF, Course, by_em, lcpo
+from pipeline.noise.strength import strengths
+from pipeline.noise.treatments import TREATMENTS, Doubts
 from pipeline.noise.voting import recorded_votes
 from pipeline.tables import TABLES
 from tests.noise.simulate import auroc
@@ -193,3 +197,84 @@ def test_the_table_and_the_words_tell_who_contradicts_whom() -> None:
     again = judge(pairs, pooled_rows, "made", NoiseSettings(method="none"))[1]
     assert not warnings(again) and again["reliability"].null_count() == again.height
     assert set(again["n_known"]) == {0}
+
+
+def siblings_and_a_strong_model(n: int = 2000) -> tuple[pl.DataFrame, np.ndarray]:
+    """Margins of ten heads that share their errors and are right on .68, and of one model that is
+    right on .998; a fifth of the labels is wrong.
+    """
+    rng = np.random.default_rng(5)
+    label = rng.random(n) < 0.8
+    truth = np.where(label, 1.0, -1.0)  # of the labelled side
+    ids = [f"p{i:04d}" for i in range(n)]
+    common = 0.47 * truth + rng.normal(0, 1, n)  # Phi(.47) = .68
+    margins = {f"head {m}": common + rng.normal(0, 0.2, n) for m in range(10)}
+    margins["strong"] = 2.9 * truth + rng.normal(0, 1, n)  # Phi(2.9) = .998
+    frames = [
+        pl.DataFrame(
+            {
+                "pair_id": ids,
+                "voter_id": name,
+                "kind": "external" if name == "strong" else "reward head",
+                "margin": margin * 2**0.5 / np.sqrt((margin**2).mean()),
+            }
+        )
+        for name, margin in margins.items()
+    ]
+    votes = pl.concat(frames).with_columns(p=pl.lit(None, pl.Float64))
+    return calibrate(votes), label
+
+
+def test_ten_siblings_do_not_outvote_a_strong_reward_model() -> None:
+    votes, label = siblings_and_a_strong_model()
+
+    def right(mean: pl.Series) -> float:
+        return float(((mean.to_numpy() > 0) == label).mean())
+
+    plain = strengths(votes)
+    assert right(plain["mean"]) < 0.8  # one vote a model
+    weighed = strengths(with_families(votes, {}))
+    assert right(weighed["mean"]) > 0.99
+    flipped = TREATMENTS["flip"](
+        Doubts(
+            weighed["pair_id"].to_list(),
+            weighed["mean"].to_numpy(),
+            np.zeros(len(label)),
+            np.zeros(len(label)),
+        ),
+        NoiseSettings(flip_share=0.2),
+    ).flip
+    assert (flipped == ~label).mean() > 0.97
+
+
+def test_a_voter_without_margins_has_its_part_in_the_mean_beside_those_who_have_them() -> None:
+    votes, label = siblings_and_a_strong_model(600)
+    heads = votes.filter(pl.col("kind") == "reward head")
+    people = heads.filter(pl.col("voter_id") == "head 0").with_columns(
+        voter_id=pl.lit("ann"), kind=pl.lit("recorded"), margin=pl.lit(None, pl.Float64),
+        p=pl.Series(np.where(label, 0.95, 0.05)),
+    )  # fmt: skip
+    found = strengths(with_families(pl.concat([heads, people]), {}))
+    assert ((found["mean"].to_numpy() > 0) == label).mean() > 0.99
+    alone = strengths(with_families(people, {}))
+    assert alone["mean"].null_count() == 600  # no margins at all: no mean
+
+
+def test_a_voter_of_two_families_is_one_line() -> None:
+    settings = NoiseSettings(families={"one": ("ann",), "two": ("ann", "bob")})
+    with pytest.raises(OrchardError, match="noise.families: voter 'ann' is of 'one' and 'two'"):
+        declared(settings)
+
+
+def test_families_are_those_of_own_models_of_judges_and_of_the_profile() -> None:
+    kinds = {"head 0 on m": "reward head", "rm@1": "external", "j on help": "recorded",
+             "j on safe": "recorded", "ann": "recorded", "k on help": "recorded"}  # fmt: skip
+    asked = pl.DataFrame({"judge_id": ["j", "j", "k"], "criterion": ["help", "safe", "help"]})
+    external = (VoterSettings(name="rm", model="m", family="llama"),)
+    settings = NoiseSettings(external=external, families={"llama": ("k",)})
+    votes = pl.DataFrame({"voter_id": list(kinds), "kind": list(kinds.values())})
+    found = with_families(votes, declared(settings, asked))
+    assert dict(found.select("voter_id", "family").iter_rows()) == {
+        "head 0 on m": "own models", "rm@1": "llama", "j on help": "j", "j on safe": "j",
+        "ann": "ann", "k on help": "llama",
+    }  # fmt: skip
