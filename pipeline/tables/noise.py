@@ -29,7 +29,8 @@ class Scores(dy.Schema):
         allow_inf=False,
         allow_nan=False,
         metadata=col.meaning(
-            "log-sigmoid of raw less its prompt's centre; null: the prompt's only text"
+            "log-sigmoid of raw less its prompt's centre, calibrated to nats first for external "
+            "models; null: the prompt's only text"
         ),
     )
 
