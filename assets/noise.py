@@ -5,12 +5,14 @@ from typing import Any
 
 import polars as pl
 
+from pipeline import tables
 from pipeline.config import Settings
 from pipeline.figures import curves, histogram
 from pipeline.noise.families import declared
 from pipeline.noise.features import sides
 from pipeline.noise.figures import histograms, of_strength
 from pipeline.noise.judgement import NOTHING_KNOWN, judge, warnings
+from pipeline.noise.outside import checks, labelled_pairs, outside_margins
 from pipeline.noise.scoring import readable, score_by_external, score_by_own, selected_voters
 from pipeline.noise.selftest import SelfTest
 from pipeline.noise.trial import self_test
@@ -181,4 +183,31 @@ NOISE_TESTS = Step(
     description="Labels flipped on purpose: which score finds them, and which treatment helps.",
 )
 
-STEPS = (SCORES, PAIR_VOTES, PAIR_STRENGTHS, VOTERS, NOISE_TESTS)
+
+def _voter_checks(inputs: Inputs) -> StepResult:
+    pairs = _pairs(inputs)
+    recorded = labelled_pairs(
+        inputs.table("recorded_pairs"), pairs.filter(pl.col("split") == "train")
+    )
+    model, settings = inputs.model("policy"), inputs.settings
+    if recorded.is_empty():
+        return StepResult(tables.empty("voter_checks"))
+    inputs.rest()  # the engine's memory, before torch takes its own
+    said = outside_margins(pairs, recorded, settings, model, inputs.home)
+    return StepResult(checks(said, source_of(settings)))
+
+
+VOTER_CHECKS = Step(
+    name="voter_checks",
+    table="voter_checks",
+    make=_voter_checks,
+    reads=Reads(beside=("recorded_pairs",), settings=SETTINGS, models=("policy",)),
+    reads_of=_source,
+    made_beside=("pair_strengths",),
+    show=lambda inputs, rows: {"checks": rows},
+    group="noise",
+    kinds=("torch",),
+    description="How often reward models are right on recorded pairs, by set, beside length alone.",
+)
+
+STEPS = (SCORES, PAIR_VOTES, PAIR_STRENGTHS, VOTERS, VOTER_CHECKS, NOISE_TESTS)

@@ -157,6 +157,22 @@ class Voters(dy.Schema):
     )
 
 
+@table("voter_checks")
+class VoterChecks(dy.Schema):
+    """One row per reward model and set, or subset, of recorded pairs that it was not fitted on."""
+
+    source = col.identifier("the variant whose pairs our own models learnt from", key=True)
+    voter_id = col.identifier("the reward model", key=True)
+    origin = col.identifier("the file that the pairs were imported from", key=True)
+    subset = col.identifier("the subset that the file names; empty: all its pairs", key=True)
+    kind = col.choice(MODELS, "what the model is")
+    n_pairs = col.count("recorded pairs with texts and a better side, of no training prompt")
+    accuracy = col.share("share of them whose better side has the higher reward, ties half")
+    low = col.share("lower end of its 95 % Wilson interval")
+    high = col.share("upper end of that interval")
+    longer_accuracy = col.share("the same by length alone: the longer text is better")
+
+
 @table("recorded_votes")
 class RecordedVotes(dy.Schema):
     """One row per imported vote on a pair:

@@ -70,7 +70,8 @@ def asked(folder: Path, query: str, clip: float = 0.01, source: str = "mine") ->
             "osp": fingerprint(PREFERENCES, run, "osp"),
             "outcome": fingerprint(PREFERENCES, run, "outcome"),
         }
-    assert set(found) == {"scores", "pair_votes", "pair_strengths", "voters", "noise_tests"}
+    names = {"scores", "pair_votes", "pair_strengths", "voters", "voter_checks", "noise_tests"}
+    assert set(found) == names
     return found | treated | others
 
 
@@ -79,6 +80,7 @@ VOTED = (
     "pair_votes",
     "pair_strengths",
     "voters",
+    "voter_checks",
     "noise_tests",
     "voted_flip",
     "voted_flip_random",

@@ -59,6 +59,10 @@ def votes(lake: Reader, _: Settings) -> Section | None:
         "calibration_error",
     )
     blocks.append(_table(VOTERS, shown))
+    checks = lake.read("voter_checks")
+    if checks.height:
+        shown = checks.drop("source").sort("origin", "subset", "voter_id")
+        blocks.append(_table("Voters on recorded pairs that they were not fitted on", shown))
     if lake.read("noise_tests").height:
         blocks.append(
             _table("Labels flipped on purpose: who finds them", lake.query_file("noise_scorers"))
