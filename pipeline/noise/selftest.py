@@ -134,7 +134,9 @@ def pair_targets(features: Features, pairs: pl.DataFrame, *, use_margin: bool = 
         features.rows(pairs["rejected_text_id"].to_list()),
     )
     values = {
-        "length": (pairs["chosen_tokens"] - pairs["rejected_tokens"]).cast(pl.Float64).to_numpy()
+        "length": (pairs["chosen_tokens"] - pairs["rejected_tokens"])
+        .cast(pl.Float64)
+        .to_numpy(writable=True)
     }
     if use_margin:
         values["margin"] = pairs["margin"].cast(pl.Float64).fill_null(0.0).to_numpy()
