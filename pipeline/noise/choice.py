@@ -77,24 +77,26 @@ def weigh(
     def moments(part: Coded) -> Coins | None:
         return by_agreement(part, labellers)
 
-    whole = moments(coded)
-    gain, error, spread = None, None, None
-    if whole is not None and len(coded.pair_ids) >= 2 * folds:
-        held = [_held_out(coded, fit, labellers, folds) for fit in (em, moments)]
-        difference = held[1].likelihood - held[0].likelihood
-        gain = float(difference.mean())
-        error = float(difference.std(ddof=1) / np.sqrt(len(difference)))
-        spread = held[1].spread
-    by_votes = by_em(coded, course, labellers)
+    by_votes, whole = by_em(coded, course, labellers), moments(coded)
     predicted = predicted_agreement(coded, by_votes.said, labellers)
-    if whole is None or gain is None or spread is None or gain < -(error or 0.0):
+    if whole is None or len(coded.pair_ids) < 2 * folds:
+        return Weighed(report(coded, by_votes, 0.95, course.pseudo), "reliability", predicted)
+    held = [_held_out(coded, fit, labellers, folds) for fit in (em, moments)]
+    difference = held[1].likelihood - held[0].likelihood
+    gain = float(difference.mean())
+    error = float(difference.std(ddof=1) / np.sqrt(len(difference)))
+    if gain < -error:
         fitted = report(coded, by_votes, 0.95, course.pseudo)
         return Weighed(fitted, "reliability", predicted, gain, error)
-    eta, half = whole.said[0], quantile(folds) * spread
+    fitted = _with_jackknife(coded, whole, quantile(folds) * held[1].spread)
+    return Weighed(fitted, "agreement", predicted, gain, error)
+
+
+def _with_jackknife(coded: Coded, whole: Coins, half: Floats) -> Reliability:
+    eta = whole.said[0]
     known = coded.per_voter(coded.count * np.abs(2 * coded.p - 1)) > 0
     bounds = (eta, np.maximum(eta - half, 0.0), np.minimum(eta + half, 1.0))
-    fitted = as_tables(coded, whole, known, bounds)
-    return Weighed(fitted, "agreement", predicted, gain, error)
+    return as_tables(coded, whole, known, bounds)
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,19 @@ def votes(lake: Reader, _: Settings) -> Section | None:
         blocks.append(Picture(of_strength(known, lake.query_file("label_truth")), said, table))
     said = "histograms of the pairs' mean margins and noise scores"
     blocks.append(Picture(histograms(strength), said, _table("Quantiles", _quantiles(strength))))
+    blocks += _of_voters(lake, voters)
+    if lake.read("noise_tests").height:
+        blocks.append(
+            _table("Labels flipped on purpose: who finds them", lake.query_file("noise_scorers"))
+        )
+        blocks.append(
+            _table("Labels flipped on purpose: what helps", lake.query_file("noise_treatments"))
+        )
+    return Section("Noise", blocks)
+
+
+def _of_voters(lake: Reader, voters: pl.DataFrame) -> list[Block]:
+    """The voters' table, and how they did on recorded pairs."""
     shown = voters.select(
         "voter_id",
         "kind",
@@ -58,19 +71,12 @@ def votes(lake: Reader, _: Settings) -> Section | None:
         "contradicts",
         "calibration_error",
     )
-    blocks.append(_table(VOTERS, shown))
+    blocks: list[Block] = [_table(VOTERS, shown)]
     checks = lake.read("voter_checks")
     if checks.height:
-        shown = checks.drop("source").sort("origin", "subset", "voter_id")
-        blocks.append(_table("Voters on recorded pairs that they were not fitted on", shown))
-    if lake.read("noise_tests").height:
-        blocks.append(
-            _table("Labels flipped on purpose: who finds them", lake.query_file("noise_scorers"))
-        )
-        blocks.append(
-            _table("Labels flipped on purpose: what helps", lake.query_file("noise_treatments"))
-        )
-    return Section("Noise", blocks)
+        found = checks.drop("source").sort("origin", "subset", "voter_id")
+        blocks.append(_table("Voters on recorded pairs that they were not fitted on", found))
+    return blocks
 
 
 def _sentence(strength: pl.DataFrame) -> str:
