@@ -10,6 +10,7 @@ from assets.factory import NOT_NEEDED
 from assets.run import Run
 from assets.shown import table
 from pipeline.judge import card
+from pipeline.noise.judgement import warnings
 from pipeline.preferences.lists import endings
 from pipeline.synthesis.overlap import code_overlaps, overlaps, same_prompts
 
@@ -171,6 +172,20 @@ def _imported(row: dict[str, Any]) -> str:
     return "" if row["source"] == "model" else f" (imported from {row['origin']})"
 
 
+@dg.asset_check(
+    asset="voters",
+    description="What voters say of each other's reliability agrees with what the labels say.",
+)
+def voters_do_not_err_together(run: Run) -> dg.AssetCheckResult:
+    said = warnings(run.context.lake.read("voters"))
+    return dg.AssetCheckResult(
+        passed=not said,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=" ".join(said) or None,
+        metadata={"said": " ".join(said)},
+    )
+
+
 CHECKS = [
     no_test_prompt_among_prompts,
     no_test_prompt_in_training,
@@ -178,4 +193,5 @@ CHECKS = [
     no_test_code_in_synthesis,
     list_items_end,
     judges_are_fair,
+    voters_do_not_err_together,
 ]

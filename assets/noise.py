@@ -5,14 +5,18 @@ from typing import Any
 
 import polars as pl
 
+from pipeline import tables
 from pipeline.config import Settings
 from pipeline.figures import curves, histogram
+from pipeline.noise.families import declared
 from pipeline.noise.features import sides
 from pipeline.noise.figures import histograms, of_strength
+from pipeline.noise.judgement import NOTHING_KNOWN, judge, warnings
+from pipeline.noise.outside import checks, labelled_pairs, outside_margins
 from pipeline.noise.scoring import readable, score_by_external, score_by_own, selected_voters
 from pipeline.noise.selftest import SelfTest
 from pipeline.noise.trial import self_test
-from pipeline.noise.voting import from_elsewhere, judge, pair_votes, recorded_votes
+from pipeline.noise.voting import from_elsewhere, pair_votes, recorded_votes
 from pipeline.preferences.voted import source_of, voted_on
 from pipeline.steps import Inputs, Reads, Rows, Step, StepResult
 
@@ -64,7 +68,11 @@ def _pair_votes(inputs: Inputs) -> StepResult:
     imported, votes = inputs.table("recorded_votes"), inputs.table("votes")
     said, rejects = from_elsewhere(pairs, votes, imported, settings.noise.duplicates)
     scores = selected_voters(inputs.table("scores"), settings)
-    rows = [pair_votes(fitting, scores, source), recorded_votes(pairs, said, source)]
+    families = declared(settings.noise, votes)
+    rows = [
+        pair_votes(fitting, scores, source, families),
+        recorded_votes(pairs, said, source, families),
+    ]
     return StepResult(pl.concat(rows), rejects)
 
 
@@ -89,11 +97,24 @@ PAIR_VOTES = Step(
 )
 
 
-def _judged(inputs: Inputs) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _judged(
+    inputs: Inputs, known: pl.DataFrame = NOTHING_KNOWN
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Strengths of the pairs, and the voters."""
     source = source_of(inputs.settings)
     votes = inputs.table("pair_votes").filter(pl.col("source") == source)
-    return judge(_pairs(inputs), votes, source, inputs.settings.noise)
+    return judge(_pairs(inputs), votes, source, inputs.settings.noise, known)
+
+
+def _voters(inputs: Inputs) -> StepResult:
+    pairs = _pairs(inputs).select("pair_id", "chosen_id", "rejected_id")
+    known = inputs.query("known_labels", frames={"pairs": pairs})
+    return StepResult(_judged(inputs, known)[1])
+
+
+def _voters_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
+    said = warnings(rows)
+    return {**({"WARNING": said} if said else {}), "voters": rows}
 
 
 def _strengths_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
@@ -122,11 +143,13 @@ PAIR_STRENGTHS = Step(
 VOTERS = Step(
     name="voters",
     table="voters",
-    make=lambda inputs: StepResult(_judged(inputs)[1]),
-    reads=JUDGEMENT.plus(Reads(code=(_judged,))),
+    make=_voters,
+    reads=JUDGEMENT.plus(
+        Reads(queries=("known_labels",), beside=("responses", "recorded_pairs"), code=(_judged,))
+    ),
     reads_of=_source,
     made_beside=("pair_strengths",),
-    show=lambda inputs, rows: {"voters": rows},
+    show=_voters_shown,
     group="noise",
     description="How reliable each voter and each source of labels is, with its interval.",
 )
@@ -160,4 +183,31 @@ NOISE_TESTS = Step(
     description="Labels flipped on purpose: which score finds them, and which treatment helps.",
 )
 
-STEPS = (SCORES, PAIR_VOTES, PAIR_STRENGTHS, VOTERS, NOISE_TESTS)
+
+def _voter_checks(inputs: Inputs) -> StepResult:
+    pairs = _pairs(inputs)
+    recorded = labelled_pairs(
+        inputs.table("recorded_pairs"), pairs.filter(pl.col("split") == "train")
+    )
+    model, settings = inputs.model("policy"), inputs.settings
+    if recorded.is_empty():
+        return StepResult(tables.empty("voter_checks"))
+    inputs.rest()  # the engine's memory, before torch takes its own
+    said = outside_margins(pairs, recorded, settings, model, inputs.home)
+    return StepResult(checks(said, source_of(settings)))
+
+
+VOTER_CHECKS = Step(
+    name="voter_checks",
+    table="voter_checks",
+    make=_voter_checks,
+    reads=Reads(beside=("recorded_pairs",), settings=SETTINGS, models=("policy",)),
+    reads_of=_source,
+    made_beside=("pair_strengths",),
+    show=lambda inputs, rows: {"checks": rows},
+    group="noise",
+    kinds=("torch",),
+    description="How often reward models are right on recorded pairs, by set, beside length alone.",
+)
+
+STEPS = (SCORES, PAIR_VOTES, PAIR_STRENGTHS, VOTERS, VOTER_CHECKS, NOISE_TESTS)

@@ -89,6 +89,7 @@ NO_PATHS = {
     "aspect", "delimiter", "criteria", "words", "model.template", "code.critic.template",
     "judge.models.template", "judge.principles.embedding.template", "pools.name", "pools.template",
     "variants.name", "noise.external.name", "thoughts.reward.name", "selection.sources",
+    "family", "families",
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from pipeline.ids import content_id
 from pipeline.judge.layouts import LAYOUTS, VOTES, recognise
 from pipeline.noise.calibrate import calibrate
 from pipeline.noise.reliability import one_coin
+from pipeline.noise.truth import measured
 from pipeline.noise.votes import Duplicates, checked_rows, read_votes
 from pipeline.prompts.files import read
 from pipeline.prompts.origins import known_imports, origin_of, remember
@@ -27,7 +28,7 @@ TABLE = "recorded_votes"
 
 @dataclass(frozen=True)
 class BroughtVotes:
-    """What came of a file; `voters` are rows of `Reliability.voters`, from these votes alone."""
+    """What came of a file; `voters` as `_voters` gives them."""
 
     votes: int
     pairs: int
@@ -74,11 +75,33 @@ def bring_votes(path: Path, duplicates: Duplicates, name: str | None = None) -> 
         )
         lake.write(TABLE, found, commit, partition=partition, rejects=reject_rows(rejects))
         remember(lake, TABLE, origin, VOTES)
+        voted = known.join(good.select("pair_id").unique(), on="pair_id")
+        labels = lake.query_file("known_labels", frames={"pairs": voted})
     votes, _ = read_votes(good.rename({"value": value}), duplicates=duplicates)
     reasons = Counter(reject.reason for reject in rejects).most_common(5)
-    voters = one_coin(calibrate(votes)).voters
+    voters = _voters(votes, labels)
     pairs = good["pair_id"].n_unique()
     return BroughtVotes(good.height, pairs, len(rejects), reasons, voters, origin.name, before)
+
+
+def _voters(votes: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """How often each voter is right on pairs whose better side the lake knows (`reliability`), and
+    on how many (`n_known`); and how far it agrees with what these voters together say
+    (`consensus`), which is no accuracy.
+    """
+    agreed = one_coin(calibrate(votes)).voters
+    sides = votes.select("pair_id", "voter_id", side=pl.coalesce("margin", pl.col("p") - 0.5))
+    every = agreed.select("voter_id", "n_votes", consensus="accuracy")
+    joined = every.join(measured(sides, known), on="voter_id", how="left", maintain_order="left")
+    return joined.select(
+        "voter_id",
+        "n_votes",
+        pl.col("n_known").fill_null(0),
+        "reliability",
+        "low",
+        "high",
+        "consensus",
+    )
 
 
 def _metadata(good: pl.DataFrame, rows: Rows, origin: str) -> pl.Series:

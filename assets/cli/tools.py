@@ -29,7 +29,7 @@ def import_(
 ) -> None:
     """Bring in a judge's past votes, labelled pairs, or votes on our pairs by id.
 
-    Says how reliable the voters are.
+    Says how often voters are right where the lake knows it, and how far they agree with each other.
     """
     from assets.cli.importing import bring
     from assets.cli.importing_votes import bring_votes

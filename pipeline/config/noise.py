@@ -40,6 +40,8 @@ class VoterSettings(Section):
     # the class that counts as good; null: the only one, or the second of two
     positive: int | None = Field(None, ge=0)
     aspect: str = "preference"  # what it rewards
+    # voters of one origin, such as one base model, have one vote; null: it stands for itself
+    family: str | None = Field(None, min_length=1)
     # tokens of the whole conversation; a longer one is rejected
     max_length: int = Field(1024, ge=8)
 
@@ -72,6 +74,8 @@ class NoiseSettings(Section):
     weight_decay: float = Field(0.1, ge=0)  # of heads; our choice
     tune: TuneSettings = TuneSettings()
     external: tuple[VoterSettings, ...] = ()
+    # name of a family -> its voters, by id or by name before "@": of one origin, one vote
+    families: dict[str, tuple[str, ...]] = {}
     # log_sigmoid: external rewards are one voter, summed over aspects; they then read all samples
     # of a pair's prompt.
     combine: Literal["none", "log_sigmoid"] = "none"

@@ -27,9 +27,9 @@ class LossSettings(Section):
     label_smoothing: float = Field(0.1, ge=0, lt=0.5)
     # margin, soft_margin: times the margin column; our addition
     margin_scale: float = Field(1.0, ge=0)
-    # rdpo: share of the noise score that is believed; our guard
-    flip_trust: float = Field(0.5, ge=0, le=1)
-    flip_bound: float = Field(0.2, ge=0, le=0.45)  # rdpo: never a higher flip rate; our guard
+    # rdpo: share of the noise score that is believed; our guard for rates that are no estimates
+    flip_trust: float = Field(1.0, ge=0, le=1)
+    flip_bound: float = Field(0.4, ge=0, le=0.45)  # rdpo: never a higher flip rate; our guard
     reliability: float = Field(0.9, gt=0, lt=1)  # lcpo: P(label right) at the start; paper
     # lcpo: share of a step's mean in the new reliability; paper
     reliability_rate: float = Field(0.1, ge=0, le=1)

@@ -30,7 +30,7 @@ class Calibration:
     label_eta: float
 
 
-def fit(margins: Floats, *, contrary: bool = True) -> Calibration:
+def fit(margins: Floats, *, contrary: bool = True, label_eta: float | None = None) -> Calibration:
     """The slope under which margins explain the labels best, when a share of the labels is wrong.
 
     Every margin is that of the labelled side over the other, so the likelihood of a label is
@@ -43,6 +43,7 @@ def fit(margins: Floats, *, contrary: bool = True) -> Calibration:
     contrary: False where the voter learnt from these labels themselves: it cannot know better by
     contradicting them,
         a negative slope is chance (small folds do that), and 0 is returned for it.
+    label_eta: the share of right labels where it is known; null: it is fitted too.
     """
     n = max(len(margins), 1)
     scale = float(np.sqrt(np.mean(np.square(margins)))) if len(margins) else 0.0
@@ -60,10 +61,13 @@ def fit(margins: Floats, *, contrary: bool = True) -> Calibration:
         found = np.array([(gap / label).mean(), ((2 * up - 1) / label).mean()])
         return float(pull) / n - float(np.log(label).mean()), slopes - found
 
-    bounds = [(-STEEPEST if contrary else 0.0, STEEPEST), (0.5 + 1e-6, 1 - 1e-6)]
+    held = None if label_eta is None else min(max(label_eta, 0.5 + 1e-6), 1 - 1e-6)
+    etas = (0.5 + 1e-6, 1 - 1e-6) if held is None else (held, held)
+    bounds = [(-STEEPEST if contrary else 0.0, STEEPEST), etas]
     signs = (1.0, -1.0) if contrary else (1.0,)
     found = [
-        minimize(loss, (sign, 0.9), jac=True, bounds=bounds, method="L-BFGS-B") for sign in signs
+        minimize(loss, (sign, held or 0.9), jac=True, bounds=bounds, method="L-BFGS-B")
+        for sign in signs
     ]
     best = min(found, key=lambda result: float(result.fun))
     a, eta = float(best.x[0]), float(best.x[1])

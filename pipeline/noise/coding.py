@@ -2,7 +2,7 @@
 so that an iteration over a million of them is a handful of array operations.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,24 @@ class Coded:
     def per_voter(self, values: Floats) -> Floats:
         """(u,) summed to (voters,)."""
         return np.bincount(self.voter, values, len(self.voter_ids)).astype(np.float64)
+
+    def take(self, keep: npt.NDArray[np.bool_]) -> "Coded":
+        """Some of the pairs with their votes; the voters and the kinds of votes stay as they are.
+
+        keep: (pairs,).
+        """
+        mine = keep[self.pair]
+        place = np.cumsum(keep) - 1
+        kind = self.kind[mine]
+        return replace(
+            self,
+            pair_ids=self.pair_ids.filter(pl.Series(keep)),
+            pair=place[self.pair[mine]],
+            kind=kind,
+            count=np.bincount(kind, minlength=len(self.p)).astype(np.float64),
+            prior=self.prior[keep],
+            has_prior=self.has_prior[keep],
+        )
 
 
 def code(votes: pl.DataFrame, prior: pl.DataFrame | None) -> Coded:

@@ -2,6 +2,8 @@
 
 import polars as pl
 
+from pipeline.noise.calibrate import fit
+
 TOGETHER = "external models together"  # the voter that `together` makes
 
 
@@ -10,11 +12,13 @@ def log_sigmoid_centred(scores: pl.DataFrame, quantile: float = 0.85) -> pl.Data
 
     The centre is a quantile of the rewards that one model gives to the reference samples of one
     prompt. The 85th percentile is second-hand (an independent re-implementation); the paper's own
-    choice was not read. Rewards must be on the Bradley-Terry scale, in nats.
+    choice was not read. Rewards must be on the Bradley-Terry scale, in nats, or the log-sigmoid
+    bends one model's rewards elsewhere than another's: `nats` has them so (see `in_nats`).
 
     Args:
-        scores: prompt_id, model_id, aspect, raw; and `sampled`, true of reference samples. Without
-            that column, and for a prompt that has none, all its texts serve as the samples.
+        scores: prompt_id, model_id, aspect, and nats or else raw; and `sampled`, true of
+            reference samples. Without that column, and for a prompt that has none, all its texts
+            serve as the samples.
 
     Returns:
         The rows with r_lsc, at most 0; null where a prompt has a single text, which cannot be
@@ -22,10 +26,39 @@ def log_sigmoid_centred(scores: pl.DataFrame, quantile: float = 0.85) -> pl.Data
     """
     group = ["prompt_id", "model_id", "aspect"]
     sampled = pl.col("sampled") if "sampled" in scores.columns else pl.lit(False)
-    reference = pl.col("raw").filter(sampled | ~sampled.any())
-    centred = pl.col("raw") - reference.quantile(quantile, "linear").over(group)
+    reward = pl.col("nats" if "nats" in scores.columns else "raw")
+    reference = reward.filter(sampled | ~sampled.any())
+    centred = reward - reference.quantile(quantile, "linear").over(group)
     log_sigmoid = centred.clip(upper_bound=0) - (-centred.abs()).exp().log1p()
     return scores.with_columns(r_lsc=pl.when(pl.len().over(group) > 1).then(log_sigmoid))
+
+
+def in_nats(scores: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
+    """Adds nats: raw times the log-odds that a unit of it is worth on these pairs' labels.
+
+    One slope a model (`pipeline.noise.calibrate.fit`, which knows that labels may be wrong), so
+    that a model whose rewards are twenty times smaller says the same. A model that tells nothing
+    about the labels has none: 0 everywhere.
+
+    Args:
+        scores: text_id, model_id, raw.
+        pairs: chosen_text_id, rejected_text_id.
+    """
+    chosen = scores.select("model_id", chosen_text_id="text_id", better="raw")
+    rejected = scores.select("model_id", rejected_text_id="text_id", worse="raw")
+    margins = (
+        pairs.select("chosen_text_id", "rejected_text_id")
+        .join(chosen, on="chosen_text_id")
+        .join(rejected, on=["rejected_text_id", "model_id"])
+        .sort("model_id", "chosen_text_id", "rejected_text_id")
+        .with_columns(margin=pl.col("better") - pl.col("worse"))
+    )
+    slopes = {
+        str(model): fit(rows["margin"].to_numpy()).slope
+        for (model,), rows in margins.group_by("model_id")
+    }
+    slope = pl.col("model_id").replace_strict(slopes, default=0.0, return_dtype=pl.Float64)
+    return scores.with_columns(nats=pl.col("raw") * slope)
 
 
 def combined(scores: pl.DataFrame, over: str = "text_id") -> pl.DataFrame:

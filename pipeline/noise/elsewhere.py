@@ -7,7 +7,7 @@ import polars as pl
 from pipeline import tables
 from pipeline.engine.base import Reject
 from pipeline.ids import content_id
-from pipeline.noise.combine import log_sigmoid_centred
+from pipeline.noise.combine import in_nats, log_sigmoid_centred
 from pipeline.rewards.texts import Said
 
 
@@ -45,7 +45,7 @@ def external_scores(
     ]
     if not frames:
         return tables.empty("scores"), rejects
-    scores = log_sigmoid_centred(pl.concat(frames), centre)
+    scores = log_sigmoid_centred(in_nats(pl.concat(frames), pairs), centre)
     ids = [content_id(*row) for row in scores.select("text_id", "model_id").iter_rows()]
     named = scores.with_columns(pl.Series("score_id", ids, pl.String))
     return named.select(tables.empty("scores").columns).sort("text_id", "model_id"), rejects

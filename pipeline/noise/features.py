@@ -104,18 +104,27 @@ def features(
 ) -> Features:
     """(n, D) fp32 last-layer hidden states at the last token of each text.
 
-    What the folder's file holds is not redone.
+    What the folder holds is not redone: a run that was killed goes on after its last batch.
 
     Raises:
         OrchardError: no model folder, weights that cannot be read, or a text whose state is not
             finite.
     """
     path = folder / f"{content_id('last token', model.policy_id)}.npz"
+    parts = path.with_suffix(".parts")  # of runs that were killed, and of this one
+    found = _parts(parts)
     known = _load(path)
+    for part in found:
+        known.update(_load(part))
     missing = {key: ids for key, ids in texts.items() if key not in known}
-    if missing:
-        known.update(_compute(model, missing, micro_tokens, progress))
+    for batch in _compute(model, missing, micro_tokens, progress) if missing else ():
+        found.append(parts / f"{content_id(*sorted(batch))}.npz")
+        _save(found[-1], batch)
+        known.update(batch)
+    if found:
         _save(path, known)
+    for part in found:
+        part.unlink(missing_ok=True)
     keys = sorted(texts)
     return Features(
         keys, np.stack([known[key] for key in keys]) if keys else np.zeros((0, 0), np.float32)
@@ -124,7 +133,8 @@ def features(
 
 def _compute(
     model: Model, texts: Mapping[str, Ids], micro_tokens: int, progress: Progress | None
-) -> Iterator[tuple[str, Matrix]]:
+) -> Iterator[dict[str, Matrix]]:
+    """The states of one batch after the other, the longest texts first."""
     import torch
 
     causal, device, bf16 = _load_model(model.path)
@@ -140,7 +150,7 @@ def _compute(
             raise OrchardError(
                 f"features of text {bad} are not finite: load the model with another dtype"
             )
-        yield from zip(batch, found, strict=True)
+        yield dict(zip(batch, found, strict=True))
         done += len(batch)
         if progress:
             progress(done, len(keys))
@@ -183,6 +193,11 @@ def _load(path: Path) -> dict[str, Matrix]:
         return {}
     with np.load(path) as stored:
         return dict(zip(stored["ids"].tolist(), stored["matrix"], strict=True))
+
+
+def _parts(folder: Path) -> list[Path]:
+    """Whole files of single batches, drafts left out."""
+    return sorted(path for path in folder.glob("*.npz") if not path.name.startswith("."))
 
 
 def _save(path: Path, known: Mapping[str, Matrix]) -> None:

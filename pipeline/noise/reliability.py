@@ -6,9 +6,11 @@ Skene 1979). A vote is a number p, the probability that it gives to the chosen s
 plain labels, and a p between them is evidence in that share.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from scipy.special import expit
 
@@ -17,6 +19,8 @@ from pipeline.noise.intervals import information, wilson
 
 # right votes, and as many wrong ones, that each voter is given: our choice, keeps odds finite
 PSEUDO = 1.0
+# the least reliability of who gave the labels: a half has a mirror image, which says the opposite
+ABOVE_HALF = 0.501
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ def lcpo(
     pseudo: float = PSEUDO,
     tolerance: float = 1e-6,
     max_iterations: int = 1000,
+    labellers: Collection[str] = (),
 ) -> Reliability:
     """LCPO (arXiv 2509.24159, later RE-PO), offline and over whole sets:
     one coin a voter, a prior p for each pair.
@@ -61,10 +66,16 @@ def lcpo(
         prior: pair_id, p: calibrated probability that the chosen side is better; null: even odds.
         pseudo: right votes, and as many wrong ones, that each voter is given; 0 is plain maximum
             likelihood.
+        labellers: voters who gave the labels: right more often than wrong, by assumption.
     """
     coded = code(votes, prior)
-    fit = _fit(coded, _Course(start, tolerance, max_iterations, pseudo), coins=1, free_prior=False)
-    return _report(coded, fit, confidence, pseudo)
+    course = Course(start, tolerance, max_iterations, pseudo)
+    return report(coded, by_em(coded, course, labellers), confidence, pseudo)
+
+
+def by_em(coded: Coded, course: "Course", labellers: Collection[str] = ()) -> "Coins":
+    """The one-coin fit behind `lcpo`."""
+    return _fit(coded, course, coins=1, free_prior=False, labellers=labellers)
 
 
 def one_coin(
@@ -72,8 +83,8 @@ def one_coin(
 ) -> Reliability:
     """The one-coin model: as LCPO without a prior, but the share of right labels is estimated."""
     coded = code(votes, None)
-    fit = _fit(coded, _Course(0.9, 1e-6, max_iterations, pseudo), coins=1, free_prior=True)
-    return _report(coded, fit, 0.95, pseudo)
+    fit = _fit(coded, Course(0.9, 1e-6, max_iterations, pseudo), coins=1, free_prior=True)
+    return report(coded, fit, 0.95, pseudo)
 
 
 def dawid_skene(
@@ -85,20 +96,24 @@ def dawid_skene(
     `reliability` is the expected share of right votes; its interval is not computed (null).
     """
     coded = code(votes, None)
-    fit = _fit(coded, _Course(0.9, 1e-6, max_iterations, pseudo), coins=2, free_prior=True)
-    return _report(coded, fit, None, pseudo)
+    fit = _fit(coded, Course(0.9, 1e-6, max_iterations, pseudo), coins=2, free_prior=True)
+    return report(coded, fit, None, pseudo)
 
 
 @dataclass(frozen=True)
-class _Course:
-    start: float
-    tolerance: float
-    limit: int
-    pseudo: float
+class Course:
+    """How EM goes: where it starts, when it stops."""
+
+    start: float = 0.9
+    tolerance: float = 1e-6
+    limit: int = 1000
+    pseudo: float = PSEUDO
 
 
 @dataclass
-class _Fit:
+class Coins:
+    """What each voter's coins are, and what follows for each pair."""
+
     # (2, voters): P(votes for chosen | chosen better), P(votes for rejected | rejected better)
     said: Floats
     w: Floats  # (pairs,) P(chosen is better)
@@ -113,7 +128,14 @@ class _Step:
     height: float  # log posterior where it starts, up to a constant
 
 
-def _fit(coded: Coded, course: _Course, *, coins: int, free_prior: bool) -> _Fit:
+def _fit(
+    coded: Coded,
+    course: Course,
+    *,
+    coins: int,
+    free_prior: bool,
+    labellers: Collection[str] = (),
+) -> Coins:
     """EM's own fixed point, by SQUAREM:
     after two steps of EM a leap along them, and a step from where it ends.
 
@@ -121,17 +143,20 @@ def _fit(coded: Coded, course: _Course, *, coins: int, free_prior: bool) -> _Fit
     as an iteration.
     """
     shape = (2, len(coded.voter_ids))
+    least = np.zeros(2 * shape[1] + free_prior)
+    least[: 2 * shape[1]] = np.tile(_least(coded, labellers), 2)
     # coins, and the share of right labels
     at = np.append(np.full(2 * shape[1], course.start), [0.5] * free_prior)
     trail, back, floor = [at], None, -np.inf
-    fit = _Fit(at[: 2 * shape[1]].reshape(shape), expit(coded.prior), course.limit, False)
+    fit = Coins(at[: 2 * shape[1]].reshape(shape), expit(coded.prior), course.limit, False)
     for iteration in range(1, course.limit + 1):
         step = _step(coded, at, coins, course.pseudo)
+        step.to = np.maximum(step.to, least)
         if back is not None and not step.height >= floor:
             at, trail, back = back, [back], None
             continue
         change = float(np.max(np.abs(step.to - at), initial=0.0))
-        fit = _Fit(
+        fit = Coins(
             step.to[: 2 * shape[1]].reshape(shape), step.w, iteration, change < course.tolerance
         )
         if fit.converged:
@@ -141,8 +166,17 @@ def _fit(coded: Coded, course: _Course, *, coins: int, free_prior: bool) -> _Fit
         if len(trail) == 3:
             leap = _leap(*trail)
             trail = [at] if leap is None else []
-            at, back, floor = (at, None, floor) if leap is None else (leap, at, step.height)
+            if leap is not None:
+                at, back, floor = np.maximum(leap, least), at, step.height
+            else:
+                back = None
     return fit
+
+
+def _least(coded: Coded, labellers: Collection[str]) -> Floats:
+    """(voters,) the least that each reliability may be."""
+    gave = coded.voter_ids.is_in(list(labellers)).to_numpy()
+    return np.where(gave, ABOVE_HALF, 0.0)
 
 
 def _leap(x: Floats, one: Floats, two: Floats) -> Floats | None:
@@ -216,33 +250,46 @@ def _coins(
     return np.stack([(h + pseudo) / (n + 2 * pseudo) for h, n in zip(hits, trials, strict=True)])
 
 
-def _report(coded: Coded, fit: _Fit, confidence: float | None, pseudo: float) -> Reliability:
-    votes = coded.per_voter(coded.count)
-    mass = np.bincount(coded.kind, fit.w[coded.pair], len(coded.p)).astype(np.float64)
-    side = np.sign(coded.p - 0.5)  # a vote that takes no side counts half
-    agree = coded.per_voter(
-        np.where(side > 0, mass, np.where(side < 0, coded.count - mass, coded.count / 2))
+def posterior(coded: Coded, said: Floats) -> Floats:
+    """(pairs,) P(chosen is better) by the votes, the label's among them, and the prior."""
+    right, wrong = np.log(likelihoods(coded, said))
+    found: Floats = expit(
+        coded.prior + np.bincount(coded.pair, (right - wrong)[coded.kind], len(coded.prior))
     )
-    accuracy = agree / np.maximum(votes, 1)
+    return found
+
+
+def report(coded: Coded, fit: Coins, confidence: float | None, pseudo: float) -> Reliability:
+    """A fit by EM as tables, with the intervals of the observed information."""
     own, total = information(coded, fit.said, fit.w, pseudo)
-    known = own > 1e-6 * votes
-    eta = fit.said[0] if confidence is not None else accuracy
-    voters = pl.DataFrame(
-        {
-            "voter_id": coded.voter_ids,
-            "n_votes": votes.astype(np.int64),
-            "reliability": eta,
-            "accuracy": accuracy,
-        }
-    )
+    known = own > 1e-6 * coded.per_voter(coded.count)
+    eta = fit.said[0] if confidence is not None else expected_accuracy(coded, fit.w)
     low, high = (
         wilson(eta, total, confidence)
         if confidence is not None
         else (np.full(len(eta), np.nan),) * 2
     )
-    voters = voters.with_columns(pl.Series("low", low), pl.Series("high", high)).with_columns(
+    return as_tables(coded, fit, known, (eta, low, high))
+
+
+def as_tables(
+    coded: Coded, fit: Coins, known: npt.NDArray[np.bool_], bounds: tuple[Floats, Floats, Floats]
+) -> Reliability:
+    """A fit as tables; `known`: voters that it says anything about; bounds: eta, low, high."""
+    names = ("reliability", "low", "high")
+    columns = {
+        **dict(zip(names, bounds, strict=True)),
+        "accuracy": expected_accuracy(coded, fit.w),
+    }
+    voters = pl.DataFrame(
+        {
+            "voter_id": coded.voter_ids,
+            "n_votes": coded.per_voter(coded.count).astype(np.int64),
+            **columns,
+        }
+    ).with_columns(
         pl.when(pl.Series("known", known)).then(pl.col(name)).fill_nan(None).alias(name)
-        for name in ("reliability", "low", "high", "accuracy")
+        for name in columns
     )
     heard = coded.has_prior | (
         np.bincount(coded.pair, known[coded.voter[coded.kind]], len(fit.w)) > 0
@@ -253,3 +300,15 @@ def _report(coded: Coded, fit: _Fit, confidence: float | None, pseudo: float) ->
     return Reliability(
         voters, pairs.with_columns(noise_score=1 - pl.col("p")), fit.iterations, fit.converged
     )
+
+
+def expected_accuracy(coded: Coded, w: Floats) -> Floats:
+    """(voters,) expected share of a voter's sides that are right; no side counts half."""
+    votes = coded.per_voter(coded.count)
+    mass = np.bincount(coded.kind, w[coded.pair], len(coded.p)).astype(np.float64)
+    side = np.sign(coded.p - 0.5)
+    agree = coded.per_voter(
+        np.where(side > 0, mass, np.where(side < 0, coded.count - mass, coded.count / 2))
+    )
+    share: Floats = agree / np.maximum(votes, 1)
+    return share

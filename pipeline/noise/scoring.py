@@ -19,7 +19,7 @@ from pipeline.noise.features import Features, features, sides
 from pipeline.noise.voting import own_scores
 from pipeline.progress import bar
 from pipeline.rewards import reward_model
-from pipeline.rewards.texts import conversations, references
+from pipeline.rewards.texts import Conversations, Said, conversations, references
 from pipeline.store.reader import Reader
 
 if TYPE_CHECKING:
@@ -94,16 +94,27 @@ def score_by_external(
 
     Where they are combined, also of the samples that centre them.
     """
-    said, samples = [], None
+    samples = None
     asked = conversations(pairs)
     if settings.noise.combine == "log_sigmoid":
         samples = references(pairs, asked, lake.sql(SAMPLED))
         asked.update(samples.select("text_id", "turns").iter_rows())
+    said = _ask_external(settings, asked, home)
+    return external_scores(pairs, said, settings.noise.centre, samples)
+
+
+def said_by_external(settings: Settings, pairs: pl.DataFrame, home: Path) -> list[tuple[Said, str]]:
+    """What every external voter says of both texts of some pairs, and the aspect it rewards."""
+    return _ask_external(settings, conversations(pairs), home)
+
+
+def _ask_external(settings: Settings, asked: Conversations, home: Path) -> list[tuple[Said, str]]:
+    said = []
     for voter in settings.noise.external:
         with bar(voter.name) as advance:
             model = reward_model(voter, settings.engine, home, settings.noise.micro_tokens)
             said.append((model(asked, advance), voter.aspect))
-    return external_scores(pairs, said, settings.noise.centre, samples)
+    return said
 
 
 def selected_voters(scores: pl.DataFrame, settings: Settings) -> pl.DataFrame:

@@ -19,10 +19,11 @@ from pipeline.noise.features import Features
 from pipeline.noise.measure import Measured, auroc, mean_of, precision_at
 from pipeline.noise.strength import by_decile, label_noise, strengths
 from pipeline.noise.targets import Targets
-from pipeline.noise.treatments import ALIKE, TREATMENTS, Doubts, Treated, untouched
+from pipeline.noise.treatments import ALIKE, OF_POLICIES, TREATMENTS, Doubts, Treated, untouched
 
 HELD_OUT = 0.25  # share of prompts, by hash, whose labels stay as they are and measure the accuracy
 FEWEST = 20  # pairs to learn from
+TESTED = [name for name in TREATMENTS if name not in OF_POLICIES]
 Progress = Callable[[int, int], None]
 Curve = list[tuple[float, float]]
 
@@ -84,7 +85,7 @@ def noise_test(
     figure: dict[str, Curve] = {}
     source = settings.source
     # none, oracle, treatments, controls
-    steps = len(settings.test_shares) * (2 * len(TREATMENTS) + 1 - len(ALIKE))
+    steps = len(settings.test_shares) * (2 * len(TESTED) + 1 - len(ALIKE))
     done = 0
     for share in settings.test_shares:
         flipped = _flips(data, share)
@@ -133,7 +134,9 @@ def pair_targets(features: Features, pairs: pl.DataFrame, *, use_margin: bool = 
         features.rows(pairs["rejected_text_id"].to_list()),
     )
     values = {
-        "length": (pairs["chosen_tokens"] - pairs["rejected_tokens"]).cast(pl.Float64).to_numpy()
+        "length": (pairs["chosen_tokens"] - pairs["rejected_tokens"])
+        .cast(pl.Float64)
+        .to_numpy(writable=True)
     }
     if use_margin:
         values["margin"] = pairs["margin"].cast(pl.Float64).fill_null(0.0).to_numpy()
@@ -169,7 +172,7 @@ def _vote(
     fit = label_noise(
         strength, pl.DataFrame({"pair_id": keys, "voter_id": "label"}), start=settings.start
     )
-    noise = fit.pairs.sort("pair_id")["noise_score"].to_numpy()
+    noise = fit.found.pairs.sort("pair_id")["noise_score"].to_numpy()
     scores = {
         "mean margin": -strength["mean"].to_numpy(),
         "share of voters against": strength["share_against"].to_numpy(),
@@ -179,7 +182,7 @@ def _vote(
         "length (baseline)": -noisy.length,
         "random (control)": np.array([unit_for("noise test random", key) for key in keys]),
     }
-    rate = 1 - fit.voters.select(pl.col("high").fill_null(1.0)).item()
+    rate = 1 - fit.found.voters.select(pl.col("reliability").fill_null(1.0)).item()
     return (
         Doubts(keys, strength["mean"].to_numpy(), noise, np.full(len(keys), rate)),
         scores,
@@ -233,7 +236,7 @@ def _treatments(
     permuted = doubts.permuted([unit_for("permuted votes", key) for key in doubts.keys])
     for kind, votes in (("treatment", doubts), ("control", permuted)):
         for name in [
-            name for name in TREATMENTS if name not in (ALIKE if kind == "control" else {"none"})
+            name for name in TESTED if name not in (ALIKE if kind == "control" else {"none"})
         ]:
             found = _accuracy(data, noisy, TREATMENTS[name](votes, settings), settings, seed)
             yield (

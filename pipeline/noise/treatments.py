@@ -117,6 +117,19 @@ def weight(doubts: Doubts, settings: NoiseSettings) -> Treated:
     return _with(doubts, weight=1 - np.nan_to_num(doubts.noise_score, nan=0.0))
 
 
+def posterior(doubts: Doubts, settings: NoiseSettings) -> Treated:
+    """Every label as sure as the votes find it: the soft label 1 - noise_score.
+
+    LCPO's step on the policy (arXiv 2509.24159), with its w made once, from votes, before training.
+    """
+    return _with(doubts, target=1 - np.nan_to_num(doubts.noise_score, nan=0.0))
+
+
+def lcpo(doubts: Doubts, settings: NoiseSettings) -> Treated:
+    """Labels as they are: the loss takes the policy and the votes together, while it trains."""
+    return untouched(doubts)
+
+
 def rdpo(doubts: Doubts, settings: NoiseSettings) -> Treated:
     """rDPO's correction (arXiv 2403.00409) with one flip rate for all labels of a source,
     at most 0.4.
@@ -147,9 +160,20 @@ TREATMENTS: dict[str, Treatment] = {
     "flip_margin": flip_margin,
     "drop": drop,
     "weight": weight,
+    "posterior": posterior,
     "rdpo": rdpo,
+    "lcpo": lcpo,
 }
 # do the same with every label of a source: votes of other pairs would change nothing
 ALIKE = {"none", "rdpo"}
+# what a policy's loss does, and no reward head's: not in the self-test
+OF_POLICIES = {"lcpo"}
 # others: the profile's
-LOSSES = {"margin": "margin", "soft": "soft_margin", "flip_margin": "margin", "rdpo": "rdpo"}
+LOSSES = {
+    "margin": "margin",
+    "soft": "soft_margin",
+    "flip_margin": "margin",
+    "posterior": "soft",
+    "rdpo": "rdpo",
+    "lcpo": "lcpo",
+}

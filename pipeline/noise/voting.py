@@ -1,10 +1,5 @@
-"""From pairs and their features to the rows of `scores`,
-`pair_votes`, `pair_strengths` and `voters`.
-"""
+"""From pairs and their features to the rows of `scores` and `pair_votes`."""
 
-from collections.abc import Sequence
-
-import numpy as np
 import polars as pl
 
 from pipeline import tables
@@ -12,16 +7,16 @@ from pipeline.config import NoiseSettings
 from pipeline.engine.base import Reject
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
-from pipeline.noise.calibrate import OWN, calibrate
+from pipeline.noise.calibrate import calibrate
 from pipeline.noise.combine import log_sigmoid_centred
 from pipeline.noise.crossfit import Curve, Fit, out_of_fold
+from pipeline.noise.families import Families, with_families
 from pipeline.noise.features import Features
-from pipeline.noise.intervals import wilson
 from pipeline.noise.selftest import folds, pair_targets
-from pipeline.noise.strength import contrary, label_noise, strengths
 from pipeline.noise.votes import UNKNOWN, Duplicates, read_votes
 
 KEYS = ["source", "chosen_id", "rejected_id"]
+NO_FAMILIES: Families = {}
 SHARES = ["pair_id", "voter_id", "p", "order"]
 
 
@@ -98,17 +93,22 @@ def margins(pairs: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
     return joined.with_columns(margin=pl.col("chosen_score") - pl.col("rejected_score"))
 
 
-def pair_votes(pairs: pl.DataFrame, scores: pl.DataFrame, source: str) -> pl.DataFrame:
+def pair_votes(
+    pairs: pl.DataFrame, scores: pl.DataFrame, source: str, families: Families = NO_FAMILIES
+) -> pl.DataFrame:
     """Rows of `pair_votes`: every reward model's margin of every pair,
     and its probability, calibrated per model.
     """
     voted = margins(pairs, scores).with_columns(
         p=pl.lit(None, pl.Float64), source=pl.lit(source), number=pl.lit(0, pl.Int64)
     )
+    voted = with_families(voted, families)
     return calibrate(voted).select(tables.empty("pair_votes").columns).sort(*KEYS, "voter_id")
 
 
-def recorded_votes(pairs: pl.DataFrame, votes: pl.DataFrame, source: str) -> pl.DataFrame:
+def recorded_votes(
+    pairs: pl.DataFrame, votes: pl.DataFrame, source: str, families: Families = NO_FAMILIES
+) -> pl.DataFrame:
     """Rows of `pair_votes` from votes that `read_votes` has checked.
 
     Their margins are calibrated per voter.
@@ -127,6 +127,7 @@ def recorded_votes(pairs: pl.DataFrame, votes: pl.DataFrame, source: str) -> pl.
     named = joined.sort("pair_id", "voter_id", "p").with_columns(
         number, source=pl.lit(source), kind=pl.lit("recorded")
     )
+    named = with_families(named, families)
     return named.select(tables.empty("pair_votes").columns).sort(*KEYS, "voter_id", "number")
 
 
@@ -217,116 +218,3 @@ def from_elsewhere(
     return pl.concat([found for found, _ in read]), [
         reject for _, rejects in read for reject in rejects
     ]
-
-
-def judge(
-    pairs: pl.DataFrame, votes: pl.DataFrame, source: str, settings: NoiseSettings
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows of `pair_strengths` and of `voters`.
-
-    A label's source is its method, `label:<method>`. Models that learnt from the labels err
-    together: they give each pair's prior together (`calibrated_prior`) and are measured against the
-    result. Voters from elsewhere, recorded ones and external models, vote beside the label. A pair
-    that has only votes without a margin has no mean, but a noise score where the voters'
-    reliability is known.
-
-    Args:
-        pairs: rows of the source variant.
-        votes: rows of `pair_votes` on them.
-    """
-    own = votes.filter(pl.col("kind").is_in(OWN))
-    others = votes.filter(pl.col("kind").is_in(["external", "recorded"]))
-    labels = pairs.select("pair_id", voter_id="label:" + pl.col("method"))
-    labels = labels.join(votes.select("pair_id").unique(), on="pair_id", how="semi")
-    if votes.is_empty():
-        return tables.empty("pair_strengths"), tables.empty("voters")
-    found = label_noise(strengths(own), labels, others, start=settings.start)
-    rates = found.voters.select("voter_id", flip_rate=1 - pl.col("high"))
-    rows = (
-        pairs.select(
-            "pair_id", "chosen_id", "rejected_id", "prompt_id", "split", source=pl.lit(source)
-        )
-        .join(strengths(votes), on="pair_id")
-        .join(found.pairs.select("pair_id", "noise_score"), on="pair_id", how="left")
-        .join(
-            labels.join(rates, on="voter_id", how="left").drop("voter_id"), on="pair_id", how="left"
-        )
-    )
-    by_model = _heads(own, found.pairs)
-    voters = pl.concat([_agreements(others, by_model.columns, found.voters), by_model])
-    voters = voters.with_columns(source=pl.lit(source))
-    return (
-        rows.select(tables.empty("pair_strengths").columns).sort(*KEYS),
-        voters.select(tables.empty("voters").columns).sort("kind", "voter_id"),
-    )
-
-
-def _heads(heads: pl.DataFrame, truth: pl.DataFrame) -> pl.DataFrame:
-    """Our own models against the posterior:
-    expected share of right sides, with Wilson's interval over pairs.
-    """
-    w = heads.join(truth.select("pair_id", right="p"), on="pair_id", how="left")
-    side = pl.col("margin")
-    hit = pl.when(side > 0).then("right").when(side < 0).then(1 - pl.col("right")).otherwise(0.5)
-    each = w.group_by("voter_id", "kind").agg(n_votes=pl.len(), reliability=hit.mean())
-    n = each["n_votes"].to_numpy().astype(np.float64)
-    low, high = wilson(
-        each["reliability"].cast(pl.Float64).fill_null(np.nan).to_numpy(), np.maximum(n, 1), 0.95
-    )
-    bounds = each.with_columns(
-        pl.Series("low", low).fill_nan(None), pl.Series("high", high).fill_nan(None)
-    )
-    return _with_labels(bounds, heads)
-
-
-def _agreements(others: pl.DataFrame, columns: Sequence[str], voters: pl.DataFrame) -> pl.DataFrame:
-    """The voters that LCPO fitted: label sources, and voters from elsewhere.
-
-    LCPO heard a contrary voter's votes turned by its calibration; what is said of it is said of its
-    own side.
-    """
-    kinds = others.group_by("voter_id", "kind").agg(turned=contrary().any())
-    named = voters.drop("accuracy").join(kinds, on="voter_id", how="left")
-    turned = pl.col("turned").fill_null(False)
-    named = named.with_columns(
-        pl.when(turned).then(1 - pl.col(other)).otherwise(name).alias(name)
-        for name, other in (("reliability", "reliability"), ("low", "high"), ("high", "low"))
-    )
-    return _with_labels(named.with_columns(pl.col("kind").fill_null("label")), others).select(
-        columns
-    )
-
-
-def _with_labels(voters: pl.DataFrame, votes: pl.DataFrame) -> pl.DataFrame:
-    """Adds agreement with the labels and the calibration error over ten equal bins of p;
-    null for the labels.
-    """
-    p = pl.col("p")
-    side = pl.coalesce("margin", p - 0.5)  # the voter's own: calibration turns a contrary voter's p
-    agrees = pl.when(side > 0).then(1.0).when(side < 0).then(0.0).otherwise(0.5)
-    # p of a label's own side: with probability p the label should agree, so a pair counts once for
-    # each side.
-    both = pl.concat(
-        [
-            votes.select("voter_id", "p", hit=pl.lit(1.0)),
-            votes.select("voter_id", p=1 - p, hit=pl.lit(0.0)),
-        ]
-    )
-    bins = both.group_by("voter_id", (p * 10).floor().clip(0, 9).alias("bin"))
-    gaps = bins.agg(gap=(p.mean() - pl.col("hit").mean()).abs(), n=pl.len())
-    error = gaps.group_by("voter_id").agg(
-        calibration_error=(pl.col("gap") * pl.col("n")).sum() / pl.col("n").sum()
-    )
-    share = votes.group_by("voter_id").agg(agreement=agrees.mean())
-    kept = [
-        "voter_id",
-        "kind",
-        "n_votes",
-        "reliability",
-        "low",
-        "high",
-        "agreement",
-        "calibration_error",
-    ]
-    joined = voters.join(share, on="voter_id", how="left").join(error, on="voter_id", how="left")
-    return joined.with_columns(pl.col("n_votes").cast(pl.Int64)).select(kept)

@@ -8,6 +8,7 @@ import polars as pl
 from pipeline.config import Settings
 from pipeline.ids import unit_for
 from pipeline.judge import calibration, strength
+from pipeline.judge.scale import on_one_scale
 from pipeline.preferences.controls import shuffled
 from pipeline.preferences.variant import Build, Variant, bare, pairs_of, register
 from pipeline.steps.declared import Reads, Rows
@@ -23,8 +24,10 @@ def osp(lake: Reader, settings: Settings) -> pl.DataFrame:
     """
     responses = lake.read("responses")
     votes = lake.read("votes").filter(pl.col("first_id").is_in(responses["response_id"].implode()))
+    labels = lake.query_file("verified_pairs").filter(pl.col("split") == "train")
+    votes = on_one_scale(votes, labels)
     judged = strength.per_pair(
-        strength.paired(votes, settings.judge), _calibration(lake, settings, votes)
+        strength.paired(votes, settings.judge), _calibration(labels, settings, votes)
     )
     pairs = strength.ranked(judged, settings.judge.ranks)
     prompts = lake.read("prompts").select("prompt_id", "split", "messages")
@@ -86,7 +89,7 @@ def explained(source: str, *, permuted: bool) -> Build:
 
 
 def _calibration(
-    lake: Reader, settings: Settings, votes: pl.DataFrame
+    labels: pl.DataFrame, settings: Settings, votes: pl.DataFrame
 ) -> strength.Calibration | None:
     """The map of the settings, fitted on training prompts' verified pairs;
     null where it is off or there are none.
@@ -94,7 +97,6 @@ def _calibration(
     kind = settings.judge.calibration
     if kind == "none":
         return None
-    labels = lake.query_file("verified_pairs").filter(pl.col("split") == "train")
     judged = strength.per_pair(strength.paired(votes, settings.judge))
     known = judged.join(labels.select("a_id", "b_id", "label"), on=["a_id", "b_id"]).sort(
         "a_id", "b_id"

@@ -23,9 +23,17 @@ METHODS = {
     "flip_margin": "weakest pairs flipped, margins",
     "drop": "weakest pairs removed",
     "weight": "pairs weighted by the probability that the label is right",
+    "posterior": "soft labels, P(the label is right) by the votes",
     "rdpo": "estimated flip rate of the labels' source",
+    "lcpo": "LCPO's loss, with what the voters' reliabilities say of each label",
 }
 
+# columns of a plain label, where a loss reads them
+PLAIN: dict[str, dict[str, float]] = {
+    "margin": {"margin": 0.0},
+    "soft": {"strength": 1.0},
+    "soft_margin": {"margin": 0.0, "strength": 1.0},
+}
 NO_CONTROL = {
     "none": "it treats nothing: the others of its family are compared with it",
     "rdpo": "one flip rate for all labels of a source: permuted votes would change nothing",
@@ -98,16 +106,14 @@ def apply(
         doubts = doubts.permuted([unit_for("permuted votes", *row) for row in ids])
     treated = TREATMENTS[name](doubts, settings)
     loss = LOSSES.get(name)
-    plain = {"margin": {"margin": 0.0}, "soft_margin": {"margin": 0.0, "strength": 1.0}}.get(
-        loss or "", {}
-    )
+    plain = PLAIN.get(loss or "", {})
     # What such a loss makes of a plain label.
     values = {column: pl.lit(value) for column, value in plain.items()}
     rest = rest.with_columns(
         weight=pl.lit(1.0), noise_score="vote_noise", flipped=_flipped(rest), **values
     )
     score = doubts.flip_rate if loss == "rdpo" else doubts.noise_score
-    done = [_columns(rows, doubts.mean, score, treated, soft=loss == "soft_margin"), rest]
+    done = [_columns(rows, doubts.mean, score, treated, soft="strength" in plain), rest]
     return pl.concat(done, how="diagonal_relaxed").drop("mean", "vote_noise", "vote_rate")
 
 

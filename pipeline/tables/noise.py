@@ -29,7 +29,8 @@ class Scores(dy.Schema):
         allow_inf=False,
         allow_nan=False,
         metadata=col.meaning(
-            "log-sigmoid of raw less its prompt's centre; null: the prompt's only text"
+            "log-sigmoid of raw less its prompt's centre, calibrated to nats first for external "
+            "models; null: the prompt's only text"
         ),
     )
 
@@ -51,6 +52,10 @@ class PairVotes(dy.Schema):
     prompt_id = col.identifier("its prompt")
     split = col.choice(SPLITS, "the prompt's split")
     kind = col.choice([*MODELS, "recorded"], "what the voter is")
+    family = col.text(
+        "voters of one origin, which have one vote together; null: it stands for itself",
+        nullable=True,
+    )
     margin = col.number(
         "score of the chosen side minus that of the rejected one; null where the vote has none",
         nullable=True,
@@ -70,8 +75,8 @@ class PairStrengths(dy.Schema):
     split = col.choice(SPLITS, "the prompt's split")
     n_votes = dy.Int64(min=1, metadata=col.meaning("voters, those without a margin included"))
     mean = col.number(
-        "mean margin of the voters, in standard deviations of their rewards; "
-        "null where none has a margin",
+        "mean margin, one a family, weighed by its calibration, in standard deviations of rewards; "
+        "null where no voter has margins, or none of the pair's tells anything about labels",
         nullable=True,
     )
     spread = dy.Float64(
@@ -94,25 +99,38 @@ class PairStrengths(dy.Schema):
         "P(the label is wrong); null where only voters of unknown reliability voted", nullable=True
     )
     flip_rate = col.share(
-        "share of wrong labels of the label's source, cautious: "
-        "1 less the upper end of its reliability",
+        "estimated share of wrong labels of the label's source: 1 less its consensus; "
+        "null: unknown",
         nullable=True,
     )
 
 
 @table("voters")
 class Voters(dy.Schema):
-    """One row per voter: how reliable it is."""
+    """One row per voter: how often it is right where that is known, and whom it agrees with."""
 
     source = col.identifier("the variant whose pairs were voted on", key=True)
     voter_id = col.identifier("who votes, or label:<method> for who gave the labels", key=True)
     kind = col.choice(["label", *MODELS, "recorded"], "what the voter is")
+    family = col.text("voters of one origin, which have one vote together", nullable=True)
     n_votes = col.count("pairs that it voted on")
+    n_known = col.count(
+        "of these, pairs whose better side a verifier or annotators tell", nullable=True
+    )
     reliability = col.share(
-        "P(its side is the better one); null where the votes do not tell", nullable=True
+        "share of its sides that are the better ones, measured on the known pairs; "
+        "null: none is known",
+        nullable=True,
     )
     low = col.share("lower end of its 95 % interval; null where unknown", nullable=True)
     high = col.share("upper end", nullable=True)
+    consensus = col.share(
+        "share of its sides that all votes together take for better: agreement and not accuracy, "
+        "which voters who err together share; null where the votes do not tell",
+        nullable=True,
+    )
+    consensus_low = col.share("lower end of its 95 % interval; null where unknown", nullable=True)
+    consensus_high = col.share("upper end", nullable=True)
     agreement = col.share(
         "share of labels that it agrees with; of a reward head: held out", nullable=True
     )
@@ -120,6 +138,39 @@ class Voters(dy.Schema):
         "mean gap between p and the share of labels that agree, over ten bins; null for a label",
         nullable=True,
     )
+    predicted = col.share(
+        "share of labels that its family would agree with "
+        "if its reliability by the votes' agreement with each other were true; null for a label",
+        nullable=True,
+    )
+    contradicts = col.flag(
+        "true where the labels contradict that: its family, or another one, errs together",
+        nullable=True,
+    )
+    weighed_by = dy.String(
+        nullable=True,
+        check=lambda column: column.is_in(["reliability", "agreement"]),
+        metadata=col.meaning(
+            "how the noise scores weigh the voters: by the reliability that explains all votes, "
+            "or by agreement with the labels; the better by held-out likelihood of the labels"
+        ),
+    )
+
+
+@table("voter_checks")
+class VoterChecks(dy.Schema):
+    """One row per reward model and set, or subset, of recorded pairs that it was not fitted on."""
+
+    source = col.identifier("the variant whose pairs our own models learnt from", key=True)
+    voter_id = col.identifier("the reward model", key=True)
+    origin = col.identifier("the file that the pairs were imported from", key=True)
+    subset = col.identifier("the subset that the file names; empty: all its pairs", key=True)
+    kind = col.choice(MODELS, "what the model is")
+    n_pairs = col.count("recorded pairs with texts and a better side, of no training prompt")
+    accuracy = col.share("share of them whose better side has the higher reward, ties half")
+    low = col.share("lower end of its 95 % Wilson interval")
+    high = col.share("upper end of that interval")
+    longer_accuracy = col.share("the same by length alone: the longer text is better")
 
 
 @table("recorded_votes")

@@ -21,6 +21,7 @@ from pipeline.errors import OrchardError
 from pipeline.ids import content_id
 from pipeline.noise.measure import mean_of
 from pipeline.preferences.exchange import inject
+from pipeline.training.losses import get
 from pipeline.validation.select import by_hash
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ def learn(
     from pipeline.training.loop import train as fit
 
     rows = noisy(train, cell.share)
+    if get(cell.loss).running is not None:  # it estimates the share itself
+        rows = rows.with_columns(noise_score=pl.lit(None, pl.Float64))
     return fit(
         model_dir, rows, reference, told(settings, cell), seed=cell.seed, out=out, progress=progress
     )

@@ -4,15 +4,16 @@ a change of the pairs that are voted on reaches all of them.
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
-from assets.noise import NOISE_TESTS, PAIR_VOTES, STEPS
+from assets.noise import NOISE_TESTS, PAIR_VOTES, STEPS, VOTER_CHECKS
 from assets.preferences import PREFERENCES, TREATED_PREFERENCES
 from pipeline import config, tables
 from pipeline.engine.model import Model
 from pipeline.engine.rendering import Renderer
-from pipeline.noise import trial
+from pipeline.noise import outside, trial
 from pipeline.noise.combine import TOGETHER
 from pipeline.noise.elsewhere import external_scores
 from pipeline.noise.features import Features
@@ -23,7 +24,7 @@ from pipeline.store import Commit, Lake
 from tests.judge import simulated
 from tests.noise.test_selftest import drawn
 from tests.preferences.test_build import frame
-from tests.runs import CHARACTERS, ScriptedRun, make, write_pairs
+from tests.runs import CHARACTERS, ScriptedRoom, ScriptedRun, make, write_pairs
 from tests.training.toy import save_tokenizer
 
 QUERY = (
@@ -70,7 +71,8 @@ def asked(folder: Path, query: str, clip: float = 0.01, source: str = "mine") ->
             "osp": fingerprint(PREFERENCES, run, "osp"),
             "outcome": fingerprint(PREFERENCES, run, "outcome"),
         }
-    assert set(found) == {"scores", "pair_votes", "pair_strengths", "voters", "noise_tests"}
+    names = {"scores", "pair_votes", "pair_strengths", "voters", "voter_checks", "noise_tests"}
+    assert set(found) == names
     return found | treated | others
 
 
@@ -79,6 +81,7 @@ VOTED = (
     "pair_votes",
     "pair_strengths",
     "voters",
+    "voter_checks",
     "noise_tests",
     "voted_flip",
     "voted_flip_random",
@@ -203,3 +206,45 @@ def test_external_models_are_heard_each_or_together_as_the_profile_says(
             ).rows.filter(metric="auroc")
         names.append(set(rows.filter(value=1.0)["name"]))
     assert names[0] >= {"x", "y"} and names[1] & {"x", "y", TOGETHER} == {TOGETHER}
+
+
+def by_length(texts: dict[str, tuple[int, ...]], *_: object) -> Features:
+    """Stands for a model whose state is how long a text is."""
+    keys = sorted(texts)
+    return Features(keys, np.array([[len(texts[key]), 1.0] for key in keys], dtype=np.float32))
+
+
+def test_reward_models_are_checked_on_recorded_pairs_that_they_were_not_fitted_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_tokenizer(tmp_path)
+    monkeypatch.setattr(outside, "features_of", by_length)
+    monkeypatch.setattr(ScriptedRoom, "rest", lambda _: None, raising=False)
+    names = "abcdefgh"
+    common = {"origin": "bench", "messages": [{"role": "user", "content": "how?"}]}
+    rows = [
+        {**common, "pair_id": f"r{i}", "prompt_id": f"q{i}", "first": "x" * (i + 1),
+         "second": "x" * 9, "first_id": f"f{i}", "second_id": f"s{i}", "label": float(i == 3),
+         "metadata": '{"subset": "easy"}' if i else None}
+        for i in range(4)
+    ]  # fmt: skip
+    rows.append({**rows[0], "pair_id": "known", "prompt_id": "a"})  # of a prompt that is learnt
+    with Lake(tmp_path) as lake:
+        lake.write("prompts", simulated.prompts(*names), Commit("test"))
+        texts = {name: ["7" * 12, "8" * 3] for name in names}
+        lake.write(
+            "responses", simulated.responses(texts, lambda text: "7" in text), Commit("test")
+        )
+        lake.write("recorded_pairs", frame("recorded_pairs", rows), Commit("test"))
+        noise = config.NoiseSettings(models=2, folds=2, min_steps=100, learning_rate=0.05)
+        settings = config.load("quick").model_copy(update={"noise": noise})
+        write_pairs(lake, settings, "outcome")
+        make(ScriptedRun(lake, settings), VOTER_CHECKS)
+        found = lake.read("voter_checks").sort("voter_id", "subset")
+    # longer is better, they have learnt, and so is it of three of the four
+    shares = found.select("voter_id", "subset", "n_pairs", "accuracy", "longer_accuracy").rows()
+    assert shares == [
+        (f"head {m} on m", subset, n, share, share)
+        for m in range(2)
+        for subset, n, share in (("", 4, 0.75), ("easy", 3, pytest.approx(2 / 3)))
+    ]

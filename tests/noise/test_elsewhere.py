@@ -16,8 +16,9 @@ from assets.cli.main import app
 from pipeline import tables
 from pipeline.config import NoiseSettings
 from pipeline.errors import OrchardError
+from pipeline.noise.judgement import judge
 from pipeline.noise.votes import read_votes
-from pipeline.noise.voting import from_elsewhere, imported, judge, recorded_votes
+from pipeline.noise.voting import from_elsewhere, imported, recorded_votes
 from pipeline.preferences.voted import apply
 from pipeline.store import Commit, Lake
 from pipeline.tables import TABLES
@@ -47,7 +48,7 @@ def test_pairs_with_nothing_but_shares_have_no_mean_and_are_treated_by_their_noi
         assert good.height == rows.height and not bad.counts(), table
     assert strength.height == 1499  # nobody voted on the first
     assert strength["mean"].null_count() == strength["decile"].null_count() == 1499
-    known = dict(voters.select("voter_id", "reliability").iter_rows())
+    known = dict(voters.select("voter_id", "consensus").iter_rows())
     assert known == pytest.approx({**ETAS, "label:made": 0.8}, abs=0.05)
     score = dict(strength.select("pair_id", "noise_score").iter_rows())
     wrong = dict(zip(w.pair_ids, ~w.right, strict=True))
@@ -90,7 +91,7 @@ def test_constant_margins_say_nothing_and_a_voter_of_constant_scores_is_unknown(
     frames = [recorded_votes(pairs, read_votes(f)[0], "made") for f in (w.votes, still)]
     assert frames[1]["p"].unique().to_list() == [0.5]
     voters = judge(pairs, pl.concat(frames), "made", SETTINGS)[1]
-    assert voters.filter(voter_id="still")["reliability"].to_list() == [None]
+    assert voters.filter(voter_id="still")["consensus"].to_list() == [None]
 
 
 def test_a_recorded_model_worse_than_chance_helps_as_much_as_its_opposite() -> None:
@@ -108,11 +109,11 @@ def test_a_recorded_model_worse_than_chance_helps_as_much_as_its_opposite() -> N
     for column in ("mean", "spread", "share_against", "noise_score"):
         assert turned[column].to_numpy() == pytest.approx(strength[column].to_numpy(), abs=1e-4)
     honest, liar = (v.filter(voter_id="rm").to_dicts()[0] for v in (voters, others))
-    assert liar["reliability"] < 0.2 and liar["agreement"] == pytest.approx((margin < 0).mean())
+    assert liar["consensus"] < 0.2 and liar["agreement"] == pytest.approx((margin < 0).mean())
     mirrored = {
-        "reliability": "reliability",
-        "low": "high",
-        "high": "low",
+        "consensus": "consensus",
+        "consensus_low": "consensus_high",
+        "consensus_high": "consensus_low",
         "agreement": "agreement",
     }
     for name, other in mirrored.items():  # what is said is said of the side that it took

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -25,6 +26,7 @@ from pipeline.config import EngineSettings, NoiseSettings, ServerSettings, Voter
 from pipeline.engine import pool
 from pipeline.engine.base import RequestFailed
 from pipeline.errors import OrchardError
+from pipeline.noise.calibrate import fit
 from pipeline.noise.elsewhere import external_scores
 from pipeline.rewards.local import Classifier
 from pipeline.rewards.server import ask
@@ -282,6 +284,11 @@ def test_a_prompts_other_samples_are_scored_once_each_and_centre_its_rewards() -
     assert references(pairs, {"t1": elsewhere, "t2": eight}, responses)["text_id"][0] != "t1"
     said = Said("one", {"t1": 4.0, "t2": 2.0, other: 0.0}, {})
     scores, _ = external_scores(pairs, [(said, "help")], 0.5, samples)
+    two = 2 * fit(np.array([2.0])).slope  # in nats, as far as one pair can tell
     assert dict(scores.select("text_id", "r_lsc").iter_rows()) == pytest.approx(
-        {"t1": -math.log1p(math.exp(-2)), "t2": -math.log(2), other: -2 - math.log1p(math.exp(-2))}
+        {
+            "t1": -math.log1p(math.exp(-two)),
+            "t2": -math.log(2),
+            other: -two - math.log1p(math.exp(-two)),
+        }
     )

@@ -11,9 +11,10 @@ from pipeline.config import NoiseSettings
 from pipeline.errors import OrchardError
 from pipeline.noise.features import Features
 from pipeline.noise.heads import fit_heads
+from pipeline.noise.judgement import judge
 from pipeline.noise.selftest import SelfTest, noise_test
 from pipeline.noise.votes import read_votes
-from pipeline.noise.voting import judge, judged, own_scores, pair_votes, recorded_votes
+from pipeline.noise.voting import judged, own_scores, pair_votes, recorded_votes
 from pipeline.tables import TABLES
 
 SETTINGS = NoiseSettings(
@@ -76,7 +77,7 @@ def test_a_treatment_lies_between_none_and_the_oracle_and_above_its_control(
 ) -> None:
     none, oracle = (value(found, 0.4, name, "accuracy")["value"] for name in ("none", "oracle"))
     assert oracle > none + 0.08
-    for name in ("drop", "weight", "margin"):
+    for name in ("drop", "weight", "margin", "posterior"):
         mine, control = (
             value(found, 0.4, n, "accuracy") for n in (name, f"{name}, votes permuted")
         )
@@ -86,7 +87,7 @@ def test_a_treatment_lies_between_none_and_the_oracle_and_above_its_control(
     assert value(found, 0.4, "none", "accuracy")["gain"] == 0.0
     # rDPO weighs all pairs alike, so that its votes cannot be permuted.
     controls = set(found.rows.filter(kind="control", flipped_share=0.4)["name"])
-    treated = {"flip", "margin", "soft", "flip_margin", "drop", "weight"}
+    treated = {"flip", "margin", "soft", "flip_margin", "drop", "weight", "posterior"}
     assert controls == {"none", "oracle", *(f"{name}, votes permuted" for name in treated)}
 
 
@@ -104,7 +105,9 @@ def test_a_voter_from_elsewhere_is_a_scorer_that_knows_nothing_of_the_flips() ->
     found = noise_test(
         features, pairs, settings, 0, lambda done, of: steps.append((done, of)), sure
     )
-    assert steps == [(i + 1, 15) for i in range(15)]  # none, oracle, seven treatments, six controls
+    assert steps == [
+        (i + 1, 17) for i in range(17)
+    ]  # none, oracle, eight treatments, seven controls
     assert (
         value(found, 0.2, "rm@1", "auroc")["value"]
         == value(found, 0.2, "rm@1", "precision_at_k")["value"]
@@ -190,7 +193,7 @@ def test_scores_become_votes_strengths_and_voters() -> None:
     ):
         good, bad = TABLES[table].filter(rows)
         assert good.height == rows.height and not bad.counts(), table
-    known = dict(voters.select("voter_id", "reliability").iter_rows())
+    known = dict(voters.select("voter_id", "consensus").iter_rows())
     assert known["label:made"] == pytest.approx(0.8, abs=0.04)
     assert known["ann"] > 0.93  # right on all of her 200 pairs
     right = votes.join(pairs.select("pair_id", wrong=wrong), on="pair_id")

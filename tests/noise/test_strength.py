@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from pipeline.config import NoiseSettings
-from pipeline.noise.combine import TOGETHER, combined, log_sigmoid_centred, together
+from pipeline.noise.combine import TOGETHER, combined, in_nats, log_sigmoid_centred, together
 from pipeline.noise.measure import auroc, precision_at
 from pipeline.noise.strength import by_decile, strengths
 from pipeline.noise.treatments import TREATMENTS, Doubts, weakest
@@ -145,6 +145,44 @@ def test_external_models_are_one_voter_and_a_text_that_lacks_an_aspect_has_none_
     ]
 
 
+def test_one_models_scale_changes_nothing_once_it_is_calibrated() -> None:
+    rng = np.random.default_rng(0)
+    n, truth = 800, rng.random(800) < 0.9  # labels that are right
+    better = np.where(truth, 1.0, -1.0)
+    pairs = pl.DataFrame(
+        {
+            "pair_id": [f"p{i:03d}" for i in range(n)],
+            "prompt_id": [f"q{i:03d}" for i in range(n)],
+            "chosen_text_id": [f"c{i:03d}" for i in range(n)],
+            "rejected_text_id": [f"r{i:03d}" for i in range(n)],
+        }
+    )
+    margins = {name: 2.4 * better + rng.normal(0, 2, n) for name in ("help", "safe")}
+
+    def agreement(scale: float, *, calibrated: bool = True) -> float:
+        frames = [
+            pl.DataFrame(
+                {
+                    "text_id": pairs[f"{side}_text_id"],
+                    "prompt_id": pairs["prompt_id"],
+                    "model_id": name,
+                    "aspect": name,
+                    "raw": sign * margin / 2 * (scale if name == "safe" else 1.0),
+                }
+            )
+            for name, margin in margins.items()
+            for side, sign in (("chosen", 1), ("rejected", -1))
+        ]
+        scores = pl.concat(frames)
+        centred = log_sigmoid_centred(in_nats(scores, pairs) if calibrated else scores)
+        reward = dict(combined(centred).iter_rows())
+        said = [reward[c] > reward[r] for c, r in pairs.select(pl.col("^.*_text_id$")).iter_rows()]
+        return float(np.mean(np.array(said) == truth))
+
+    assert agreement(0.05) == agreement(1.0) > 0.94
+    assert agreement(0.05, calibrated=False) < 0.91  # what calibration is for
+
+
 DOUBTS = Doubts(
     ["a", "b", "c", "d", "e", "f"],
     np.array([-2.0, -0.5, 0.5, 1.0, 2.0, np.nan]),
@@ -161,6 +199,7 @@ def test_each_treatment_does_what_its_name_says_and_leaves_a_pair_without_votes_
     assert done["flip_margin"].margin.tolist() == [2.0, 0.5, 0.5, 1.0, 2.0, 0.0]
     assert done["soft"].target.tolist() == [0.8, 0.8, 1.0, 1.0, 1.0, 1.0]
     assert done["weight"].weight.tolist() == pytest.approx([0.1, 0.4, 0.7, 0.8, 0.9, 1.0])
+    assert done["posterior"].target.tolist() == pytest.approx([0.1, 0.4, 0.7, 0.8, 0.9, 1.0])
     # (1 - e) / (1 - 2e), the rate e held at 0.4: 3; else 0.7 / 0.4
     assert done["rdpo"].target.tolist() == pytest.approx([3.0, 1.75, 1.75, 1.75, 1.75, 1.0])
 

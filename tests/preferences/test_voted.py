@@ -152,6 +152,25 @@ def test_a_soft_label_is_1_where_nothing_is_doubted_whatever_the_sources_strengt
     assert kept["strength"].to_list() == [strength] * 4
 
 
+def test_a_posterior_is_the_soft_label_of_its_loss_and_its_control_has_the_same_ones(
+    lake: Lake,
+) -> None:
+    assert VARIANTS["voted_posterior"].loss == VARIANTS["voted_posterior_random"].loss == "soft"
+    found, control = rows(lake, "voted_posterior"), rows(lake, "voted_posterior_random")
+    labels = [found[f"p{i}"]["strength"] for i in range(6)]
+    assert labels == pytest.approx([0.1, 0.3, 0.6, 0.8, 0.9, 1.0])
+    assert found["p0"]["chosen"] == "good 0" and not found["p0"]["flipped"]
+    shuffled = [control[f"p{i}"]["strength"] for i in range(6)]
+    assert sorted(map(str, shuffled)) == sorted(map(str, labels)) and shuffled != labels
+
+
+def test_lcpo_reads_what_the_votes_say_of_each_label(lake: Lake) -> None:
+    assert VARIANTS["voted_lcpo"].loss == "lcpo"
+    found = rows(lake, "voted_lcpo")
+    assert [found[f"p{i}"]["noise_score"] for i in range(6)] == [0.9, 0.7, 0.4, 0.2, 0.1, None]
+    assert {found[f"p{i}"]["strength"] for i in range(6)} == {1.0}
+
+
 def test_rdpo_gets_the_rate_of_the_labels_source_and_not_the_pairs_own(lake: Lake) -> None:
     found = rows(lake, "voted_rdpo")
     assert [found[f"p{i}"]["noise_score"] for i in range(6)] == [0.25] * 5 + [None]
@@ -189,7 +208,7 @@ def test_every_treatment_has_a_control_of_the_same_size_whose_votes_belong_to_ot
     ]
     names.remove("voted_none")  # the baseline of them all
     names.remove("voted_rdpo")  # one rate for all pairs: permuted votes are the same ones
-    assert len(names) == 6 and "voted_rdpo_random" not in VARIANTS
+    assert len(names) == 8 and "voted_rdpo_random" not in VARIANTS
     for name in names:
         real, control = rows(lake, name), rows(lake, f"{name}_random")
         assert VARIANTS[f"{name}_random"].control_of == name

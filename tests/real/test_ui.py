@@ -82,7 +82,8 @@ def test_the_daemon_loads_every_asset_the_schedule_and_the_run_of_the_command_li
         "prompts", "responses", "tree_nodes", "thought_nodes", "preference_lists", "votes",
         "judges", "judge_contexts",
             "principles", "rationales", "permuted_rationales",
-        "scores", "pair_votes", "pair_strengths", "voters", "noise_tests", "instructions",
+        "scores", "pair_votes", "pair_strengths", "voters", "voter_checks", "noise_tests",
+        "instructions",
         "code_pairs", "unpaired", "preferences", "treated_preferences", "reference_logps",
         "training_runs", "evaluations", "metrics", "noise_sweep", "leaderboard", "report",
     }  # fmt: skip

@@ -117,10 +117,23 @@ def test_robust_dpo_without_an_estimate_is_dpo_and_never_exceeds_estimate_or_bou
 
 
 def test_reliable_labels_make_lcpo_dpo_and_its_slope_is_p_minus_w() -> None:
-    equal(of("lcpo", running=1.0), of("sigmoid"))
+    unknown = {"noise_score": torch.full((25,), math.nan)}
+    equal(of("lcpo", running=1.0, **unknown), of("sigmoid"))
     p = torch.sigmoid(0.1 * H)
     w = p * 0.7 / (p * 0.7 + (1 - p) * 0.3)
-    equal(slope("lcpo", running=0.7), 0.1 * (p - w))
+    equal(slope("lcpo", running=0.7, **unknown), 0.1 * (p - w))
+
+
+def test_what_voters_say_of_a_label_takes_the_place_of_lcpos_one_reliability() -> None:
+    p = torch.sigmoid(0.1 * H)
+    voted = {"noise_score": torch.full((25,), 0.3, dtype=torch.float64)}
+    for running in (0.55, 0.95):
+        w = p * 0.7 / (p * 0.7 + (1 - p) * 0.3)
+        equal(slope("lcpo", running=running, **voted), 0.1 * (p - w))
+    # two annotators of .9 and .8 for the label: w is proportional to p times .9 times .8
+    odds = 0.9 * 0.8 / (0.1 * 0.2)
+    both = {"noise_score": torch.full((25,), 1 / (1 + odds), dtype=torch.float64)}
+    equal(slope("lcpo", **both), 0.1 * (p - p * odds / (p * odds + 1 - p)))
 
 
 def test_lcpo_finds_the_reliability_of_simulated_labels() -> None:

@@ -81,3 +81,19 @@ def test_voters_at_chance_are_called_that(tmp_path: Path) -> None:
         for low, said in ((0.4, True), (0.55, False)):
             lake.write("voters", voters(low), Commit("test"))
             assert ("None of the 1 voters can be told from a coin" in noise_section(lake)) == said
+
+
+def test_a_contradiction_between_reliability_and_agreement_is_the_first_thing_said(
+    tmp_path: Path,
+) -> None:
+    row = {"source": "outcome", "kind": "recorded", "n_votes": 90, "voter_id": "ann"}
+    row |= {"agreement": 0.71, "predicted": 0.5, "contradicts": True, "weighed_by": "agreement"}
+    with Lake(tmp_path) as lake:
+        lake.write("pair_strengths", strengths(), Commit("test"))
+        lake.write(
+            "voters", pl.DataFrame([row], schema=tables.empty("voters").schema), Commit("test")
+        )
+        html = noise_section(lake)
+    loud = html.index("RELIABILITY AND AGREEMENT CONTRADICT EACH OTHER on the pairs of outcome")
+    assert loud < html.index("were voted on")
+    assert "ann (agrees with 71% of the labels, 50% expected)" in html

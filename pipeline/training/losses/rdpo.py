@@ -16,8 +16,9 @@ def flip_rate(columns: Columns) -> Tensor:
     unknown: 0, plain DPO.
 
     Both guards are ours. The loss has no lower bound, and a rate above the true one lets margins
-    run away, whereas half the true rate does little harm. For a rate per group, give the rows of
-    the group its mean as their noise score.
+    run away: lower flip_trust where the rate is a guess. The rate of `voted_rdpo` is an estimate
+    (calibrated in simulation). For a rate per group, give the rows of the group its mean as their
+    noise score.
     """
     estimate = columns.noise_score.nan_to_num(nan=0.0)
     return (columns.options.flip_trust * estimate).clamp(max=columns.options.flip_bound)

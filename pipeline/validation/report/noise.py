@@ -4,8 +4,15 @@ import polars as pl
 
 from pipeline.config import Settings
 from pipeline.noise.figures import histograms, of_strength
+from pipeline.noise.judgement import warnings
 from pipeline.store.reader import Reader
 from pipeline.validation.report.blocks import Block, Picture, Section, Table, Text
+
+VOTERS = (
+    "Voters: how often they are right on pairs whose better side is known (reliability, 95 % "
+    "interval), how often all votes together side with them (consensus, which is no accuracy), "
+    "and their agreement with the labels, beside what their reliability predicts"
+)
 
 
 def votes(lake: Reader, _: Settings) -> Section | None:
@@ -16,7 +23,8 @@ def votes(lake: Reader, _: Settings) -> Section | None:
     if strength.is_empty():
         return None
     voters = lake.read("voters")
-    blocks: list[Block] = [Text(_sentence(strength)), *_warning(voters)]
+    blocks: list[Block] = [*(Text(said) for said in warnings(voters)), Text(_sentence(strength))]
+    blocks += _chance(voters)
     known = strength.drop_nulls("mean")
     if known.height:
         said = (
@@ -35,19 +43,7 @@ def votes(lake: Reader, _: Settings) -> Section | None:
         blocks.append(Picture(of_strength(known, lake.query_file("label_truth")), said, table))
     said = "histograms of the pairs' mean margins and noise scores"
     blocks.append(Picture(histograms(strength), said, _table("Quantiles", _quantiles(strength))))
-    shown = voters.select(
-        "voter_id",
-        "kind",
-        "n_votes",
-        "reliability",
-        "low",
-        "high",
-        "agreement",
-        "calibration_error",
-    )
-    blocks.append(
-        _table("Voters: reliability with its 95 % interval, and agreement with the labels", shown)
-    )
+    blocks += _of_voters(lake, voters)
     if lake.read("noise_tests").height:
         blocks.append(
             _table("Labels flipped on purpose: who finds them", lake.query_file("noise_scorers"))
@@ -56,6 +52,31 @@ def votes(lake: Reader, _: Settings) -> Section | None:
             _table("Labels flipped on purpose: what helps", lake.query_file("noise_treatments"))
         )
     return Section("Noise", blocks)
+
+
+def _of_voters(lake: Reader, voters: pl.DataFrame) -> list[Block]:
+    """The voters' table, and how they did on recorded pairs."""
+    shown = voters.select(
+        "voter_id",
+        "kind",
+        "family",
+        "n_votes",
+        "n_known",
+        "reliability",
+        "low",
+        "high",
+        "consensus",
+        "agreement",
+        "predicted",
+        "contradicts",
+        "calibration_error",
+    )
+    blocks: list[Block] = [_table(VOTERS, shown)]
+    checks = lake.read("voter_checks")
+    if checks.height:
+        found = checks.drop("source").sort("origin", "subset", "voter_id")
+        blocks.append(_table("Voters on recorded pairs that they were not fitted on", found))
+    return blocks
 
 
 def _sentence(strength: pl.DataFrame) -> str:
@@ -77,12 +98,13 @@ def _sentence(strength: pl.DataFrame) -> str:
     return said
 
 
-def _warning(voters: pl.DataFrame) -> list[Block]:
+def _chance(voters: pl.DataFrame) -> list[Block]:
     """Where no voter is known to be better than a coin,
     what the vote says about single labels is worth nothing.
     """
     models = voters.filter(pl.col("kind") != "label")
-    if models.is_empty() or models.filter((pl.col("low") > 0.5) | (pl.col("high") < 0.5)).height:
+    low, high = pl.coalesce("low", "consensus_low"), pl.coalesce("high", "consensus_high")
+    if models.is_empty() or models.filter((low > 0.5) | (high < 0.5)).height:
         return []
     return [
         Text(
