@@ -9,8 +9,12 @@ from pipeline.trees.chances import Chances, Draws, draws_of, fit
 
 
 def steps_of(lake: Reader, method: str) -> pl.DataFrame:
-    """The steps of all trees of one method."""
-    return lake.read("tree_nodes", where=f"method = '{method}' AND kind = 'step'")
+    """What was drawn for the steps of all trees of one method."""
+    query = """
+        SELECT node_id, parent_id, merged, valuation, value, n_correct, n_rollouts
+        FROM tree_nodes WHERE method = $method AND kind = 'step'
+    """
+    return lake.sql(query, {"method": method})
 
 
 def of_siblings(steps: pl.DataFrame) -> Chances:

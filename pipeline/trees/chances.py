@@ -57,13 +57,15 @@ class Chances:
 
     group: the place of a step's group, by the step's id.
     kind: the place of its draws among all different ones, by its id.
-    weights: (groups, components) how likely a group is of each component of the prior.
+    pattern: (groups,) the place of a group's draws, all of them, among all different ones.
+    weights: (patterns, components) how likely a group is of each component of the prior.
     strengths: (components, kinds, kinds) the strength of one over another.
     means: (components, kinds) the expected chance.
     """
 
     group: Mapping[str, int]
     kind: Mapping[str, int]
+    pattern: NDArray[np.int64]
     weights: Numbers
     strengths: Numbers
     means: Numbers
@@ -72,7 +74,7 @@ class Chances:
         """The expected chance of a step; null where nothing was drawn for it."""
         if step not in self.group:
             return None
-        return float(self.weights[self.group[step]] @ self.means[:, self.kind[step]])
+        return float(self._weights(step) @ self.means[:, self.kind[step]])
 
     def strength(self, one: str, other: str) -> float | None:
         """How often, of two rollouts of which one is right, it is the one's.
@@ -88,7 +90,11 @@ class Chances:
         if self.group[one] != self.group[other]:
             raise ValueError(f"{one} and {other} are of two groups")
         given = self.strengths[:, self.kind[one], self.kind[other]]
-        return float(np.clip(self.weights[self.group[one]] @ given, 0, 1))
+        return float(np.clip(self._weights(one) @ given, 0, 1))
+
+    def _weights(self, step: str) -> Numbers:
+        found: Numbers = self.weights[self.pattern[self.group[step]]]
+        return found
 
 
 def fit(groups: Iterable[Mapping[str, Draws]]) -> Chances:
@@ -108,19 +114,20 @@ def fit(groups: Iterable[Mapping[str, Draws]]) -> Chances:
     return Chances(
         {step: number for number, group in enumerate(kept) for step in group},
         {step: place[draws] for group in kept for step, draws in group.items()},
-        _components(counts, likelihoods),
+        *_components(counts, likelihoods),
         densities @ _odds() @ densities.transpose(0, 2, 1),
         densities @ POINTS,
     )
 
 
-def _components(counts: Numbers, likelihoods: Numbers) -> Numbers:
-    """(groups, components) P(component | a group's draws) under the prior that EM fits.
+def _components(counts: Numbers, likelihoods: Numbers) -> tuple[NDArray[np.int64], Numbers]:
+    """(groups,) each group's pattern of draws, and (patterns, components) P(component | pattern)
+    under the prior that EM fits.
 
     counts: (groups, kinds) steps of each kind of draws; likelihoods: (components, kinds), logs.
     """
     if not len(counts):
-        return np.zeros((0, len(SHAPES)))
+        return np.zeros(0, dtype=np.int64), np.zeros((0, len(SHAPES)))
     patterns, number, times = np.unique(counts, axis=0, return_inverse=True, return_counts=True)
     logs = patterns @ likelihoods.T  # (patterns, components)
     likelihood = np.exp(logs - logs.max(axis=1, keepdims=True))
@@ -130,7 +137,7 @@ def _components(counts: Numbers, likelihoods: Numbers) -> Numbers:
     for _ in range(ROUNDS):
         share = _normalised(likelihood * prior)
         prior = (times @ share + beside) / (times.sum() + beside.sum())
-    return _normalised(likelihood * prior)[number.reshape(-1)]
+    return number.reshape(-1), _normalised(likelihood * prior)
 
 
 def _normalised(rows: Numbers) -> Numbers:
