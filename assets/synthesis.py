@@ -56,6 +56,7 @@ INSTRUCTIONS = Step(
     reads_of=lambda settings, _: Reads(engines=("policy",) if settings.mapl.reword else ()),
     per=PerPrompt(lambda inputs: inputs.query("mapl_responses").select("prompt_id").unique()),
     show=_instructions_shown,
+    makes_pairs=True,
     group="synthesis",
     description="Prompts with added instructions that a response provably fulfils or violates.",
 )

@@ -22,7 +22,9 @@ def osp(lake: Reader, settings: Settings) -> pl.DataFrame:
     a soft label.
     """
     responses = lake.read("responses")
-    votes = lake.read("votes").filter(pl.col("first_id").is_in(responses["response_id"].implode()))
+    known = responses["response_id"].implode()  # no imported ones, no near-duplicates
+    both = pl.all_horizontal(pl.col("first_id", "second_id").is_in(known))
+    votes = lake.read("votes").filter(both)
     judged = strength.per_pair(
         strength.paired(votes, settings.judge), _calibration(lake, settings, votes)
     )
