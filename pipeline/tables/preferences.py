@@ -159,7 +159,7 @@ class Unpaired(dy.Schema):
         min=0,
         allow_inf=False,
         allow_nan=False,
-        metadata=col.meaning("weight in the loss; 1, or the density ratio if bad"),
+        metadata=col.meaning("weight in the loss; 1, or, if bad, the density ratio, 0.5 to 10"),
     )
     response_id = col.identifier("its response")
     policy_id = col.identifier("the model that wrote it")
