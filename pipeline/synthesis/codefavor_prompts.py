@@ -86,9 +86,20 @@ The attempt does what was asked in one pass and has no significant weakness.
 )
 
 
-def revise(prompt_id: str, instruction: str, draft: str, examples: int) -> tuple[Turn, ...]:
+_PASSES = (
+    "The attempt passes its tests, so its results are right. Make it clearly faster or safer; "
+    "if it cannot be made so, stop after the reflection."
+)
+
+
+def revise(
+    prompt_id: str, instruction: str, draft: str, examples: int, *, passes: bool = False
+) -> tuple[Turn, ...]:
     """Critic-Evol's chat:
     rules, worked examples in an order that depends on the prompt, and the attempt.
+
+    Of an attempt that passes its tests, only speed or safety is asked for (ours): another program
+    that passes too says nothing.
     """
     shown = sorted(_EXAMPLES, key=lambda example: unit_for("example", prompt_id, example[0]))[
         :examples
@@ -99,7 +110,8 @@ def revise(prompt_id: str, instruction: str, draft: str, examples: int) -> tuple
             Turn(role="user", content=_attempt(task, attempt)),
             Turn(role="assistant", content=answer),
         ]
-    return (*turns, Turn(role="user", content=_attempt(instruction, draft)))
+    asked = _attempt(instruction, draft) + (f"\n\n{_PASSES}" if passes else "")
+    return (*turns, Turn(role="user", content=asked))
 
 
 def _attempt(instruction: str, code: str) -> str:
