@@ -118,13 +118,29 @@ def _attempt(instruction: str, code: str) -> str:
     return f"The task:\n\n{instruction}\n\n[ATTEMPT_1]\n```python\n{code}\n```"
 
 
-def judge(instruction: str, criteria: str, first: str, second: str) -> list[dict[str, str]]:
+_LETTER = "Which code fits the criterion better, A or B? Answer with one letter."
+_WORDS = (
+    "Compare the two codes by the criterion, and end with one of these sentences: "
+    "The better code is [CODE_A]. The better code is [CODE_B]."
+)
+
+
+def verdict(feedback: str, letter: str) -> str:
+    """What a judge says that explains itself: why, and then which (paper: a fixed sentence)."""
+    return f"{feedback}\n\nThe better code is [CODE_{letter}]."
+
+
+def judge(
+    instruction: str, criteria: str, first: str, second: str, *, explains: bool = False
+) -> list[dict[str, str]]:
     """The pairwise judge's prompt (paper, section on training):
     instruction, both codes, criterion.
+
+    It asks for a letter (the paper's classification) or for reasons and a sentence (generation).
     """
     content = (
         f"[INSTRUCTION]\n{instruction}\n\n[CODE_A]\n{first}\n\n[CODE_B]\n{second}\n\n"
         f"[CRITERIA]\n{criteria}\n\n"
-        "Which code fits the criterion better, A or B? Answer with one letter."
+        f"{_WORDS if explains else _LETTER}"
     )
     return [{"role": "user", "content": content}]

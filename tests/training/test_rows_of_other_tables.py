@@ -43,6 +43,23 @@ def test_a_list_of_two_has_the_gradient_of_its_pair_in_any_order(
         torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-6)
 
 
+def test_sft_has_the_gradient_of_the_cross_entropy_of_the_better_text(
+    tiny: Path, settings: TrainingSettings
+) -> None:
+    rows = frame([pair("q", "yes, that is so", "no"), pair("another", "maybe", "never ever")])
+    found = gradient(tiny, rows, change(settings, loss="sft"))
+    policy = load(tiny, "fp32")
+    policy.causal.requires_grad_(True)
+    total = torch.zeros(())
+    for one in tokenize(rows, policy.tokenizer, 128).examples:
+        context, text = one.texts[0]
+        logits = policy.causal(torch.tensor([context + text])).logits[0, len(context) - 1 : -1]
+        total = total + torch.nn.functional.cross_entropy(logits, torch.tensor(text)) / 2
+    total.backward()
+    grads = [p.grad.flatten() for p in policy.trainable().values() if p.grad is not None]
+    torch.testing.assert_close(found, torch.cat(grads), rtol=1e-4, atol=1e-6)
+
+
 def test_lists_of_different_lengths_learn_their_order(
     tiny: Path, settings: TrainingSettings, tmp_path: Path
 ) -> None:
