@@ -70,6 +70,8 @@ class Preferences(dy.Schema):
     )
     policy_id = col.identifier("the model that wrote both sides; null where unknown", nullable=True)
     method = col.text("how the pair was made")
+    part = col.text("of a mixture: the variant that the pair is from; else null", nullable=True)
+    loss = col.text("of a mixture: the loss that learns the pair; else null", nullable=True)
 
     @dy.rule()
     def sides_differ(cls) -> pl.Expr:
