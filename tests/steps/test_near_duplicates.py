@@ -31,7 +31,6 @@ SUMS = {
     "size": 24,
     "licence": "Apache-2.0",
 }
-ALSO_OTHERS = {"mixed"}  # of a part that this run has no pool for, and of one that is there
 COUNTED = [  # instructions that are made in no time
     "keywords:letter_frequency",
     "length_constraints:number_words",
@@ -102,7 +101,7 @@ def _of_responses(settings: config.Settings) -> set[str]:
     first: dict[Reads, str] = {}
     known = registry(settings)
     for name in _behind_responses(known, settings):
-        if known[name].control_of is None and name not in ALSO_OTHERS:
+        if known[name].control_of is None:
             first.setdefault(replace(known[name].reads_for(settings), code=()), name)
     return {*first.values()}
 
@@ -145,7 +144,15 @@ def test_no_variant_has_a_pair_of_a_near_duplicate_unless_it_is_asked_for(
         _run(tmp_path, lake, skips=False)
         kept = _near_duplicates_learned(lake)
     sampled = {*_behind_responses(wanted(run.settings), run.settings), "bco unpaired"}
-    assert {"osp", "mapl_inter", "principles", "mine", "bco unpaired", "voted_drop"} <= sampled
+    assert {
+        "osp",
+        "mapl_inter",
+        "principles",
+        "mine",
+        "mixed",
+        "bco unpaired",
+        "voted_drop",
+    } <= sampled
     assert skipped == dict.fromkeys(sampled, 0)
     assert {name for name, n in kept.items() if n} == sampled
 

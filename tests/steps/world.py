@@ -183,7 +183,7 @@ def profile(folder: Path, **changes: object) -> Path:
         "variants": [
             {"name": "mine", "sql": str(folder / "mine.sql")},
             {"name": "mine_again", "source": "mine", "loss": "ipo"},
-            {"name": "mixed", "of": {"outcome": 0.5, "codefavor": 0.5}},
+            {"name": "mixed", "of": {"outcome": 0.5, "mine": 0.5}},
         ],
         "training": {
             "method": "full",
