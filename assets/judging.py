@@ -81,6 +81,7 @@ VOTES = Step(
     per=PerPrompt(_judged_prompts),
     paid="origin = 'responses'",
     show=_votes_shown,
+    makes_pairs=True,
     group="judge",
     kinds=("vllm",),
     description="Judgements of pairs of responses by every judge and criterion, in both orders.",
@@ -138,6 +139,7 @@ PRINCIPLES = Step(
         lambda inputs: annotated_prompts(learnable(inputs), inputs.settings.judge.principles)
     ),
     show=_principles_shown,
+    makes_pairs=True,
     group="judge",
     kinds=("vllm",),
     description="Yes/no principles that feedback judges responses by, and the consensus on them.",
@@ -184,6 +186,7 @@ JUDGE_CONTEXTS = Step(
     reads_of=abilities,
     made_beside=("votes", "principles"),
     show=_contexts_shown,
+    makes_pairs=True,
     group="judge",
     kinds=("vllm",),
     description=(

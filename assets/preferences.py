@@ -11,6 +11,7 @@ from pipeline.figures import histogram
 from pipeline.preferences.build import build
 from pipeline.preferences.lengths import with_tokens
 from pipeline.preferences.lists import LISTS, endings, of_variant, ranked_lists, reward_factors
+from pipeline.preferences.mixture import told
 from pipeline.preferences.registry import reads_of, registry, treats, variant, wanted
 from pipeline.preferences.unpaired import texts
 from pipeline.steps import Inputs, Reads, Rows, Step, StepResult
@@ -97,6 +98,7 @@ UNPAIRED = Step(
     make=lambda inputs: StepResult(texts(inputs.lake, inputs.part or "")),
     reads=Reads(queries=("unpaired_verified",), code=(texts,)),
     show=_unpaired_shown,
+    makes_pairs=True,
     group="preferences",
     kinds=("duckdb",),
     description="Responses that passed or failed their verifier, with density-ratio weights (BCO).",
@@ -107,7 +109,10 @@ def _pairs(inputs: Inputs) -> StepResult:
     name = inputs.part or ""
     tokenizer = inputs.once("tokenizer", lambda: Renderer(inputs.model("policy").path))
     pairs = build(name, inputs.lake, inputs.settings)
-    return StepResult(with_tokens(pairs, tokenizer, inputs.settings.training.thoughts))
+    parts = variant(name, inputs.settings).parts
+    shown = {"mixture": told(parts, inputs.lake)} if parts else {}
+    counted = with_tokens(pairs, tokenizer, inputs.settings.training.thoughts)
+    return StepResult(counted, (), shown)
 
 
 def _pairs_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
@@ -127,7 +132,7 @@ def _variants(treated: bool) -> Callable[[Settings], list[str]]:
 
 def _all_variants(treated: bool) -> Callable[[Settings], list[str]]:
     return lambda settings: [
-        name for name, one in registry(settings).items() if (one.source is not None) == treated
+        n for n, one in registry(settings).items() if bool(one.sources(settings)) == treated
     ]
 
 
@@ -146,6 +151,7 @@ def _step(name: str, treated: bool, description: str) -> Step:
         ),
         reads_of=_reads_of_variant,
         show=_pairs_shown,
+        makes_pairs=True,
         group="preferences",
         kinds=("duckdb",),
         description=description,
@@ -156,7 +162,7 @@ PREFERENCES = _step("preferences", False, "Pairs of every variant that treats no
 TREATED_PREFERENCES = _step(
     "treated_preferences",
     True,
-    "Pairs of the variants that start from another's: with votes, with rationales, under a query.",
+    "Pairs of the variants that start from others': with votes, rationales, a query, or mixed.",
 )
 
 STEPS = (PREFERENCE_LISTS, UNPAIRED, PREFERENCES, TREATED_PREFERENCES)

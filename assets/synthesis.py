@@ -1,13 +1,11 @@
 """Synthetic preferences: instructions that a program checks (MAPL), and code that became better."""
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 
 from assets.sampling import learnable
-from pipeline.engine.base import Reject
 from pipeline.figures import histogram
 from pipeline.steps import Inputs, PerPrompt, Reads, Step, StepResult
 from pipeline.synthesis import codefavor_recorded
@@ -15,6 +13,7 @@ from pipeline.synthesis.code_pairs import (
     code_prompts,
     drafts_of,
     from_commits,
+    lost,
     measured,
     revisions_of,
 )
@@ -56,6 +55,7 @@ INSTRUCTIONS = Step(
     reads_of=lambda settings, _: Reads(engines=("policy",) if settings.mapl.reword else ()),
     per=PerPrompt(lambda inputs: inputs.query("mapl_responses").select("prompt_id").unique()),
     show=_instructions_shown,
+    makes_pairs=True,
     group="synthesis",
     description="Prompts with added instructions that a response provably fulfils or violates.",
 )
@@ -76,13 +76,7 @@ def _code_pairs(inputs: Inputs) -> StepResult:
     imported = inputs.table("recorded_code")
     recorded, tests = codefavor_recorded.pairs(imported, settings.splits)
     rows, rejects = measured([*revised, *mined, *recorded], prompts, tests, settings)
-    return StepResult(rows, rejects, _reasons(rejects))
-
-
-def _reasons(rejects: list[Reject]) -> dict[str, int]:
-    """How many were good enough or malformed, by reason."""
-    found = Counter(f"{one.step}: {one.reason.partition(':')[0]}" for one in rejects)
-    return {f"rejected {reason}": n for reason, n in sorted(found.items())}
+    return StepResult(rows, rejects, lost(rows, rejects))
 
 
 def _code_pairs_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:

@@ -97,7 +97,7 @@ def _training(inputs: Inputs) -> StepResult:
         _with_rationales(inputs, rows),
         settings.model_copy(update={"loss": loss}),
         inputs.model("policy"),
-        code_version(TRAINER, losses.code_of(loss)),
+        code_version(TRAINER, *_code_of_losses(inputs.part, inputs.settings)),
         inputs.home,
     )
     done = [_seed(training, reference, seed) for seed in settings.seeds]
@@ -168,12 +168,18 @@ def _loss_of(name: str, settings: Settings) -> str:
     return variant(name, settings).loss or settings.training.loss
 
 
+def _code_of_losses(name: str, settings: Settings) -> tuple[str, ...]:
+    """Where the code of a variant's loss is; of a mixture, of its parts' losses too."""
+    parts = [part.loss or settings.training.loss for part in variant(name, settings).parts]
+    return tuple(dict.fromkeys(map(losses.code_of, (_loss_of(name, settings), *parts))))
+
+
 def _reads_of_training(settings: Settings, part: str | None) -> Reads:
     """Rows, the rationales among them, and the code of the losses."""
     names = settings.validation.variants if part is None else [part]
     needs = [variant(n, settings).reads_for(settings).tables for n in names]
     reasons = {n for own in needs for n in own if isinstance(n, Rows) and n.table == "rationales"}
-    code = tuple(losses.code_of(_loss_of(n, settings)) for n in names)
+    code = tuple(one for n in names for one in _code_of_losses(n, settings))
     own = Reads(tables=tuple(sorted(reasons, key=str)), code=code)
     return _pairs_of_profile(settings, part).plus(own)
 

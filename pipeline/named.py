@@ -28,7 +28,18 @@ def check_names(settings: Settings) -> None:
             losses.get(name)
         except OrchardError as error:
             raise OrchardError(f"{setting}: {error}") from error
+    _check_mixtures(settings)
     check_sources(settings)
+
+
+def _check_mixtures(settings: Settings) -> None:
+    """Checks that no part of a mixture has a loss that keeps a number from step to step."""
+    for own in settings.variants:
+        for part in variant(own.name, settings).parts:
+            name = part.loss or settings.training.loss
+            if losses.get(name).running is not None:
+                what = f"of {part.name!r} is learned with {name}, which keeps a number of its own"
+                raise OrchardError(f"variant {own.name!r}: {what}: leave it out of the mixture")
 
 
 def _losses(settings: Settings) -> Iterator[tuple[str, str]]:

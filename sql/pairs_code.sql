@@ -7,7 +7,7 @@ WITH directed AS (
                            WHEN 'security' THEN security_margin END AS decided_margin
     FROM code_pairs WHERE list_contains($methods, method) AND split <> 'test'
 )
-SELECT prompt_id, split, 0 AS depth, messages, '' AS prefix, instruction, criteria,
+SELECT prompt_id, split, 0 AS depth, messages, '' AS prefix, instruction, criteria, feedback,
        printf('```python%s%s%s```', chr(10), CASE WHEN better THEN improved ELSE naive END, chr(10)) AS chosen,
        printf('```python%s%s%s```', chr(10), CASE WHEN better THEN naive ELSE improved END, chr(10)) AS rejected,
        true AS chosen_ends, true AS rejected_ends,

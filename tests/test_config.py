@@ -88,8 +88,8 @@ NO_PATHS = {
     "source", "control_of", "kind", "loss", "losses", "needs", "revision", "url", "key_env",
     "aspect", "delimiter", "criteria", "words", "model.template", "code.critic.template",
     "judge.models.template", "judge.principles.embedding.template", "pools.name", "pools.template",
-    "variants.name", "noise.external.name", "thoughts.reward.name", "selection.sources",
-    "family", "families",
+    "variants.name", "variants.of", "noise.external.name", "thoughts.reward.name",
+    "selection.sources", "family", "families",
 }  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Settings of synthetic preferences: MAPL and CodeFavor."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -40,6 +40,8 @@ class CodeSettings(Section):
     evol_temperature: float = Field(0.5, ge=0)  # paper's code
     # worked examples shown to the critic; the paper shows five
     examples: int = Field(2, ge=0, le=2)
+    # a draft that passes its tests is made faster or safer, or no pair: two that pass say nothing
+    passing: Literal["improve", "skip"] = "improve"
     # pools without tests that ask for code, as the paper's: there the critic decides alone
     pools: tuple[str, ...] = ()
     # mined changes that the critic reads, by hash; null: all

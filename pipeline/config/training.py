@@ -16,6 +16,9 @@ class PreferenceSettings(Section):
     margin: float = Field(0.375, gt=0, le=1)  # Tree-PLV, second-hand: 3 of 8 rollouts
     continuation: Literal["step", "rollout"] = "step"
     max_pairs_per_prompt: int = Field(4, ge=1)  # by hash where a query has more; our choice
+    # a response that nearly repeats an earlier draw (sampling.near_duplicate) is in no pair;
+    # our choice
+    skip_near_duplicates: bool = True
     # regret pairs: strength = sigmoid(scale * difference of regrets)
     regret_scale: float = Field(1.0, gt=0)
 

@@ -1,5 +1,6 @@
 """Settings of variants that a profile adds to the registry."""
 
+import math
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -9,7 +10,7 @@ from pipeline.config.section import Section
 
 class UserVariant(Section):
     """A variant of one's own:
-    a SELECT whose rows are pairs, or another variant's pairs under another loss.
+    a SELECT whose rows are pairs, another variant's pairs under another loss, or a mixture.
 
     The query gives prompt_id, chosen and rejected, and any other column of `preferences`; what it
     leaves out is filled in. It gets a control `<name>_shuffled` for nothing, unless it is a control
@@ -26,9 +27,23 @@ class UserVariant(Section):
     control_of: str | None = None
     # tables that it costs besides those that the query names, such as thought_nodes
     needs: tuple[str, ...] = ()
+    # a mixture: variants and their shares of its pairs, each learned with its own loss
+    of: dict[str, float] | None = None
 
     @model_validator(mode="after")
     def _has_pairs(self) -> Self:
+        if self.of is not None:
+            return self._is_mixture(self.of)
         if self.sql is None and self.source is None:
-            raise ValueError(f"variant {self.name!r} needs sql, source, or both")
+            raise ValueError(f"variant {self.name!r} needs sql, source, or both; or of: a mixture")
+        return self
+
+    def _is_mixture(self, shares: dict[str, float]) -> Self:
+        more = [key for key in ("sql", "source", "loss", "control_of") if getattr(self, key)]
+        if more or self.needs:
+            what = f"{(more or ['needs'])[0]} is not for a mixture, whose parts have their own"
+            raise ValueError(f"variant {self.name!r}: {what}: leave it out")
+        if len(shares) < 2 or not all(0 < share < math.inf for share in shares.values()):
+            what = "of needs at least two variants with shares above 0"
+            raise ValueError(f"variant {self.name!r}: {what}, such as {{outcome: 0.5, osp: 0.5}}")
         return self

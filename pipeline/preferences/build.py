@@ -21,14 +21,14 @@ def build(name: str, lake: Reader, settings: Settings) -> pl.DataFrame:
     pairs = made.build(lake, settings)
     if pairs.is_empty():
         return tables.empty("preferences")
-    if made.source is None:  # a treated pair has its thoughts and tokens already
+    if not made.sources(settings):  # a treated pair has its thoughts and tokens already
         read = needs_of(made.reads_for(settings))
         pairs = with_sampled(pairs, lake, {table_of(need) for need in read})
     level = variant(made.source(settings), settings).level if made.source else made.level
     filled: dict[str, pl.Expr | pl.Series] = {
         "pair_id": pl.Series(_pair_ids(name, pairs), dtype=pl.String),
         "variant": pl.lit(name),
-        "level": pl.lit(level),
+        "level": pl.col("level") if made.parts else pl.lit(level),
         "method": pl.lit(made.method),
         "weight": pl.col("weight").fill_null(1.0) if "weight" in pairs.columns else pl.lit(1.0),
         "flipped": pl.col("flipped") if "flipped" in pairs.columns else pl.lit(False),
@@ -45,8 +45,11 @@ def build(name: str, lake: Reader, settings: Settings) -> pl.DataFrame:
 def _pair_ids(name: str, pairs: pl.DataFrame) -> list[str]:
     """Ids from the sides' ids and texts, and from the turns where the sides may have their own.
 
-    One response under several prompts has equal ids and texts.
+    One response under several prompts has equal ids and texts. A mixture's pairs have ids already,
+    those of their parts.
     """
+    if "pair_id" in pairs.columns:
+        return [content_id(name, one) for one in pairs["pair_id"]]
     parts = ["chosen_id", "rejected_id", "chosen", "rejected"]
     if "rejected_messages" in pairs.columns:
         turns = ["messages", "rejected_messages"]

@@ -10,6 +10,7 @@ from pipeline.config import Settings, UserVariant
 from pipeline.errors import OrchardError
 from pipeline.preferences.completed import completed, right_columns
 from pipeline.preferences.controls import shuffled
+from pipeline.preferences.mixture import control_of, mixture
 from pipeline.preferences.trees import THOUGHTS, TREES
 from pipeline.preferences.variant import Build, Variant, bare, pairs_of
 from pipeline.steps.declared import Need, Reads, table_of
@@ -34,6 +35,11 @@ def variants(settings: Settings, known: Mapping[str, Variant]) -> dict[str, Vari
         before = {**known, **found}
         _check_names(own, before)
         query = _query(own)
+        if own.of is not None:
+            own_mixture = mixture(own.name, own.of, before)
+            _add(found, own_mixture, before)
+            _add(found, control_of(own_mixture, before), before)
+            continue
         build = _build(own, query)
         source = own.source
         made = Variant(
@@ -49,10 +55,14 @@ def variants(settings: Settings, known: Mapping[str, Variant]) -> dict[str, Vari
         )
         control = made.control("shuffled", "labels shuffled", shuffled(build))
         for variant in (made,) if own.control_of else (made, control):
-            if variant.name in {"base", *before}:
-                raise OrchardError(f"variants: the name {variant.name!r} is taken: choose another")
-            found[variant.name] = variant
+            _add(found, variant, before)
     return found
+
+
+def _add(found: dict[str, Variant], variant: Variant, before: Mapping[str, Variant]) -> None:
+    if variant.name in {"base", *before}:
+        raise OrchardError(f"variants: the name {variant.name!r} is taken: choose another")
+    found[variant.name] = variant
 
 
 def check(settings: Settings, lake: Reader) -> None:

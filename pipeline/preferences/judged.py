@@ -23,7 +23,9 @@ def osp(lake: Reader, settings: Settings) -> pl.DataFrame:
     a soft label.
     """
     responses = lake.read("responses")
-    votes = lake.read("votes").filter(pl.col("first_id").is_in(responses["response_id"].implode()))
+    known = responses["response_id"].implode()  # no imported ones, no near-duplicates
+    both = pl.all_horizontal(pl.col("first_id", "second_id").is_in(known))
+    votes = lake.read("votes").filter(both)
     labels = lake.query_file("verified_pairs").filter(pl.col("split") == "train")
     votes = on_one_scale(votes, labels)
     judged = strength.per_pair(

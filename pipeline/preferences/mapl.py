@@ -18,6 +18,9 @@ original pair's better response, in the other its worse.
 
 Two controls each: `..._shuffled` exchanges the prompts of half of the rows; `..._length` knows
 nothing but lengths.
+
+`mapl_joint` is the paper's joint objective: both data sets and both losses in one training, equally
+many rows of each (the paper's weights were not found). Its control mixes the shuffled ones.
 """
 
 from dataclasses import replace
@@ -26,6 +29,7 @@ import polars as pl
 
 from pipeline.config import Settings
 from pipeline.ids import unit_for
+from pipeline.preferences.mixture import control_of, mixture
 from pipeline.preferences.texts import text_ids
 from pipeline.preferences.variant import Build, Variant, register
 from pipeline.steps.declared import Reads
@@ -121,6 +125,7 @@ _PROMPTS = (
     pl.col("messages").list.last().struct.field("content"),
     pl.col("rejected_messages").list.last().struct.field("content"),
 )
+OWN: dict[str, Variant] = {}  # all of these, by name
 _RESPONSES = (pl.col("chosen"), pl.col("rejected"))
 
 
@@ -137,11 +142,13 @@ def _register(
     made = Variant(name, "prompt", method, Reads(queries=(query,)), build, loss)
     mixed = made.control("shuffled", "shuffled", shuffled(build))
     by_lengths = "labels by length"
-    register(
+    own = (
         made,
         replace(mixed, name=shuffled_name),
         made.control("length", by_lengths, by_length(build, *lengths)),
     )
+    register(*own)
+    OWN.update({one.name: one for one in own})
 
 
 _register(
@@ -160,3 +167,5 @@ _register(
     _RESPONSES,
     "mapl_inter_shuffled",
 )
+JOINT = mixture("mapl_joint", {"mapl_intra": 1, "mapl_inter": 1}, OWN)
+register(JOINT, control_of(JOINT, OWN))

@@ -35,9 +35,8 @@ def reads_of(name: str, settings: Settings) -> Reads:
 
 
 def with_sources(names: Sequence[str], settings: Settings) -> list[str]:
-    """Variants, and those whose pairs they treat: each once, in the order of first mention."""
-    sources = [variant(name, settings).source for name in names]
-    treated = [source(settings) for source in sources if source is not None]
+    """Variants, and those that they are made from: each once, in the order of first mention."""
+    treated = [source for name in names for source in variant(name, settings).sources(settings)]
     return list(dict.fromkeys([*names, *treated]))
 
 
@@ -51,8 +50,8 @@ def wanted(settings: Settings) -> list[str]:
 
 
 def treats(name: str, settings: Settings) -> bool:
-    """Whether a variant is made from another variant's pairs."""
-    return variant(name, settings).source is not None
+    """Whether a variant is made from other variants' pairs."""
+    return bool(variant(name, settings).sources(settings))
 
 
 def check_sources(settings: Settings) -> None:
@@ -72,9 +71,9 @@ def check_sources(settings: Settings) -> None:
 
 
 def _check_level(where: str, name: str, settings: Settings) -> None:
-    source = variant(name, settings).source
-    if source is not None:
-        inner = source(settings)
+    sources = variant(name, settings).sources(settings)
+    if sources:
+        inner = sources[0]
         # noise.source names a variant that is made from votes on noise.source.
         itself = inner == name
         what = f"{name!r} is itself made from {'votes' if itself else f'the pairs of {inner!r}'}"

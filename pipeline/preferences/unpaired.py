@@ -1,9 +1,10 @@
 """Texts that are good or bad on their own, from the verifier's passes and fails (BCO),
 and their control.
 
-Binary Classifier Optimisation: Jung et al. 2024, arXiv 2404.04656; second-hand. Its density-ratio
-weights answer for prompts that are easier for good texts than for bad ones; here the ratio comes
-from counts (sql/unpaired_verified.sql).
+Binary Classifier Optimisation: Jung et al. 2024, arXiv 2404.04656; second-hand. Bad texts come from
+harder prompts than good ones; each is weighted by p(prompt | good) / p(prompt | bad), held in
+[0.5, 10] (TRL's trainer), so that the loss compares texts and not prompts. Here the ratio comes
+from counts (sql/unpaired_verified.sql). Prompts that were only solved, or only failed, count too.
 """
 
 import polars as pl

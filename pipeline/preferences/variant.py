@@ -18,6 +18,18 @@ Table = Literal["preferences", "preference_lists", "unpaired"]
 
 
 @dataclass(frozen=True)
+class Part:
+    """One part of a mixture: a variant, its share of the pairs, and the loss of these.
+
+    loss: null: the profile's `training.loss`.
+    """
+
+    name: str
+    share: float
+    loss: str | None
+
+
+@dataclass(frozen=True)
 class Variant:
     """One row of the registry.
 
@@ -31,6 +43,7 @@ class Variant:
     rows: the table whose rows of this variant's name the loss learns from.
     source: gives the name of the variant whose pairs this one treats, where it treats any. They
         are read from `preferences`; its level is this one's too.
+    parts: of a mixture, the variants whose pairs it mixes.
     query: the text of a profile's own query.
     no_control: of a variant without a control, why it needs none.
     """
@@ -44,15 +57,20 @@ class Variant:
     control_of: str | None = None
     rows: Table = "preferences"
     source: Callable[[Settings], str] | None = None
+    parts: tuple[Part, ...] = ()
     query: str | None = None
     no_control: str | None = None
 
     def reads_for(self, settings: Settings) -> Reads:
         """All that its build reads, the pairs of its source and its own code among them."""
-        source = (
-            () if self.source is None else (Rows("preferences", "variant", self.source(settings)),)
-        )
+        source = tuple(Rows("preferences", "variant", name) for name in self.sources(settings))
         return Reads(tables=source).plus(self.reads, Reads(code=(self.build,)))
+
+    def sources(self, settings: Settings) -> tuple[str, ...]:
+        """The variants whose pairs it is made from: the one it treats, or a mixture's parts."""
+        if self.source is not None:
+            return (self.source(settings),)
+        return tuple(part.name for part in self.parts)
 
     def control(self, suffix: str, what: str, build: Build) -> "Variant":
         """A control of this variant: what is different in it, and how its rows are made."""

@@ -36,6 +36,7 @@ class Rows:
 
 
 Need = str | Rows  # a whole table, or some rows of it
+SKIPS = "preferences.skip_near_duplicates"  # what a step that makes pairs reads besides
 
 
 def table_of(need: Need) -> str:
@@ -138,6 +139,8 @@ class Step:
     show_reads: what `show` reads besides; it changes no row, so it is in no fingerprint.
     is_end: made for its own sake, and not because another step needs it.
     made_beside: tables; this step describes them and is made wherever one of them is.
+    makes_pairs: it compares texts, or chooses those that are compared: responses that nearly repeat
+        an earlier one are hidden from it, unless `preferences.skip_near_duplicates` is off.
     """
 
     name: str
@@ -160,14 +163,16 @@ class Step:
     show_reads: Reads = Reads()
     is_end: bool = False
     made_beside: tuple[str, ...] = ()
+    makes_pairs: bool = False
 
     def reads_for(self, settings: Settings, part: str | None = None) -> Reads:
         """All that a part reads; with no part, all that the profile's parts read together."""
+        own = self.reads.plus(Reads(settings=(SKIPS,))) if self.makes_pairs else self.reads
         if self.reads_of is None:
-            return self.reads
+            return own
         if part is not None or self.parts is None:
-            return self.reads.plus(self.reads_of(settings, part))
-        return self.reads.plus(*(self.reads_of(settings, one) for one in self.parts(settings)))
+            return own.plus(self.reads_of(settings, part))
+        return own.plus(*(self.reads_of(settings, one) for one in self.parts(settings)))
 
     def partition_for(self, part: str | None) -> dict[str, str]:
         """The partition of the table that a commit of this part replaces."""

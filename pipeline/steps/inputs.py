@@ -23,6 +23,8 @@ from pipeline.store.files import query_text
 
 T = TypeVar("T")
 UNITS = "_units"  # the prompts of a chunk, as a table of a query
+# What steps that make pairs see of a table: a response stands for those that nearly repeat it.
+DISTINCT = {"responses": "near_duplicate_of IS NULL"}
 
 
 def needs_of(reads: Reads) -> tuple[Need, ...]:
@@ -37,14 +39,23 @@ class DeclaredLake:
     """The lake, as far as a step declares it. Reading anything else raises UndeclaredRead."""
 
     def __init__(
-        self, run: RunContext, reads: Reads, who: str, units: pl.DataFrame | None = None
+        self,
+        run: RunContext,
+        reads: Reads,
+        who: str,
+        units: pl.DataFrame | None = None,
+        shown: Mapping[str, str] | None = None,
     ) -> None:
-        """With `units`, tables with a column prompt_id show the rows of these prompts only."""
+        """With `units`, tables with a column prompt_id show the rows of these prompts only.
+
+        `shown` maps a table to a condition on the rows of it that are seen.
+        """
         self._lake = run.lake
         self._reads = reads
         self._who = who
         self._needs = needs_of(reads)
         self._units = None if units is None else units.select("prompt_id").unique()
+        self._shown = shown or {}
 
     def read(self, table: str, *, where: str | None = None) -> pl.DataFrame:
         """A table's rows, those of the declared partition."""
@@ -52,7 +63,8 @@ class DeclaredLake:
         if self._units is not None:
             condition = f" WHERE {where}" if where else ""
             return self._lake.conform(table, self.sql(f'SELECT * FROM "{table}"{condition}'))
-        parts = [part for part in (self._partition(table), where) if part]
+        seen = (self._partition(table), self._shown.get(table), where)
+        parts = [part for part in seen if part]
         return self._lake.read(table, where=" AND ".join(f"({part})" for part in parts) or None)
 
     def sql(
@@ -101,7 +113,7 @@ class DeclaredLake:
 
     def _condition(self, table: str) -> str | None:
         """What restricts a table to the declared partition and to the prompts of the chunk."""
-        parts = [self._partition(table)]
+        parts = [self._partition(table), self._shown.get(table)]
         if self._units is not None and "prompt_id" in tables.empty(table).columns:
             parts.append(f"prompt_id IN (SELECT prompt_id FROM {UNITS})")
         return " AND ".join(f"({part})" for part in parts if part) or None
@@ -128,7 +140,9 @@ class Inputs:
         self.part = part
         self.units = pl.DataFrame() if units is None else units
         self.home = run.home
-        self.lake = DeclaredLake(run, self._reads, f"the step {step.name}", units)
+        distinct = step.makes_pairs and run.settings.preferences.skip_near_duplicates
+        seen = DISTINCT if distinct else None
+        self.lake = DeclaredLake(run, self._reads, f"the step {step.name}", units, seen)
 
     @cached_property
     def settings(self) -> Settings:

@@ -1,5 +1,7 @@
 """Code pairs of a run: drafts and revisions of prompts, commits and imports; measured together."""
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +17,7 @@ from pipeline.progress import Advance
 from pipeline.synthesis import codefavor
 from pipeline.synthesis.codefavor_measure import measure
 
+METHODS = {step: method for method, step in codefavor.STEP.items()}  # by the step of a reject
 Found = Sequence[dict[str, Any] | Reject]
 
 
@@ -85,3 +88,35 @@ def measured(
     done = measure(list(rows.values()), {**tests, **own}, settings.code)
     frame = pl.DataFrame(done, schema=tables.empty("code_pairs").schema)
     return frame, [item for item in found if isinstance(item, Reject)]
+
+
+def lost(rows: pl.DataFrame, rejects: Sequence[Reject]) -> dict[str, float]:
+    """Of what each method was asked about, the share that says nothing: in all, and by reason.
+
+    Pairs that ran and have no better side say nothing either.
+    """
+    ends = [(row["method"], _without_a_word(row)) for row in rows.iter_rows(named=True)]
+    ends += [(METHODS[one.step], _kind(one.reason)) for one in rejects]
+    found = {}
+    for method in sorted(set(METHODS.values()) & {method for method, _ in ends}):
+        own = [reason for one, reason in ends if one == method]
+        reasons = Counter(reason for reason in own if reason is not None)
+        found[f"lost_{method}"] = round(reasons.total() / len(own), 4)
+        for reason, n in sorted(reasons.items()):
+            found[f"lost_{method}, {reason}"] = round(n / len(own), 4)
+    return found
+
+
+def _without_a_word(row: Mapping[str, Any]) -> str | None:
+    """Why a pair says nothing; None where execution or the critic says which side is better."""
+    if row["improved_is_better"] is not None or row["naive_passed"] is None:
+        return None
+    return "both pass alike" if row["naive_passed"] else "both fail"
+
+
+def _kind(reason: str) -> str:
+    """A reject's reason without what differs from reply to reply."""
+    head, _, rest = reason.partition(": ")
+    if head == "malformed":
+        return rest.partition(",")[0]
+    return re.sub(r"\d+", "n", head)

@@ -8,6 +8,7 @@ the sections, two worked examples instead of five, and that both codes must pars
 things.
 """
 
+import asyncio
 from typing import Any
 
 from pipeline.config import CodeSettings, SplitSettings
@@ -28,11 +29,12 @@ from pipeline.synthesis.codefavor_reply import (
     GoodEnough,
     Improved,
     Malformed,
+    copies,
     read_commit,
     read_evol,
     says_better,
 )
-from pipeline.verify.code import program
+from pipeline.verify.code import job, program, sandbox
 
 Row = dict[str, Any]
 STEP = {"commit": "code commit", "evol": "code evol"}
@@ -122,10 +124,16 @@ async def revise(
 ) -> Row | Reject:
     """Critic-Evol's reply to a draft:
     a row of `code_pairs` without measurements, or why there is none.
+
+    A draft that passes its tests is asked for speed or safety, or skipped (`code.passing`).
     """
     code, spent = attempt
     prompt_id, instruction = prompt["prompt_id"], prompt["messages"][-1]["content"]
-    chat = Prompt(words.revise(prompt_id, instruction, code, settings.examples))
+    passes = await asyncio.to_thread(_passes, code, prompt["metadata"])
+    if passes and settings.passing == "skip":
+        return _reject("evol", prompt_id, "skipped: the draft passes its tests", tokens=spent)
+    turns = words.revise(prompt_id, instruction, code, settings.examples, passes=passes)
+    chat = Prompt(turns)
     sampling = Sampling(settings.critic_tokens, settings.evol_temperature)
     try:
         (reply,) = await engine.sample(
@@ -141,6 +149,10 @@ async def revise(
         )
     if isinstance(read, Malformed):
         return _reject("evol", prompt_id, f"malformed: {read.reason}", reply, spent)
+    shown = [turn["content"] for turn in turns if turn["role"] == "assistant"]
+    if (section := copies(read, shown)) is not None:
+        reason = f"malformed: {section} repeats a worked example"
+        return _reject("evol", prompt_id, reason, reply, spent)
     origin = {name: prompt[name] for name in ("prompt_id", "split", "messages", "licence")}
     origin["source"] = f"prompt {prompt_id}"
     return _row("evol", read, origin, instruction, (engine.policy_id, draft_id), spent)
@@ -154,6 +166,11 @@ async def evolve(
     if isinstance(attempt, Reject):
         return attempt
     return await revise(critic, prompt, attempt, drafter.policy_id, settings, run_seed)
+
+
+def _passes(source: str, metadata: str | None) -> bool:
+    """Whether a draft passes its prompt's tests; false where it has none."""
+    return metadata is not None and sandbox().run(job(source, metadata)).passed
 
 
 def commit_messages(read: Improved) -> list[dict[str, str]]:
@@ -186,7 +203,7 @@ def _row(
         "criteria": read.criteria.strip(),
         "naive": read.naive,
         "improved": read.improved,
-        "feedback": read.feedback.strip(),
+        "feedback": read.feedback and read.feedback.strip(),
         "reflection": read.reflection,
         "policy_id": critic,
         "draft_id": drafter,

@@ -86,9 +86,20 @@ The attempt does what was asked in one pass and has no significant weakness.
 )
 
 
-def revise(prompt_id: str, instruction: str, draft: str, examples: int) -> tuple[Turn, ...]:
+_PASSES = (
+    "The attempt passes its tests, so its results are right. Make it clearly faster or safer; "
+    "if it cannot be made so, stop after the reflection."
+)
+
+
+def revise(
+    prompt_id: str, instruction: str, draft: str, examples: int, *, passes: bool = False
+) -> tuple[Turn, ...]:
     """Critic-Evol's chat:
     rules, worked examples in an order that depends on the prompt, and the attempt.
+
+    Of an attempt that passes its tests, only speed or safety is asked for (ours): another program
+    that passes too says nothing.
     """
     shown = sorted(_EXAMPLES, key=lambda example: unit_for("example", prompt_id, example[0]))[
         :examples
@@ -99,20 +110,37 @@ def revise(prompt_id: str, instruction: str, draft: str, examples: int) -> tuple
             Turn(role="user", content=_attempt(task, attempt)),
             Turn(role="assistant", content=answer),
         ]
-    return (*turns, Turn(role="user", content=_attempt(instruction, draft)))
+    asked = _attempt(instruction, draft) + (f"\n\n{_PASSES}" if passes else "")
+    return (*turns, Turn(role="user", content=asked))
 
 
 def _attempt(instruction: str, code: str) -> str:
     return f"The task:\n\n{instruction}\n\n[ATTEMPT_1]\n```python\n{code}\n```"
 
 
-def judge(instruction: str, criteria: str, first: str, second: str) -> list[dict[str, str]]:
+_LETTER = "Which code fits the criterion better, A or B? Answer with one letter."
+_WORDS = (
+    "Compare the two codes by the criterion, and end with one of these sentences: "
+    "The better code is [CODE_A]. The better code is [CODE_B]."
+)
+
+
+def verdict(feedback: str, letter: str) -> str:
+    """What a judge says that explains itself: why, and then which (paper: a fixed sentence)."""
+    return f"{feedback}\n\nThe better code is [CODE_{letter}]."
+
+
+def judge(
+    instruction: str, criteria: str, first: str, second: str, *, explains: bool = False
+) -> list[dict[str, str]]:
     """The pairwise judge's prompt (paper, section on training):
     instruction, both codes, criterion.
+
+    It asks for a letter (the paper's classification) or for reasons and a sentence (generation).
     """
     content = (
         f"[INSTRUCTION]\n{instruction}\n\n[CODE_A]\n{first}\n\n[CODE_B]\n{second}\n\n"
         f"[CRITERIA]\n{criteria}\n\n"
-        "Which code fits the criterion better, A or B? Answer with one letter."
+        f"{_WORDS if explains else _LETTER}"
     )
     return [{"role": "user", "content": content}]

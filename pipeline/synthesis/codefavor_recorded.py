@@ -251,7 +251,8 @@ def _others(raw: Row) -> str | None:
 
 
 def _said(text: str) -> Completion:
-    return Completion(text, (), (), "stop", None, 0)
+    """A reply of a file: how it ended is not known, so that it needs all its marks."""
+    return Completion(text, (), (), "unknown", None, 0)
 
 
 def _needed(raw: Row, name: str) -> str:

@@ -74,6 +74,8 @@ class Preferences(dy.Schema):
     )
     policy_id = col.identifier("the model that wrote both sides; null where unknown", nullable=True)
     method = col.text("how the pair was made")
+    part = col.text("of a mixture: the variant that the pair is from; else null", nullable=True)
+    loss = col.text("of a mixture: the loss that learns the pair; else null", nullable=True)
 
     @dy.rule()
     def sides_differ(cls) -> pl.Expr:
@@ -173,7 +175,7 @@ class Unpaired(dy.Schema):
         min=0,
         allow_inf=False,
         allow_nan=False,
-        metadata=col.meaning("weight in the loss; 1, or the density ratio if bad"),
+        metadata=col.meaning("weight in the loss; 1, or, if bad, the density ratio, 0.5 to 10"),
     )
     response_id = col.identifier("its response")
     policy_id = col.identifier("the model that wrote it")

@@ -59,7 +59,9 @@ class Responses(dy.Schema):
         "sampled tokens of thought and text, where these do not give them back"
     )
     near_duplicate_of = col.identifier(
-        "an earlier draw for the same prompt that says nearly the same; null: none", nullable=True
+        "an earlier draw for the same prompt that says nearly the same; null: none. "
+        "Rows that have one make no pairs, unless preferences.skip_near_duplicates is off",
+        nullable=True,
     )
     tokens = dy.Int64(min=1, metadata=col.meaning("sampled tokens"))
     prompt_tokens = col.count("tokens of the rendered prompt")

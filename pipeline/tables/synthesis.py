@@ -130,7 +130,10 @@ class CodePairs(dy.Schema):
     )
     naive = col.text("the code before: a first attempt, or the commit's old code rephrased")
     improved = col.text("the code after")
-    feedback = col.text("the critic's comparison; null where a file has none", nullable=True)
+    feedback = col.text(
+        "the critic's comparison; null where a file has none, or the critic ended before it",
+        nullable=True,
+    )
     reflection = col.text("what the critic thought of the draft; null for commits", nullable=True)
     source = col.text("the mined change, the prompt, or the file's row that it came from")
     licence = col.text("licence of that source")

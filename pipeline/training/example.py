@@ -29,6 +29,7 @@ class Example:
     margin: float | None = None
     noise_score: float | None = None  # P(the label is wrong)
     stage: int = 0  # of a curriculum
+    loss: str | None = None  # that it is learned with, in a mixture
 
     @property
     def compared(self) -> tuple[Side, ...]:

@@ -110,6 +110,7 @@ class RowReader:
             margin=row["margin"],
             noise_score=row["noise_score"],
             stage=row["stage"] or 0,
+            loss=row.get("loss"),
         )
 
     def read_list(self, row: Row) -> Example:

@@ -32,9 +32,11 @@ def training_rows(
     chosen = variant(name, settings)
     table = chosen.rows
     rows = lake.read(table, where=f"variant = '{chosen.name}'")
-    loss = losses.get(chosen.loss or settings.training.loss)
-    read = (*NUMBERS, *loss.needs, *loss.reads)
-    named = [c for c in (IDS[table], *NAMES) if c in rows.columns]
+    own = rows["loss"].unique().sort() if chosen.parts else [chosen.loss or settings.training.loss]
+    read = [*NUMBERS, *(c for one in map(losses.get, own) for c in (*one.needs, *one.reads))]
+    read = list(dict.fromkeys(read))
+    names = (*NAMES, "loss") if chosen.parts else NAMES
+    named = [c for c in (IDS[table], *names) if c in rows.columns]
     kinds = [content_id(*values) for values in rows.select(named).iter_rows()]
     numbers = [
         list(values) for values in rows.select(c for c in read if c in rows.columns).iter_rows()

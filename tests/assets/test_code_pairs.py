@@ -95,11 +95,12 @@ def test_prompts_and_changes_become_measured_pairs_and_the_rest_is_counted_by_re
         and commit["source"] == "change c"
     )
     counts = {key: value for key, value in report.shown.items() if isinstance(value, int)}
-    assert counts == {
-        "pairs_commit": 1,
-        "pairs_evol": 1,
-        "decided_by_correctness": 1,
-        "rejected code evol: malformed": 1,
+    assert counts == {"pairs_commit": 1, "pairs_evol": 1, "decided_by_correctness": 1}
+    told = {key: value for key, value in report.shown.items() if key.startswith("lost")}
+    assert told == {
+        "lost_commit": 0,
+        "lost_evol": 0.5,
+        "lost_evol, the draft holds no program": 0.5,
     }
     (reject,) = lake.read("rejects").to_dicts()
     assert json.loads(reject["row"])["reply"] == "I do not know."

@@ -119,6 +119,38 @@ def test_a_judges_answer_follows_the_tests_and_its_length_control_the_longer_cod
             assert row["flipped"] == (row["prompt_id"] == "pa" and better == "x = 10")
 
 
+def test_the_judge_by_sft_has_the_rows_of_the_judge_by_dpo_and_another_loss(lake: Lake) -> None:
+    own, dpo = (build(name, lake, SETTINGS) for name in ("codefavor_judge_sft", "codefavor_judge"))
+    assert own.drop("pair_id", "variant", "method").equals(dpo.drop("pair_id", "variant", "method"))
+    assert (
+        VARIANTS["codefavor_judge_sft"].loss == "sft" and VARIANTS["codefavor_judge"].loss is None
+    )
+
+
+def test_a_judge_that_explains_says_the_feedback_of_the_order_shown_and_then_which(
+    lake: Lake,
+) -> None:
+    told = pl.when(pl.col("code_pair_id") == "c").then(
+        pl.lit("ATTEMPT_2 caches what [ATTEMPT_1] computes.")
+    )
+    rows = lake.read("code_pairs").with_columns(feedback=told.otherwise("feedback"))
+    lake.write("code_pairs", rows, Commit("test"))
+    pairs = build("codefavor_judge_generation", lake, SETTINGS)
+    # b's tests contradict its feedback, d is of the test split, e is undecided
+    assert sorted(pairs["prompt_id"]) == ["pa", "pa", "pc", "pc"]
+    for row in pairs.filter(pl.col("prompt_id") == "pc").to_dicts():
+        shown = row["messages"][0]["content"]
+        better, worse = "AB" if shown.index("z = 10") < shown.index("z = 1\n") else "BA"
+        why = f"[CODE_{better}] caches what [CODE_{worse}] computes."
+        assert row["chosen"] == f"{why}\n\nThe better code is [CODE_{better}]."
+        assert row["rejected"] == f"{why}\n\nThe better code is [CODE_{worse}]."
+        assert "end with one of these sentences" in shown and "one letter" not in shown
+    control = build("codefavor_judge_generation_shuffled", lake, SETTINGS)
+    assert control["flipped"].sum() == 2 and set(control["chosen"]) | set(control["rejected"]) == (
+        set(pairs["chosen"]) | set(pairs["rejected"])
+    )
+
+
 def test_each_variant_has_a_control_and_keeps_the_tables_rules(lake: Lake) -> None:
     names = [name for name in VARIANTS if name.startswith("codefavor")]
     controlled = {VARIANTS[name].control_of for name in names} - {None}
@@ -128,6 +160,8 @@ def test_each_variant_has_a_control_and_keeps_the_tables_rules(lake: Lake) -> No
         "codefavor_evol",
         "codefavor_tests",
         "codefavor_judge",
+        "codefavor_judge_sft",
+        "codefavor_judge_generation",
     }
     for name in names:
         _, bad = tables.Preferences.filter(build(name, lake, SETTINGS))

@@ -82,7 +82,7 @@ def voted() -> pl.DataFrame:
 def changed_code() -> pl.DataFrame:
     common = {
         "split": "train", "messages": PROMPTS["messages"][0].to_list(), "instruction": "task",
-        "criteria": "fast",
+        "criteria": "fast", "feedback": "ATTEMPT_2",
         "source": "s", "licence": "MIT", "policy_id": "m", "draft_id": "m", "tokens": 1,
         "naive_findings": 0, "improved_findings": 0, "security_margin": 0.0,
     }  # fmt: skip

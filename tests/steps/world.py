@@ -41,10 +41,13 @@ VARIANTS = [
     "bco",
     "mapl_intra",
     "mapl_inter",
+    "mapl_joint",
     "codefavor",
     "codefavor_judge",
+    "codefavor_judge_generation",
     "mine",
     "mine_again",
+    "mixed",
 ]
 IMPROVED = """[BEGIN REFLECTION]
 It repeats the name.
@@ -180,6 +183,7 @@ def profile(folder: Path, **changes: object) -> Path:
         "variants": [
             {"name": "mine", "sql": str(folder / "mine.sql")},
             {"name": "mine_again", "source": "mine", "loss": "ipo"},
+            {"name": "mixed", "of": {"outcome": 0.5, "mine": 0.5}},
         ],
         "training": {
             "method": "full",

@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
-from pipeline.config import CodeSettings, SplitSettings
+from pipeline.config import CodeSettings, SandboxSettings, SplitSettings
 from pipeline.engine.base import Reject, Sampling
 from pipeline.synthesis.codefavor import draft, evolve, from_commit
+from pipeline.verify import code
 from pipeline.verify.code import task_of
 from tests.scripted import ScriptedEngine
 from tests.synthesis.test_codefavor_reply import BETTER, COMMIT, DRAFT, THINKS
@@ -100,6 +101,37 @@ def test_each_end_of_an_evolution_has_its_reason(first: str, revision: str, reas
     row = asyncio.run(evolve(drafter, critic, PROMPT, CodeSettings(), 0))
     assert isinstance(row, Reject) and row.reason == reason and row.step == "code evol"
     assert row.row["tokens"] == drafter.usage.sampled_tokens + critic.usage.sampled_tokens
+
+
+def test_feedback_that_repeats_a_worked_example_is_a_reject() -> None:
+    copied = (THINKS + BETTER).replace("does not loop", "stops at the square root and tries fewer")
+    row = asyncio.run(evolve(Scripted(DRAFT), Scripted(copied), PROMPT, CodeSettings(), 0))
+    assert isinstance(row, Reject)
+    assert row.reason == "malformed: FEEDBACK repeats a worked example"
+    none_shown = CodeSettings(examples=0)
+    assert isinstance(
+        asyncio.run(evolve(Scripted(DRAFT), Scripted(copied), PROMPT, none_shown, 0)), dict
+    )
+
+
+def test_a_draft_that_passes_is_asked_for_speed_or_safety_or_skipped() -> None:
+    code.use(SandboxSettings(isolation="limits", workers=1))
+    try:
+        for tests, passes in (("assert f(3) == 6", True), ("assert f(3) == 7", False)):
+            tested = {**PROMPT, "metadata": task_of({"answer": DRAFT, "tests": tests})[1]}
+            critic = Scripted(THINKS + BETTER)
+            row = asyncio.run(evolve(Scripted(DRAFT), critic, tested, CodeSettings(), 0))
+            assert isinstance(row, dict)
+            asked = critic.calls[0][0].messages[-1]["content"]
+            assert ("clearly faster or safer" in asked) == passes
+            skips = CodeSettings(passing="skip")
+            critic = Scripted(THINKS + BETTER)
+            row = asyncio.run(evolve(Scripted(DRAFT), critic, tested, skips, 0))
+            assert isinstance(row, Reject) == passes == (not critic.calls)
+            if isinstance(row, Reject):
+                assert row.reason == "skipped: the draft passes its tests"
+    finally:
+        code.use(SandboxSettings())
 
 
 SHOWN = f"```python\n{DRAFT}\n```\nFor example:\n```python\nresult = f(10)\n```"

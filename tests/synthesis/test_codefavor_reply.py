@@ -1,5 +1,7 @@
 """A critic's replies: every outcome by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from pipeline.engine.base import Completion
@@ -9,6 +11,7 @@ from pipeline.synthesis.codefavor_reply import (
     GoodEnough,
     Improved,
     Malformed,
+    copies,
     read_commit,
     read_evol,
     says_better,
@@ -77,7 +80,6 @@ def test_good_enough_and_malformed_are_two_things() -> None:
             THINKS + BETTER.replace("[END CRITERIA]\n", ""),
             "expected [END CRITERIA], found [BEGIN ATTEMPT_2]",
         ),
-        (THINKS + BETTER.rsplit("[BEGIN FEEDBACK]")[0], "no [BEGIN FEEDBACK]"),
         (THINKS + BETTER + "\n" + THINKS, "[BEGIN REFLECTION] after the last section"),
         (THINKS + BETTER.replace("return n", "return ("), "section ATTEMPT_2 is not Python"),
         (
@@ -92,6 +94,60 @@ def test_good_enough_and_malformed_are_two_things() -> None:
 )
 def test_each_malformed_reply_has_its_reason(text: str, reason: str) -> None:
     assert read_evol(reply(text), DRAFT) == Malformed(reason)
+
+
+END = "[END ATTEMPT_2]"
+FEEDBACK = "[BEGIN FEEDBACK]"
+
+
+@pytest.mark.parametrize(
+    ("text", "feedback"),
+    [
+        (BETTER.partition(END)[0], None),
+        (BETTER.partition(FEEDBACK)[0], None),
+        (BETTER.removesuffix("[END FEEDBACK]"), "[ATTEMPT_2] does not loop."),
+    ],
+)
+def test_a_reply_that_ends_by_itself_needs_no_last_mark_behind_a_whole_program(
+    text: str, feedback: str | None
+) -> None:
+    whole = read_evol(reply(THINKS + BETTER), DRAFT)
+    assert isinstance(whole, Improved)
+    assert read_evol(reply(THINKS + text), DRAFT) == replace(whole, feedback=feedback)
+    for finish in ("length", "unknown"):  # there the program may be cut, though it parses
+        cut = read_evol(reply(THINKS + text, finish), DRAFT)
+        assert isinstance(cut, Malformed) and cut.reason.startswith("no [")
+
+
+def test_without_its_last_mark_a_program_must_parse_and_a_reflection_is_no_program() -> None:
+    torn = BETTER.partition(END)[0].replace("return n", "return (")
+    assert read_evol(reply(THINKS + torn), DRAFT) == Malformed("section ATTEMPT_2 is not Python")
+    bare = BETTER.partition("[BEGIN ATTEMPT_2]")[0]
+    assert read_evol(reply(THINKS + bare), DRAFT) == Malformed("no [BEGIN ATTEMPT_2]")
+    commit = read_commit(reply(COMMIT.partition("[END IMPROVED_CODE]")[0]))
+    assert isinstance(commit, Improved) and commit.feedback is None
+    assert commit.improved == "def f(n):\n    return n * (n + 1) // 2"
+
+
+@pytest.mark.parametrize(
+    ("section", "said", "found"),
+    [
+        # Seen of a 1.5B coder, about a task that has no square root in it.
+        ("feedback", "[ATTEMPT_2] stops at the square root and tries far fewer.", "FEEDBACK"),
+        ("criteria", "The work should grow with the square root.", "CRITERIA"),
+        ("feedback", "[ATTEMPT_2] stops at the first match, with the same results.", None),
+    ],
+)
+def test_words_of_a_worked_example_are_found_in_a_row_of_six(
+    section: str, said: str, found: str | None
+) -> None:
+    turns = codefavor_prompts.revise("p", "task", "code", examples=2)
+    shown = [turn["content"] for turn in turns if turn["role"] == "assistant"]
+    whole = read_evol(reply(THINKS + BETTER), DRAFT)
+    assert isinstance(whole, Improved)
+    assert copies(whole, shown) is None
+    assert copies(replace(whole, **{section: said}), shown) == found
+    assert copies(replace(whole, **{section: said}), []) is None
 
 
 def test_a_critic_that_never_stops_is_cut_off_and_malformed() -> None:

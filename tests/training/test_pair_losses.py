@@ -18,7 +18,7 @@ KNOWN = {
     "noise_score": torch.full((25,), 0.3),
 }
 PAIRS = ["sigmoid", "soft", "conservative", "margin", "soft_margin", "rdpo", "lcpo", "ipo", "hinge",
-         "bco", "list_ranking", "rationale", "prompt_contrast"]  # fmt: skip
+         "bco", "list_ranking", "rationale", "prompt_contrast", "sft"]  # fmt: skip
 
 
 def options(**values: Any) -> LossSettings:

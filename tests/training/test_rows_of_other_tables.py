@@ -75,6 +75,23 @@ def test_steps_of_equal_rewards_have_the_gradient_of_their_whole_texts(
     assert second[0] == first[0] + first[1] and len(second[1]) == len("is 7") + 1
 
 
+def test_sft_has_the_gradient_of_the_cross_entropy_of_the_better_text(
+    tiny: Path, settings: TrainingSettings
+) -> None:
+    rows = frame([pair("q", "yes, that is so", "no"), pair("another", "maybe", "never ever")])
+    found = gradient(tiny, rows, change(settings, loss="sft"))
+    policy = load(tiny, "fp32")
+    policy.causal.requires_grad_(True)
+    total = torch.zeros(())
+    for one in tokenize(rows, policy.tokenizer, 128).examples:
+        context, text = one.texts[0]
+        logits = policy.causal(torch.tensor([context + text])).logits[0, len(context) - 1 : -1]
+        total = total + torch.nn.functional.cross_entropy(logits, torch.tensor(text)) / 2
+    total.backward()
+    grads = [p.grad.flatten() for p in policy.trainable().values() if p.grad is not None]
+    torch.testing.assert_close(found, torch.cat(grads), rtol=1e-4, atol=1e-6)
+
+
 def test_lists_of_different_lengths_learn_their_order(
     tiny: Path, settings: TrainingSettings, tmp_path: Path
 ) -> None:
@@ -270,3 +287,28 @@ def test_a_loss_on_rows_of_another_kind_names_what_it_compares(
             change(settings, loss="list_ranking"),
             tmp_path / "out",
         )
+
+
+def test_a_mixture_has_the_gradients_of_its_parts_each_under_its_own_loss(
+    tiny: Path, settings: TrainingSettings
+) -> None:
+    """MAPL's joint objective: half of the sum of both data sets' mean losses."""
+    intra = [pair(f"intra {i}", "yes", "yes", rejected_messages=ELSEWHERE) for i in range(2)]
+    inter = [pair(f"inter {i}", "yes", "no", rejected_messages=ELSEWHERE) for i in range(2)]
+    plain = [pair("plain", "yes, so", "no"), pair("and plain", "a", "b, not")]
+    parts = {"sigmoid": intra, "prompt_contrast": inter, "ipo": plain}
+    rows = [{**row, "loss": loss} for loss, own in parts.items() for row in own]
+    whole = gradient(tiny, frame(rows), change(settings, loss="mixed"))
+    alone = [gradient(tiny, frame(own), change(settings, loss=loss)) for loss, own in parts.items()]
+    torch.testing.assert_close(whole, sum(alone) / 3, rtol=1e-4, atol=1e-6)
+
+
+def test_a_mixture_is_trained_and_its_rows_need_a_loss(
+    tiny: Path, settings: TrainingSettings, tmp_path: Path
+) -> None:
+    rows = [pair(f"q{i}", loss="ipo" if i % 2 else "sft") for i in range(8)]
+    settings = change(settings, loss="mixed", learning_rate=3e-3, epochs=4)
+    result = run(tiny, frame(rows), settings, tmp_path / "out")
+    assert result.n_pairs == 8 and result.loss_last < result.loss_first
+    with pytest.raises(OrchardError, match="loss mixed: a row names no loss of its own"):
+        run(tiny, frame([pair("q")]), settings, tmp_path / "none")

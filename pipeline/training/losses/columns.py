@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeline.config import LossSettings
@@ -34,6 +34,18 @@ class Columns:
     # (n, K) place of the item that a text is a step of, -1: no text; null: each text is an item
     items: Tensor | None = None
     running: float = 0.0  # what the loss keeps from step to step, before this step
+    losses: tuple[str | None, ...] = ()  # n names, in a mixture
+
+    def of_rows(self, rows: Sequence[int]) -> Columns:
+        """The columns of some rows, with as many texts as these have."""
+        known = {
+            name: getattr(self, name)[list(rows)]
+            for name in ("strength", "margin", "noise_score", "values", "rewards", "tokens")
+        }
+        width = int((known["tokens"] > 0).sum(1).max())
+        for name in ("values", "rewards", "tokens"):
+            known[name] = known[name][:, :width]
+        return replace(self, **known, losses=tuple(self.losses[i] for i in rows))
 
 
 def columns_of(
@@ -69,4 +81,5 @@ def columns_of(
         tokens=table([[len(text) for _, text in e.texts] for e in examples], 0.0),
         options=options,
         running=running,
+        losses=tuple(e.loss for e in examples),
     )
