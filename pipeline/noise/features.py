@@ -134,31 +134,56 @@ def features(
 def _compute(
     model: Model, texts: Mapping[str, Ids], micro_tokens: int, progress: Progress | None
 ) -> Iterator[dict[str, Matrix]]:
-    """The states of one batch after the other, the longest texts first."""
+    """The states of one batch after the other, the longest texts first.
+
+    A text that another one begins with costs nothing: a causal model's state there is its own.
+    """
     import torch
 
     causal, device, bf16 = _load_model(model.path)
-    keys = sorted(texts, key=lambda key: (-len(texts[key]), key))
+    begun = prefixes(texts)
+    longest = sorted(begun, key=lambda text: (-len(text), text))
     done = 0
-    while done < len(keys):
-        width = len(texts[keys[done]])
-        batch = keys[done : done + max(1, micro_tokens // width)]
+    while longest:
+        size = max(1, micro_tokens // len(longest[0]))
+        batch, longest = longest[:size], longest[size:]
+        keys = [key for text in batch for key in begun[text]]
+        ends = [[len(texts[key]) for key in begun[text]] for text in batch]
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            found = last_states(causal, [texts[key] for key in batch], device).float().cpu().numpy()
+            found = states_at(causal, batch, ends, device).float().cpu().numpy()
         if not np.isfinite(found).all():
-            bad = batch[int(np.flatnonzero(~np.isfinite(found).all(axis=1))[0])]
+            bad = keys[int(np.flatnonzero(~np.isfinite(found).all(axis=1))[0])]
             raise OrchardError(
                 f"features of text {bad} are not finite: load the model with another dtype"
             )
-        yield dict(zip(batch, found, strict=True))
-        done += len(batch)
+        yield dict(zip(keys, found, strict=True))
+        done += len(keys)
         if progress:
-            progress(done, len(keys))
+            progress(done, len(texts))
 
 
-def last_states(backbone: Any, texts: Sequence[Ids], device: Any) -> Any:
-    """(B, D) last-layer hidden states of a causal model without its head,
-    at the last token of each of B texts.
+def prefixes(texts: Mapping[str, Ids]) -> dict[Ids, list[str]]:
+    """The texts that no longer one begins with, each with the ids of the texts that it begins with,
+    its own among them; every id once.
+    """
+    found: dict[Ids, list[str]] = {}
+    begun: list[str] = []  # each text begins with the one before it
+    ordered = sorted(texts, key=lambda key: texts[key])  # a text stands behind those it begins with
+    for number, key in enumerate(ordered):
+        begun.append(key)
+        after = texts[ordered[number + 1]] if number + 1 < len(ordered) else None
+        kept = [one for one in begun if after and after[: len(texts[one])] == texts[one]]
+        if len(kept) < len(begun):  # the next text leaves this one
+            found[texts[key]] = [one for one in begun if one not in kept]
+            begun = kept
+    return found
+
+
+def states_at(
+    backbone: Any, texts: Sequence[Ids], ends: Sequence[Sequence[int]], device: Any
+) -> Any:
+    """(N, D) last-layer hidden states of a causal model without its head, text by text:
+    at the last of each number of tokens that `ends` names.
     """
     import torch
 
@@ -166,8 +191,14 @@ def last_states(backbone: Any, texts: Sequence[Ids], device: Any) -> Any:
     for row, text in enumerate(texts):  # padded on the right: causal attention never sees it
         ids[row, : len(text)] = torch.tensor(text)
     states = backbone(input_ids=ids.to(device), use_cache=False).last_hidden_state  # (B, L, D)
-    last = torch.tensor([len(text) - 1 for text in texts], device=device)
-    return states[torch.arange(len(texts), device=device), last]
+    rows = [row for row, own in enumerate(ends) for _ in own]
+    last = [end - 1 for own in ends for end in own]
+    return states[torch.tensor(rows, device=device), torch.tensor(last, device=device)]
+
+
+def last_states(backbone: Any, texts: Sequence[Ids], device: Any) -> Any:
+    """(B, D) the same at the last token of each of B texts."""
+    return states_at(backbone, texts, [[len(text)] for text in texts], device)
 
 
 def _load_model(path: Path) -> tuple[Any, Any, bool]:

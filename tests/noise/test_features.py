@@ -6,12 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.engine.model import Model
 from pipeline.noise import features as module
-from pipeline.noise.features import Ids, features
+from pipeline.noise.features import Ids, features, prefixes
+from tests.training.toy import save_llama
 
-TEXTS = {f"t{i}": tuple(range(1, i + 2)) for i in range(8)}
+TEXTS = {f"t{i}": (i, *range(1, i + 2)) for i in range(8)}
 
 
 @pytest.fixture
@@ -19,13 +22,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Ids]:
     """A model whose state is a text's sum and length; the texts that it was asked for."""
     seen: list[Ids] = []
 
-    def states(_: Any, texts: list[Ids], device: Any) -> torch.Tensor:
+    def states(_: Any, texts: list[Ids], ends: list[list[int]], device: Any) -> torch.Tensor:
         seen.extend(texts)
-        return torch.tensor([[float(sum(ids)), float(len(ids))] for ids in texts])
+        cut = [ids[:end] for ids, own in zip(texts, ends, strict=True) for end in own]
+        return torch.tensor([[float(sum(ids)), float(len(ids))] for ids in cut])
 
     cpu = torch.device("cpu")
     monkeypatch.setattr(module, "_load_model", lambda _: (None, cpu, False))
-    monkeypatch.setattr(module, "last_states", states)
+    monkeypatch.setattr(module, "states_at", states)
     return seen
 
 
@@ -50,3 +54,24 @@ def test_a_killed_run_goes_on_after_its_last_batch(tmp_path: Path, asked: list[I
     asked.clear()
     features(model, TEXTS, tmp_path, micro_tokens=8)
     assert not asked
+
+
+@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=5).map(tuple), max_size=12))
+def test_every_text_is_read_once_as_itself_or_as_the_beginning_of_another(texts: list[Ids]) -> None:
+    named = {f"t{number}": ids for number, ids in enumerate(texts)}
+    found = prefixes(named)
+    assert sorted(key for keys in found.values() for key in keys) == sorted(named)
+    for longest, keys in found.items():
+        assert all(longest[: len(named[key])] == named[key] for key in keys)
+        assert not any(other != longest and other[: len(longest)] == longest for other in texts)
+
+
+def test_the_states_of_steps_are_those_of_each_text_alone(tmp_path: Path) -> None:
+    model = Model(save_llama(tmp_path / "model", seed=0), "toy@1")
+    path = tuple(range(40, 70))
+    steps = {f"{end}": path[:end] for end in (30, 11, 20, 3)} | {"other": (1, 2, 3)}
+    found = features(model, steps, tmp_path / "together", micro_tokens=40)
+    for key in found.ids:
+        alone = features(model, {key: steps[key]}, tmp_path / key)
+        own = found.matrix[found.rows([key])]
+        assert np.allclose(own, alone.matrix, atol=0.03)  # bfloat16, where the processor has it
