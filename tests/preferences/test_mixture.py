@@ -1,6 +1,5 @@
 """Mixtures of variants: whose pairs, how many, with which loss; and what is refused in one line."""
 
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -14,7 +13,6 @@ from pipeline.named import check_names
 from pipeline.preferences.build import build
 from pipeline.preferences.mixture import told
 from pipeline.preferences.registry import check_sources, reads_of, registry, variant, wanted
-from pipeline.store import Commit, Lake
 from pipeline.training import losses
 from pipeline.validation.rows import training_rows
 from tests.training.toy import example, frame, pair
@@ -36,19 +34,28 @@ def pairs(n: int, name: str, split: str = "train", **values: Any) -> list[dict[s
     ]
 
 
-def write(lake: Lake, rows: list[dict[str, Any]]) -> None:
-    for name in {row["variant"] for row in rows}:
-        made = frame([row for row in rows if row["variant"] == name])
-        lake.write("preferences", made, Commit("test"), partition={"variant": name})
+class Held:
+    """The table `preferences` without a lake."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self.rows = frame(rows)
+
+    def read(self, table: str, *, where: str | None = None) -> pl.DataFrame:
+        assert table == "preferences" and where is not None
+        return self.rows.filter(pl.col("variant") == where.split("'")[1])
+
+    def write(self, rows: list[dict[str, Any]]) -> None:
+        """Puts rows in the place of those of the same variants."""
+        new = frame(rows)
+        old = self.rows.join(new, on="variant", how="anti")
+        self.rows = pl.concat([old, new])
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    lake = Lake(tmp_path)
+def lake() -> Any:
     rows = pairs(12, "outcome") + pairs(4, "outcome", "validation") + pairs(6, "tree_plv", weight=3)
-    rows += [{**row, "pair_id": f"s{i}"} for i, row in enumerate(pairs(12, "outcome_shuffled"))]
-    write(lake, rows)
-    return lake
+    shuffled = [{**row, "pair_id": f"s{i}"} for i, row in enumerate(pairs(12, "outcome_shuffled"))]
+    return Held(rows + shuffled)
 
 
 def counts(rows: pl.DataFrame, split: str = "train") -> dict[str, int]:
@@ -66,7 +73,7 @@ def counts(rows: pl.DataFrame, split: str = "train") -> dict[str, int]:
     ],
 )
 def test_shares_are_kept_and_the_smallest_part_decides(
-    lake: Lake, shares: dict[str, float], expected: dict[str, int]
+    lake: Any, shares: dict[str, float], expected: dict[str, int]
 ) -> None:
     chosen = mixed(shares)
     rows = build("mix", lake, chosen)
@@ -75,7 +82,7 @@ def test_shares_are_kept_and_the_smallest_part_decides(
     assert counts(rows, "validation") == {}  # tree_plv has none there
 
 
-def test_rows_name_their_part_and_its_loss_and_weigh_as_their_share(lake: Lake) -> None:
+def test_rows_name_their_part_and_its_loss_and_weigh_as_their_share(lake: Any) -> None:
     chosen = mixed({"outcome": 0.5, "tree_plv": 0.5})
     rows = build("mix", lake, chosen)
     assert counts(rows) == {"outcome": 6, "tree_plv": 6}
@@ -85,17 +92,16 @@ def test_rows_name_their_part_and_its_loss_and_weigh_as_their_share(lake: Lake) 
     }
     assert rows.group_by("part").agg(pl.col("weight").mean())["weight"].to_list() == [1, 1]
     assert rows["pair_id"].n_unique() == 12 and set(rows["variant"]) == {"mix"}
-    sources = lake.read("preferences").select("messages", "chosen", "rejected").rows()
+    sources = lake.rows.select("messages", "chosen", "rejected").rows()
     assert all(row in sources for row in rows.select("messages", "chosen", "rejected").rows())
-    lake.write("preferences", rows, Commit("test"), partition={"variant": "mix"})
+    lake.write(rows.to_dicts())
     assert training_rows(lake, "mix", len, chosen).height == 12
     line = "6 of 12 of outcome, 6 of 6 of tree_plv; tree_plv is the smallest for its share"
     assert line in told(variant("mix", chosen).parts, lake)
 
 
-def test_a_pair_that_two_parts_have_is_there_twice(lake: Lake) -> None:
-    write(
-        lake,
+def test_a_pair_that_two_parts_have_is_there_twice(lake: Any) -> None:
+    lake.write(
         [
             {**row, "variant": "tree_plv", "pair_id": f"t{row['pair_id']}"}
             for row in pairs(6, "outcome")
@@ -105,18 +111,18 @@ def test_a_pair_that_two_parts_have_is_there_twice(lake: Lake) -> None:
     assert rows.height == 18 and rows["pair_id"].n_unique() == 18
 
 
-def test_more_pairs_of_a_part_change_what_is_taken_by_their_hash_only(lake: Lake) -> None:
+def test_more_pairs_of_a_part_change_what_is_taken_by_their_hash_only(lake: Any) -> None:
     chosen = mixed({"outcome": 1, "tree_plv": 1})
     before = build("mix", lake, chosen).filter(pl.col("part") == "outcome")
     assert build("mix", lake, chosen).filter(pl.col("part") == "outcome").equals(before)
-    write(lake, pairs(24, "outcome"))
+    lake.write(pairs(24, "outcome"))
     after = build("mix", lake, chosen).filter(pl.col("part") == "outcome")
     old = {f"q{i}" for i in range(12)}
     kept = {m[0]["content"] for m in after["messages"]} & old
     assert kept <= {m[0]["content"] for m in before["messages"]}, "no pair comes in anew"
 
 
-def test_the_control_has_the_parts_shuffled_labels_of_the_same_pairs(lake: Lake) -> None:
+def test_the_control_has_the_parts_shuffled_labels_of_the_same_pairs(lake: Any) -> None:
     chosen = mixed({"outcome": 0.5, "tree_plv": 0.5})
     control = variant("mix_shuffled", chosen)
     assert [part.name for part in control.parts] == ["outcome_shuffled", "tree_plv_shuffled"]
@@ -127,7 +133,7 @@ def test_the_control_has_the_parts_shuffled_labels_of_the_same_pairs(lake: Lake)
          "variant": "outcome_shuffled", "pair_id": f"f{i}"}
         for i, row in enumerate(pairs(12, "outcome"))
     ]  # fmt: skip
-    write(lake, flipped)
+    lake.write(flipped)
 
     def taken(name: str) -> set[str]:
         rows = build(name, lake, chosen).filter(pl.col("part").str.starts_with("outcome"))
@@ -136,7 +142,7 @@ def test_the_control_has_the_parts_shuffled_labels_of_the_same_pairs(lake: Lake)
     assert taken("mix") == taken("mix_shuffled") and len(taken("mix")) == 6
 
 
-def test_a_part_without_pairs_leaves_none_and_says_so(lake: Lake) -> None:
+def test_a_part_without_pairs_leaves_none_and_says_so(lake: Any) -> None:
     chosen = mixed({"outcome": 0.5, "osp": 0.5})
     assert build("mix", lake, chosen).is_empty()
     assert "0 of 0 of osp; osp is the smallest" in told(variant("mix", chosen).parts, lake)
@@ -187,8 +193,8 @@ def test_a_mixture_without_sense_is_refused_with_the_profile(
         settings(variants=[{"name": "mix", **own}])
 
 
-def test_stages_cannot_be_mixed_and_votes_need_a_variant_that_treats_none(lake: Lake) -> None:
-    write(lake, [{**row, "stage": 1} for row in pairs(3, "curriculum")])
+def test_stages_cannot_be_mixed_and_votes_need_a_variant_that_treats_none(lake: Any) -> None:
+    lake.write([{**row, "stage": 1} for row in pairs(3, "curriculum")])
     with pytest.raises(OrchardError, match="of 'curriculum' is trained in stages"):
         build("mix", lake, mixed({"outcome": 1, "curriculum": 1}))
     chosen = mixed({"outcome": 1, "tree_plv": 1})
