@@ -68,6 +68,7 @@ _MARK = re.compile(
         for number, channel in enumerate(CHANNELS)
     )
 )
+_FIRST = {mark[0] for mark in TOKENS}
 _OPENS_AT_END = re.compile(rf"(?:{'|'.join(channel.opening for channel in CHANNELS)})\s*\Z")
 _AFTER_A_RESPONSE = re.compile(r"(?:<\|END_RESPONSE\|>|<\|return\|>|<\|end\|>)\s*\Z")
 
@@ -89,7 +90,7 @@ def split_thought(text: str, *, opened: bool = False) -> Parts:
 
     A response loses the mark that ends it (Command A's, Harmony's), and nothing else.
     """
-    marks = [mark for mark in _MARK.finditer(text) if not _is_quoted(text, mark)]
+    marks = _marks(text)
     last_closing = {mark.lastgroup: mark for mark in marks if _closes(mark)}
     start = max((mark.end() for mark in last_closing.values()), default=0)
     if (opened and not last_closing) or any(_is_open(mark, last_closing) for mark in marks):
@@ -112,7 +113,14 @@ def opens_thought(rendered: str) -> bool:
 
 def mark_spans(text: str) -> list[tuple[int, int]]:
     """(start, end) of every mark in a text of a model's own."""
-    return [mark.span() for mark in _MARK.finditer(text) if not _is_quoted(text, mark)]
+    return [mark.span() for mark in _marks(text)]
+
+
+def _marks(text: str) -> list[re.Match[str]]:
+    # the pattern is slow, and most texts have nothing that a mark could begin with
+    if not any(first in text for first in _FIRST):
+        return []
+    return [mark for mark in _MARK.finditer(text) if not _is_quoted(text, mark)]
 
 
 def _blank_lines(text: str) -> int:
