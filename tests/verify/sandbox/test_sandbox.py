@@ -173,3 +173,45 @@ def test_a_bubblewrap_that_does_not_work_is_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(launch, "bubblewrap", lambda: "/bin/false")
     with pytest.raises(OrchardError, match=r"is here and does not work: .*isolation: limits\}`$"):
         Sandbox(SandboxSettings())
+
+
+STOPPING = "def f(x):\n    raise {kind}('nothing more')"
+LOOPS = {
+    "all of a map": "assert all(map(f, [1, 2]))",
+    "a list of a map": "assert list(map(f, [1, 2])) == []",
+    "a loop over a map": "for value in map(f, [1, 2]):\n    assert value == 1\nassert True",
+    "a sum": "assert sum(map(f, [1, 2])) == 0",
+    "a loop over __getitem__": (
+        "class Cases:\n    def __getitem__(self, i):\n        return f(i)\n"
+        "assert all(value == 1 for value in Cases())"
+    ),
+    "an attribute that may be missing": (
+        "class Case:\n    @property\n    def value(self):\n        return f(1)\n"
+        "assert getattr(Case(), 'value', 2) == 2"
+    ),
+}
+
+
+@pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
+def test_an_exception_of_the_program_ends_no_loop_of_the_tests(sandbox: Sandbox, loop: str) -> None:
+    for kind in ("StopIteration", "IndexError", "AttributeError", "KeyError", "StopAsyncIteration"):
+        outcome = sandbox.run(Job(STOPPING.format(kind=kind), loop, ("f",)))
+        assert not outcome.passed and f"RuntimeError: {kind}: " in str(outcome.reason)
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        ("StopIteration", "StopIteration"),
+        ("IndexError", "LookupError"),
+        ("KeyError", "(KeyError, ValueError)"),
+        ("UnicodeDecodeError", "Exception"),
+        ("FileNotFoundError", "IOError"),
+        ("ZeroDivisionError", "ArithmeticError"),
+    ],
+)
+def test_tests_that_name_an_exception_see_it(strong: Sandbox, kind: str, named: str) -> None:
+    tests = f"raised = False\ntry:\n    f(1)\nexcept {named}:\n    raised = True\nassert raised"
+    assert strong.run(Job(STOPPING.format(kind=kind), tests, ("f",))).passed
+    other = tests.replace(named, "MemoryError")
+    assert not strong.run(Job(STOPPING.format(kind=kind), other, ("f",))).passed

@@ -25,10 +25,16 @@ class Broken(BaseException):
 
 
 class Remote:
-    """The program's function, as the tests see it."""
+    """The program's function, as the tests see it.
 
-    def __init__(self, message_bytes: int) -> None:
+    An exception of the program is one of the same kind here only where the tests name that kind, or
+    one that it is a kind of. Else it is a RuntimeError: StopIteration would end a loop of the tests
+    as if all had been seen, `all(map(f, cases))` say, and IndexError one over `__getitem__`.
+    """
+
+    def __init__(self, message_bytes: int, named: tuple[type, ...] = ()) -> None:
         self.calls = 0
+        self._named = named
         self.broken: str | None = None
         self._limit = message_bytes
 
@@ -84,6 +90,8 @@ class Remote:
         kind = getattr(builtins, name, None)
         if not (isinstance(kind, type) and issubclass(kind, Exception)):
             return RuntimeError(_text(error))
+        if not issubclass(kind, self._named):
+            return RuntimeError(_text(error))
         try:
             return kind(_text(error))
         except TypeError:  # some need more arguments
@@ -98,7 +106,8 @@ def judge(job: dict[str, Any], message_bytes: int) -> dict[str, Any]:
     """Runs the tests: counts of asserts that held and of all,
     and why it is no pass where it is none.
     """
-    remote, count = Remote(message_bytes), _Count()
+    named = (*_exceptions(job["setup"]), *_exceptions(job["tests"]))
+    remote, count = Remote(message_bytes, named), _Count()
     reason: str | None = None
     try:
         code = compile(_counting(job["tests"]), "tests.py", "exec")
@@ -154,6 +163,20 @@ class _Rewrite(ast.NodeTransformer):
         name = ast.Name("__assert__", ast.Load())
         call = ast.Call(name, [ast.Constant(node.lineno), thunk], [])
         return ast.copy_location(ast.Expr(call), node)
+
+
+def _exceptions(source: str) -> list[type]:
+    """The kinds of exceptions that a source names, `Exception` itself left out: a RuntimeError is
+    one too. None where it does not parse, which running it says.
+    """
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    names = {getattr(node, "id", None) or getattr(node, "attr", None) for node in nodes}
+    found = [getattr(builtins, name, None) for name in names if isinstance(name, str)]
+    kinds = [kind for kind in found if isinstance(kind, type) and issubclass(kind, Exception)]
+    return [kind for kind in kinds if kind is not Exception]
 
 
 def _counting(tests: str) -> ast.Module:
