@@ -20,7 +20,7 @@ from tests.steps.world import Room, opened, profile
 
 # Asks the graph what others cost, and so runs their declarations: what these say is in its texts.
 DECLARATIONS_RUN = {"leaderboard"}
-TRAINED = ("base", "tpo", "rationale")  # the others read what these do
+TRAINED = ("base", "tpo", "rationale", "mapl_joint")  # the others read what these do
 
 
 @pytest.fixture(scope="module")
