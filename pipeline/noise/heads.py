@@ -14,7 +14,7 @@ from pipeline.noise.coding import Floats
 from pipeline.noise.contrast import Views
 from pipeline.noise.crossfit import Curve, Fit, Fitted
 from pipeline.noise.loss import bradley_terry, length_correlation, told_apart
-from pipeline.noise.targets import NOTHING_TO_TELL_APART, Places, Targets
+from pipeline.noise.targets import NONE, NOTHING_TO_TELL_APART, Places, Targets
 
 
 @dataclass
@@ -76,8 +76,8 @@ def train_heads(targets: Targets, settings: NoiseSettings, seeds: list[int]) -> 
             f"reward heads: {n} pairs to learn from: at least 2 of positive weight are needed"
         )
     heads = _begin(targets, settings.hidden, seeds)
-    data = _Tensors.of(targets, heads)
     meta = settings.meta
+    data = _Tensors.of(targets, heads, targets.unlabelled if meta.step > 0 else NONE)
     optimiser = torch.optim.AdamW(
         heads.weights, lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
@@ -88,13 +88,9 @@ def train_heads(targets: Targets, settings: NoiseSettings, seeds: list[int]) -> 
     shifted = _shifted(targets, seeds) if meta.step > 0 else []
     for number in range(steps):
         places = torch.stack([order.next(batch) for order in orders])  # (M, B)
-        at = heads
-        if meta.step > 0 and number % meta.every == 0:
-            seen = torch.stack([order.next(batch) for order in shifted])
-            at = _moved(heads, data, seen, meta.step)
-        loss = _loss(at, data, places, settings.length_penalty)
-        if settings.contrast.weight > 0:
-            loss = loss + settings.contrast.weight * _contrast(at, data, places, views)
+        moves = meta.step > 0 and number % meta.every == 0
+        at = _moved(heads, data, shifted, batch, meta.step) if moves else heads
+        loss = _loss(at, data, places, settings, views)
         gradients = torch.autograd.grad(loss.sum(), at.weights)
         for weight, gradient in zip(heads.weights, gradients, strict=True):
             weight.grad = gradient
@@ -119,11 +115,11 @@ class _Tensors:
     shifted: Tensor  # (k, D) or (k, 2, D) of the texts to be scored, as the pairs' own
 
     @classmethod
-    def of(cls, targets: Targets, heads: Heads) -> "_Tensors":
+    def of(cls, targets: Targets, heads: Heads, unlabelled: Places) -> "_Tensors":
         z = heads.standardised(torch.from_numpy(targets.matrix))
         chosen, rejected = z[targets.chosen], z[targets.rejected]
         rows = torch.from_numpy(np.stack([targets.chosen, targets.rejected], axis=1))
-        shifted = z[targets.unlabelled]
+        shifted = z[unlabelled]
         target, margin, weight, length = (
             torch.from_numpy(v).float()
             for v in (targets.target, targets.margin, targets.weight, targets.length)
@@ -178,12 +174,13 @@ def _shifted(targets: Targets, seeds: list[int]) -> list[_Order]:
     return [_Order(n, seed_for(seed, "meta"), resample=False) for seed in seeds]
 
 
-def _moved(heads: Heads, data: _Tensors, places: Tensor, step: float) -> Heads:
-    """The heads, each moved uphill on `told_apart` of some pairs (M, B) of texts to be scored.
+def _moved(heads: Heads, data: _Tensors, orders: list[_Order], batch: int, step: float) -> Heads:
+    """The heads, each moved uphill on `told_apart` of some pairs of texts to be scored.
 
     MetaRM (Secrets of RLHF II, second-hand), as first-order MAML has it: the gradient of the pair
     loss there, as it is, moves the heads here. One plain step, of every weight (our choice).
     """
+    places = torch.stack([order.next(batch) for order in orders])  # (M, B)
     if heads.linear:
         d = heads.rewards(_gather(data.shifted, places))
     else:
@@ -201,15 +198,19 @@ def _contrast(heads: Heads, data: _Tensors, places: Tensor, views: Views) -> Ten
     return views.loss(sides, data.rows[places], lambda z: heads.hidden(z).transpose(1, 2))
 
 
-def _loss(heads: Heads, data: _Tensors, places: Tensor, length_penalty: float) -> Tensor:
+def _loss(
+    heads: Heads, data: _Tensors, places: Tensor, settings: NoiseSettings, views: Views
+) -> Tensor:
     """(M,) mean loss of each head on its batch (M, B) of places."""
     d = heads.rewards(_gather(data.chosen, places))  # (M, B) reward margins
     if data.rejected is not None:
         d = d - heads.rewards(_gather(data.rejected, places))
     each = bradley_terry(d, data.target[places], data.margin[places])
     loss = (data.weight[places] * each).mean(dim=1)
-    if length_penalty > 0:
-        loss = loss + length_penalty * length_correlation(d, data.length[places])
+    if settings.length_penalty > 0:
+        loss = loss + settings.length_penalty * length_correlation(d, data.length[places])
+    if settings.contrast.weight > 0:
+        loss = loss + settings.contrast.weight * _contrast(heads, data, places, views)
     return loss
 
 

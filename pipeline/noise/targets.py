@@ -15,6 +15,7 @@ NOTHING_TO_TELL_APART = (
     "noise.meta has no two texts of a prompt to tell apart: set noise.meta.step to 0"
 )
 Places = npt.NDArray[np.int64]
+NONE: Places = np.zeros((0, 2), np.int64)
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Targets:
     weight: Floats  # (n,) at least 0; 1: counts once
     length: Floats  # (n,) tokens of the chosen text minus tokens of the rejected one
     # (k, 2) rows of two texts of one prompt that nobody labelled for this model: see `asked_of`
-    unlabelled: Places = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    unlabelled: Places = field(default_factory=lambda: NONE)
 
     @classmethod
     def plain(cls, features: Features, chosen: Places, rejected: Places) -> Self:
