@@ -7,7 +7,13 @@ from pipeline.config.judge import (
     PrincipleSettings,
     RationaleSettings,
 )
-from pipeline.config.noise import NoiseSettings, TuneSettings, VoterSettings
+from pipeline.config.noise import (
+    ContrastSettings,
+    MetaSettings,
+    NoiseSettings,
+    TuneSettings,
+    VoterSettings,
+)
 from pipeline.config.profile import PROFILES, Settings, home, load, profiles
 from pipeline.config.section import section
 from pipeline.config.sources import (
@@ -32,6 +38,7 @@ from pipeline.shipped import ROOT, SHIPPED
 __all__ = [
     "BudgetSettings",
     "CodeSettings",
+    "ContrastSettings",
     "EngineSettings",
     "ExampleSettings",
     "GrowthSettings",
@@ -40,6 +47,7 @@ __all__ = [
     "ListSettings",
     "LossSettings",
     "MaplSettings",
+    "MetaSettings",
     "MiningSettings",
     "ModelSettings",
     "NoiseSettings",

@@ -52,6 +52,30 @@ class VoterSettings(Section):
         return self
 
 
+class ContrastSettings(Section):
+    """A term that keeps the representations of different texts of a batch apart (SimCSE's).
+
+    Paper (Secrets of RLHF II, second-hand): reward loss + weight times InfoNCE. The temperature and
+    dropout are SimCSE's (arXiv 2104.08821), read second-hand too.
+    """
+
+    weight: float = Field(0.0, ge=0)  # 0: off; the paper's value is not known to us
+    temperature: float = Field(0.05, gt=0)
+    dropout: float = Field(0.1, gt=0, lt=1)
+    # what has two views: each text, or the difference of a pair's two texts
+    on: Literal["text", "difference"] = "text"
+
+
+class MetaSettings(Section):
+    """MetaRM: the pair loss is taken where the texts to be scored are told apart better.
+
+    Paper: Secrets of RLHF II, second-hand; its step size is not known to us.
+    """
+
+    step: float = Field(0.0, ge=0)  # uphill on the difference loss, before the gradient; 0: off
+    every: int = Field(1, ge=1)  # steps from one such move to the next; paper: each step
+
+
 class NoiseSettings(Section):
     """Reward models that vote on pairs, and what is done with the pairs they doubt.
 
@@ -73,6 +97,8 @@ class NoiseSettings(Section):
     learning_rate: float = Field(1e-3, gt=0)  # of a head on standardised features; our choice
     weight_decay: float = Field(0.1, ge=0)  # of heads; our choice
     tune: TuneSettings = TuneSettings()
+    contrast: ContrastSettings = ContrastSettings()
+    meta: MetaSettings = MetaSettings()
     external: tuple[VoterSettings, ...] = ()
     # name of a family -> its voters, by id or by name before "@": of one origin, one vote
     families: dict[str, tuple[str, ...]] = {}
@@ -104,4 +130,13 @@ class NoiseSettings(Section):
         names = [voter.name for voter in self.external]
         if len(set(names)) < len(names):
             raise ValueError("external: two voters have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _heads_have_a_representation(self) -> Self:
+        if self.contrast.weight > 0 and self.hidden == 0:
+            raise ValueError(
+                "contrast.weight: a linear reward head has no representation to contrast: set "
+                "hidden above 0 (noise-test trains heads whatever the method is)"
+            )
         return self

@@ -64,7 +64,8 @@ def out_of_fold(
     """Scores every pair by models trained on the `train` pairs of the other folds.
 
     A model's rewards are standardised by mean and standard deviation over the texts that it was
-    trained on: rewards have no scale or origin of their own, and each fold has another model.
+    trained on: rewards have no scale or origin of their own, and each fold has another model. The
+    pairs to be scored, without their labels, are what `noise.meta` learns to tell apart.
 
     Args:
         targets: in an order that depends on ids only, so that seeds do.
@@ -79,16 +80,17 @@ def out_of_fold(
     for k in np.unique(fold):
         mine = fold == k
         seeds = [seed_for(seed, "reward head", m, int(k)) for m in range(settings.models)]
-        learnt = targets.take(train & ~mine)
+        sides = targets.chosen[mine], targets.rejected[mine]
+        learnt = targets.take(train & ~mine).asked_of(*sides)
         seen = np.unique(np.concatenate([learnt.chosen, learnt.rejected]))
-        wanted = np.union1d(seen, np.concatenate([targets.chosen[mine], targets.rejected[mine]]))
+        wanted = np.union1d(seen, np.concatenate(sides))
         found = fit(learnt, seeds, wanted)
         losses = losses if len(losses) else found.losses
         known = found.rewards[:, np.searchsorted(wanted, seen)]
         mean, spread = known.mean(axis=1, keepdims=True), known.std(axis=1, keepdims=True)
         spread = np.where(spread > 1e-12, spread, 1.0)
-        for place, side in enumerate((targets.chosen, targets.rejected)):
-            raw = found.rewards[:, np.searchsorted(wanted, side[mine])]
+        for place, side in enumerate(sides):
+            raw = found.rewards[:, np.searchsorted(wanted, side)]
             out[place][:, mine] = (raw - mean) / spread
             out[place + 2][:, mine] = raw
     return Scored(out[0], out[1], out[2], out[3], losses)

@@ -1,6 +1,6 @@
 """Reward heads on frozen features: M models trained in one batched operation."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -9,10 +9,12 @@ from torch import Tensor
 
 from pipeline.config import NoiseSettings
 from pipeline.errors import OrchardError
+from pipeline.ids import seed_for
 from pipeline.noise.coding import Floats
+from pipeline.noise.contrast import Views
 from pipeline.noise.crossfit import Curve, Fit, Fitted
-from pipeline.noise.loss import bradley_terry, length_correlation
-from pipeline.noise.targets import Places, Targets
+from pipeline.noise.loss import bradley_terry, length_correlation, told_apart
+from pipeline.noise.targets import NONE, NOTHING_TO_TELL_APART, Places, Targets
 
 
 @dataclass
@@ -38,9 +40,13 @@ class Heads:
 
     def rewards(self, z: Tensor) -> Tensor:
         """(M, B, D) or (1, B, D) standardised features to (M, B) rewards."""
-        # (M, 1 or H, B); four times as fast as z @ weights
-        hidden = self.weights[0] @ z.transpose(1, 2)
-        return (hidden if self.linear else self.weights[1] @ torch.tanh(hidden)).squeeze(1)
+        hidden = self.hidden(z)
+        return (hidden if self.linear else self.weights[1] @ hidden).squeeze(1)
+
+    def hidden(self, z: Tensor) -> Tensor:
+        """(M, H, B) representations tanh(U z) of (M, B, D) texts; (M, 1, B) rewards if linear."""
+        found = self.weights[0] @ z.transpose(1, 2)  # four times as fast as z @ weights
+        return found if self.linear else torch.tanh(found)
 
     @torch.no_grad()
     def score(self, matrix: npt.NDArray[np.float32], chunk: int = 8192) -> Floats:
@@ -57,11 +63,12 @@ def train_heads(targets: Targets, settings: NoiseSettings, seeds: list[int]) -> 
     order of the pairs and, with `resample`, its own draw.
 
     Bradley-Terry loss with margins and soft targets, and `length_penalty` times the squared
-    correlation, within a batch, of a head's reward margin with the difference in length (see
-    `pipeline.noise.loss`). AdamW; all heads move in the same tensor operations.
+    correlation, within a batch, of a head's reward margin with the difference in length, and
+    `contrast` (see `pipeline.noise.loss`); with `meta`, the gradient is taken at moved weights (see
+    `_moved`). AdamW; all heads move in the same tensor operations.
 
     Raises:
-        OrchardError: fewer than two pairs, or no weight in them.
+        OrchardError: fewer than two pairs, no weight in them, or `meta` without texts to be scored.
     """
     n = len(targets.chosen)
     if n < 2 or targets.weight.sum() <= 0:
@@ -69,18 +76,24 @@ def train_heads(targets: Targets, settings: NoiseSettings, seeds: list[int]) -> 
             f"reward heads: {n} pairs to learn from: at least 2 of positive weight are needed"
         )
     heads = _begin(targets, settings.hidden, seeds)
-    data = _Tensors.of(targets, heads)
+    meta = settings.meta
+    data = _Tensors.of(targets, heads, targets.unlabelled if meta.step > 0 else NONE)
     optimiser = torch.optim.AdamW(
         heads.weights, lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
     batch = min(settings.batch_pairs, n)
     steps = max(settings.min_steps, settings.epochs * (n // batch))
     orders = [_Order(n, seed, settings.resample) for seed in seeds]
-    for _ in range(steps):
+    views = Views(settings.contrast, seeds)
+    shifted = _shifted(targets, seeds) if meta.step > 0 else []
+    for number in range(steps):
         places = torch.stack([order.next(batch) for order in orders])  # (M, B)
-        loss = _loss(heads, data, places, settings.length_penalty)
-        optimiser.zero_grad(set_to_none=True)
-        loss.sum().backward()
+        moves = meta.step > 0 and number % meta.every == 0
+        at = _moved(heads, data, shifted, batch, meta.step) if moves else heads
+        loss = _loss(at, data, places, settings, views)
+        gradients = torch.autograd.grad(loss.sum(), at.weights)
+        for weight, gradient in zip(heads.weights, gradients, strict=True):
+            weight.grad = gradient
         optimiser.step()
         heads.losses.append(loss.detach())
     for weight in heads.weights:
@@ -98,19 +111,23 @@ class _Tensors:
     margin: Tensor
     weight: Tensor  # mean 1
     length: Tensor
+    rows: Tensor  # (n, 2) of the matrix: which texts
+    shifted: Tensor  # (k, D) or (k, 2, D) of the texts to be scored, as the pairs' own
 
     @classmethod
-    def of(cls, targets: Targets, heads: Heads) -> "_Tensors":
+    def of(cls, targets: Targets, heads: Heads, unlabelled: Places) -> "_Tensors":
         z = heads.standardised(torch.from_numpy(targets.matrix))
         chosen, rejected = z[targets.chosen], z[targets.rejected]
-        plain = [
+        rows = torch.from_numpy(np.stack([targets.chosen, targets.rejected], axis=1))
+        shifted = z[unlabelled]
+        target, margin, weight, length = (
             torch.from_numpy(v).float()
             for v in (targets.target, targets.margin, targets.weight, targets.length)
-        ]
-        plain[2] /= plain[2].mean()
+        )
+        asked = target, margin, weight / weight.mean(), length
         if heads.linear:
-            return cls(chosen - rejected, None, *plain)
-        return cls(chosen, rejected, *plain)
+            return cls(chosen - rejected, None, *asked, rows, shifted[:, 0] - shifted[:, 1])
+        return cls(chosen, rejected, *asked, rows, shifted)
 
 
 class _Order:
@@ -150,15 +167,50 @@ def _begin(targets: Targets, hidden: int, seeds: list[int]) -> Heads:
     return Heads(mean, scale, [draw(*shape).requires_grad_(True) for shape in shapes])
 
 
-def _loss(heads: Heads, data: _Tensors, places: Tensor, length_penalty: float) -> Tensor:
+def _shifted(targets: Targets, seeds: list[int]) -> list[_Order]:
+    n = len(targets.unlabelled)
+    if not n:
+        raise OrchardError(f"reward heads: {NOTHING_TO_TELL_APART}")
+    return [_Order(n, seed_for(seed, "meta"), resample=False) for seed in seeds]
+
+
+def _moved(heads: Heads, data: _Tensors, orders: list[_Order], batch: int, step: float) -> Heads:
+    """The heads, each moved uphill on `told_apart` of some pairs of texts to be scored.
+
+    MetaRM (Secrets of RLHF II, second-hand), as first-order MAML has it: the gradient of the pair
+    loss there, as it is, moves the heads here. One plain step, of every weight (our choice).
+    """
+    places = torch.stack([order.next(batch) for order in orders])  # (M, B)
+    if heads.linear:
+        d = heads.rewards(_gather(data.shifted, places))
+    else:
+        first, second = (_gather(data.shifted[:, side], places) for side in (0, 1))
+        d = heads.rewards(first) - heads.rewards(second)
+    slopes = torch.autograd.grad(told_apart(d).sum(), heads.weights)
+    moved = [w.detach() + step * s for w, s in zip(heads.weights, slopes, strict=True)]
+    return replace(heads, weights=[w.requires_grad_(True) for w in moved])
+
+
+def _contrast(heads: Heads, data: _Tensors, places: Tensor, views: Views) -> Tensor:
+    """(M,) InfoNCE of the hidden layer on a batch (M, B) of pairs."""
+    assert data.rejected is not None  # the settings ask for a hidden layer
+    sides = [_gather(z, places) for z in (data.chosen, data.rejected)]
+    return views.loss(sides, data.rows[places], lambda z: heads.hidden(z).transpose(1, 2))
+
+
+def _loss(
+    heads: Heads, data: _Tensors, places: Tensor, settings: NoiseSettings, views: Views
+) -> Tensor:
     """(M,) mean loss of each head on its batch (M, B) of places."""
     d = heads.rewards(_gather(data.chosen, places))  # (M, B) reward margins
     if data.rejected is not None:
         d = d - heads.rewards(_gather(data.rejected, places))
     each = bradley_terry(d, data.target[places], data.margin[places])
     loss = (data.weight[places] * each).mean(dim=1)
-    if length_penalty > 0:
-        loss = loss + length_penalty * length_correlation(d, data.length[places])
+    if settings.length_penalty > 0:
+        loss = loss + settings.length_penalty * length_correlation(d, data.length[places])
+    if settings.contrast.weight > 0:
+        loss = loss + settings.contrast.weight * _contrast(heads, data, places, views)
     return loss
 
 

@@ -1,5 +1,6 @@
 """What every reward model of ours is trained with, heads and fine-tuned ones alike."""
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -25,3 +26,33 @@ def length_correlation(d: Tensor, length: Tensor) -> Tensor:
     a, b = d - d.mean(dim=-1, keepdim=True), length - length.mean(dim=-1, keepdim=True)
     norm = (a.square().sum(dim=-1) * b.square().sum(dim=-1)).sqrt()
     return ((a * b).sum(dim=-1) / norm.clamp_min(1e-9)).square()
+
+
+def info_nce(first: Tensor, second: Tensor, key: Tensor, temperature: float) -> Tensor:
+    """(...,) mean, over n texts, of how hard a text's second view is to find among all of them:
+    -log softmax_j(cos(first_i, second_j) / temperature) at j = i.
+
+    SimCSE's loss (arXiv 2104.08821, eq. 1), as Secrets of RLHF II adds it to a reward model's
+    (second-hand). 0 where a batch has one text. What has the same key is one text that the batch
+    holds twice; it is no negative of itself (our choice).
+
+    Args:
+        first, second: (..., n, D) two views.
+        key: (..., n) integers.
+    """
+    a, b = F.normalize(first, dim=-1), F.normalize(second, dim=-1)
+    alike = (a @ b.transpose(-1, -2)) / temperature
+    again = (key[..., :, None] == key[..., None, :]) & ~torch.eye(
+        key.shape[-1], dtype=torch.bool, device=key.device
+    )
+    scores = alike.masked_fill(again, -torch.inf)
+    return -F.log_softmax(scores, dim=-1).diagonal(dim1=-2, dim2=-1).mean(dim=-1)
+
+
+def told_apart(d: Tensor) -> Tensor:
+    """(...,) mean of sigmoid(|d|) over the last dimension: how far a reward model tells two texts
+    of one prompt apart, whichever is better; .5: not at all, 1: always.
+
+    MetaRM's difference loss (Secrets of RLHF II, second-hand). At d = 0 its slope is 0.
+    """
+    return d.abs().sigmoid().mean(dim=-1)

@@ -141,7 +141,7 @@ def score_outside(
     second = features.rows(asked["rejected_text_id"].to_list())
     wanted = np.unique(np.concatenate([first, second]))
     seeds = [seed_for(settings.seed, "reward head", m) for m in range(settings.noise.models)]
-    rewards = fit(targets, seeds, wanted).rewards
+    rewards = fit(targets.asked_of(first, second), seeds, wanted).rewards
     apart: Floats = (
         rewards[:, np.searchsorted(wanted, first)] - rewards[:, np.searchsorted(wanted, second)]
     )

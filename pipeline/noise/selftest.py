@@ -254,12 +254,13 @@ def _accuracy(
     """
     asked = noisy.exchanged(treated.flip)
     values = {"target": treated.target, "margin": treated.margin, "weight": treated.weight}
+    test = data.targets.take(data.held)
     learnt = Targets(**{**vars(asked), **values}).take(treated.keep)
+    learnt = learnt.asked_of(test.chosen, test.rejected)
     seeds = [seed_for(seed, "noise test head", m) for m in range(settings.models)]
     from pipeline.noise.heads import train_heads
 
     heads = train_heads(learnt, settings, seeds)
-    test = data.targets.take(data.held)
     d = heads.score(test.matrix[test.chosen]) - heads.score(test.matrix[test.rejected])
     shares: Floats = ((np.sign(d) + 1) / 2).mean(axis=0)
     return shares

@@ -6,7 +6,7 @@ two siblings differ. The paper's loss goes on over the later steps of both paths
 the losing step was not found, so that the first step is all that we compare (our reading).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,15 +45,25 @@ def equal_pairs(pairs: Mapping[str, pl.DataFrame], max_pairs: int) -> dict[str, 
 
 
 def learn(
-    source: str, pairs: pl.DataFrame, features: Features, models: int, seed: int, fit: Fit
+    source: str,
+    pairs: pl.DataFrame,
+    features: Features,
+    models: int,
+    seed: int,
+    fit: Fit,
+    asked: Sequence[tuple[str, str]] = (),
 ) -> Learnt:
     """Scores of all texts of `features` by the mean of models that learnt from some pairs.
 
     Each model's rewards are standardised by mean and standard deviation over the texts that it
     learnt from: rewards have no scale or origin of their own.
+
+    Args:
+        asked: two texts of one prompt each, that `noise.meta` is to tell apart.
     """
     rows = pairs.sort("pair_id")
-    targets = pair_targets(features, rows)
+    first, second = (features.rows([two[side] for two in asked]) for side in (0, 1))
+    targets = pair_targets(features, rows).asked_of(first, second)
     seeds = [seed_for(seed, "selector", source, m) for m in range(models)]
     everything = np.arange(len(features.ids))
     rewards = fit(targets, seeds, everything).rewards

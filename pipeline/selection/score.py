@@ -71,8 +71,19 @@ def score_steps(
         return tables.empty("step_scores"), [Reject("step_scores", "step_scores", source, reason)]
     with fitted_on(given.texts, model, settings, home) as (features, fit):
         pairs, models = given.learnt[source], settings.noise.models
-        said = learn(source, pairs, features, models, settings.seed, fit)
+        asked = _neighbours(given.steps.rows)
+        said = learn(source, pairs, features, models, settings.seed, fit, asked)
     return pl.concat(_rows(said, given)), []
+
+
+def _neighbours(rows: pl.DataFrame) -> list[tuple[str, str]]:
+    """Each text of a prompt with the next by id, which is a hash: all texts once or twice,
+    and no more pairs than texts (our choice).
+    """
+    texts = rows.select("prompt_id", "text_id").unique().sort("prompt_id", "text_id")
+    following = pl.col("text_id").shift(-1).over("prompt_id")
+    two = texts.with_columns(following=following).drop_nulls("following")
+    return list(two.select("text_id", "following").iter_rows())
 
 
 def _rows(said: Learnt, given: Material) -> Iterator[pl.DataFrame]:

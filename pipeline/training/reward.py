@@ -7,6 +7,7 @@ loading, LoRA, batches by length and what happens when memory runs out are those
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,10 +20,11 @@ from pipeline.engine.model import fingerprint
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id, seed_for
 from pipeline.noise.coding import Floats
+from pipeline.noise.contrast import Views
 from pipeline.noise.crossfit import Fit, Fitted
 from pipeline.noise.features import Ids, last_states
-from pipeline.noise.loss import bradley_terry, length_correlation
-from pipeline.noise.targets import Places, Targets
+from pipeline.noise.loss import bradley_terry, length_correlation, told_apart
+from pipeline.noise.targets import NOTHING_TO_TELL_APART, Places, Targets
 from pipeline.training import memory
 from pipeline.training.example import Example
 from pipeline.training.loading import load
@@ -30,6 +32,7 @@ from pipeline.training.policy import Policy, Precision, adapt, checkpointing, fr
 from pipeline.training.schedule import batches, learning_rate
 from pipeline.training.tree import micro_batches
 
+Sides = list[tuple[Ids, Ids]]  # both texts of each pair
 Advance = Callable[[int, int], None]
 RATES = {"full": 5e-6, "lora": 1e-4}  # full: paper; lora: our choice
 
@@ -45,9 +48,18 @@ class RewardModel:
 
     def rewards(self, texts: Sequence[Ids]) -> Tensor:
         """(n,) with gradients; all texts in one pass."""
+        return self.of_states(self.states(texts))
+
+    def states(self, texts: Sequence[Ids]) -> Tensor:
+        """(n, D) with gradients; all texts in one pass."""
         with self.policy.computing():
             states = last_states(self.policy.causal.base_model, texts, self.policy.device)
-        scored: Tensor = self.head(states.float()).squeeze(-1)
+        found: Tensor = states.float()
+        return found
+
+    def of_states(self, states: Tensor) -> Tensor:
+        """(n, D) states to (n,) rewards."""
+        scored: Tensor = self.head(states).squeeze(-1)
         return scored
 
     def parameters(self) -> list[nn.Parameter]:
@@ -81,20 +93,24 @@ def train_reward_model(
     The seed decides head, LoRA layers, draw and order of the pairs.
 
     Per step: the mean over its pairs of weight times `bradley_terry`, and `length_penalty` times
-    the squared correlation of margin and length over the whole step, whatever fits into one pass.
+    the squared correlation of margin and length over the whole step, and `contrast` over all its
+    texts, whatever fits into one pass. With `meta`, the gradient is taken at moved weights (see
+    `_moved`).
 
     Args:
         texts: token ids of each row of the targets' matrix, whose numbers are not read.
 
     Raises:
-        OrchardError: fewer than two pairs, no weight in them, a loss that is not finite, or a
-            folder that is no model.
+        OrchardError: fewer than two pairs, no weight in them, `meta` without texts to be scored, a
+            loss that is not finite, or a folder that is no model.
     """
     n = len(targets.chosen)
     if n < 2 or targets.weight.sum() <= 0:
         raise OrchardError(
             f"reward models: {n} pairs to learn from: at least 2 of positive weight are needed"
         )
+    if settings.meta.step > 0 and not len(targets.unlabelled):
+        raise OrchardError(f"reward models: {NOTHING_TO_TELL_APART}")
     model = _begin(model_dir, settings, seed, precision)
     drawn = (
         np.random.default_rng(seed_for(seed, "draw")).integers(n, size=n)
@@ -115,7 +131,10 @@ def train_reward_model(
     for number, places in enumerate(steps):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(number, len(steps), plan)
-        _step(model, data, places, optimiser, chosen.max_grad_norm)
+        views = seed_for(seed, "contrast", number)
+        with _moved(model, data, number, seed):
+            loss = _gradients(model, data, places, views)
+        _update(model, loss, optimiser, chosen.max_grad_norm)
     return model
 
 
@@ -123,12 +142,14 @@ def train_reward_model(
 class _Pairs:
     """n pairs on the device; a pair's texts are at places 0 and 1."""
 
-    texts: list[tuple[Ids, Ids]]
+    texts: Sides
+    unlabelled: Sides  # of the texts to be scored
     target: Tensor
     margin: Tensor
     weight: Tensor  # mean 1
     length: Tensor
-    penalty: float
+    rows: Tensor  # (n, 2) which texts
+    settings: NoiseSettings
 
     @classmethod
     def of(
@@ -141,10 +162,12 @@ class _Pairs:
             targets.length,
         )
         target, margin, weight, length = (torch.from_numpy(v).float().to(device) for v in values)
-        sides = [
-            (texts[a], texts[b]) for a, b in zip(targets.chosen, targets.rejected, strict=True)
-        ]
-        return cls(sides, target, margin, weight, length, settings.length_penalty)
+        rows = np.stack([targets.chosen, targets.rejected], axis=1)
+        sides, shifted = (
+            [(texts[a], texts[b]) for a, b in two] for two in (rows, targets.unlabelled)
+        )
+        known = target, margin, weight, length, torch.from_numpy(rows).to(device)
+        return cls(sides, shifted, *known, settings)
 
     def examples(self) -> list[Example]:
         """The pairs as the trainer's batches take them;
@@ -177,29 +200,73 @@ def _begin(
     return RewardModel(policy, head.to(policy.device), settings.micro_tokens)
 
 
-def _step(
-    model: RewardModel,
-    data: _Pairs,
-    places: Sequence[int],
-    optimiser: torch.optim.Optimizer,
-    most: float,
-) -> None:
-    """One update on the pairs at `places`."""
+@contextmanager
+def _moved(model: RewardModel, data: _Pairs, number: int, seed: int) -> Iterator[None]:
+    """Has the weights moved uphill on `told_apart` of some texts to be scored, and then put back.
 
-    def gradients(budget: int) -> float:
-        optimiser.zero_grad(set_to_none=True)
-        slope = _penalty_slope(model, data, places, budget) if data.penalty > 0 else None
+    MetaRM (Secrets of RLHF II, second-hand), as first-order MAML has it: the gradient that is left
+    by the pair loss there moves the weights here. One plain step of every weight that is trained,
+    on as many pairs as a step has (our choice).
+    """
+    meta = data.settings.meta
+    if meta.step == 0 or number % meta.every:
+        yield
+        return
+    k, weights = len(data.unlabelled), model.parameters()
+    size = min(k, data.settings.tune.batch_pairs)
+    drawn = np.random.default_rng(seed_for(seed, "meta", number)).choice(k, size, replace=False)
+
+    def uphill(budget: int) -> None:
+        for weight in weights:
+            weight.grad = None
+        for micro in _micros(data.unlabelled, drawn.tolist(), budget):
+            d = _margins(model, _states(model, data.unlabelled, micro))
+            (told_apart(d) * (len(micro) / size)).backward()
+
+    _, model.micro_tokens = memory.retry(uphill, model.micro_tokens)
+    before = [weight.detach().clone() for weight in weights]
+    with torch.no_grad():
+        for weight in weights:
+            if weight.grad is not None:
+                weight.add_(weight.grad, alpha=meta.step)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for weight, value in zip(weights, before, strict=True):
+                weight.copy_(value)
+
+
+def _gradients(model: RewardModel, data: _Pairs, places: Sequence[int], seed: int) -> float:
+    """Leaves the gradient of the loss of the pairs at `places` in the weights.
+
+    Returns:
+        the mean loss of the pairs, nats, without what `_slopes` adds.
+    """
+
+    def passes(budget: int) -> float:
+        for weight in model.parameters():
+            weight.grad = None
+        slopes = _slopes(model, data, places, budget, seed)
         total = 0.0
-        for micro in _micros(data, places, budget):
-            d = _margins(model, data, micro)
+        for micro in _micros(data.texts, places, budget):
+            states = _states(model, data.texts, micro)
+            d = _margins(model, states)
             loss = data.loss(d, micro).sum() / len(places)
             total += float(loss.detach())
-            if slope is not None:
-                loss = loss + (torch.stack([slope[i] for i in micro]) * d).sum()
+            if data.settings.length_penalty > 0:
+                loss = loss + (torch.stack([slopes[i].margin for i in micro]) * d).sum()
+            if data.settings.contrast.weight > 0:
+                mine = torch.stack([slopes[i].states for i in micro], dim=1)
+                loss = loss + (mine * states).sum()
             loss.backward()
         return total
 
-    loss, model.micro_tokens = memory.retry(gradients, model.micro_tokens)
+    loss, model.micro_tokens = memory.retry(passes, model.micro_tokens)
+    return loss
+
+
+def _update(model: RewardModel, loss: float, optimiser: torch.optim.Optimizer, most: float) -> None:
     norm = nn.utils.clip_grad_norm_(model.parameters(), most)
     if not (np.isfinite(loss) and norm.isfinite()):
         raise OrchardError(
@@ -210,35 +277,59 @@ def _step(
     model.losses.append(loss)
 
 
-def _penalty_slope(
-    model: RewardModel, data: _Pairs, places: Sequence[int], budget: int
-) -> dict[int, Tensor]:
-    """Derivative of the length penalty of the whole step by each pair's margin.
+@dataclass(frozen=True)
+class _Slope:
+    """Derivative of what does not split into passes, by one pair's margin and states."""
 
-    The penalty does not split into passes, so the margins are computed once more, without gradients
+    margin: Tensor  # ()
+    states: Tensor  # (2, D)
+
+
+def _slopes(
+    model: RewardModel, data: _Pairs, places: Sequence[int], budget: int, seed: int
+) -> dict[int, _Slope]:
+    """Of length penalty and contrast of the whole step, by pair; empty where both are off.
+
+    They do not split into passes, so the states are computed once more, without gradients
     (gradient caching, arXiv 2101.06983).
     """
+    penalty, contrast = data.settings.length_penalty, data.settings.contrast
+    if penalty == 0 and contrast.weight == 0:
+        return {}
+    found: dict[int, tuple[Tensor, Tensor]] = {}
     with torch.no_grad():
-        passes = [(micro, _margins(model, data, micro)) for micro in _micros(data, places, budget)]
-        margins = {i: d for micro, found in passes for i, d in zip(micro, found, strict=True)}
-    d = torch.stack([margins[i] for i in places]).requires_grad_(True)
-    (data.penalty * length_correlation(d, data.length[list(places)])).backward()
-    assert d.grad is not None
-    return dict(zip(places, d.grad, strict=True))
+        for micro in _micros(data.texts, places, budget):
+            each = _states(model, data.texts, micro)
+            both = zip(_margins(model, each), each.unbind(1), strict=True)
+            found.update(zip(micro, both, strict=True))
+    rows = list(places)
+    d = torch.stack([found[i][0] for i in rows]).requires_grad_(True)
+    states = torch.stack([found[i][1] for i in rows], dim=1).requires_grad_(True)
+    total = 0 * d.sum() + 0 * states.sum()
+    if penalty > 0:
+        total = total + penalty * length_correlation(d, data.length[rows])
+    if contrast.weight > 0:
+        sides = [side[None] for side in states]
+        views = Views(contrast, [seed])
+        total = total + contrast.weight * views.loss(sides, data.rows[rows][None], lambda z: z)[0]
+    margins, others = torch.autograd.grad(total, (d, states))
+    return {i: _Slope(m, s) for i, m, s in zip(rows, margins, others.unbind(1), strict=True)}
 
 
-def _micros(data: _Pairs, places: Sequence[int], budget: int) -> Iterator[list[int]]:
-    return micro_batches(
-        places, lambda i: [((), text) for text in data.texts[i]], budget, trees=False
-    )
+def _micros(texts: Sides, places: Sequence[int], budget: int) -> Iterator[list[int]]:
+    return micro_batches(places, lambda i: [((), text) for text in texts[i]], budget, trees=False)
 
 
-def _margins(model: RewardModel, data: _Pairs, places: Sequence[int]) -> Tensor:
+def _states(model: RewardModel, texts: Sides, places: Sequence[int]) -> Tensor:
+    """(2, k, D) of the first sides, and of the second ones; one pass."""
+    states = model.states([texts[i][side] for side in (0, 1) for i in places])
+    return states.view(2, len(places), -1)
+
+
+def _margins(model: RewardModel, states: Tensor) -> Tensor:
     """(k,) rewards of the first sides minus those of the second."""
-    rewards = model.rewards(
-        [text for side in (0, 1) for text in (data.texts[i][side] for i in places)]
-    )
-    return rewards[: len(places)] - rewards[len(places) :]
+    rewards = model.of_states(states.flatten(0, 1))
+    return rewards[: states.shape[1]] - rewards[states.shape[1] :]
 
 
 def fit_tuned(
@@ -288,9 +379,13 @@ def _mark(
     wanted: Places,
 ) -> str:
     """All that decides what a model says."""
-    course = settings.model_dump(include={"method", "tune", "resample", "length_penalty"})
+    course = settings.model_dump(
+        include={"method", "tune", "resample", "length_penalty", "contrast", "meta"}
+    )
     columns = (learnt.target, learnt.margin, learnt.weight, learnt.length)
-    sides = [[texts[i] for i in side] for side in (learnt.chosen, learnt.rejected)]
+    asked = learnt.unlabelled if settings.meta.step > 0 else learnt.unlabelled[:0]
+    read = (learnt.chosen, learnt.rejected, asked.flatten())
+    sides = [[texts[i] for i in side] for side in read]
     rows = [sides, [column.tolist() for column in columns], [texts[i] for i in wanted]]
     return content_id("reward model", fingerprint(model_dir), torch.__version__, course, seed, rows)
 

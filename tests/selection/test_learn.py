@@ -14,7 +14,7 @@ from pipeline.errors import OrchardError
 from pipeline.noise.features import Features, sides
 from pipeline.noise.heads import fit_heads
 from pipeline.selection.learn import learn
-from pipeline.selection.score import material, score_steps
+from pipeline.selection.score import _neighbours, material, score_steps
 from pipeline.selection.steps import steps_of
 from tests.training.toy import pair, save_llama
 
@@ -127,6 +127,18 @@ def test_answers_and_held_out_pairs_are_scored_by_every_method(
         ("rejected", 2),
     ]
     assert rows["n_pairs"].to_list() == [4] * 7
+
+
+def test_meta_tells_neighbours_of_a_prompt_apart(model: Model, tmp_path: Path) -> None:
+    rows = pl.DataFrame(
+        {"prompt_id": ["p", "q", "p", "p", "p"], "text_id": ["c", "d", "a", "b", "a"]}
+    )
+    assert _neighbours(rows) == [("a", "b"), ("b", "c")]  # q has one text
+    plain, meta = (
+        made(model, tmp_path, meta={"step": step})["tree_plv"].sort("score_id")
+        for step in (0.0, 50.0)
+    )
+    assert meta["score_id"].equals(plain["score_id"]) and not meta["score"].equals(plain["score"])
 
 
 def test_no_reward_model_is_one_line(model: Model, tmp_path: Path) -> None:
