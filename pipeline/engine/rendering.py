@@ -184,7 +184,7 @@ class Renderer:
     def tokenizer(self) -> Any:
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(self.path)
+        tokenizer = AutoTokenizer.from_pretrained(self.path, trust_remote_code=False)
         if tokenizer.chat_template is None:
             raise OrchardError(
                 f"model folder {self.path}: its tokenizer has no chat template: use a chat model"

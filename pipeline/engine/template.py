@@ -53,7 +53,7 @@ def with_arguments(path: Path, arguments: Mapping[str, Any], target: Path, name:
 def _template(path: Path, name: str) -> str:
     from transformers import AutoTokenizer
 
-    found = AutoTokenizer.from_pretrained(path).chat_template
+    found = AutoTokenizer.from_pretrained(path, trust_remote_code=False).chat_template
     text = found.get("default") if isinstance(found, dict) else found
     if text is None:
         raise OrchardError(f"model.template: {name!r} has no chat template: use a chat model")

@@ -35,10 +35,12 @@ def mean_pooled(model_dir: Path) -> Embed:
     import torch
     from transformers import AutoModel, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(str(model_dir), local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(
+        str(model_dir), local_files_only=True, trust_remote_code=False
+    )
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     model = AutoModel.from_pretrained(
-        str(model_dir), dtype=torch.float32, local_files_only=True
+        str(model_dir), dtype=torch.float32, local_files_only=True, trust_remote_code=False
     ).eval()
 
     @torch.inference_mode()

@@ -210,7 +210,9 @@ def _load_model(path: Path) -> tuple[Any, Any, bool]:
     check(path)
     logging.disable_progress_bar()
     try:
-        causal = AutoModel.from_pretrained(str(path), dtype=torch.float32, local_files_only=True)
+        causal = AutoModel.from_pretrained(
+            str(path), dtype=torch.float32, local_files_only=True, trust_remote_code=False
+        )
     except Exception as error:  # the reader of a broken file may raise anything
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise OrchardError(f"model folder {path}: weights cannot be read: {reason}") from error

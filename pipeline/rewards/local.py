@@ -78,9 +78,15 @@ def _load(path: Path, voter: VoterSettings) -> tuple[Any, Any, Any]:
 
     logging.disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(path), local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(
+            str(path), local_files_only=True, trust_remote_code=False
+        )
         network, report = AutoModelForSequenceClassification.from_pretrained(
-            str(path), dtype=torch.float32, local_files_only=True, output_loading_info=True
+            str(path),
+            dtype=torch.float32,
+            local_files_only=True,
+            output_loading_info=True,
+            trust_remote_code=False,
         )
     except Exception as error:  # the reader of a broken file may raise anything
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -31,7 +31,9 @@ def load_tokenizer(model_dir: Path) -> Any:
 
     check(model_dir)
     try:
-        return AutoTokenizer.from_pretrained(str(model_dir), local_files_only=True)
+        return AutoTokenizer.from_pretrained(
+            str(model_dir), local_files_only=True, trust_remote_code=False
+        )
     except Exception as error:  # the reader of a broken file may raise anything
         raise _unreadable(model_dir, "tokenizer", error) from error
 
@@ -61,7 +63,7 @@ def load(
     device = device or best_device()
     try:
         causal = AutoModelForCausalLM.from_pretrained(
-            str(model_dir), dtype=torch.float32, local_files_only=True
+            str(model_dir), dtype=torch.float32, local_files_only=True, trust_remote_code=False
         )
     except Exception as error:
         raise _unreadable(model_dir, "weights", error) from error

@@ -21,7 +21,9 @@ def embedder(model_dir: Path, max_length: int) -> Embed:
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = (
-        AutoModel.from_pretrained(str(model_dir), dtype=torch.float32, local_files_only=True)
+        AutoModel.from_pretrained(
+            str(model_dir), dtype=torch.float32, local_files_only=True, trust_remote_code=False
+        )
         .to(device)
         .eval()
     )
