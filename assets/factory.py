@@ -1,6 +1,7 @@
 """Dagster assets from the declarations of steps."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -62,8 +63,7 @@ def asset_of(
 
 def _whole(context: dg.AssetExecutionContext, step: Step, run: RunContext) -> dict[str, Any]:
     """Makes all of a step that the profile needs, and says what came of it."""
-    assert run.graph is not None
-    if step.name not in run.graph.needed(run.settings):
+    if not _is_needed(step, run):
         empty_other_parts(step, run)  # such as the cells of a sweep that is asked for no more
         return NOT_NEEDED
     if step.table is None:
@@ -83,15 +83,20 @@ def _parts(
     context: dg.AssetExecutionContext, step: Step, run: RunContext, wanted: Sequence[str]
 ) -> list[tuple[str, StepReport]]:
     """Makes those of some parts that the profile has."""
-    assert step.parts is not None and run.graph is not None
+    assert step.parts is not None
     empty_other_parts(step, run)
-    if step.name not in run.graph.needed(run.settings):
+    if not _is_needed(step, run):
         return []
     own = [part for part in step.parts(run.settings) if part in wanted]
     done = [(part, run_step(step, run, part)) for part in own]
     for part, report in done:
         _logged(context, step, part, report)
     return done
+
+
+def _is_needed(step: Step, run: RunContext) -> bool:
+    assert run.graph is not None
+    return step.name in run.once(("needed",), partial(run.graph.needed, run.settings))
 
 
 def _logged(

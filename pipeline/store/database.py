@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ import polars as pl
 
 from pipeline.errors import OrchardError
 from pipeline.lock import locked
+from pipeline.store.reads import refused_by
 
 Parameters = Mapping[str, Any] | Sequence[Any] | None
 T = TypeVar("T")
@@ -68,6 +70,11 @@ class Database:
         )
         self.connection.execute("USE lake")
         self.connection.execute("SET ducklake_max_retry_count = 100")
+
+    @cached_property
+    def refused(self) -> frozenset[str]:
+        """Names of the table functions that may do more than read."""
+        return refused_by(self.connection)
 
     def lock(self) -> AbstractContextManager[None]:
         """The writers' lock; PostgreSQL needs none, its conflicts are retried."""

@@ -203,7 +203,7 @@ class Lake:
         """
         with ExitStack() as stack:
             stack.enter_context(self._database.one_line())
-            check_reads(query, self._database.connection)
+            check_reads(query, self._database.refused)
             stack.enter_context(self._database.frames(frames or {}))
             if version is not None:
                 self._show_at(stack, version, _mentioned(query, frames or {}))

@@ -6,6 +6,7 @@ refused unless they are known here, whatever extension brought them.
 """
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from itertools import pairwise
 
 import duckdb
@@ -37,8 +38,9 @@ LAKE = "ducklake_"
 STATEMENTS = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
 
 
-def check_reads(query: str, connection: duckdb.DuckDBPyConnection) -> None:
-    """Refuses a text that is not one SELECT, or that calls what may change the lake or a file.
+def check_reads(query: str, refused: AbstractSet[str]) -> None:
+    """Refuses a text that is not one SELECT, or that calls a function that may do more than read:
+    one of `refused`.
 
     Raises:
         OrchardError: it does; the message names the statement or the function.
@@ -53,19 +55,13 @@ def check_reads(query: str, connection: duckdb.DuckDBPyConnection) -> None:
             f"SQL here only reads: expected one SELECT, not {found}; "
             "tables are written by Lake.write"
         )
-    called = set(_called(query))
-    if called - _harmless():
-        for name in sorted(called & _refused(connection)):
-            raise OrchardError(
-                f"SQL here only reads: {name}() may change the lake or run other SQL: leave it out"
-            )
+    for name in sorted(refused & set(_called(query))):
+        raise OrchardError(
+            f"SQL here only reads: {name}() may change the lake or run other SQL: leave it out"
+        )
 
 
-def _harmless() -> frozenset[str]:
-    return READING | OF_THE_LAKE | {LAKE + name for name in OF_THE_LAKE}
-
-
-def _refused(connection: duckdb.DuckDBPyConnection) -> set[str]:
+def refused_by(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
     """Names of all table functions but those that only read, as they are and as the lake's."""
     query = """
         SELECT DISTINCT function_name FROM duckdb_functions()
@@ -74,7 +70,7 @@ def _refused(connection: duckdb.DuckDBPyConnection) -> set[str]:
     known = {name for (name,) in connection.execute(query).fetchall()}
     known = {name for name in known if not name.startswith("duckdb_")}  # what DuckDB knows
     short = {name.removeprefix(LAKE) for name in known if name.startswith(LAKE)}
-    return (known | short) - _harmless()
+    return frozenset((known | short) - READING - OF_THE_LAKE - {LAKE + one for one in OF_THE_LAKE})
 
 
 def _called(query: str) -> Iterator[str]:
