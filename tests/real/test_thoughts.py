@@ -47,7 +47,7 @@ def test_rollout_trees_become_lists_whose_rewards_are_highest_for_the_reference(
 ) -> None:
     nodes, _ = plant(engine, prompts, SMALL, 0)
     lists, rejects = build_lists(nodes, prompts, ["tot"], 5, embedder(model.path, 384))
-    assert lists.height == 2 * (prompts.height - len(rejects)) > 0
+    assert lists.height == 3 * (prompts.height - len(rejects)) > 0
     for items in lists.filter(pl.col("variant") == "tpo_tot")["items"].to_list():
         assert items[0]["reward"] == pytest.approx(2)
         assert all(0 <= item["reward"] <= 2.0001 for item in items)
