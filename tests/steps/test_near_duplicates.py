@@ -80,6 +80,7 @@ def _run(home: Path, lake: Lake, *, skips: bool) -> RunContext:
         "sampling": {"n": 6, "max_tokens": 200},
         "mapl": {"max_per_prompt": 2, "kinds": COUNTED},
         "pools": [SUMS],
+        "selection": {},
     }
     settings = config.load(str(world.profile(home, **changes)))
     path = world.profile(home, **changes, validation={"variants": sorted(_of_responses(settings))})
