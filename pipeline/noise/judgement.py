@@ -13,7 +13,9 @@ from pipeline.noise.strength import label_noise, strengths
 from pipeline.noise.truth import measured
 
 KEYS = ["source", "chosen_id", "rejected_id"]
-NOTHING_KNOWN = pl.DataFrame(schema={"pair_id": pl.String, "right": pl.Float64})
+NOTHING_KNOWN = pl.DataFrame(
+    schema={"pair_id": pl.String, "right": pl.Float64, "verified": pl.Boolean}
+)
 
 
 def judge(
@@ -33,7 +35,8 @@ def judge(
     Args:
         pairs: rows of the source variant.
         votes: rows of `pair_votes` on them.
-        known: pair_id, right: P(chosen is better) by a verifier or annotators, where it is known.
+        known: pair_id, right: P(chosen is better) where it is known, verified: by a verifier, else
+            by annotators.
     """
     if votes.is_empty():
         return tables.empty("pair_strengths"), tables.empty("voters")
@@ -88,11 +91,13 @@ def _voters(
     others = sides.group_by("voter_id", "kind", "family").agg(n_votes=pl.len().cast(pl.Int64))
     others = others.join(_consensus(sides, found.found.pairs).select(names), on="voter_id")
     every = pl.concat([sources, others], how="diagonal_relaxed")
-    taken = [
-        sides.select("pair_id", "voter_id", "side"),
-        labels.select("pair_id", "voter_id", side=pl.lit(1.0)),
-    ]
-    truth = measured(pl.concat(taken), known)
+    of_labels = labels.select("pair_id", "voter_id", side=pl.lit(1.0))
+    truth = pl.concat(
+        [
+            measured(sides.select("pair_id", "voter_id", "side"), known),
+            measured(of_labels, _not_of_labels(known)),
+        ]
+    )
     against = found.predicted.rename({"voter_id": "family"})
     return (
         every.join(truth, on="voter_id", how="left")
@@ -104,6 +109,17 @@ def _voters(
             weighed_by=pl.lit(found.method),
         )
     )
+
+
+def _not_of_labels(known: pl.DataFrame) -> pl.DataFrame:
+    """What is known from elsewhere than the labels themselves.
+
+    Verdicts that contradict no label made them, as those of `outcome` did: they would call the
+    labels' own source right by construction. (A source that is right in all verified pairs loses
+    its number too: our choice.)
+    """
+    verdicts = known.filter(pl.col("verified"))["right"]
+    return known if (verdicts < 1).any() else known.filter(~pl.col("verified"))
 
 
 def _consensus(sides: pl.DataFrame, truth: pl.DataFrame) -> pl.DataFrame:

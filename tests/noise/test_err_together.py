@@ -177,6 +177,7 @@ def test_the_table_and_the_words_tell_who_contradicts_whom() -> None:
     shares = shares.with_columns(margin=pl.lit(None, pl.Float64))
     rows = recorded_votes(pairs, shares, "made")
     known = pl.DataFrame({"pair_id": pairs["pair_id"], "right": label.astype(float)})
+    known = known.with_columns(verified=pl.lit(True))
     strength, voters = judge(pairs, rows, "made", NoiseSettings(method="none"), known)
     for table, found in (("pair_votes", rows), ("pair_strengths", strength), ("voters", voters)):
         good, bad = TABLES[table].filter(found)

@@ -9,6 +9,8 @@ import pytest
 
 from assets.cli.importing_votes import bring_votes
 from pipeline import tables
+from pipeline.config import NoiseSettings
+from pipeline.noise.judgement import NOTHING_KNOWN, judge
 from pipeline.noise.truth import measured
 from pipeline.store import Commit, Lake
 from tests.judge import simulated
@@ -80,7 +82,53 @@ def test_a_verifier_comes_before_annotators_and_sides_may_be_turned(home: Path) 
         lake.write("recorded_pairs", frame("recorded_pairs", [recorded]),
                    Commit("test"), partition={"origin": "other"})  # fmt: skip
         verified = lake.query_file("known_labels", frames={"pairs": pairs}).rows()
-    assert verified == [("straight", 1.0), ("turned", 0.0), ("verified", 1.0)]
+    assert verified == [
+        ("straight", 1.0, False),
+        ("turned", 0.0, False),
+        ("verified", 1.0, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "annotated", "expected"),
+    [
+        ((1.0, 1.0, 1.0), (), (None, 0)),  # they made the labels
+        ((1.0, 0.0, 1.0), (), (2 / 3, 3)),
+        ((1.0, 1.0), (1.0, 0.0), (0.5, 2)),
+        ((), (), (None, 0)),
+    ],
+)
+def test_verdicts_that_made_the_labels_do_not_prove_them_right(
+    verdicts: tuple[float, ...],
+    annotated: tuple[float, ...],
+    expected: tuple[float | None, int],
+) -> None:
+    right = [*verdicts, *annotated]
+    ids = [f"k{i}" for i in range(len(right))]
+    known = pl.DataFrame(
+        {"pair_id": ids, "right": right, "verified": [i < len(verdicts) for i in range(len(ids))]},
+        schema=NOTHING_KNOWN.schema,
+    )
+    names = [f"k{i}" for i in range(8)]
+    pairs = pl.DataFrame(
+        {"pair_id": names, "chosen_id": names, "rejected_id": [f"{n}-" for n in names],
+         "prompt_id": names, "split": ["train"] * 8, "method": ["m"] * 8}
+    )  # fmt: skip
+    votes = pl.concat(
+        pairs.select(
+            "pair_id", "chosen_id", "rejected_id", "prompt_id", "split",
+            voter_id=pl.lit(voter), family=pl.lit(None, pl.String), kind=pl.lit("recorded"),
+            source=pl.lit("s"), number=pl.lit(0, pl.Int64), margin=pl.lit(None, pl.Float64),
+            p=pl.Series([float((i + shift) % 4 > 0) for i in range(8)]),
+        )
+        for shift, voter in enumerate("ab")
+    )  # fmt: skip
+    _, voters = judge(pairs, votes, "s", NoiseSettings(), known)
+    label = voters.row(by_predicate=pl.col("kind") == "label", named=True)
+    assert label["n_known"] == expected[1] and label["consensus"] is not None
+    assert label["reliability"] == pytest.approx(expected[0])
+    other = voters.row(by_predicate=pl.col("voter_id") == "a", named=True)
+    assert other["n_known"] == len(known)
 
 
 def test_recorded_judges_are_as_reliable_as_they_are_right(home: Path, tmp_path: Path) -> None:
