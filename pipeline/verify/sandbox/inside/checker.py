@@ -119,7 +119,7 @@ def judge(job: dict[str, Any], message_bytes: int) -> dict[str, Any]:
             space["__assert__"] = count
             exec(code, space)
     except Broken:
-        pass
+        pass  # the reason is in remote.broken
     except BaseException as error:
         reason = f"the tests raised {type(error).__name__}: {error}"[:500]
     reason = remote.broken or count.failure or reason
