@@ -66,7 +66,8 @@ class FakeServer:
             {"data": [{"id": "small", "owned_by": "vllm", "max_model_len": 512}]}
         )
         self.version: Answer = Answer({"version": "1.2.3"})
-        self.trial: Answer = Answer(completion("1"))
+        one = {"token_ids": [5], "logprobs": {"token_logprobs": [-0.5]}}
+        self.trial: Answer = Answer(completion("1", **one))
         self.bodies: list[dict[str, Any]] = []
         self.keys: set[str | None] = set()
         self.running = self.most = 0

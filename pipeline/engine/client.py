@@ -14,11 +14,12 @@ take any key, and of a dummy such as EMPTY a model may write.
 import asyncio
 import json
 import os
+import re
 import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -29,9 +30,13 @@ from pipeline.engine.base import RequestFailed
 from pipeline.errors import OrchardError
 
 CHECK_SECONDS = 15  # for questions that need no model
-LONGEST = 64 << 20  # bytes of an answer; a longer one is not a completion
+LONGEST = 16 << 20  # bytes of any answer, such as the list of a server's models
+# Bytes of a completion: what surrounds it, and what one token can take in JSON with its likeliest
+# rivals. A server that ignores max_tokens is cut off there.
+AROUND, OF_A_TOKEN = 64 << 10, 4 << 10
 QUOTED = 200  # characters of a server's own message in ours
 SECRET = 16  # characters of the shortest key that nothing but an echo would repeat
+_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
 class Unreachable(Exception):
@@ -94,10 +99,10 @@ class Server:
 
     async def complete(self, session: aiohttp.ClientSession, body: dict[str, Any]) -> bytes:
         """The answer to one completion request, unread. Raises what the module's head lists."""
-        answer = await self._ask(
-            session, "POST", self.path, self._seconds, {**body, "model": self.model}
-        )
-        if self._key and len(self._key) >= SECRET and self._key.encode() in answer:
+        longest = min(AROUND + OF_A_TOKEN * int(body["max_tokens"]), LONGEST)
+        asked = {**body, "model": self.model}
+        answer = await self._ask(session, "POST", self.path, self._seconds, asked, longest)
+        if self._key and len(self._key) >= SECRET and self._key in _unescaped(answer):
             raise TryFailed("its answer holds our API key")
         return answer
 
@@ -168,6 +173,7 @@ class Server:
         path: str,
         seconds: float,
         body: dict[str, Any] | None = None,
+        longest: int = LONGEST,
     ) -> bytes:
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         limit = aiohttp.ClientTimeout(total=seconds, sock_connect=CHECK_SECONDS)
@@ -181,7 +187,7 @@ class Server:
                 proxy=self._proxy,
                 allow_redirects=False,
             ) as response:
-                content = await _read(response)
+                content = await _read(response, longest)
         except aiohttp.ConnectionTimeoutError:
             raise Unreachable(f"no connection within {CHECK_SECONDS} s") from None
         except TimeoutError:
@@ -221,8 +227,11 @@ class Server:
         )
 
     def _plain(self, text: str) -> str:
-        """One short line without the key."""
-        text = " ".join((text.replace(self._key, "***") if self._key else text).split())
+        """One short line without the key, escaped or not."""
+        if self._key:
+            text = text if self._key not in _unescaped(text.encode()) else _unescaped(text.encode())
+            text = text.replace(self._key, "***")
+        text = " ".join(text.split())
         return text if len(text) <= QUOTED else text[: QUOTED - 1] + "…"
 
 
@@ -247,13 +256,23 @@ def _proxy(url: str) -> str | None:
     return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The whole body, up to the longest allowed."""
+async def _read(response: aiohttp.ClientResponse, longest: int) -> bytes:
+    """The whole body, up to the longest allowed, in bytes."""
     try:
-        await response.content.readexactly(LONGEST)
+        await response.content.readexactly(longest + 1)
     except asyncio.IncompleteReadError as end:
         return end.partial
-    raise TryFailed(f"its answer is longer than {LONGEST >> 20} MiB")
+    raise TryFailed(f"its answer is longer than {longest >> 10} KiB, far more than was asked for")
+
+
+def _unescaped(content: bytes) -> str:
+    r"""A text as it reads once the escapes of JSON (`\u0073`, `\/`) and of addresses (`%73`) are
+    taken off, so that an echo of a secret is found in whatever form it comes.
+    """
+    text = content.decode(errors="replace")
+    if "\\" in text:
+        text = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text).replace("\\/", "/")
+    return unquote(text) if "%" in text else text
 
 
 def _message(content: bytes) -> str:

@@ -49,16 +49,24 @@ class _Details(BaseModel):
 
 
 class _Usage(BaseModel):
-    prompt_tokens: int = Field(ge=0)
-    completion_tokens: int = Field(ge=0)
     prompt_tokens_details: _Details | None = None
 
 
 class Reply(BaseModel):
-    """An answer of /v1/completions, as far as it is used."""
+    """An answer of /v1/completions, as far as it is used.
+
+    Of its usage only the tokens that the server read from its own cache: all others are counted
+    here, since a server may say anything.
+    """
 
     choices: list[_Choice] = Field(min_length=1)
-    usage: _Usage
+    usage: _Usage | None = None
+
+    @property
+    def cached_tokens(self) -> int:
+        """Tokens of the prompt that the server says it had cached; 0 where it says nothing."""
+        details = self.usage.prompt_tokens_details if self.usage else None
+        return max(0, (details.cached_tokens if details else None) or 0)
 
 
 def read(answer: bytes) -> Reply:
@@ -92,13 +100,18 @@ class OpenAIDialect:
     def completion(self, reply: Reply, sampling: Sampling, prompt_tokens: int) -> Completion:
         """The completion of a reply, cut at the first stop string."""
         choice = reply.choices[0]
+        self._check_characters(choice, sampling.max_tokens)
+        all_ids = self.renderer.encode(choice.text)
+        # Tokenised anew a text may count a few more tokens than were sampled (our choice).
+        if len(all_ids) > sampling.max_tokens + sampling.max_tokens // 4 + 8:
+            raise _ignores(f"{len(all_ids)} tokens", sampling.max_tokens)
         cuts = [
             (choice.text.index(stop), -len(stop), stop)
             for stop in sampling.stop
             if stop in choice.text
         ]
         at, _, stopped_by = min(cuts, default=(len(choice.text), 0, None))
-        ids = tuple(self.renderer.encode(choice.text[:at]))
+        ids = tuple(self.renderer.encode(choice.text[:at]) if cuts else all_ids)
         logprobs = () if cuts else tuple(_sampled(choice))
         finish = "stop" if stopped_by is not None else choice.finish_reason
         return Completion(
@@ -109,6 +122,19 @@ class OpenAIDialect:
             stopped_by,
             prompt_tokens,
         )
+
+    def sampled(self, reply: Reply) -> int:
+        """Tokens that a reply cost, counted here: those of its text, and the end of a turn."""
+        choice = reply.choices[0]
+        return len(self.renderer.encode(choice.text)) + (choice.finish_reason == "stop")
+
+    def _check_characters(self, choice: _Choice, max_tokens: int) -> None:
+        """Raises TryFailed for a text that is longer than so many tokens can be.
+
+        Before it is tokenised: for megabytes that would stop all other requests for minutes.
+        """
+        if len(choice.text) > max_tokens * self.renderer.longest_token:
+            raise _ignores(f"{len(choice.text)} characters", max_tokens)
 
     def verdict_body(self, ids: list[int], tokens: Sequence[int]) -> Body:
         """A request for the next token's probabilities."""
@@ -165,6 +191,9 @@ class VllmDialect(OpenAIDialect):
             raise TryFailed(
                 f"it answers rubbish: {len(ids)} token ids with {len(logprobs)} log-probabilities"
             )
+        if len(ids) > sampling.max_tokens:
+            raise _ignores(f"{len(ids)} tokens", sampling.max_tokens)
+        self._check_characters(choice, len(ids))
         stopped_by = choice.stop_reason if isinstance(choice.stop_reason, str) else None
         return Completion(
             choice.text,
@@ -174,6 +203,10 @@ class VllmDialect(OpenAIDialect):
             stopped_by,
             prompt_tokens,
         )
+
+    def sampled(self, reply: Reply) -> int:
+        """See OpenAIDialect: its token ids."""
+        return len(reply.choices[0].token_ids or [])
 
     def verdict_body(self, ids: list[int], tokens: Sequence[int]) -> Body:
         """See OpenAIDialect."""
@@ -204,6 +237,10 @@ NEUTRAL: Body = {
     "presence_penalty": 0.0,
     "frequency_penalty": 0.0,
 }
+
+
+def _ignores(got: str, max_tokens: int) -> TryFailed:
+    return TryFailed(f"it ignores max_tokens: {got} where {max_tokens} tokens were asked for")
 
 
 def _shared_rest(found: dict[str, float], missing: int) -> float:

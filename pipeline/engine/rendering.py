@@ -220,6 +220,11 @@ class Renderer:
         end = self.chat.end
         return [] if end == self.tokenizer.eos_token_id else [end]
 
+    @cached_property
+    def longest_token(self) -> int:
+        """Characters of the vocabulary's longest token."""
+        return max(map(len, self.tokenizer.get_vocab()))
+
     @property
     def keeps_marks(self) -> bool:
         """True where a thought is marked by special tokens, which belong in a completion's text."""

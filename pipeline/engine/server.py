@@ -92,7 +92,13 @@ class ServerEngine:
         async def one(seed: int) -> Completion:
             body = dialect.sample_body(ids, sampling, seed)
             return await self._ask(
-                body, lambda reply: dialect.completion(reply, sampling, len(ids)), seed, len(ids)
+                body,
+                lambda reply: (
+                    dialect.completion(reply, sampling, len(ids)),
+                    dialect.sampled(reply),
+                ),
+                seed,
+                len(ids),
             )
 
         drawn = await asyncio.gather(*(one(seed) for seed in seeds))
@@ -107,7 +113,7 @@ class ServerEngine:
         dialect = self._dialect()
         body = dialect.verdict_body(ids, tokens)
         return await self._ask(
-            body, lambda reply: dialect.verdict(reply, words, tokens), *ids[-8:], len(ids)
+            body, lambda reply: (dialect.verdict(reply, words, tokens), 1), *ids[-8:], len(ids)
         )
 
     def reads_back(self, completion: Completion) -> bool:
@@ -123,24 +129,24 @@ class ServerEngine:
         and servers are not ours to stop.
         """
 
-    async def _ask(self, body: Body, make: Callable[[Reply], T], *ids: object) -> T:
-        """What `make` makes of a reply, counted."""
+    async def _ask(self, body: Body, make: Callable[[Reply], tuple[T, int]], *ids: object) -> T:
+        """What `make` makes of a reply, with the tokens that it cost; those are counted."""
         pool = await self._open()
 
-        def understood(answer: bytes) -> tuple[T, Reply]:
+        def understood(answer: bytes) -> tuple[T, int, int]:
             reply = read(answer)
-            return make(reply), reply
+            return *make(reply), reply.cached_tokens
 
         self._tick(1)
         try:
-            made, reply = await pool.ask(body, understood, *ids)
+            made, sampled, cached = await pool.ask(body, understood, *ids)
         finally:
             self._tick(-1)
-        self._count(reply)
+        self._count(len(body["prompt"]), sampled, cached)
         return made
 
-    def _count(self, reply: Reply) -> None:
-        """Adds an answer to the usage.
+    def _count(self, prompt: int, sampled: int, cached: int) -> None:
+        """Adds an answer's tokens to the usage, of a prompt no more cached ones than it has.
 
         The occupancy is the share of the servers' places taken, mean over answers.
         """
@@ -148,10 +154,9 @@ class ServerEngine:
         self.usage.running += min(self._in_flight + 1, places)
         self.usage.slots += places
         self.usage.requests += 1
-        self.usage.prompt_tokens += reply.usage.prompt_tokens
-        self.usage.sampled_tokens += reply.usage.completion_tokens
-        details = reply.usage.prompt_tokens_details
-        self.usage.cached_prompt_tokens += (details.cached_tokens if details else None) or 0
+        self.usage.prompt_tokens += prompt
+        self.usage.sampled_tokens += sampled
+        self.usage.cached_prompt_tokens += min(cached, prompt)
 
     def _tick(self, change: int) -> None:
         """Counts the seconds in which at least one request is on its way."""

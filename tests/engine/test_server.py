@@ -43,6 +43,7 @@ class Letters:
     path = Path("folder")
     stop_tokens: tuple[int, ...] = ()
     keeps_marks = False
+    longest_token = 8  # characters; those of the fakes' texts stand for more than one letter
 
     def opens_thought(self, prompt: Prompt) -> bool:
         return False
@@ -127,11 +128,8 @@ def test_a_completion_is_asked_for_by_token_ids_and_read_whole(fake: FakeServer)
         "max_tokens": 8, "temperature": 0.8, "top_p": 0.9, "stop": ["\n"], "seed": 0,
         "return_token_ids": True,
     }  # fmt: skip
-    assert (found.usage.requests, found.usage.prompt_tokens, found.usage.sampled_tokens) == (
-        1,
-        9,
-        3,
-    )
+    usage = found.usage  # counted here: the fake says 9 tokens of prompt
+    assert (usage.requests, usage.prompt_tokens, usage.sampled_tokens) == (1, 5, 3)
     assert fake.keys == {f"Bearer {KEY}"}
 
 
@@ -375,12 +373,48 @@ def test_a_request_that_always_fails_is_a_rejected_row_and_the_others_go_on(
     assert asyncio.run(found.sample(PROMPT, SAMPLING, [1]))[0].text == "seven"
 
 
-def test_an_answer_without_end_is_not_read_to_its_end(
-    fake: FakeServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pipeline.engine.client.LONGEST", 1 << 16)
-    fake.script = lambda body, n: Answer(b" " * (1 << 20))
-    assert "its answer is longer than" in rejection(engine(fake, tries=1))
+@pytest.mark.parametrize("form", ["{}", r"\u{:04x}", "%{:02x}"], ids=["plain", "JSON", "URL"])
+def test_an_echo_of_the_key_is_found_in_every_form(fake: FakeServer, form: str) -> None:
+    """Once in a completion, which is none, and once in an error, which is quoted."""
+    echo = "".join(form.format(letter if form == "{}" else ord(letter)) for letter in KEY)
+    body = json.dumps(completion("KEY")).replace("KEY", echo)
+    fake.script = lambda body_, n: Answer(body.encode())
+    assert "its answer holds our API key" in rejection(engine(fake, tries=1))
+    fake.script = lambda body_, n: Answer(f"bad key {echo}".encode(), 400)
+    assert "bad key ***" in rejection(engine(fake, tries=1))
+
+
+def test_an_answer_without_end_is_not_read_to_its_end(fake: FakeServer) -> None:
+    """What may be read depends on the tokens that were asked for: here 8, and 10 MB come."""
+    fake.script = lambda body, n: Answer(completion("x" * 10_000_000))
+    assert "its answer is longer than 96 KiB" in rejection(engine(fake, tries=1))
+
+
+def test_a_server_that_ignores_max_tokens_gives_no_completion(fake: FakeServer) -> None:
+    many = completion(token_ids=[5] * 5001, logprobs={"token_logprobs": [-0.5] * 5001})
+    fake.script = lambda body, n: Answer(many)
+    assert "ignores max_tokens: 5001 tokens where 8 tokens" in rejection(engine(fake, tries=1))
+    fake.script = lambda body, n: Answer(completion("x" * 25))  # of 3 tokens of 8 characters
+    assert "ignores max_tokens: 25 characters where 3" in rejection(engine(fake, tries=1))
+
+
+@pytest.mark.parametrize("text", ["x" * 20, "x" * 73])
+def test_another_server_s_text_is_as_long_as_its_tokens_allow(text: str) -> None:
+    """Of 9 tokens of at most 8 characters; a letter is a token here."""
+    with pytest.raises(TryFailed, match="ignores max_tokens"):
+        plain(text)
+
+
+@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": 10**30, "completion_tokens": 0}])
+def test_tokens_are_counted_here_and_not_by_the_server(fake: FakeServer, usage: Any) -> None:
+    cached = {"prompt_tokens_details": {"cached_tokens": 10**30}}
+    said = None if usage is None else usage | cached
+    fake.script = lambda body, n: Answer(completion() | {"usage": said})
+    found = engine(fake)
+    draw(found)
+    usage = found.usage
+    assert (usage.prompt_tokens, usage.sampled_tokens) == (5, 3)
+    assert usage.cached_prompt_tokens == (0 if said is None else 5)
 
 
 def test_a_server_that_dies_in_mid_run_is_taken_out_and_the_other_does_its_work(
