@@ -42,6 +42,8 @@ BROKEN = "(broken line)"  # in place of columns: why a line of a file is no row
 OTHERS = "(other columns)"  # where a row made of several keeps the columns that no layout reads
 REPEAT = ": the first one counts"  # ends the reason of a row that is dropped as a repeat
 
+LONGEST = 4_000_000  # characters of a text; no model's context holds more (our choice)
+
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _WHOLE = 1e15  # below it a float holds every whole number exactly
 # What an error of these kinds says is of the machine, and not of the row.
@@ -87,16 +89,19 @@ def rows_left_out(reasons: Iterable[tuple[str | None, str]]) -> tuple[int, int]:
 
 
 def check_row(row: Mapping[str, Any]) -> None:
-    """Refuse a line that is no row, and half of a character, which JSON can carry and UTF-8 cannot.
+    """Refuse a line that is no row, a text that no model could read, and half of a character,
+    which JSON can carry and UTF-8 cannot.
 
     Raises:
-        BadRow: why the line cannot be read; or which column holds the half, and its escape.
+        BadRow: why the line cannot be read; or which column holds the text, or the half.
     """
     if BROKEN in row:
         raise BadRow(row[BROKEN])
     for name, value in row.items():
         if half := _half(name):
             raise BadRow(f"the name of a column holds half of a character ({half})")
+        if isinstance(value, str) and len(value) > LONGEST:
+            raise BadRow(f"{name} holds {len(value):,} characters, more than {LONGEST:,}: cut it")
         if half := _half(value):
             raise BadRow(f"{name} holds half of a character ({half})")
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
-import yaml
 from pydantic import ValidationError, field_validator, model_validator
 
 from pipeline.config.engine import BudgetSettings, EngineSettings, ModelSettings
@@ -20,8 +19,9 @@ from pipeline.config.synthesis import CodeSettings, MaplSettings, MiningSettings
 from pipeline.config.training import PreferenceSettings, TrainingSettings, ValidationSettings
 from pipeline.config.trees import ListSettings, ThoughtSettings, TreeSettings
 from pipeline.config.variants import UserVariant
-from pipeline.errors import OrchardError
+from pipeline.errors import OrchardError, one_line
 from pipeline.shipped import IN_WHEEL, ROOT
+from pipeline.strict import yaml_value
 
 PROFILES = Path(__file__).resolve().parents[1] / "profiles"
 _ENDINGS = (".yaml", ".yml")
@@ -129,9 +129,9 @@ def _values(path: Path, inside: tuple[Path, ...] = ()) -> dict[str, Any]:
     if path in inside:
         raise OrchardError(f"{path}: extends itself")
     try:
-        own = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise OrchardError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+        own = yaml_value(path) or {}
+    except (ValueError, OSError) as error:
+        raise OrchardError(f"{path}: not valid YAML in UTF-8: {one_line(error)}") from error
     if not isinstance(own, dict):
         raise OrchardError(f"{path}: not a mapping of settings")
     base = own.pop("extends", None)

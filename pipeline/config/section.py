@@ -1,15 +1,20 @@
 """What every section of the settings has in common."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from pipeline.errors import OrchardError
 
 
 class UndeclaredRead(OrchardError):
     """A step reads something that its declaration does not name."""
+
+
+LARGEST = 10**15  # of a whole number; a float holds every one below exactly
+NUMBERS = (int, float, int | None, float | None)
+MOST_DRAWS = 100_000  # of one prompt; our choice, a hundred times what papers take
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,28 @@ class TextFile:
 class Section(BaseModel):
     """Settings that cannot be changed, and that know every key they may have."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _yes_is_no_number(cls, values: Any) -> Any:
+        """Refuses true and false for a number: `seed: yes` is no 1."""
+        for name, field in cls.model_fields.items() if isinstance(values, dict) else ():
+            if isinstance(values.get(name), bool) and field.annotation in NUMBERS:
+                raise ValueError(f"{name}: expected a number, not yes or no")
+        return values
+
+    @model_validator(mode="after")
+    def _can_be_meant(self) -> Self:
+        """Refuses whole numbers that no table holds, and texts that no file system takes."""
+        for name in self.model_fields_set:
+            value = self.__dict__[name]
+            for one in value if isinstance(value, list | tuple) else (value,):
+                if isinstance(one, int) and abs(one) > LARGEST:
+                    raise ValueError(f"{name}: {one:.3g} is too large: at most {LARGEST:.3g}")
+                if isinstance(one, str) and "\0" in one:
+                    raise ValueError(f"{name}: holds a zero character")
+        return self
 
     if not TYPE_CHECKING:  # for mypy, every declared field is there
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.config.section import Section
+from pipeline.config.section import MOST_DRAWS, Section
 
 
 class SelectionSettings(Section):
@@ -15,7 +15,7 @@ class SelectionSettings(Section):
     # such as [tree_plv, outcome]: a step verifier, and what the same pairs' worth of whole
     # responses gives; empty: no selection
     sources: tuple[str, ...] = ()
-    draws: int = Field(8, ge=2)  # answers a prompt; Tree-PLV takes 64 (second-hand)
+    draws: int = Field(8, ge=2, le=MOST_DRAWS)  # answers a prompt; Tree-PLV takes 64 (second-hand)
     max_prompts: int | None = Field(None, ge=1)  # of the test prompts, by hash; null: all
     max_pairs: int = Field(2000, ge=2)  # to learn from; the smallest source decides for all
     # how the scores of a response's steps become one: of its last step, their mean, their least;

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from pipeline.config.section import Section
+from pipeline.config.section import MOST_DRAWS, Section
 
 
 class ExampleSettings(Section):
@@ -46,7 +46,7 @@ class SplitSettings(Section):
 class SamplingSettings(Section):
     """How responses are sampled."""
 
-    n: int = Field(8, ge=1)
+    n: int = Field(8, ge=1, le=MOST_DRAWS)
     temperature: float = Field(0.8, ge=0)
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(64, ge=1)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.config.section import Section
+from pipeline.config.section import MOST_DRAWS, Section
 
 TooLong = Literal["truncate", "drop"]
 LearnedThoughts = Literal["learned", "read", "left_out"]
@@ -87,7 +87,7 @@ class ValidationSettings(Section):
     common_prompts: bool = False
     # the same number of trained tokens too, where the variants' texts allow it
     equal_tokens: bool = True
-    draws: int = Field(4, ge=1)  # sampled answers per test prompt
+    draws: int = Field(4, ge=1, le=MOST_DRAWS)  # sampled answers per test prompt
     greedy: bool = True  # one more answer per test prompt, at temperature 0
     pass_at: tuple[int, ...] = (2,)  # k of pass@k; those below `draws` are measured
     # test prompts, by hash, whose answers measure the KL to the reference; 0: none
@@ -97,5 +97,5 @@ class ValidationSettings(Section):
     # worth finding: the report says how many prompts that takes; our choice
     smallest_gain: float = Field(0.05, gt=0, le=1)
     power: float = Field(0.8, gt=0, lt=1)  # with which probability they show it
-    bootstrap: int = Field(10_000, ge=100)  # resamples
+    bootstrap: int = Field(10_000, ge=100, le=1_000_000)  # resamples
     confidence: float = Field(0.95, gt=0, lt=1)

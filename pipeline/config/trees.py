@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from pipeline.config.noise import VoterSettings
-from pipeline.config.section import Section
+from pipeline.config.section import MOST_DRAWS, Section
 
 
 class GrowthSettings(Section):
@@ -13,8 +13,8 @@ class GrowthSettings(Section):
     how thoughts are drawn, how rollouts value them, and where growing ends.
     """
 
-    children: int = Field(4, ge=1)  # k thoughts per expansion, our choice
-    rollouts: int = Field(8, ge=1)  # per step; Tree-PLV, second-hand
+    children: int = Field(4, ge=1, le=MOST_DRAWS)  # k thoughts per expansion, our choice
+    rollouts: int = Field(8, ge=1, le=MOST_DRAWS)  # per step; Tree-PLV, second-hand
     max_depth: int = Field(8, ge=1)  # steps, our choice
     max_expansions: int = Field(8, ge=0)  # our choice
     max_tokens: int | None = Field(None, ge=0)  # sampled tokens per tree; null: no limit
@@ -28,12 +28,16 @@ class GrowthSettings(Section):
     temperature: float = Field(0.8, gt=0)
     top_p: float = Field(1.0, gt=0, le=1)
     max_prompts: int | None = Field(None, ge=1)  # train prompts that get a tree; null: all
-    probe: int = Field(0, ge=0)  # rollouts of the bare question before the search; our choice
+    probe: int = Field(
+        0, ge=0, le=MOST_DRAWS
+    )  # rollouts of the bare question before the search; our choice
     if_flat: Literal["keep", "more", "skip"] = "keep"  # where the probe is all right or all wrong
     # A step whose rollouts are all right or all wrong is not expanded: below it nothing is left to
     # find out. Our choice.
     skip_decided: bool = True
-    flat_rollouts: int = Field(32, ge=1)  # rollouts per step with `more`; `skip` grows no tree
+    flat_rollouts: int = Field(
+        32, ge=1, le=MOST_DRAWS
+    )  # rollouts per step with `more`; `skip` grows no tree
 
 
 class TreeSettings(GrowthSettings):
@@ -58,9 +62,11 @@ class ThoughtSettings(GrowthSettings):
     value: Literal["rollouts", "verdict", "score", "vote", "reward"] = "rollouts"
     # value reward: the reward model; its sigmoid is a thought's value
     reward: VoterSettings | None = None
-    beam: int = Field(2, ge=1)  # breadth_first: thoughts kept at each depth
+    beam: int = Field(2, ge=1, le=MOST_DRAWS)  # breadth_first: thoughts kept at each depth
     threshold: float = Field(0.25, ge=0, le=1)  # depth_first: thoughts valued below are not visited
-    branches: int = Field(3, ge=1)  # branches: cuts of the reference path; TPO's code has 3
+    branches: int = Field(
+        3, ge=1, le=MOST_DRAWS
+    )  # branches: cuts of the reference path; TPO's code has 3
 
     @model_validator(mode="after")
     def _has_a_reward_model(self) -> "ThoughtSettings":

@@ -15,6 +15,7 @@ from typing import Any
 
 from pipeline import machine
 from pipeline.config import EngineSettings, ModelSettings
+from pipeline.engine import scratch
 from pipeline.engine.model import Model
 from pipeline.errors import OrchardError
 from pipeline.freed import trim
@@ -206,6 +207,7 @@ def _environment(settings: EngineSettings) -> None:
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    os.environ["VLLM_RPC_BASE_PATH"] = str(scratch.folder())
     logging.getLogger("vllm").setLevel(logging.ERROR)
     os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(max(1, round(settings.kv_cache_gib)))
     if settings.tensor_parallel_size == 1:

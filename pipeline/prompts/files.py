@@ -1,12 +1,14 @@
 """Rows in a file: JSONL or JSON (plain or gzip), Parquet or CSV; and pools made of them."""
 
-import gzip
-import json
+import csv
+from collections import Counter
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.parquet as pq
 
 from pipeline.cells import BROKEN
 from pipeline.config import PoolSettings
@@ -14,6 +16,7 @@ from pipeline.errors import OrchardError, one_line
 from pipeline.prompts.features import in_parquet, with_names
 from pipeline.prompts.record import Record, check_columns, from_rows, location
 from pipeline.prompts.source import pool_source
+from pipeline.strict import json_value, largest, too_large, unpacked
 
 Row = tuple[int, dict[str, Any]]
 _TEXT = ("jsonl", "ndjson", "json")  # these may be gzipped
@@ -69,8 +72,8 @@ def _kind(path: Path) -> str:
 
 def _json(path: Path) -> tuple[list[Row], list[str]]:
     try:
-        found = json.loads("\n".join(_lines(path)))
-    except (ValueError, RecursionError) as error:
+        found = json_value("\n".join(_lines(path)))
+    except ValueError as error:
         raise OrchardError(f"{path} is not a JSON file: {one_line(error)}") from error
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise OrchardError(f"{path} is not a JSON array of objects: convert it to JSONL")
@@ -94,13 +97,8 @@ def _jsonl(path: Path) -> tuple[list[Row], list[str]]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        data = (
-            gzip.decompress(path.read_bytes())
-            if path.name.lower().endswith(".gz")
-            else path.read_bytes()
-        )
-        return data.decode("utf-8-sig").split("\n")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+        return unpacked(path).decode("utf-8-sig").split("\n")
+    except (OSError, EOFError, ValueError) as error:
         kind = "JSON" if _kind(path) == "json" else "JSONL"
         raise OrchardError(f"{path} is not a {kind} file in UTF-8: {one_line(error)}") from error
 
@@ -108,8 +106,8 @@ def _lines(path: Path) -> list[str]:
 def _object(line: str) -> dict[str, Any]:
     """A line's columns, or why it has none."""
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        value = json_value(line)
+    except ValueError as error:
         return {
             BROKEN: f"is not JSON: {one_line(error)}: mend or remove that line",
             "line": line[:500],
@@ -127,16 +125,33 @@ def _table(path: Path) -> tuple[list[Row], list[str]]:
     if kind == "csv" and path.stat().st_size == 0:
         return [], []
     try:
-        if kind == "csv" and b"\0" in path.read_bytes():
-            raise ValueError("it holds zero bytes")
+        _check_csv(path) if kind == "csv" else _check_parquet(path)
         frame = (
             pl.read_parquet(path) if kind == "parquet" else pl.read_csv(path, infer_schema=False)
         )
         features = in_parquet(path) if kind == "parquet" else {}
-    except (pl.exceptions.PolarsError, ValueError, OSError) as error:
+    except (pl.exceptions.PolarsError, csv.Error, ValueError, OSError) as error:
         name = "Parquet" if kind == "parquet" else "CSV"
         raise OrchardError(
             f"{path} is not a {name} file: {one_line(error)}: convert it, or mend its name"
         ) from error
     rows = (with_names(row, features) for row in frame.iter_rows(named=True))
     return list(enumerate(rows, start=1)), frame.columns
+
+
+def _check_csv(path: Path) -> None:
+    """Refuses zero bytes, and two columns of one name, of which the reader would rename one."""
+    data = path.read_bytes()
+    if b"\0" in data:
+        raise ValueError("it holds zero bytes")
+    header = next(csv.reader(StringIO(data.decode("utf-8-sig"), newline="")), [])
+    if twice := [name for name, n in Counter(header).items() if n > 1]:
+        raise ValueError(f"it has {len(twice)} columns twice, such as {twice[0]!r}")
+
+
+def _check_parquet(path: Path) -> None:
+    """Refuses what unpacks to far more than its size."""
+    metadata = pq.read_metadata(path)
+    groups = (metadata.row_group(at) for at in range(metadata.num_row_groups))
+    if sum(group.total_byte_size for group in groups) > largest(path):
+        raise too_large()

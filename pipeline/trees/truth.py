@@ -8,8 +8,6 @@ the steps before it are the same (in 104 of the sample's 126 rows). Neither has 
 model's own values are what can be scored; rows with one (`answer`) take rollouts too.
 """
 
-import gzip
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +22,7 @@ from pipeline.engine.base import Engine, Reject, RequestFailed, Turn
 from pipeline.engine.session import run_all
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
+from pipeline.strict import json_value, unpacked
 from pipeline.trees.forest import problem
 from pipeline.trees.growth import Tree
 from pipeline.trees.node import Node
@@ -69,13 +68,12 @@ def read(path: Path, limit: int | None = None) -> tuple[list[Labelled], list[Rej
         OrchardError: no such file, not JSON, or no sound row; it names the first row's fault.
     """
     try:
-        raw = path.read_bytes()
-        text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8")
+        text = unpacked(path).decode("utf-8")
         listed = text.lstrip().startswith("[")
         rows = (
-            json.loads(text)
+            json_value(text)
             if listed
-            else [json.loads(line) for line in text.splitlines() if line.strip()]
+            else [json_value(line) for line in text.split("\n") if line.strip()]
         )
     except (OSError, ValueError, EOFError) as error:
         raise OrchardError(
