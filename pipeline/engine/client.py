@@ -99,7 +99,8 @@ class Server:
 
     async def complete(self, session: aiohttp.ClientSession, body: dict[str, Any]) -> bytes:
         """The answer to one completion request, unread. Raises what the module's head lists."""
-        longest = min(AROUND + OF_A_TOKEN * int(body["max_tokens"]), LONGEST)
+        tokens = body.get("max_tokens")  # none where scores are asked for
+        longest = LONGEST if tokens is None else min(AROUND + OF_A_TOKEN * int(tokens), LONGEST)
         asked = {**body, "model": self.model}
         answer = await self._ask(session, "POST", self.path, self._seconds, asked, longest)
         if self._key and len(self._key) >= SECRET and self._key in _unescaped(answer):
