@@ -122,8 +122,10 @@ class Engine(Protocol):
     ) -> list[Completion]:
         """One continuation per seed, in the seeds' order.
 
+        Where the prompt leaves half of `max_tokens` or more, but not all, that is the limit.
+
         Raises:
-            RequestFailed: the prompt leaves no room for `max_tokens` more tokens.
+            RequestFailed: the prompt leaves no room for half of `max_tokens` more tokens.
             Unanswered: no server has answered it.
         """
         ...

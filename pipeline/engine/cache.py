@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 from pipeline.engine.base import Completion, Engine, Prompt, Sampling
 from pipeline.engine.cachefile import CacheFile
-from pipeline.engine.rendering import Renderer
+from pipeline.engine.rendering import Renderer, fitted
 
 KEY_VERSION = 2
 
@@ -33,6 +33,7 @@ class Backend(Engine, Protocol):
     """An engine that the cache can stand in front of."""
 
     renderer: Renderer
+    max_model_len: int  # tokens of prompt and completion together
 
     def identity(self) -> dict[str, str]:
         """What about the back end can change a completion."""
@@ -65,9 +66,15 @@ class CachedEngine:
         opened = renderer.opens_thought(prompt)
         found = [self._known(key, opened) for key in keys]
         missing = [i for i, completion in enumerate(found) if completion is None]
-        drawn = await asyncio.gather(
-            *(self._draw(keys[i], prompt, sampling, seeds[i]) for i in missing)
-        )
+        if not missing:
+            return [completion for completion in found if completion is not None]
+        fit = fitted(renderer.tokens(prompt), sampling, self.inner.max_model_len)
+        if fit != sampling:  # what the end of the context cuts off has an address of its own
+            drawn = await self.sample(prompt, fit, [seeds[i] for i in missing])
+        else:
+            drawn = await asyncio.gather(
+                *(self._draw(keys[i], prompt, sampling, seeds[i]) for i in missing)
+            )
         fresh = dict(zip(missing, drawn, strict=True))
         return [
             fresh[i] if completion is None else completion for i, completion in enumerate(found)

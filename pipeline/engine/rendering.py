@@ -8,12 +8,13 @@ without control tokens is not touched: its ids are those of `apply_chat_template
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine.base import Completion, Prompt, RequestFailed
+from pipeline.engine.base import Completion, Prompt, RequestFailed, Sampling
 from pipeline.engine.control import ControlTokens, control_tokens
 from pipeline.engine.thoughts import mark_spans, opens_thought
 from pipeline.errors import OrchardError
@@ -303,6 +304,19 @@ def check_room(ids: Sequence[int], wanted: int, max_model_len: int) -> None:
             f"prompt of {len(ids)} tokens leaves {max(room, 0)} of the {wanted} tokens asked for: "
             f"raise model.max_model_len (now {max_model_len}) or shorten the prompt"
         )
+
+
+def fitted(ids: Sequence[int], sampling: Sampling, max_model_len: int) -> Sampling:
+    """The sampling with its limit lowered to what a prompt leaves of the context, where that is
+    enough: half of the limit or more (our choice).
+
+    Raises:
+        RequestFailed: it leaves less.
+    """
+    room = max_model_len - len(ids)
+    if 2 * room < sampling.max_tokens:
+        check_room(ids, sampling.max_tokens, max_model_len)
+    return replace(sampling, max_tokens=min(room, sampling.max_tokens))
 
 
 def _marked(pieces: Pieces) -> tuple[str, str]:

@@ -29,7 +29,7 @@ from pipeline.engine.client import Busy, Description, Server, TryFailed, Unreach
 from pipeline.engine.dialect import Body, OpenAIDialect, Reply, VllmDialect, read
 from pipeline.engine.model import Model
 from pipeline.engine.pool import ServerPool, opened
-from pipeline.engine.rendering import Renderer, check_room
+from pipeline.engine.rendering import Renderer, check_room, fitted
 from pipeline.errors import OrchardError
 
 T = TypeVar("T")
@@ -52,6 +52,7 @@ class ServerEngine:
         self._meter = meter or Meter(BudgetSettings())
         self._meter.watch(self.usage)
         self.renderer = Renderer(model.path)
+        self.max_model_len = model_settings.max_model_len
         self._settings = settings
         self._model_settings = model_settings
         self._servers = [
@@ -86,15 +87,15 @@ class ServerEngine:
     ) -> list[Completion]:
         """See Engine.sample."""
         ids = self.renderer.tokens(prompt)
-        check_room(ids, sampling.max_tokens, self._model_settings.max_model_len)
+        fit = fitted(ids, sampling, self.max_model_len)
         dialect = self._dialect()
 
         async def one(seed: int) -> Completion:
-            body = dialect.sample_body(ids, sampling, seed)
+            body = dialect.sample_body(ids, fit, seed)
             return await self._ask(
                 body,
                 lambda reply: (
-                    dialect.completion(reply, sampling, len(ids)),
+                    dialect.completion(reply, fit, len(ids)),
                     dialect.sampled(reply),
                 ),
                 seed,
@@ -109,7 +110,7 @@ class ServerEngine:
         """See Engine.verdict."""
         tokens = self.renderer.single_tokens(words)
         ids = self.renderer.tokens(prompt)
-        check_room(ids, 1, self._model_settings.max_model_len)
+        check_room(ids, 1, self.max_model_len)
         dialect = self._dialect()
         body = dialect.verdict_body(ids, tokens)
         return await self._ask(

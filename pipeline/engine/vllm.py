@@ -10,7 +10,7 @@ from pipeline.config import BudgetSettings, ModelSettings
 from pipeline.engine.base import Completion, Prompt, Sampling, Usage, shares
 from pipeline.engine.budget import Meter
 from pipeline.engine.model import Model
-from pipeline.engine.rendering import Renderer, check_room
+from pipeline.engine.rendering import Renderer, check_room, fitted
 from pipeline.engine.resident import Resident
 from pipeline.errors import OrchardError
 
@@ -35,6 +35,7 @@ class VllmEngine:
         self.policy_id = model.policy_id
         self.usage = Usage()
         self.renderer = Renderer(model.path)
+        self.max_model_len = model_settings.max_model_len
         self._model = model
         self._resident = resident
         self._model_settings = model_settings
@@ -53,9 +54,9 @@ class VllmEngine:
     ) -> list[Completion]:
         """See Engine.sample."""
         ids = self.renderer.tokens(prompt)
-        check_room(ids, sampling.max_tokens, self._model_settings.max_model_len)
+        fit = fitted(ids, sampling, self.max_model_len)
         opened = self.renderer.opens_thought(prompt)
-        drawn = (self._complete(ids, sampling, seed, opened) for seed in seeds)
+        drawn = (self._complete(ids, fit, seed, opened) for seed in seeds)
         return list(await asyncio.gather(*drawn))
 
     async def verdict(self, prompt: Prompt, words: Sequence[str]) -> list[float]:
@@ -64,7 +65,7 @@ class VllmEngine:
 
         tokens = self.renderer.single_tokens(words)
         ids = self.renderer.tokens(prompt)
-        check_room(ids, 1, self._model_settings.max_model_len)
+        check_room(ids, 1, self.max_model_len)
         params = SamplingParams(max_tokens=1, temperature=0.0, logprob_token_ids=tokens)
         output = await self._request(ids, params)
         found = output.outputs[0].logprobs[0]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pipeline.config import EngineSettings, ModelSettings
-from pipeline.engine.base import Completion, Prompt, Sampling
+from pipeline.engine.base import Completion, Prompt, RequestFailed, Sampling
 from pipeline.engine.cache import KEY_VERSION, CachedEngine
 from pipeline.engine.model import Model
 from pipeline.engine.resident import Resident
@@ -32,6 +32,9 @@ class Renderer:
     def address(self, prompt: Prompt) -> str:
         return "".join(turn["content"] for turn in prompt.messages) + "|" + prompt.prefix
 
+    def tokens(self, prompt: Prompt) -> list[int]:
+        return [0] * 60
+
     def opens_thought(self, prompt: Prompt) -> bool:
         return prompt.messages[0]["content"] == "think"
 
@@ -49,6 +52,7 @@ class Backend(ScriptedEngine):
         self.renderer = Renderer()
         self._identity = {"kind": kind, "version": version, "dtype": dtype}
         self.verdicts = 0
+        self.max_model_len = 128
 
     def identity(self) -> dict[str, str]:
         return self._identity
@@ -241,3 +245,31 @@ def test_what_was_sampled_a_second_before_a_kill_is_kept(tmp_path: Path) -> None
     engine = CachedEngine(backend, tmp_path / "c.sqlite")
     asyncio.run(engine.sample(PROMPT, SAMPLING, durable))
     assert len(durable) > 20 and not backend.calls
+
+
+class Cramped(Backend):
+    """Goes on for as long as it may."""
+
+    async def sample(
+        self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]
+    ) -> list[Completion]:
+        self.calls += seeds
+        text = "x" * sampling.max_tokens
+        return [Completion(text, (1,) * len(text), (), "length", None, 60) for _ in seeds]
+
+
+def test_what_a_shorter_context_cut_off_is_drawn_again_in_a_longer_one(tmp_path: Path) -> None:
+    """The prompt has 60 tokens, the limit is 8."""
+    backend, path = Cramped(), tmp_path / "c.sqlite"
+    for context, text, calls in [
+        (64, "xxxx", 1),
+        (64, "xxxx", 1),  # the same context: from the cache
+        (66, "xxxxxx", 2),
+        (128, "xxxxxxxx", 3),
+        (66, "xxxxxxxx", 3),  # a whole one is there already
+    ]:
+        backend.max_model_len = context
+        assert ask(path, backend).text == text and len(backend.calls) == calls
+    backend.max_model_len = 63
+    with pytest.raises(RequestFailed, match="leaves 3 of the 9 tokens"):
+        ask(path, backend, sampling=Sampling(9))

@@ -390,6 +390,24 @@ def test_an_answer_without_end_is_not_read_to_its_end(fake: FakeServer) -> None:
     assert "its answer is longer than 96 KiB" in rejection(engine(fake, tries=1))
 
 
+@pytest.mark.parametrize(("room", "asked"), [(9, 8), (8, 8), (7, 7), (4, 4)])
+def test_a_limit_is_lowered_to_what_the_prompt_leaves_of_the_context(
+    fake: FakeServer, room: int, asked: int
+) -> None:
+    """Of the context of 256 tokens; the limit is 8, and a letter is a token."""
+    fake.script = lambda body, n: Answer(completion(finish_reason="length"))
+    prompt = Prompt(({"role": "user", "content": "x" * (256 - room)},))
+    asyncio.run(engine(fake).sample(prompt, SAMPLING, [0]))
+    assert fake.bodies[0]["max_tokens"] == asked
+
+
+def test_less_than_half_of_a_limit_is_not_enough(fake: FakeServer) -> None:
+    prompt = Prompt(({"role": "user", "content": "x" * 253},))
+    with pytest.raises(RequestFailed, match="leaves 3 of the 8 tokens asked for"):
+        asyncio.run(engine(fake).sample(prompt, SAMPLING, [0]))
+    assert fake.bodies == []
+
+
 def test_a_server_that_ignores_max_tokens_gives_no_completion(fake: FakeServer) -> None:
     many = completion(token_ids=[5] * 5001, logprobs={"token_logprobs": [-0.5] * 5001})
     fake.script = lambda body, n: Answer(many)

@@ -118,6 +118,21 @@ def test_verdicts_are_the_probabilities_of_the_words(engine: VllmEngine, twin: T
         asyncio.run(engine.verdict(yes, ["A", "incomprehensibilities"]))
 
 
+def test_a_limit_is_lowered_to_what_the_prompt_leaves_of_the_context(engine: VllmEngine) -> None:
+    words = LENGTH.max_model_len
+    while len(ids := engine.renderer.tokens(counted(words))) > LENGTH.max_model_len - 6:
+        words -= 1
+    room = LENGTH.max_model_len - len(ids)
+    assert 4 <= room < 8
+    (drawn,) = asyncio.run(engine.sample(counted(words), Sampling(8, temperature=0), [0]))
+    assert len(drawn.token_ids) == room and drawn.finish_reason == "length"
+
+
+def counted(words: int) -> Prompt:
+    """A prompt that the model goes on with for a while."""
+    return Prompt(({"role": "user", "content": "one two " * (words // 2) + "Tell a long story."},))
+
+
 def test_a_prompt_that_leaves_no_room_is_a_failed_request_and_the_engine_goes_on(
     engine: VllmEngine,
 ) -> None:
