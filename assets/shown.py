@@ -11,7 +11,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from pipeline import tables
-from pipeline.escaped import markdown, sentence
+from pipeline.escaped import markdown, sentence, visible
 from pipeline.steps import StepReport
 from pipeline.validation.report.blocks import Block, Bullets, Picture, Section, Text
 
@@ -50,6 +50,8 @@ def of_value(value: Any, title: str) -> Any:
         return dg.MetadataValue.md("\n".join(f"- {sentence(said)}" for said in value))
     if isinstance(value, Section):
         return dg.MetadataValue.md("\n\n".join(_block(block) for block in value.blocks))
+    if isinstance(value, str):
+        return visible(value)
     return dg.MetadataValue.path(str(value)) if isinstance(value, Path) else value
 
 

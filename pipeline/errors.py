@@ -1,5 +1,7 @@
 """The one exception that users see as a single line."""
 
+from pipeline.escaped import visible
+
 _LONGEST = 200  # characters of a message in one line
 
 
@@ -8,7 +10,11 @@ class OrchardError(Exception):
 
     The message is one line: what is wrong, where, and what to do.
     The command line prints it and exits with status 1; Dagster shows it as the step's error.
+    It may quote a text from outside: what a terminal would obey is written out.
     """
+
+    def __init__(self, *message: object) -> None:
+        super().__init__(*(visible(one) if isinstance(one, str) else one for one in message))
 
 
 class Diverged(OrchardError):

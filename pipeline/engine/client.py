@@ -28,6 +28,7 @@ from pydantic import BaseModel, ValidationError
 from pipeline.config import ServerSettings
 from pipeline.engine.base import RequestFailed
 from pipeline.errors import OrchardError
+from pipeline.escaped import visible
 
 CHECK_SECONDS = 15  # for questions that need no model
 LONGEST = 16 << 20  # bytes of any answer, such as the list of a server's models
@@ -232,7 +233,7 @@ class Server:
         if self._key:
             text = text if self._key not in _unescaped(text.encode()) else _unescaped(text.encode())
             text = text.replace(self._key, "***")
-        text = " ".join(text.split())
+        text = visible(" ".join(text.split()))
         return text if len(text) <= QUOTED else text[: QUOTED - 1] + "…"
 
 

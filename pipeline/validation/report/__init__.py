@@ -11,6 +11,7 @@ from pathlib import Path
 import jinja2
 
 from pipeline.config import Settings
+from pipeline.escaped import visible
 from pipeline.store.reader import Reader
 from pipeline.validation.report import (
     cost,
@@ -83,7 +84,11 @@ def made(lake: Reader, settings: Settings, not_trained: Sequence[str] = ()) -> l
 def page(title: str, sections: Sequence[Section]) -> str:
     """The HTML of some sections."""
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         title=title, sections=sections
