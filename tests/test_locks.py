@@ -45,7 +45,7 @@ def test_every_package_has_hashes_and_no_host_is_named(name: str) -> None:
 def test_the_lock_holds_what_the_project_asks_for(name: str) -> None:
     pinned = {found[1]: found[2] for found in PIN.finditer(lock(name))}
     extras = PROJECT["optional-dependencies"]
-    for line in PROJECT["dependencies"] + extras[name] + extras["test"]:
+    for line in PROJECT["dependencies"] + extras[name] + extras["team"] + extras["test"]:
         asked = Requirement(line)
         version = pinned[canonicalize_name(asked.name)]
         assert asked.specifier.contains(version, prereleases=True), f"{line}: {version} is locked"
