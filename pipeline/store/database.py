@@ -4,12 +4,10 @@ transactions, and errors in one line.
 
 import errno
 import os
-import random
 import re
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +18,9 @@ import polars as pl
 
 from pipeline.errors import OrchardError
 from pipeline.lock import locked
+from pipeline.store import advisory, s3
+from pipeline.store.conninfo import server_of
+from pipeline.store.quoting import quoted
 from pipeline.store.reads import refused_by
 
 Parameters = Mapping[str, Any] | Sequence[Any] | None
@@ -27,7 +28,8 @@ T = TypeVar("T")
 
 _FULL = re.compile("no space left|disk is full|file too large|quota exceeded", re.IGNORECASE)
 _FULL_CODES = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
-_ATTEMPTS = 20  # of a transaction on a catalog without our lock
+_ELSEWHERE = re.compile(r'does not match existing data path in the catalog "(.*?)"')
+_UNREACHABLE = re.compile(r'Unable to connect to Postgres at "(.*?)": (.*)')
 
 
 class Database:
@@ -38,24 +40,31 @@ class Database:
     def __init__(self, home: Path, catalog: str | None = None) -> None:
         """Open, and make the folders where they are missing.
 
-        `catalog` is what follows `ducklake:` in an ATTACH.
+        `catalog` is what follows `ducklake:` in an ATTACH; the settings stand in docs/team.md.
         """
         self.folder = home / "lake"
         given = (
             catalog
             or os.environ.get("ORCHARD_CATALOG")
             or f"sqlite:{self.folder / 'catalog.sqlite'}"
-        )
-        self.catalog = given.removeprefix("ducklake:")
-        self.embedded = self.catalog.startswith("sqlite:")
+        ).removeprefix("ducklake:")
+        self.server = server_of(given)
+        self.catalog = f"postgres:{self.server.shown}" if self.server else given
+        self.files = self._place_of_files()
+        self._must_hold_lock: Callable[[], None] = _held
         with self.one_line():
             for name in ("files", "tmp"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
             self.connection = self._connect()
 
+    @property
+    def embedded(self) -> bool:
+        """Whether the catalog is a file, for one host."""
+        return self.server is None
+
     def attach(self) -> None:
         """Attach the catalog, which makes it at first; the caller holds the lock."""
-        options = [f"DATA_PATH {quoted(str(self.folder / 'files'))}"]
+        options = [f"DATA_PATH {quoted(self.files)}"]
         if self.embedded:
             # The catalog remembers an absolute path: without the override a moved home would not
             # open. A shared catalog gets none, so that a second host with another path is an error
@@ -65,6 +74,8 @@ class Database:
                 "META_JOURNAL_MODE 'WAL'",
                 "META_BUSY_TIMEOUT 30000",
             ]
+        elif self.server and self.server.password:
+            options += [f"META_SECRET {advisory.SECRET}"]
         self.connection.execute(
             f"ATTACH {quoted('ducklake:' + self.catalog)} AS lake ({', '.join(options)})"
         )
@@ -76,9 +87,15 @@ class Database:
         """Names of the table functions that may do more than read."""
         return refused_by(self.connection)
 
-    def lock(self) -> AbstractContextManager[None]:
-        """The writers' lock; PostgreSQL needs none, its conflicts are retried."""
-        return locked(self.folder / "lock") if self.embedded else nullcontext()
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """The writers' lock: a file beside the embedded catalog, or one that PostgreSQL keeps."""
+        if self.embedded:
+            with locked(self.folder / "lock"):
+                yield
+            return
+        with advisory.advisory_lock(self.connection) as self._must_hold_lock:
+            yield
 
     def rows(self, query: str, parameters: Parameters = None) -> pl.DataFrame:
         """The rows that a query answers."""
@@ -88,22 +105,28 @@ class Database:
         """Run `body` in one transaction under the lock:
         (its value, the version that the commit made).
 
-        Where there is no lock, a conflict runs it again; so it must not change anything but the
-        lake.
-
         Raises:
             OrchardError: the database or the disk refused; nothing was written.
         """
         with self.one_line(), self.lock():
-            for attempt in range(_ATTEMPTS):
-                try:
-                    return self._once(body)
-                except duckdb.TransactionException:
-                    if self.embedded or attempt == _ATTEMPTS - 1:
-                        raise
-                    # apart from the writer we met
-                    time.sleep(random.uniform(0, 0.1 * 2 ** min(attempt, 5)))
-        raise AssertionError("unreachable")
+            with self.transaction():
+                value = body()
+            query = "SELECT id FROM lake.last_committed_snapshot()"
+            row = self.connection.execute(query).fetchone()
+        return value, int(row[0]) if row and row[0] is not None else -1
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of what is written, or nothing; the caller holds the lock."""
+        self.connection.execute("BEGIN")
+        try:
+            yield
+            self._must_hold_lock()
+            self.connection.execute("COMMIT")
+        except BaseException:
+            with suppress(duckdb.Error):  # a failed COMMIT has rolled back already
+                self.connection.execute("ROLLBACK")
+            raise
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -154,23 +177,34 @@ class Database:
                 "temp_directory": str(self.folder / "tmp" / uuid.uuid4().hex[:12]),
             }
         )
-        scanner = "postgres_scanner" if self.catalog.startswith("postgres") else "sqlite_scanner"
-        for name in (scanner, "ducklake"):
+        scanner = "sqlite_scanner" if self.embedded else "postgres_scanner"
+        remote = self.files.startswith(s3.SCHEME)
+        for name in (scanner, "ducklake", *(s3.EXTENSIONS if remote else ())):
             connection.execute(f"LOAD {quoted(str(_extension(name)))}")
         connection.execute("SET TimeZone = 'UTC'")
+        if remote:
+            s3.sign_in(connection, self.files)
+        if self.server:
+            advisory.attach_server(connection, self.server)
         return connection
 
-    def _once(self, body: Callable[[], T]) -> tuple[T, int]:
-        self.connection.execute("BEGIN")
-        try:
-            value = body()
-            self.connection.execute("COMMIT")
-        except BaseException:
-            with suppress(duckdb.Error):  # a failed COMMIT has rolled back already
-                self.connection.execute("ROLLBACK")
-            raise
-        row = self.connection.execute("SELECT id FROM lake.last_committed_snapshot()").fetchone()
-        return value, int(row[0]) if row and row[0] is not None else -1
+    def _place_of_files(self) -> str:
+        given = os.environ.get("ORCHARD_DATA")
+        if not given:
+            return str(self.folder / "files")
+        if self.embedded:
+            raise OrchardError(
+                "ORCHARD_DATA is for a catalog that hosts share: set ORCHARD_CATALOG=postgres:..., "
+                "or unset ORCHARD_DATA"
+            )
+        if given.startswith(s3.SCHEME):
+            return given
+        if not given.startswith("/"):
+            raise OrchardError(
+                f"ORCHARD_DATA={given!r}: expected s3://BUCKET/FOLDER, or the absolute path of a "
+                "folder that all hosts see"
+            )
+        return given
 
     def _message(self, error: Exception) -> str:
         text = " ".join(str(error).split("\n\nLINE")[0].split())
@@ -179,15 +213,21 @@ class Database:
                 f"no space left for the lake in {self.folder}: "
                 "free some and run again; the last version is safe"
             )
+        unreachable = _UNREACHABLE.search(text)
+        if unreachable:
+            where, reason = unreachable.groups()
+            return f"no connection to the catalog of ORCHARD_CATALOG ({where}): {reason}"
+        elsewhere = _ELSEWHERE.search(text)
+        if elsewhere:
+            return f"the catalog's files lie elsewhere: set ORCHARD_DATA={elsewhere[1]}"
         missing = re.search(r"No snapshot found at version (\d+)", text)
         if missing:
             return f"version {missing[1]} is not in the lake: it expired, or was never made"
         return f"lake in {self.folder}: {text}" if isinstance(error, OSError) else text
 
 
-def quoted(text: str) -> str:
-    """A SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
+def _held() -> None:
+    """A lock file is held until it is given back."""
 
 
 def _extension(name: str) -> Path:

@@ -2,9 +2,6 @@
 all those that are declared, the log of commits, and the releases.
 """
 
-from contextlib import suppress
-
-import duckdb
 import polars as pl
 
 from pipeline import tables
@@ -88,16 +85,10 @@ def _make(database: Database, ddl: list[str], *, new: bool) -> None:
         # row_id.
         execute("CALL lake.set_option('data_inlining_row_limit', 0)")
         execute("CALL lake.set_option('parquet_compression', 'zstd')")
-    execute("BEGIN")
-    try:
+    with database.transaction():
         for statement in ddl:
             execute(statement)
         execute("CALL lake.set_commit_message('orchard', 'layout')")
-        execute("COMMIT")
-    except BaseException:
-        with suppress(duckdb.Error):
-            execute("ROLLBACK")
-        raise
     # A row or two per commit: as files they would soon outnumber the data's, so they stay in the
     # catalog. (Options need tables that are committed. A kill just before costs small files,
     # nothing else.)

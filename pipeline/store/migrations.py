@@ -10,7 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from pipeline.errors import OrchardError
-from pipeline.store.database import Database, quoted
+from pipeline.store.database import Database
+from pipeline.store.quoting import quoted
 
 FORMAT = 2
 FORMATS = "CREATE TABLE formats (number BIGINT, since TIMESTAMP WITH TIME ZONE)"
@@ -58,18 +59,14 @@ def _format(database: Database) -> int:
 
 
 def _in_one_transaction(database: Database, number: int) -> None:
-    execute = database.connection.execute
-    execute("BEGIN")
-    try:
+    with database.transaction():
         if number == 1:
             _note(database, 1)
         MIGRATIONS[number](database)
         _note(database, number + 1)
-        execute(f"CALL lake.set_commit_message('orchard', 'format {number + 1}')")
-        execute("COMMIT")
-    except BaseException:
-        execute("ROLLBACK")
-        raise
+        database.connection.execute(
+            f"CALL lake.set_commit_message('orchard', 'format {number + 1}')"
+        )
 
 
 def _note(database: Database, number: int) -> None:

@@ -6,7 +6,8 @@ import polars as pl
 
 from pipeline.store.checks import Checked
 from pipeline.store.commits import Partition
-from pipeline.store.database import Database, quoted
+from pipeline.store.database import Database
+from pipeline.store.quoting import quoted
 
 
 def replace_rows(database: Database, table: str, rows: pl.DataFrame, partition: Partition) -> bool:
