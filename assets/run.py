@@ -31,7 +31,7 @@ class Run(dg.ConfigurableResource[Any]):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["Run", None, None]:
-        """Opens the lake; closes lake and engines at the end of the run."""
+        """Opens the lake; at the run's end copies its catalog, and closes it and the engines."""
         os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
         home, settings = config.home(), config.load(self.profile or None)
         extensions.load(settings.extensions)
@@ -45,6 +45,7 @@ class Run(dg.ConfigurableResource[Any]):
                 yield self
             finally:
                 room.close()
+                lake.keep_copy()
 
     @property
     def context(self) -> RunContext:

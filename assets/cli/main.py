@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from assets.cli import cache, tools
+from assets.cli.lake import app as lake_app
 from assets.cli.terminal import Profile, one_line_errors, say, show
 from pipeline import config
 from pipeline.errors import OrchardError
@@ -19,6 +20,7 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
 )
 app.add_typer(cache.app, name="cache")
+app.add_typer(lake_app, name="lake")
 
 
 @app.command()

@@ -31,6 +31,7 @@ LEFT_OUT = {
     "pipeline.progress": "shows how far a step is",
     "pipeline.extensions": "imports what the declaration names (Reads.code)",
     "pipeline.registered": "finds what the declaration names (Reads.code)",
+    "pipeline.durable": "keeps files over a power loss",
     "pipeline.lock": "lets one process write at a time",
     "pipeline.freed": "gives memory back",
     "pipeline.store": "keeps rows as they are",

@@ -20,6 +20,7 @@ from pipeline.errors import OrchardError
 from pipeline.lock import locked
 from pipeline.store import advisory, s3
 from pipeline.store.conninfo import server_of
+from pipeline.store.opening import check_catalog
 from pipeline.store.quoting import quoted
 from pipeline.store.reads import refused_by
 
@@ -64,6 +65,8 @@ class Database:
 
     def attach(self) -> None:
         """Attach the catalog, which makes it at first; the caller holds the lock."""
+        if self.embedded:
+            check_catalog(Path(self.catalog.removeprefix("sqlite:")), self.folder)
         options = [f"DATA_PATH {quoted(self.files)}"]
         if self.embedded:
             # The catalog remembers an absolute path: without the override a moved home would not

@@ -29,6 +29,7 @@ from pipeline.store.commits import (
     overlap,
     record,
 )
+from pipeline.store.copies import keep_copy
 from pipeline.store.database import Database, Parameters
 from pipeline.store.files import query_text
 from pipeline.store.reads import check_reads
@@ -269,6 +270,13 @@ class Lake:
         Files that nothing needs any more are deleted at a later call, when they are over a day old.
         """
         return releases.expire(self._database, keep_days)
+
+    def keep_copy(self) -> None:
+        """Copy the embedded catalog beside itself; `orchard lake restore` takes it back."""
+        database = self._database
+        if database.embedded:
+            with database.one_line(), database.lock():
+                keep_copy(database.folder)
 
     def _replace(
         self, table: str, checked: Checked, commit: Commit, partition: Partition, started: float

@@ -5,11 +5,12 @@ were declared later are added by `layout.ensure` whatever the format; a migratio
 Before the first one the embedded catalog is copied beside itself; Parquet files are never changed.
 """
 
-import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from pipeline import durable
 from pipeline.errors import OrchardError
+from pipeline.store.copies import back_up
 from pipeline.store.database import Database
 from pipeline.store.quoting import quoted
 
@@ -82,9 +83,8 @@ def _copy_catalog(database: Database, number: int) -> None:
     if copy.exists():
         return
     draft = copy.with_name(f"{copy.name}.tmp")
-    with sqlite3.connect(path) as source, sqlite3.connect(draft) as target:
-        source.backup(target)
-    draft.replace(copy)
+    back_up(path, draft)
+    durable.put(draft, copy)
 
 
 def _name_steps_after_assets(database: Database) -> None:

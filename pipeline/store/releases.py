@@ -7,8 +7,7 @@ import polars as pl
 from pipeline.errors import OrchardError
 from pipeline.store.database import Database
 
-# A reader may have a file open, and a writer elsewhere may have one staged: only files older than
-# this go.
+# A reader may have a file open: only files that were given up longer ago than this go.
 FILE_AGE = timedelta(days=1)
 
 _NEEDED = """
@@ -77,7 +76,11 @@ def diff(old: pl.DataFrame, new: pl.DataFrame, key: list[str]) -> pl.DataFrame:
 
 
 def expire(database: Database, keep_days: float) -> int:
-    """Drop snapshots, under the lock; then the files that were given up long enough ago."""
+    """Drop snapshots, under the lock; then the files that were given up long enough ago.
+
+    Files that the catalog does not know stay: they may be of a catalog that was lost, or newer
+    than this one. `orchard lake verify` lists them.
+    """
     now = datetime.now(UTC)
     with database.one_line(), database.lock():
         query = (
@@ -91,10 +94,9 @@ def expire(database: Database, keep_days: float) -> int:
                 f"CALL ducklake_expire_snapshots('lake', versions => {old})"
             )
         limit = (now - FILE_AGE).isoformat()
-        for function in ("ducklake_cleanup_old_files", "ducklake_delete_orphaned_files"):
-            database.connection.execute(
-                f"CALL {function}('lake', older_than => TIMESTAMPTZ '{limit}')"
-            )
+        database.connection.execute(
+            f"CALL ducklake_cleanup_old_files('lake', older_than => TIMESTAMPTZ '{limit}')"
+        )
     return len(old)
 
 

@@ -1,0 +1,184 @@
+"""Faults of the embedded lake: lost and damaged files, lost catalogs, dropped syncs, no space.
+
+Each test prints how many faults it injected and how many acknowledged versions were lost
+(`pytest -s`), and asserts the latter. What a home held is known from what was written to it, and
+from bytes that were copied before the fault: not from what the lake says afterwards.
+"""
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipeline.errors import OrchardError
+from pipeline.store import Commit, Lake, copies, releases
+from tests.store_child import reference
+
+TABLE = "reference_logps"
+Fault = Callable[[Path], None]
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with one table in two partitions, another table, an old version, and a copy."""
+    home = tmp_path_factory.mktemp("filled") / "home"
+    with Lake(home) as lake:
+        for policy, rows in (("a", 5), ("b", 7), ("a", 3)):
+            commit = Commit("reference_logps", fingerprint=f"{policy}{rows}")
+            lake.write(TABLE, reference(rows, policy), commit, partition={"policy_id": policy})
+        lake.write("prompts", prompts("x", "y"), Commit("prompts", fingerprint="p"))
+        lake.keep_copy()
+    return home
+
+
+@pytest.fixture
+def home(tmp_path: Path, filled: Path) -> Path:
+    return shutil.copytree(filled, tmp_path / "home")
+
+
+def prompts(*ids: str) -> pl.DataFrame:
+    row = {"pool": "p", "task": "t", "split": "train", "answer": "2", "verifier": "number"}
+    row |= {"messages": [{"role": "user", "content": "1 + 1 = ?"}], "source": "s", "licence": "MIT"}
+    return pl.DataFrame([{"prompt_id": i, "metadata": None} | row for i in ids])
+
+
+def files(home: Path) -> dict[Path, bytes]:
+    """Every data file with its bytes."""
+    return {path: path.read_bytes() for path in sorted((home / "lake/files").rglob("*.parquet"))}
+
+
+def told(injected: int, lost: int) -> None:
+    print(f"faults injected: {injected}, acknowledged versions lost: {lost}")
+    assert lost == 0
+
+
+def refused(home: Path) -> str:
+    """The line with which a home does not open."""
+    with pytest.raises(OrchardError) as caught:
+        Lake(home)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# --- the catalog -------------------------------------------------------------------------------
+
+
+def without(home: Path) -> None:
+    for side in copies.SIDES:
+        (home / f"lake/catalog.sqlite{side}").unlink(missing_ok=True)
+
+
+def emptied(home: Path) -> None:
+    without(home)
+    (home / "lake/catalog.sqlite").touch()
+
+
+def of_another(home: Path) -> None:
+    without(home)
+    with closing(sqlite3.connect(home / "lake/catalog.sqlite")) as db:
+        db.execute("CREATE TABLE contacts (name TEXT)")
+
+
+def of_no_tables(home: Path) -> None:
+    """What is left where the first transaction's WAL is lost."""
+    without(home)
+    with closing(sqlite3.connect(home / "lake/catalog.sqlite")) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+
+
+def overwritten(home: Path) -> None:
+    without(home)
+    (home / "lake/catalog.sqlite").write_bytes(b"something else" * 1000)
+
+
+CATALOGS: dict[Fault, str] = {
+    without: "is missing",
+    emptied: "is empty",
+    of_another: "is another SQLite database",
+    of_no_tables: "has no tables",
+    overwritten: "file is not a database",
+}
+
+
+@pytest.mark.parametrize("fault", CATALOGS, ids=lambda fault: str(fault.__name__))
+def test_data_files_without_their_catalog_are_never_a_new_lake(home: Path, fault: Fault) -> None:
+    before = files(home)
+    fault(home)
+    for _ in range(2):  # the first refusal leaves nothing that the second one takes for a lake
+        said = refused(home)
+        assert CATALOGS[fault] in said and "`orchard lake restore` takes its copy" in said
+        assert files(home) == before
+    copies.restore(home / "lake")
+    with Lake(home) as lake:
+        lake.expire(0)
+        lost = (lake.read(TABLE).height != 10) + (lake.read("prompts").height != 2)
+    assert files(home) == before
+    told(1, lost)
+
+
+@pytest.mark.parametrize("fault", [without, emptied, of_no_tables])
+def test_a_home_without_data_files_may_lack_a_catalog(tmp_path: Path, fault: Fault) -> None:
+    (tmp_path / "lake/files").mkdir(parents=True)
+    fault(tmp_path)
+    with Lake(tmp_path) as lake:
+        assert lake.write(TABLE, reference(2), Commit("s")).rows == 2
+
+
+def test_another_database_is_not_made_a_catalog(tmp_path: Path) -> None:
+    (tmp_path / "lake").mkdir()
+    of_another(tmp_path)
+    assert "is another SQLite database" in refused(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "lake/catalog.sqlite")) as db:
+        assert db.execute("SELECT name FROM sqlite_master").fetchall() == [("contacts",)]
+
+
+def test_a_catalog_that_is_older_than_its_copy_is_said(home: Path) -> None:
+    """As after a copy from elsewhere, or a WAL that is lost."""
+    old = (home / "lake/catalog.sqlite").read_bytes()
+    with Lake(home) as lake:
+        lake.write("prompts", prompts("z"), Commit("prompts"))
+        lake.keep_copy()
+    without(home)
+    (home / "lake/catalog.sqlite").write_bytes(old)
+    before = files(home)
+    assert "is of a later one: `orchard lake restore` takes that copy" in refused(home)
+    copies.restore(home / "lake")
+    with Lake(home) as lake:
+        told(1, int(lake.read("prompts")["prompt_id"].to_list() != ["z"]))
+    assert files(home) == before
+
+
+def test_an_older_copy_is_taken_back_and_expiry_deletes_no_file(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = copies.copies(home / "lake")[0]
+    with Lake(home) as lake:
+        lake.write("prompts", prompts("z"), Commit("prompts"))
+        lake.keep_copy()
+    copies.restore(home / "lake", first.name)
+    before = files(home)
+    monkeypatch.setattr(releases, "FILE_AGE", timedelta(seconds=-5))
+    with Lake(home) as lake:
+        assert sorted(lake.read("prompts")["prompt_id"]) == ["x", "y"]
+        lake.expire(10)
+    assert files(home) == before, "the file of the later version stays: its catalog may come back"
+    (aside,) = (home / "lake").glob("replaced-*")
+    assert (aside / "catalog.sqlite").exists() and len(list(aside.glob("catalog.0*"))) == 1
+
+
+def test_some_copies_are_kept(home: Path) -> None:
+    with Lake(home) as lake:
+        for i in range(copies.KEPT + 2):
+            lake.write("prompts", prompts(str(i)), Commit("prompts"))
+            lake.keep_copy()
+    kept = copies.copies(home / "lake")
+    assert len(kept) == copies.KEPT
+    with closing(sqlite3.connect(kept[0])) as db:
+        (last,) = db.execute("SELECT max(snapshot_id) FROM ducklake_snapshot").fetchone()
+    assert copies.version_of(kept[0]) == last
+    assert not list((home / "lake/copies").glob(".draft*"))
