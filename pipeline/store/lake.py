@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline import tables
-from pipeline.store import layout, releases
+from pipeline.store import damage, layout, releases
 from pipeline.store.checks import Checked, check, declared
 from pipeline.store.commits import (
     Commit,
@@ -31,6 +31,7 @@ from pipeline.store.commits import (
 )
 from pipeline.store.copies import keep_copy
 from pipeline.store.database import Database, Parameters
+from pipeline.store.datafiles import DataFile
 from pipeline.store.files import query_text
 from pipeline.store.reads import check_reads
 from pipeline.store.replace import replace_prompts, replace_rejects, replace_rows
@@ -102,11 +103,21 @@ class Lake:
         Raises:
             OrchardError: unknown table or column, a row outside the partition, or no space; nothing
                 was written.
+
+        A lost or damaged file whose rows would all be replaced is dropped.
         """
         started = time.monotonic()
         checked = check(table, rows, commit.step, partition, rejects)
         body = partial(self._replace, table, checked, commit, partition or {}, started)
-        (written, same_as), version = self._database.transact(body)
+        try:
+            with damage.explained(self._database):
+                (written, same_as), version = self._database.transact(body)
+        except damage.DamagedFile:
+            lost = damage.replaceable(self._database, table, partition or {})
+            if not lost:
+                raise
+            with damage.set_aside(self._database, lost):
+                (written, same_as), version = self._database.transact(partial(body, lost=lost))
         return replace(written, version=version if same_as is None else same_as)
 
     def write_prompts(
@@ -143,7 +154,8 @@ class Lake:
             partition or {},
             started,
         )
-        (written, same_as), version = self._database.transact(body)
+        with damage.explained(self._database):
+            (written, same_as), version = self._database.transact(body)
         return replace(written, version=version if same_as is None else same_as)
 
     def fresh(self, table: str, fingerprint: str, partition: Partition | None = None) -> int | None:
@@ -203,6 +215,7 @@ class Lake:
                 one line.
         """
         with ExitStack() as stack:
+            stack.enter_context(damage.explained(self._database))
             stack.enter_context(self._database.one_line())
             check_reads(query, self._database.refused)
             stack.enter_context(self._database.frames(frames or {}))
@@ -279,13 +292,21 @@ class Lake:
                 keep_copy(database.folder)
 
     def _replace(
-        self, table: str, checked: Checked, commit: Commit, partition: Partition, started: float
+        self,
+        table: str,
+        checked: Checked,
+        commit: Commit,
+        partition: Partition,
+        started: float,
+        lost: Sequence[DataFile] = (),
     ) -> tuple[Written, int | None]:
         """The body of a write: what it did (its version is known after the commit),
         and the version it repeats.
         """
         last = latest(entries(self._database, table), partition)
+        damage.drop(self._database, lost)
         changed = replace_rows(self._database, table, checked.rows, partition) or last is None
+        changed = changed or bool(lost)
         replace_rejects(self._database, table, commit.step, checked.rejects, partition)
         return self._recorded(table, checked, commit, partition, started, changed, last)
 

@@ -182,3 +182,97 @@ def test_some_copies_are_kept(home: Path) -> None:
         (last,) = db.execute("SELECT max(snapshot_id) FROM ducklake_snapshot").fetchone()
     assert copies.version_of(kept[0]) == last
     assert not list((home / "lake/copies").glob(".draft*"))
+
+
+# --- data files --------------------------------------------------------------------------------
+
+
+def lost(path: Path) -> None:
+    path.unlink()
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flipped(path: Path) -> None:
+    """A bit of the data, early in the file, where DuckDB's decompression sees it."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 4] ^= 1
+    path.write_bytes(data)
+
+
+DAMAGE: list[Fault] = [lost, empty, cut]
+
+
+def file_of(home: Path, policy: str) -> Path:
+    """The current data file of a partition, by the rows in it."""
+    for path in sorted((home / f"lake/files/main/{TABLE}").glob("*.parquet"), reverse=True):
+        if policy in pl.read_parquet(path)["policy_id"].to_list():
+            return path
+    raise AssertionError(f"no file of {policy}")
+
+
+@pytest.mark.parametrize("fault", DAMAGE)
+def test_a_damaged_file_is_named_and_a_write_goes_on(home: Path, fault: Fault) -> None:
+    path = file_of(home, "b")
+    fault(path)
+    with Lake(home) as lake:
+        with pytest.raises(OrchardError) as caught:
+            lake.read(TABLE)
+        line = str(caught.value)
+        assert line.startswith(f"table {TABLE}: {path} of version 4 ") and "\n" not in line
+        assert "orchard lake verify --repair" in line
+        assert lake.read("prompts").height == 2
+        assert lake.read(TABLE, where="policy_id = 'a'").height == 3
+        assert lake.expire(10) == 0
+        written = lake.write(TABLE, reference(4), Commit("reference_logps", fingerprint="f"))
+        assert (written.rows, written.changed) == (4, True)
+        assert lake.read(TABLE).height == 4
+        lake.write(TABLE, reference(5), Commit("reference_logps"))
+        told(1, int(lake.read(TABLE).height != 5))
+
+
+@pytest.mark.parametrize("fault", DAMAGE)
+def test_a_partition_with_a_damaged_file_is_written_again(home: Path, fault: Fault) -> None:
+    fault(file_of(home, "b"))
+    with Lake(home) as lake:
+        lake.write(TABLE, reference(4, "b"), Commit("s"), partition={"policy_id": "b"})
+        rows = lake.read(TABLE)
+    assert sorted(rows["policy_id"]) == ["a"] * 3 + ["b"] * 4
+    told(1, 0)
+
+
+def test_a_partition_does_not_replace_a_damaged_file_of_others(home: Path) -> None:
+    """A file of two partitions: writing one of them must not lose the other in silence."""
+    both = pl.concat([reference(4, "b"), reference(4, "c")])
+    with Lake(home) as lake:
+        lake.write(TABLE, both, Commit("s"))
+        empty(file_of(home, "b"))
+        with pytest.raises(OrchardError, match="orchard lake verify --repair"):
+            lake.write(TABLE, reference(4, "b"), Commit("s"), partition={"policy_id": "b"})
+        lake.write(TABLE, both, Commit("s"))
+        told(1, int(lake.read(TABLE).height != 8))
+
+
+@pytest.mark.parametrize("fault", DAMAGE)
+def test_a_lost_list_of_deleted_rows_is_as_a_lost_file(home: Path, fault: Fault) -> None:
+    with Lake(home) as lake:
+        delete_one_row(lake)
+        (path,) = (home / f"lake/files/main/{TABLE}").glob("*-delete.parquet")
+        fault(path)
+        with pytest.raises(OrchardError, match=f"table {TABLE}: {path} of version"):
+            lake.read(TABLE)
+        lake.write(TABLE, reference(4), Commit("s"))
+        told(1, int(lake.read(TABLE).height != 4))
+
+
+def delete_one_row(lake: Lake) -> None:
+    """As a step does that removes some rows of a file: the file gets a list of deleted rows."""
+    database = lake._database
+    statement = f"DELETE FROM {TABLE} WHERE policy_id = 'b' AND text_id = 't0'"
+    database.transact(lambda: database.connection.execute(statement))
