@@ -5,6 +5,7 @@ renamed but not synced can be there after a power loss with its name, and withou
 name is in its folder for sure only when the folder was synced too.
 """
 
+import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +16,10 @@ def sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems cannot sync a folder; there is no more that one can do there.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():
+            raise
     finally:
         os.close(descriptor)
 
@@ -45,3 +50,4 @@ def put(draft: Path, target: Path) -> None:
         sync(draft)
     draft.replace(target)
     sync(target.parent)
+    sync(target.parent.parent)  # a folder that was made for it

@@ -8,6 +8,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline import durable
 from pipeline.config import ModelSettings
 from pipeline.engine.template import with_arguments
 from pipeline.errors import OrchardError, with_cause
@@ -170,7 +171,7 @@ def _convert(gguf: Path, target: Path) -> None:
         draft.mkdir(parents=True)
         model.save_pretrained(draft)
         tokenizer.save_pretrained(draft)
-        draft.rename(target)
+        durable.put(draft, target)
     except OSError as error:
         if not target.is_dir():  # else another process was first: its folder is as good as ours
             raise OrchardError(

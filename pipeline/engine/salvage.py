@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
+from pipeline import durable
 from pipeline.engine.cachefile import INSERT, connected, in_use, one_line, sound
 from pipeline.errors import OrchardError
 from pipeline.lock import locked
@@ -52,7 +53,7 @@ def _rebuilt(path: Path) -> tuple[int, Path]:
         side = path.with_name(path.name + name)
         if side.exists():
             side.rename(old.with_name(old.name + name))
-    new.rename(path)
+    durable.put(new, path)
     return kept, old
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline import durable
 from pipeline.errors import OrchardError
 
 FILE = "chat_template.jinja"  # transformers reads it before the tokenizer's configuration
@@ -41,7 +42,7 @@ def with_arguments(path: Path, arguments: Mapping[str, Any], target: Path, name:
             if file.is_file() and file.name != FILE and not file.name.startswith("."):
                 (draft / file.name).symlink_to(file.resolve())
         (draft / FILE).write_text(_head(arguments) + text, encoding="utf-8")
-        draft.rename(target)
+        durable.put(draft, target)
     except OSError as error:
         if not target.is_dir():  # else another process was first: its folder is as good as ours
             raise OrchardError(f"model {name!r}: {target} cannot be written: {error}") from error

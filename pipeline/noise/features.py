@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from pipeline import durable
 from pipeline.engine.base import Prompt, RequestFailed
 from pipeline.engine.model import Model, check
 from pipeline.engine.rendering import Renderer
@@ -239,6 +240,6 @@ def _save(path: Path, known: Mapping[str, Matrix]) -> None:
     draft = path.with_name(f".{path.stem}.{os.getpid()}.npz")
     try:
         np.savez(draft, ids=np.array(list(known)), matrix=np.stack(list(known.values())))
-        draft.replace(path)
+        durable.put(draft, path)
     finally:
         draft.unlink(missing_ok=True)

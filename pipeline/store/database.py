@@ -18,7 +18,7 @@ import polars as pl
 
 from pipeline.errors import OrchardError
 from pipeline.lock import locked
-from pipeline.store import advisory, s3
+from pipeline.store import added, advisory, s3
 from pipeline.store.conninfo import server_of
 from pipeline.store.opening import check_catalog
 from pipeline.store.quoting import quoted
@@ -120,10 +120,18 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All of what is written, or nothing; the caller holds the lock."""
+        """All of what is written, or nothing; the caller holds the lock.
+
+        The files that it adds to an embedded lake are on the disk, and their checksums in the table
+        `file_sums`, before it commits. Those of a lake on PostgreSQL may be far away: neither.
+        """
+        root = self.folder / "files"
+        before = added.names(root) if self.embedded else set()
         self.connection.execute("BEGIN")
         try:
             yield
+            if self.embedded:
+                added.secure(self.connection, root, added.names(root) - before)
             self._must_hold_lock()
             self.connection.execute("COMMIT")
         except BaseException:

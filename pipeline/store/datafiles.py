@@ -8,11 +8,13 @@ import errno
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import polars as pl
 
-from pipeline.store.database import Database, quoted
+if TYPE_CHECKING:
+    from pipeline.store.database import Database
 
 CATALOG = "__ducklake_metadata_lake"  # DuckLake's own tables, under the name that it gives them
 _LIST = f"""
@@ -55,7 +57,7 @@ class DataFile:
     footer: int  # of the bytes, as Parquet's metadata
     deletes: bool
 
-    def path(self, database: Database) -> Path:
+    def path(self, database: "Database") -> Path:
         """Where it lies; a name from the root stays as it is."""
         return database.folder / "files" / self.name
 
@@ -64,7 +66,7 @@ class DataFile:
         return self.first <= version and (self.ended is None or version < self.ended)
 
 
-def listed(database: Database, table: str | None = None) -> list[DataFile]:
+def listed(database: "Database", table: str | None = None) -> list[DataFile]:
     """The files that any version needs, of one table or of all."""
     rows = database.rows(_LIST)
     if table is not None:
@@ -78,7 +80,7 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fault(database: Database, file: DataFile) -> str | None:
+def fault(database: "Database", file: DataFile) -> str | None:
     """What is wrong with a file; null where nothing is.
 
     Raises:
@@ -99,14 +101,14 @@ def fault(database: Database, file: DataFile) -> str | None:
     return _unreadable(database, file, path)
 
 
-def _unreadable(database: Database, file: DataFile, path: Path) -> str | None:
+def _unreadable(database: "Database", file: DataFile, path: Path) -> str | None:
     """Reads every value of a file."""
-    query = f"""
-        SELECT count(*) FROM (SELECT hash(f) AS h FROM read_parquet({quoted(str(path))}) AS f)
+    query = """
+        SELECT count(*) FROM (SELECT hash(f) AS h FROM read_parquet(?) AS f)
         WHERE h IS NOT NULL
     """
     try:
-        (rows,) = database.connection.execute(query).fetchone() or (0,)
+        (rows,) = database.connection.execute(query, [str(path)]).fetchone() or (0,)
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error:

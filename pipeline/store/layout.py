@@ -4,8 +4,8 @@ all those that are declared, the log of commits, and the releases.
 
 import polars as pl
 
-from pipeline import tables
-from pipeline.store import migrations
+from pipeline import durable, tables
+from pipeline.store import added, migrations
 from pipeline.store.database import Database
 
 LOG = """
@@ -23,6 +23,7 @@ CREATE VIEW commits AS
 SELECT coalesce(same_as, snapshot_id) AS version, * EXCLUDE (same_as), snapshot_id AS snapshot
 FROM lake.main.commit_log
 """
+_INLINED = "CALL lake.set_option('data_inlining_row_limit', 1000, table_name => '{table}')"
 RELEASES = (
     "CREATE TABLE releases (name VARCHAR, version BIGINT, tagged_at TIMESTAMP WITH TIME ZONE)"
 )
@@ -38,7 +39,8 @@ def ensure(database: Database) -> None:
         have.setdefault(table, set()).add(column)
     new = "commit_log" not in have
     ddl = [LOG, COMMITS, RELEASES] if new else []
-    ddl += [] if "formats" in have else [migrations.FORMATS]
+    small = {"formats": migrations.FORMATS, added.SUMS: added.TABLE}
+    ddl += [statement for name, statement in small.items() if name not in have]
     for table in tables.TABLES:
         missing = [
             column
@@ -49,6 +51,12 @@ def ensure(database: Database) -> None:
             ddl += _statements(table, _types(database, table), missing, exists=table in have)
     if ddl:
         _make(database, ddl, new=new)
+        # A row or two per commit: as files they would soon outnumber the data's, so they stay in
+        # the catalog. (Options need tables that are committed. A kill just before costs small
+        # files, nothing else.)
+        for table in ("commit_log", "releases", *small):
+            if table not in have:
+                database.connection.execute(_INLINED.format(table=table))
     migrations.start(database) if new else migrations.migrate(database)
 
 
@@ -85,12 +93,9 @@ def _make(database: Database, ddl: list[str], *, new: bool) -> None:
         # row_id.
         execute("CALL lake.set_option('data_inlining_row_limit', 0)")
         execute("CALL lake.set_option('parquet_compression', 'zstd')")
+        for folder in (database.folder / "files", database.folder, *database.folder.parents[:2]):
+            durable.sync(folder)
     with database.transaction():
         for statement in ddl:
             execute(statement)
         execute("CALL lake.set_commit_message('orchard', 'layout')")
-    # A row or two per commit: as files they would soon outnumber the data's, so they stay in the
-    # catalog. (Options need tables that are committed. A kill just before costs small files,
-    # nothing else.)
-    for table in ("commit_log", "releases") if new else ():
-        execute(f"CALL lake.set_option('data_inlining_row_limit', 1000, table_name => '{table}')")

@@ -51,7 +51,8 @@ def migrate(database: Database) -> None:
 
 def start(database: Database) -> None:
     """Writes today's format into a new lake."""
-    _note(database, FORMAT)
+    with added.transaction(database):
+        _note(database, FORMAT)
 
 
 def _format(database: Database) -> int:

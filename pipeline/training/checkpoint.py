@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from pipeline import durable
 from pipeline.training import parallel, sharding
 from pipeline.training.policy import Policy
 
@@ -61,7 +62,7 @@ def save(
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         torch.save(state, draft)
-        draft.replace(path)
+        durable.put(draft, path)
     finally:
         draft.unlink(missing_ok=True)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from pipeline import tables
+from pipeline import durable, tables
 from pipeline.config import TrainingSettings
 from pipeline.engine.model import Model, fingerprint
 from pipeline.ids import content_id
@@ -117,7 +117,7 @@ def _described(training: Training, result: "TrainResult") -> Row:
 def _remember(note: Path, row: Row, rejects: pl.DataFrame) -> None:
     draft = note.with_name(f"{note.name}.tmp")
     draft.write_text(json.dumps({"row": row, "rejects": rejects.to_dicts()}))
-    draft.replace(note)
+    durable.put(draft, note)
 
 
 def _remembered(note: Path, name: str) -> tuple[Row, pl.DataFrame] | None:

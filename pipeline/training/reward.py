@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pipeline import durable
 from pipeline.config import NoiseSettings, TrainingSettings
 from pipeline.engine.model import fingerprint
 from pipeline.errors import OrchardError
@@ -396,6 +397,6 @@ def _keep(path: Path, rewards: Floats, losses: Floats) -> None:
     draft = path.with_name(f".{path.stem}.{os.getpid()}.npz")
     try:
         np.savez(draft, rewards=rewards, losses=losses)
-        draft.replace(path)
+        durable.put(draft, path)
     finally:
         draft.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from pipeline import durable
 from pipeline.training.policy import Policy
 
 ADAPTER = "adapter"
@@ -14,7 +15,7 @@ ADAPTER = "adapter"
 
 def save(policy: Policy, out: Path) -> None:
     """Writes model (bfloat16) and tokenizer to `out`, for LoRA also `out/adapter`;
-    whole or not at all.
+    whole or not at all, and on the disk before this returns.
 
     Ends the policy's life: its LoRA layers are merged and its weights rounded.
     """
@@ -28,7 +29,7 @@ def save(policy: Policy, out: Path) -> None:
         policy.tokenizer.save_pretrained(draft)
         if out.exists():
             out.rename(old)
-        draft.rename(out)
+        durable.put(draft, out)
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

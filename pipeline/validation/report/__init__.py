@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jinja2
 
+from pipeline import durable
 from pipeline.config import Settings
 from pipeline.escaped import visible
 from pipeline.store.reader import Reader
@@ -66,7 +67,7 @@ def write_report(sections: Sequence[Section], settings: Settings, path: Path) ->
     html = page(f"Orchard report: {settings.profile}", sections)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(html, encoding="utf-8")
-    draft.replace(path)
+    durable.put(draft, path)
     return path
 
 
