@@ -1,9 +1,11 @@
 """A table whose file is lost or damaged: said in one line, and written again without it."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 
@@ -12,6 +14,7 @@ from pipeline.store.database import Database, quoted
 from pipeline.store.datafiles import CATALOG, DataFile, fault, listed
 from pipeline.store.opening import way_back
 
+T = TypeVar("T")
 DAMAGED = ".damaged"  # behind the name of a file that was moved aside
 MEND = "`orchard lake verify --repair` drops it, and the next run makes its rows again"
 _NO_CATALOG = re.compile("malformed|file is not a database", re.IGNORECASE)
@@ -60,13 +63,35 @@ def _line(database: Database, text: str) -> str | None:
     return None
 
 
+def transact(
+    database: Database,
+    table: str,
+    partition: Mapping[str, str],
+    body: Callable[[Sequence[DataFile]], T],
+) -> tuple[T, int]:
+    """Run a write of a partition of a table as `Database.transact` does.
+
+    Where a damaged file is in its way, of which it replaces all rows, it runs again with the files
+    that are to be dropped.
+    """
+    try:
+        with explained(database):
+            return database.transact(partial(body, ()))
+    except DamagedFile:
+        lost = _replaceable(database, table, partition)
+        if not lost:
+            raise
+    with set_aside(database, lost):
+        return database.transact(partial(body, lost))
+
+
 def damaged(database: Database, table: str) -> list[DataFile]:
     """The lost and damaged files of a table's current version."""
     current = [file for file in listed(database, table) if file.ended is None]
     return [file for file in current if fault(database, file)]
 
 
-def replaceable(database: Database, table: str, partition: Mapping[str, str]) -> list[DataFile]:
+def _replaceable(database: Database, table: str, partition: Mapping[str, str]) -> list[DataFile]:
     """A table's damaged files, where a write of the partition replaces all of their rows."""
     if not database.embedded:
         return []

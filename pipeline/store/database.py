@@ -5,6 +5,7 @@ transactions, and errors in one line.
 import errno
 import os
 import re
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,8 +19,9 @@ import polars as pl
 
 from pipeline.errors import OrchardError
 from pipeline.lock import locked
-from pipeline.store import added, advisory, s3
+from pipeline.store import added, advisory, frozen, s3
 from pipeline.store.conninfo import server_of
+from pipeline.store.copies import CATALOG
 from pipeline.store.opening import check_catalog
 from pipeline.store.quoting import quoted
 from pipeline.store.reads import refused_by
@@ -38,10 +40,13 @@ class Database:
     so that bare names are the lake's tables.
     """
 
-    def __init__(self, home: Path, catalog: str | None = None) -> None:
+    def __init__(
+        self, home: Path, catalog: str | None = None, unwritable: str | None = None
+    ) -> None:
         """Open, and make the folders where they are missing.
 
         `catalog` is what follows `ducklake:` in an ATTACH; the settings stand in docs/team.md.
+        `unwritable` is why nothing can be written (see `frozen`).
         """
         self.folder = home / "lake"
         given = (
@@ -53,8 +58,11 @@ class Database:
         self.catalog = f"postgres:{self.server.shown}" if self.server else given
         self.files = self._place_of_files()
         self._must_hold_lock: Callable[[], None] = _held
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
         with self.one_line():
-            for name in ("files", "tmp"):
+            read_only = frozen.read_only(self.folder) if self.embedded else None
+            self.unwritable = unwritable or read_only
+            for name in () if self.unwritable else ("files", "tmp"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
             self.connection = self._connect()
 
@@ -79,8 +87,13 @@ class Database:
             ]
         elif self.server and self.server.password:
             options += [f"META_SECRET {advisory.SECRET}"]
+        catalog = self.catalog
+        if self.unwritable and self.embedded:
+            self._copy = frozen.copied(Path(catalog.removeprefix("sqlite:")))
+            catalog = f"sqlite:{Path(self._copy.name) / CATALOG}"
+            options = [*options[:2], "READ_ONLY"]
         self.connection.execute(
-            f"ATTACH {quoted('ducklake:' + self.catalog)} AS lake ({', '.join(options)})"
+            f"ATTACH {quoted('ducklake:' + catalog)} AS lake ({', '.join(options)})"
         )
         self.connection.execute("USE lake")
         self.connection.execute("SET ducklake_max_retry_count = 100")
@@ -92,7 +105,13 @@ class Database:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """The writers' lock: a file beside the embedded catalog, or one that PostgreSQL keeps."""
+        """The writers' lock: a file beside the embedded catalog, or one that PostgreSQL keeps.
+
+        Raises:
+            OrchardError: nothing can be written.
+        """
+        if self.unwritable:
+            raise OrchardError(self.unwritable)
         if self.embedded:
             with locked(self.folder / "lock"):
                 yield
@@ -177,6 +196,8 @@ class Database:
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
         self.connection.close()
+        if self._copy is not None:
+            self._copy.cleanup()
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(
@@ -185,7 +206,7 @@ class Database:
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
                 # Two processes that spill into one folder would overwrite each other's files.
-                "temp_directory": str(self.folder / "tmp" / uuid.uuid4().hex[:12]),
+                "temp_directory": str(self._spill() / uuid.uuid4().hex[:12]),
             }
         )
         scanner = "sqlite_scanner" if self.embedded else "postgres_scanner"
@@ -198,6 +219,9 @@ class Database:
         if self.server:
             advisory.attach_server(connection, self.server)
         return connection
+
+    def _spill(self) -> Path:
+        return Path(tempfile.gettempdir()) if self.unwritable else self.folder / "tmp"
 
     def _place_of_files(self) -> str:
         given = os.environ.get("ORCHARD_DATA")
@@ -220,10 +244,9 @@ class Database:
     def _message(self, error: Exception) -> str:
         text = " ".join(str(error).split("\n\nLINE")[0].split())
         if _FULL.search(text) or getattr(error, "errno", None) in _FULL_CODES:
-            return (
-                f"no space left for the lake in {self.folder}: "
-                "free some and run again; the last version is safe"
-            )
+            return frozen.NO_SPACE.format(folder=self.folder)
+        if "disk I/O error" in text and frozen.no_space(self.folder):  # SQLite's word for it
+            return frozen.NO_SPACE.format(folder=self.folder)
         unreachable = _UNREACHABLE.search(text)
         if unreachable:
             where, reason = unreachable.groups()

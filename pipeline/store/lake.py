@@ -17,6 +17,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline import tables
+from pipeline.errors import OrchardError
 from pipeline.store import damage, layout, releases
 from pipeline.store.checks import Checked, check, declared
 from pipeline.store.commits import (
@@ -29,6 +30,7 @@ from pipeline.store.commits import (
     overlap,
     record,
 )
+from pipeline.store.connect import at_a_full_disk, opened
 from pipeline.store.copies import keep_copy
 from pipeline.store.database import Database, Parameters
 from pipeline.store.datafiles import DataFile
@@ -46,6 +48,8 @@ class Lake:
     def __init__(self, home: Path, catalog: str | None = None) -> None:
         """Open the lake of a data folder, or make it.
 
+        One that cannot be written, because the home is read-only or the disk full, can be read.
+
         Args:
             home: the data folder; it may have been moved since.
             catalog: what follows `ducklake:` in an ATTACH; default ORCHARD_CATALOG, then SQLite in
@@ -55,14 +59,7 @@ class Lake:
             OrchardError: no extension, no space, no permission, or not a catalog.
         """
         self.home = Path(home).expanduser().resolve()
-        self._database = Database(self.home, catalog)
-        try:
-            with self._database.one_line(), self._database.lock():
-                self._database.attach()
-                layout.ensure(self._database)
-        except BaseException:
-            self._database.close()
-            raise
+        self._database = opened(self.home, catalog)
 
     def __enter__(self) -> Self:
         return self
@@ -109,15 +106,7 @@ class Lake:
         started = time.monotonic()
         checked = check(table, rows, commit.step, partition, rejects)
         body = partial(self._replace, table, checked, commit, partition or {}, started)
-        try:
-            with damage.explained(self._database):
-                (written, same_as), version = self._database.transact(body)
-        except damage.DamagedFile:
-            lost = damage.replaceable(self._database, table, partition or {})
-            if not lost:
-                raise
-            with damage.set_aside(self._database, lost):
-                (written, same_as), version = self._database.transact(partial(body, lost=lost))
+        (written, same_as), version = damage.transact(self._database, table, partition or {}, body)
         return replace(written, version=version if same_as is None else same_as)
 
     def write_prompts(
@@ -214,17 +203,37 @@ class Lake:
             OrchardError: a statement that writes, a mistake in the query, or no such version; in
                 one line.
         """
+        asked = partial(self._ask, query, parameters, version, frames or {}, only or {})
+        try:
+            return asked(self._database)
+        except OrchardError:
+            with at_a_full_disk(self.home, self._database) as other:
+                if other is None:
+                    raise
+                return asked(other)
+
+    def _ask(
+        self,
+        query: str,
+        parameters: Parameters,
+        version: int | None,
+        frames: Mapping[str, pl.DataFrame],
+        only: Mapping[str, str],
+        database: Database,
+    ) -> pl.DataFrame:
         with ExitStack() as stack:
-            stack.enter_context(damage.explained(self._database))
-            stack.enter_context(self._database.one_line())
-            check_reads(query, self._database.refused)
-            stack.enter_context(self._database.frames(frames or {}))
+            stack.enter_context(damage.explained(database))
+            stack.enter_context(database.one_line())
+            check_reads(query, database.refused)
+            stack.enter_context(database.frames(frames))
             if version is not None:
-                self._show_at(stack, version, _mentioned(query, frames or {}))
-            for table, condition in (only or {}).items():
-                self._show(stack, table, f'SELECT * FROM lake.main."{table}" WHERE {condition}')
-            stack.enter_context(self._database.reading())
-            return self._database.rows(query, parameters)
+                _show_at(database, stack, version, _mentioned(query, frames))
+            for table, condition in only.items():
+                _show(
+                    database, stack, table, f'SELECT * FROM lake.main."{table}" WHERE {condition}'
+                )
+            stack.enter_context(database.reading())
+            return database.rows(query, parameters)
 
     def query_file(
         self, name: str, /, *, frames: Mapping[str, pl.DataFrame] | None = None, **parameters: Any
@@ -298,7 +307,7 @@ class Lake:
         commit: Commit,
         partition: Partition,
         started: float,
-        lost: Sequence[DataFile] = (),
+        lost: Sequence[DataFile],
     ) -> tuple[Written, int | None]:
         """The body of a write: what it did (its version is known after the commit),
         and the version it repeats.
@@ -345,20 +354,22 @@ class Lake:
         with self._database.reading():
             return entries(self._database, table)
 
-    def _show_at(self, stack: ExitStack, version: int, names: list[str]) -> None:
-        """Temporary views that hide the tables until the stack is left."""
-        releases.must_exist(self._database, version)
-        for name in names:
-            try:
-                self._show(stack, name, f'FROM lake.main."{name}" AT (VERSION => {int(version)})')
-            except duckdb.CatalogException:  # declared after that version was made
-                stack.enter_context(self._database.frames({name: tables.empty(name)}))
 
-    def _show(self, stack: ExitStack, name: str, select: str) -> None:
-        """A temporary view that hides a table until the stack is left."""
-        connection = self._database.connection
-        connection.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {select}')
-        stack.callback(connection.execute, f'DROP VIEW IF EXISTS temp.main."{name}"')
+def _show_at(database: Database, stack: ExitStack, version: int, names: list[str]) -> None:
+    """Temporary views that hide the tables until the stack is left."""
+    releases.must_exist(database, version)
+    for name in names:
+        try:
+            _show(database, stack, name, f'FROM lake.main."{name}" AT (VERSION => {int(version)})')
+        except duckdb.CatalogException:  # declared after that version was made
+            stack.enter_context(database.frames({name: tables.empty(name)}))
+
+
+def _show(database: Database, stack: ExitStack, name: str, select: str) -> None:
+    """A temporary view that hides a table until the stack is left."""
+    connection = database.connection
+    connection.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {select}')
+    stack.callback(connection.execute, f'DROP VIEW IF EXISTS temp.main."{name}"')
 
 
 def _mentioned(query: str, hidden: Mapping[str, pl.DataFrame]) -> list[str]:

@@ -23,7 +23,7 @@ def check_catalog(catalog: Path, folder: Path) -> None:
     Raises:
         OrchardError: the line says what is wrong, and how to go on.
     """
-    lost = _lost(catalog)
+    lost = _lost(catalog, folder)
     if lost is not None and next(_data_files(folder), None) is not None:
         raise OrchardError(
             f"lake in {folder}: data files, and their catalog {catalog.name} {lost}: "
@@ -33,7 +33,7 @@ def check_catalog(catalog: Path, folder: Path) -> None:
         _check_age(catalog, folder)
 
 
-def _lost(catalog: Path) -> str | None:
+def _lost(catalog: Path, folder: Path) -> str | None:
     """Why there is no catalog; null where there is one."""
     sides = (catalog, catalog.with_name(f"{catalog.name}-wal"))
     if not catalog.exists():
@@ -46,12 +46,12 @@ def _lost(catalog: Path) -> str | None:
     except sqlite3.OperationalError:
         return None  # busy, or no space: opening it says so
     except sqlite3.DatabaseError as error:
-        way = way_back(catalog.parent)
-        raise OrchardError(f"lake in {catalog.parent}: {catalog.name}: {error}: {way}") from error
+        way = way_back(folder)
+        raise OrchardError(f"lake in {folder}: {catalog.name}: {error}: {way}") from error
     if names and OURS not in names:
         raise OrchardError(
-            f"lake in {catalog.parent}: {catalog.name} is another SQLite database: "
-            f"move it away; {way_back(catalog.parent)}"
+            f"lake in {folder}: {catalog.name} is another SQLite database: "
+            f"move it away; {way_back(folder)}"
         )
     return None if names else "has no tables"
 

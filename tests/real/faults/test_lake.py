@@ -5,10 +5,14 @@ Each test prints how many faults it injected and how many acknowledged versions 
 from bytes that were copied before the fault: not from what the lake says afterwards.
 """
 
+import os
 import shutil
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,6 +23,8 @@ from pipeline.errors import OrchardError
 from pipeline.store import Commit, Lake, copies, releases
 from tests.store_child import reference
 
+ROOT = Path(__file__).resolve().parents[3]
+HERE = Path(__file__).parent
 TABLE = "reference_logps"
 Fault = Callable[[Path], None]
 
@@ -276,3 +282,82 @@ def delete_one_row(lake: Lake) -> None:
     database = lake._database
     statement = f"DELETE FROM {TABLE} WHERE policy_id = 'b' AND text_id = 't0'"
     database.transact(lambda: database.connection.execute(statement))
+
+
+# --- a home that cannot be written -------------------------------------------------------------
+
+NOBODY = 65_534
+
+
+@pytest.fixture
+def read_only(filled: Path) -> Iterator[Path]:
+    """A home where nobody can write; not below pytest's folders, which are its user's alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        home = shutil.copytree(filled, Path(folder) / "home")
+        paths = [home, *home.rglob("*")]
+        for path in paths:
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        try:
+            yield home
+        finally:
+            for path in paths:
+                path.chmod(0o755)
+
+
+def test_a_read_only_home_is_read(read_only: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in read_only.rglob("*")}
+    user = NOBODY if os.geteuid() == 0 else 0
+    command = [sys.executable, str(HERE / "read_only_child.py"), str(read_only), str(user)]
+    environment = {key: os.environ[key] for key in os.environ if key != "ORCHARD_CATALOG"}
+    environment |= {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    said = done.stdout.splitlines()
+    assert said[:2] == ["read 10", "version 5"]
+    assert len(said) == 8 and all("it is read-only" in line for line in said[2:6])
+    assert said[6:] == ["sql 0 True", "tables 0 True"]
+    assert {path: path.stat().st_mtime_ns for path in read_only.rglob("*")} == before
+    told(4, 0)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 3 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no file system can be mounted here: {error}")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    path = disk / "filling"
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    return path
+
+
+def test_a_query_works_at_a_full_disk(small_disk: Path, filled: Path) -> None:
+    home = shutil.copytree(filled, small_disk / "home")
+    with Lake(home) as lake:
+        filling = fill(small_disk)
+        assert lake.read(TABLE).height == 10
+        assert lake.sql(f"SELECT count(*) FROM {TABLE}", version=3).item() == 5
+        for _ in range(2):
+            with pytest.raises(OrchardError, match="no space left for the lake"):
+                lake.write(TABLE, reference(3), Commit("s"))
+        with Lake(home) as opened_full:
+            assert opened_full.read(TABLE).height == 10
+            with pytest.raises(OrchardError, match="no space left for the lake"):
+                opened_full.write(TABLE, reference(3), Commit("s"))
+        filling.unlink()
+        assert lake.write(TABLE, reference(3), Commit("s")).rows == 3
+        told(3, int(lake.read(TABLE).height != 3))
