@@ -5,7 +5,7 @@ power loss a version could be there without its rows.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import duckdb
@@ -31,9 +31,13 @@ def names(root: Path) -> set[str]:
 def secure(connection: duckdb.DuckDBPyConnection, root: Path, new: Iterable[str]) -> None:
     """Sync new files below the root and note their checksums, inside a transaction."""
     found = sorted(new)
-    if not found:
-        return
-    durable.sync_added([root / name for name in found], root)
+    if found:
+        durable.sync_added([root / name for name in found], root)
+        note_sums(connection, root, found)
+
+
+def note_sums(connection: duckdb.DuckDBPyConnection, root: Path, found: Sequence[str]) -> None:
+    """Write the checksums of files, by their paths below the root."""
     rows = [(name, (root / name).stat().st_size, digest(root / name)) for name in found]
     marks = ", ".join(["(?, ?, ?)"] * len(rows))
     connection.execute(

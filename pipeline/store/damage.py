@@ -10,14 +10,13 @@ from typing import TypeVar
 import duckdb
 
 from pipeline.errors import OrchardError
-from pipeline.store.database import Database, quoted
-from pipeline.store.datafiles import CATALOG, DataFile, fault, listed
-from pipeline.store.opening import way_back
+from pipeline.store.database import Database
+from pipeline.store.datafiles import CATALOG, DataFile, fault, listed, sums
+from pipeline.store.quoting import quoted
 
 T = TypeVar("T")
 DAMAGED = ".damaged"  # behind the name of a file that was moved aside
 MEND = "`orchard lake verify --repair` drops it, and the next run makes its rows again"
-_NO_CATALOG = re.compile("malformed|file is not a database", re.IGNORECASE)
 # The columns of DuckLake's delete files, by their field ids; and rows that have no column of ours.
 _STAND_INS = {
     True: """
@@ -49,14 +48,12 @@ def explained(database: Database) -> Iterator[None]:
 
 
 def _line(database: Database, text: str) -> str | None:
-    if database.embedded and _NO_CATALOG.search(text):
-        return f"lake in {database.folder}: its catalog is damaged: {way_back(database.folder)}"
     named = re.search(r"([^/\"']+\.parquet)", text)
     if named is None or not database.embedded:
         return None
     for file in listed(database):
         if Path(file.name).name == named[1]:
-            what = fault(database, file) or "cannot be read"
+            what = fault(database, file, sums(database).get(file.name)) or "cannot be read"
             return (
                 f"table {file.table}: {file.path(database)} of version {file.first} {what}: {MEND}"
             )
@@ -87,8 +84,9 @@ def transact(
 
 def damaged(database: Database, table: str) -> list[DataFile]:
     """The lost and damaged files of a table's current version."""
+    known = sums(database)
     current = [file for file in listed(database, table) if file.ended is None]
-    return [file for file in current if fault(database, file)]
+    return [file for file in current if fault(database, file, known.get(file.name))]
 
 
 def _replaceable(database: Database, table: str, partition: Mapping[str, str]) -> list[DataFile]:

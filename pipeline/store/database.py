@@ -22,7 +22,7 @@ from pipeline.lock import locked
 from pipeline.store import added, advisory, frozen, s3
 from pipeline.store.conninfo import server_of
 from pipeline.store.copies import CATALOG
-from pipeline.store.opening import check_catalog
+from pipeline.store.opening import check_catalog, way_back
 from pipeline.store.quoting import quoted
 from pipeline.store.reads import refused_by
 
@@ -30,6 +30,7 @@ Parameters = Mapping[str, Any] | Sequence[Any] | None
 T = TypeVar("T")
 
 _FULL = re.compile("no space left|disk is full|file too large|quota exceeded", re.IGNORECASE)
+_NO_CATALOG = re.compile("malformed|file is not a database", re.IGNORECASE)
 _FULL_CODES = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _ELSEWHERE = re.compile(r'does not match existing data path in the catalog "(.*?)"')
 _UNREACHABLE = re.compile(r'Unable to connect to Postgres at "(.*?)": (.*)')
@@ -247,6 +248,8 @@ class Database:
             return frozen.NO_SPACE.format(folder=self.folder)
         if "disk I/O error" in text and frozen.no_space(self.folder):  # SQLite's word for it
             return frozen.NO_SPACE.format(folder=self.folder)
+        if self.embedded and _NO_CATALOG.search(text):
+            return f"lake in {self.folder}: its catalog is damaged: {way_back(self.folder)}"
         unreachable = _UNREACHABLE.search(text)
         if unreachable:
             where, reason = unreachable.groups()

@@ -80,8 +80,14 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fault(database: "Database", file: DataFile) -> str | None:
-    """What is wrong with a file; null where nothing is.
+def sums(database: "Database") -> dict[str, str]:
+    """The SHA-256 of each file at its commit, by name; files of older lakes have none."""
+    rows = database.connection.execute("SELECT name, sha256 FROM file_sums").fetchall()
+    return dict(rows)
+
+
+def fault(database: "Database", file: DataFile, sha256: str | None) -> str | None:
+    """What is wrong with a file, by its checksum where that is known; null where nothing is.
 
     Raises:
         OSError: it cannot be looked at, for a reason that is not its own (permission, say).
@@ -93,12 +99,18 @@ def fault(database: "Database", file: DataFile) -> str | None:
     if size != file.bytes:
         return f"has {size} bytes and not {file.bytes}"
     try:
-        digest(path)
+        found = digest(path)
     except OSError as error:
         if error.errno == errno.EIO:
             return "cannot be read from the disk"
         raise
-    return _unreadable(database, file, path)
+    if sha256 is None:
+        return _unreadable(database, file, path)
+    if found != sha256:
+        return "is not the file that was committed: its bytes differ"
+    query = "SELECT num_rows FROM parquet_file_metadata(?)"
+    (rows,) = database.connection.execute(query, [str(path)]).fetchone() or (0,)
+    return None if rows == file.rows else f"has {rows} rows and not {file.rows}"
 
 
 def _unreadable(database: "Database", file: DataFile, path: Path) -> str | None:

@@ -37,6 +37,7 @@ from pipeline.store.datafiles import DataFile
 from pipeline.store.files import query_text
 from pipeline.store.reads import check_reads
 from pipeline.store.replace import replace_prompts, replace_rejects, replace_rows
+from pipeline.store.verify import Verified, repair, verify
 
 
 class Lake:
@@ -292,6 +293,24 @@ class Lake:
         Files that nothing needs any more are deleted at a later call, when they are over a day old.
         """
         return releases.expire(self._database, keep_days)
+
+    def verify(self) -> Verified:
+        """Compare every file that a version needs with what was committed; changes nothing.
+
+        Raises:
+            OrchardError: the catalog is not the embedded one.
+        """
+        if not self._database.embedded:
+            raise OrchardError("only the lake in a data folder is verified, not a shared catalog")
+        return verify(self._database)
+
+    def repair(self) -> list[str]:
+        """Mend what `verify` finds, as far as that can be; one line for each thing done."""
+        return list(repair(self._database, self.verify()))
+
+    def said(self, found: Verified) -> list[str]:
+        """What was found, one line each."""
+        return list(found.lines(self._database))
 
     def keep_copy(self) -> None:
         """Copy the embedded catalog beside itself; `orchard lake restore` takes it back."""

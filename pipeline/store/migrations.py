@@ -8,6 +8,8 @@ Before the first one the embedded catalog is copied beside itself; Parquet files
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import duckdb
+
 from pipeline import durable
 from pipeline.errors import OrchardError
 from pipeline.store.copies import back_up
@@ -16,6 +18,13 @@ from pipeline.store.quoting import quoted
 
 FORMAT = 2
 FORMATS = "CREATE TABLE formats (number BIGINT, since TIMESTAMP WITH TIME ZONE)"
+
+_FORMATS_STATED = """
+    SELECT max_value FROM __ducklake_metadata_lake.ducklake_file_column_stats
+    JOIN __ducklake_metadata_lake.ducklake_column USING (table_id, column_id)
+    JOIN __ducklake_metadata_lake.ducklake_table USING (table_id)
+    WHERE table_name = 'formats' AND column_name = 'number'
+"""
 
 # Format 2 calls a step by the name of its asset; a part stands behind it, after a space.
 STEPS = {
@@ -51,12 +60,22 @@ def migrate(database: Database) -> None:
 
 def start(database: Database) -> None:
     """Writes today's format into a new lake."""
-    with added.transaction(database):
-        _note(database, FORMAT)
+    with database.transaction():
+        note_format(database)
+
+
+def note_format(database: Database) -> None:
+    """Writes that the lake is of today's format."""
+    _note(database, FORMAT)
 
 
 def _format(database: Database) -> int:
-    row = database.connection.execute("SELECT max(number) FROM formats").fetchone()
+    try:
+        row = database.connection.execute("SELECT max(number) FROM formats").fetchone()
+    except (duckdb.IOException, duckdb.InvalidInputException):
+        # Its file is lost: the lake still opens, so that it can be repaired.
+        query = f"SELECT max(max_value::BIGINT) FROM ({_FORMATS_STATED})"
+        row = database.connection.execute(query).fetchone()
     return int(row[0]) if row and row[0] is not None else 1  # format 1 had no such table
 
 

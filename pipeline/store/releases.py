@@ -10,7 +10,7 @@ from pipeline.store.database import Database
 # A reader may have a file open: only files that were given up longer ago than this go.
 FILE_AGE = timedelta(days=1)
 
-_NEEDED = """
+NEEDED = """
 SELECT version FROM releases
 UNION SELECT max(version) FROM commits GROUP BY "table", partition
 UNION SELECT id FROM lake.current_snapshot()
@@ -85,7 +85,7 @@ def expire(database: Database, keep_days: float) -> int:
     with database.one_line(), database.lock():
         query = (
             "SELECT snapshot_id FROM lake.snapshots() WHERE snapshot_time < ? "
-            f"AND snapshot_id NOT IN ({_NEEDED})"
+            f"AND snapshot_id NOT IN ({NEEDED})"
         )
         rows = database.connection.execute(query, [now - timedelta(days=keep_days)]).fetchall()
         old = [int(row[0]) for row in rows]

@@ -18,7 +18,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
+from assets.cli.main import app
 from pipeline.errors import OrchardError
 from pipeline.store import Commit, Lake, copies, releases
 from tests.store_child import reference
@@ -361,3 +364,152 @@ def test_a_query_works_at_a_full_disk(small_disk: Path, filled: Path) -> None:
         filling.unlink()
         assert lake.write(TABLE, reference(3), Commit("s")).rows == 3
         told(3, int(lake.read(TABLE).height != 3))
+
+
+# --- verify and repair -------------------------------------------------------------------------
+
+
+def swapped(path: Path) -> None:
+    """An older file of the same table in its place."""
+    older = min(path.parent.glob("*.parquet"), key=lambda other: other.name)
+    assert older != path
+    shutil.copyfile(older, path)
+
+
+def swapped_alike(path: Path) -> None:
+    """The same table's rows of another time, with as many bytes and rows."""
+    rows = pl.read_parquet(path)
+    path.write_bytes(path.read_bytes().replace(b"t0", b"t9"))
+    assert pl.read_parquet(path).height == rows.height
+
+
+FILES: list[Fault] = [lost, empty, cut, flipped, swapped, swapped_alike]
+
+
+def orchard(home: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(app, ["lake", *arguments], env={"ORCHARD_HOME": str(home)})
+
+
+@pytest.mark.parametrize("fault", FILES, ids=lambda fault: str(fault.__name__))
+def test_each_fault_of_a_current_file_is_found_and_mended(home: Path, fault: Fault) -> None:
+    path = file_of(home, "b")
+    fault(path)
+    before = everything(home)
+    shown = orchard(home, "verify")
+    assert shown.exit_code == 1
+    assert f"table {TABLE}, version 4 to now: main/{TABLE}/{path.name} " in shown.output
+    assert " 1 broken" in shown.output and "not as it was committed" in shown.output
+    assert everything(home) == before, "verify alone changes nothing"
+    mended = orchard(home, "verify", "--repair")
+    assert mended.exit_code == 0, mended.output
+    assert f"table {TABLE}: 7 rows of 1 files dropped" in mended.output
+    with Lake(home) as lake:
+        assert lake.read(TABLE)["policy_id"].to_list() == ["a"] * 3
+        assert lake.fresh(TABLE, "b7", {"policy_id": "b"}) is None, "its step makes it again"
+        assert lake.fresh("prompts", "p") is not None, "other tables stay as they are"
+        lake.write(TABLE, reference(7, "b"), Commit("s"), partition={"policy_id": "b"})
+        told(1, int(lake.read(TABLE).height != 10))
+    assert orchard(home, "verify").exit_code == 0
+
+
+def everything(home: Path) -> dict[str, bytes]:
+    """All files of a lake but those that SQLite makes to read, and locks."""
+    found = sorted(path for path in (home / "lake").rglob("*") if path.is_file())
+    left_out = ("-shm", "-wal")
+    return {str(path): path.read_bytes() for path in found if not path.name.endswith(left_out)}
+
+
+def test_a_sound_lake_is_said_to_be(home: Path) -> None:
+    shown = orchard(home, "verify")
+    assert shown.exit_code == 0 and " 0 broken" in shown.output
+    (copy,) = copies.copies(home / "lake")
+    assert f"orchard lake restore {copy.name}" in shown.output
+    assert orchard(home, "restore", copy.name).exit_code == 0
+    assert orchard(home, "verify").exit_code == 0
+
+
+def test_old_versions_of_a_lost_file_are_expired_and_a_releases_stay_broken(home: Path) -> None:
+    (old,) = (path for path in files(home) if pl.read_parquet(path).height == 5)
+    with Lake(home) as lake:
+        assert lake.read(TABLE, version=3).height == 5
+        lake.write(TABLE, reference(2), Commit("s"))
+        lake.write(TABLE, reference(3, "a"), Commit("s"), partition={"policy_id": "a"})
+    old.unlink()
+    shown = orchard(home, "verify", "--repair")
+    assert shown.exit_code == 0 and " versions expired" in shown.output, shown.output
+    with Lake(home) as lake:
+        assert lake.read("prompts").height == 2
+        version = lake.write("prompts", prompts("z"), Commit("prompts")).version
+        lake.tag("v1", version)
+        (path,) = (p for p in files(home) if "z" in str(pl.read_parquet(p).to_dicts()))
+        lake.write("prompts", prompts("x"), Commit("prompts"))
+    path.unlink()
+    shown = orchard(home, "verify", "--repair")
+    assert shown.exit_code == 1 and "release v1" in shown.output
+    assert "what is still broken needs a backup" in shown.output
+
+
+def test_only_old_orphans_are_deleted(home: Path) -> None:
+    folder = home / f"lake/files/main/{TABLE}"
+    young, old = folder / "young.parquet", folder / "old.parquet"
+    for path in (young, old):
+        path.write_bytes(b"left by a kill")
+    os.utime(old, (0, 0))
+    assert "2 files that no version needs, 1 of them older" in orchard(home, "verify").output
+    assert old.exists()
+    shown = orchard(home, "verify", "--repair")
+    assert shown.exit_code == 0 and f"{old} deleted" in shown.output.replace("\n", "")
+    assert young.exists() and not old.exists()
+
+
+def test_a_flipped_bit_anywhere_in_a_file_is_found(home: Path) -> None:
+    path = file_of(home, "b")
+    good, missed = path.read_bytes(), 0
+    places = range(0, len(good), 23)
+    with Lake(home) as lake:
+        for place in places:
+            bad = bytearray(good)
+            bad[place] ^= 1 << place % 8
+            path.write_bytes(bad)
+            missed += lake.verify().sound
+        path.write_bytes(good)
+        assert lake.verify().sound
+    print(f"bits flipped: {len(places)}, not found: {missed}")
+    assert missed == 0
+
+
+def test_a_damaged_catalog_is_said(home: Path) -> None:
+    catalog = home / "lake/catalog.sqlite"
+    data = bytearray(catalog.read_bytes())
+    data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
+    catalog.write_bytes(data)
+    shown = orchard(home, "verify")
+    assert shown.exit_code == 1 and "`orchard lake restore` takes" in shown.output
+    assert orchard(home, "restore").exit_code == 0
+    assert orchard(home, "verify").exit_code == 0
+
+
+def test_files_of_before_checksums_are_read_and_then_have_one(home: Path) -> None:
+    with Lake(home) as lake:
+        database = lake._database
+        database.transact(lambda: database.connection.execute("DELETE FROM file_sums"))
+        assert len(lake.verify().unsummed) == 4
+        assert "4 checksums written" in " ".join(lake.repair())
+        assert lake.verify().sound and not lake.verify().unsummed
+    swapped_alike(file_of(home, "b"))
+    assert orchard(home, "verify").exit_code == 1
+
+
+def test_a_lake_whose_format_is_in_a_lost_file_opens(home: Path) -> None:
+    """Lakes of before inlined formats keep them in a file; without it nothing opened."""
+    with Lake(home) as lake:
+        database = lake._database
+        execute = database.connection.execute
+        execute("CALL lake.set_option('data_inlining_row_limit', 0, table_name => 'formats')")
+        database.transact(lambda: execute("INSERT INTO formats VALUES (2, now())"))
+    (path,) = (home / "lake/files/main/formats").glob("*.parquet")
+    path.unlink()
+    with Lake(home) as lake:
+        assert lake.read(TABLE).height == 10
+    assert "table formats: 1 rows of 1 files dropped" in orchard(home, "verify", "--repair").output
+    assert orchard(home, "verify").exit_code == 0
