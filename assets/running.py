@@ -1,83 +1,57 @@
-"""A run of everything in this process, recorded in Dagster's own instance like any other."""
-
-import os
-import re
+"""A run of everything: in this process, or in the queue of the web UI where one is live."""
 
 import dagster as dg
-import psutil
 
+from assets import queued, records
+from assets.causes import cause
+from assets.cli.terminal import say
+from pipeline import config
+from pipeline.claim import Holder, holder_of
+from pipeline.ending import ends_when_told
 from pipeline.errors import OrchardError
+from pipeline.live import live_run, ui_lock
 
-PID = "orchard/pid"
 # The progress bars tell enough.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-def materialise() -> None:
+def materialise(profile: str, *, wait: bool = False) -> None:
     """Materialises all assets in one run.
 
+    wait: for the live run of this home, where there is one.
+
     Raises:
-        OrchardError: a step failed; the message names it and its cause in one line.
+        OrchardError: a step failed (the message names it and its cause in one line), another run
+            is live, or the web UI of this home runs another profile.
     """
+    ui = holder_of(ui_lock(config.home()))
+    with dg.DagsterInstance.get() as instance:
+        if ui is not None:
+            queued.run_there(instance, ui, profile, QUIET)
+            return
+        waiting = _say_waiting if wait else None
+        with (
+            ends_when_told(ends_process=True) as ending,
+            live_run(config.home(), f"orchard run, profile {profile}", "", waiting, ending),
+        ):
+            _materialise_here(instance)
+
+
+def _materialise_here(instance: dg.DagsterInstance) -> None:
     from assets.definitions import defs
 
+    # A web UI that was started meanwhile has its own queue.
+    records.close_dead_runs(instance, has_ui=holder_of(ui_lock(config.home())) is not None)
     job = defs.resolve_job_def("everything")
-    with dg.DagsterInstance.get() as instance:
-        close_dead_runs(instance)
-        tags = {**job.tags, PID: f"{os.getpid()}:{int(psutil.Process().create_time())}"}
-        result = job.execute_in_process(
-            instance=instance, tags=tags, raise_on_error=False, run_config=QUIET
-        )
-        if not result.success:
-            raise OrchardError(_cause(result))
-
-
-def close_dead_runs(instance: dg.DagsterInstance) -> None:
-    """Marks runs whose process was killed as failed,
-    so that the UI does not show them running for ever.
-    """
-    open_runs = instance.get_runs(
-        dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+    result = job.execute_in_process(
+        instance=instance,
+        tags={**job.tags, **records.process_tag()},
+        raise_on_error=False,
+        run_config=QUIET,
     )
-    for found in open_runs:
-        owner = found.tags.get(PID)
-        if owner and not _alive(owner):
-            instance.report_run_failed(
-                found, "The process of this run is gone: it was killed. Start the run again."
-            )
+    if not result.success:
+        raise OrchardError(cause(result.all_events))
 
 
-def _alive(owner: str) -> bool:
-    pid, started = owner.split(":")
-    try:
-        return int(psutil.Process(int(pid)).create_time()) == int(started)
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _cause(result: dg.ExecuteInProcessResult) -> str:
-    checks = [
-        e
-        for e in result.get_asset_check_evaluations()
-        if e.blocking and not e.passed and e.description
-    ]
-    stopping = [
-        f"{e.check_name}: {e.description}"
-        for e in checks
-        if e.severity == dg.AssetCheckSeverity.ERROR
-    ]
-    if stopping:
-        return stopping[0]
-    failures = [event for event in result.all_events if event.is_step_failure]
-    if not failures:
-        return "the run failed before its first step: look at it with `make ui`"
-    error = failures[0].step_failure_data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    if error is not None and error.cls_name == "DagsterExecutionInterruptedError":
-        return "the run was interrupted: start it again, it goes on where it was"
-    message = error.message if error is not None else "unknown error"
-    lines = [line for line in message.strip().splitlines() if line.strip()] or ["unknown error"]
-    # Our own errors say all without their class.
-    plain = re.sub(r"^pipeline(\.\w+)+: ", "", lines[0])
-    return f"{failures[0].step_key}: {plain}"
+def _say_waiting(other: Holder) -> None:
+    say(f"Waiting for the live run of this home: {other}")

@@ -25,16 +25,21 @@ app.add_typer(lake_app, name="lake")
 
 @app.command()
 @one_line_errors
-def run(profile: Profile = "quick") -> None:
+def run(
+    profile: Profile = "quick",
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the live run of this home, if there is one.")
+    ] = False,
+) -> None:
     """Materialise every asset through Dagster and show the leaderboard.
 
-    What is up to date costs nothing.
+    What is up to date costs nothing. Where the web UI is open, the run goes to its queue.
     """
     from assets.running import materialise
 
     prepare(profile)
     start = time.perf_counter()
-    materialise()
+    materialise(profile, wait=wait)
     show_leaderboard(profile)
     home = config.home()
     say(f"\nDone in {time.perf_counter() - start:.0f} s. Report: {home / 'report.html'}")
@@ -92,6 +97,7 @@ def _in_one_line(docstring: str) -> str:
 def ui(profile: Profile = "quick", port: int = 3000) -> None:
     """Open the Dagster web UI and its daemon on 127.0.0.1. Ctrl-C ends both."""
     prepare(profile)
+    _claim_ui(profile, port)
     arguments = [
         str(Path(sys.executable).with_name("dagster")),
         "dev",
@@ -103,6 +109,27 @@ def ui(profile: Profile = "quick", port: int = 3000) -> None:
         # A script's background job would ignore them, and so would dagster.
         signal.signal(number, signal.SIG_DFL)
     os.execv(arguments[0], arguments)
+
+
+def _claim_ui(profile: str, port: int) -> None:
+    """Makes this process, and what it becomes, the home's web UI; closes what earlier ones left."""
+    import dagster as dg
+
+    from assets.records import close_dead_runs
+    from pipeline.claim import holder_of, take, this_process
+    from pipeline.live import ui_lock
+
+    file = str(config.path_of(profile).resolve())
+    own = this_process("orchard ui", port=str(port), profile=file)
+    claim = take(ui_lock(config.home()), own)
+    if claim is None:
+        raise OrchardError(
+            f"the web UI of this home is open already ({holder_of(ui_lock(config.home()))}): "
+            "use it, or end it first"
+        )
+    claim.keep_through_exec()
+    with dg.DagsterInstance.get() as instance:
+        close_dead_runs(instance, has_ui=False)
 
 
 def prepare(profile: str) -> None:

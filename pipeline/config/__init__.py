@@ -14,7 +14,7 @@ from pipeline.config.noise import (
     TuneSettings,
     VoterSettings,
 )
-from pipeline.config.profile import PROFILES, Settings, home, load, profiles
+from pipeline.config.profile import PROFILES, Settings, home, load, path_of, profiles
 from pipeline.config.section import section
 from pipeline.config.sources import (
     ExampleSettings,
@@ -74,6 +74,7 @@ __all__ = [
     "ValidationSettings",
     "home",
     "load",
+    "path_of",
     "profiles",
     "section",
 ]

@@ -105,14 +105,15 @@ def load(profile: str | None = None) -> Settings:
         OrchardError: no such profile, not YAML, or a setting that does not exist or is out of
             range.
     """
-    path = _path(profile or os.environ.get("ORCHARD_PROFILE") or "quick")
+    path = path_of(profile or os.environ.get("ORCHARD_PROFILE") or "quick")
     try:
         return Settings(**{"profile": path.stem, **_values(path)})
     except ValidationError as error:
         raise OrchardError(f"{path}: {first_problem(error)}") from error
 
 
-def _path(name: str) -> Path:
+def path_of(name: str) -> Path:
+    """The file of a profile: of a shipped name, or a YAML file's own path."""
     path = Path(beside(name, Path())) if name.endswith(_ENDINGS) else PROFILES / f"{name}.yaml"
     if not path.is_file():
         raise OrchardError(
@@ -139,7 +140,7 @@ def _values(path: Path, inside: tuple[Path, ...] = ()) -> dict[str, Any]:
     if base is None:
         return own
     name = str(base)
-    extended = _path(beside(name, path.parent) if name.endswith(_ENDINGS) else name)
+    extended = path_of(beside(name, path.parent) if name.endswith(_ENDINGS) else name)
     return _merged(_values(extended, (*inside, path)), own)
 
 

@@ -1,13 +1,9 @@
 """What Dagster loads, and what a failed or killed run says."""
 
-import os
-
 import dagster as dg
 import polars as pl
-import psutil
 
 from assets.definitions import defs, nightly
-from assets.running import PID, close_dead_runs
 from assets.shown import table
 from assets.steps import STEPS
 from assets.variants import KEYS
@@ -35,23 +31,6 @@ def test_the_job_covers_all_variants_in_one_run_and_the_schedule_is_off() -> Non
     assert job.tags["dagster/asset_partition_range_end"] == wanted[-1]
     assert nightly.cron_schedule == "0 2 * * *"
     assert nightly.default_status == dg.DefaultScheduleStatus.STOPPED
-
-
-def test_runs_of_dead_processes_are_closed_and_others_are_left() -> None:
-    alive = f"{os.getpid()}:{int(psutil.Process().create_time())}"
-    with dg.DagsterInstance.ephemeral() as instance:
-
-        def started(**tags: str) -> str:
-            run = instance.create_run_for_job(
-                defs.resolve_job_def("everything"), status=dg.DagsterRunStatus.STARTED, tags=tags
-            )
-            return run.run_id
-
-        dead, own, other = started(**{PID: "1:1"}), started(**{PID: alive}), started()
-        close_dead_runs(instance)
-        statuses = {run.run_id: run.status for run in instance.get_runs()}
-    assert statuses[dead] == dg.DagsterRunStatus.FAILURE
-    assert statuses[own] == statuses[other] == dg.DagsterRunStatus.STARTED
 
 
 def test_previews_cut_long_cells_and_keep_the_table_whole() -> None:

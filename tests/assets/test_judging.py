@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 import yaml
 
+from assets.causes import cause
 from assets.checks import CHECKS
 from assets.cli.importing import bring
-from assets.running import _cause
 from assets.variants import KEYS, span
 from pipeline import config
 from pipeline.config import JudgeSettings
@@ -114,7 +114,7 @@ def test_a_judge_with_a_favourite_seat_stops_the_build_and_the_check_says_what_t
         "judge.on_bias: warn",
     ):
         assert word in (check.description or "")
-    assert _cause(stopped).startswith(
+    assert cause(stopped.all_events).startswith(
         "judges_are_fair: judge judge@0 on 'overall': 100% of its pairs flip"
     )
     warned = materialise(home, SimulatedJudge(seat), variants=["osp"], on_bias="warn")
