@@ -57,15 +57,20 @@ class SamplingSettings(Section):
 class SandboxSettings(Section):
     """Where generated code runs.
 
-    A program is one process with one thread, so the limits are totals.
+    A program is one process with one thread, so the limits are totals. What decides is CPU time,
+    so that a verdict is the same on a busy machine.
     """
 
     # limits: weaker, a program can read your files
     isolation: Literal["bubblewrap", "limits"] = "bubblewrap"
     cpu_seconds: int = Field(4, ge=1)  # of the program, and again of its tests
-    wall_seconds: float = Field(12.0, gt=0)  # of both together
+    # in which both wait instead of computing, such as a program that sleeps
+    idle_seconds: float = Field(6.0, gt=0)
+    # of both together: no verdict, the job is done once more, and then it counts as not passed
+    wall_seconds: float = Field(120.0, gt=0)
     memory_mib: int = Field(512, ge=64)  # address space
     file_mib: int = Field(4, ge=0)  # largest file, in /tmp; with `limits` none can be written
     scratch_mib: int = Field(16, ge=1)  # all of /tmp
+    files: int = Field(1000, ge=1)  # files and folders in /tmp, which take memory of the kernel
     output_kib: int = Field(1024, ge=1)  # what one call may return; printed text goes nowhere
     workers: int | None = Field(None, ge=1)  # warm sandboxes; null: one per core

@@ -5,11 +5,12 @@ Such code may run for ever (9**9**9) or fill the memory, and SymPy's parser eval
 Python. So each text is judged in a process of its own: a fork of the worker, which has loaded the
 libraries and never reads a text. Before it reads one, the fork gives up what it could do harm with:
 no other process, no thread, no socket, no signal, no file opened for writing, no capability, a
-limit of memory, and of the environment only where things lie. An alarm with the default action ends
-it, which also ends C code. It can read files, and has no way to pass them on: all that leaves it is
-true or false, of its own text. That a text does not forge this is the judge's to see to (gym.py
-parses what would be evaluated). A sandbox of namespaces for each text would keep it from reading,
-and cost the import of SymPy, a second, each time; whole programs (the verifier `code`) have that.
+limit of memory, and of the environment only where things lie. A limit of CPU time ends it, which
+also ends C code and does not depend on what else the machine does. It can read files, and has no
+way to pass them on: all that leaves it is true or false, of its own text. That a text does not
+forge this is the judge's to see to (gym.py parses what would be evaluated). A sandbox of namespaces
+for each text would keep it from reading, and cost the import of SymPy, a second, each time; whole
+programs (the verifier `code`) have that.
 
 Run as `python -m pipeline.verify.worker '{"module": "file"}'` with the files of verifiers from
 elsewhere: one JSON request per line in, its number and answer per line out.
@@ -34,7 +35,8 @@ from pipeline.errors import OrchardError
 from pipeline.shipped import ROOT
 from pipeline.verify import registry
 
-SECONDS = 5
+SECONDS = 5  # of CPU time
+_WALL_SECONDS = 60  # for a text that waits instead; far more than a busy machine takes
 _START_SECONDS = 120  # to load the libraries, or a data set
 _MEMORY = 4 * 2**30  # bytes
 # and no other variable: some hold secrets
@@ -170,7 +172,7 @@ def _forked(judge: Callable[[], str], replies: int) -> str:
         try:
             os.close(read)
             os.close(replies)
-            signal.setitimer(signal.ITIMER_REAL, SECONDS)
+            signal.setitimer(signal.ITIMER_REAL, _WALL_SECONDS)
             said = judge()
         finally:
             os.write(write, said.encode())
@@ -204,6 +206,7 @@ def _confine() -> str | None:
     confine.hide_memory()
     for limit, value in (
         (resource.RLIMIT_AS, _MEMORY),
+        (resource.RLIMIT_CPU, SECONDS),  # of this fork: its count begins at 0
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
     ):

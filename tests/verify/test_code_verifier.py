@@ -29,7 +29,7 @@ TASK = code.task_of(
 @pytest.fixture(autouse=True)
 def weak_limits() -> Iterator[None]:
     """These programs are ours, so the weaker limits do, everywhere."""
-    code.use(SandboxSettings(isolation="limits", cpu_seconds=1, wall_seconds=3, workers=1))
+    code.use(SandboxSettings(isolation="limits", cpu_seconds=1, idle_seconds=2, workers=1))
     yield
     code.use(SandboxSettings())
 

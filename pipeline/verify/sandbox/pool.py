@@ -16,8 +16,7 @@ from pipeline.config import SandboxSettings
 from pipeline.verify.sandbox import launch
 from pipeline.verify.sandbox.inside import frames
 
-_GRACE = 0.8  # seconds beyond the wall limit after which the whole sandbox is killed
-_START_SECONDS = 20
+_GRACE = 5.0  # seconds beyond the wall limit after which the whole sandbox is killed
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,7 @@ class Outcome:
     held, asserts: assertions that held, and all that ran.
     reason: why it did not pass; null where it did.
     cpu_seconds: CPU time of the program's process by the kernel's count; null where nothing ran.
+    decided: false where it is no verdict on the program, such as on a machine that is too busy.
     """
 
     passed: bool
@@ -56,6 +56,7 @@ class Outcome:
     asserts: int
     reason: str | None
     cpu_seconds: float | None
+    decided: bool = True
 
 
 class Sandbox:
@@ -85,7 +86,11 @@ class Sandbox:
         self._idle.put(first)
 
     def run(self, job: Job) -> Outcome:
-        """One job; waits for a free sandbox."""
+        """One job; waits for a free sandbox, and tries once more where nothing was decided."""
+        outcome = self._run(job)
+        return outcome if outcome.decided else self._run(job)
+
+    def _run(self, job: Job) -> Outcome:
         process = self._idle.get()
         try:
             if process is None or process.poll() is not None:
@@ -168,7 +173,8 @@ class Sandbox:
         except (OSError, frames.BadFrame):
             result = None
         if result is None:
-            return Outcome(False, 0, 0, "the sandbox ended or did not answer in time", None), False
+            why = "the sandbox ended or did not answer in time"
+            return Outcome(False, 0, 0, why, None, decided=False), False
         clean = result["verdict"] is not None and not result["dirty"]
         return self._outcome(result), clean
 
@@ -177,7 +183,8 @@ class Sandbox:
         verdict = result["verdict"]
         ended = self._ended(result)
         if verdict is None:
-            return Outcome(False, 0, 0, ended or "the tests' process ended without a verdict", used)
+            why = ended or "the tests' process ended without a verdict"
+            return Outcome(False, 0, 0, why, used, decided=result["over"] != "wall_seconds")
         reason = verdict["reason"]
         if reason == "the program ended before the tests did" and ended:
             reason = ended
@@ -186,8 +193,8 @@ class Sandbox:
     def _ended(self, result: dict[str, Any]) -> str | None:
         """How the program's process ended, where that explains the outcome."""
         program = result["program"]
-        if result["timed_out"]:
-            return f"over the limit of {self.settings.wall_seconds:g} s"
+        if over := result["over"]:
+            return self._over(over, program["cpu_seconds"])
         if (
             program["status"] == -signal.SIGXCPU
             or program["cpu_seconds"] >= self.settings.cpu_seconds
@@ -199,11 +206,23 @@ class Sandbox:
             return f"the program was ended by {signal.Signals(-program['status']).name}"
         return f"the program ended with exit status {program['status']}"
 
+    def _over(self, limit: str, used: float) -> str:
+        if limit == "idle_seconds":
+            return f"over the limit of {self.settings.idle_seconds:g} s without computing"
+        if limit == "files":
+            return f"over the limit of {self.settings.files} files"
+        return (
+            f"not finished in {self.settings.wall_seconds:g} s, {used:.1f} s of them on a "
+            "processor: no verdict on the program, the machine is too busy"
+        )
+
 
 def _limits(settings: SandboxSettings) -> dict[str, float]:
     return {
         "cpu_seconds": settings.cpu_seconds,
+        "idle_seconds": settings.idle_seconds,
         "wall_seconds": settings.wall_seconds,
+        "files": settings.files,
         "memory": settings.memory_mib << 20,
         "file": settings.file_mib << 20,
         "output": settings.output_kib << 10,

@@ -10,7 +10,9 @@ from pipeline.verify.sandbox import Sandbox
 
 LIMITS = {
     "cpu_seconds": 1,
-    "wall_seconds": 1.4,
+    "idle_seconds": 2.0,
+    "wall_seconds": 60,
+    "files": 100,
     "memory_mib": 192,
     "file_mib": 1,
     "scratch_mib": 2,

@@ -46,7 +46,7 @@ HOSTILE = {
         "import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass",
         "over the limit of",
     ),
-    "an endless sleep": ("import time\ntime.sleep(1e6)", r"over the limit of 1.4 s"),
+    "an endless sleep": ("import time\ntime.sleep(1e6)", "over the limit of 2 s without computing"),
     "endless output": ("while True: print('x' * 65536)", "over the limit of 1 s of CPU time"),
     "endless output on the reply's descriptor": (
         "import os\nwhile True: os.write(4, b'\\xff' * 65536)",
@@ -150,7 +150,8 @@ def test_none_passes_none_outlives_its_limit_and_the_next_job_is_well(
     source, reason = HOSTILE[what]
     outcome, seconds = timed(sandbox, Job(source, TESTS, ("f",)))
     assert not outcome.passed and outcome.reason and re.search(reason, outcome.reason), outcome
-    assert seconds < sandbox.settings.wall_seconds + 1
+    # 3 s on an idle machine; a wait for the backstop would be 60
+    assert seconds < sandbox.settings.wall_seconds / 2
     assert sandbox.run(RIGHT).passed
 
 
