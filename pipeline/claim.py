@@ -99,13 +99,24 @@ def holder_of(path: Path) -> Holder | None:
         for _ in range(10):
             if _locked(descriptor, fcntl.LOCK_SH):
                 return None
-            try:
-                return Holder(**json.loads(os.pread(descriptor, 1 << 16, 0)))
-            except (ValueError, TypeError):
-                time.sleep(_POLL)
+            if (holder := _noted(os.pread(descriptor, 1 << 16, 0))) is not None:
+                return holder
+            time.sleep(_POLL)
         return Holder(0, "an unknown host", "an unknown time", "a process that does not say what")
     finally:
         os.close(descriptor)
+
+
+def last_holder(path: Path) -> Holder | None:
+    """Who holds the claim, or held it last without releasing it; None where nobody is noted."""
+    return _noted(path.read_bytes()) if path.is_file() else None
+
+
+def _noted(text: bytes) -> Holder | None:
+    try:
+        return Holder(**json.loads(text))
+    except (ValueError, TypeError):
+        return None
 
 
 def _locked(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:

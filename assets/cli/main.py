@@ -96,8 +96,10 @@ def _in_one_line(docstring: str) -> str:
 @one_line_errors
 def ui(profile: Profile = "quick", port: int = 3000) -> None:
     """Open the Dagster web UI and its daemon on 127.0.0.1. Ctrl-C ends both."""
+    from assets.webui import claim_ui
+
     prepare(profile)
-    _claim_ui(profile, port)
+    claim_ui(profile, port)
     arguments = [
         str(Path(sys.executable).with_name("dagster")),
         "dev",
@@ -109,27 +111,6 @@ def ui(profile: Profile = "quick", port: int = 3000) -> None:
         # A script's background job would ignore them, and so would dagster.
         signal.signal(number, signal.SIG_DFL)
     os.execv(arguments[0], arguments)
-
-
-def _claim_ui(profile: str, port: int) -> None:
-    """Makes this process, and what it becomes, the home's web UI; closes what earlier ones left."""
-    import dagster as dg
-
-    from assets.records import close_dead_runs
-    from pipeline.claim import holder_of, take, this_process
-    from pipeline.live import ui_lock
-
-    file = str(config.path_of(profile).resolve())
-    own = this_process("orchard ui", port=str(port), profile=file)
-    claim = take(ui_lock(config.home()), own)
-    if claim is None:
-        raise OrchardError(
-            f"the web UI of this home is open already ({holder_of(ui_lock(config.home()))}): "
-            "use it, or end it first"
-        )
-    claim.keep_through_exec()
-    with dg.DagsterInstance.get() as instance:
-        close_dead_runs(instance, has_ui=False)
 
 
 def prepare(profile: str) -> None:
