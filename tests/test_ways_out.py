@@ -31,6 +31,7 @@ CALLS = {
 TEXTS_GO_OUT = {
     "assets/cli/terminal.py": "one place for the terminal; tests/test_escaped.py",
     "assets/cli/tools.py": "a tree in the terminal; tests/test_escaped.py",
+    "assets/queued.py": "the terminal: a run's log, each line made visible",
     "assets/shown.py": "one place for the web UI; tests/test_escaped.py, tests/real/test_ui.py",
     "assets/checks.py": "the web UI, by assets/shown.py",
     "pipeline/validation/report/__init__.py": "the report; below, and tests/real/test_report.py",
@@ -39,6 +40,8 @@ TEXTS_GO_OUT = {
 }
 NO_TEXTS_FROM_OUTSIDE = {
     "assets/factory.py": "the log: names of steps, versions",
+    "assets/run.py": "the log: the process that a run waits for",
+    "pipeline/ending.py": "the terminal: a line of ours",
     "pipeline/progress.py": "the terminal: labels and counts",
     "pipeline/machine.py": "the terminal: names of what the machine lacks",
     "pipeline/training/worker.py": "a pipe to the run: numbers",
