@@ -1,16 +1,19 @@
-# make run | test | ui | setup | lint; PROFILE=quick (default), gpu or cluster; PYTHON: 3.11 or later
+# make run | test | real | ui | setup | lint; PROFILE=quick (default), gpu or cluster; PYTHON: 3.11 or later
 PROFILE ?= quick
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 LOCK := requirements/$(if $(filter gpu cluster,$(PROFILE)),gpu,cpu).lock
 STAMP := .venv/.$(notdir $(LOCK)).done
 
-.PHONY: run test ui setup lint
+.PHONY: run test real ui setup lint
 
 run: $(STAMP)
 	@.venv/bin/orchard run --profile $(PROFILE)
 
 test: $(STAMP)
 	@.venv/bin/python -m pytest
+
+real: $(STAMP)
+	@.venv/bin/python -m pytest -m long
 
 ui: $(STAMP)
 	@.venv/bin/orchard ui --profile $(PROFILE)

@@ -52,6 +52,7 @@ MOMENTS: list[tuple[Callable[[Home, Started], bool], signal.Signals]] = [
 ]
 
 
+@pytest.mark.long
 def test_a_signal_ends_a_real_run_at_any_moment_and_loses_nothing(
     new_home: Callable[[], Home], monkeypatch: pytest.MonkeyPatch
 ) -> None:

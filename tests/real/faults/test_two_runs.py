@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 import dagster as dg
+import pytest
 
 from pipeline.claim import holder_of
 from pipeline.ending import INTERRUPTED
@@ -52,6 +53,7 @@ def test_a_second_run_is_refused_or_waits_and_a_killed_one_is_closed(
     assert open_runs(home) == []
 
 
+@pytest.mark.long
 def test_beside_a_web_ui_runs_go_to_its_queue_and_die_with_it(
     new_home: Callable[[], Home],
 ) -> None:
