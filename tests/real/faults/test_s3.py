@@ -1,19 +1,28 @@
 """Data files in an S3 that moto stands in for, under a catalog in a real PostgreSQL."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from pipeline.errors import OrchardError
 from pipeline.store import Commit, Lake, s3
 from tests.real.faults.postgres import Server
 from tests.real.faults.worker import Worker, rows_of
 
+STORE = """
+import time
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+print("http://{}:{}".format(*server.get_host_and_port()), flush=True)
+time.sleep(86_400)
+"""
 SECRET = "zebra/giraffe"
 BUCKET = "lake"
 
@@ -21,13 +30,17 @@ BUCKET = "lake"
 @pytest.fixture(scope="module")
 def store() -> Iterator[tuple[str, Any]]:
     """(the store's address, a bucket seen by AWS's own library: a witness that is not DuckDB)."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    address = "http://{}:{}".format(*server.get_host_and_port())
+    # In a process of its own: vLLM looks at all modules of its process, and fails on one of flask.
+    server = subprocess.Popen([sys.executable, "-c", STORE], stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    address = server.stdout.readline().strip()
     keys = {"aws_access_key_id": "orchard", "aws_secret_access_key": SECRET}
     library = boto3.resource("s3", endpoint_url=address, region_name="us-east-1", **keys)
-    yield address, library.create_bucket(Bucket=BUCKET)
-    server.stop()
+    try:
+        yield address, library.create_bucket(Bucket=BUCKET)
+    finally:
+        server.kill()
+        server.wait()
 
 
 @pytest.fixture
