@@ -42,6 +42,7 @@ NO_TEXTS_FROM_OUTSIDE = {
     "assets/factory.py": "the log: names of steps, versions",
     "assets/run.py": "the log: the process that a run waits for",
     "pipeline/ending.py": "the terminal: a line of ours",
+    "pipeline/engine/cachefile.py": "the log: the path of the cache",
     "pipeline/progress.py": "the terminal: labels and counts",
     "pipeline/machine.py": "the terminal: names of what the machine lacks",
     "pipeline/training/worker.py": "a pipe to the run: numbers",

@@ -6,9 +6,11 @@ every other process from writing: four on one cache were blocked for half of the
 """
 
 import json
+import logging
 import sqlite3
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,24 +21,28 @@ import polars as pl
 from pipeline.errors import OrchardError
 from pipeline.lock import locked, shared
 
-FORMAT = 2  # of the file; format 1 lacked policy and day
+FORMAT = 3  # of the file; format 2 lacked checksums, format 1 policy and day too
 COMMIT_SECONDS = 0.005  # from `put` to the commit, of less than a millisecond: what a kill may cost
 BUSY_SECONDS = 30.0  # how long another process may hold the file, compacting it say
 SECONDS_PER_DAY = 86_400
+log = logging.getLogger(__name__)
 
+RAW = "CAST(value AS BLOB)"  # a value that is no text in UTF-8 any more can be read, too
 INSERT = """
-INSERT OR IGNORE INTO completions VALUES (?, ?, (SELECT id FROM policies WHERE policy_id = ?), ?)
+INSERT OR IGNORE INTO completions (key, value, policy, day, crc)
+VALUES (?, ?, (SELECT id FROM policies WHERE policy_id = ?), ?, ?)
 """
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS policies (id INTEGER PRIMARY KEY, policy_id TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS completions (
-    key BLOB PRIMARY KEY, value TEXT NOT NULL, policy INTEGER, day INTEGER
+    key BLOB PRIMARY KEY, value TEXT NOT NULL, policy INTEGER, day INTEGER, crc INTEGER
 ) WITHOUT ROWID;
 """
 
 
 class CacheFile:
-    """Key to JSON value, with the policy that it came from and the day that it was sampled on.
+    """Key to JSON value, with the policy that it came from, the day that it was sampled on, and a
+    checksum: a value that was changed on the disk is none, and is asked for again.
 
     A value can be read at once, and is in the file soon after `COMMIT_SECONDS` (later only while
     another process writes), whatever the caller does next: an event loop that waits or ends delays
@@ -48,8 +54,9 @@ class CacheFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # not in the file yet: value, policy, day
-        self._waiting: dict[bytes, tuple[str, str, int]] = {}
+        # not in the file yet: value, policy, day, checksum
+        self._waiting: dict[bytes, tuple[str, str, int, int]] = {}
+        self._damaged: set[bytes] = set()  # in the file until the next commit
         # of what waits and of the reader; never held while something is written
         self._lock = threading.Lock()
         self._writing = threading.Lock()  # of the writer
@@ -61,16 +68,21 @@ class CacheFile:
         self._reader = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False)
 
     def get(self, key: bytes) -> Any:
-        """The value of a key; null where there is none."""
+        """The value of a key; null where there is none, or a damaged one."""
         with self._lock, one_line(self.path):
-            found = self._waiting.get(key)
-            found = (
-                found
-                or self._reader.execute(
-                    "SELECT value FROM completions WHERE key = ?", (key,)
-                ).fetchone()
-            )
-        return None if found is None else json.loads(found[0])
+            waiting = self._waiting.get(key)
+            if waiting is not None:
+                return json.loads(waiting[0])
+            query = f"SELECT {RAW}, crc FROM completions WHERE key = ?"
+            found = self._reader.execute(query, (key,)).fetchone()
+            if found is None:
+                return None
+            if is_whole(key, *found):
+                return json.loads(found[0])
+            if not self._damaged:
+                log.warning("completion cache %s: damaged values are asked for again", self.path)
+            self._damaged.add(key)
+            return None
 
     def put(self, key: bytes, value: Any, policy_id: str) -> None:
         """Keeps a value; one that is known stays as it is.
@@ -81,7 +93,9 @@ class CacheFile:
         assert not self._closed
         if self._failure:
             raise self._failure
-        row = (json.dumps(value), policy_id, int(time.time()) // SECONDS_PER_DAY)
+        text = json.dumps(value)
+        day = int(time.time()) // SECONDS_PER_DAY
+        row = (text, policy_id, day, checksum(key, text.encode()))
         with self._lock:
             self._waiting.setdefault(key, row)
         if self._committer is None:
@@ -96,9 +110,12 @@ class CacheFile:
         self._dirty.clear()
         with self._writing, one_line(self.path):
             with self._lock:
-                new = dict(self._waiting)
+                new, damaged = dict(self._waiting), set(self._damaged)
             try:
-                policies = {(policy,) for _, policy, _ in new.values()}
+                policies = {(policy,) for _, policy, _, _ in new.values()}
+                self._db.executemany(
+                    "DELETE FROM completions WHERE key = ?", [(key,) for key in damaged]
+                )
                 self._db.executemany(
                     "INSERT OR IGNORE INTO policies (policy_id) VALUES (?)", policies
                 )
@@ -110,6 +127,7 @@ class CacheFile:
             with self._lock:
                 for key in new:
                     del self._waiting[key]
+                self._damaged -= damaged
             self._failure = None
 
     def stats(self) -> pl.DataFrame:
@@ -162,8 +180,10 @@ class CacheFile:
             faults = [
                 row[0] for row in self._db.execute("PRAGMA integrity_check") if row[0] != "ok"
             ]
-            for key, value in self._db.execute("SELECT key, value FROM completions"):
-                if not sound(value):
+            for key, value, crc in self._db.execute(f"SELECT key, {RAW}, crc FROM completions"):
+                if not is_whole(key, value, crc):
+                    faults.append(f"completion {key.hex()}: not the value that was written")
+                elif not sound(value):
                     faults.append(f"completion {key.hex()}: not a value that this version writes")
         return faults
 
@@ -204,10 +224,22 @@ def one_line(path: Path) -> Iterator[None]:
         raise _damaged(path, error) from error
 
 
-def sound(value: object) -> bool:
+def checksum(key: bytes, value: bytes) -> int:
+    """CRC-32 of a key and its value: it differs wherever up to 32 bits in a row do."""
+    return zlib.crc32(value, zlib.crc32(key))
+
+
+def is_whole(key: bytes, value: bytes, crc: object) -> bool:
+    """Whether a value is as it was written; one of before there were checksums is taken for it
+    where it is sound.
+    """
+    return sound(value) if crc is None else checksum(key, value) == crc
+
+
+def sound(value: bytes) -> bool:
     """A completion is a list of six, a verdict a list of numbers."""
     try:
-        found = json.loads(str(value))
+        found = json.loads(value)
     except ValueError:
         return False
     if not isinstance(found, list):
@@ -284,7 +316,7 @@ def _upgrade(db: sqlite3.Connection, found: int) -> None:
     old = db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'completions'").fetchone()[0]
     if old and found < FORMAT:
         columns = {row[1] for row in db.execute("PRAGMA table_info(completions)")}
-        for name in ("policy", "day"):
+        for name in ("policy", "day", "crc"):
             if name not in columns:
                 db.execute(f"ALTER TABLE completions ADD COLUMN {name} INTEGER")
     if found < FORMAT:

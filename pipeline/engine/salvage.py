@@ -1,19 +1,28 @@
-"""A damaged completion cache: what can still be read goes into a new file."""
+"""A damaged completion cache: what SQLite can still read goes into a new file.
+
+That is most of it where pages are damaged. Of a file that was cut short it may be nothing: pages
+that lead to others lie anywhere, and where one is lost nothing behind it is found.
+"""
 
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from pipeline import durable
-from pipeline.engine.cachefile import INSERT, connected, in_use, one_line, sound
+from pipeline.engine.cachefile import INSERT, RAW, connected, in_use, is_whole, one_line, sound
 from pipeline.errors import OrchardError
 from pipeline.lock import locked
 
 Row = tuple[Any, ...]
-COLUMNS = ("key, value, policy, day", "key, value, NULL, NULL")  # of this format, and of format 1
+COLUMNS = (  # of this format, and of older ones
+    f"key, {RAW}, policy, day, crc",
+    f"key, {RAW}, policy, day, NULL",
+    f"key, {RAW}, NULL, NULL, NULL",
+)
 UNNAMED = "salvaged"  # the policy of a value whose own name is lost
 SIDES = ("-wal", "-shm")  # SQLite's files beside a database
 
@@ -60,8 +69,9 @@ def _rebuilt(path: Path) -> tuple[int, Path]:
 def _copy(source: sqlite3.Connection, target: sqlite3.Connection) -> int:
     """Copies what can be read; how many values that was.
 
-    Rows are read in both directions, so that one bad page costs what lies on it and not all that
-    lies behind it; names are read by the table and by its index, either of which holds them whole.
+    Rows are read by the first byte of their key, in both directions, so that one bad page costs
+    what lies on it and not all that lies behind it; names are read by the table and by its index,
+    either of which holds them whole.
     """
     # else SQLite refuses a file that is shorter than its header says
     source.execute("PRAGMA writable_schema = ON")
@@ -74,15 +84,17 @@ def _copy(source: sqlite3.Connection, target: sqlite3.Connection) -> int:
     known = [(name,) for name in {UNNAMED, *names.values()}]
     target.executemany("INSERT OR IGNORE INTO policies (policy_id) VALUES (?)", known)
     names[None] = None  # format 1 did not say
-    for columns in COLUMNS:
-        for direction in ("ASC", "DESC"):
-            rows = _read(source, f"SELECT {columns} FROM completions ORDER BY key {direction}")
-            good = (
-                (key, value, names.get(policy, UNNAMED), day)
-                for key, value, policy, day in rows
-                if sound(value)
-            )
-            target.executemany(INSERT, good)
+    columns = _columns(source)
+    for first, direction in product(range(256), ("ASC", "DESC")):
+        within = f"key >= x'{first:02x}'"
+        within += f" AND key < x'{first + 1:02x}'" if first < 255 else ""
+        query = f"SELECT {columns} FROM completions WHERE {within} ORDER BY key {direction}"
+        good = (
+            (key, value.decode(), names.get(policy, UNNAMED), day, crc)
+            for key, value, policy, day, crc in _read(source, query)
+            if is_whole(key, value, crc) and sound(value)
+        )
+        target.executemany(INSERT, good)
     target.commit()
     return int(target.execute("SELECT count(*) FROM completions").fetchone()[0])
 
@@ -91,3 +103,12 @@ def _read(source: sqlite3.Connection, query: str) -> Iterator[Row]:
     """The rows of a query up to the first that cannot be read."""
     with suppress(sqlite3.DatabaseError):
         yield from source.execute(query)
+
+
+def _columns(source: sqlite3.Connection) -> str:
+    """The columns of the damaged file's format."""
+    for columns in COLUMNS[:-1]:
+        with suppress(sqlite3.DatabaseError):  # no such column
+            source.execute(f"SELECT {columns} FROM completions LIMIT 0")
+            return columns
+    return COLUMNS[-1]
