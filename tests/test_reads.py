@@ -96,3 +96,46 @@ def test_what_only_looks_like_a_call_is_a_query_as_before(lake: Lake, tmp_path: 
     ]
     for query in queries:
         assert lake.sql(query).height == 1, query
+
+
+@pytest.fixture
+def confined(home: Path, lake: Lake) -> Iterator[Lake]:
+    with Lake(home) as opened:
+        opened.confine()
+        yield opened
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "FROM read_text('{file}')",
+        "FROM '{file}'",
+        "FROM read_csv('{file}')",
+        "FROM glob('{folder}/*')",
+        "FROM sniff_csv('{file}')",
+        "FROM parquet_schema('{file}')",
+        "FROM read_blob('{home}/lake/lock')",
+        "FROM read_blob('{home}/lake/files/../lock')",
+        "FROM read_csv('http://127.0.0.1:9/a.csv')",
+        "SELECT (SELECT count(*) FROM read_text('{file}'))",
+    ],
+)
+def test_queries_of_others_read_no_files_but_the_lakes(
+    confined: Lake, home: Path, tmp_path: Path, query: str
+) -> None:
+    file = tmp_path / "secret.csv"
+    file.write_text("a,b\n1,2\n")
+    with pytest.raises(OrchardError) as caught:
+        confined.sql(query.format(file=file, folder=tmp_path, home=home))
+    assert "queries read only the tables of the lake" in str(caught.value)
+    with pytest.raises(OrchardError):
+        confined.sql("SET enable_external_access = true")
+
+
+def test_a_confined_lake_reads_its_tables_at_every_version(confined: Lake, lake: Lake) -> None:
+    version = lake.version("prompts")
+    lake.write("prompts", prompts("c"), Commit("load"))
+    assert confined.read("prompts", version=version).height == 2
+    assert confined.read("prompts").height == 1
+    rows = "SELECT a.i, count(*) FROM range(300000) a(i) JOIN range(2) ON true GROUP BY ALL"
+    assert confined.sql(f"SELECT count(*) AS n FROM ({rows})").item() == 300_000

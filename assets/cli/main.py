@@ -59,6 +59,9 @@ def sql(
         str, typer.Argument(help="A SELECT, or a .sql file: a path, or a name in sql/.")
     ],
     version: Annotated[int | None, typer.Option(help="Read the tables at this version.")] = None,
+    files: Annotated[
+        bool, typer.Option("--files", help="The query may read other files, too.")
+    ] = False,
 ) -> None:
     """Run a DuckDB query on the tables."""
     from pipeline.store import Lake
@@ -69,6 +72,8 @@ def sql(
             raise OrchardError(f"no file {query!r}, here or in {config.SHIPPED / 'sql'}")
         query = found[0].read_text(encoding="utf-8")
     with Lake(config.home()) as lake:
+        if not files:
+            lake.confine()
         frame = lake.sql(query, version=version)
     show(frame.columns, frame.rows())
 

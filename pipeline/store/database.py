@@ -32,6 +32,7 @@ T = TypeVar("T")
 _FULL = re.compile("no space left|disk is full|file too large|quota exceeded", re.IGNORECASE)
 _NO_CATALOG = re.compile("malformed|file is not a database", re.IGNORECASE)
 _FULL_CODES = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+_NO_FILES = "disabled by configuration"
 _ELSEWHERE = re.compile(r'does not match existing data path in the catalog "(.*?)"')
 _UNREACHABLE = re.compile(r'Unable to connect to Postgres at "(.*?)": (.*)')
 
@@ -58,6 +59,7 @@ class Database:
         self.server = server_of(given)
         self.catalog = f"postgres:{self.server.shown}" if self.server else given
         self.files = self._place_of_files()
+        self.confined = False
         self._must_hold_lock: Callable[[], None] = _held
         self._copy: tempfile.TemporaryDirectory[str] | None = None
         with self.one_line():
@@ -194,6 +196,14 @@ class Database:
         except (duckdb.Error, OSError) as error:
             raise OrchardError(self._message(error)) from error
 
+    def confine(self) -> None:
+        """From now on this connection reads no files but the lake's, and nobody can change that."""
+        own = [f"{self.files}/", f"{self._spill()}/"]
+        self.connection.execute(f"SET allowed_directories = [{', '.join(map(quoted, own))}]")
+        self.connection.execute("SET enable_external_access = false")
+        self.connection.execute("SET lock_configuration = true")
+        self.confined = True
+
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
         self.connection.close()
@@ -257,6 +267,8 @@ class Database:
         elsewhere = _ELSEWHERE.search(text)
         if elsewhere:
             return f"the catalog's files lie elsewhere: set ORCHARD_DATA={elsewhere[1]}"
+        if self.confined and _NO_FILES in text:
+            return f"{text.split(' - ')[0]}: queries read only the tables of the lake"
         missing = re.search(r"No snapshot found at version (\d+)", text)
         if missing:
             return f"version {missing[1]} is not in the lake: it expired, or was never made"

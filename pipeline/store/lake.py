@@ -182,6 +182,10 @@ class Lake:
         """
         return self.read(table, version=version).to_arrow(compat_level=pl.CompatLevel.oldest())
 
+    def confine(self) -> None:
+        """From now on queries read the tables and no other files: for queries of others."""
+        self._database.confine()
+
     def sql(
         self,
         query: str,
@@ -211,6 +215,8 @@ class Lake:
             with at_a_full_disk(self.home, self._database) as other:
                 if other is None:
                     raise
+                if self._database.confined:
+                    other.confine()
                 return asked(other)
 
     def _ask(
