@@ -99,6 +99,33 @@ def _in_one_line(docstring: str) -> str:
 
 @app.command()
 @one_line_errors
+def backup(
+    folder: Annotated[Path, typer.Argument(help="A new folder, on another disk best.")],
+) -> None:
+    """Copy the home: tables with all their versions, policies, completions, runs.
+
+    Others may read and write meanwhile. Models are left out: they are made again.
+    """
+    from pipeline.store.backup import back_up_home
+
+    version, files, size = back_up_home(config.home(), folder.absolute())
+    say(f"{folder}: version {version} of {config.home()}, {files} files, {size / 1e6:.1f} MB")
+
+
+@app.command()
+@one_line_errors
+def restore(
+    folder: Annotated[Path, typer.Argument(help="What `orchard backup` made.")],
+) -> None:
+    """Make a home of a backup: ORCHARD_HOME must be empty, or not there yet."""
+    from pipeline.store.backup import restore_home
+
+    version, files = restore_home(folder.absolute(), config.home())
+    say(f"{config.home()}: version {version}, {files} files, each as it was backed up")
+
+
+@app.command()
+@one_line_errors
 def ui(profile: Profile = "quick", port: int = 3000) -> None:
     """Open the Dagster web UI and its daemon on 127.0.0.1. Ctrl-C ends both."""
     from assets.webui import claim_ui
