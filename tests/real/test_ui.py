@@ -11,10 +11,15 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 
+import dagster as dg
+import polars as pl
 import pytest
 
+from assets.shown import of_value
+from pipeline.escaped import visible
 from pipeline.store import Lake
 from tests.conftest import ORCHARD, TINY, Home
+from tests.hostile import TEXTS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
@@ -143,3 +148,34 @@ def test_the_asset_graph_shows_in_a_browser(url: str, finished: Home) -> None:
         assert page.get_by_text("gain_per_million_tokens").count() > 0
         page.screenshot(path=finished.path / "leaderboard.png")
         browser.close()
+
+
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium on this machine (Debian: apt-get install chromium)"
+)
+def test_an_asset_page_with_hostile_texts_asks_no_other_server(url: str, finished: Home) -> None:
+    from playwright.sync_api import sync_playwright
+
+    rows = pl.DataFrame({"name": list(TEXTS), "text": [visible(text) for text in TEXTS.values()]})
+    shown = {"preview": of_value(rows, "t"), "said": of_value(list(TEXTS.values()), "t")}
+    shown |= {f"text {n}": of_value(text, "t") for n, text in enumerate(TEXTS.values())}
+    with dg.DagsterInstance.from_config(str(finished.path / "dagster")) as instance:
+        event = dg.AssetMaterialization(
+            "report", description=visible(TEXTS["HTML"]), metadata=shown
+        )
+        instance.report_runless_asset_event(event)
+    asked: set[str] = set()
+    dialogs: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1600, "height": 3000})
+        page.on("request", lambda request: asked.add(request.url))
+        page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+        page.goto(f"{url}/assets/report?view=events")
+        page.get_by_text("rich markup that vanishes").first.wait_for(timeout=60_000)
+        page.wait_for_timeout(1000)
+        browser.close()
+    port = url.rpartition(":")[2]
+    own = (url, f"ws://127.0.0.1:{port}", "data:", "blob:")
+    assert [address for address in asked if not address.startswith(own)] == []
+    assert dialogs == []
