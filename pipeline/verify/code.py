@@ -16,6 +16,7 @@ from pipeline.config import SandboxSettings
 from pipeline.config.section import UndeclaredRead
 from pipeline.errors import OrchardError
 from pipeline.verify import programs
+from pipeline.verify.handed import beyond_values
 from pipeline.verify.programs import defined
 from pipeline.verify.registry import Verdict, Verifier, verifier
 from pipeline.verify.sandbox import Job, Outcome, Sandbox
@@ -182,6 +183,8 @@ def _packed(
     found = names or sorted(defined(program) & _loaded(tests))
     if not found or not set(found) <= defined(program):
         raise OrchardError("the tests call no function that the reference program defines")
+    if flaw := beyond_values(tests, setup, found):
+        raise OrchardError(flaw)
     task = {"tests": tests, "names": found, "setup": setup, "stub": stub}
     return program, json.dumps(task, ensure_ascii=False)
 
