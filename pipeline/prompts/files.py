@@ -22,7 +22,7 @@ from pipeline.strict import json_value, largest, open_unpacked, too_large, unpac
 Row = tuple[int, dict[str, Any]]
 _LINES = ("jsonl", "ndjson")
 _TEXT = (*_LINES, "json", "csv")  # these may be packed
-_ENDINGS = ".jsonl, .ndjson, .json, .csv, one of these with .gz or .zst, or .parquet"
+ENDINGS = ".jsonl, .ndjson, .json, .csv, one of these with .gz or .zst, or .parquet"
 
 
 @pool_source("file")
@@ -73,7 +73,7 @@ def is_readable(path: Path) -> bool:
 def _kind(path: Path) -> str:
     kind = _kind_of(path.name)
     if kind is None:
-        raise OrchardError(f"{path}: unknown kind of file: its name must end in {_ENDINGS}")
+        raise OrchardError(f"{path}: unknown kind of file: its name must end in {ENDINGS}")
     return kind
 
 
