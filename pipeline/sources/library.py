@@ -21,7 +21,7 @@ from pipeline.sources.parts import Numbered, ReadRows, numbered
 
 HUB = "hf:"
 Found = Iterator[tuple[str, ReadRows]]
-_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 _LOGGERS = ("datasets", "huggingface_hub")  # say in many lines what our error says in one
 
 
@@ -45,6 +45,7 @@ def open_hub(
         raise OrchardError(f"{source}: no id of a data set: write it as hf:ORGANISATION/NAME")
     if Path(name).exists():  # the library would take it for the data set
         raise OrchardError(f"{source}: {Path(name).resolve()} lies here: run this somewhere else")
+    configs, splits = list(dict.fromkeys(configs)), list(dict.fromkeys(splits))
     with _one_line(source):
         builders = [_builder(name, config) for config in configs or (None,)]
     commit = "+".join(dict.fromkeys(str(builder.hash) for builder in builders))
@@ -73,7 +74,7 @@ def open_saved(folder: Path, splits: Sequence[str]) -> tuple[str, Found]:
     )
     found = (
         (split if several else "", partial(_rows, known[split], str(folder)))
-        for split in splits or known
+        for split in dict.fromkeys(splits or known)
     )
     return content_of_files(folder, paths), found
 
@@ -124,6 +125,8 @@ def _rows(data: Any, where: str, limit: int | None) -> tuple[list[Numbered], lis
 @contextmanager
 def _one_line(where: str) -> Iterator[None]:
     """Turns whatever the library raises into one line, and keeps its own lines back."""
+    import datasets  # noqa: F401  first: it sets its loggers' levels when it is imported
+
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -4,8 +4,9 @@ A name with points leads into nested objects. What a row lacks there is absent; 
 than an object is in the way, the row is a reject.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from pipeline.cells import BROKEN, BadRow, kind_of
@@ -50,12 +51,14 @@ def with_our_names(parts: list[Part], names: Mapping[str, str], where: str) -> l
     """
     if not names:
         return parts
-    columns = list(dict.fromkeys(name for part in parts for name in part.columns))
-    known = list(_names(parts, columns))
-    paths = {ours: _path(theirs, columns) for ours, theirs in names.items()}
-    for ours, path in paths.items():
-        if ".".join(path) not in known:
-            raise _wrong(where, f"there is no column {'.'.join(path)!r}", known)
+    known = _places(parts)
+    columns = {path[0] for path in known.values()}
+    paths: dict[str, Path] = {}
+    for ours, theirs in names.items():
+        if theirs not in known:
+            raise _wrong(where, f"there is no column {theirs!r}", known)
+        paths[ours] = known[theirs]
+    for ours in paths:
         # A name is free where its column goes to another one.
         if ours in columns and (ours,) not in paths.values():
             raise _wrong(where, f"{ours!r} is the name of another column already", known)
@@ -63,33 +66,23 @@ def with_our_names(parts: list[Part], names: Mapping[str, str], where: str) -> l
     return [_renamed_part(part, paths) for part in parts]
 
 
-def _path(name: str, columns: list[str]) -> Path:
-    """The column that a name begins with, the longest one there is, and the keys behind it."""
-    words = name.split(".")
-    for end in range(len(words), 0, -1):
-        if (column := ".".join(words[:end])) in columns:
-            return (column, *words[end:])
-    return (name,)
-
-
-def _names(parts: list[Part], columns: list[str]) -> Iterator[str]:
-    """All columns, and with points what lies in their objects."""
-    seen = dict.fromkeys(columns)
+def _places(parts: list[Part]) -> dict[str, Path]:
+    """Where each name lies: every column, and with points between what lies in their objects."""
+    places: dict[str, Path] = {name: (name,) for part in parts for name in part.columns}
     for part in parts:
         for _, row in part.rows:
-            if BROKEN not in row:
-                seen |= dict.fromkeys(name for key in row for name in _inside(key, row[key]))
-    yield from seen
+            for path in () if BROKEN in row else _paths((), row):
+                places.setdefault(".".join(path), path)
+    return places
 
 
-def _inside(name: str, value: Any) -> Iterator[str]:
-    yield name
-    if isinstance(value, dict):
-        for key in value:
-            yield from _inside(f"{name}.{key}", value[key])
+def _paths(outer: Path, value: Any) -> Iterator[Path]:
+    for key in value if isinstance(value, dict) else ():
+        yield (*outer, key)
+        yield from _paths((*outer, key), value[key])
 
 
-def _refuse_repeats(paths: Mapping[str, Path], where: str, known: list[str]) -> None:
+def _refuse_repeats(paths: Mapping[str, Path], where: str, known: Collection[str]) -> None:
     seen: list[Path] = []
     for path in paths.values():
         for other in seen:
@@ -99,9 +92,11 @@ def _refuse_repeats(paths: Mapping[str, Path], where: str, known: list[str]) -> 
         seen.append(path)
 
 
-def _wrong(where: str, what: str, known: list[str]) -> OrchardError:
+def _wrong(where: str, what: str, known: Collection[str]) -> OrchardError:
     more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
-    return OrchardError(f"{where}: map: {what}: its columns are {', '.join(known[:_SHOWN])}{more}")
+    return OrchardError(
+        f"{where}: map: {what}: its columns are {', '.join(islice(known, _SHOWN))}{more}"
+    )
 
 
 def _renamed_part(part: Part, paths: Mapping[str, Path]) -> Part:

@@ -79,11 +79,11 @@ def open_source(source: str | Path, asked: Asked | None = None) -> Opened:
 
 
 def _open_local(path: Path, asked: Asked) -> Opened:
-    _refuse(path, asked.configs, "configurations", "--config")
+    _refuse(path, asked.configs, "configurations")
     if path.is_dir() and library.is_saved(path):
         content, found = library.open_saved(path, asked.splits)
         return _opened(path.resolve(), content, found, asked)
-    _refuse(path, asked.splits, "splits", "--split")
+    _refuse(path, asked.splits, "splits")
     if path.is_dir():
         return _open_folder(path, asked)
     if not path.is_file():
@@ -124,8 +124,10 @@ def _opened(
     """
     parts = with_our_names(read_parts(found, asked.limit), asked.names or {}, str(where))
     named = (("config", asked.configs), ("split", asked.splits))
-    selected = [f"{what}={','.join(values)}" for what, values in named if values]
-    more = [*selected, asked.limit, sorted((asked.names or {}).items())]
+    selected = [f"{what}={','.join(sorted(set(values)))}" for what, values in named if values]
+    # In which order they are read matters under a limit only.
+    order = [asked.configs, asked.splits] if asked.limit else []
+    more = [*selected, *order, asked.limit, sorted((asked.names or {}).items())]
     return Opened(
         name=Path(where).name if name is None else name,
         path=" ".join([str(where), *selected]),
@@ -135,6 +137,6 @@ def _opened(
     )
 
 
-def _refuse(path: Path, asked: Sequence[str], what: str, option: str) -> None:
+def _refuse(path: Path, asked: Sequence[str], what: str) -> None:
     if asked:
-        raise OrchardError(f"{path} has no {what}: leave out {option} {asked[0]}")
+        raise OrchardError(f"{path} has no {what}: leave out {', '.join(asked)}")
