@@ -7,6 +7,7 @@ cache, so that it opens without a network from then on.
 
 import logging
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -124,15 +125,10 @@ def _rows(data: Any, where: str, limit: int | None) -> tuple[list[Numbered], lis
 
 @contextmanager
 def _one_line(where: str) -> Iterator[None]:
-    """Turns whatever the library raises into one line, and keeps its own lines back."""
-    import datasets  # noqa: F401  first: it sets its loggers' levels when it is imported
-
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
+    """Turns whatever the library raises into one line."""
     try:
-        yield
+        with _quiet():
+            yield
     except OrchardError:
         raise
     except Exception as error:  # the hub's, the network's and every format's own errors
@@ -142,6 +138,24 @@ def _one_line(where: str) -> Iterator[None]:
             else "save it again with save_to_disk"
         )
         raise OrchardError(f"{where} cannot be read: {with_cause(error)}: {hint}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the library's own lines back, and its bars where there is no terminal."""
+    import datasets
+
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]  # as the library set them when it was imported
+    shown = not datasets.are_progress_bars_disabled()
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    if shown and not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+    try:
+        yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+        if shown:
+            datasets.enable_progress_bars()
