@@ -75,11 +75,12 @@ def layout_of(source: Opened) -> str:
     Raises:
         OrchardError: no layout fits, or two parts have different ones.
     """
-    check_one_layout(
-        source.parts,
-        source.path,
-        lambda part: recognise(part.rows, part.columns, f"{source.name}, {part.name}").name,
-    )
+    if len(source.parts) > 1:
+        check_one_layout(
+            source.parts,
+            source.path,
+            lambda part: recognise(part.rows, part.columns, f"{source.name}, {part.name}").name,
+        )
     return recognise(source.rows, source.columns, source.name).name
 
 

@@ -76,7 +76,7 @@ def _say_left_out(source: "Opened") -> None:
     if source.left_out:
         more = "" if len(source.left_out) <= SHOWN else ", ..."
         names = ", ".join(source.left_out[:SHOWN])
-        say(f"  not read, {len(source.left_out)} files without rows: {names}{more}")
+        say(f"  not read, for they hold no rows: {names}{more}")
 
 
 def _say(

@@ -188,4 +188,4 @@ def _parquet(path: Path, limit: int | None) -> tuple[pl.DataFrame, Features]:
             size, held = size + group.total_byte_size, held + group.num_rows
     if size > largest(path):
         raise too_large()
-    return pl.read_parquet(path, n_rows=limit), in_parquet(path)
+    return pl.read_parquet(path, n_rows=limit, glob=False), in_parquet(path)

@@ -57,7 +57,7 @@ def test_a_folder_comes_in_whole_and_again_replaces_itself(home: Path, tmp_path:
     ]
     repeat = "the same labelled pair as fruit row 1 of a.parquet: the first one counts"
     assert f"  left out 1 x {repeat}" in said
-    assert said[-1] == "  not read, 1 files without rows: README.md"
+    assert said[-1] == "  not read, for they hold no rows: README.md"
     with Lake(home) as lake:
         rejected = lake.read("rejects")["row_id"].to_list()
         (kept,) = lake.read("imports").select("origin", "path").rows()
@@ -128,6 +128,8 @@ def test_what_is_refused_writes_nothing(
         file, "--map", "first=x"
     )
     assert "names no two columns" in refused(file, "--map", "first")
+    twice = write(tmp_path / "b.jsonl", [{"prompt": "p", "first": "a", "second": "b"}])
+    assert refused(twice).startswith("orchard: b.jsonl: column judge_id is missing: ")
     assert "has no splits: leave out train" in refused(file, "--split", "train")
     write(tmp_path / "two" / "a.jsonl", pairs("nut"))
     write(tmp_path / "two" / "b.csv", [{"prompt": "p", "chosen": "c", "rejected": "r"}])

@@ -47,6 +47,14 @@ def test_a_file_of_every_kind_gives_the_same_rows(ending: str, tmp_path: Path) -
     assert open_source(tmp_path / f"a.{ending}", Asked(limit=2)).rows == source.rows[:2]
 
 
+@pytest.mark.parametrize("name", ["a[1].parquet", "*.parquet", "a=b.csv", "ä \n.jsonl", "?.json"])
+def test_a_name_is_a_name_and_no_pattern(name: str, tmp_path: Path) -> None:
+    write(tmp_path / "other.parquet", pairs("tree"))
+    assert [row["prompt"] for _, row in open_source(write(tmp_path / name, PAIRS)).rows] == [
+        row["prompt"] for row in PAIRS
+    ]
+
+
 def test_a_folder_is_read_with_those_inside_and_what_holds_no_rows_is_named(tmp_path: Path) -> None:
     write(tmp_path / "set" / "b.parquet", PAIRS[:1])
     write(tmp_path / "set" / "a" / "x.jsonl.zst", PAIRS[1:])
