@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.errors import OrchardError
 from pipeline.prompts import files
-from pipeline.prompts.origins import content_of
+from pipeline.prompts.origins import content_of, printable_path
 from pipeline.sources.parts import ReadRows
 
 DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
@@ -31,7 +31,7 @@ def data_files(folder: Path) -> tuple[list[Path], list[Path]]:
     found = sorted(_shown(folder))
     read = [path for path in found if _holds_rows(path)]
     if not read:
-        has = ", ".join(path.relative_to(folder).as_posix() for path in found[:5])
+        has = ", ".join(name_in(folder, path) for path in found[:5])
         raise OrchardError(
             f"{folder} has no data files{has and ' but ' + has}: "
             f"needed are names that end in {files.ENDINGS}"
@@ -55,6 +55,11 @@ def _holds_rows(path: Path) -> bool:
     return path.is_file() and files.is_readable(path) and path.name not in DESCRIPTIONS
 
 
+def name_in(folder: Path, path: Path) -> str:
+    """The path of a file in its folder as one line of UTF-8, whatever the system calls it."""
+    return printable_path(path.relative_to(folder).as_posix()).replace("\n", "\\n")
+
+
 def parts_of_file(path: Path) -> Iterator[tuple[str, ReadRows]]:
     """A file's rows, in one part without a name."""
     yield "", partial(files.read, path)
@@ -63,13 +68,12 @@ def parts_of_file(path: Path) -> Iterator[tuple[str, ReadRows]]:
 def parts_of_folder(folder: Path, paths: list[Path]) -> Iterator[tuple[str, ReadRows]]:
     """A part for each file, named by its path in the folder."""
     for path in paths:
-        yield path.relative_to(folder).as_posix(), partial(files.read, path)
+        yield name_in(folder, path), partial(files.read, path)
 
 
 def content_of_files(folder: Path, paths: list[Path]) -> str:
     """A hash of files' bytes and of their paths in a folder."""
     found = hashlib.blake2b(digest_size=10)
     for path in paths:
-        name = path.relative_to(folder).as_posix()
-        found.update(f"{name}\0{content_of(path)}\0".encode("utf-8", "backslashreplace"))
+        found.update(f"{name_in(folder, path)}\0{content_of(path)}\0".encode())
     return found.hexdigest()

@@ -105,7 +105,7 @@ def _open_folder(folder: Path, asked: Asked) -> Opened:
     paths, others = folders.data_files(folder)
     content = folders.content_of_files(folder, paths)
     found = folders.parts_of_folder(folder, paths)
-    left_out = [path.relative_to(folder).as_posix() for path in others]
+    left_out = [folders.name_in(folder, path) for path in others]
     return _opened(folder.resolve(), content, found, asked, left_out=left_out)
 
 

@@ -76,6 +76,22 @@ def test_a_folder_comes_in_whole_and_again_replaces_itself(home: Path, tmp_path:
     assert "its rows are here already, imported as 'trees'" in again
 
 
+def test_files_of_any_name_come_in_and_their_rejects_are_kept(home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    write(folder / "\udcff.jsonl", [*pairs("nut"), {"prompt": "p"}])  # no UTF-8
+    write(folder / "a\nrecognised: b\x1b[2J.jsonl", [*pairs("fruit"), {"prompt": "p"}])
+    (folder / "\udcfe\n.md").write_text("")
+    said = done(folder)
+    assert said[1] == "odd: 0 votes, 2 pairs, 2 rejected rows, 0 repeats"
+    assert said[-1] == "  not read, for they hold no rows: \\udcfe\\n.md"
+    with Lake(home) as lake:
+        rejected = sorted(lake.read("rejects")["row_id"])
+    assert rejected == [
+        "odd row 2 of \\udcff.jsonl",
+        "odd row 2 of a\\nrecognised: b\x1b[2J.jsonl",
+    ]
+
+
 def test_saved_data_sets_come_in(home: Path, tmp_path: Path) -> None:
     one, other = (datasets.Dataset.from_list(pairs(*nouns)) for nouns in ("ab", "cd"))
     one.save_to_disk(str(tmp_path / "one"))
