@@ -6,7 +6,7 @@ from pipeline import extensions
 from pipeline.config import Settings
 from pipeline.errors import OrchardError
 from pipeline.judge.kind import kinds_of
-from pipeline.preferences.registry import check_sources, variant
+from pipeline.preferences.registry import check_sources, registry, variant
 from pipeline.prompts.pools import source_of, verifiers_of
 from pipeline.training import losses
 
@@ -30,6 +30,10 @@ def check_names(settings: Settings) -> None:
             raise OrchardError(f"{setting}: {error}") from error
     _check_mixtures(settings)
     check_sources(settings)
+    for source in settings.sources:
+        if source.name in registry(settings):
+            what = "is the name of a variant: give the source another"
+            raise OrchardError(f"sources: {source.name!r} {what}")
 
 
 def _check_mixtures(settings: Settings) -> None:

@@ -4,6 +4,9 @@ two values, a small archive does not fill the memory, and whatever is wrong is o
 
 import gzip
 import json
+import os
+import zlib
+from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,8 @@ import yaml
 # A packed text of people is 3 to 15 times its file; a hundred times is a trap or a mistake.
 RATIO = 100
 SMALL = 64 << 20  # bytes that anything may unpack to
+_GZIP = b"\x1f\x8b"  # how a file of it begins
+_ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 def json_value(text: str) -> Any:
@@ -41,21 +46,59 @@ def yaml_value(path: Path) -> Any:
 
 
 def unpacked(path: Path) -> bytes:
-    """The bytes of a file, unpacked where they are gzip's.
+    """The bytes of a file, unpacked where they are gzip's or zstd's: see `open_unpacked`."""
+    with open_unpacked(path) as file:
+        return file.read()
+
+
+def open_unpacked(path: Path) -> BufferedReader:
+    """The bytes of a file as a stream, unpacked where they are gzip's or zstd's.
+
+    Its first bytes tell, and not its name.
 
     Raises:
-        ValueError: it unpacks to over 100 times its size.
+        ValueError: at reading: it unpacks to over 100 times its size, or is damaged.
         OSError, EOFError: it cannot be read, or is not whole.
     """
     with path.open("rb") as file:
-        if file.read(2) != b"\x1f\x8b":
-            return path.read_bytes()
-    most = largest(path)
-    with gzip.open(path) as packed:
-        found = packed.read(most + 1)
-    if len(found) > most:
-        raise too_large()
-    return found
+        start = file.read(4)
+    if start.startswith(_GZIP):
+        return BufferedReader(_Unpacked(gzip.open(path), largest(path)))
+    if start.startswith(_ZSTD):
+        return BufferedReader(_Unpacked(_zstd(path), largest(path)))
+    return path.open("rb")
+
+
+def _zstd(path: Path) -> Any:
+    import pyarrow
+
+    return pyarrow.CompressedInputStream(pyarrow.OSFile(os.fsencode(path)), "zstd")
+
+
+class _Unpacked(RawIOBase):
+    """What a packed stream holds, up to a number of bytes."""
+
+    def __init__(self, packed: Any, most: int) -> None:
+        self._packed = packed
+        self._left = most
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        try:
+            found = self._packed.read(len(buffer))
+        except zlib.error as error:
+            raise ValueError(str(error)) from error
+        self._left -= len(found)
+        if self._left < 0:
+            raise too_large()
+        buffer[: len(found)] = found
+        return len(found)
+
+    def close(self) -> None:
+        self._packed.close()
+        super().close()
 
 
 def largest(path: Path) -> int:

@@ -35,6 +35,18 @@ def test_an_unknown_profile_lists_the_known_ones() -> None:
             "pools: [{name: a}]\ncode: {pools: [b]}",
             "Value error, code.pools: no pool is named 'b': use some of a",
         ),
+        (
+            "pools: [{name: a}]\nsources: [{name: uf, path: a.csv}, {name: uf, path: b.csv}]",
+            "Value error, sources: 'uf' is the name of another source too: rename one",
+        ),
+        (
+            "pools: [{name: a}]\nvariants: [{name: uf, source: osp}]\n"
+            "sources: [{name: uf, path: a.csv}]",
+            "Value error, sources: 'uf' is the name of a variant too: rename one",
+        ),
+        ("pools: [{name: a}]\nsources: [{name: u/f, path: a.csv}]", "sources.0.name: .*pattern"),
+        ("pools: [{name: a}]\nsources: [{name: uf, path: ''}]", "sources.0.path: .*1 character"),
+        ("pools: [{name: a}]\nsources: [{name: uf, path: a, limit: 0}]", "sources.0.limit: "),
         ("pools: [{name: a}", "not valid YAML"),
         ("seed: 1", "pools: Field required"),
     ],
@@ -89,7 +101,7 @@ NO_PATHS = {
     "aspect", "delimiter", "criteria", "words", "model.template", "code.critic.template",
     "judge.models.template", "judge.principles.embedding.template", "pools.name", "pools.template",
     "variants.name", "variants.of", "noise.external.name", "thoughts.reward.name",
-    "selection.sources", "family", "families",
+    "selection.sources", "family", "families", "sources.name", "sources.map",
 }  # fmt: skip
 
 
@@ -127,6 +139,7 @@ def test_a_profile_means_the_same_files_from_every_folder(
         "principles: {embedding: {name: ./e}}}\n"
         "noise: {external: [{name: rm, model: ./rm}]}\n"
         "thoughts: {value: reward, reward: {name: rm, model: ../rm}}\n"
+        "sources: [{name: a, path: hf:org/set}, {name: b, path: ./b}, {name: c, path: c.jsonl}]\n"
     )
     for where in (tmp_path, folder, Path("/")):
         monkeypatch.chdir(where)
@@ -153,6 +166,8 @@ def test_a_profile_means_the_same_files_from_every_folder(
                 tmp_path / "rm",
             ]
             assert found.judge.principles.embedding.name == str(folder / "e")
+            sources = [source.path for source in found.sources]
+            assert sources == ["hf:org/set", str(folder / "b"), str(folder / "c.jsonl")]
             assert (
                 found.noise.external[0].model == str(folder / "rm")
                 and found.judge.models[1].name == "a/b"

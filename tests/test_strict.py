@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from pipeline import config, strict
@@ -17,6 +18,10 @@ from pipeline.prompts.pools import load_pools
 ROW = '{"prompt": "1 + 1?", "answer": "2"}\n'
 POOL = "pools: [{name: x, source: gym, task: basic_arithmetic}]\n"
 DEEP = 3000
+
+
+def zstd(data: bytes) -> bytes:
+    return bytes(pa.compress(data, codec="zstd", asbytes=True))
 
 
 def said(path: Path) -> str:
@@ -40,6 +45,13 @@ def said(path: Path) -> str:
         ("a.json", b'[{"prompt": "a", "prompt": "b"}]', "'prompt' stands twice in one object"),
         ("a.jsonl.gz", gzip.compress(b"\n" * (70 << 20)), "unpacks to over 100 times its size"),
         ("a.jsonl.gz", gzip.compress(ROW.encode())[:-9], "ended before the end-of-stream"),
+        ("a.jsonl.gz", gzip.compress(ROW.encode())[:10] + b"\xff" * 99, "while decompressing"),
+        ("a.jsonl.zst", zstd(b"\n" * (70 << 20)), "unpacks to over 100 times its size"),
+        ("a.jsonl.zst", zstd(ROW.encode())[:-3], "Truncated compressed stream"),
+        ("a.json.zst", zstd(b"[1]") + b"more", "ZSTD decompress failed"),
+        ("a.csv.gz", gzip.compress(b"\n" * (70 << 20)), "unpacks to over 100 times its size"),
+        ("a.csv.gz", gzip.compress(b"prompt\n1\n")[:-9], "ended before the end-of-stream"),
+        ("a.csv.gz", gzip.compress(gzip.compress(b"prompt\n1\n")), "is not a CSV file"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_one_line(
@@ -55,6 +67,25 @@ def test_a_parquet_file_that_unpacks_to_far_more_is_one_line(tmp_path: Path) -> 
     texts = pl.DataFrame({"prompt": [f"{n:05}" + "x" * 99_995 for n in range(800)]})
     texts.write_parquet(path, use_pyarrow=True, pyarrow_options={"use_dictionary": False})
     assert path.stat().st_size < 800_000 and "unpacks to over 100 times" in said(path)
+
+
+def test_of_a_file_with_a_limit_only_so_many_rows_are_unpacked(tmp_path: Path) -> None:
+    """The end of each packed file is damaged: whoever reads so far is told so."""
+    whole = "".join(f'{{"prompt": "{n} + {n * n}?", "answer": "2"}}\n' for n in range(100_000))
+    for name, pack in (("a.jsonl.gz", gzip.compress), ("a.jsonl.zst", zstd)):
+        (tmp_path / name).write_bytes(pack(whole.encode())[:-20])
+        rows, columns = read(tmp_path / name, 2)
+        assert [number for number, _ in rows] == [1, 2] and columns == ["prompt", "answer"]
+        said(tmp_path / name)
+
+
+def test_tables_and_arrays_are_cut_at_the_limit_too(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"prompt": ["a", "b", "c"]})
+    frame.write_parquet(tmp_path / "a.parquet")
+    frame.write_csv(tmp_path / "a.csv")
+    frame.write_json(tmp_path / "a.json")
+    for name in ("a.parquet", "a.csv", "a.json"):
+        assert read(tmp_path / name, 2)[0] == [(1, {"prompt": "a"}), (2, {"prompt": "b"})]
 
 
 def test_a_file_that_fits_in_the_memory_may_be_packed_however_well(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files into the lake: recorded votes, labelled pairs, and pairs of code.
+"""Sources into the lake: recorded votes, labelled pairs, and pairs of code.
 
 A report card says how far the judge of recorded votes can be trusted.
 """
@@ -15,9 +15,11 @@ from pipeline.config import JudgeSettings
 from pipeline.engine.base import Reject
 from pipeline.ids import content_id
 from pipeline.judge import card, recorded
+from pipeline.judge.layouts import recognise
 from pipeline.judge.names import Names
-from pipeline.prompts.files import read
 from pipeline.prompts.origins import Origin, known_imports, origin_of, remember
+from pipeline.sources.opened import Opened, open_source
+from pipeline.sources.parts import check_one_layout
 from pipeline.steps.rejects import reject_rows
 from pipeline.store import Commit, Lake
 from pipeline.synthesis import codefavor_recorded
@@ -25,8 +27,7 @@ from pipeline.synthesis import codefavor_recorded
 RESPONSES = (
     "SELECT response_id, prompt_id, messages FROM responses LEFT JOIN prompts USING (prompt_id)"
 )
-# What a file may name by id alone: not what an earlier import of the same file brought, which it
-# replaces.
+# What a source may name by id alone: not what an earlier import of it brought, which it replaces.
 IMPORTED = """
     SELECT unnest([first_name, first_id, second_name, second_id]) AS name, prompt_id,
            unnest([first_id, first_id, second_id, second_id]) AS response_id
@@ -36,7 +37,7 @@ IMPORTED = """
 
 @dataclass(frozen=True)
 class Brought:
-    """What came of a file."""
+    """What came of a source."""
 
     votes: int
     pairs: int
@@ -51,7 +52,7 @@ class Brought:
 
 @dataclass(frozen=True)
 class BroughtCode:
-    """What came of a file of code pairs."""
+    """What came of a source of code pairs."""
 
     methods: dict[str, int]
     tested: int
@@ -63,17 +64,38 @@ class BroughtCode:
     replaced: int
 
 
-def bring(path: Path, settings: JudgeSettings, name: str | None = None) -> Brought:
-    """Replaces what an earlier import of this file brought.
+def opened(source: Opened | Path) -> Opened:
+    """A source that is open already, or the file or folder at a path."""
+    return source if isinstance(source, Opened) else open_source(source)
+
+
+def layout_of(source: Opened) -> str:
+    """The name of the one layout that all parts of a source have.
 
     Raises:
-        OrchardError: no such file, not what its name says, a missing column, or no row that could
+        OrchardError: no layout fits, or two parts have different ones.
+    """
+    if len(source.parts) > 1:
+        check_one_layout(
+            source.parts,
+            source.path,
+            lambda part: recognise(part.rows, part.columns, f"{source.name}, {part.name}").name,
+        )
+    return recognise(source.rows, source.columns, source.name).name
+
+
+def bring(source: Opened | Path, settings: JudgeSettings, name: str | None = None) -> Brought:
+    """Replaces what an earlier import of this source brought.
+
+    Raises:
+        OrchardError: no such source, not what its name says, a missing column, or no row that could
             be used.
     """
-    rows, columns = read(path)
+    source = opened(source)
     with Lake(config.home()) as lake:
-        origin = origin_of(path, known_imports(lake, "recorded_pairs"), name)
-        found = recorded.read(rows, columns, origin.name, _names(lake, origin.name))
+        origin = origin_of(source, known_imports(lake, "recorded_pairs"), name)
+        names = _names(lake, origin.name)
+        found = recorded.read(source.rows, source.columns, origin.name, names)
         before = _earlier(lake, "recorded_pairs", origin)
         commit = Commit(f"import {origin.name}")
         lake.write("recorded_pairs", found.pairs, commit, partition={"origin": origin.name})
@@ -110,7 +132,7 @@ def _reasons(rejects: list[Reject]) -> list[tuple[str, int]]:
 
 
 def _names(lake: Lake, origin: str) -> Names:
-    """What rows of that file may name by id alone."""
+    """What rows of that source may name by id alone."""
     responses = lake.sql(RESPONSES).rows()
     turns = {
         prompt_id: content_id(messages)
@@ -123,17 +145,17 @@ def _names(lake: Lake, origin: str) -> Names:
     )
 
 
-def bring_code(path: Path, name: str | None = None) -> BroughtCode:
-    """Replaces what an earlier import of this file brought into `recorded_code`.
+def bring_code(source: Opened | Path, name: str | None = None) -> BroughtCode:
+    """Replaces what an earlier import of this source brought into `recorded_code`.
 
     Raises:
-        OrchardError: no such file, not what its name says, missing columns, or no row that could
+        OrchardError: no such source, not what its name says, missing columns, or no row that could
             be used.
     """
-    rows, columns = read(path)
+    source = opened(source)
     with Lake(config.home()) as lake:
-        origin = origin_of(path, known_imports(lake, "recorded_code"), name)
-        found = codefavor_recorded.read(rows, columns, origin.name)
+        origin = origin_of(source, known_imports(lake, "recorded_code"), name)
+        found = codefavor_recorded.read(source.rows, source.columns, origin.name)
         before = _earlier(lake, "recorded_code", origin)
         commit = Commit(f"import-code {origin.name}", fingerprint=content_id(found.rows.to_dicts()))
         own = {"origin": origin.name}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from assets.cli.importing import opened
 from pipeline import config, tables
 from pipeline.cells import Rows, other_columns
 from pipeline.errors import OrchardError
@@ -17,9 +18,9 @@ from pipeline.noise.calibrate import calibrate
 from pipeline.noise.reliability import one_coin
 from pipeline.noise.truth import measured
 from pipeline.noise.votes import Duplicates, checked_rows, read_votes
-from pipeline.prompts.files import read
 from pipeline.prompts.origins import known_imports, origin_of, remember
 from pipeline.prompts.record import to_json
+from pipeline.sources.opened import Opened
 from pipeline.steps.rejects import reject_rows
 from pipeline.store import Commit, Lake
 
@@ -28,7 +29,7 @@ TABLE = "recorded_votes"
 
 @dataclass(frozen=True)
 class BroughtVotes:
-    """What came of a file; `voters` as `_voters` gives them."""
+    """What came of a source; `voters` as `_voters` gives them."""
 
     votes: int
     pairs: int
@@ -47,18 +48,21 @@ def holds_votes(columns: list[str], rows: Rows = ()) -> bool:
         return False
 
 
-def bring_votes(path: Path, duplicates: Duplicates, name: str | None = None) -> BroughtVotes:
-    """Replaces what an earlier import of this file brought.
+def bring_votes(
+    source: Opened | Path, duplicates: Duplicates, name: str | None = None
+) -> BroughtVotes:
+    """Replaces what an earlier import of this source brought.
 
     Columns: see `pipeline.noise.votes.read_votes`.
 
     Raises:
-        OrchardError: no such file, a missing column, duplicates that should be an error, or no row
-            that could be used.
+        OrchardError: no such source, a missing column, duplicates that should be an error, or no
+            row that could be used.
     """
-    rows, columns = read(path)
+    source = opened(source)
+    rows, columns = source.rows, source.columns
     with Lake(config.home()) as lake:
-        origin = origin_of(path, known_imports(lake, TABLE), name)
+        origin = origin_of(source, known_imports(lake, TABLE), name)
         known = lake.query_file("known_pairs")
         ids = known["pair_id"].to_list()
         good, value, rejects = checked_rows(

@@ -4,75 +4,85 @@ look at a tree, bring in votes, mine commits, test scores and step values, expor
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import polars as pl
 import typer
 
+from assets.cli.source_options import Configs, Limit, Name, Names, Source, Splits, asked_for
 from assets.cli.terminal import Profile, console, one_line_errors, say, show
 from pipeline import config
 
+if TYPE_CHECKING:
+    from assets.cli.importing import Brought
+    from assets.cli.importing_votes import BroughtVotes
+    from pipeline.sources.opened import Opened
+
 app = typer.Typer()
-
-
-Name = Annotated[str | None, typer.Option(help="What to call the file; default: its own name.")]
+SHOWN = 5  # names of files in a line
 
 
 @app.command(name="import")
 @one_line_errors
 def import_(
-    path: Annotated[
-        Path, typer.Argument(help="Recorded votes or labelled pairs: JSONL, JSON, CSV or Parquet.")
-    ],
+    source: Source,
     profile: Profile = "quick",
     name: Name = None,
+    configs: Configs = None,
+    splits: Splits = None,
+    limit: Limit = None,
+    names: Names = None,
 ) -> None:
     """Bring in a judge's past votes, labelled pairs, or votes on our pairs by id.
 
     Says how often voters are right where the lake knows it, and how far they agree with each other.
     """
-    from assets.cli.importing import bring
+    from assets.cli.importing import bring, layout_of
     from assets.cli.importing_votes import bring_votes
-    from pipeline.judge.layouts import VOTES, recognise
-    from pipeline.prompts.files import read
+    from pipeline.judge.layouts import VOTES
 
-    rows, columns = read(path)
-    layout = recognise(rows, columns, path.name).name
+    found = asked_for(source, configs, splits, limit, names)
+    layout = layout_of(found)
     if layout == VOTES:
-        found = bring_votes(path, config.load(profile).noise.duplicates, name)
-        said = f"{found.votes} votes on {found.pairs} pairs, {found.rejected} rejected rows"
-        _say(
-            found.origin,
-            layout,
-            said,
-            found.reasons,
-            f"{found.replaced} votes" if found.replaced else None,
-        )
-        rounded = found.voters.with_columns(pl.col(pl.Float64).round(3))
-        show(rounded.columns, rounded.rows())
-        return
-    brought = bring(path, config.load(profile).judge, name)
+        _say_votes(bring_votes(found, config.load(profile).noise.duplicates, name), layout)
+    else:
+        _say_pairs(bring(found, config.load(profile).judge, name), layout)
+    _say_left_out(found)
+
+
+def _say_votes(brought: "BroughtVotes", layout: str) -> None:
+    said = f"{brought.votes} votes on {brought.pairs} pairs, {brought.rejected} rejected rows"
+    replaced = f"{brought.replaced} votes" if brought.replaced else None
+    _say(brought.origin, layout, said, brought.reasons, replaced)
+    rounded = brought.voters.with_columns(pl.col(pl.Float64).round(3))
+    show(rounded.columns, rounded.rows())
+
+
+def _say_pairs(brought: "Brought", layout: str) -> None:
     said = (
         f"{brought.votes} votes, {brought.pairs} pairs, "
         f"{brought.rejected} rejected rows, {brought.repeated} repeats"
     )
-    _say(
-        brought.origin,
-        layout,
-        said,
-        brought.reasons,
-        f"{brought.replaced} pairs" if brought.replaced else None,
-    )
+    replaced = f"{brought.replaced} pairs" if brought.replaced else None
+    _say(brought.origin, layout, said, brought.reasons, replaced)
     for judge_id, criterion, verdict in brought.cards.select(
         "judge_id", "criterion", "verdict"
     ).iter_rows():
         say(f"{judge_id}, {criterion}: {verdict}")
 
 
+def _say_left_out(source: "Opened") -> None:
+    """Names files of a folder that were not read."""
+    if source.left_out:
+        more = "" if len(source.left_out) <= SHOWN else ", ..."
+        names = ", ".join(source.left_out[:SHOWN])
+        say(f"  not read, for they hold no rows: {names}{more}")
+
+
 def _say(
     origin: str, layout: str, said: str, reasons: list[tuple[str, int]], replaced: str | None
 ) -> None:
-    """What came of a file: what it was taken for, counts,
+    """What came of a source: what it was taken for, counts,
     what it replaced, and why rows were left out.
     """
     lines = [f"recognised: {layout}", f"{origin}: {said}"]
@@ -85,10 +95,12 @@ def _say(
 @app.command("import-code")
 @one_line_errors
 def import_code(
-    path: Annotated[
-        Path, typer.Argument(help="Code pairs or a critic's replies: JSONL, JSON, CSV or Parquet.")
-    ],
+    source: Source,
     name: Name = None,
+    configs: Configs = None,
+    splits: Splits = None,
+    limit: Limit = None,
+    names: Names = None,
 ) -> None:
     """Bring in pairs of naive and improved code, or another critic's replies, for CodeFavor.
 
@@ -96,7 +108,8 @@ def import_code(
     """
     from assets.cli.importing import bring_code
 
-    found = bring_code(path, name)
+    opened = asked_for(source, configs, splits, limit, names)
+    found = bring_code(opened, name)
     pairs = ", ".join(f"{n} {method}" for method, n in found.methods.items())
     said = (
         f"pairs of code: {pairs}; "
@@ -109,6 +122,7 @@ def import_code(
         found.reasons,
         f"{found.replaced} pairs" if found.replaced else None,
     )
+    _say_left_out(opened)
 
 
 @app.command()

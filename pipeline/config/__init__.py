@@ -21,6 +21,7 @@ from pipeline.config.sources import (
     PoolSettings,
     SamplingSettings,
     SandboxSettings,
+    SourceSettings,
     SplitSettings,
 )
 from pipeline.config.sweep import SweepSettings
@@ -63,6 +64,7 @@ __all__ = [
     "SandboxSettings",
     "ServerSettings",
     "Settings",
+    "SourceSettings",
     "SplitSettings",
     "SweepSettings",
     "ThoughtSettings",

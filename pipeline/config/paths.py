@@ -45,6 +45,11 @@ def _data(path: str, folder: Path) -> str:
     )
 
 
+def _source(path: str, folder: Path) -> str:
+    """A source of preference data: an id of the hub where it begins with hf:, else a path."""
+    return path if path.startswith("hf:") else beside(path, folder)
+
+
 # Where a profile may name a path, and how it is told from a name.
 PATHS: tuple[tuple[tuple[str, ...], Callable[[str, Path], str]], ...] = (
     (("extensions", EACH), beside),
@@ -55,6 +60,7 @@ PATHS: tuple[tuple[tuple[str, ...], Callable[[str, Path], str]], ...] = (
     (("judge", "principles", "embedding", "name"), _dotted),
     (("judge", "template"), _template),
     (("noise", "external", EACH, "model"), _dotted),
+    (("sources", EACH, "path"), _source),
     (("thoughts", "reward", "model"), _dotted),
 )
 

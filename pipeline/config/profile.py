@@ -13,7 +13,13 @@ from pipeline.config.noise import NoiseSettings
 from pipeline.config.paths import beside, beside_profile
 from pipeline.config.section import Section, first_problem
 from pipeline.config.selection import SelectionSettings
-from pipeline.config.sources import PoolSettings, SamplingSettings, SandboxSettings, SplitSettings
+from pipeline.config.sources import (
+    PoolSettings,
+    SamplingSettings,
+    SandboxSettings,
+    SourceSettings,
+    SplitSettings,
+)
 from pipeline.config.sweep import SweepSettings
 from pipeline.config.synthesis import CodeSettings, MaplSettings, MiningSettings, OverlapSettings
 from pipeline.config.training import PreferenceSettings, TrainingSettings, ValidationSettings
@@ -37,6 +43,7 @@ class Settings(Section):
     model: ModelSettings = ModelSettings()
     engine: EngineSettings = EngineSettings()
     pools: tuple[PoolSettings, ...]
+    sources: tuple[SourceSettings, ...] = ()  # preference data that exist
     splits: SplitSettings = SplitSettings()
     sampling: SamplingSettings = SamplingSettings()
     sandbox: SandboxSettings = SandboxSettings()
@@ -81,6 +88,17 @@ class Settings(Section):
             raise ValueError(
                 f"code.pools: no pool is named {min(unknown)!r}: use some of {', '.join(known)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _sources_have_names_of_their_own(self) -> Self:
+        taken = {variant.name: "a variant" for variant in self.variants}
+        for source in self.sources:
+            if source.name in taken:
+                raise ValueError(
+                    f"sources: {source.name!r} is the name of {taken[source.name]} too: rename one"
+                )
+            taken[source.name] = "another source"
         return self
 
 

@@ -1,4 +1,4 @@
-"""Settings of prompt pools, splits, sampling and the verifiers' sandbox."""
+"""Settings of prompt pools, sources of preference data, splits, sampling and the sandbox."""
 
 from typing import Any, Literal
 
@@ -34,6 +34,19 @@ class PoolSettings(Section):
     size: int | None = Field(None, ge=1)  # rows to take; null: all (reasoning_gym needs one)
     seed: int = 0
     licence: str = "unknown"
+
+
+class SourceSettings(Section):
+    """Preference data from elsewhere: what `orchard import` reads, as a setting."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")  # what its rows carry as origin
+    # a file, a folder of files or a saved data set, relative to the profile; or hf:ID of the hub
+    path: str = Field(min_length=1)
+    config: tuple[str, ...] = ()  # configurations of a data set of the hub; none: its only one
+    split: tuple[str, ...] = ()  # none: all of them
+    limit: int | None = Field(None, ge=1)  # rows in all, from the first; null: every row
+    # ours: theirs, for an unknown layout; theirs may lead into objects, such as output.best
+    map: dict[str, str] = {}
 
 
 class SplitSettings(Section):

@@ -1,10 +1,11 @@
-"""Rows in a file: JSONL or JSON (plain or gzip), Parquet or CSV; and pools made of them."""
+"""Rows in a file: JSONL, JSON or CSV (plain, gzip or zstd) or Parquet; and pools made of them."""
 
 import csv
 import os
 from collections import Counter
 from collections.abc import Iterator
-from io import StringIO
+from io import BytesIO, StringIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,15 @@ import pyarrow.parquet as pq
 from pipeline.cells import BROKEN
 from pipeline.config import PoolSettings
 from pipeline.errors import OrchardError, one_line
-from pipeline.prompts.features import in_parquet, with_names
+from pipeline.prompts.features import Features, in_parquet, with_names
 from pipeline.prompts.record import Record, check_columns, from_rows, location
 from pipeline.prompts.source import pool_source
-from pipeline.strict import json_value, largest, too_large, unpacked
+from pipeline.strict import json_value, largest, open_unpacked, too_large, unpacked
 
 Row = tuple[int, dict[str, Any]]
-_TEXT = ("jsonl", "ndjson", "json")  # these may be gzipped
-_ENDINGS = ".jsonl, .ndjson, .json, one of these with .gz, .parquet or .csv"
+_LINES = ("jsonl", "ndjson")
+_TEXT = (*_LINES, "json", "csv")  # these may be packed
+ENDINGS = ".jsonl, .ndjson, .json, .csv, one of these with .gz or .zst, or .parquet"
 
 
 @pool_source("file")
@@ -47,10 +49,11 @@ def records(pool: PoolSettings) -> Iterator[Record]:
     return from_rows(pool, path.name, iter(rows))
 
 
-def read(path: Path) -> tuple[list[Row], list[str]]:
+def read(path: Path, limit: int | None = None) -> tuple[list[Row], list[str]]:
     """(number from 1, {column: value}) of every row, and all columns.
 
-    A CSV file's values are texts.
+    A CSV file's values are texts. With a limit only so many rows are read, from the first; of a
+    file with one a line the rest is never unpacked.
 
     Raises:
         OrchardError: no such file, an unknown ending, or a file that is not what its name says.
@@ -59,36 +62,50 @@ def read(path: Path) -> tuple[list[Row], list[str]]:
         raise OrchardError(f"no file {path} (looked for {path.resolve()})")
     kind = _kind(path)
     if kind == "json":
-        return _json(path)
-    return _jsonl(path) if kind in _TEXT else _table(path)
+        return _json(path, limit)
+    return _jsonl(path, limit) if kind in _LINES else _table(path, limit)
+
+
+def is_readable(path: Path) -> bool:
+    """Whether a file's name has an ending that `read` knows."""
+    return _kind_of(path.name) is not None
 
 
 def _kind(path: Path) -> str:
-    kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
-    zipped = path.name.lower().endswith(".gz")
-    if kind in _TEXT or (kind in ("parquet", "csv") and not zipped):
+    kind = _kind_of(path.name)
+    if kind is None:
+        raise OrchardError(f"{path}: unknown kind of file: its name must end in {ENDINGS}")
+    return kind
+
+
+def _kind_of(name: str) -> str | None:
+    plain = name.lower().removesuffix(".gz").removesuffix(".zst")
+    kind = plain.rpartition(".")[2]
+    if kind in _TEXT or (kind == "parquet" and name.lower() == plain):
         return kind
-    raise OrchardError(f"{path}: unknown kind of file: its name must end in {_ENDINGS}")
+    return None
 
 
-def _json(path: Path) -> tuple[list[Row], list[str]]:
+def _json(path: Path, limit: int | None) -> tuple[list[Row], list[str]]:
     try:
-        found = json_value("\n".join(_lines(path)))
-    except ValueError as error:
+        found = json_value(unpacked(path).decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise _no_text(path, error) from error
+    except (OSError, EOFError, ValueError) as error:
         raise OrchardError(f"{path} is not a JSON file: {one_line(error)}") from error
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise OrchardError(f"{path} is not a JSON array of objects: convert it to JSONL")
+    found = found[:limit]
     return list(enumerate(found, start=1)), list(
         dict.fromkeys(column for row in found for column in row)
     )
 
 
-def _jsonl(path: Path) -> tuple[list[Row], list[str]]:
+def _jsonl(path: Path, limit: int | None) -> tuple[list[Row], list[str]]:
     """The rows of a file with one a line; a line that is none says why, for a reject."""
-    rows: list[Row] = []
-    for number, line in enumerate(_lines(path), start=1):
-        if line.strip():
-            rows.append((number, _object(line)))
+    lines = _lines(path, whole=limit is None)
+    written = ((number, line) for number, line in lines if line.strip())
+    rows = [(number, _object(line)) for number, line in islice(written, limit)]
     whole = [row for _, row in rows if BROKEN not in row]
     if rows and not whole:
         number, row = rows[0]
@@ -96,12 +113,23 @@ def _jsonl(path: Path) -> tuple[list[Row], list[str]]:
     return rows, list(dict.fromkeys(column for row in whole for column in row))
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path, *, whole: bool) -> Iterator[tuple[int, str]]:
+    """The lines of a file with their numbers.
+
+    whole: all are wanted, so that a file that unpacks to too much is refused before the first one;
+    else no more is unpacked than is asked for.
+    """
     try:
-        return unpacked(path).decode("utf-8-sig").split("\n")
+        with BytesIO(unpacked(path)) if whole else open_unpacked(path) as file:
+            for number, line in enumerate(file, start=1):
+                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
     except (OSError, EOFError, ValueError) as error:
-        kind = "JSON" if _kind(path) == "json" else "JSONL"
-        raise OrchardError(f"{path} is not a {kind} file in UTF-8: {one_line(error)}") from error
+        raise _no_text(path, error) from error
+
+
+def _no_text(path: Path, error: Exception) -> OrchardError:
+    kind = "JSON" if _kind(path) == "json" else "JSONL"
+    return OrchardError(f"{path} is not a {kind} file in UTF-8: {one_line(error)}")
 
 
 def _object(line: str) -> dict[str, Any]:
@@ -121,38 +149,44 @@ def _object(line: str) -> dict[str, Any]:
     return value
 
 
-def _table(path: Path) -> tuple[list[Row], list[str]]:
-    kind = _kind(path)
-    if kind == "csv" and path.stat().st_size == 0:
-        return [], []
+def _table(path: Path, limit: int | None) -> tuple[list[Row], list[str]]:
+    kind = "Parquet" if _kind(path) == "parquet" else "CSV"
     try:
-        _check_csv(path) if kind == "csv" else _check_parquet(path)
-        frame = (
-            pl.read_parquet(path) if kind == "parquet" else pl.read_csv(path, infer_schema=False)
-        )
-        features = in_parquet(path) if kind == "parquet" else {}
-    except (pl.exceptions.PolarsError, csv.Error, ValueError, OSError) as error:
-        name = "Parquet" if kind == "parquet" else "CSV"
+        frame, features = _parquet(path, limit) if kind == "Parquet" else _csv(path, limit)
+    except (pl.exceptions.PolarsError, csv.Error, EOFError, ValueError, OSError) as error:
         raise OrchardError(
-            f"{path} is not a {name} file: {one_line(error)}: convert it, or mend its name"
+            f"{path} is not a {kind} file: {one_line(error)}: convert it, or mend its name"
         ) from error
     rows = (with_names(row, features) for row in frame.iter_rows(named=True))
     return list(enumerate(rows, start=1)), frame.columns
 
 
-def _check_csv(path: Path) -> None:
-    """Refuses zero bytes, and two columns of one name, of which the reader would rename one."""
-    data = path.read_bytes()
+def _csv(path: Path, limit: int | None) -> tuple[pl.DataFrame, Features]:
+    """A CSV file's texts.
+
+    Zero bytes are refused, and two columns of one name, of which the reader would rename one.
+    """
+    data = unpacked(path)
+    if not data:
+        return pl.DataFrame(), {}
     if b"\0" in data:
         raise ValueError("it holds zero bytes")
     header = next(csv.reader(StringIO(data.decode("utf-8-sig"), newline="")), [])
     if twice := [name for name, n in Counter(header).items() if n > 1]:
         raise ValueError(f"it has {len(twice)} columns twice, such as {twice[0]!r}")
+    return pl.read_csv(data, infer_schema=False, n_rows=limit), {}
 
 
-def _check_parquet(path: Path) -> None:
-    """Refuses what unpacks to far more than its size."""
+def _parquet(path: Path, limit: int | None) -> tuple[pl.DataFrame, Features]:
+    """A Parquet file's values, and what it says of them; one that unpacks to too much is refused.
+
+    What counts is the row groups that hold the rows up to the limit.
+    """
     metadata = pq.read_metadata(path)
-    groups = (metadata.row_group(at) for at in range(metadata.num_row_groups))
-    if sum(group.total_byte_size for group in groups) > largest(path):
+    size = held = 0
+    for group in (metadata.row_group(at) for at in range(metadata.num_row_groups)):
+        if limit is None or held < limit:
+            size, held = size + group.total_byte_size, held + group.num_rows
+    if size > largest(path):
         raise too_large()
+    return pl.read_parquet(path, n_rows=limit, glob=False), in_parquet(path)

@@ -1,16 +1,15 @@
-"""Which file an import came from: known by its content and its path, and not by its name alone.
+"""Which source an import came from: known by its content and its path, and not by its name alone.
 
-Every data set's file is called train.jsonl or data.parquet. So what a file brought is replaced by
-the same content, or by what lies at the same path now; another file of that name needs a name of
+Every data set's file is called train.jsonl or data.parquet. So what a source brought is replaced by
+the same content, or by what lies at the same path now; another source of that name needs a name of
 its own.
 """
 
 import hashlib
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 
@@ -21,12 +20,29 @@ from pipeline.store import Commit, Lake
 Row = dict[str, Any]
 
 
+class Source(Protocol):
+    """What is imported: a file, a folder, a saved data set, or one of the hub.
+
+    name: its own, such as the file's; path: where it lies, and which parts of it are read; content:
+    a hash of all that its rows depend on.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def content(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Origin:
-    """A file that is imported.
+    """A source that is imported.
 
-    name: what its rows carry; path: where it lies; content: a hash of its bytes; again: an earlier
-    import has that name, and is replaced.
+    name: what its rows carry; path: where it lies; content: a hash of what it holds; again: an
+    earlier import has that name, and is replaced.
     """
 
     name: str
@@ -35,63 +51,61 @@ class Origin:
     again: bool = False
 
 
-def origin_of(path: Path, known: Iterable[Row], name: str | None = None) -> Origin:
-    """The origin of a file.
+def origin_of(source: Source, known: Iterable[Row], name: str | None = None) -> Origin:
+    """The origin of a source.
 
     Args:
-        path: the file.
+        source: what is imported.
         known: earlier imports as rows with origin, path and content; the last two may be null where
-            they were not kept, and such a file is taken for the same one.
-        name: what to call it; null: as an earlier import of this file, else the file's own name.
+            they were not kept, and such a source is taken for the same one.
+        name: what to call it; null: as an earlier import of this source, else its own name.
 
     Raises:
-        OrchardError: no such file; a name that is another file's, or no UTF-8; a content that has
-            another name.
+        OrchardError: a name that is another source's, or no UTF-8; a content that has another name.
     """
-    if not os.path.isfile(path):
-        raise OrchardError(f"no file {path} (looked for {path.resolve()})")
-    where, content = _printable(str(path.resolve())), _content(path)
+    where, content = printable_path(source.path), source.content
     rows = list(known)
     same = [row for row in rows if row["path"] == where] or [
         row for row in rows if row["content"] == content
     ]
-    called = name or (same[0]["origin"] if same else path.name)
-    _check_name(called, path)
+    called = name or (same[0]["origin"] if same else source.name)
+    _check_name(called, where)
     other = next(
         (row for row in rows if row["content"] == content and row["origin"] != called), None
     )
     if other is not None:
         raise OrchardError(
-            f"{path}: its rows are here already, imported as {other['origin']!r}: nothing to do"
+            f"{where}: its rows are here already, imported as {other['origin']!r}: nothing to do"
         )
     holder = next((row for row in rows if row["origin"] == called), None)
     if holder is not None and holder["path"] not in (None, where) and holder["content"] != content:
         raise OrchardError(
-            f"{path}: {called!r} is the name of another file, {holder['path']}: "
-            "give this one a name with --name"
+            f"{where}: {called!r} is the name of another source, {holder['path']}: "
+            "give this one a name with --as"
         )
     return Origin(called, where, content, again=holder is not None)
 
 
-def _content(path: Path) -> str:
+def content_of(path: Path) -> str:
+    """A hash of a file's bytes."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=10)).hexdigest()
 
 
-def _check_name(name: str, path: Path) -> None:
+def printable_path(name: str) -> str:
+    """A path in UTF-8: systems allow names that are none."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _check_name(name: str, where: str) -> None:
     try:
         name.encode()
     except UnicodeEncodeError as error:
         raise OrchardError(
-            f"{_printable(name)}: the file's name is no UTF-8: give it a name with --name"
+            f"{printable_path(name)}: the source's name is no UTF-8: give it a name with --as"
         ) from error
     if not name.strip():
-        raise OrchardError(f"{path}: --name is empty: give the file a name")
-
-
-def _printable(name: str) -> str:
-    """A path in UTF-8: systems allow names that are none."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+        raise OrchardError(f"{where}: its name is empty: give it one with --as")
 
 
 def known_imports(lake: Lake, table: str) -> list[Row]:

@@ -13,7 +13,9 @@ from assets.cli.importing import bring
 from assets.cli.main import app
 from pipeline.config import JudgeSettings
 from pipeline.errors import OrchardError
-from pipeline.prompts.origins import Origin, origin_of
+from pipeline.prompts.origins import Origin
+from pipeline.prompts.origins import origin_of as origin_of_source
+from pipeline.sources.opened import open_source
 from pipeline.store import Lake
 
 APPLE = {"prompt": "Name a fruit.", "first": "Apple.", "second": "Chair.", "label": "first"}
@@ -25,6 +27,10 @@ def write(path: Path, *rows: dict[str, Any]) -> Path:
     path.parent.mkdir(exist_ok=True)
     path.write_text("\n".join(map(json.dumps, rows)))
     return path
+
+
+def origin_of(path: Path, known: list[dict[str, Any]], name: str | None = None) -> Origin:
+    return origin_of_source(open_source(path), known, name)
 
 
 def known(*origins: Origin) -> list[dict[str, Any]]:
@@ -51,13 +57,13 @@ def test_another_file_of_the_same_name_needs_a_name(tmp_path: Path) -> None:
     b = write(tmp_path / "b" / "train.jsonl", RED)
     with pytest.raises(
         OrchardError,
-        match=r"'train.jsonl' is the name of another file, \S+a/train.jsonl: .* --name$",
+        match=r"'train.jsonl' is the name of another source, \S+a/train.jsonl: .* --as$",
     ):
         origin_of(b, known(a))
     named = origin_of(b, known(a), "colours")
     assert (named.name, named.again) == ("colours", False)
     assert origin_of(b, known(a, named)).name == "colours"  # from now on without the name too
-    with pytest.raises(OrchardError, match="'colours' is the name of another file"):
+    with pytest.raises(OrchardError, match="'colours' is the name of another source"):
         origin_of(write(tmp_path / "c" / "train.jsonl", HAZEL), known(a, named), "colours")
     with pytest.raises(OrchardError, match="its rows are here already, imported as 'colours'"):
         origin_of(b, known(a, named), "paints")
@@ -66,7 +72,7 @@ def test_another_file_of_the_same_name_needs_a_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["half \ud83d", "\udcff"])
 def test_a_name_that_is_no_utf8_needs_another(name: str, tmp_path: Path) -> None:
     with pytest.raises(
-        OrchardError, match=r"the file's name is no UTF-8: give it a name with --name$"
+        OrchardError, match=r"the source's name is no UTF-8: give it a name with --as$"
     ) as caught:
         origin_of(write(tmp_path / "a.jsonl", APPLE), [], name)
     assert str(caught.value).encode()
@@ -84,7 +90,7 @@ def test_two_files_of_one_name_are_both_kept_and_what_is_replaced_is_said(
     )
 
     assert bring(a, JudgeSettings()).replaced == 0
-    with pytest.raises(OrchardError, match="--name"):
+    with pytest.raises(OrchardError, match="--as"):
         bring(b, JudgeSettings())
     bring(b, JudgeSettings(), "colours")
     shown = CliRunner().invoke(app, ["import", str(a)]).output

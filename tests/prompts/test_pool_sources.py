@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from pipeline.config import PoolSettings, Settings
@@ -28,13 +29,21 @@ def load(**pool: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
     )
 
 
+def zstd(data: bytes) -> bytes:
+    return bytes(pa.compress(data, codec="zstd", asbytes=True))
+
+
 def write(path: Path) -> str:
     """The three rows in the format of the path's ending."""
     text = "".join(json.dumps(row) + "\n" for row in ROWS)
-    if path.name.endswith(".gz"):
-        path.write_bytes(gzip.compress(text.encode()))
+    packed = {".gz": gzip.compress, ".zst": zstd}
+    if path.suffix in packed:
+        plain = write(path.with_suffix(""))
+        path.write_bytes(packed[path.suffix](Path(plain).read_bytes()))
     elif path.suffix in (".jsonl", ".ndjson"):
         path.write_text(text, encoding="utf-8")
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(ROWS), encoding="utf-8")
     elif path.suffix == ".csv":
         pl.DataFrame(ROWS).write_csv(path)
     else:
@@ -42,7 +51,13 @@ def write(path: Path) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("name", ["a.jsonl", "a.ndjson", "a.jsonl.gz", "a.csv", "a.parquet"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("a.jsonl", "a.ndjson", "a.json", "a.csv", "a.parquet", "a.jsonl.gz", "a.jsonl.zst"),
+        *("a.ndjson.gz", "a.ndjson.zst", "a.json.gz", "a.json.zst", "a.csv.gz", "a.csv.zst"),
+    ],
+)
 def test_every_kind_of_file_gives_the_same_prompts(name: str, tmp_path: Path) -> None:
     prompts, rejects = load(path=write(tmp_path / name), licence="MIT")
     assert prompts["answer"].to_list() == ["5", "1200", "-2"]
@@ -125,9 +140,9 @@ def test_bad_rows_are_rejected_with_file_row_and_column(tmp_path: Path) -> None:
         (
             "a.txt",
             b"1+1",
-            r"a\.txt: unknown kind of file: its name must end in \.jsonl, .* \.parquet or \.csv$",
+            r"a\.txt: unknown kind of file: its name must end in \.jsonl, .* or \.parquet$",
         ),
-        ("a.csv.gz", b"1+1", r"a\.csv\.gz: unknown kind of file: "),
+        ("a.parquet.gz", b"1+1", r"a\.parquet\.gz: unknown kind of file: "),
         (
             "a.csv",
             b"problem,answer\n1+1,2\n",
