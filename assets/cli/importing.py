@@ -14,10 +14,11 @@ from pipeline.cells import rows_left_out
 from pipeline.config import JudgeSettings
 from pipeline.engine.base import Reject
 from pipeline.ids import content_id
-from pipeline.judge import card, recorded
-from pipeline.judge.names import Names
+from pipeline.judge import card
 from pipeline.prompts.files import read
 from pipeline.prompts.origins import Origin, known_imports, origin_of, remember
+from pipeline.sources import imported
+from pipeline.sources.names import Names
 from pipeline.steps.rejects import reject_rows
 from pipeline.store import Commit, Lake
 from pipeline.synthesis import codefavor_recorded
@@ -73,7 +74,7 @@ def bring(path: Path, settings: JudgeSettings, name: str | None = None) -> Broug
     rows, columns = read(path)
     with Lake(config.home()) as lake:
         origin = origin_of(path, known_imports(lake, "recorded_pairs"), name)
-        found = recorded.read(rows, columns, origin.name, _names(lake, origin.name))
+        found = imported.read(rows, columns, origin.name, _names(lake, origin.name))
         before = _earlier(lake, "recorded_pairs", origin)
         commit = Commit(f"import {origin.name}")
         lake.write("recorded_pairs", found.pairs, commit, partition={"origin": origin.name})
@@ -117,9 +118,9 @@ def _names(lake: Lake, origin: str) -> Names:
         for _, prompt_id, messages in responses
         if messages is not None
     }
-    imported = lake.sql(IMPORTED, {"origin": origin}).drop_nulls("name").unique()
+    earlier = lake.sql(IMPORTED, {"origin": origin}).drop_nulls("name").unique()
     return Names(
-        ((one, prompt_id, turns.get(prompt_id)) for one, prompt_id, _ in responses), imported.rows()
+        ((one, prompt_id, turns.get(prompt_id)) for one, prompt_id, _ in responses), earlier.rows()
     )
 
 

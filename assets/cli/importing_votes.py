@@ -12,7 +12,6 @@ from pipeline import config, tables
 from pipeline.cells import Rows, other_columns
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
-from pipeline.judge.layouts import LAYOUTS, VOTES, recognise
 from pipeline.noise.calibrate import calibrate
 from pipeline.noise.reliability import one_coin
 from pipeline.noise.truth import measured
@@ -20,6 +19,7 @@ from pipeline.noise.votes import Duplicates, checked_rows, read_votes
 from pipeline.prompts.files import read
 from pipeline.prompts.origins import known_imports, origin_of, remember
 from pipeline.prompts.record import to_json
+from pipeline.sources.layout import LAYOUTS, VOTES, recognise
 from pipeline.steps.rejects import reject_rows
 from pipeline.store import Commit, Lake
 

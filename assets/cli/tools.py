@@ -33,8 +33,8 @@ def import_(
     """
     from assets.cli.importing import bring
     from assets.cli.importing_votes import bring_votes
-    from pipeline.judge.layouts import VOTES, recognise
     from pipeline.prompts.files import read
+    from pipeline.sources.layout import VOTES, recognise
 
     rows, columns = read(path)
     layout = recognise(rows, columns, path.name).name

@@ -13,7 +13,7 @@ from pipeline import cells
 from pipeline.cells import BadRow, Row, Rows
 from pipeline.engine.base import Reject
 from pipeline.errors import OrchardError
-from pipeline.judge import scored, trl, verdicts
+from pipeline.sources import scored, trl, verdicts
 
 # What a verdict says of the first response, as a probability. Graded ones keep their grade: "A>B"
 # lies halfway between a tie and "A>>B", our choice. Words without a grade say all that they can.

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from pipeline.cells import MEANING, REPEAT, rows_left_out
 from pipeline.errors import OrchardError
-from pipeline.judge import recorded
-from pipeline.judge.layouts import LAYOUTS, recognise
-from pipeline.judge.names import Names
+from pipeline.sources import imported
+from pipeline.sources.layout import LAYOUTS, recognise
+from pipeline.sources.names import Names
 
 unhurried = settings(deadline=None, max_examples=60)  # machines that are busy take their time
 TURNS = [{"role": "user", "content": "Name a fruit."}]
@@ -46,9 +46,9 @@ ROWS: dict[str, dict[str, Any]] = {
 layouts = pytest.mark.parametrize("name", ROWS)
 
 
-def take(*rows: dict[str, Any]) -> recorded.Recorded:
+def take(*rows: dict[str, Any]) -> imported.Recorded:
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    return recorded.read(enumerate(rows, start=1), columns, "f.jsonl", Names())
+    return imported.read(enumerate(rows, start=1), columns, "f.jsonl", Names())
 
 
 def only(*rows: dict[str, Any]) -> dict[str, Any]:

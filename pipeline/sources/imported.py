@@ -15,7 +15,7 @@ kept as metadata, but those that would change the prompt are an error):
 
 A file of single scores (prompt, response, judge_id, score) becomes the pairs of each prompt: see
 scored.py. Rows of public sets (LLMBar, Alpaca, JudgeBench, PandaLM, TRL) are recognised by their
-columns: see layouts.py. JudgeBench's verdicts name their pairs by id, so that the pairs have to be
+columns: see layout.py. JudgeBench's verdicts name their pairs by id, so that the pairs have to be
 imported first: see verdicts.py.
 """
 
@@ -31,11 +31,11 @@ from pipeline.engine.base import Reject
 from pipeline.errors import OrchardError
 from pipeline.folding import folded
 from pipeline.ids import content_id
-from pipeline.judge import scored
-from pipeline.judge.layouts import Layout, grade, recognise, verdict
-from pipeline.judge.names import Names, Place
 from pipeline.prompts.record import to_json
 from pipeline.prompts.turns import read_prompt
+from pipeline.sources import scored
+from pipeline.sources.layout import Layout, grade, recognise, verdict
+from pipeline.sources.names import Names, Place
 
 JUDGEMENTS = ("p_first", "verdict", "first_score", "second_score")
 Read = tuple[Row, list[Row]]  # a pair, and the votes on it

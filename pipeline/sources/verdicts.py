@@ -43,7 +43,7 @@ def _both_orders(row: Row, names: list[str]) -> list[Row]:
     pair_id = identifier(row.get("pair_id"), "pair_id")
     if pair_id is None:
         raise BadRow("no pair_id")
-    a, b = (f"{pair_id}-{letter}" for letter in "AB")  # as layouts.py names JudgeBench's responses
+    a, b = (f"{pair_id}-{letter}" for letter in "AB")  # as layout.py names JudgeBench's responses
     more = other_columns(row, {"pair_id", "label", *names})
     found: list[Row] = []
     for name in names:
