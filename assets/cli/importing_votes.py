@@ -106,7 +106,7 @@ def _voters(votes: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
 
 def _metadata(good: pl.DataFrame, rows: Rows, origin: str) -> pl.Series:
     """What the file says of each vote besides."""
-    known = next(layout for layout in LAYOUTS if layout.name == VOTES).columns
+    known = LAYOUTS.find(VOTES).columns
     others = {f"{origin} row {number}": other_columns(row, known) for number, row in rows}
     written = [to_json(others[row_id]) if others[row_id] else None for row_id in good["row_id"]]
     return pl.Series("metadata", written, pl.String)

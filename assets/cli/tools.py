@@ -54,19 +54,27 @@ def import_(
     brought = bring(path, config.load(profile).judge, name)
     said = (
         f"{brought.votes} votes, {brought.pairs} pairs, "
-        f"{brought.rejected} rejected rows, {brought.repeated} repeats"
+        f"{brought.rejected} rejected rows, {brought.repeated} repeats; "
+        f"{brought.gave} of {brought.rows} rows gave something: "
+        f"{brought.prompts} prompts, {brought.responses} responses, {brought.ties} ties"
     )
     _say(
         brought.origin,
         layout,
         said,
         brought.reasons,
-        f"{brought.replaced} pairs" if brought.replaced else None,
+        _replaced(brought.replaced, brought.replaced_responses),
     )
     for judge_id, criterion, verdict in brought.cards.select(
         "judge_id", "criterion", "verdict"
     ).iter_rows():
         say(f"{judge_id}, {criterion}: {verdict}")
+
+
+def _replaced(pairs: int, responses: int) -> str | None:
+    """What an earlier import of the same file had brought; null where there was none."""
+    counts = {"pairs": pairs, "responses": responses}
+    return " and ".join(f"{n} {name}" for name, n in counts.items() if n) or None
 
 
 def _say(

@@ -1,33 +1,35 @@
-"""Shapes of judged pairs in files: ours, and those of public sets, brought into ours.
+"""What a layout of files is, registered by name in the file that reads it; which one a file has.
+
+@layout("my pairs", "question good bad")
+def my_pairs(row: Row) -> Row:
+    return {"prompt": row["question"], "first": row["good"], "second": row["bad"],
+            "label": "first"}
 
 A layout is recognised by all of a file's columns. It names those that tell it and those that it
 reads; columns of the prompt that it does not read are an error, since the pair would be judged on
-another prompt than it answers; all others are kept as the pair's metadata. Of two layouts that fit,
-the one that knows all that the other would read is taken; if neither does, nothing is guessed.
+another prompt than it answers; all others are kept as metadata. Of two layouts that fit, the one
+that knows all that the other would read is taken; if neither does, nothing is guessed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pipeline import cells
-from pipeline.cells import BadRow, Row, Rows
+from pipeline.cells import Row, Rows
 from pipeline.engine.base import Reject
 from pipeline.errors import OrchardError
-from pipeline.sources import scored, trl, verdicts
+from pipeline.extensions import registering
+from pipeline.registered import Registry
+from pipeline.sources.answers import Answers
 
-# What a verdict says of the first response, as a probability. Graded ones keep their grade: "A>B"
-# lies halfway between a tie and "A>>B", our choice. Words without a grade say all that they can.
-VERDICTS = {
-    **dict.fromkeys(("first", "a", "[[a]]", "a>>b", "[[a>>b]]"), 1.0),
-    **dict.fromkeys(("a>b", "[[a>b]]"), 0.75),
-    **dict.fromkeys(("tie", "a=b", "[[a=b]]", "[[c]]"), 0.5),
-    **dict.fromkeys(("b>a", "[[b>a]]"), 0.25),
-    **dict.fromkeys(("second", "b", "[[b]]", "b>>a", "[[b>>a]]"), 0.0),
-}
-ANNOTATORS = ("annotator1", "annotator2", "annotator3")
-SIDES = {"1": "first", "2": "second", "0": "tie"}  # LLMBar's and PandaLM's numbers
 OURS = "our own columns"
 VOTES = "votes on pairs by id"
+
+Gathered = tuple[tuple[int, ...], Row]  # numbers of a file's rows, and the row made of them
+ReadRow = Callable[[Row], Row | Answers]
+Reads = TypeVar("Reads", bound=ReadRow)
+Spread = Callable[[Rows, str], tuple[list[Gathered], list[Reject]]]
 
 
 @dataclass(frozen=True)
@@ -37,20 +39,23 @@ class Layout:
     Args:
         name: what people call it.
         forms: sets of columns; each alone tells the layout.
-        read: brings a row into our columns; null: the file holds votes, see noise/votes.py.
+        read: brings a row into our columns (see imported.py), or into answers to one prompt;
+            null: the file holds votes, see noise/votes.py.
         knows: what it reads besides.
         keeps: what it knows and does not read: kept as metadata.
         refuses: what says something else of the pair than the layout does.
         spread: brings rows that hold several judgements, or less than one, to one a row.
+        fits: a look at the rows, where columns alone do not tell the layout from another.
     """
 
     name: str
     forms: tuple[frozenset[str], ...]
-    read: Callable[[Row], Row] | None
+    read: ReadRow | None
     knows: frozenset[str] = frozenset()
-    spread: Callable[[Rows, str], tuple[Rows, list[Reject]]] | None = None
+    spread: Spread | None = None
     keeps: frozenset[str] = frozenset()
     refuses: frozenset[str] = frozenset()
+    fits: Callable[[Rows], bool] | None = None
 
     @property
     def columns(self) -> frozenset[str]:
@@ -62,50 +67,96 @@ class Layout:
         """All that it reads or keeps."""
         return self.columns | self.keeps
 
-    def tells(self, columns: Iterable[str]) -> bool:
+    def tells(self, names: Iterable[str]) -> bool:
         """Whether these columns hold one of its forms."""
-        return any(form <= set(columns) for form in self.forms)
+        return any(form <= set(names) for form in self.forms)
 
 
-def recognise(rows: Rows, columns: Sequence[str], origin: str) -> Layout:
+LAYOUTS = Registry[Layout]("source layout", "pipeline.sources")
+
+
+def layout(
+    name: str,
+    *forms: str,
+    knows: str = "",
+    keeps: str = "",
+    refuses: str = "",
+    spread: Spread | None = None,
+    fits: Callable[[Rows], bool] | None = None,
+) -> Callable[[Reads], Reads]:
+    """Registers a function (row) -> row of our columns, or answers, as a layout; see Layout.
+
+    Columns are given as one text, with blanks between them.
+
+    Raises:
+        OrchardError: another layout has that name.
+    """
+    module = registering()
+
+    def registered(read: Reads) -> Reads:
+        found = Layout(
+            name=name,
+            forms=tuple(map(columns, forms)),
+            read=read,
+            knows=columns(knows),
+            spread=spread,
+            keeps=columns(keeps),
+            refuses=columns(refuses),
+            fits=fits,
+        )
+        LAYOUTS.add(name, found, module)
+        return read
+
+    return registered
+
+
+def columns(names: str) -> frozenset[str]:
+    """Columns by one text, with blanks between them."""
+    return frozenset(names.split())
+
+
+def recognise(rows: Rows, names: Sequence[str], origin: str) -> Layout:
     """The one layout that a file with these rows and columns has.
 
     Raises:
         OrchardError: none, several, or one that does not know a column of the prompt.
     """
-    judged = [verdicts.BOTH_ORDERS] if verdicts.judges(rows) else []
     # A column without contents says nothing. Where too little is left to tell a layout, all columns
     # count: what the rows lack is the better message.
-    spoken = {name for name in columns if any(not cells.is_blank(row.get(name)) for _, row in rows)}
-    have = next(
-        (found for found in ({*spoken, *judged}, {*columns, *judged}) if _possible(found)), None
-    )
+    spoken = {name for name in names if any(not cells.is_blank(row.get(name)) for _, row in rows)}
+    have = next((found for found in (spoken, {*names}) if _possible(rows, found)), None)
     if have is None:
-        raise OrchardError(_unknown(columns, origin))
+        raise OrchardError(_unknown(names, origin))
     best = _best(_fitting(rows, have, origin), have)
     if len(best) > 1:
-        names = " and of ".join(layout.name for layout in best)
-        raise OrchardError(f"{origin}: its columns are those of {names}: remove the columns of one")
+        both = " and of ".join(one.name for one in best)
+        raise OrchardError(f"{origin}: its columns are those of {both}: remove the columns of one")
     if best[0].name == OURS:
-        _check(have, origin)
+        _check_own(have, origin)
     return best[0]
 
 
-def _possible(columns: set[str]) -> list[Layout]:
-    return [layout for layout in LAYOUTS if layout.tells(columns)]
+def _possible(rows: Rows, have: set[str]) -> list[Layout]:
+    """The layouts of these columns that the rows do not speak against."""
+    return [
+        one
+        for one in LAYOUTS.all().values()
+        if one.tells(have) and (one.fits is None or one.fits(rows))
+    ]
 
 
-def _fitting(rows: Rows, columns: set[str], origin: str) -> list[Layout]:
+def _fitting(rows: Rows, have: set[str], origin: str) -> list[Layout]:
     """The layouts that read every column of the prompt."""
+    possible = _possible(rows, have)
     unread = {
-        layout: found
-        for layout in _possible(columns)
-        if (found := cells.unread_meaning(rows, layout.known, layout.refuses))
+        one: found
+        for one in possible
+        if (found := cells.unread_meaning(rows, one.known, one.refuses))
     }
-    fitting = [layout for layout in _possible(columns) if layout not in unread]
+    fitting = [one for one in possible if one not in unread]
     if fitting:
         return fitting
-    nearest = min(unread, key=lambda layout: len(unread[layout]))
+    nearest = min(unread, key=lambda one: len(unread[one]))
     raise OrchardError(
         f"{origin}: its columns are those of {nearest.name}, "
         f"which does not read {', '.join(unread[nearest])}, "
@@ -113,237 +164,42 @@ def _fitting(rows: Rows, columns: set[str], origin: str) -> list[Layout]:
     )
 
 
-def _best(layouts: list[Layout], columns: set[str]) -> list[Layout]:
-    """Those without another that knows all that they would read, while they lack some of its."""
+def _best(layouts: list[Layout], have: set[str]) -> list[Layout]:
+    """Those without another that knows all that they would read, while they lack some of its.
+
+    Of two that read the same columns, one that has looked at the rows is taken.
+    """
 
     def replaces(one: Layout, other: Layout) -> bool:
-        return other.columns & columns <= one.known and not one.columns & columns <= other.known
+        if not other.columns & have <= one.known:
+            return False
+        more = not one.columns & have <= other.known
+        return more or (one.fits is not None and other.fits is None)
 
-    return [layout for layout in layouts if not any(replaces(other, layout) for other in layouts)]
-
-
-def grade(value: object) -> float | None:
-    """P(first is better) of a label or verdict in words; null where it is none of them."""
-    return VERDICTS.get(value.strip().lower()) if isinstance(value, str) else None
+    return [one for one in layouts if not any(replaces(other, one) for other in layouts)]
 
 
-def verdict(value: object) -> float:
-    """P(first is better): 1 for the first, 0 for the second, 0.5 for a tie, or as graded.
-
-    Raises:
-        BadRow: none of these.
-    """
-    found = VERDICTS.get(cells.label(value, "verdict") or "")
-    if found is None:
-        raise BadRow(f"verdict {value!r} is none of first, second and tie")
-    return found
-
-
-def side(value: object, name: str = "label") -> str | None:
-    """first, second or tie for 1, 2 and 0, in whatever type; null where there is none.
-
-    Raises:
-        BadRow: another label.
-    """
-    found = cells.label(value, name)
-    if found is not None and found not in SIDES:
-        raise BadRow(f"{name} {value!r} is none of 1, 2 and 0")
-    return None if found is None else SIDES[found]
-
-
-def _llmbar(row: Row) -> Row:
-    sides = {"first": row.get("output_1"), "second": row.get("output_2")}
-    return {"prompt": row.get("input"), **sides, "label": side(row.get("label"))}
-
-
-def _alpaca(row: Row) -> Row:
-    """An instruction, perhaps its input; alpaca_eval's preference runs from 1 (first) to 2."""
-    sides = {"first": row.get("output_1"), "second": row.get("output_2")}
-    preference = cells.number(row.get("preference"), "preference")
-    if preference is not None and not 1 <= preference <= 2:
-        raise BadRow(f"preference is {preference}, outside [1, 2]")
-    label = side(row.get("label")) if preference is None else 2 - preference
-    return {"prompt": _asked(row), **sides, "label": label}
-
-
-def _judgebench(row: Row) -> Row:
-    policy = row.get("response_model")
-    sides = {"first": row.get("response_A"), "second": row.get("response_B")}
-    named = cells.identifier(row.get("pair_id"), "pair_id")
-    ids = {f"{one}_id": f"{named}-{letter}" for one, letter in (("first", "A"), ("second", "B"))}
-    return {
-        "prompt": row.get("question"),
-        **sides,
-        **(ids if named is not None else {}),
-        "label": row.get("label"),
-        "first_policy": policy,
-        "second_policy": policy,
-    }
-
-
-def _annotators(rows: Rows, origin: str) -> tuple[Rows, list[Reject]]:
-    """PandaLM's rows once for each annotator, named as the judge; a row without any stays one."""
-    found: list[tuple[int, Row]] = []
-    for number, row in rows:
-        names = [name for name in ANNOTATORS if not cells.is_blank(row.get(name))]
-        others = cells.other_columns(row, PANDALM | PANDALM_KNOWS)
-        found += [
-            (number, {**row, cells.OTHERS: others, "judge_id": name}) for name in names or (None,)
-        ]
-    return found, []
-
-
-def _pandalm(row: Row) -> Row:
-    """Annotators say 1, 2, or 0 for a tie; their mean is the label.
-
-    One's vote has no seat, as two scores have none.
-    """
-    said = {name: side(row.get(name), "verdict") for name in ANNOTATORS}
-    votes = {name: verdict(one) for name, one in said.items() if one is not None}
-    mine = votes.get(row.get("judge_id") or "")
-    scores = {} if mine is None else {"first_score": mine, "second_score": 1 - mine}
-    first_policy, _, second_policy = (
-        cells.identifier(row.get("cmp_key"), "cmp_key") or ""
-    ).partition("_")
-    return {
-        "prompt": _asked(row),
-        "first": row.get("response1"),
-        "second": row.get("response2"),
-        "label": sum(votes.values()) / len(votes) if votes else None,
-        "first_policy": first_policy,
-        "second_policy": second_policy,
-        "judge_id": row.get("judge_id"),
-        **scores,
-    }
-
-
-def _asked(row: Row) -> str | None:
-    """An instruction and, below it, its input; one alone where the row lacks the other."""
-    names = [name for name in ("instruction", "input") if cells.text(row.get(name), name)]
-    return "\n\n".join(row[name] for name in names) or None
-
-
-def _unknown(columns: Sequence[str], origin: str) -> str:
+def _unknown(names: Sequence[str], origin: str) -> str:
     """What to do with a file of no known layout, and which one lacks least."""
-    forms = [
-        (form - set(columns), layout.name)
-        for layout in LAYOUTS
-        for form in layout.forms
-        if form & set(columns)
+    told = [one for one in LAYOUTS.all().values() if one.fits is None]
+    lacks = [
+        (form - set(names), one.name) for one in told for form in one.forms if form & set(names)
     ]
-    forms = [(lacking, name) for lacking, name in forms if verdicts.BOTH_ORDERS not in lacking]
-    lacking, name = min(forms, key=lambda one: len(one[0]), default=(frozenset(), ""))
-    nearest = (
-        f"; the nearest known layout, {name}, lacks {', '.join(sorted(lacking))}" if name else ""
-    )
+    lacking, name = min(lacks, key=lambda found: len(found[0]), default=(frozenset(), ""))
+    missing = ", ".join(sorted(lacking))
+    nearest = f"; the nearest known layout, {name}, lacks {missing}" if name else ""
     return (
-        f"{origin}: its columns are {', '.join(sorted(columns)) or 'none'}: "
+        f"{origin}: its columns are {', '.join(sorted(names)) or 'none'}: "
         f"name the pair by prompt, first and second (texts), or by first_id and second_id{nearest}"
     )
 
 
-def _check(have: set[str], origin: str) -> None:
-    if "label" not in have and not (
-        "judge_id" in have and ({"p_first", "verdict", "first_score"} & have)
-    ):
-        missing = "judge_id" if "judge_id" not in have else "p_first or verdict"
-        raise OrchardError(
-            f"{origin}: column {missing} is missing: "
-            "a vote needs judge_id, and p_first, verdict or two scores"
-        )
-
-
-def _columns(names: str) -> frozenset[str]:
-    return frozenset(names.split())
-
-
-def _forms(*names: str) -> tuple[frozenset[str], ...]:
-    return tuple(map(_columns, names))
-
-
-OWN_COLUMNS = _columns(
-    "first_id second_id judge_id p_first verdict first_score second_score criterion label "
-    "first_policy second_policy prompt first second"
-)
-PANDALM = _columns("instruction response1 response2 annotator1")
-PANDALM_KNOWS = _columns("input annotator2 annotator3 cmp_key")
-LAYOUTS = (
-    Layout(
-        OURS,
-        _forms("prompt first second", "first_id second_id"),
-        lambda row: row,
-        knows=OWN_COLUMNS,
-        keeps=_columns("pair_id"),
-    ),
-    Layout(
-        "single scores",
-        _forms("prompt response judge_id score"),
-        lambda row: row,
-        knows=_columns("criterion policy"),
-        spread=scored.pairs,
-    ),
-    Layout("LLMBar", _forms("input output_1 output_2 label"), _llmbar),
-    Layout(
-        "Alpaca pairs",
-        _forms("instruction output_1 output_2 label"),
-        _alpaca,
-        knows=_columns("input"),
-    ),
-    Layout(
-        "alpaca_eval",
-        _forms("instruction output_1 output_2 preference"),
-        _alpaca,
-        knows=_columns("input"),
-    ),
-    Layout(
-        "JudgeBench",
-        _forms("question response_A response_B label"),
-        _judgebench,
-        knows=_columns("pair_id response_model"),
-    ),
-    Layout(
-        "JudgeBench's verdicts",
-        _forms(f"pair_id {verdicts.BOTH_ORDERS}"),
-        lambda row: row,
-        knows=_columns("label"),
-        spread=verdicts.spread,
-    ),
-    Layout(
-        "PandaLM",
-        (PANDALM,),
-        _pandalm,
-        knows=PANDALM_KNOWS,
-        spread=_annotators,
-    ),
-    Layout(
-        "TRL, with a prompt",
-        _forms("prompt chosen rejected"),
-        trl.explicit,
-        refuses=_columns("label"),
-    ),
-    Layout(
-        "TRL, the prompt in both sides",
-        _forms("chosen rejected"),
-        trl.implicit,
-        refuses=_columns("label"),
-    ),
-    Layout(
-        "UltraFeedback binarized",
-        _forms("prompt prompt_id chosen rejected messages score_chosen score_rejected"),
-        trl.explicit,
-        refuses=_columns("label"),
-    ),
-    Layout(
-        VOTES,
-        _forms(
-            "pair_id p",
-            "pair_id probability",
-            "pair_id label",
-            "pair_id margin",
-            "pair_id score",
-            "pair_id chosen_score rejected_score",
-        ),
-        read=None,
-        knows=_columns("voter_id judge_id annotator order"),
-    ),
-)
+def _check_own(have: set[str], origin: str) -> None:
+    judged = "judge_id" in have and ({"p_first", "verdict", "first_score"} & have)
+    if "label" in have or judged:
+        return
+    missing = "judge_id" if "judge_id" not in have else "p_first or verdict"
+    raise OrchardError(
+        f"{origin}: column {missing} is missing: "
+        "a vote needs judge_id, and p_first, verdict or two scores"
+    )

@@ -7,10 +7,12 @@ from typing import Any
 
 from pipeline.cells import BadRow, Row, text
 from pipeline.prompts.turns import Messages, read_prompt, read_turns
+from pipeline.sources.layout import layout
 
 SIDES = ("chosen", "rejected")
 
 
+@layout("TRL, with a prompt", "prompt chosen rejected", refuses="label")
 def explicit(row: Row) -> Row:
     """A row with a prompt. Sides are texts, an assistant's turn, or whole conversations.
 
@@ -30,6 +32,7 @@ def explicit(row: Row) -> Row:
     return _pair(longest if len(longest) > len(prompt) else prompt, [answer for _, answer in sides])
 
 
+@layout("TRL, the prompt in both sides", "chosen rejected", refuses="label")
 def implicit(row: Row) -> Row:
     """A row whose sides are conversations that differ in the last turn alone.
 

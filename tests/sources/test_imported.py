@@ -32,7 +32,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def take(*rows: dict[str, object], known: dict[str, str] | None = None) -> imported.Recorded:
+def take(*rows: dict[str, object], known: dict[str, str] | None = None) -> imported.Imported:
     columns = list(dict.fromkeys(name for row in rows for name in row))
     names = Names(
         (response_id, prompt_id, None) for response_id, prompt_id in (known or {}).items()
