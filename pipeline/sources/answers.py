@@ -4,11 +4,12 @@ A layout whose rows hold them returns `Answers`. Their rows of `recorded_respons
 that follow from their ranks, are made in responses.py.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pipeline.cells import Row
+from pipeline import cells
+from pipeline.cells import BadRow, Row
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Answer:
         ratings: criterion -> what the file's judge gives it, higher is more of it.
         metadata: what else the file says of this response.
         number: the row of the file, where several rows make the answers of one prompt.
+        flaw: why it cannot be read; null: it can.
     """
 
     text: Any
@@ -34,6 +36,7 @@ class Answer:
     ratings: Mapping[str, float] = field(default_factory=dict)
     metadata: Row = field(default_factory=dict)
     number: int | None = None
+    flaw: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,3 +68,31 @@ def ranks_of(scores: list[float | None]) -> list[int | None]:
     return [
         None if score is None else 1 + sum(other > score for other in known) for score in scores
     ]
+
+
+def read_answers(
+    value: Any, name: str, read: Callable[[Mapping[str, Any]], Answer]
+) -> list[Answer]:
+    """The answers of a list of structs; one that cannot be read says why, and the others go on.
+
+    Raises:
+        BadRow: no list, or an empty one.
+    """
+    if not isinstance(value, list) or not value:
+        raise BadRow(f"{name} is no list of responses")
+    return [_read_answer(one, read) for one in value]
+
+
+def _read_answer(given: Any, read: Callable[[Mapping[str, Any]], Answer]) -> Answer:
+    if not isinstance(given, Mapping):
+        return Answer(None, flaw=f"a response holds {cells.kind_of(given)}, not a struct")
+    try:
+        return cells.attempt(read, given)
+    except BadRow as bad:
+        return Answer(None, flaw=str(bad), metadata=dict(given))
+
+
+def with_ranks(items: list[Answer]) -> tuple[Answer, ...]:
+    """Answers ranked by their scores."""
+    ranks = ranks_of([None if item.flaw else item.score for item in items])
+    return tuple(replace(item, rank=rank) for item, rank in zip(items, ranks, strict=True))

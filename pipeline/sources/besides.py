@@ -20,6 +20,8 @@ class Besides:
         labelled_by: whose label it is, where several may label one pair; null: the file's.
         grade: P(first is better) of a graded label; the label itself says only which side is.
         metadata: what else is kept of the pair.
+        tells_sides: metadata or other columns speak of the first or second side of the file; its
+            first one's id is then kept as `first_of_file`, since a pair's sides go by their ids.
     """
 
     scores: tuple[Any, Any] = (None, None)
@@ -27,6 +29,7 @@ class Besides:
     labelled_by: Any = None
     grade: float | None = None
     metadata: Row = field(default_factory=dict)
+    tells_sides: bool = False
 
 
 def besides_of(row: Row) -> Besides:

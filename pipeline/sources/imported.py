@@ -225,6 +225,8 @@ def _read_row(row: Row, raw: Row, layout: Layout, place: From, names: Names) -> 
     graded = besides.grade if besides.grade is not None else grade_of(row.get("label"))
     if graded is not None:
         more["grade"] = graded if shown_first == pair["first_id"] else 1 - graded
+    if more and besides.tells_sides:
+        more["first_of_file"] = shown_first
     pair["metadata"] = to_json(more) if more else None
     return pair, votes_of(row, pair, shown_first)
 

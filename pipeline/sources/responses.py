@@ -89,6 +89,8 @@ def pairs_of_ranks(
 
 
 def _row(answer: Answer, name: str, prompt: Row, place: From, more: Row) -> Row:
+    if answer.flaw is not None:
+        raise BadRow(f"{name}: {answer.flaw}")
     text = response_text(answer.text, name)
     if text is None:
         raise BadRow(f"{name} has no text")

@@ -22,7 +22,7 @@ def explicit(row: Row) -> Row:
     prompt = read_prompt(row.get("prompt"), "prompt")
     if prompt is None:
         raise BadRow("prompt is empty")
-    sides = [_side(row.get(name), name) for name in SIDES]
+    sides = [side(row.get(name), name) for name in SIDES]
     for name, (before, _) in zip(SIDES, sides, strict=True):
         if before and before not in (prompt, prompt[-1:]) and before[-1:] != prompt:
             raise BadRow(f"{name} begins with other turns than the prompt's")
@@ -39,7 +39,7 @@ def implicit(row: Row) -> Row:
     Raises:
         BadRow: sides that are texts, or that differ before their last turn.
     """
-    sides = [_side(row.get(name), name) for name in SIDES]
+    sides = [side(row.get(name), name) for name in SIDES]
     (prompt, chosen), (other, rejected) = sides
     if not prompt or not other:
         raise BadRow(
@@ -53,7 +53,7 @@ def implicit(row: Row) -> Row:
     return _pair(prompt, [chosen, rejected])
 
 
-def _side(value: Any, name: str) -> tuple[Messages, str | None]:
+def side(value: Any, name: str) -> tuple[Messages, str | None]:
     """The turns before a side's answer, and the answer."""
     if not isinstance(value, list):
         return [], text(value, name)
