@@ -10,7 +10,7 @@ import polars as pl
 import typer
 
 from assets.cli.terminal import Profile, console, one_line_errors, say, show
-from pipeline import config
+from pipeline import config, extensions
 
 app = typer.Typer()
 
@@ -36,10 +36,12 @@ def import_(
     from pipeline.prompts.files import read
     from pipeline.sources.layout import VOTES, recognise
 
+    settings = config.load(profile)
+    extensions.load(settings.extensions)  # layouts of the user's own
     rows, columns = read(path)
     layout = recognise(rows, columns, path.name).name
     if layout == VOTES:
-        found = bring_votes(path, config.load(profile).noise.duplicates, name)
+        found = bring_votes(path, settings.noise.duplicates, name)
         said = f"{found.votes} votes on {found.pairs} pairs, {found.rejected} rejected rows"
         _say(
             found.origin,
@@ -51,7 +53,7 @@ def import_(
         rounded = found.voters.with_columns(pl.col(pl.Float64).round(3))
         show(rounded.columns, rounded.rows())
         return
-    brought = bring(path, config.load(profile).judge, name)
+    brought = bring(path, settings.judge, name)
     said = (
         f"{brought.votes} votes, {brought.pairs} pairs, "
         f"{brought.rejected} rejected rows, {brought.repeated} repeats; "

@@ -11,7 +11,7 @@ from pipeline.config import PoolSettings, Settings
 from pipeline.engine.base import Reject
 from pipeline.noise import votes
 from pipeline.prompts import files, load_pools, pools, record
-from pipeline.sources import imported, judgebench, single_scores
+from pipeline.sources import helpsteer, imported, judgebench, responses, single_scores
 from pipeline.sources.names import Names
 from pipeline.synthesis import codefavor_recorded
 from tests.test_cells import errors
@@ -71,6 +71,10 @@ READERS: dict[str, tuple[Callable[[list[Row], Path], Rejects], list[Row], Any, s
                        "_answered"),
     "pairs": (judged, [{**PAIR, "second": text} for text in ("Chair.", "Table.", "Lamp.")],
               imported, "_read_row"),
+    "lists": (judged, [{"prompt": text, "answers": [{"answer": "a", "rank": 1}]} for text in "abc"],
+              responses, "_row"),
+    "ratings": (judged, [{"prompt": "q", "response": text, "helpfulness": 1} for text in "abc"],
+                helpsteer, "_rated"),
     "scores": (judged, [{**SCORE, "response": text} for text in "abc"], single_scores, "_key"),
     "verdicts": (judged, [BOTH, {**BOTH, "pair_id": "2"}], judgebench, "_both_orders"),
     "code": (coded, [{**CODE, "instruction": text} for text in "abc"], codefavor_recorded, "_row"),
