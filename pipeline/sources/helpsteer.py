@@ -16,7 +16,7 @@ JUDGE = "HelpSteer annotators"
 ASPECTS = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
 ITEMS = "(rows of one prompt)"
 # How the set writes further turns into a prompt.
-_TURN = re.compile(r"\s*<extra_id_1>(User|Assistant)\n")
+_TURN = re.compile(r"<extra_id_1>(User|Assistant)\n")
 
 
 def spread(rows: Rows, origin: str) -> tuple[list[Gathered], list[Reject]]:

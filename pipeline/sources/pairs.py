@@ -25,6 +25,28 @@ class From:
     rows: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class _Side:
+    """One side of a pair, read."""
+
+    prompt_id: str
+    response_id: str
+    text: str | None
+    name: str | None  # the id that the file gives it
+    policy: str | None
+    score: float | None
+
+    def columns(self, side: str) -> Row:
+        """Its columns of `recorded_pairs`, as the first or second side."""
+        return {
+            f"{side}_id": self.response_id,
+            side: self.text,
+            f"{side}_name": self.name,
+            f"{side}_policy": self.policy,
+            f"{side}_score": self.score,
+        }
+
+
 def pair_of(row: Row, place: From, names: Names) -> tuple[Row, str]:
     """The unordered pair of a row (its first is the side with the smaller id), and the id that
     the row calls first.
@@ -34,45 +56,44 @@ def pair_of(row: Row, place: From, names: Names) -> tuple[Row, str]:
     """
     messages = read_prompt(row.get("prompt"), "prompt")
     asked = content_id(messages) if messages else None
-    texts = {side: response_text(row.get(side), side) for side in SIDES}
-    given = {side: cells.identifier(row.get(f"{side}_id"), f"{side}_id") for side in SIDES}
-    found = {
-        side: _response(side, given[side], asked, texts[side], place.origin, names)
-        for side in SIDES
-    }
-    ids = {side: response_id for side, (_, response_id) in found.items()}
-    if ids["first"] == ids["second"] or _same(texts["first"], texts["second"]):
+    scores = dict(zip(SIDES, besides_of(row).scores, strict=True))
+    first, second = (_side(row, side, asked, scores[side], place.origin, names) for side in SIDES)
+    if first.response_id == second.response_id or _same(first.text, second.text):
         raise BadRow("identical responses")
-    prompt_id = found["first"][0]
-    if prompt_id != found["second"][0]:
+    if first.prompt_id != second.prompt_id:
         raise BadRow("the two responses belong to different prompts")
-    a, b = SIDES if ids["first"] < ids["second"] else SIDES[::-1]
-    more = besides_of(row)
-    scores = dict(zip(SIDES, more.scores, strict=True))
-    label = label_of(row.get("label"))
-    by = cells.identifier(more.labelled_by, "who labelled it")
-    ordered = label if label is None or a == "first" else 1 - label
+    a, b = sorted((first, second), key=lambda side: side.response_id)
     pair = {
-        "pair_id": content_id(place.origin, prompt_id, ids[a], ids[b]),
-        "prompt_id": prompt_id,
+        "pair_id": content_id(place.origin, a.prompt_id, a.response_id, b.response_id),
+        "prompt_id": a.prompt_id,
         "messages": messages,
-        "first_id": ids[a],
-        "second_id": ids[b],
-        "first": texts[a],
-        "second": texts[b],
-        "first_name": given[a],
-        "second_name": given[b],
-        "first_policy": cells.identifier(row.get(f"{a}_policy"), f"{a}_policy"),
-        "second_policy": cells.identifier(row.get(f"{b}_policy"), f"{b}_policy"),
-        "first_score": cells.number(scores[a], f"the score of the {a}"),
-        "second_score": cells.number(scores[b], f"the score of the {b}"),
-        "label": ordered,
+        **a.columns("first"),
+        **b.columns("second"),
+        **_labelled(row, exchanged=a is second),
         "origin": place.origin,
         "_where": place.where,
         "_rows": place.rows,
-        "_said": {} if by is None else {by: ordered},
     }
-    return pair, ids["first"]
+    return pair, first.response_id
+
+
+def _side(row: Row, side: str, asked: str | None, score: Any, origin: str, names: Names) -> _Side:
+    """One side of a row; `asked`: the hash of its prompt's turns."""
+    text = response_text(row.get(side), side)
+    name = cells.identifier(row.get(f"{side}_id"), f"{side}_id")
+    prompt_id, response_id = _response(side, name, asked, text, origin, names)
+    policy = cells.identifier(row.get(f"{side}_policy"), f"{side}_policy")
+    number = cells.number(score, f"the score of the {side}")
+    return _Side(prompt_id, response_id, text, name, policy, number)
+
+
+def _labelled(row: Row, *, exchanged: bool) -> Row:
+    """A row's label, and by whom it is; `exchanged`: the pair's first is the row's second."""
+    label = label_of(row.get("label"))
+    if label is not None and exchanged:
+        label = 1 - label
+    by = cells.identifier(besides_of(row).labelled_by, "who labelled it")
+    return {"label": label, "_said": {} if by is None or label is None else {by: label}}
 
 
 def with_earlier(known: Row | None, pair: Row, *, repeats: bool) -> Row:

@@ -1,6 +1,5 @@
 """The text of a response as files write it, without the token that ends a turn."""
 
-import re
 from typing import Any
 
 from pipeline import cells
@@ -13,7 +12,6 @@ ENDS = (
     "<|im_end|>", "</s>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>", "<|end|>",
     "<end_of_turn>", "<eos>", "<|EOT|>", "<|eom_id|>",
 )  # fmt: skip
-_ENDS = re.compile(rf"(\s*({'|'.join(map(re.escape, ENDS))}))+\s*\Z")
 
 
 def response_text(value: Any, name: str) -> str | None:
@@ -25,7 +23,9 @@ def response_text(value: Any, name: str) -> str | None:
     found = cells.text(value, name)
     if found is None:
         return None
-    found = _ENDS.sub("", found)
+    while found.endswith(ENDS):
+        end = next(end for end in ENDS if found.endswith(end))
+        found = found.removesuffix(end).rstrip()
     if not found:
         raise BadRow(f"{name} is empty")
     return found

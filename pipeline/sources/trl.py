@@ -24,7 +24,9 @@ def explicit(row: Row) -> Row:
         raise BadRow("prompt is empty")
     sides = [side(row.get(name), name) for name in SIDES]
     for name, (before, _) in zip(SIDES, sides, strict=True):
-        if before and before not in (prompt, prompt[-1:]) and before[-1:] != prompt:
+        # A side may hold more turns than the prompt, of which this is the first or the last.
+        longer = before[: len(prompt)] == prompt or before[-len(prompt) :] == prompt
+        if before and not longer and before != prompt[-1:]:
             raise BadRow(f"{name} begins with other turns than the prompt's")
     longest = max((before for before, _ in sides), key=len)
     if any(before not in ([], longest) for before, _ in sides):
