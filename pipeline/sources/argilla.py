@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline import cells
 from pipeline.cells import MEANING, BadRow, Row
@@ -15,16 +15,25 @@ OVERALL = ("preference", "overall")  # of several questions, one of these gives 
 _SIDE = re.compile(r"(response|answer|generation|completion|output)[-_ ]?([0-9a-b])", re.IGNORECASE)
 
 
+class _Answered(NamedTuple):
+    """One annotator's answer to one question; p_first is null where it names no side."""
+
+    user: str
+    question: str
+    value: Any
+    p_first: float | None
+
+
 @layout("Argilla records", "fields responses")
 def records(row: Row) -> Row:
     """Every annotator's answer is a vote; the criterion is the question's name."""
-    prompt, sides = _fields(row.get("fields"))
-    votes = _votes(row.get("responses"), sides)
-    criteria = {vote["criterion"] for vote in votes}
-    by_label = next((name for name in OVERALL if name in criteria), None)
-    label = by_label if by_label or len(criteria) > 1 else criteria.pop()
-    said = [vote["p_first"] for vote in votes if vote["criterion"] == label]
-    first, second = sides
+    prompt, (first, second) = _fields(row.get("fields"))
+    answers = _on_sides(row.get("responses"), (first, second))
+    question = _question_of_label({answer.question for answer in answers})
+    said = [one.p_first for one in answers if one.question == question and one.p_first is not None]
+    votes = [
+        {"judge_id": one.user, "criterion": one.question, "p_first": one.p_first} for one in answers
+    ]
     return {
         "prompt": prompt,
         "first": row["fields"][first],
@@ -32,6 +41,14 @@ def records(row: Row) -> Row:
         "label": sum(said) / len(said) if said else None,
         BESIDES: Besides(votes=votes, metadata={"responses": row["responses"]}, tells_sides=True),
     }
+
+
+def _question_of_label(questions: set[str]) -> str | None:
+    """The question whose answers are the label; null where several could be."""
+    named = [name for name in OVERALL if name in questions]
+    if named:
+        return named[0]
+    return next(iter(questions)) if len(questions) == 1 else None
 
 
 def _fields(fields: Any) -> tuple[Any, tuple[str, str]]:
@@ -48,24 +65,22 @@ def _fields(fields: Any) -> tuple[Any, tuple[str, str]]:
     return fields[asked[0]], (sides[0], sides[1])
 
 
-def _votes(responses: Any, sides: tuple[str, str]) -> list[Row]:
-    """Votes on all questions in which somebody named a side.
+def _on_sides(responses: Any, sides: tuple[str, str]) -> list[_Answered]:
+    """Answers to all questions in which somebody named a side.
 
     Raises:
         BadRow: nobody did, or another annotator's answer to that question is none.
     """
-    given = [answer for one in _counted(responses) for answer in _answers(one)]
-    meant = [(user, name, value, _p_first(value, sides)) for user, name, value in given]
-    asked = {name for _, name, _, p in meant if p is not None}
-    if not asked:
+    answers = [one for given in _counted(responses) for one in _answers(given, sides)]
+    questions = {one.question for one in answers if one.p_first is not None}
+    if not questions:
         raise BadRow(f"no annotator names one of {', '.join(sides)}, or a tie")
-    votes = []
-    for user, name, value, p in meant:
-        if name in asked and p is None:
-            raise BadRow(f"{name}: {str(value)[:40]!r} is none of {', '.join(sides)} and tie")
-        if name in asked:
-            votes.append({"judge_id": user, "criterion": name, "p_first": p})
-    return votes
+    asked = [one for one in answers if one.question in questions]
+    for one in asked:
+        if one.p_first is None:
+            said = cells.printable(one.value)[:40]
+            raise BadRow(f"{one.question}: {said!r} is none of {', '.join(sides)} and tie")
+    return asked
 
 
 def _counted(responses: Any) -> list[Mapping[str, Any]]:
@@ -74,17 +89,16 @@ def _counted(responses: Any) -> list[Mapping[str, Any]]:
     return [one for one in responses if one.get("status") in COUNTED]
 
 
-def _answers(response: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
-    """(annotator, question, value) of all that one annotator answered."""
+def _answers(response: Mapping[str, Any], sides: tuple[str, str]) -> list[_Answered]:
+    """All that one annotator answered."""
     user = cells.identifier(response.get("user_id"), "user_id") or NOBODY
     values = response.get("values")
-    if not isinstance(values, Mapping):
-        return []
-    return [
-        (user, name, one["value"] if isinstance(one, Mapping) and "value" in one else one)
-        for name, one in values.items()
-        if not cells.is_blank(one)
-    ]
+    found: list[_Answered] = []
+    for question, given in values.items() if isinstance(values, Mapping) else ():
+        value = given["value"] if isinstance(given, Mapping) and "value" in given else given
+        if not cells.is_blank(value):
+            found.append(_Answered(user, question, value, _p_first(value, sides)))
+    return found
 
 
 def _p_first(value: Any, sides: tuple[str, str]) -> float | None:

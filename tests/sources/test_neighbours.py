@@ -4,6 +4,7 @@ tokens at the end of texts, lost rows. Each means the same, or is a reject with 
 
 import json
 import re
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -303,3 +304,70 @@ def test_a_row_of_floats_from_parquet_says_the_same(tmp_path: Path) -> None:
     pl.DataFrame(rows).write_parquet(tmp_path / "f.parquet")
     found = imported.read(*read(tmp_path / "f.parquet"), "f", Names())
     assert said(found) == said(take(rows))
+
+
+def test_a_prompt_may_be_the_first_turn_of_longer_sides() -> None:
+    before = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello."}]
+    turns = [*before, {"role": "user", "content": "Name a fruit."}]
+    sides = {
+        name: [*turns, {"role": "assistant", "content": text}]
+        for name, text in (("chosen", "Apple."), ("rejected", "Chair."))
+    }
+    for prompt in ("Hi.", "Name a fruit.", turns):
+        (pair,) = take([{"prompt": prompt, **sides}]).pairs.to_dicts()
+        assert pair["messages"] == turns
+    bad = {"prompt": "Hello.", **sides}
+    assert "begins with other turns" in take([{"prompt": "Hi.", **sides}, bad]).rejects[0].reason
+
+
+def test_long_runs_of_blanks_cost_no_time() -> None:
+    blanks = " " * 1_000_000
+    start = time.perf_counter()
+    found = take([{"prompt": "q", "chosen": f"a{blanks}b</s>{blanks}</s>", "rejected": "c"}])
+    assert f"a{blanks}b" in (found.pairs["first"][0], found.pairs["second"][0])
+    assert time.perf_counter() - start < 5
+
+
+ANNOTATED = {"fields": {"prompt": "q", "response_a": "Apple.", "response_b": "Chair."}}
+
+
+@pytest.mark.parametrize(
+    ("values", "p"),
+    [
+        ({"preference": {"value": "response_a"}}, 1),
+        ({"preference": "B"}, 0),
+        ({"best": {"value": "tie"}}, 0.5),
+        ({"best": [{"value": "response_b", "rank": 1}, {"value": "response_a", "rank": 2}]}, 0),
+        ({"overall": "a", "tone": "b"}, 1),
+        ({"tone": "b", "facts": "a"}, None),
+    ],
+)
+def test_an_annotator_of_a_record_names_a_side_in_any_of_argillas_ways(
+    values: dict[str, Any], p: float | None
+) -> None:
+    found = take([{**ANNOTATED, "responses": [{"user_id": "ann", "values": values}]}])
+    (pair,) = found.pairs.to_dicts()
+    label = pair["label"]
+    assert (label if label is None or pair["first"] == "Apple." else 1 - label) == p
+    assert set(found.votes["criterion"]) == set(values)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"responses": [{"values": {"best": "c"}}]}, "no annotator names one of"),
+        (
+            {"responses": [{"values": {"best": "a"}}, {"values": {"best": "c"}}]},
+            "best: 'c' is none of response_a, response_b and tie",
+        ),
+        ({"fields": {**ANNOTATED["fields"], "system": "Be brief."}}, "fields has 2 prompts"),
+        ({"fields": {**ANNOTATED["fields"], "note": "x"}}, "fields has note, which is not read"),
+        ({"responses": "ann"}, "responses is no list"),
+    ],
+)
+def test_a_record_that_says_something_else_is_a_reject(
+    changes: dict[str, Any], reason: str
+) -> None:
+    good = {**ANNOTATED, "responses": [{"user_id": "ann", "values": {"best": "a"}}]}
+    (reject,) = take([good, {**good, **changes}]).rejects
+    assert reject.reason.startswith(reason)
