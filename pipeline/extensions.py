@@ -5,6 +5,7 @@ files. Names are looked up after `load`, which whoever reads a profile calls.
 """
 
 import hashlib
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from importlib.util import module_from_spec, spec_from_file_location
@@ -108,7 +109,7 @@ def _module_name(path: Path) -> str:
 
 def _import(module: str, path: Path) -> None:
     spec = spec_from_file_location(module, path)
-    if spec is None or spec.loader is None or not path.is_file():
+    if spec is None or spec.loader is None or not os.path.isfile(path):
         what = f"no Python file {path} (looked for {path.resolve()})"
         raise OrchardError(f"extensions: {what}: mend its path")
     loaded = module_from_spec(spec)

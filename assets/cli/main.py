@@ -67,7 +67,9 @@ def sql(
     from pipeline.store import Lake
 
     if query.endswith(".sql"):
-        found = [path for path in (Path(query), config.SHIPPED / "sql" / query) if path.is_file()]
+        found = [
+            path for path in (Path(query), config.SHIPPED / "sql" / query) if os.path.isfile(path)
+        ]
         if not found:
             raise OrchardError(f"no file {query!r}, here or in {config.SHIPPED / 'sql'}")
         query = found[0].read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 So a profile means the same files from wherever it is loaded: the command line, the web UI, cron.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def _data(path: str, folder: Path) -> str:
     """A hub id or a folder: a path where it begins with a dot, or lies beside the profile."""
     return (
         beside(path, folder)
-        if path.startswith(".") or Path(beside(path, folder)).exists()
+        if path.startswith(".") or os.path.exists(beside(path, folder))
         else path
     )
 

@@ -115,7 +115,7 @@ def load(profile: str | None = None) -> Settings:
 def path_of(name: str) -> Path:
     """The file of a profile: of a shipped name, or a YAML file's own path."""
     path = Path(beside(name, Path())) if name.endswith(_ENDINGS) else PROFILES / f"{name}.yaml"
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise OrchardError(
             f"unknown profile {name!r}: "
             f"use one of {', '.join(profiles())}, or the path of a YAML file"
@@ -135,11 +135,15 @@ def _values(path: Path, inside: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise OrchardError(f"{path}: not valid YAML in UTF-8: {one_line(error)}") from error
     if not isinstance(own, dict):
         raise OrchardError(f"{path}: not a mapping of settings")
+    if other := [name for name in own if not isinstance(name, str)]:
+        raise OrchardError(f"{path}: {other[0]!r} is no name of a setting: write one, in quotes")
     base = own.pop("extends", None)
     own = beside_profile(own, path.parent)  # before they are merged: whoever extends this profile
     if base is None:
         return own
-    name = str(base)
+    if not isinstance(base, str):
+        raise OrchardError(f"{path}: extends {base!r} is no profile: give one name, or one path")
+    name = base
     extended = path_of(beside(name, path.parent) if name.endswith(_ENDINGS) else name)
     return _merged(_values(extended, (*inside, path)), own)
 

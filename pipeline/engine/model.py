@@ -41,7 +41,7 @@ def resolve(settings: ModelSettings, home: Path) -> Model:
     name = settings.name
     if name.startswith("package:"):
         path = _from_package(name.removeprefix("package:"), home / "models")
-    elif Path(name).expanduser().is_dir():
+    elif os.path.isdir(os.path.expanduser(name)):
         path = Path(name).expanduser().resolve()
     elif name.startswith((".", "/", "~")):
         raise OrchardError(

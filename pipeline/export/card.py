@@ -3,6 +3,7 @@ with a model card that names its data's versions and its results.
 """
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def export_policy(
         )
     run = chosen.sort("seed").row(0, named=True)
     source = home / run["checkpoint"]
-    if not source.is_dir():
+    if not os.path.isdir(source):
         raise OrchardError(
             f"policy folder {source} is gone: materialise training_runs of {variant} again"
         )
@@ -52,7 +53,7 @@ def export_policy(
     board = lake.read("leaderboard").filter(measured.fill_null(pl.col("variant") == variant))
     result = None if board.is_empty() else board.row(0, named=True)
     try:
-        if folder.exists() and any(folder.iterdir()):
+        if os.path.exists(folder) and any(folder.iterdir()):
             raise OrchardError(f"folder {folder} is not empty: give a new one")
         shutil.copytree(source, folder, dirs_exist_ok=True)
         (folder / "README.md").write_text(

@@ -1,6 +1,7 @@
 """Rows in a file: JSONL or JSON (plain or gzip), Parquet or CSV; and pools made of them."""
 
 import csv
+import os
 from collections import Counter
 from collections.abc import Iterator
 from io import StringIO
@@ -34,7 +35,7 @@ def records(pool: PoolSettings) -> Iterator[Record]:
             missing column.
     """
     path = Path(location(pool, "a JSONL, Parquet or CSV file")).expanduser()
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise OrchardError(
             f"pool {pool.name!r}: no file {path} (looked for {path.resolve()}): "
             "mend the pool's path"
@@ -54,7 +55,7 @@ def read(path: Path) -> tuple[list[Row], list[str]]:
     Raises:
         OrchardError: no such file, an unknown ending, or a file that is not what its name says.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise OrchardError(f"no file {path} (looked for {path.resolve()})")
     kind = _kind(path)
     if kind == "json":

@@ -2,6 +2,7 @@
 a hub id, a saved data set, or a folder of data files.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,17 +53,17 @@ def _load(pool: PoolSettings, path: str) -> Any:
 
     folder = Path(path).expanduser()
     try:
-        if any((folder / name).is_file() for name in _SAVED):
+        if any(os.path.isfile(folder / name) for name in _SAVED):
             return _split(pool, datasets.load_from_disk(str(folder)))
         return datasets.load_dataset(
-            str(folder) if folder.is_dir() else path, pool.config, split=pool.split
+            str(folder) if os.path.isdir(folder) else path, pool.config, split=pool.split
         )
     except OrchardError:
         raise
     except Exception as error:  # the hub's and every format's own errors
         hint = (
             "check the path, config and split"
-            if folder.exists()
+            if os.path.exists(folder)
             else "check the id, config, split and the network"
         )
         hint = _misfit(folder) or hint
@@ -108,7 +109,7 @@ def _misfit(folder: Path) -> str | None:
     """
     paths = (
         sorted({path for ending in _READABLE for path in folder.glob(ending)})
-        if folder.is_dir()
+        if os.path.isdir(folder)
         else []
     )
     known: dict[str, tuple[str, str]] = {}  # column -> (kind, file)

@@ -6,6 +6,7 @@ its own.
 """
 
 import hashlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ def origin_of(path: Path, known: Iterable[Row], name: str | None = None) -> Orig
         OrchardError: no such file; a name that is another file's, or no UTF-8; a content that has
             another name.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise OrchardError(f"no file {path} (looked for {path.resolve()})")
     where, content = _printable(str(path.resolve())), _content(path)
     rows = list(known)

@@ -56,8 +56,9 @@ class Passage:
         return replace(self, text=text[: end.start()] if end else text)
 
     def formula(self, character: str) -> str:
-        """The formula that a character of the text stands for."""
-        return self.formulas[ord(character) - _FIRST]
+        """The formula that a character of the text stands for; blank where there is none."""
+        place = ord(character) - _FIRST
+        return self.formulas[place] if place < len(self.formulas) else " "
 
     def restored(self) -> str:
         """The text with its formulas, without what delimited them."""

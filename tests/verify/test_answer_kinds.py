@@ -363,7 +363,7 @@ SHAPES = (  # our own, in the shapes that answers of competitions have
     r"1 \pm \sqrt{19}",
     r"5x - 7y + 11z + 4 = 0", r"11,\! 111", r"\frac{270}{7}\text{ degrees}", r"2k + 2", "x^4 - 9",
     r"\{-1, 5, 8\}", r"4210_{5}", r"0.35\overline{6}", r"\sqrt[3]{17}", r"\sin 40^\circ",
-    r"\binom{9}{4}",
+    r"\binom{12}{2}",
 )  # fmt: skip
 
 
