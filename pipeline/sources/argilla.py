@@ -118,7 +118,7 @@ def _of_ranks(ranking: list[Any], sides: tuple[str, str]) -> float | None:
     ranks = {
         one.get("value"): cells.number(one.get("rank"), "rank")
         for one in ranking
-        if isinstance(one, Mapping)
+        if isinstance(one, Mapping) and isinstance(one.get("value"), str)
     }
     first, second = (ranks.get(side) for side in sides)
     if first is None or second is None:
