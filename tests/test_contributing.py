@@ -104,7 +104,7 @@ def test_the_page_names_decorators_that_exist() -> None:
     from importlib import import_module
 
     named = re.findall(r"\| `(pipeline\.[\w.]+)\.(\w+)` \| `(pipeline/\S+)/` \|", PAGE)
-    assert len(named) == 5
+    assert len(named) == 6
     for module, function, folder in named:
         assert callable(getattr(import_module(module), function))
         assert (ROOT / folder).is_dir()

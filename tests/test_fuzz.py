@@ -21,10 +21,10 @@ from pipeline.cells import BadRow
 from pipeline.config.section import Section
 from pipeline.engine.thoughts import split_thought
 from pipeline.errors import OrchardError
-from pipeline.judge import recorded
-from pipeline.judge.names import Names
 from pipeline.prompts.files import read
 from pipeline.prompts.turns import read_prompt
+from pipeline.sources import imported
+from pipeline.sources.names import Names
 from pipeline.trees.steps import split_path
 from pipeline.verify import verifiers, verify
 from pipeline.verify.verdict import VerifierFailed
@@ -144,7 +144,7 @@ def test_recorded_judgements_are_read_or_refused_in_one_line(inputs: int) -> Non
     def check(rows: list[dict[str, Any]]) -> None:
         columns = list(dict.fromkeys(name for row in rows for name in row))
         try:
-            recorded.read(list(enumerate(rows, 1)), columns, "a.jsonl", Names((), ()))
+            imported.read(list(enumerate(rows, 1)), columns, "a.jsonl", Names((), ()))
         except OrchardError as error:
             assert "\n" not in str(error)
 

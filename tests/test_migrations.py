@@ -15,7 +15,7 @@ from pipeline.engine.model import Model
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
 from pipeline.steps.code import code_version
-from pipeline.store import Lake, migrations
+from pipeline.store import Commit, Lake, migrations
 from pipeline.training import once
 from pipeline.training.older import FORMAT_1, keep_policies
 
@@ -37,6 +37,20 @@ def test_an_older_lake_opens_with_its_rows_and_the_new_columns(home: Path) -> No
         ]
         assert lake.read("prompts").height == 2 and lake.history("responses").height == 1
         assert lake.sql("SELECT number FROM formats ORDER BY since").rows() == [(1,), (2,)]
+
+
+def test_pairs_imported_before_sides_had_scores_are_read_with_null_ones(tmp_path: Path) -> None:
+    with tarfile.open(ARCHIVE.parents[1] / "format2" / "lake.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    with Lake(tmp_path) as lake:
+        (pair,) = lake.read("recorded_pairs").to_dicts()
+        assert {pair["first"], pair["second"]} == {"Apple.", "Chair."}
+        assert (pair["first_score"], pair["second_score"]) == (None, None)
+        assert lake.read("recorded_responses").is_empty()
+        scored = lake.read("recorded_pairs").with_columns(first_score=8.0, origin=pl.lit("new"))
+        lake.write("recorded_pairs", scored, Commit("test"), partition={"origin": "new"})
+        scores = lake.read("recorded_pairs").select("origin", "first_score").rows()
+    assert set(scores) == {("fruit.jsonl", None), ("new", 8.0)}
 
 
 def test_rejects_and_costs_have_the_steps_new_names_and_say_what_may_pass(home: Path) -> None:

@@ -14,16 +14,18 @@ from pipeline.cells import rows_left_out
 from pipeline.config import JudgeSettings
 from pipeline.engine.base import Reject
 from pipeline.ids import content_id
-from pipeline.judge import card, recorded
-from pipeline.judge.layouts import recognise
-from pipeline.judge.names import Names
+from pipeline.judge import card
 from pipeline.prompts.origins import Origin, known_imports, origin_of, remember
+from pipeline.sources import imported
+from pipeline.sources.layout import recognise
+from pipeline.sources.names import Names
 from pipeline.sources.opened import Opened, open_source
 from pipeline.sources.parts import check_one_layout
 from pipeline.steps.rejects import reject_rows
 from pipeline.store import Commit, Lake
 from pipeline.synthesis import codefavor_recorded
 
+TABLES = ("recorded_pairs", "recorded_responses")  # of what a file brings, beside votes
 RESPONSES = (
     "SELECT response_id, prompt_id, messages FROM responses LEFT JOIN prompts USING (prompt_id)"
 )
@@ -36,18 +38,42 @@ IMPORTED = """
 
 
 @dataclass(frozen=True)
-class Brought:
-    """What came of a source."""
+class ImportSummary:
+    """What came of a source: its rows gave something, were rejected, or repeat others.
 
-    votes: int
+    Args:
+        rows: of the file.
+        gave: rows that gave a pair, a response or a vote.
+        rejected: rows that gave nothing.
+        repeated: rows that only say what earlier ones say.
+        prompts: that the pairs and responses have.
+        pairs: rows of `recorded_pairs`.
+        responses: rows of `recorded_responses`.
+        votes: rows of `votes`.
+        ties: pairs of equally good responses.
+        reasons: why something was left out, and how often; the most frequent ones.
+        cards: rows of `judges`.
+        layout: as what the file was recognised.
+        origin: the name that its rows carry.
+        replaced: pairs of an earlier import of it.
+        replaced_responses: responses of an earlier import of it.
+    """
+
+    rows: int
+    gave: int
+    rejected: int
+    repeated: int
+    prompts: int
     pairs: int
-    rejected: int  # rows; a row of several judgements counts once
+    responses: int
+    votes: int
+    ties: int
     reasons: list[tuple[str, int]]
-    cards: pl.DataFrame  # rows of `judges`
-    repeated: int = 0  # rows that say what an earlier one says
-    layout: str = ""
-    origin: str = ""
-    replaced: int = 0  # pairs of an earlier import
+    cards: pl.DataFrame
+    layout: str
+    origin: str
+    replaced: int = 0
+    replaced_responses: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,7 +110,7 @@ def layout_of(source: Opened) -> str:
     return recognise(source.rows, source.columns, source.name).name
 
 
-def bring(source: Opened | Path, settings: JudgeSettings, name: str | None = None) -> Brought:
+def bring(source: Opened | Path, settings: JudgeSettings, name: str | None = None) -> ImportSummary:
     """Replaces what an earlier import of this source brought.
 
     Raises:
@@ -95,26 +121,32 @@ def bring(source: Opened | Path, settings: JudgeSettings, name: str | None = Non
     with Lake(config.home()) as lake:
         origin = origin_of(source, known_imports(lake, "recorded_pairs"), name)
         names = _names(lake, origin.name)
-        found = recorded.read(source.rows, source.columns, origin.name, names)
-        before = _earlier(lake, "recorded_pairs", origin)
-        commit = Commit(f"import {origin.name}")
-        lake.write("recorded_pairs", found.pairs, commit, partition={"origin": origin.name})
+        found = imported.read(source.rows, source.columns, origin.name, names)
+        before = {name: _earlier(lake, name, origin) for name in TABLES}
+        commit, partition = Commit(f"import {origin.name}"), {"origin": origin.name}
+        lake.write("recorded_pairs", found.pairs, commit, partition=partition)
+        lake.write("recorded_responses", found.responses, commit, partition=partition)
         own = {"source": "recorded", "origin": origin.name}
         lake.write("votes", found.votes, commit, partition=own, rejects=reject_rows(found.rejects))
         remember(lake, "recorded_pairs", origin, found.layout)
         items, labels = lake.query_file("judge_items"), lake.query_file("judge_labels")
     cards = card.cards(found.votes, items, labels, settings)
-    rejected, repeated = _left_out(found.rejects)
-    return Brought(
-        votes=found.votes.height,
+    return ImportSummary(
+        rows=found.rows,
+        gave=found.gave,
+        rejected=found.rejected,
+        repeated=found.repeats,
+        prompts=found.prompts,
         pairs=found.pairs.height,
-        rejected=rejected,
+        responses=found.responses.height,
+        votes=found.votes.height,
+        ties=found.ties,
         reasons=_reasons(found.rejects),
         cards=cards,
-        repeated=repeated,
         layout=found.layout,
         origin=origin.name,
-        replaced=before,
+        replaced=before["recorded_pairs"],
+        replaced_responses=before["recorded_responses"],
     )
 
 
@@ -139,9 +171,9 @@ def _names(lake: Lake, origin: str) -> Names:
         for _, prompt_id, messages in responses
         if messages is not None
     }
-    imported = lake.sql(IMPORTED, {"origin": origin}).drop_nulls("name").unique()
+    earlier = lake.sql(IMPORTED, {"origin": origin}).drop_nulls("name").unique()
     return Names(
-        ((one, prompt_id, turns.get(prompt_id)) for one, prompt_id, _ in responses), imported.rows()
+        ((one, prompt_id, turns.get(prompt_id)) for one, prompt_id, _ in responses), earlier.rows()
     )
 
 

@@ -13,13 +13,13 @@ from pipeline import config, tables
 from pipeline.cells import Rows, other_columns
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
-from pipeline.judge.layouts import LAYOUTS, VOTES, recognise
 from pipeline.noise.calibrate import calibrate
 from pipeline.noise.reliability import one_coin
 from pipeline.noise.truth import measured
 from pipeline.noise.votes import Duplicates, checked_rows, read_votes
 from pipeline.prompts.origins import known_imports, origin_of, remember
 from pipeline.prompts.record import to_json
+from pipeline.sources.layout import LAYOUTS, VOTES, recognise
 from pipeline.sources.opened import Opened
 from pipeline.steps.rejects import reject_rows
 from pipeline.store import Commit, Lake
@@ -110,7 +110,7 @@ def _voters(votes: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
 
 def _metadata(good: pl.DataFrame, rows: Rows, origin: str) -> pl.Series:
     """What the file says of each vote besides."""
-    known = next(layout for layout in LAYOUTS if layout.name == VOTES).columns
+    known = LAYOUTS.find(VOTES).columns
     others = {f"{origin} row {number}": other_columns(row, known) for number, row in rows}
     written = [to_json(others[row_id]) if others[row_id] else None for row_id in good["row_id"]]
     return pl.Series("metadata", written, pl.String)

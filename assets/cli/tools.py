@@ -11,10 +11,10 @@ import typer
 
 from assets.cli.source_options import Configs, Limit, Name, Names, Source, Splits, asked_for
 from assets.cli.terminal import Profile, console, one_line_errors, say, show
-from pipeline import config
+from pipeline import config, extensions
 
 if TYPE_CHECKING:
-    from assets.cli.importing import Brought
+    from assets.cli.importing import ImportSummary
     from assets.cli.importing_votes import BroughtVotes
     from pipeline.sources.opened import Opened
 
@@ -39,14 +39,16 @@ def import_(
     """
     from assets.cli.importing import bring, layout_of
     from assets.cli.importing_votes import bring_votes
-    from pipeline.judge.layouts import VOTES
+    from pipeline.sources.layout import VOTES
 
+    settings = config.load(profile)
+    extensions.load(settings.extensions)  # layouts of the user's own
     found = asked_for(source, configs, splits, limit, names)
     layout = layout_of(found)
     if layout == VOTES:
-        _say_votes(bring_votes(found, config.load(profile).noise.duplicates, name), layout)
+        _say_votes(bring_votes(found, settings.noise.duplicates, name), layout)
     else:
-        _say_pairs(bring(found, config.load(profile).judge, name), layout)
+        _say_pairs(bring(found, settings.judge, name), layout)
     _say_left_out(found)
 
 
@@ -58,12 +60,14 @@ def _say_votes(brought: "BroughtVotes", layout: str) -> None:
     show(rounded.columns, rounded.rows())
 
 
-def _say_pairs(brought: "Brought", layout: str) -> None:
+def _say_pairs(brought: "ImportSummary", layout: str) -> None:
     said = (
         f"{brought.votes} votes, {brought.pairs} pairs, "
-        f"{brought.rejected} rejected rows, {brought.repeated} repeats"
+        f"{brought.rejected} rejected rows, {brought.repeated} repeats; "
+        f"{brought.gave} of {brought.rows} rows gave something: "
+        f"{brought.prompts} prompts, {brought.responses} responses, {brought.ties} ties"
     )
-    replaced = f"{brought.replaced} pairs" if brought.replaced else None
+    replaced = _replaced(brought.replaced, brought.replaced_responses)
     _say(brought.origin, layout, said, brought.reasons, replaced)
     for judge_id, criterion, verdict in brought.cards.select(
         "judge_id", "criterion", "verdict"
@@ -77,6 +81,12 @@ def _say_left_out(source: "Opened") -> None:
         more = "" if len(source.left_out) <= SHOWN else ", ..."
         names = ", ".join(source.left_out[:SHOWN])
         say(f"  not read, for they hold no rows: {names}{more}")
+
+
+def _replaced(pairs: int, responses: int) -> str | None:
+    """What an earlier import of the same file had brought; null where there was none."""
+    counts = {"pairs": pairs, "responses": responses}
+    return " and ".join(f"{n} {name}" for name, n in counts.items() if n) or None
 
 
 def _say(

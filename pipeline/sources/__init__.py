@@ -1,1 +1,1 @@
-"""Preference data from elsewhere: how a file, a folder, a saved data set or a hub id is opened."""
+"""Preference data from elsewhere: how a source is opened, and one file a layout of its rows."""

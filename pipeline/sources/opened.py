@@ -4,6 +4,7 @@ A source is written as `hf:ID` (a data set of the hub), or as the path of a file
 files, or of a folder that `datasets.save_to_disk` made.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,7 +87,7 @@ def _open_local(path: Path, asked: Asked) -> Opened:
     _refuse(path, asked.splits, "splits")
     if path.is_dir():
         return _open_folder(path, asked)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise OrchardError(
             f"no file {path} (looked for {path.resolve()}): "
             "mend the path; a data set of the hub is written hf:ID"

@@ -72,6 +72,11 @@ class RecordedPairs(dy.Schema):
     second_name = col.text(
         "the id that the file gives the second; null where it gives none", nullable=True
     )
+    first_score = col.number(
+        "what the file says of the first as a number, higher is better; null: nothing",
+        nullable=True,
+    )
+    second_score = col.number("the same of the second; null: nothing", nullable=True)
     label = col.share(
         "share of the annotators who find the first better, ties half; null where unknown",
         nullable=True,
@@ -82,6 +87,27 @@ class RecordedPairs(dy.Schema):
         "P(first is better) of a graded label such as A>B; null: none",
         nullable=True,
     )
+
+
+@table("recorded_responses")
+class RecordedResponses(dy.Schema):
+    """One row per imported single response that belongs to a list or has a label of its own."""
+
+    response_id = col.identifier("hash of prompt and text", key=True)
+    prompt_id = col.identifier("hash of the prompt")
+    messages = col.messages("chat turns that it answers")
+    text = col.text("the response")
+    policy = col.text("who wrote it; null where unknown", nullable=True)
+    origin = col.identifier("the file that it was imported from", key=True)
+    list_id = col.identifier(
+        "responses to one prompt that the file compares: hash of origin, prompt, ids and ranks; "
+        "null: in no list",
+        nullable=True,
+    )
+    rank = col.count("its rank in the list: 1 is best, equal ranks are ties", nullable=True)
+    desirable = col.flag("a thumb: true is up; null: none", nullable=True)
+    score = col.number("what the file says of it, higher is better; null: nothing", nullable=True)
+    metadata = col.text("JSON of what else the file says of it; null: nothing", nullable=True)
 
 
 @table("imports")

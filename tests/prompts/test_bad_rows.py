@@ -9,10 +9,10 @@ import pytest
 
 from pipeline.config import PoolSettings, Settings
 from pipeline.engine.base import Reject
-from pipeline.judge import recorded, scored, verdicts
-from pipeline.judge.names import Names
 from pipeline.noise import votes
 from pipeline.prompts import files, load_pools, pools, record
+from pipeline.sources import helpsteer, imported, judgebench, responses, single_scores
+from pipeline.sources.names import Names
 from pipeline.synthesis import codefavor_recorded
 from tests.test_cells import errors
 
@@ -47,7 +47,7 @@ def told(rejects: list[Reject]) -> Rejects:
 
 def judged(rows: list[Row], _: Path) -> Rejects:
     names = Names(PLACES)
-    return told(recorded.read(enumerate(rows, start=1), columns(rows), "f.jsonl", names).rejects)
+    return told(imported.read(enumerate(rows, start=1), columns(rows), "f.jsonl", names).rejects)
 
 
 def coded(rows: list[Row], _: Path) -> Rejects:
@@ -70,9 +70,13 @@ READERS: dict[str, tuple[Callable[[list[Row], Path], Rejects], list[Row], Any, s
     "pool's columns": (pool, [{"question": f"{n} + 1?", "answer": n + 1} for n in range(3)], record,
                        "_answered"),
     "pairs": (judged, [{**PAIR, "second": text} for text in ("Chair.", "Table.", "Lamp.")],
-              recorded, "_read_row"),
-    "scores": (judged, [{**SCORE, "response": text} for text in "abc"], scored, "_key"),
-    "verdicts": (judged, [BOTH, {**BOTH, "pair_id": "2"}], verdicts, "_both_orders"),
+              imported, "_read_row"),
+    "lists": (judged, [{"prompt": text, "answers": [{"answer": "a", "rank": 1}]} for text in "abc"],
+              responses, "_row"),
+    "ratings": (judged, [{"prompt": "q", "response": text, "helpfulness": 1} for text in "abc"],
+                helpsteer, "_rated"),
+    "scores": (judged, [{**SCORE, "response": text} for text in "abc"], single_scores, "_key"),
+    "verdicts": (judged, [BOTH, {**BOTH, "pair_id": "2"}], judgebench, "_both_orders"),
     "code": (coded, [{**CODE, "instruction": text} for text in "abc"], codefavor_recorded, "_row"),
     "votes": (voted, [{"pair_id": one, "voter_id": "ann", "label": 1} for one in ("1", "2")], votes,
               "_vote"),

@@ -15,9 +15,9 @@ from pipeline import tables
 from pipeline.config import JudgeSettings
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
-from pipeline.judge import recorded
-from pipeline.judge.names import Names
 from pipeline.prompts.files import read
+from pipeline.sources import imported
+from pipeline.sources.names import Names
 from pipeline.store import Commit, Lake
 from tests.judge.simulated import prompts, responses
 
@@ -32,12 +32,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def take(*rows: dict[str, object], known: dict[str, str] | None = None) -> recorded.Recorded:
+def take(*rows: dict[str, object], known: dict[str, str] | None = None) -> imported.Imported:
     columns = list(dict.fromkeys(name for row in rows for name in row))
     names = Names(
         (response_id, prompt_id, None) for response_id, prompt_id in (known or {}).items()
     )
-    return recorded.read(enumerate(rows, start=1), columns, "f.jsonl", names)
+    return imported.read(enumerate(rows, start=1), columns, "f.jsonl", names)
 
 
 def test_a_past_judges_verdicts_are_replayed_into_its_report_card(home: Path) -> None:
@@ -402,7 +402,7 @@ def test_csv_and_parquet_say_the_same_as_jsonl(tmp_path: Path) -> None:
     frame.write_parquet(tmp_path / "v.parquet")
     (tmp_path / "v.jsonl").write_text("\n".join(json.dumps(row) for row in (GOOD, SWAPPED)))
     found = [
-        recorded.read(*read(tmp_path / f"v.{kind}"), "v", Names()).votes
+        imported.read(*read(tmp_path / f"v.{kind}"), "v", Names()).votes
         for kind in ("jsonl", "csv", "parquet")
     ]
     assert found[0].equals(found[1]) and found[0].equals(found[2]) and found[0].height == 2

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from pipeline.cells import MEANING, REPEAT, rows_left_out
 from pipeline.errors import OrchardError
-from pipeline.judge import recorded
-from pipeline.judge.layouts import LAYOUTS, recognise
-from pipeline.judge.names import Names
+from pipeline.sources import imported
+from pipeline.sources.layout import LAYOUTS, recognise
+from pipeline.sources.names import Names
 
 unhurried = settings(deadline=None, max_examples=60)  # machines that are busy take their time
 TURNS = [{"role": "user", "content": "Name a fruit."}]
@@ -46,9 +46,9 @@ ROWS: dict[str, dict[str, Any]] = {
 layouts = pytest.mark.parametrize("name", ROWS)
 
 
-def take(*rows: dict[str, Any]) -> recorded.Recorded:
+def take(*rows: dict[str, Any]) -> imported.Imported:
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    return recorded.read(enumerate(rows, start=1), columns, "f.jsonl", Names())
+    return imported.read(enumerate(rows, start=1), columns, "f.jsonl", Names())
 
 
 def only(*rows: dict[str, Any]) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def test_every_layout_says_its_name_and_brings_the_same_pair(name: str) -> None:
 def test_a_column_of_the_prompt_that_a_layout_does_not_read_is_an_error_that_names_it(
     name: str, data: Any
 ) -> None:
-    layout = next(layout for layout in LAYOUTS if layout.name == name)
+    layout = LAYOUTS.find(name)
     column = data.draw(st.sampled_from(sorted(MEANING - layout.known)))
     row = {**ROWS[name], column: data.draw(st.text(min_size=1).filter(str.strip))}
     try:
@@ -96,7 +96,7 @@ def test_a_column_of_the_prompt_that_a_layout_does_not_read_is_an_error_that_nam
     column=st.sampled_from(sorted(MEANING)), blank=st.sampled_from([None, "", " ", math.nan, []])
 )
 def test_a_column_that_says_nothing_changes_nothing(name: str, column: str, blank: object) -> None:
-    layout = next(layout for layout in LAYOUTS if layout.name == name)
+    layout = LAYOUTS.find(name)
     if column not in layout.columns:
         row = {**ROWS[name], column: blank}
         assert recognise([(1, row)], list(row), "f").name == name

@@ -7,6 +7,7 @@ from typing import Any
 from pipeline import cells
 from pipeline.cells import BadRow, Row, Rows
 from pipeline.engine.base import Reject
+from pipeline.sources.layout import Gathered, layout
 
 COLUMNS = {"prompt", "response", "judge_id", "score"}  # of a file of single scores
 # what a pair says of each side, and its column here
@@ -32,7 +33,7 @@ def above(first: list[float], second: list[float]) -> float:
     return sum(points) / len(points)
 
 
-def pairs(rows: Rows, origin: str) -> tuple[Rows, list[Reject]]:
+def pairs(rows: Rows, origin: str) -> tuple[list[Gathered], list[Reject]]:
     """All pairs of responses to one prompt that one judge scored under one criterion;
     rejected rows.
 
@@ -46,15 +47,16 @@ def pairs(rows: Rows, origin: str) -> tuple[Rows, list[Reject]]:
             groups.setdefault(cells.attempt(_key, row), []).append((number, row))
         except BadRow as bad:
             rejects.append(Reject("votes", "import", f"{origin} row {number}", str(bad), row))
-    found = []
+    found: list[Gathered] = []
     for (_, judge_id, criterion), own in groups.items():
         if len(own) == 1:
             reason = "one response only: this judge scored no other to the same prompt"
             rejects.append(
                 Reject("votes", "import", f"{origin} row {own[0][0]}", reason, own[0][1])
             )
-        for (_, a), (number, b) in combinations(own, 2):
-            found.append((number, {**_pair(a, b), "judge_id": judge_id, "criterion": criterion}))
+        for (one, a), (other, b) in combinations(own, 2):
+            pair = {**_pair(a, b), "judge_id": judge_id, "criterion": criterion}
+            found.append(((one, other), pair))
     return found, rejects
 
 
@@ -86,3 +88,14 @@ def _pair(a: Row, b: Row) -> Row:
         if (found := cells.other_columns(row, known))
     }
     return {"prompt": a["prompt"], cells.OTHERS: more, **sides}
+
+
+@layout(
+    "single scores",
+    "prompt response judge_id score",
+    knows="criterion policy",
+    spread=pairs,
+)
+def single_scores(row: Row) -> Row:
+    """A pair of two scored responses, as `pairs` writes it."""
+    return row

@@ -7,10 +7,12 @@ from typing import Any
 
 from pipeline.cells import BadRow, Row, text
 from pipeline.prompts.turns import Messages, read_prompt, read_turns
+from pipeline.sources.layout import layout
 
 SIDES = ("chosen", "rejected")
 
 
+@layout("TRL, with a prompt", "prompt chosen rejected", refuses="label")
 def explicit(row: Row) -> Row:
     """A row with a prompt. Sides are texts, an assistant's turn, or whole conversations.
 
@@ -20,9 +22,11 @@ def explicit(row: Row) -> Row:
     prompt = read_prompt(row.get("prompt"), "prompt")
     if prompt is None:
         raise BadRow("prompt is empty")
-    sides = [_side(row.get(name), name) for name in SIDES]
+    sides = [side(row.get(name), name) for name in SIDES]
     for name, (before, _) in zip(SIDES, sides, strict=True):
-        if before and before not in (prompt, prompt[-1:]) and before[-1:] != prompt:
+        # A side may hold more turns than the prompt, of which this is the first or the last.
+        longer = before[: len(prompt)] == prompt or before[-len(prompt) :] == prompt
+        if before and not longer and before != prompt[-1:]:
             raise BadRow(f"{name} begins with other turns than the prompt's")
     longest = max((before for before, _ in sides), key=len)
     if any(before not in ([], longest) for before, _ in sides):
@@ -30,13 +34,14 @@ def explicit(row: Row) -> Row:
     return _pair(longest if len(longest) > len(prompt) else prompt, [answer for _, answer in sides])
 
 
+@layout("TRL, the prompt in both sides", "chosen rejected", refuses="label")
 def implicit(row: Row) -> Row:
     """A row whose sides are conversations that differ in the last turn alone.
 
     Raises:
         BadRow: sides that are texts, or that differ before their last turn.
     """
-    sides = [_side(row.get(name), name) for name in SIDES]
+    sides = [side(row.get(name), name) for name in SIDES]
     (prompt, chosen), (other, rejected) = sides
     if not prompt or not other:
         raise BadRow(
@@ -50,7 +55,7 @@ def implicit(row: Row) -> Row:
     return _pair(prompt, [chosen, rejected])
 
 
-def _side(value: Any, name: str) -> tuple[Messages, str | None]:
+def side(value: Any, name: str) -> tuple[Messages, str | None]:
     """The turns before a side's answer, and the answer."""
     if not isinstance(value, list):
         return [], text(value, name)

@@ -1,0 +1,66 @@
+"""What a label says of the two sides of a pair, in the words and numbers that files use."""
+
+from pipeline import cells
+from pipeline.cells import BadRow
+
+# What a verdict says of the first response, as a probability. Graded ones keep their grade: "A>B"
+# lies halfway between a tie and "A>>B", our choice. Words without a grade say all that they can.
+VERDICTS = {
+    **dict.fromkeys(("first", "a", "[[a]]", "a>>b", "[[a>>b]]"), 1.0),
+    **dict.fromkeys(("a>b", "[[a>b]]"), 0.75),
+    **dict.fromkeys(("tie", "a=b", "[[a=b]]", "[[c]]"), 0.5),
+    **dict.fromkeys(("b>a", "[[b>a]]"), 0.25),
+    **dict.fromkeys(("second", "b", "[[b]]", "b>>a", "[[b>>a]]"), 0.0),
+}
+SIDES = {"1": "first", "2": "second", "0": "tie"}  # LLMBar's and PandaLM's numbers
+
+
+def grade(value: object) -> float | None:
+    """P(first is better) of a label or verdict in words; null where it is none of them."""
+    return VERDICTS.get(value.strip().lower()) if isinstance(value, str) else None
+
+
+def grade_of(label: object) -> float | None:
+    """The grade of a label such as A>B, which says which side is better and how much; else null."""
+    return grade(label) if isinstance(label, str) and ">" in label else None
+
+
+def verdict(value: object) -> float:
+    """P(first is better): 1 for the first, 0 for the second, 0.5 for a tie, or as graded.
+
+    Raises:
+        BadRow: none of these.
+    """
+    found = VERDICTS.get(cells.label(value, "verdict") or "")
+    if found is None:
+        raise BadRow(f"verdict {value!r} is none of first, second and tie")
+    return found
+
+
+def side(value: object, name: str = "label") -> str | None:
+    """first, second or tie for 1, 2 and 0, in whatever type; null where there is none.
+
+    Raises:
+        BadRow: another label.
+    """
+    found = cells.label(value, name)
+    if found is not None and found not in SIDES:
+        raise BadRow(f"{name} {value!r} is none of 1, 2 and 0")
+    return None if found is None else SIDES[found]
+
+
+def one_of(value: object, name: str, words: dict[str, float]) -> float | None:
+    """What a label means by a layout's own words; null where it is absent.
+
+    Args:
+        value: the cell; 1, 1.0 and "1" are the same label.
+        name: its column.
+        words: label, in lower case -> meaning.
+
+    Raises:
+        BadRow: none of these words.
+    """
+    found = cells.label(value, name)
+    if found is not None and found not in words:
+        raise BadRow(f"{name} {value!r} is none of {', '.join(words)}")
+    return None if found is None else words[found]
