@@ -295,7 +295,7 @@ RATIONALES = Step(
 
 
 def _permuted(inputs: Inputs) -> StepResult:
-    splits = dict(inputs.table("prompts").select("prompt_id", "split").iter_rows())
+    splits = dict(inputs.query("prompt_splits").iter_rows())
     return StepResult(rationales.permuted_rows(inputs.table("rationales"), splits))
 
 
@@ -304,7 +304,11 @@ PERMUTED_RATIONALES = Step(
     table="rationales",
     partition=Rows("rationales", "permuted", "true"),
     make=_permuted,
-    reads=Reads(tables=(Rows("rationales", "permuted", "false"), "prompts")),
+    reads=Reads(
+        tables=(Rows("rationales", "permuted", "false"), "prompts"),
+        beside=("code_pairs", "source_prompts"),
+        queries=("prompt_splits",),
+    ),
     group="judge",
     description="The control of rationales: each pair with the reason of another prompt's pair.",
 )

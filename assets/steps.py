@@ -6,6 +6,7 @@ from assets import (
     preferences,
     sampling,
     selection,
+    sources,
     synthesis,
     training,
     validation,
@@ -15,6 +16,7 @@ from pipeline.steps.graph import Graph
 
 STEPS: tuple[Step, ...] = (
     *sampling.STEPS,
+    *sources.STEPS,
     *judging.STEPS,
     *synthesis.STEPS,
     *preferences.STEPS,

@@ -196,7 +196,7 @@ TRAINING_RUNS = Step(
     reads=LEARNED.plus(
         Reads(
             tables=("reference_logps", "prompts"),
-            beside=("code_pairs",),
+            beside=("code_pairs", "source_prompts"),
             queries=("training_prompts",),
             settings=("training", "validation.retrain_share"),
             models=("policy",),

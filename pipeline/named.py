@@ -30,10 +30,7 @@ def check_names(settings: Settings) -> None:
             raise OrchardError(f"{setting}: {error}") from error
     _check_mixtures(settings)
     check_sources(settings)
-    for source in settings.sources:
-        if source.name in registry(settings):
-            what = "is the name of a variant: give the source another"
-            raise OrchardError(f"sources: {source.name!r} {what}")
+    registry(settings)
 
 
 def _check_mixtures(settings: Settings) -> None:

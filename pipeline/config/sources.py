@@ -41,7 +41,8 @@ class SourceSettings(Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")  # what its rows carry as origin
     # a file, a folder of files or a saved data set, relative to the profile; or hf:ID of the hub
-    path: str = Field(min_length=1)
+    # null: what `orchard import --as` brought under that name
+    path: str | None = Field(None, min_length=1)
     config: tuple[str, ...] = ()  # configurations of a data set of the hub; none: its only one
     split: tuple[str, ...] = ()  # none: all of them
     limit: int | None = Field(None, ge=1)  # rows in all, from the first; null: every row

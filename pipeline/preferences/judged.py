@@ -130,10 +130,10 @@ register(
 )
 
 
-def _register_explained(name: str, source: str) -> None:
-    """The pairs of a variant with reasons for their labels.
+def explained_variants(name: str, source: str) -> tuple[Variant, Variant]:
+    """The pairs of a variant with reasons for their labels, and with those of other pairs.
 
-    The control has those of other pairs.
+    The second is the first one's control.
     """
 
     def reads(permuted: str) -> Reads:
@@ -150,8 +150,8 @@ def _register_explained(name: str, source: str) -> None:
         source=lambda settings: source,
     )
     control = made.control("permuted", "of other pairs", explained(source, permuted=True))
-    register(made, replace(control, reads=reads("true")))
+    return made, replace(control, reads=reads("true"))
 
 
-_register_explained("rationale", "outcome")
-_register_explained("osp_rationale", "osp")
+register(*explained_variants("rationale", "outcome"))
+register(*explained_variants("osp_rationale", "osp"))

@@ -1,11 +1,11 @@
-"""All variants by name: ours, those of a user's extensions, and those that a profile declares."""
+"""All variants by name: ours, those of extensions, a profile's sources, and its own."""
 
 from collections.abc import Mapping, Sequence
 
 from pipeline import extensions
 from pipeline.config import Settings
 from pipeline.errors import OrchardError
-from pipeline.preferences import custom
+from pipeline.preferences import custom, sourced
 from pipeline.preferences.variant import VARIANTS, Variant
 from pipeline.steps.declared import Reads
 
@@ -14,6 +14,10 @@ def registry(settings: Settings) -> Mapping[str, Variant]:
     """All variants that a profile can name: by name, whichever file was imported first."""
     extensions.load(settings.extensions)
     known = dict(sorted(VARIANTS.all().items()))
+    for name, made in sourced.variants(settings).items() if settings.sources else ():
+        if name in {"base", *known}:
+            raise OrchardError(f"sources: the name {name!r} is taken: choose another")
+        known[name] = made
     return {**known, **custom.variants(settings, known)} if settings.variants else known
 
 

@@ -13,11 +13,10 @@ from pipeline import cells, tables
 from pipeline.cells import BadRow
 from pipeline.config import PoolSettings, Settings, SplitSettings
 from pipeline.errors import OrchardError
-from pipeline.folding import folded
 from pipeline.ids import content_id, unit_for
 from pipeline.prompts.record import Record, to_json
 from pipeline.prompts.source import SOURCES, Source
-from pipeline.prompts.turns import Messages, check_template, messages_of, read_prompt
+from pipeline.prompts.turns import Messages, check_template, look_of, messages_of, read_prompt
 from pipeline.verify import canonical, check
 
 Row = dict[str, Any]
@@ -27,7 +26,7 @@ Row = dict[str, Any]
 class _Loaded:
     prompts: list[Row] = field(default_factory=list)
     rejects: list[Row] = field(default_factory=list)
-    # Hash of folded turns -> (where, prompt).
+    # What a conversation looks like -> (where, prompt).
     seen: dict[str, tuple[str, Row]] = field(default_factory=dict)
 
 
@@ -167,8 +166,7 @@ def _present(text: str | None, column: str) -> str:
 
 def _refuse_repeats(prompt: Row, record: Record, loaded: _Loaded) -> None:
     """Refuse a prompt that an earlier row has too, folded; capitals and white space count."""
-    turns = [(turn["role"], folded(turn["content"])) for turn in prompt["messages"]]
-    where, first = loaded.seen.setdefault(content_id(turns), (record.where, prompt))
+    where, first = loaded.seen.setdefault(look_of(prompt["messages"]), (record.where, prompt))
     if first is prompt:
         return
     same = (first["answer"], first["verifier"]) == (prompt["answer"], prompt["verifier"])

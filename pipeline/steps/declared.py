@@ -177,7 +177,8 @@ class Step:
     def partition_for(self, part: str | None) -> dict[str, str]:
         """The partition of the table that a commit of this part replaces."""
         fixed = self.partition.partition if self.partition else {}
-        return fixed if part is None or self.part_column is None else {self.part_column: part}
+        own = {} if part is None or self.part_column is None else {self.part_column: part}
+        return {**fixed, **own}
 
     def with_reads(self, more: Reads) -> "Step":
         """The same step, with more that it may read."""

@@ -15,15 +15,16 @@ UNCOUNTED = {
     "validation.retrain_share": "when policies are trained again, not how",
     "judge.on_bias": "what a biased judge stops",
     "extensions": "the code of each counts where it is used",
+    "sources": "what a source holds counts by its content, its variants by their names",
 }
-ALWAYS = ("extensions",)  # whoever looks up a name reads them
+ALWAYS = ("extensions", "sources")  # whoever looks up a name reads them
 
 S = TypeVar("S", bound=Section)
 WeightsOf = Callable[[ModelSettings], str]  # the id of a model's weights
 
 
-def narrowed(settings: S, paths: Iterable[str]) -> S:
-    """A copy that holds the settings of these dotted names.
+def narrowed(settings: S, paths: Iterable[str], always: Container[str] = ALWAYS) -> S:
+    """A copy that holds the settings of these dotted names, and those of `always`.
 
     Reading any other raises UndeclaredRead.
 
@@ -38,10 +39,10 @@ def narrowed(settings: S, paths: Iterable[str]) -> S:
         kept.setdefault(head, []).append(rest)
     copy = settings.model_copy()
     for name in type(settings).model_fields:
-        if name not in kept and name not in ALWAYS:
+        if name not in kept and name not in always:
             copy.__dict__.pop(name, None)
         elif "" not in kept.get(name, [""]):
-            copy.__dict__[name] = narrowed(getattr(settings, name), kept[name])
+            copy.__dict__[name] = narrowed(getattr(settings, name), kept[name], ())
     return copy
 
 

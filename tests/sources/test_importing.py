@@ -29,7 +29,7 @@ def run(*words: object, command: str = "import") -> Result:
 def done(*words: object, command: str = "import") -> list[str]:
     result = run(*words, command=command)
     assert result.exit_code == 0, result.output
-    return result.stdout.splitlines()
+    return [line.partition(";")[0] for line in result.stdout.splitlines()]
 
 
 def refused(*words: object) -> str:
@@ -174,7 +174,7 @@ def test_pairs_of_code_come_from_every_kind_of_source_too(home: Path, tmp_path: 
 def test_a_source_of_a_profile_has_no_variants_name(tmp_path: Path) -> None:
     profile = tmp_path / "mine.yaml"
     profile.write_text("extends: quick\nsources: [{name: outcome, path: hf:org/set}]\n")
-    with pytest.raises(OrchardError, match="sources: 'outcome' is the name of a variant"):
+    with pytest.raises(OrchardError, match="sources: the name 'outcome' is taken"):
         check_names(load(str(profile)))
     profile.write_text("extends: quick\nsources: [{name: uf, path: hf:org/set, map: {a: b.c}}]\n")
     check_names(load(str(profile)))

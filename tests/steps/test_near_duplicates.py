@@ -81,6 +81,7 @@ def _run(home: Path, lake: Lake, *, skips: bool) -> RunContext:
         "mapl": {"max_per_prompt": 2, "kinds": COUNTED},
         "pools": [SUMS],
         "selection": {},
+        "sources": [],
     }
     settings = config.load(str(world.profile(home, **changes)))
     path = world.profile(home, **changes, validation={"variants": sorted(_of_responses(settings))})

@@ -48,6 +48,8 @@ VARIANTS = [
     "mine",
     "mine_again",
     "mixed",
+    "sent",
+    "sent_rationale",
 ]
 IMPROVED = """[BEGIN REFLECTION]
 It repeats the name.
@@ -142,6 +144,8 @@ def profile(folder: Path, **changes: object) -> Path:
         "FROM responses a JOIN responses b USING (prompt_id) JOIN prompts p USING (prompt_id) "
         "WHERE a.correct AND NOT b.correct AND a.draw = 0 AND b.draw = 1 AND p.split <> 'test'"
     )
+    sent = [_sent(number) for number in range(24)]
+    (folder / "sent.jsonl").write_text("\n".join(map(json.dumps, sent)))
     grown = {"children": 3, "rollouts": 4, "max_depth": 2, "max_expansions": 2, "max_prompts": 24}
     said: dict[str, object] = {
         "model": {"name": str(folder / "model"), "dtype": "float32", "max_model_len": 512},
@@ -163,6 +167,7 @@ def profile(folder: Path, **changes: object) -> Path:
                 "licence": "CC0-1.0",
             },
         ],
+        "sources": [{"name": "sent", "path": str(folder / "sent.jsonl")}],
         "splits": {"validation": 0.2, "test": 0.2},
         "sampling": {"n": 4, "max_tokens": 60},
         "trees": grown,
@@ -207,6 +212,16 @@ def profile(folder: Path, **changes: object) -> Path:
     path = folder / "world.yaml"
     path.write_text(yaml.safe_dump(said))
     return path
+
+
+def _sent(number: int) -> dict[str, object]:
+    """A row of preference data that exist: a pair in TRL's layout."""
+    asked = f"{number} + {number} ="
+    return {
+        "prompt": asked,
+        "chosen": f"It is {2 * number}.",
+        "rejected": f"It is {2 * number + 1}.",
+    }
 
 
 @contextmanager

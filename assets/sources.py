@@ -1,0 +1,133 @@
+"""Preference data that exist: the pairs and votes of a profile's sources, and their prompts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from pipeline import extensions
+from pipeline.config import Settings, SourceSettings
+from pipeline.sources import imported
+from pipeline.sources.imported import Imported
+from pipeline.sources.layout import LAYOUTS
+from pipeline.sources.names import Names
+from pipeline.sources.opened import Asked, Opened, open_source
+from pipeline.sources.prompts import source_prompts
+from pipeline.steps import Inputs, Reads, Rows, Step, StepResult
+
+
+def _read_here(settings: Settings) -> list[str]:
+    """The sources that the profile says where to find; others were imported by hand."""
+    return [source.name for source in settings.sources if source.path is not None]
+
+
+def _layouts(settings: Settings, part: str | None = None) -> Reads:
+    """The code of all layouts: which of them a file has is told by reading it."""
+    extensions.load(settings.extensions)
+    return Reads(code=tuple(dict.fromkeys(LAYOUTS.source_of(name) for name in LAYOUTS.all())))
+
+
+def _named(settings: Settings) -> list[str]:
+    return [source.name for source in settings.sources]
+
+
+def _settings_of(inputs: Inputs) -> SourceSettings:
+    return next(source for source in inputs.settings.sources if source.name == inputs.part)
+
+
+def _opened(inputs: Inputs) -> Opened:
+    own = _settings_of(inputs)
+    asked = Asked(own.config, own.split, own.limit, own.map)
+    return inputs.once(f"source {own.name}", lambda: open_source(own.path or "", asked))
+
+
+def _recorded(inputs: Inputs) -> Imported:
+    """What a source holds. Rows name responses by their texts, or as earlier rows of it do."""
+    source, name = _opened(inputs), inputs.part or ""
+    nothing = Names((), ())
+    return inputs.once(
+        f"pairs of {name}", lambda: imported.read(source.rows, source.columns, name, nothing)
+    )
+
+
+def _pairs(inputs: Inputs) -> StepResult:
+    found = _recorded(inputs)
+    return StepResult(found.pairs, found.rejects, {"layout": found.layout})
+
+
+def _pairs_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
+    known = rows["label"].drop_nulls()
+    return {
+        "prompts": rows["prompt_id"].n_unique(),
+        "ties": int((known == 0.5).sum()),
+        "without_label": rows.height - len(known),
+    }
+
+
+# The rows themselves count: what stands at a path may change while the settings stay.
+SOURCE_PAIRS = Step(
+    name="source_pairs",
+    table="recorded_pairs",
+    part_column="origin",
+    parts=_read_here,
+    all_parts=_read_here,
+    make=_pairs,
+    reads=Reads(),
+    reads_of=_layouts,
+    counts=lambda inputs: _opened(inputs).content,
+    show=_pairs_shown,
+    group="sources",
+    description="Pairs of preference data that exist: the profile's `sources`.",
+)
+SOURCE_RESPONSES = Step(
+    name="source_responses",
+    table="recorded_responses",
+    part_column="origin",
+    parts=_read_here,
+    all_parts=_read_here,
+    make=lambda inputs: StepResult(_recorded(inputs).responses),
+    reads=Reads(),
+    reads_of=_layouts,
+    counts=lambda inputs: _opened(inputs).content,
+    made_beside=("source_prompts",),
+    group="sources",
+    description="Single texts of a source, of a ranked list or with a label of their own.",
+)
+SOURCE_VOTES = Step(
+    name="source_votes",
+    table="votes",
+    partition=Rows("votes", "source", "recorded"),
+    part_column="origin",
+    parts=_read_here,
+    all_parts=_read_here,
+    make=lambda inputs: StepResult(_recorded(inputs).votes),
+    reads=Reads(),
+    reads_of=_layouts,
+    counts=lambda inputs: _opened(inputs).content,
+    made_beside=("source_prompts",),
+    group="sources",
+    description="Votes that a source's file holds: of its annotators, or of a judge.",
+)
+SOURCE_PROMPTS = Step(
+    name="source_prompts",
+    table="source_prompts",
+    part_column="origin",
+    parts=_named,
+    all_parts=_named,
+    make=lambda inputs: StepResult(
+        source_prompts(
+            inputs.table("recorded_pairs"), inputs.table("prompts"), inputs.settings.splits
+        )
+    ),
+    reads=Reads(tables=("prompts",), settings=("splits",)),
+    reads_of=lambda settings, part: (
+        Reads(tables=(Rows("recorded_pairs", "origin", part),)) if part else Reads()
+    ),
+    show=lambda inputs, rows: {
+        "tasks": dict(rows.group_by("task").len().sort("len", descending=True).iter_rows())
+    },
+    group="sources",
+    description="Prompts of a source: their split, and the kind of task that they are.",
+)
+
+STEPS = (SOURCE_PAIRS, SOURCE_RESPONSES, SOURCE_VOTES, SOURCE_PROMPTS)

@@ -1,0 +1,49 @@
+"""Prompts of imported pairs: one id for one conversation, whatever pool or file it came from."""
+
+import polars as pl
+
+from pipeline import tables
+from pipeline.config import SplitSettings
+from pipeline.prompts.pools import split_of
+from pipeline.prompts.turns import look_of
+from pipeline.sources.tasks import task_of
+
+
+def source_prompts(
+    pairs: pl.DataFrame, prompts: pl.DataFrame, splits: SplitSettings
+) -> pl.DataFrame:
+    """Rows of `source_prompts`.
+
+    Args:
+        pairs: rows of `recorded_pairs`; those without turns say nothing here.
+        prompts: rows of `prompts`. A conversation that a pool or an earlier row has too, folded,
+            takes its id and its split, so that nothing is trained on that is a test prompt there.
+        splits: shares of the splits.
+    """
+    known = {look_of(row["messages"]): row for row in prompts.iter_rows(named=True)}
+    decided = pl.col("label").is_not_null() & (pl.col("label") != 0.5)
+    grouped = (
+        pairs.drop_nulls("messages")
+        .sort("origin", "prompt_id")
+        .group_by("origin", "prompt_id", maintain_order=True)
+        .agg(pl.col("messages").first(), n_pairs=decided.sum())
+    )
+    rows = []
+    for row in grouped.iter_rows(named=True):
+        messages = row["messages"]
+        own = {"prompt_id": row["prompt_id"], "split": split_of(messages, splits)}
+        same = known.setdefault(look_of(messages), own)
+        rows.append(
+            {
+                "origin": row["origin"],
+                "recorded_id": row["prompt_id"],
+                "prompt_id": same["prompt_id"],
+                "split": same["split"],
+                "messages": messages,
+                "task": task_of(messages),
+                "n_turns": sum(turn["role"] == "user" for turn in messages),
+                "chars": sum(len(turn["content"]) for turn in messages),
+                "n_pairs": row["n_pairs"],
+            }
+        )
+    return pl.DataFrame(rows, schema=tables.empty("source_prompts").schema)
