@@ -54,7 +54,7 @@ PROMPTS = Step(
     name="prompts",
     table="prompts",
     make=_prompts,
-    reads=Reads(beside=("erased_ids",), settings=("pools", "splits", "sandbox")),
+    reads=Reads(beside=("erased_ids",), settings=("pools", "splits", "sandbox", "personal_data")),
     reads_of=_pooled,
     # The rows themselves count: a pool's file may change while its settings stay.
     counts=lambda inputs: [content_id(frame.to_dicts()) for frame in _pools(inputs)],

@@ -11,17 +11,19 @@ import polars as pl
 
 from pipeline import config
 from pipeline.cells import rows_left_out
-from pipeline.config import JudgeSettings
+from pipeline.config import JudgeSettings, PersonalDataSettings
 from pipeline.engine.base import Reject
 from pipeline.ids import content_id
 from pipeline.judge import card, recorded
 from pipeline.judge.names import Names
+from pipeline.personal import without_personal
 from pipeline.prompts.files import read
 from pipeline.prompts.origins import Origin, known_imports, origin_of, remember
 from pipeline.steps.rejects import reject_rows
 from pipeline.store import Commit, Lake
 from pipeline.synthesis import codefavor_recorded
 
+OFF = PersonalDataSettings()
 RESPONSES = (
     "SELECT response_id, prompt_id, messages FROM responses LEFT JOIN prompts USING (prompt_id)"
 )
@@ -63,14 +65,22 @@ class BroughtCode:
     replaced: int
 
 
-def bring(path: Path, settings: JudgeSettings, name: str | None = None) -> Brought:
+def bring(
+    path: Path,
+    settings: JudgeSettings,
+    name: str | None = None,
+    personal: PersonalDataSettings = OFF,
+) -> Brought:
     """Replaces what an earlier import of this file brought.
+
+    personal: whether rows with personal data are rejected.
 
     Raises:
         OrchardError: no such file, not what its name says, a missing column, or no row that could
             be used.
     """
     rows, columns = read(path)
+    rows = list(without_personal(rows, personal))
     with Lake(config.home()) as lake:
         origin = origin_of(path, known_imports(lake, "recorded_pairs"), name)
         found = recorded.read(rows, columns, origin.name, _names(lake, origin.name))
@@ -123,14 +133,19 @@ def _names(lake: Lake, origin: str) -> Names:
     )
 
 
-def bring_code(path: Path, name: str | None = None) -> BroughtCode:
+def bring_code(
+    path: Path, name: str | None = None, personal: PersonalDataSettings = OFF
+) -> BroughtCode:
     """Replaces what an earlier import of this file brought into `recorded_code`.
+
+    personal: whether rows with personal data are rejected.
 
     Raises:
         OrchardError: no such file, not what its name says, missing columns, or no row that could
             be used.
     """
     rows, columns = read(path)
+    rows = list(without_personal(rows, personal))
     with Lake(config.home()) as lake:
         origin = origin_of(path, known_imports(lake, "recorded_code"), name)
         found = codefavor_recorded.read(rows, columns, origin.name)

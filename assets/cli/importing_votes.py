@@ -10,6 +10,7 @@ import polars as pl
 
 from pipeline import config, tables
 from pipeline.cells import Rows, other_columns
+from pipeline.config import PersonalDataSettings
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
 from pipeline.judge.layouts import LAYOUTS, VOTES, recognise
@@ -17,6 +18,7 @@ from pipeline.noise.calibrate import calibrate
 from pipeline.noise.reliability import one_coin
 from pipeline.noise.truth import measured
 from pipeline.noise.votes import Duplicates, checked_rows, read_votes
+from pipeline.personal import without_personal
 from pipeline.prompts.files import read
 from pipeline.prompts.origins import known_imports, origin_of, remember
 from pipeline.prompts.record import to_json
@@ -24,6 +26,7 @@ from pipeline.steps.rejects import reject_rows
 from pipeline.store import Commit, Lake
 
 TABLE = "recorded_votes"
+OFF = PersonalDataSettings()
 
 
 @dataclass(frozen=True)
@@ -47,16 +50,23 @@ def holds_votes(columns: list[str], rows: Rows = ()) -> bool:
         return False
 
 
-def bring_votes(path: Path, duplicates: Duplicates, name: str | None = None) -> BroughtVotes:
+def bring_votes(
+    path: Path,
+    duplicates: Duplicates,
+    name: str | None = None,
+    personal: PersonalDataSettings = OFF,
+) -> BroughtVotes:
     """Replaces what an earlier import of this file brought.
 
-    Columns: see `pipeline.noise.votes.read_votes`.
+    Columns: see `pipeline.noise.votes.read_votes`. personal: whether rows with personal data are
+    rejected.
 
     Raises:
         OrchardError: no such file, a missing column, duplicates that should be an error, or no row
             that could be used.
     """
     rows, columns = read(path)
+    rows = list(without_personal(rows, personal))
     with Lake(config.home()) as lake:
         origin = origin_of(path, known_imports(lake, TABLE), name)
         known = lake.query_file("known_pairs")

@@ -36,10 +36,12 @@ def import_(
     from pipeline.judge.layouts import VOTES, recognise
     from pipeline.prompts.files import read
 
+    settings = config.load(profile)
     rows, columns = read(path)
     layout = recognise(rows, columns, path.name).name
     if layout == VOTES:
-        found = bring_votes(path, config.load(profile).noise.duplicates, name)
+        duplicates = settings.noise.duplicates
+        found = bring_votes(path, duplicates, name, settings.personal_data)
         said = f"{found.votes} votes on {found.pairs} pairs, {found.rejected} rejected rows"
         _say(
             found.origin,
@@ -51,7 +53,7 @@ def import_(
         rounded = found.voters.with_columns(pl.col(pl.Float64).round(3))
         show(rounded.columns, rounded.rows())
         return
-    brought = bring(path, config.load(profile).judge, name)
+    brought = bring(path, settings.judge, name, settings.personal_data)
     said = (
         f"{brought.votes} votes, {brought.pairs} pairs, "
         f"{brought.rejected} rejected rows, {brought.repeated} repeats"
@@ -88,6 +90,7 @@ def import_code(
     path: Annotated[
         Path, typer.Argument(help="Code pairs or a critic's replies: JSONL, JSON, CSV or Parquet.")
     ],
+    profile: Profile = "quick",
     name: Name = None,
 ) -> None:
     """Bring in pairs of naive and improved code, or another critic's replies, for CodeFavor.
@@ -96,7 +99,7 @@ def import_code(
     """
     from assets.cli.importing import bring_code
 
-    found = bring_code(path, name)
+    found = bring_code(path, name, config.load(profile).personal_data)
     pairs = ", ".join(f"{n} {method}" for method, n in found.methods.items())
     said = (
         f"pairs of code: {pairs}; "

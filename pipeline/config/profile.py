@@ -13,7 +13,13 @@ from pipeline.config.noise import NoiseSettings
 from pipeline.config.paths import beside, beside_profile
 from pipeline.config.section import Section, first_problem
 from pipeline.config.selection import SelectionSettings
-from pipeline.config.sources import PoolSettings, SamplingSettings, SandboxSettings, SplitSettings
+from pipeline.config.sources import (
+    PersonalDataSettings,
+    PoolSettings,
+    SamplingSettings,
+    SandboxSettings,
+    SplitSettings,
+)
 from pipeline.config.sweep import SweepSettings
 from pipeline.config.synthesis import CodeSettings, MaplSettings, MiningSettings, OverlapSettings
 from pipeline.config.training import PreferenceSettings, TrainingSettings, ValidationSettings
@@ -38,6 +44,7 @@ class Settings(Section):
     engine: EngineSettings = EngineSettings()
     pools: tuple[PoolSettings, ...]
     splits: SplitSettings = SplitSettings()
+    personal_data: PersonalDataSettings = PersonalDataSettings()
     sampling: SamplingSettings = SamplingSettings()
     sandbox: SandboxSettings = SandboxSettings()
     code: CodeSettings = CodeSettings()

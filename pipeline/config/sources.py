@@ -1,6 +1,6 @@
 """Settings of prompt pools, splits, sampling and the verifiers' sandbox."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -41,6 +41,18 @@ class SplitSettings(Section):
 
     validation: float = Field(0.1, ge=0, lt=1)
     test: float = Field(0.2, ge=0, lt=1)
+
+
+PersonalKind = Literal["email", "phone", "ip", "credit_card", "iban"]
+
+
+class PersonalDataSettings(Section):
+    """Rows of pools and imports that hold personal data: `reject` makes rejects of them."""
+
+    mode: Literal["off", "reject"] = "off"
+    kinds: tuple[PersonalKind, ...] = ("email", "phone", "ip", "credit_card", "iban")
+    # two letters (ISO 3166): numbers as they are written there; else only those with a +
+    phone_regions: tuple[Annotated[str, Field(pattern="^[A-Z]{2}$")], ...] = ()
 
 
 class SamplingSettings(Section):

@@ -18,8 +18,15 @@ from pipeline.engine.forgetting import forget
 from pipeline.engine.session import cache_path
 from pipeline.erasure import journal, remains, texts
 from pipeline.erasure.journal import Note
-from pipeline.erasure.plan import Plan, current_rows, embedded, planned, rows_by_table, start_runs
-from pipeline.erasure.reach import Search, unneeded
+from pipeline.erasure.plan import (
+    Plan,
+    current_rows,
+    embedded,
+    planned_in,
+    rows_by_table,
+    start_runs,
+)
+from pipeline.erasure.reach import Search, held_files, unneeded
 from pipeline.erasure.request import Request, follow, search_for
 from pipeline.errors import OrchardError
 from pipeline.live import live_run, ui_lock
@@ -50,8 +57,9 @@ def erase(home: Path, request: Request, *, with_policies: bool = False) -> Plan:
                 f"home {home}: an erasure was begun and not finished: "
                 "`orchard erase --yes` finishes it, then erase this"
             )
-        _put_inlined_rows_into_files(home)
-        plan = planned(home, request, with_policies)
+        with embedded(home) as database:
+            _put_inlined_rows_into_files(database)
+            plan = planned_in(home, database, request, with_policies)
         journal.write(home, plan.note)
         _finish(home, plan.note)
         return plan
@@ -81,54 +89,54 @@ def _must_be_alone(home: Path) -> None:
 
 
 def _finish(home: Path, note: Note) -> None:
-    _refuse_from_now_on(home, note)
-    _take_rows_out(home, note)
-    _forget_completions(home, note)
+    with embedded(home) as database:
+        _refuse_from_now_on(database, note)
+        _take_rows_out(home, database, note)
+    with embedded(home) as database:
+        _forget_completions(home, database, note)
+        _note_commits(database, note)
     remains.clear_notes(home, {name for _, name in note.gone})
     if note.with_policies:
         for one in note.trained:
             remains.remove_policy(home, one["checkpoint"])
     remains.remove(home)
-    _note_commits(home, note)
     compact(home / "lake")
-    _enter(home, note)
+    with embedded(home) as database:
+        _enter(database, note)
+    keep_copy(home / "lake")
     journal.remove(home)
 
 
-def _refuse_from_now_on(home: Path, note: Note) -> None:
+def _refuse_from_now_on(database: Database, note: Note) -> None:
     """First, so that no import that is running meanwhile brings it back."""
     rows: list[dict[str, object]] = [
         {"id": one, "erased_on": note.erased_on, "erasure_id": note.erasure_id}
         for one in note.refused
     ]
-    _insert(home, ERASED, rows, "id")
+    _insert(database, ERASED, rows, "id")
 
 
-def _take_rows_out(home: Path, note: Note) -> None:
-    """Write files anew, and delete those that no version needs."""
-    database = embedded(home)
-    try:
-        search = Search(database)
-        with database.lock():
-            _search_again(search, note)
-            reached = search.reached()
-            if reached.rows:
-                note.rows = dict(rows_by_table(search, reached))
-                note.current = sorted(current_rows(search, reached))
-                journal.write(home, note)
-            files = {
-                one.data.id: (one.path, reached.rows[one.number])
-                for one in search.held
-                if one.number in reached.rows
-            }
-            search.close()
-            for path in unneeded(database):
-                path.unlink(missing_ok=True)
-            database.close()
-            if files:
-                take_out(database.folder, files)
-    finally:
+def _take_rows_out(home: Path, database: Database, note: Note) -> None:
+    """Write files anew, and delete those that no version needs; closes the database."""
+    search = Search(database)
+    with database.lock():
+        _search_again(search, note)
+        reached = search.reached()
+        if reached.rows:
+            note.rows = dict(rows_by_table(search, reached))
+            note.current = sorted(current_rows(search, reached))
+            journal.write(home, note)
+        files = {
+            one.data.id: (one.path, reached.rows[one.number])
+            for one in search.held
+            if one.number in reached.rows
+        }
+        search.close()
+        for path in unneeded(database):
+            path.unlink(missing_ok=True)
         database.close()
+        if files:
+            take_out(database.folder, files)
 
 
 def _search_again(search: Search, note: Note) -> None:
@@ -141,43 +149,31 @@ def _search_again(search: Search, note: Note) -> None:
     follow(search)
 
 
-def _forget_completions(home: Path, note: Note) -> None:
+def _forget_completions(home: Path, database: Database, note: Note) -> None:
     """What stays in the cache is what stands in a row that stays."""
     path = cache_path(home)
     if not path.exists():
         return
-    database = embedded(home)
-    try:
-        search = Search(database)
-        search.close()
-        kept = texts.marks(search.held, {})
-    finally:
-        database.close()
-    gone = forget(path, lambda text: texts.mark(text) in kept)
-    note.completions += gone
+    kept = texts.marks(held_files(database), {})
+    note.completions += forget(path, lambda text: texts.mark(text) in kept)
     journal.write(home, note)
 
 
-def _note_commits(home: Path, note: Note) -> None:
+def _note_commits(database: Database, note: Note) -> None:
     """Every step of a changed table is out of date; new files get their checksums."""
-    database = embedded(home)
-    try:
-        known, root = sums(database), database.folder / "files"
-        new = [one.name for one in listed(database) if Path(one.name).name.startswith(PREFIX)]
-        new = [name for name in new if name not in known]
+    known, root = sums(database), database.folder / "files"
+    new = [one.name for one in listed(database) if Path(one.name).name.startswith(PREFIX)]
+    new = [name for name in new if name not in known]
 
-        def body() -> None:
-            if new:
-                added.note_sums(database.connection, root, new)
-            for table in note.current:
-                counted = database.connection.execute(f'SELECT count(*) FROM "{table}"').fetchone()
-                rows = int(counted[0]) if counted else 0
-                written = Written(0, rows, 0, changed=True)
-                record(database, table, Commit(STEP), {}, written, same_as=None, seconds=0.0)
+    def body() -> None:
+        if new:
+            added.note_sums(database.connection, root, new)
+        for table in note.current:
+            counted = database.connection.execute(f'SELECT count(*) FROM "{table}"').fetchone()
+            written = Written(0, int(counted[0]) if counted else 0, 0, changed=True)
+            record(database, table, Commit(STEP), {}, written, same_as=None, seconds=0.0)
 
-        database.transact(body)
-    finally:
-        database.close()
+    database.transact(body)
 
 
 def compact(folder: Path) -> None:
@@ -202,8 +198,8 @@ def compact(folder: Path) -> None:
         )
 
 
-def _enter(home: Path, note: Note) -> None:
-    row = {
+def _enter(database: Database, note: Note) -> None:
+    row: dict[str, object] = {
         "erasure_id": note.erasure_id,
         "kind": note.kind,
         "asked": note.asked,
@@ -212,38 +208,29 @@ def _enter(home: Path, note: Note) -> None:
         "completions": note.completions,
         "policies": json.dumps([one["policy_id"] for one in note.trained]),
     }
-    _insert(home, "erasures", [row], "erasure_id")
-    keep_copy(home / "lake")
+    _insert(database, "erasures", [row], "erasure_id")
 
 
-def _insert(home: Path, table: str, rows: list[dict[str, object]], key: str) -> None:
+def _insert(database: Database, table: str, rows: list[dict[str, object]], key: str) -> None:
     """Insert if absent; never overwrite."""
-    database = embedded(home)
-    try:
-        frame = pl.DataFrame(rows, schema=tables.empty(table).schema)
+    frame = pl.DataFrame(rows, schema=tables.empty(table).schema)
 
-        def body() -> None:
-            with database.frames({"new": frame}):
-                database.connection.execute(
-                    f'INSERT INTO "{table}" FROM new ANTI JOIN "{table}" USING ({key})'
-                )
-            written = Written(0, frame.height, 0, changed=True)
-            record(database, table, Commit(STEP), {}, written, same_as=None, seconds=0.0)
+    def body() -> None:
+        with database.frames({"new": frame}):
+            database.connection.execute(
+                f'INSERT INTO "{table}" FROM new ANTI JOIN "{table}" USING ({key})'
+            )
+        written = Written(0, frame.height, 0, changed=True)
+        record(database, table, Commit(STEP), {}, written, same_as=None, seconds=0.0)
 
-        database.transact(body)
-    finally:
-        database.close()
+    database.transact(body)
 
 
-def _put_inlined_rows_into_files(home: Path) -> None:
+def _put_inlined_rows_into_files(database: Database) -> None:
     """Rows that the catalog itself holds go into files, with their versions."""
-    database = embedded(home)
-    try:
-        for table in _inlined(database):
-            call = f"CALL ducklake_flush_inlined_data('lake', table_name => {quoted(table)})"
-            database.transact(partial(database.connection.execute, call))
-    finally:
-        database.close()
+    for table in _inlined(database):
+        call = f"CALL ducklake_flush_inlined_data('lake', table_name => {quoted(table)})"
+        database.transact(partial(database.connection.execute, call))
 
 
 def _inlined(database: Database) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,33 +77,38 @@ def planned(home: Path, request: Request, with_policies: bool) -> Plan:
         OrchardError: the lake is not one in a data folder, nothing has what is asked for, or a file
             of the lake cannot be read.
     """
-    database = embedded(home)
+    with embedded(home) as database:
+        return planned_in(home, database, request, with_policies)
+
+
+def planned_in(home: Path, database: Database, request: Request, with_policies: bool) -> Plan:
+    """The same, with the lake that is open."""
+    search = Search(database)
     try:
-        search = Search(database)
-        try:
-            search_for(search, request)
-            return _of(home, database, search, request, with_policies)
-        finally:
-            search.close()
+        search_for(search, request)
+        return _of(home, database, search, request, with_policies)
     finally:
-        database.close()
+        search.close()
 
 
-def embedded(home: Path) -> Database:
-    """The lake of a data folder.
+@contextmanager
+def embedded(home: Path) -> Iterator[Database]:
+    """The lake of a data folder, open for a while.
 
     Raises:
         OrchardError: it is another, or cannot be written.
     """
     database = opened(home, None)
-    if not database.embedded or database.unwritable:
+    try:
+        if not database.embedded or database.unwritable:
+            raise OrchardError(
+                database.unwritable
+                or "the lake is on PostgreSQL: only one in a data folder can be erased from, since "
+                "the catalog's dead rows and the store's old objects are its server's to remove"
+            )
+        yield database
+    finally:
         database.close()
-        raise OrchardError(
-            database.unwritable
-            or "the lake is on PostgreSQL: only one in a data folder can be erased from, since the "
-            "catalog's dead rows and the store's old objects are its server's to remove"
-        )
-    return database
 
 
 def _of(

@@ -69,7 +69,7 @@ class Search:
         Raises:
             OrchardError: a file that cannot be read.
         """
-        self.held = list(_held(database))
+        self.held = held_files(database)
         self._duck = duckdb.connect(config={"temp_directory": str(database.folder / "tmp")})
         self._duck.execute(_TABLES)
         self._views: set[str] = set()
@@ -166,7 +166,7 @@ class Search:
             self._views.add(table)
             for kind, expression in links.own:
                 self._insert("names", table, kind, expression)
-            for kind, expression in (*links.own, *links.made_from):
+            for kind, expression in (*links.own[:1], *links.made_from):
                 self._insert("mentions", table, kind, expression)
         except duckdb.Error as error:
             raise OrchardError(
@@ -175,8 +175,8 @@ class Search:
             ) from error
 
     def _insert(self, target: str, table: str, kind: str, expression: str) -> None:
-        is_list = self._duck.execute(f'SELECT {expression} FROM "all_{table}" LIMIT 0').description
-        several = str(is_list[0][1]).upper().startswith("LIST") if is_list else False
+        shown = self._duck.execute(f'SELECT {expression} FROM "all_{table}" LIMIT 0').description
+        several = bool(shown) and str(shown[0][1]).endswith("[]")
         value = f"unnest({expression})" if several else expression
         self._duck.execute(
             f"INSERT INTO {target} SELECT file, pos, {quoted(kind)}, id FROM "
@@ -184,12 +184,13 @@ class Search:
         )
 
 
-def _held(database: Database) -> Iterable[Held]:
+def held_files(database: Database) -> list[Held]:
     """All data files that some version needs and that are there."""
-    for number, one in enumerate(listed(database)):
-        path = one.path(database)
-        if not one.deletes and path.is_file():
-            yield Held(number, one.table, path, one)
+    return [
+        Held(number, one.table, one.path(database), one)
+        for number, one in enumerate(listed(database))
+        if not one.deletes and one.path(database).is_file()
+    ]
 
 
 def unneeded(database: Database) -> list[Path]:

@@ -11,10 +11,11 @@ import polars as pl
 
 from pipeline import cells, tables
 from pipeline.cells import BadRow
-from pipeline.config import PoolSettings, Settings, SplitSettings
+from pipeline.config import PersonalDataSettings, PoolSettings, Settings, SplitSettings
 from pipeline.errors import OrchardError
 from pipeline.folding import folded
 from pipeline.ids import content_id, unit_for
+from pipeline.personal import PersonalData, refuse_personal
 from pipeline.prompts.record import Record, to_json
 from pipeline.prompts.source import SOURCES, Source
 from pipeline.prompts.turns import Messages, check_template, messages_of, read_prompt
@@ -31,10 +32,11 @@ class _Loaded:
     # Hash of folded turns -> (where, prompt).
     seen: dict[str, tuple[str, Row]] = field(default_factory=dict)
     erased: Mapping[str, str] = field(default_factory=dict)
+    personal: PersonalDataSettings = PersonalDataSettings()
 
 
 class Erased(BadRow):
-    """The row asks what was erased: its reject holds no text of it."""
+    """The row asks what was erased."""
 
 
 def load_pools(
@@ -56,7 +58,7 @@ def load_pools(
         raise OrchardError(
             "splits: validation and test together must stay below 1: they leave no train prompts"
         )
-    loaded = _Loaded(erased=erased or {})
+    loaded = _Loaded(erased=erased or {}, personal=settings.personal_data)
     for pool in settings.pools:
         _load(pool, settings.splits, loaded)
     if not loaded.prompts:
@@ -80,10 +82,12 @@ def _load(pool: PoolSettings, splits: SplitSettings, loaded: _Loaded) -> None:
     before, dropped = len(loaded.prompts), len(loaded.rejects)
     for record in _records(pool):
         try:
+            said = (record.question, record.answer, record.metadata)
+            refuse_personal(said, loaded.personal)
             prompt = cells.attempt(_prompt, pool, record, verifier, splits)
             _refuse_erased(prompt, loaded.erased)
             _refuse_repeats(prompt, record, loaded)
-        except Erased as bad:
+        except (Erased, PersonalData) as bad:  # a reject without a text of the row
             nothing = Record(record.where, None, None)
             loaded.rejects.append(_reject(pool, nothing, str(bad)))
         except BadRow as bad:
