@@ -86,7 +86,7 @@ def bring(
         found = recorded.read(rows, columns, origin.name, _names(lake, origin.name))
         before = _earlier(lake, "recorded_pairs", origin)
         commit = Commit(f"import {origin.name}")
-        lake.write("recorded_pairs", found.pairs, commit, partition={"origin": origin.name})
+        kept = lake.write("recorded_pairs", found.pairs, commit, partition={"origin": origin.name})
         own = {"source": "recorded", "origin": origin.name}
         lake.write("votes", found.votes, commit, partition=own, rejects=reject_rows(found.rejects))
         remember(lake, "recorded_pairs", origin, found.layout)
@@ -95,7 +95,7 @@ def bring(
     rejected, repeated = _left_out(found.rejects)
     return Brought(
         votes=found.votes.height,
-        pairs=found.pairs.height,
+        pairs=kept.rows,
         rejected=rejected,
         reasons=_reasons(found.rejects),
         cards=cards,

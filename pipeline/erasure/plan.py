@@ -41,7 +41,7 @@ class Plan:
         """The plan in words."""
         yield f"{self.request.shown}: it and what was made from it"
         for table, rows in sorted(self.note.rows.items()):
-            yield f"  table {table}: {self.now[table]} rows now, {rows} in all versions together"
+            yield f"  table {table}: {rows} rows, {self.now[table]} of them in today's files"
         named = ", ".join(self.releases) or "none"
         yield f"  {self.versions} versions lose rows and stay; releases among them: {named}"
         every, gone = self.completions

@@ -13,9 +13,8 @@ import pyarrow.parquet as pq
 from pipeline.erasure.reach import Held, Search
 from pipeline.folding import folded
 from pipeline.ids import content_id
-from pipeline.prompts.pools import turns_id
 from pipeline.store.leaves import texts
-from pipeline.store.refused import texts_in
+from pipeline.store.refused import texts_in, turns_id
 
 _BATCH = 10_000  # rows that are held at once
 _TELLING = 20  # characters of a reject's text that is part of a prompt; our choice
@@ -72,9 +71,10 @@ def repeating_rejects(search: Search) -> list[tuple[int, int]]:
 
 
 def turns_ids(search: Search) -> set[str]:
-    """Hashes of the folded turns of prompts that go: a pool has the same under other answers."""
-    rows = search.taken("prompts", "messages")
-    return {turns_id(turns) for turns in (rows["messages"].to_list() if rows.width else ())}
+    """Hashes of the turns of prompts that go: a file may have the same under other answers."""
+    frames = [search.taken(table, "messages") for table in ("prompts", "recorded_pairs")]
+    turns = (one for frame in frames if frame.width for one in frame["messages"].to_list())
+    return {turns_id(one) for one in turns if one is not None}
 
 
 def _asked(search: Search) -> Iterator[str]:

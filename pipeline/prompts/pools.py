@@ -13,13 +13,12 @@ from pipeline import cells, tables
 from pipeline.cells import BadRow
 from pipeline.config import PersonalDataSettings, PoolSettings, Settings, SplitSettings
 from pipeline.errors import OrchardError
-from pipeline.folding import folded
 from pipeline.ids import content_id, unit_for
 from pipeline.personal import PersonalData, refuse_personal
 from pipeline.prompts.record import Record, to_json
 from pipeline.prompts.source import SOURCES, Source
 from pipeline.prompts.turns import Messages, check_template, messages_of, read_prompt
-from pipeline.store.refused import reason_of
+from pipeline.store.refused import reason_of, turns_id
 from pipeline.verify import canonical, check
 
 Row = dict[str, Any]
@@ -183,11 +182,6 @@ def _present(text: str | None, column: str) -> str:
     if not text:
         raise BadRow(f"column {column!r} is empty")
     return text
-
-
-def turns_id(messages: list[dict[str, str]]) -> str:
-    """A hash of what is asked, whatever the answer: of the turns as they are compared."""
-    return content_id([(turn["role"], folded(turn["content"])) for turn in messages])
 
 
 def _refuse_erased(prompt: Row, erased: Mapping[str, str]) -> None:

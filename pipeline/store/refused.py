@@ -1,11 +1,13 @@
 """Ids that were erased: no row that has one is written again, and no reject keeps its text."""
 
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import polars as pl
 
 from pipeline import tables
+from pipeline.folding import folded
 from pipeline.ids import content_id
 from pipeline.store.checks import Checked
 from pipeline.store.database import Database
@@ -23,6 +25,11 @@ def erased(database: Database) -> dict[str, str]:
 def reason_of(day: str) -> str:
     """Why a row with an erased id is rejected."""
     return f"erased on {day}"
+
+
+def turns_id(messages: Iterable[Mapping[str, str]]) -> str:
+    """A hash of what is asked, whatever the answer: of the turns as they are compared."""
+    return content_id([(turn["role"], folded(turn["content"])) for turn in messages])
 
 
 def without_erased(database: Database, table: str, checked: Checked, step: str) -> Checked:
@@ -71,12 +78,13 @@ def _reject(
 
 
 def _blank(reject: dict[str, Any], days: dict[str, str]) -> dict[str, Any]:
-    """The reject as it is, or without its row where that names an erased id."""
+    """The reject as it is, or without its row where that names an erased id, or asks the same."""
     try:
         found = {reject["prompt_id"], reject["row_id"], *texts_in(json.loads(reject["row"]))}
     except ValueError:  # no JSON: then it names nothing
         found = {reject["prompt_id"], reject["row_id"]}
-    hit = next((days[one] for one in sorted(filter(None, found)) if one in days), None)
+    asked = {turns_id([{"role": "user", "content": one}]) for one in filter(None, found)}
+    hit = next((days[one] for one in sorted(filter(None, found | asked)) if one in days), None)
     return reject if hit is None else {**reject, "row": "{}", "reason": reason_of(hit)}
 
 

@@ -92,7 +92,7 @@ def test_a_plan_says_all_and_changes_nothing(home: Path) -> None:
     said = CliRunner().invoke(app, ["erase", "--prompt", GONE_ID], env={"ORCHARD_HOME": str(home)})
     assert said.exit_code == 0, said.output
     lines = " ".join(said.output.split())
-    assert "table preferences: 1 rows now, 2 in all versions together" in lines
+    assert "table preferences: 2 rows, 1 of them in today's files" in lines
     assert "releases among them: first, second" in lines
     assert "2 of 4 completions" in lines and "report: 1 removed" in lines
     assert "variant outcome, run r1, policies/outcome-s0-1: kept" in lines
@@ -194,7 +194,8 @@ def test_what_is_not_there_is_one_line_and_changes_nothing(home: Path) -> None:
 
 def test_a_duplicate_of_what_was_erased_is_refused_whatever_its_answer(tmp_path: Path) -> None:
     from pipeline.config import PoolSettings, Settings
-    from pipeline.prompts.pools import load_pools, turns_id
+    from pipeline.prompts.pools import load_pools
+    from pipeline.store.refused import turns_id
 
     pool = tmp_path / "pool.jsonl"
     asked = [{"question": CANARY, "answer": str(n)} for n in range(2)]
@@ -205,6 +206,28 @@ def test_a_duplicate_of_what_was_erased_is_refused_whatever_its_answer(tmp_path:
     prompts, rejects = load_pools(settings, {name: "2026-11-29"})
     assert prompts.height == 1 and CANARY not in str(rejects.to_dicts())
     assert rejects["reason"].str.ends_with("erased on 2026-11-29").sum() == 2
+
+
+def test_an_import_does_not_bring_it_back_not_even_as_a_reject(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assets.cli.importing import bring
+    from pipeline.config import JudgeSettings
+
+    home = tmp_path / "home"
+    monkeypatch.setenv("ORCHARD_HOME", str(home))
+    path = tmp_path / "pairs.jsonl"
+    own = {"prompt": f"Who is {CANARY}?", "chosen": "One.", "rejected": "Another."}
+    rows = [own, own, {**own, "chosen": 3}, {**own, "prompt": "Who else?"}]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    bring(path, JudgeSettings())
+    erase(home, Request("text", CANARY))
+    assert files_with(home) == []
+    bring(path, JudgeSettings())
+    assert files_with(home) == []
+    with Lake(home) as lake:
+        assert lake.read("recorded_pairs").height == 1
+        assert lake.read("rejects")["reason"].str.starts_with("erased on").sum() > 0
 
 
 def test_rejects_without_an_id_go_with_the_question_that_they_repeat(tmp_path: Path) -> None:
