@@ -89,7 +89,7 @@ NO_PATHS = {
     "aspect", "delimiter", "criteria", "words", "model.template", "code.critic.template",
     "judge.models.template", "judge.principles.embedding.template", "pools.name", "pools.template",
     "variants.name", "variants.of", "noise.external.name", "thoughts.reward.name",
-    "selection.sources", "family", "families",
+    "selection.sources", "family", "families", "phone_regions",
 }  # fmt: skip
 
 

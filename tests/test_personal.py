@@ -48,6 +48,11 @@ def test_a_number_without_its_country_is_none_unless_the_region_is_named() -> No
     assert kinds_in("(212) 736-5000", PersonalDataSettings(mode="reject")) == []
 
 
+def test_a_region_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="no region is named 'XX'"):
+        PersonalDataSettings(mode="reject", phone_regions=("US", "XX"))
+
+
 @settings(deadline=None)  # the first call loads the rules of all countries
 @given(st.text(), st.lists(st.integers(0, 10**17), max_size=5))
 def test_any_text_is_read_without_an_error(text: str, numbers: list[int]) -> None:

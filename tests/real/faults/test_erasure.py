@@ -14,7 +14,8 @@ from pipeline.erasure import journal
 from pipeline.store import Lake
 from tests.erasure.planted import CANARY, GONE_ID, contents, files_with, plant_files, plant_lake
 
-ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.long
+ROOT = Path(__file__).parents[3]
 # Runs an erasure and kills it where a function of a module would be called, or has been.
 KILLED = """
 import os, signal, sys
