@@ -37,7 +37,8 @@ def learnable(inputs: Inputs) -> pl.DataFrame:
 
 
 def _pools(inputs: Inputs) -> tuple[pl.DataFrame, pl.DataFrame]:
-    return inputs.once("pools", lambda: load_pools(inputs.settings))
+    erased = inputs.table("erased_ids").select("id", "erased_on")
+    return inputs.once("pools", lambda: load_pools(inputs.settings, dict(erased.iter_rows())))
 
 
 def _prompts(inputs: Inputs) -> StepResult:
@@ -53,7 +54,7 @@ PROMPTS = Step(
     name="prompts",
     table="prompts",
     make=_prompts,
-    reads=Reads(settings=("pools", "splits", "sandbox")),
+    reads=Reads(beside=("erased_ids",), settings=("pools", "splits", "sandbox", "personal_data")),
     reads_of=_pooled,
     # The rows themselves count: a pool's file may change while its settings stay.
     counts=lambda inputs: [content_id(frame.to_dicts()) for frame in _pools(inputs)],

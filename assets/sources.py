@@ -37,7 +37,8 @@ def _settings_of(inputs: Inputs) -> SourceSettings:
 
 def _opened(inputs: Inputs) -> Opened:
     own = _settings_of(inputs)
-    asked = Asked(own.config, own.split, own.limit, own.map)
+    personal = inputs.settings.personal_data
+    asked = Asked(own.config, own.split, own.limit, own.map, personal)
     return inputs.once(f"source {own.name}", lambda: open_source(own.path or "", asked))
 
 
@@ -72,7 +73,7 @@ SOURCE_PAIRS = Step(
     parts=_read_here,
     all_parts=_read_here,
     make=_pairs,
-    reads=Reads(),
+    reads=Reads(settings=("personal_data",)),
     reads_of=_layouts,
     counts=lambda inputs: _opened(inputs).content,
     show=_pairs_shown,
@@ -86,7 +87,7 @@ SOURCE_RESPONSES = Step(
     parts=_read_here,
     all_parts=_read_here,
     make=lambda inputs: StepResult(_recorded(inputs).responses),
-    reads=Reads(),
+    reads=Reads(settings=("personal_data",)),
     reads_of=_layouts,
     counts=lambda inputs: _opened(inputs).content,
     made_beside=("source_prompts",),
@@ -101,7 +102,7 @@ SOURCE_VOTES = Step(
     parts=_read_here,
     all_parts=_read_here,
     make=lambda inputs: StepResult(_recorded(inputs).votes),
-    reads=Reads(),
+    reads=Reads(settings=("personal_data",)),
     reads_of=_layouts,
     counts=lambda inputs: _opened(inputs).content,
     made_beside=("source_prompts",),

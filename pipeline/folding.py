@@ -12,6 +12,9 @@ choice. Raised and lowered digits stay apart from plain ones, since 3² is not 3
 import re
 import sys
 import unicodedata
+from collections.abc import Iterable, Mapping
+
+from pipeline.ids import content_id
 
 # Default_Ignorable_Code_Point, both ends included.
 _IGNORABLE = (
@@ -54,3 +57,8 @@ def folded(text: str, *, case: bool = True) -> str:
     if case:
         return text
     return text.casefold() if text.isascii() else unicodedata.normalize("NFKC", text.casefold())
+
+
+def turns_id(messages: Iterable[Mapping[str, str]]) -> str:
+    """A hash of what is asked, whatever the answer: of the turns as they are compared."""
+    return content_id([(turn["role"], folded(turn["content"])) for turn in messages])

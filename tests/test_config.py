@@ -101,7 +101,7 @@ NO_PATHS = {
     "aspect", "delimiter", "criteria", "words", "model.template", "code.critic.template",
     "judge.models.template", "judge.principles.embedding.template", "pools.name", "pools.template",
     "variants.name", "variants.of", "noise.external.name", "thoughts.reward.name",
-    "selection.sources", "family", "families", "sources.name", "sources.map",
+    "selection.sources", "family", "families", "sources.name", "sources.map", "phone_regions",
 }  # fmt: skip
 
 

@@ -124,7 +124,7 @@ def bring(source: Opened | Path, settings: JudgeSettings, name: str | None = Non
         found = imported.read(source.rows, source.columns, origin.name, names)
         before = {name: _earlier(lake, name, origin) for name in TABLES}
         commit, partition = Commit(f"import {origin.name}"), {"origin": origin.name}
-        lake.write("recorded_pairs", found.pairs, commit, partition=partition)
+        pairs = lake.write("recorded_pairs", found.pairs, commit, partition=partition)
         lake.write("recorded_responses", found.responses, commit, partition=partition)
         own = {"source": "recorded", "origin": origin.name}
         lake.write("votes", found.votes, commit, partition=own, rejects=reject_rows(found.rejects))
@@ -137,7 +137,7 @@ def bring(source: Opened | Path, settings: JudgeSettings, name: str | None = Non
         rejected=found.rejected,
         repeated=found.repeats,
         prompts=found.prompts,
-        pairs=found.pairs.height,
+        pairs=pairs.rows,
         responses=found.responses.height,
         votes=found.votes.height,
         ties=found.ties,

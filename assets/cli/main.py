@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from assets.cli import cache, tools
+from assets.cli import cache, erasing, tools
 from assets.cli.lake import app as lake_app
 from assets.cli.terminal import Profile, one_line_errors, say, show
 from pipeline import config
@@ -190,7 +190,7 @@ def show_leaderboard(profile: str) -> None:
 
 
 # After ours: `--help` shows them in this order.
-app.registered_commands += tools.app.registered_commands
+app.registered_commands += [*erasing.app.registered_commands, *tools.app.registered_commands]
 
 
 def main() -> None:

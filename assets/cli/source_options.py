@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from pipeline.config import PersonalDataSettings
     from pipeline.sources.opened import Opened
 
 Source = Annotated[
@@ -41,11 +42,16 @@ Names = Annotated[
 
 
 def asked_for(
-    source: str, configs: Configs, splits: Splits, limit: Limit, names: Names
+    source: str,
+    configs: Configs,
+    splits: Splits,
+    limit: Limit,
+    names: Names,
+    personal: "PersonalDataSettings",
 ) -> "Opened":
-    """The source that the options describe, with its rows."""
+    """The source that the options describe, with its rows; those with personal data say so."""
     from pipeline.sources.mapped import parse
     from pipeline.sources.opened import Asked, open_source
 
-    asked = Asked(tuple(configs or ()), tuple(splits or ()), limit, parse(names or ()))
+    asked = Asked(tuple(configs or ()), tuple(splits or ()), limit, parse(names or ()), personal)
     return open_source(source, asked)

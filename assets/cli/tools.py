@@ -43,7 +43,7 @@ def import_(
 
     settings = config.load(profile)
     extensions.load(settings.extensions)  # layouts of the user's own
-    found = asked_for(source, configs, splits, limit, names)
+    found = asked_for(source, configs, splits, limit, names, settings.personal_data)
     layout = layout_of(found)
     if layout == VOTES:
         _say_votes(bring_votes(found, settings.noise.duplicates, name), layout)
@@ -106,6 +106,7 @@ def _say(
 @one_line_errors
 def import_code(
     source: Source,
+    profile: Profile = "quick",
     name: Name = None,
     configs: Configs = None,
     splits: Splits = None,
@@ -118,7 +119,8 @@ def import_code(
     """
     from assets.cli.importing import bring_code
 
-    opened = asked_for(source, configs, splits, limit, names)
+    personal = config.load(profile).personal_data
+    opened = asked_for(source, configs, splits, limit, names, personal)
     found = bring_code(opened, name)
     pairs = ", ".join(f"{n} {method}" for method, n in found.methods.items())
     said = (

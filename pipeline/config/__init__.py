@@ -18,6 +18,7 @@ from pipeline.config.profile import PROFILES, Settings, home, load, path_of, pro
 from pipeline.config.section import section
 from pipeline.config.sources import (
     ExampleSettings,
+    PersonalDataSettings,
     PoolSettings,
     SamplingSettings,
     SandboxSettings,
@@ -54,6 +55,7 @@ __all__ = [
     "NoiseSettings",
     "OverlapSettings",
     "PROFILES",
+    "PersonalDataSettings",
     "PoolSettings",
     "PreferenceSettings",
     "PrincipleSettings",

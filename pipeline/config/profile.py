@@ -14,6 +14,7 @@ from pipeline.config.paths import beside, beside_profile
 from pipeline.config.section import Section, first_problem
 from pipeline.config.selection import SelectionSettings
 from pipeline.config.sources import (
+    PersonalDataSettings,
     PoolSettings,
     SamplingSettings,
     SandboxSettings,
@@ -45,6 +46,7 @@ class Settings(Section):
     pools: tuple[PoolSettings, ...]
     sources: tuple[SourceSettings, ...] = ()  # preference data that exist
     splits: SplitSettings = SplitSettings()
+    personal_data: PersonalDataSettings = PersonalDataSettings()
     sampling: SamplingSettings = SamplingSettings()
     sandbox: SandboxSettings = SandboxSettings()
     code: CodeSettings = CodeSettings()

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pipeline.config.section import MOST_DRAWS, Section
 
@@ -55,6 +55,29 @@ class SplitSettings(Section):
 
     validation: float = Field(0.1, ge=0, lt=1)
     test: float = Field(0.2, ge=0, lt=1)
+
+
+PersonalKind = Literal["email", "phone", "ip", "credit_card", "iban"]
+
+
+class PersonalDataSettings(Section):
+    """Rows of pools and imports that hold personal data: `reject` makes rejects of them."""
+
+    mode: Literal["off", "reject"] = "off"
+    kinds: tuple[PersonalKind, ...] = ("email", "phone", "ip", "credit_card", "iban")
+    # two letters (ISO 3166): numbers as they are written there; else only those with a +
+    phone_regions: tuple[str, ...] = ()
+
+    @field_validator("phone_regions")
+    @classmethod
+    def _have_telephones(cls, regions: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuses a region of which no rules of its numbers are known."""
+        if regions:
+            from phonenumbers import SUPPORTED_REGIONS  # takes a tenth of a second
+
+            if unknown := sorted(set(regions) - set(SUPPORTED_REGIONS)):
+                raise ValueError(f"no region is named {unknown[0]!r}: use two letters such as US")
+        return regions
 
 
 class SamplingSettings(Section):

@@ -2,7 +2,7 @@
 templates, normalised answers, splits, and a reason for every row left out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -11,12 +11,15 @@ import polars as pl
 
 from pipeline import cells, tables
 from pipeline.cells import BadRow
-from pipeline.config import PoolSettings, Settings, SplitSettings
+from pipeline.config import PersonalDataSettings, PoolSettings, Settings, SplitSettings
 from pipeline.errors import OrchardError
+from pipeline.folding import turns_id
 from pipeline.ids import content_id, unit_for
+from pipeline.personal import PersonalData, refuse_personal
 from pipeline.prompts.record import Record, to_json
 from pipeline.prompts.source import SOURCES, Source
-from pipeline.prompts.turns import Messages, check_template, look_of, messages_of, read_prompt
+from pipeline.prompts.turns import Messages, check_template, messages_of, read_prompt
+from pipeline.store.refused import reason_of
 from pipeline.verify import canonical, check
 
 Row = dict[str, Any]
@@ -28,12 +31,24 @@ class _Loaded:
     rejects: list[Row] = field(default_factory=list)
     # What a conversation looks like -> (where, prompt).
     seen: dict[str, tuple[str, Row]] = field(default_factory=dict)
+    erased: Mapping[str, str] = field(default_factory=dict)
+    personal: PersonalDataSettings = PersonalDataSettings()
 
 
-def load_pools(settings: Settings) -> tuple[pl.DataFrame, pl.DataFrame]:
+class Erased(BadRow):
+    """The row asks what was erased."""
+
+
+def load_pools(
+    settings: Settings, erased: Mapping[str, str] | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """All pools of the settings as rows of the tables prompts and rejects, in order.
 
     Of equal prompts the first stays.
+
+    Args:
+        settings: of the profile.
+        erased: the day of its erasure by id, of prompts and of their turns (`turns_id`).
 
     Raises:
         OrchardError: a pool that cannot be read, or without a usable row; splits that leave no
@@ -43,7 +58,7 @@ def load_pools(settings: Settings) -> tuple[pl.DataFrame, pl.DataFrame]:
         raise OrchardError(
             "splits: validation and test together must stay below 1: they leave no train prompts"
         )
-    loaded = _Loaded()
+    loaded = _Loaded(erased=erased or {}, personal=settings.personal_data)
     for pool in settings.pools:
         _load(pool, settings.splits, loaded)
     if not loaded.prompts:
@@ -67,8 +82,14 @@ def _load(pool: PoolSettings, splits: SplitSettings, loaded: _Loaded) -> None:
     before, dropped = len(loaded.prompts), len(loaded.rejects)
     for record in _records(pool):
         try:
+            said = (record.question, record.answer, record.metadata)
+            refuse_personal(said, loaded.personal)
             prompt = cells.attempt(_prompt, pool, record, verifier, splits)
+            _refuse_erased(prompt, loaded.erased)
             _refuse_repeats(prompt, record, loaded)
+        except (Erased, PersonalData) as bad:  # a reject without a text of the row
+            nothing = Record(record.where, None, None)
+            loaded.rejects.append(_reject(pool, nothing, str(bad)))
         except BadRow as bad:
             loaded.rejects.append(_reject(pool, record, str(bad)))
         else:
@@ -164,9 +185,16 @@ def _present(text: str | None, column: str) -> str:
     return text
 
 
+def _refuse_erased(prompt: Row, erased: Mapping[str, str]) -> None:
+    for name in (prompt["prompt_id"], turns_id(prompt["messages"])) if erased else ():
+        if name in erased:
+            raise Erased(reason_of(erased[name]))
+
+
 def _refuse_repeats(prompt: Row, record: Record, loaded: _Loaded) -> None:
     """Refuse a prompt that an earlier row has too, folded; capitals and white space count."""
-    where, first = loaded.seen.setdefault(look_of(prompt["messages"]), (record.where, prompt))
+    turns = turns_id(prompt["messages"])
+    where, first = loaded.seen.setdefault(turns, (record.where, prompt))
     if first is prompt:
         return
     same = (first["answer"], first["verifier"]) == (prompt["answer"], prompt["verifier"])

@@ -7,8 +7,6 @@ from pipeline import cells
 from pipeline.cells import BadRow
 from pipeline.config import PoolSettings
 from pipeline.errors import OrchardError, one_line
-from pipeline.folding import folded
-from pipeline.ids import content_id
 
 Messages = list[dict[str, str]]
 ROLES = ("system", "user", "assistant")
@@ -43,11 +41,6 @@ def messages_of(pool: PoolSettings, asked: str | Messages) -> Messages:
     for shown, answer in examples:
         turns += [_turn("user", _filled(pool, shown)), _turn("assistant", answer)]
     return [*turns, *given[:-1], _turn("user", _filled(pool, question))]
-
-
-def look_of(messages: Messages) -> str:
-    """A hash of what a conversation looks like, folded; capitals and white space count."""
-    return content_id([(turn["role"], folded(turn["content"])) for turn in messages])
 
 
 def check_template(pool: PoolSettings) -> None:

@@ -6,12 +6,14 @@ files, or of a folder that `datasets.save_to_disk` made.
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from pipeline.config import PersonalDataSettings
 from pipeline.errors import OrchardError, one_line
 from pipeline.ids import content_id
+from pipeline.personal import without_personal
 from pipeline.prompts.origins import content_of
 from pipeline.sources import folders, library
 from pipeline.sources.mapped import with_our_names
@@ -24,13 +26,14 @@ class Asked:
 
     configs: configurations of a data set of the hub; none: its only one. splits: none: all of them.
     limit: rows in all, from the first; null: every row. names: {our name of a column: theirs}, see
-    `pipeline.sources.mapped`.
+    `pipeline.sources.mapped`. personal: whether rows with personal data are rejected.
     """
 
     configs: Sequence[str] = ()
     splits: Sequence[str] = ()
     limit: int | None = None
     names: Mapping[str, str] | None = None
+    personal: PersonalDataSettings = PersonalDataSettings()
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,8 @@ def _opened(
     Which configurations and splits were named belongs to the path: train and test of one data set
     are two sources. Limit and names do not: another limit replaces the rows of the first.
     """
-    parts = with_our_names(read_parts(found, asked.limit), asked.names or {}, str(where))
+    read = with_our_names(read_parts(found, asked.limit), asked.names or {}, str(where))
+    parts = [replace(one, rows=list(without_personal(one.rows, asked.personal))) for one in read]
     named = (("config", asked.configs), ("split", asked.splits))
     selected = [f"{what}={','.join(sorted(set(values)))}" for what, values in named if values]
     # In which order they are read matters under a limit only.

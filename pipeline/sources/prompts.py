@@ -4,8 +4,8 @@ import polars as pl
 
 from pipeline import tables
 from pipeline.config import SplitSettings
+from pipeline.folding import turns_id
 from pipeline.prompts.pools import split_of
-from pipeline.prompts.turns import look_of
 from pipeline.sources.tasks import task_of
 
 
@@ -20,7 +20,7 @@ def source_prompts(
             takes its id and its split, so that nothing is trained on that is a test prompt there.
         splits: shares of the splits.
     """
-    known = {look_of(row["messages"]): row for row in prompts.iter_rows(named=True)}
+    known = {turns_id(row["messages"]): row for row in prompts.iter_rows(named=True)}
     decided = pl.col("label").is_not_null() & (pl.col("label") != 0.5)
     grouped = (
         pairs.drop_nulls("messages")
@@ -32,7 +32,7 @@ def source_prompts(
     for row in grouped.iter_rows(named=True):
         messages = row["messages"]
         own = {"prompt_id": row["prompt_id"], "split": split_of(messages, splits)}
-        same = known.setdefault(look_of(messages), own)
+        same = known.setdefault(turns_id(messages), own)
         rows.append(
             {
                 "origin": row["origin"],

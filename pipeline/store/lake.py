@@ -36,6 +36,7 @@ from pipeline.store.database import Database, Parameters
 from pipeline.store.datafiles import DataFile
 from pipeline.store.files import query_text
 from pipeline.store.reads import check_reads
+from pipeline.store.refused import without_erased
 from pipeline.store.replace import replace_prompts, replace_rejects, replace_rows
 from pipeline.store.verify import Verified, repair, verify
 
@@ -337,6 +338,7 @@ class Lake:
         """The body of a write: what it did (its version is known after the commit),
         and the version it repeats.
         """
+        checked = without_erased(self._database, table, checked, commit.step)
         last = latest(entries(self._database, table), partition)
         damage.drop(self._database, lost)
         changed = replace_rows(self._database, table, checked.rows, partition) or last is None
@@ -354,6 +356,7 @@ class Lake:
         started: float,
     ) -> tuple[Written, int | None]:
         """The body of `write_prompts`, with what `_replace` gives."""
+        checked = without_erased(self._database, table, checked, commit.step)
         last = latest(entries(self._database, table), partition)
         changed = replace_prompts(self._database, table, checked, prompts, commit.step, partition)
         changed = changed or last is None
