@@ -54,7 +54,7 @@ LINKS = {
         own=(("side", "response_id"),), made_from=(_PROMPT,), enters=True, source="origin"
     ),
     "source_prompts": Links(
-        own=(_PROMPT, ("prompt", "recorded_id")), enters=True, source="origin"
+        made_from=(_PROMPT, ("prompt", "recorded_id")), source="origin"
     ),
     "imports": Links(source="origin"),
     "principles": Links(
