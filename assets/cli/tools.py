@@ -33,7 +33,7 @@ def import_(
     limit: Limit = None,
     names: Names = None,
 ) -> None:
-    """Bring in a judge's past votes, labelled pairs, or votes on our pairs by id.
+    """Bring in preference data of public layouts, a judge's past votes, or votes on our pairs.
 
     Says how often voters are right where the lake knows it, and how far they agree with each other.
     """
