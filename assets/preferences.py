@@ -10,10 +10,17 @@ from pipeline.engine.rendering import Renderer
 from pipeline.figures import histogram
 from pipeline.preferences.build import build
 from pipeline.preferences.lengths import with_tokens
-from pipeline.preferences.lists import LISTS, endings, of_variant, ranked_lists, reward_factors
+from pipeline.preferences.lists import (
+    LISTS,
+    endings,
+    of_variant,
+    own_lists,
+    ranked_lists,
+    reward_factors,
+)
 from pipeline.preferences.mixture import told
 from pipeline.preferences.registry import reads_of, registry, treats, variant, wanted
-from pipeline.preferences.unpaired import texts
+from pipeline.preferences.unpaired import WEIGHED, texts
 from pipeline.steps import Inputs, Reads, Rows, Step, StepResult
 
 SECTIONS = {"best_first": "trees", "tot": "thoughts"}  # of the settings, by a tree's method
@@ -32,15 +39,24 @@ def _needed_parts(table: str) -> Callable[[Settings], list[str]]:
     return parts
 
 
-def _trees_of_list(settings: Settings, part: str | None) -> Reads:
+def _behind_list(settings: Settings, part: str | None) -> Reads:
+    """The trees that a list variant is made from, or what its variant reads."""
+    if part is not None and part not in LISTS:
+        return reads_of(part, settings)
     method = LISTS[part].method if part else "best_first"
     return Reads(
         tables=(Rows("tree_nodes", "method", method),), settings=(f"{SECTIONS[method]}.delimiter",)
     )
 
 
+def _all_lists(settings: Settings) -> list[str]:
+    return [n for n, v in registry(settings).items() if v.rows == "preference_lists"]
+
+
 def _lists(inputs: Inputs) -> StepResult:
     name = inputs.part or ""
+    if name not in LISTS:
+        return StepResult(own_lists(variant(name, inputs.settings), inputs.lake, inputs.settings))
     rows, rejects = inputs.once(LISTS[name].method, lambda: _ranked(inputs))
     return StepResult(of_variant(rows, name), rejects)
 
@@ -74,14 +90,22 @@ PREFERENCE_LISTS = Step(
     table="preference_lists",
     part_column="variant",
     parts=_needed_parts("preference_lists"),
-    all_parts=lambda settings: tuple(LISTS),
+    all_parts=_all_lists,
     make=_lists,
-    reads=Reads(tables=("prompts",), settings=("lists", "model.max_model_len"), models=("policy",)),
-    reads_of=_trees_of_list,
+    reads=Reads(
+        tables=("prompts",),
+        settings=("lists", "model.max_model_len", "variants"),
+        models=("policy",),
+    ),
+    reads_of=_behind_list,
     show=_lists_shown,
     group="preferences",
     description="Ranked lists of each tree's finished responses, with TPO's adaptive step rewards.",
 )
+
+
+def _reads_of_variant(settings: Settings, part: str | None) -> Reads:
+    return Reads() if part is None else reads_of(part, settings)
 
 
 def _unpaired_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
@@ -95,13 +119,16 @@ UNPAIRED = Step(
     part_column="variant",
     parts=_needed_parts("unpaired"),
     all_parts=lambda settings: [n for n, v in registry(settings).items() if v.rows == "unpaired"],
-    make=lambda inputs: StepResult(texts(inputs.lake, inputs.part or "")),
-    reads=Reads(queries=("unpaired_verified",), code=(texts,)),
+    make=lambda inputs: StepResult(
+        texts(inputs.lake, inputs.settings, variant(inputs.part or "", inputs.settings))
+    ),
+    reads=WEIGHED.plus(Reads(settings=("variants",))),
+    reads_of=_reads_of_variant,
     show=_unpaired_shown,
     makes_pairs=True,
     group="preferences",
     kinds=("duckdb",),
-    description="Responses that passed or failed their verifier, with density-ratio weights (BCO).",
+    description="Texts that are good or bad on their own, with density-ratio weights (BCO).",
 )
 
 
@@ -120,10 +147,6 @@ def _pairs_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
     splits = rows.group_by("split").len().sort("split").iter_rows()
     named_splits = {f"pairs_{split}": n for split, n in splits}
     return {**named_splits, "strengths": histogram(strengths, "strength", "pairs")}
-
-
-def _reads_of_variant(settings: Settings, part: str | None) -> Reads:
-    return Reads() if part is None else reads_of(part, settings)
 
 
 def _variants(treated: bool) -> Callable[[Settings], list[str]]:

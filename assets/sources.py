@@ -56,6 +56,11 @@ def _pairs(inputs: Inputs) -> StepResult:
     return StepResult(found.pairs, found.rejects, {"layout": found.layout})
 
 
+def _recorded_rows(settings: Settings, part: str | None) -> Reads:
+    recorded = ("recorded_pairs", "recorded_responses") if part else ()
+    return Reads(tables=tuple(Rows(table, "origin", str(part)) for table in recorded))
+
+
 def _pairs_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
     known = rows["label"].drop_nulls()
     return {
@@ -117,13 +122,14 @@ SOURCE_PROMPTS = Step(
     all_parts=_named,
     make=lambda inputs: StepResult(
         source_prompts(
-            inputs.table("recorded_pairs"), inputs.table("prompts"), inputs.settings.splits
+            inputs.table("recorded_pairs"),
+            inputs.table("recorded_responses"),
+            inputs.table("prompts"),
+            inputs.settings.splits,
         )
     ),
     reads=Reads(tables=("prompts",), settings=("splits",)),
-    reads_of=lambda settings, part: (
-        Reads(tables=(Rows("recorded_pairs", "origin", part),)) if part else Reads()
-    ),
+    reads_of=_recorded_rows,
     show=lambda inputs, rows: {
         "tasks": dict(rows.group_by("task").len().sort("len", descending=True).iter_rows())
     },

@@ -19,8 +19,11 @@ import numpy as np
 import polars as pl
 
 from pipeline import tables
+from pipeline.config import Settings
 from pipeline.engine.base import Reject, Turn
 from pipeline.ids import content_id, unit_for
+from pipeline.preferences.variant import Variant
+from pipeline.store.reader import Reader
 from pipeline.trees.chances import Chances, Draws, draws_of, fit
 from pipeline.trees.node import Row
 from pipeline.trees.paths import Path, finished_paths
@@ -181,7 +184,7 @@ def shuffle(lists: pl.DataFrame) -> pl.DataFrame:
 def endings(lists: pl.DataFrame) -> dict[str, float | None]:
     """The shares of items that end, and of those that a rollout completed; null without items."""
     items = [item for found in lists["items"].to_list() for item in found]
-    completed = [item["steps"] is not None and item["steps"][-1]["value"] is None for item in items]
+    completed = [bool(item["steps"]) and item["steps"][-1]["value"] is None for item in items]
     n = len(items)
     return {
         "share_of_items_that_end": sum(item["ends"] for item in items) / n if n else None,
@@ -269,6 +272,13 @@ def of_variant(lists: pl.DataFrame, name: str) -> pl.DataFrame:
     own = LISTS[name]
     changed = lists if own.rewarded else _without_rewards(lists)
     return named(shuffle(changed) if own.shuffled else changed, name)
+
+
+def own_lists(made: Variant, lake: Reader, settings: Settings) -> pl.DataFrame:
+    """The lists of a variant that makes them itself; a control's are shuffled."""
+    assert made.own_rows is not None
+    lists = made.own_rows(lake, settings)
+    return named(shuffle(lists) if made.control_of is not None else lists, made.name)
 
 
 def reward_factors(lists: pl.DataFrame) -> dict[str, float | None]:

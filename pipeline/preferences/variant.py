@@ -41,6 +41,8 @@ class Variant:
     loss: name of the loss that learns it; null: the profile's `training.loss`.
     control_of: the variant that this one is a control of.
     rows: the table whose rows of this variant's name the loss learns from.
+    own_rows: where that is `unpaired`, gives its rows without ids and weights; where it is
+        `preference_lists`, its lists without ids, if they are not made from trees.
     source: gives the name of the variant whose pairs this one treats, where it treats any. They
         are read from `preferences`; its level is this one's too.
     parts: of a mixture, the variants whose pairs it mixes.
@@ -56,6 +58,7 @@ class Variant:
     loss: str | None = None
     control_of: str | None = None
     rows: Table = "preferences"
+    own_rows: Build | None = None
     source: Callable[[Settings], str] | None = None
     parts: tuple[Part, ...] = ()
     query: str | None = None
@@ -64,7 +67,8 @@ class Variant:
     def reads_for(self, settings: Settings) -> Reads:
         """All that its build reads, the pairs of its source and its own code among them."""
         source = tuple(Rows("preferences", "variant", name) for name in self.sources(settings))
-        return Reads(tables=source).plus(self.reads, Reads(code=(self.build,)))
+        code = (self.build,) if self.own_rows is None else (self.build, self.own_rows)
+        return Reads(tables=source).plus(self.reads, Reads(code=code))
 
     def sources(self, settings: Settings) -> tuple[str, ...]:
         """The variants whose pairs it is made from: the one it treats, or a mixture's parts."""

@@ -10,23 +10,27 @@ from pipeline.sources.tasks import task_of
 
 
 def source_prompts(
-    pairs: pl.DataFrame, prompts: pl.DataFrame, splits: SplitSettings
+    pairs: pl.DataFrame, responses: pl.DataFrame, prompts: pl.DataFrame, splits: SplitSettings
 ) -> pl.DataFrame:
     """Rows of `source_prompts`.
 
     Args:
         pairs: rows of `recorded_pairs`; those without turns say nothing here.
+        responses: rows of `recorded_responses`.
         prompts: rows of `prompts`. A conversation that a pool or an earlier row has too, folded,
             takes its id and its split, so that nothing is trained on that is a test prompt there.
         splits: shares of the splits.
     """
     known = {turns_id(row["messages"]): row for row in prompts.iter_rows(named=True)}
+    asked = ["origin", "prompt_id", "messages"]
     decided = pl.col("label").is_not_null() & (pl.col("label") != 0.5)
+    both = [pairs.select(*asked, decided=decided), responses.select(*asked, decided=False)]
     grouped = (
-        pairs.drop_nulls("messages")
-        .sort("origin", "prompt_id")
+        pl.concat(both)
+        .drop_nulls("messages")
+        .sort("origin", "prompt_id", maintain_order=True)
         .group_by("origin", "prompt_id", maintain_order=True)
-        .agg(pl.col("messages").first(), n_pairs=decided.sum())
+        .agg(pl.col("messages").first(), n_pairs=pl.col("decided").sum())
     )
     rows = []
     for row in grouped.iter_rows(named=True):

@@ -145,7 +145,9 @@ class PreferenceLists(dy.Schema):
             "what the model wrote before an item's response, by item_id; null: nothing before any"
         ),
     )
-    policy_id = col.identifier("the model that wrote the items")
+    policy_id = col.identifier(
+        "the model that wrote the items; null: several, or unknown", nullable=True
+    )
     method = col.text("how the list was made")
 
     @dy.rule()
@@ -178,7 +180,7 @@ class Unpaired(dy.Schema):
         metadata=col.meaning("weight in the loss; 1, or, if bad, the density ratio, 0.5 to 10"),
     )
     response_id = col.identifier("its response")
-    policy_id = col.identifier("the model that wrote it")
+    policy_id = col.identifier("the model that wrote it; null where unknown", nullable=True)
     method = col.text("how the row was made")
 
 

@@ -78,6 +78,43 @@ def test_what_was_imported_by_hand_under_that_name_is_the_same_variant(tmp_path:
     assert sorted(found["chosen"]) == sorted(made["chosen"])
 
 
+def _made(folder: Path, rows: list[dict[str, Any]], table: str, name: str) -> pl.DataFrame:
+    """The rows of a table of one variant of the source, as a run makes them."""
+    settings = config.load(str(_profile(folder, rows, lists={"size": 3})))
+    with Lake(folder) as lake:
+        run = RunContext(settings, lake, world.Room(), folder, "run", GRAPH)  # type: ignore[arg-type]
+        run_step(GRAPH.steps["prompts"], run)
+        for step in SOURCES:
+            run_step(step, run, "mine_own")
+        run_step(GRAPH.steps[table], run, name)
+        return lake.read(table)
+
+
+def test_thumbs_are_single_texts_and_the_first_word_on_one_stands(tmp_path: Path) -> None:
+    said = [("a", "fine", True), ("a", "bad", False), ("b", "fine", False), ("b", "fine", True)]
+    keys = ("prompt", "completion", "label")
+    rows = [dict(zip(keys, one, strict=True)) for one in said]
+    found = _made(tmp_path, rows, "unpaired", "mine_own_thumbs")
+    asked = [turns[0]["content"] for turns in found["messages"]]
+    told = sorted(zip(asked, found["text"], found["desirable"], found["weight"], strict=True))
+    # Of one good and two bad texts: (1/1)/(1/2) = 2, and 0 for a prompt without a good one.
+    assert told == [("a", "bad", False, 2), ("a", "fine", True, 1), ("b", "fine", False, 0.5)]
+    assert found["ends"].all() and found["policy_id"].is_null().all()
+
+
+def test_a_list_keeps_its_ranks_and_ties_and_is_cut_to_the_size(tmp_path: Path) -> None:
+    ranks = [("w", 1), ("x", 2), ("y", 2), ("z", 4)]
+    answers = [{"answer": text, "model": text, "rank": rank} for text, rank in ranks]
+    rows: list[dict[str, Any]] = [{"prompt": "Order them.", "answers": answers}]
+    (row,) = _made(tmp_path, rows, "preference_lists", "mine_own_lists").to_dicts()
+    items = [(item["text"], item["value"], item["rank"]) for item in row["items"]]
+    # w beats three of three, x and y one of three, z none; of x and y one is left.
+    assert [items[0], items[2]] == [("w", 1.0, 0), ("z", 0.0, 2)]
+    assert items[1] in [("x", pytest.approx(1 / 3), 1), ("y", pytest.approx(1 / 3), 1)]
+    orders = [(one["better"], one["worse"]) for one in row["orders"]]
+    assert orders == [(0, 1), (0, 2), (1, 2)] and row["policy_id"] is None
+
+
 def _imported(messages: list[list[dict[str, str]]]) -> pl.DataFrame:
     rows = [
         {"pair_id": f"p{n}", "prompt_id": f"id{n}", "messages": turns, "first_id": f"a{n}",
@@ -96,6 +133,7 @@ def test_a_conversation_has_the_id_and_split_of_the_pools_prompt_that_looks_the_
     prompts = pl.DataFrame([columns])
     found = source_prompts(
         _imported([_asked("Don\u2019t you know?"), _asked("Do you know?")]),
+        tables.empty("recorded_responses"),
         prompts,
         SplitSettings(validation=0, test=0),
     )
@@ -106,7 +144,8 @@ def test_a_conversation_has_the_id_and_split_of_the_pools_prompt_that_looks_the_
 def test_prompts_that_look_the_same_are_in_one_split(texts: list[str]) -> None:
     splits = SplitSettings(validation=0.3, test=0.3)
     empty = tables.empty("prompts")
-    found = source_prompts(_imported([_asked(text) for text in texts]), empty, splits)
+    none = tables.empty("recorded_responses")
+    found = source_prompts(_imported([_asked(text) for text in texts]), none, empty, splits)
     look = [text.replace("\u00a0", " ").replace("e\u0301", "\u00e9") for text in texts]
     for column in ("prompt_id", "split"):
         said = dict(zip(look, found.sort("recorded_id")[column], strict=True))

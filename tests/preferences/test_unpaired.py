@@ -7,6 +7,8 @@ import polars as pl
 import pytest
 
 from pipeline import tables
+from pipeline.config import load
+from pipeline.preferences.registry import variant
 from pipeline.preferences.unpaired import texts
 from pipeline.store import Commit, Lake
 
@@ -55,7 +57,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 def weights(lake: Lake, counts: dict[str, tuple[int, int]]) -> dict[tuple[str, bool], float]:
     """(prompt, desirable) -> the weight of each of its texts."""
-    rows = lake.query_file("unpaired_verified", frames=drawn(counts))
+    verified = lake.query_file("unpaired_verified", frames=drawn(counts))
+    rows = lake.query_file("unpaired_weights", frames={"texts": verified})
     assert rows.height == sum(map(sum, counts.values())), "every response counts"
     found = rows.group_by("prompt_id", "desirable").agg(pl.col("weight").unique())
     return {(name, good): values[0] for name, good, values in found.iter_rows() if len(values) == 1}
@@ -106,7 +109,10 @@ def test_the_control_has_the_same_texts_with_labels_of_others(tmp_path: Path) ->
     with Lake(tmp_path) as lake:
         for name, rows in drawn({"both": (9, 6), "good": (9, 0), "bad": (0, 6)}).items():
             lake.write(name, rows, Commit("test"))
-        own, control = texts(lake, "bco"), texts(lake, "bco_shuffled")
+        settings = load("quick")
+        own, control = (
+            texts(lake, settings, variant(name, settings)) for name in ("bco", "bco_shuffled")
+        )
     told = [one.sort("response_id")["desirable"].to_list() for one in (own, control)]
     assert sorted(told[0]) == sorted(told[1]) and told[0] != told[1]
     assert own["response_id"].sort().to_list() == control["response_id"].sort().to_list()
