@@ -99,6 +99,8 @@ SOURCE_RESPONSES = Step(
     group="sources",
     description="Single texts of a source, of a ranked list or with a label of their own.",
 )
+# Made where something reads votes: made beside the pairs, the card of judges would come along, and
+# with it the votes of the profile's own judges.
 SOURCE_VOTES = Step(
     name="source_votes",
     table="votes",
@@ -110,7 +112,6 @@ SOURCE_VOTES = Step(
     reads=Reads(settings=("personal_data",)),
     reads_of=_layouts,
     counts=lambda inputs: _opened(inputs).content,
-    made_beside=("source_prompts",),
     group="sources",
     description="Votes that a source's file holds: of its annotators, or of a judge.",
 )

@@ -170,6 +170,7 @@ def _oriented(pairs: pl.DataFrame) -> pl.DataFrame:
         rejected=side("", better=False),
         chosen_id=side("_id", better=True),
         rejected_id=side("_id", better=False),
+        strength=pl.lit(None, pl.Float64),
         margin=side("_score", better=True) - side("_score", better=False),
         depth=0,
         prefix=pl.lit(""),

@@ -60,6 +60,16 @@ def test_each_row_with_a_better_side_is_a_pair_and_no_other(tmp_path: Path) -> N
     assert pairs["strength"].is_null().all() and pairs["margin"].is_null().all()
 
 
+def test_the_control_has_half_of_the_sides_exchanged(tmp_path: Path) -> None:
+    own = _run(tmp_path, _profile(tmp_path, ROWS))
+    settings = config.load(str(_profile(tmp_path, ROWS)))
+    with Lake(tmp_path) as lake:
+        control = variants(settings)["mine_own_shuffled"].build(lake, settings)
+    pairs = [set(one.select("chosen", "rejected").rows()) for one in (own, control)]
+    assert len(pairs[0] - pairs[1]) == len(ROWS[:3]) // 2
+    assert {frozenset(one) for one in pairs[0]} == {frozenset(one) for one in pairs[1]}
+
+
 def test_a_new_row_of_the_file_comes_with_the_next_run(tmp_path: Path) -> None:
     path = _profile(tmp_path, ROWS)
     assert _run(tmp_path, path).height == 3
