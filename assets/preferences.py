@@ -39,10 +39,14 @@ def _needed_parts(table: str) -> Callable[[Settings], list[str]]:
     return parts
 
 
+def _own_rows(settings: Settings, part: str | None) -> Reads:
+    return Reads() if part is None else variant(part, settings).reads_of_own_rows()
+
+
 def _behind_list(settings: Settings, part: str | None) -> Reads:
     """The trees that a list variant is made from, or what its variant reads."""
     if part is not None and part not in LISTS:
-        return reads_of(part, settings)
+        return _own_rows(settings, part)
     method = LISTS[part].method if part else "best_first"
     return Reads(
         tables=(Rows("tree_nodes", "method", method),), settings=(f"{SECTIONS[method]}.delimiter",)
@@ -123,7 +127,7 @@ UNPAIRED = Step(
         texts(inputs.lake, inputs.settings, variant(inputs.part or "", inputs.settings))
     ),
     reads=WEIGHED.plus(Reads(settings=("variants",))),
-    reads_of=_reads_of_variant,
+    reads_of=_own_rows,
     show=_unpaired_shown,
     makes_pairs=True,
     group="preferences",

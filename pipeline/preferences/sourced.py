@@ -19,7 +19,6 @@ from pipeline.folding import folded
 from pipeline.preferences.controls import shuffled
 from pipeline.preferences.judged import explained_variants
 from pipeline.preferences.lists import chosen_items, ranked
-from pipeline.preferences.unpaired import WEIGHED
 from pipeline.preferences.variant import Build, Variant
 from pipeline.steps.declared import Reads, Rows
 from pipeline.store.reader import Reader
@@ -31,27 +30,29 @@ def variants(settings: Settings) -> dict[str, Variant]:
     for source in settings.sources:
         name = source.name
         build = _build(name)
-        tables_ = ("recorded_pairs", "recorded_responses", "source_prompts")
-        own = tuple(Rows(table, "origin", name) for table in tables_)
-        reads = Reads(tables=own, settings=("preferences.max_pairs_per_prompt",))
+        paired, single = (
+            Reads(tables=tuple(Rows(one, "origin", name) for one in (table, "source_prompts")))
+            for table in ("recorded_pairs", "recorded_responses")
+        )
+        reads = paired.plus(Reads(settings=("preferences.max_pairs_per_prompt",)))
         pairs = Variant(name, "response", "imported pairs", reads, build)
         thumbs = replace(
             pairs,
             name=f"{name}_thumbs",
             method="imported texts with a thumb",
-            reads=reads.plus(WEIGHED),
             loss="bco",
             rows="unpaired",
             own_rows=_thumbs(name),
+            own_reads=single,
         )
         lists = replace(
             pairs,
             name=f"{name}_lists",
             method="imported lists",
-            reads=reads.plus(Reads(settings=("lists.size",))),
             loss="list_ranking",
             rows="preference_lists",
             own_rows=_lists(name),
+            own_reads=single.plus(Reads(settings=("lists.size",))),
         )
         for made in (pairs, thumbs, lists):
             found += [made, made.control("shuffled", "labels shuffled", shuffled(build))]

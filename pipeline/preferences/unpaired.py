@@ -69,10 +69,11 @@ BCO = Variant(
     "bco",
     "response",
     "verified responses",
-    READS.plus(WEIGHED, Reads(queries=("unpaired_verified",))),
+    READS,
     outcome,
     "bco",
     rows="unpaired",
     own_rows=verified,
+    own_reads=Reads(queries=("unpaired_verified",)),
 )
 register(BCO, BCO.control("shuffled", "labels shuffled", outcome))

@@ -43,6 +43,7 @@ class Variant:
     rows: the table whose rows of this variant's name the loss learns from.
     own_rows: where that is `unpaired`, gives its rows without ids and weights; where it is
         `preference_lists`, its lists without ids, if they are not made from trees.
+    own_reads: what `own_rows` reads.
     source: gives the name of the variant whose pairs this one treats, where it treats any. They
         are read from `preferences`; its level is this one's too.
     parts: of a mixture, the variants whose pairs it mixes.
@@ -59,6 +60,7 @@ class Variant:
     control_of: str | None = None
     rows: Table = "preferences"
     own_rows: Build | None = None
+    own_reads: Reads = Reads()
     source: Callable[[Settings], str] | None = None
     parts: tuple[Part, ...] = ()
     query: str | None = None
@@ -67,8 +69,11 @@ class Variant:
     def reads_for(self, settings: Settings) -> Reads:
         """All that its build reads, the pairs of its source and its own code among them."""
         source = tuple(Rows("preferences", "variant", name) for name in self.sources(settings))
-        code = (self.build,) if self.own_rows is None else (self.build, self.own_rows)
-        return Reads(tables=source).plus(self.reads, Reads(code=code))
+        return Reads(tables=source).plus(self.reads, Reads(code=(self.build,)))
+
+    def reads_of_own_rows(self) -> Reads:
+        """All that `own_rows` reads, its code among them."""
+        return self.own_reads.plus(Reads(code=(self.own_rows,) if self.own_rows else ()))
 
     def sources(self, settings: Settings) -> tuple[str, ...]:
         """The variants whose pairs it is made from: the one it treats, or a mixture's parts."""
