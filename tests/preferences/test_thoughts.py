@@ -14,7 +14,7 @@ from pipeline.engine.rendering import Renderer
 from pipeline.preferences.build import build
 from pipeline.preferences.lengths import with_tokens
 from pipeline.preferences.lists import ranked_lists
-from pipeline.preferences.unpaired import texts
+from pipeline.preferences.unpaired import BCO, texts
 from pipeline.preferences.voted import voted_on
 from pipeline.store import Commit, Lake
 from pipeline.training.tokens import tokenize
@@ -95,7 +95,7 @@ def test_a_pair_that_changes_its_sides_changes_its_thoughts(lake: Lake) -> None:
 
 
 def test_single_texts_and_lists_keep_theirs(lake: Lake) -> None:
-    found = texts(lake, "bco").sort("text")
+    found = texts(lake, config.load("quick"), BCO).sort("text")
     assert found.select("text", "thought").rows() == [("7", RIGHT), ("8", WRONG)]
     thinking = GROWN.with_columns(
         thought=pl.when(pl.col("node_id").str.starts_with("a")).then(pl.lit(RIGHT))
@@ -163,7 +163,7 @@ def test_the_budget_counts_the_tokens_that_are_learned(
     )
     training = SETTINGS.training.model_copy(update={"thoughts": thoughts})
     settings = SETTINGS.model_copy(update={"training": training})
-    rows = texts(lake, "bco")
+    rows = texts(lake, config.load("quick"), BCO)
     lake.write("unpaired", rows, Commit("test"))
     budget = training_rows(lake, "bco", renderer.length, settings).sort("row_id")
     read = tokenize(rows.sort("unpaired_id"), renderer.tokenizer, 256, thoughts=thoughts)
@@ -205,4 +205,4 @@ def test_token_ids_go_with_their_side(lake: Lake) -> None:
     noise = SETTINGS.noise.model_copy(update={"source": "outcome", "inject": 1.0})
     flipped = voted_on(lake, SETTINGS.model_copy(update={"noise": noise}))
     assert flipped.select("chosen_token_ids", "rejected_token_ids").row(0) == (None, ODD)
-    assert texts(lake, "bco").sort("text")["token_ids"].to_list() == [ODD, None]
+    assert texts(lake, config.load("quick"), BCO).sort("text")["token_ids"].to_list() == [ODD, None]
