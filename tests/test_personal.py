@@ -11,6 +11,7 @@ from assets.cli.importing import bring
 from pipeline.config import JudgeSettings, PersonalDataSettings, PoolSettings, Settings
 from pipeline.personal import kinds_in, without_personal
 from pipeline.prompts.pools import load_pools
+from pipeline.sources.opened import Asked, open_source
 from pipeline.store import Lake
 
 ON = PersonalDataSettings(mode="reject", phone_regions=("US", "DE"))
@@ -92,7 +93,7 @@ def test_an_imported_row_becomes_such_a_reject_too(
         for said in ("nobody", "jane@some-firm.org", "somebody")
     ]
     path.write_text("\n".join(map(json.dumps, rows)))
-    assert bring(path, JudgeSettings(), personal=ON).pairs == 2
+    assert bring(open_source(path, Asked(personal=ON)), JudgeSettings()).pairs == 2
     with Lake(tmp_path / "home") as lake:
         (reject,) = lake.read("rejects").to_dicts()
         assert "holds personal data: email" in reject["reason"] and "jane" not in str(reject)
