@@ -1,6 +1,6 @@
 """Preference data that exist: the pairs and votes of a profile's sources, and their prompts."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import polars as pl
@@ -70,49 +70,45 @@ def _pairs_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
     }
 
 
-# The rows themselves count: what stands at a path may change while the settings stay.
-SOURCE_PAIRS = Step(
-    name="source_pairs",
-    table="recorded_pairs",
-    part_column="origin",
-    parts=_read_here,
-    all_parts=_read_here,
-    make=_pairs,
-    reads=Reads(settings=("personal_data",)),
-    reads_of=_layouts,
-    counts=lambda inputs: _opened(inputs).content,
+def _held(name: str, table: str, make: Callable[[Inputs], StepResult], **more: Any) -> Step:
+    """A step that writes what each source of the profile holds into one table."""
+    return Step(
+        name=name,
+        table=table,
+        part_column="origin",
+        parts=_read_here,
+        all_parts=_read_here,
+        make=make,
+        reads=Reads(settings=("personal_data",)),
+        reads_of=_layouts,
+        # The rows themselves count: what stands at a path may change while the settings stay.
+        counts=lambda inputs: _opened(inputs).content,
+        group="sources",
+        **more,
+    )
+
+
+SOURCE_PAIRS = _held(
+    "source_pairs",
+    "recorded_pairs",
+    _pairs,
     show=_pairs_shown,
-    group="sources",
     description="Pairs of preference data that exist: the profile's `sources`.",
 )
-SOURCE_RESPONSES = Step(
-    name="source_responses",
-    table="recorded_responses",
-    part_column="origin",
-    parts=_read_here,
-    all_parts=_read_here,
-    make=lambda inputs: StepResult(_recorded(inputs).responses),
-    reads=Reads(settings=("personal_data",)),
-    reads_of=_layouts,
-    counts=lambda inputs: _opened(inputs).content,
+SOURCE_RESPONSES = _held(
+    "source_responses",
+    "recorded_responses",
+    lambda inputs: StepResult(_recorded(inputs).responses),
     made_beside=("source_prompts",),
-    group="sources",
     description="Single texts of a source, of a ranked list or with a label of their own.",
 )
 # Made where something reads votes: made beside the pairs, the card of judges would come along, and
 # with it the votes of the profile's own judges.
-SOURCE_VOTES = Step(
-    name="source_votes",
-    table="votes",
+SOURCE_VOTES = _held(
+    "source_votes",
+    "votes",
+    lambda inputs: StepResult(_recorded(inputs).votes),
     partition=Rows("votes", "source", "recorded"),
-    part_column="origin",
-    parts=_read_here,
-    all_parts=_read_here,
-    make=lambda inputs: StepResult(_recorded(inputs).votes),
-    reads=Reads(settings=("personal_data",)),
-    reads_of=_layouts,
-    counts=lambda inputs: _opened(inputs).content,
-    group="sources",
     description="Votes that a source's file holds: of its annotators, or of a judge.",
 )
 SOURCE_PROMPTS = Step(
