@@ -20,6 +20,11 @@ def run_lock(home: Path) -> Path:
     return home / "run.lock"
 
 
+def erasure_note(home: Path) -> Path:
+    """The file of an erasure that has begun and is not finished."""
+    return home / "erasure.json"
+
+
 def ui_lock(home: Path) -> Path:
     """The file that the live web UI of a data folder holds, with its queue."""
     return home / "dagster" / "ui.lock"
@@ -32,14 +37,18 @@ def live_run(
     run_id: str = "",
     wait: Callable[[Holder], object] | None = None,
     ending: Ending | None = None,
+    *,
+    erases: bool = False,
 ) -> Iterator[None]:
     """Inside the block this process has the one live run of the home.
 
     A block inside another of the same process and home adds its run's id to what is said of it.
     wait: is told once for whom this waits; null: it does not wait. ending: ends the waiting.
+    erases: it is an erasure, which may go on where one was killed; no run may.
 
     Raises:
-        OrchardError: another process has a live run, and this one does not wait.
+        OrchardError: another process has a live run, and this one does not wait; or an erasure was
+            begun and not finished.
     """
     home.mkdir(parents=True, exist_ok=True)
     path = run_lock(home).resolve()
@@ -53,6 +62,11 @@ def live_run(
     claim = _taken(path, holder, wait, ending)
     _held[path] = claim
     try:
+        if erasure_note(home).exists() and not erases:
+            raise OrchardError(
+                f"home {home}: an erasure was begun and not finished: "
+                "`orchard erase --yes` finishes it, then start the run again"
+            )
         yield
     finally:
         del _held[path]

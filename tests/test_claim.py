@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.claim import holder_of, take, this_process
 from pipeline.errors import OrchardError
-from pipeline.live import live_run, run_lock
+from pipeline.live import erasure_note, live_run, run_lock
 
 HOLDS = """
 import sys, time
@@ -128,3 +128,14 @@ os.execv(sys.executable, [sys.executable, "-c", becomes])
         assert holder_of(path) is None
     finally:
         os.kill(started, signal.SIGKILL)
+
+
+def test_no_run_starts_over_an_erasure_that_is_not_finished(tmp_path: Path) -> None:
+    erasure_note(tmp_path).write_text("{}")
+    with pytest.raises(OrchardError, match="`orchard erase --yes` finishes it"):
+        with live_run(tmp_path, "mine"):
+            raise AssertionError("it started")
+    with live_run(tmp_path, "orchard erase", erases=True):
+        erasure_note(tmp_path).unlink()
+    with live_run(tmp_path, "mine"):
+        pass

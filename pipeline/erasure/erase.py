@@ -50,7 +50,7 @@ def erase(home: Path, request: Request, *, with_policies: bool = False) -> Plan:
         OrchardError: another run is live, the web UI is open, an earlier erasure is not finished,
             or nothing has what is asked for.
     """
-    with live_run(home, "orchard erase"):
+    with live_run(home, "orchard erase", erases=True):
         _must_be_alone(home)
         if journal.read(home) is not None:
             raise OrchardError(
@@ -71,7 +71,7 @@ def resume(home: Path) -> Note | None:
     Raises:
         OrchardError: another run is live, or the web UI is open.
     """
-    with live_run(home, "orchard erase"):
+    with live_run(home, "orchard erase", erases=True):
         note = journal.read(home)
         if note is not None:
             _must_be_alone(home)

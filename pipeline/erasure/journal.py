@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline import durable
 from pipeline.errors import OrchardError
+from pipeline.live import erasure_note
 
 
 @dataclass
@@ -35,16 +36,11 @@ class Note:
     completions: int = 0
 
 
-def path_of(home: Path) -> Path:
-    """Where the note of a home lies."""
-    return home / "erasure.json"
-
-
 def write(home: Path, note: Note) -> None:
     """Keep the note, whole or not at all."""
     draft = home / ".erasure.json.tmp"
     draft.write_text(json.dumps(asdict(note), indent=1))
-    durable.put(draft, path_of(home))
+    durable.put(draft, erasure_note(home))
 
 
 def read(home: Path) -> Note | None:
@@ -54,16 +50,16 @@ def read(home: Path) -> Note | None:
         OrchardError: the note cannot be read.
     """
     try:
-        return Note(**json.loads(path_of(home).read_text()))
+        return Note(**json.loads(erasure_note(home).read_text()))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:
         raise OrchardError(
-            f"{path_of(home)} cannot be read: move it away and erase the same again"
+            f"{erasure_note(home)} cannot be read: move it away and erase the same again"
         ) from error
 
 
 def remove(home: Path) -> None:
     """The erasure is finished."""
-    path_of(home).unlink(missing_ok=True)
+    erasure_note(home).unlink(missing_ok=True)
     durable.sync(home)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from assets.cli.main import app
 from pipeline.erasure import journal
+from pipeline.live import erasure_note
 from pipeline.store import Lake
 from tests.erasure.planted import CANARY, GONE_ID, contents, files_with, plant_files, plant_lake
 
@@ -62,7 +63,7 @@ def test_the_next_one_finishes_it(
     command = [sys.executable, "-c", KILLED, str(home), GONE_ID, *point]
     child = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert child.returncode == -9
-    assert journal.read(home) is not None and CANARY not in journal.path_of(home).read_text()
+    assert journal.read(home) is not None and CANARY not in erasure_note(home).read_text()
     done = CliRunner().invoke(app, ["erase", "--yes"], env={"ORCHARD_HOME": str(home)})
     assert done.exit_code == 0 and "is finished" in done.output, done.output
     assert files_with(home) == [] and journal.read(home) is None
