@@ -71,10 +71,20 @@ def repeating_rejects(search: Search) -> list[tuple[int, int]]:
 
 
 def turns_ids(search: Search) -> set[str]:
-    """Hashes of the turns of prompts that go: a file may have the same under other answers."""
-    frames = [search.taken(table, "messages") for table in ("prompts", "recorded_pairs")]
-    turns = (one for frame in frames if frame.width for one in frame["messages"].to_list())
-    return {turns_id(one) for one in turns if one is not None}
+    """Hashes of the turns of prompts that go: a file may have the same under other answers.
+
+    Of prompts of pools also the ids that the same turns have in imports, and without a verifier.
+    """
+    frames = {table: search.taken(table, "messages") for table in ("prompts", "recorded_pairs")}
+    turns = {
+        table: [one for one in frame["messages"].to_list() if one is not None]
+        for table, frame in frames.items()
+        if frame.width
+    }
+    found = {turns_id(one) for own in turns.values() for one in own}
+    for one in turns.get("prompts", ()):
+        found |= {content_id(one), content_id(one, None, None)}
+    return found
 
 
 def _asked(search: Search) -> Iterator[str]:

@@ -246,3 +246,30 @@ def test_rejects_without_an_id_go_with_the_question_that_they_repeat(tmp_path: P
 
 def test_ids_of_the_planted_home_are_of_one_prompt_each() -> None:
     assert id_of("prompt", GONE) != id_of("prompt", KEPT)
+
+
+def test_what_was_a_pools_prompt_does_not_come_back_through_an_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assets.cli.importing import bring
+    from pipeline.config import JudgeSettings, PoolSettings, Settings
+    from pipeline.prompts.pools import load_pools
+    from pipeline.store import Commit
+
+    home = tmp_path / "home"
+    monkeypatch.setenv("ORCHARD_HOME", str(home))
+    asked = f"Who is {CANARY}?"
+    pool = tmp_path / "pool.jsonl"
+    pool.write_text(json.dumps({"question": asked, "answer": "5"}))
+    given = PoolSettings(name="p", source="file", path=str(pool))
+    prompts, _ = load_pools(Settings(profile="t", pools=(given,)))
+    with Lake(home) as lake:
+        lake.write("prompts", prompts, Commit("test"))
+    erase(home, Request("prompt", prompts["prompt_id"][0]))
+    pairs = tmp_path / "pairs.jsonl"
+    own = {"prompt": asked, "chosen": "One.", "rejected": "Another."}
+    pairs.write_text("\n".join(map(json.dumps, [own, {**own, "prompt": "Who else?"}])))
+    bring(pairs, JudgeSettings())
+    assert files_with(home) == []
+    with Lake(home) as lake:
+        assert lake.read("recorded_pairs").height == 1
