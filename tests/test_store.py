@@ -1,5 +1,6 @@
 """The lake: versions, rejects, partitions, several writers, a kill, a full disk, a moved home."""
 
+import errno
 import json
 import os
 import resource
@@ -18,7 +19,8 @@ from polars.testing import assert_frame_equal
 
 from pipeline import lock, tables
 from pipeline.errors import OrchardError
-from pipeline.store import Commit, Lake, layout, releases
+from pipeline.store import Change, Commit, Lake, layout, releases, writing
+from pipeline.store.database import Database
 from pipeline.tables import kinds
 from tests.store_child import reference
 
@@ -115,6 +117,44 @@ def test_old_versions_stay_readable(lake: Lake) -> None:
     for wrong in (99, -1):
         with pytest.raises(OrchardError, match=f"version {wrong} is not in the lake"):
             lake.read("prompts", version=wrong)
+
+
+def test_changes_of_several_tables_are_one_commit_or_none(lake: Lake) -> None:
+    first = Change("prompts", prompts("a"))
+    written = lake.write_together(Commit("load"), [first, Change("reference_logps", reference(2))])
+    assert written[0].version == written[1].version
+    assert lake.read("reference_logps").height == 2
+    messages = lake.sql("SELECT commit_message FROM lake.snapshots() ORDER BY snapshot_id")
+    assert messages["commit_message"][-1] == "load: prompts, reference_logps"
+
+    outside = Change("reference_logps", reference(3), {"policy_id": "another"})
+    with pytest.raises(OrchardError, match="not in the partition"):
+        lake.write_together(Commit("load"), [Change("prompts", prompts("b")), outside])
+    with pytest.raises(OrchardError, match="one change to a table at a time: prompts, prompts"):
+        lake.write_together(Commit("load"), [first, first])
+    assert lake.read("prompts")["prompt_id"].to_list() == ["a"]
+
+    again = lake.write_together(Commit("load"), [first, Change("reference_logps", reference(3))])
+    assert [one.changed for one in again] == [False, True]
+    assert again[0].version == written[0].version < again[1].version
+
+
+def test_a_second_table_that_cannot_be_written_takes_the_first_one_back(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = writing.replace_rows
+
+    def full(database: Database, table: str, *rest: Any) -> bool:
+        if table == "reference_logps":
+            raise OSError(errno.ENOSPC, "no space left on device")
+        return real(database, table, *rest)
+
+    monkeypatch.setattr(writing, "replace_rows", full)
+    changes = [Change("prompts", prompts("a")), Change("reference_logps", reference(2))]
+    with pytest.raises(OrchardError, match="no space"):
+        lake.write_together(Commit("load"), changes)
+    assert lake.read("prompts").is_empty()
+    assert lake.history("prompts").is_empty()
 
 
 def test_bad_rows_are_rejected_with_the_reason(lake: Lake) -> None:
@@ -417,7 +457,7 @@ def test_a_failed_write_rolls_back_all_of_it(lake: Lake, monkeypatch: pytest.Mon
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("pipeline.store.lake.record", fail)
+        patched.setattr("pipeline.store.writing.record", fail)
         with pytest.raises(OrchardError, match="no space left"):
             lake.write("prompts", prompts("b", split="dev"), Commit("load"))
     assert lake.read("prompts")["prompt_id"].to_list() == ["a"]

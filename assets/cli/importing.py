@@ -15,14 +15,14 @@ from pipeline.config import JudgeSettings
 from pipeline.engine.base import Reject
 from pipeline.ids import content_id
 from pipeline.judge import card
-from pipeline.prompts.origins import Origin, known_imports, origin_of, remember
+from pipeline.prompts.origins import Origin, known_imports, origin_of, remembered
 from pipeline.sources import imported
 from pipeline.sources.layout import recognise
 from pipeline.sources.names import Names
 from pipeline.sources.opened import Opened, open_source
 from pipeline.sources.parts import check_one_layout
 from pipeline.steps.rejects import reject_rows
-from pipeline.store import Commit, Lake
+from pipeline.store import Change, Commit, Lake
 from pipeline.synthesis import codefavor_recorded
 
 TABLES = ("recorded_pairs", "recorded_responses")  # of what a file brings, beside votes
@@ -123,12 +123,15 @@ def bring(source: Opened | Path, settings: JudgeSettings, name: str | None = Non
         names = _names(lake, origin.name)
         found = imported.read(source.rows, source.columns, origin.name, names)
         before = {name: _earlier(lake, name, origin) for name in TABLES}
-        commit, partition = Commit(f"import {origin.name}"), {"origin": origin.name}
-        pairs = lake.write("recorded_pairs", found.pairs, commit, partition=partition)
-        lake.write("recorded_responses", found.responses, commit, partition=partition)
-        own = {"source": "recorded", "origin": origin.name}
-        lake.write("votes", found.votes, commit, partition=own, rejects=reject_rows(found.rejects))
-        remember(lake, "recorded_pairs", origin, found.layout)
+        own = {"origin": origin.name}
+        of_votes, rejects = {"source": "recorded", **own}, reject_rows(found.rejects)
+        changes = [
+            Change("recorded_pairs", found.pairs, own),
+            Change("recorded_responses", found.responses, own),
+            Change("votes", found.votes, of_votes, rejects),
+            remembered("recorded_pairs", origin, found.layout),
+        ]
+        pairs, *_ = lake.write_together(Commit(f"import {origin.name}"), changes)
         items, labels = lake.query_file("judge_items"), lake.query_file("judge_labels")
     cards = card.cards(found.votes, items, labels, settings)
     return ImportSummary(
@@ -191,10 +194,8 @@ def bring_code(source: Opened | Path, name: str | None = None) -> BroughtCode:
         before = _earlier(lake, "recorded_code", origin)
         commit = Commit(f"import-code {origin.name}", fingerprint=content_id(found.rows.to_dicts()))
         own = {"origin": origin.name}
-        lake.write(
-            "recorded_code", found.rows, commit, partition=own, rejects=reject_rows(found.rejects)
-        )
-        remember(lake, "recorded_code", origin, found.layout)
+        rows = Change("recorded_code", found.rows, own, reject_rows(found.rejects))
+        lake.write_together(commit, [rows, remembered("recorded_code", origin, found.layout)])
     rejected, repeated = _left_out(found.rejects)
     return BroughtCode(
         methods=dict(found.rows.group_by("method").len().sort("method").iter_rows()),

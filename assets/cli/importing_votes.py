@@ -17,12 +17,12 @@ from pipeline.noise.calibrate import calibrate
 from pipeline.noise.reliability import one_coin
 from pipeline.noise.truth import measured
 from pipeline.noise.votes import Duplicates, checked_rows, read_votes
-from pipeline.prompts.origins import known_imports, origin_of, remember
+from pipeline.prompts.origins import known_imports, origin_of, remembered
 from pipeline.prompts.record import to_json
 from pipeline.sources.layout import LAYOUTS, VOTES, recognise
 from pipeline.sources.opened import Opened
 from pipeline.steps.rejects import reject_rows
-from pipeline.store import Commit, Lake
+from pipeline.store import Change, Commit, Lake
 
 TABLE = "recorded_votes"
 
@@ -77,8 +77,8 @@ def bring_votes(
         found = _rows(
             good.with_columns(_metadata(good, rows, origin.name)), value, known, origin.name
         )
-        lake.write(TABLE, found, commit, partition=partition, rejects=reject_rows(rejects))
-        remember(lake, TABLE, origin, VOTES)
+        brought = Change(TABLE, found, partition, reject_rows(rejects))
+        lake.write_together(commit, [brought, remembered(TABLE, origin, VOTES)])
         voted = known.join(good.select("pair_id").unique(), on="pair_id")
         labels = lake.query_file("known_labels", frames={"pairs": voted})
     votes, _ = read_votes(good.rename({"value": value}), duplicates=duplicates)

@@ -15,7 +15,7 @@ import polars as pl
 
 from pipeline import tables
 from pipeline.errors import OrchardError
-from pipeline.store import Commit, Lake
+from pipeline.store import Change, Lake
 
 Row = dict[str, Any]
 
@@ -123,8 +123,8 @@ def known_imports(lake: Lake, table: str) -> list[Row]:
     return [*kept, *({"origin": name, "path": None, "content": None} for name in sorted(older))]
 
 
-def remember(lake: Lake, table: str, origin: Origin, layout: str) -> None:
-    """Keeps what an import came from, for the next one."""
+def remembered(table: str, origin: Origin, layout: str) -> Change:
+    """What an import into a table came from, for the next one: a change to `imports`."""
     row = {
         "table": table,
         "origin": origin.name,
@@ -133,5 +133,4 @@ def remember(lake: Lake, table: str, origin: Origin, layout: str) -> None:
         "layout": layout,
     }
     frame = pl.DataFrame([row], schema=tables.empty("imports").schema)
-    own = {"table": table, "origin": origin.name}
-    lake.write("imports", frame, Commit(f"import {origin.name}"), partition=own)
+    return Change("imports", frame, {"table": table, "origin": origin.name})

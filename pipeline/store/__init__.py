@@ -6,5 +6,6 @@ DuckLake keeps Parquet files under `<home>/lake/files` and its catalog in
 
 from pipeline.store.commits import Commit, Written
 from pipeline.store.lake import Lake
+from pipeline.store.writing import Change
 
-__all__ = ["Commit", "Lake", "Written"]
+__all__ = ["Change", "Commit", "Lake", "Written"]

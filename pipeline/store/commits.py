@@ -69,7 +69,7 @@ def record(
     same_as: int | None,
     seconds: float,
 ) -> None:
-    """Write the commit's line and message; inside its transaction."""
+    """Write the commit's line and message for one table; inside its transaction."""
     values = [
         *(
             table,
@@ -92,8 +92,15 @@ def record(
     database.connection.execute(
         f"INSERT INTO commit_log VALUES ({', '.join('?' * len(values))})", values
     )
-    extra = _json({"table": table, "partition": partition, **asdict(commit)})
-    message = f"{commit.step}: {table}"
+    announce(database, commit, {table: partition})
+
+
+def announce(database: Database, commit: Commit, changed: Mapping[str, Partition]) -> None:
+    """Set the message of a commit to the tables and partitions that it changes, in place of an
+    earlier one; inside its transaction.
+    """
+    extra = _json({"tables": changed, **asdict(commit)})
+    message = f"{commit.step}: {', '.join(changed)}"
     database.connection.execute(
         "CALL lake.set_commit_message('orchard', ?, extra_info => ?)", [message, extra]
     )

@@ -62,20 +62,23 @@ def _line(database: Database, text: str) -> str | None:
 
 def transact(
     database: Database,
-    table: str,
-    partition: Mapping[str, str],
+    where: Mapping[str, Mapping[str, str]],
     body: Callable[[Sequence[DataFile]], T],
 ) -> tuple[T, int]:
-    """Run a write of a partition of a table as `Database.transact` does.
+    """Run a write of tables, a partition of each, as `Database.transact` does.
 
-    Where a damaged file is in its way, of which it replaces all rows, it runs again with the files
+    Where damaged files are in its way, of which it replaces all rows, it runs again with the files
     that are to be dropped.
     """
     try:
         with explained(database):
             return database.transact(partial(body, ()))
     except DamagedFile:
-        lost = _replaceable(database, table, partition)
+        lost = [
+            file
+            for table, partition in where.items()
+            for file in _replaceable(database, table, partition)
+        ]
         if not lost:
             raise
     with set_aside(database, lost):

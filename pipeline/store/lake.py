@@ -3,10 +3,8 @@ compare two versions, expire old ones.
 """
 
 import re
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -19,26 +17,15 @@ import pyarrow as pa
 from pipeline import tables
 from pipeline.errors import OrchardError
 from pipeline.store import damage, layout, releases
-from pipeline.store.checks import Checked, check, declared
-from pipeline.store.commits import (
-    Commit,
-    Entry,
-    Partition,
-    Written,
-    entries,
-    latest,
-    overlap,
-    record,
-)
+from pipeline.store.checks import Checked, declared
+from pipeline.store.commits import Commit, Entry, Partition, Written, entries, latest, overlap
 from pipeline.store.connect import at_a_full_disk, opened
 from pipeline.store.copies import keep_copy
 from pipeline.store.database import Database, Parameters
-from pipeline.store.datafiles import DataFile
 from pipeline.store.files import query_text
 from pipeline.store.reads import check_reads
-from pipeline.store.refused import without_erased
-from pipeline.store.replace import replace_prompts, replace_rejects, replace_rows
 from pipeline.store.verify import Verified, repair, verify
+from pipeline.store.writing import Change, write_prompts, write_together
 
 
 class Lake:
@@ -105,11 +92,15 @@ class Lake:
 
         A lost or damaged file whose rows would all be replaced is dropped.
         """
-        started = time.monotonic()
-        checked = check(table, rows, commit.step, partition, rejects)
-        body = partial(self._replace, table, checked, commit, partition or {}, started)
-        (written, same_as), version = damage.transact(self._database, table, partition or {}, body)
-        return replace(written, version=version if same_as is None else same_as)
+        return self.write_together(commit, [Change(table, rows, partition or {}, rejects)])[0]
+
+    def write_together(self, commit: Commit, changes: Sequence[Change]) -> list[Written]:
+        """Make one change to each of several tables in one transaction: all of them, or none.
+
+        Raises:
+            OrchardError: as for `write`; or two changes to one table.
+        """
+        return write_together(self._database, commit, changes)
 
     def write_prompts(
         self,
@@ -133,21 +124,7 @@ class Lake:
         Where nothing but recipes changes, the version stays: what was made from the rows is as it
             was.
         """
-        started = time.monotonic()
-        rows = pl.concat([tables.empty(table), *(one.rows for one in staged)])
-        rejects = pl.concat([tables.empty("rejects"), *(one.rejects for one in staged)])
-        body = partial(
-            self._replace_prompts,
-            table,
-            Checked(rows, rejects),
-            prompts,
-            commit,
-            partition or {},
-            started,
-        )
-        with damage.explained(self._database):
-            (written, same_as), version = self._database.transact(body)
-        return replace(written, version=version if same_as is None else same_as)
+        return write_prompts(self._database, table, staged, prompts, commit, partition or {})
 
     def fresh(self, table: str, fingerprint: str, partition: Partition | None = None) -> int | None:
         """The version of the last commit to the table or partition if it has this fingerprint,
@@ -325,58 +302,6 @@ class Lake:
         if database.embedded:
             with database.one_line(), database.lock():
                 keep_copy(database.folder)
-
-    def _replace(
-        self,
-        table: str,
-        checked: Checked,
-        commit: Commit,
-        partition: Partition,
-        started: float,
-        lost: Sequence[DataFile],
-    ) -> tuple[Written, int | None]:
-        """The body of a write: what it did (its version is known after the commit),
-        and the version it repeats.
-        """
-        checked = without_erased(self._database, table, checked, commit.step)
-        last = latest(entries(self._database, table), partition)
-        damage.drop(self._database, lost)
-        changed = replace_rows(self._database, table, checked.rows, partition) or last is None
-        changed = changed or bool(lost)
-        replace_rejects(self._database, table, commit.step, checked.rejects, partition)
-        return self._recorded(table, checked, commit, partition, started, changed, last)
-
-    def _replace_prompts(
-        self,
-        table: str,
-        checked: Checked,
-        prompts: pl.DataFrame,
-        commit: Commit,
-        partition: Partition,
-        started: float,
-    ) -> tuple[Written, int | None]:
-        """The body of `write_prompts`, with what `_replace` gives."""
-        checked = without_erased(self._database, table, checked, commit.step)
-        last = latest(entries(self._database, table), partition)
-        changed = replace_prompts(self._database, table, checked, prompts, commit.step, partition)
-        changed = changed or last is None
-        return self._recorded(table, checked, commit, partition, started, changed, last)
-
-    def _recorded(
-        self,
-        table: str,
-        checked: Checked,
-        commit: Commit,
-        partition: Partition,
-        started: float,
-        changed: bool,
-        last: Entry | None,
-    ) -> tuple[Written, int | None]:
-        same_as = None if changed or last is None else last.version
-        written = Written(0, checked.rows.height, checked.rejects.height, changed)
-        seconds = time.monotonic() - started
-        record(self._database, table, commit, partition, written, same_as=same_as, seconds=seconds)
-        return written, same_as
 
     def _entries(self, table: str) -> list[Entry]:
         with self._database.reading():
