@@ -12,8 +12,20 @@ import pytest
 from pipeline import config
 from pipeline.engine.model import Model, resolve
 
+# Files whose tests share one finished run of the whole graph: one process makes it once.
+FINISHED = ("test_export", "test_run", "test_ui")
 TINY = Path(__file__).parent / "real" / "tiny.yaml"
 ORCHARD = Path(sys.executable).with_name("orchard")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For `pytest -n 2 --dist loadgroup`: a file's tests stay in one process, for what they share;
+    those of the real engine come first, so that both processes end at about the same time.
+    """
+    items.sort(key=lambda item: "real" not in item.path.parts)
+    for item in items:
+        group = "finished" if item.path.stem in FINISHED else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @dataclass(frozen=True)
