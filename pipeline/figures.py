@@ -23,9 +23,26 @@ def histogram(values: Sequence[float], x: str, y: str) -> Figure:
     """How often values occur."""
     figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.subplots()
-    axes.hist(list(values), bins=20, color=INK, edgecolor="white")
+    axes.hist(list(values), bins=20, range=_span(values), color=INK, edgecolor="white")
     axes.set(xlabel=x, ylabel=y)
     return figure
+
+
+def _span(values: Sequence[float]) -> tuple[float, float] | None:
+    """From where to where the bins of a histogram go; null: from the least to the greatest value.
+
+    Values that differ by rounding alone leave no room for bins between them.
+    """
+    if not values:
+        return None
+    low, high = min(values), max(values)
+    size = max(1.0, abs(low), abs(high))
+    if high - low >= 1e-6 * size:
+        return None
+    return (
+        low - 0.475 * size,
+        low + 0.525 * size,
+    )  # they lie in the middle of the tenth of 20 bins
 
 
 def histograms(groups: Mapping[str, Sequence[float]], x: str, y: str) -> Figure:
