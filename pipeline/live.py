@@ -25,6 +25,11 @@ def erasure_note(home: Path) -> Path:
     return home / "erasure.json"
 
 
+def preview_folder(home: Path) -> Path:
+    """The data folder of a preview, while it lasts."""
+    return home / "preview"
+
+
 def ui_lock(home: Path) -> Path:
     """The file that the live web UI of a data folder holds, with its queue."""
     return home / "dagster" / "ui.lock"

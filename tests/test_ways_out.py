@@ -30,6 +30,7 @@ CALLS = {
 # Where each is, and why that is well. Texts: a test below sends the corpus through it.
 TEXTS_GO_OUT = {
     "assets/cli/terminal.py": "one place for the terminal; tests/test_escaped.py",
+    "assets/cli/talking.py": "answers in a table; tests/assets/test_talking.py",
     "assets/cli/tools.py": "a tree in the terminal; tests/test_escaped.py",
     "assets/queued.py": "the terminal: a run's log, each line made visible",
     "assets/shown.py": "one place for the web UI; tests/test_escaped.py, tests/real/test_ui.py",
@@ -51,6 +52,7 @@ NO_TEXTS_FROM_OUTSIDE = {
 }
 # Written for ourselves: JSON and Parquet, which hold any text, read by nothing else.
 OUR_OWN_FILES = {
+    "pipeline/steps/rates.py",
     "pipeline/training/launch.py",
     "pipeline/training/once.py",
     "pipeline/training/older.py",

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from assets.cli import cache, erasing, tools
+from assets.cli import cache, erasing, looking, talking, tools
 from assets.cli.lake import app as lake_app
 from assets.cli.terminal import Profile, one_line_errors, say, show
 from pipeline import config
@@ -30,6 +30,9 @@ def run(
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for the live run of this home, if there is one.")
     ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only say what would be made, and what it would cost.")
+    ] = False,
 ) -> None:
     """Materialise every asset through Dagster and show the leaderboard.
 
@@ -38,6 +41,9 @@ def run(
     from assets.running import materialise
 
     prepare(profile)
+    if plan:
+        looking.show_plan(profile)
+        return
     start = time.perf_counter()
     materialise(profile, wait=wait)
     show_leaderboard(profile)
@@ -190,7 +196,12 @@ def show_leaderboard(profile: str) -> None:
 
 
 # After ours: `--help` shows them in this order.
-app.registered_commands += [*erasing.app.registered_commands, *tools.app.registered_commands]
+app.registered_commands += [
+    *erasing.app.registered_commands,
+    *tools.app.registered_commands,
+    *looking.app.registered_commands,
+    *talking.app.registered_commands,
+]
 
 
 def main() -> None:

@@ -10,12 +10,21 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.live import preview_folder
 from pipeline.store.copies import CATALOG, FOLDER
 from pipeline.store.refused import texts_in
 
 _KEPT_OF_DAGSTER = ("dagster.yaml", "schedules", "ui.lock")
 _NOTHING_OF_A_TEXT = {"lake", "cache", "policies", "models", "dagster", "run.lock"}
-_OURS = {*_NOTHING_OF_A_TEXT, "erasure.json", ".erasure.json.tmp", "report.html"}
+_NUMBERS = {"rates.json", "preview.lock"}
+_OURS = {
+    *_NOTHING_OF_A_TEXT,
+    *_NUMBERS,
+    "erasure.json",
+    ".erasure.json.tmp",
+    "report.html",
+    "preview",
+}
 
 
 def removed(home: Path) -> dict[str, list[Path]]:
@@ -26,6 +35,7 @@ def removed(home: Path) -> dict[str, list[Path]]:
         "features and rewards of texts": [home / "cache" / one for one in ("features", "rewards")],
         "report": [home / "report.html", *home.glob(".report.html.*")],
         "Dagster's records of runs": list(_dagster(home / "dagster")),
+        "a killed preview": [preview_folder(home)],
         "unfinished trainings": list(_unfinished(home / "policies")),
     }
     there = {what: [path for path in paths if path.exists()] for what, paths in found.items()}

@@ -13,6 +13,7 @@ import yaml
 
 from pipeline.engine.model import check
 from pipeline.errors import OrchardError
+from pipeline.policies import trained_run
 from pipeline.store import Lake
 
 
@@ -30,24 +31,8 @@ def export_policy(
         OrchardError: no such run, its weights are gone, or `folder` is not empty, a file, or cannot
             be written.
     """
-    runs = lake.read("training_runs")
-    chosen = runs.filter(
-        pl.col("variant") == variant, pl.lit(True) if seed is None else pl.col("seed") == seed
-    )
-    if chosen.is_empty():
-        known = ", ".join(
-            f"{v} seed {s}"
-            for v, s in runs.select("variant", "seed").sort("variant", "seed").iter_rows()
-        )
-        raise OrchardError(
-            f"no trained policy of {variant!r}: train it first; trained are: {known or 'none'}"
-        )
-    run = chosen.sort("seed").row(0, named=True)
+    run = trained_run(lake, home, variant, seed)
     source = home / run["checkpoint"]
-    if not os.path.isdir(source):
-        raise OrchardError(
-            f"policy folder {source} is gone: materialise training_runs of {variant} again"
-        )
     check(source)
     measured = pl.col("policy_ids").list.contains(run["policy_id"])
     board = lake.read("leaderboard").filter(measured.fill_null(pl.col("variant") == variant))

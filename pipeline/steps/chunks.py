@@ -1,6 +1,6 @@
 """Steps that are made for each prompt alone: only prompts that lack rows of today's recipe."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import polars as pl
 
@@ -33,13 +33,11 @@ def make_missing(
     from pipeline.steps.run import commit_of, step_name
 
     assert step.per is not None and step.table is not None
-    inputs = Inputs(run, step, part)
-    units = step.per.units(inputs)
-    wanted = _recipes(step, run, part, units)
-    partition = step.partition_for(part)
-    have = _recipes_there(step.table, run, partition, step_name(step, part))
-    missing = [one for one, own in wanted.items() if have.get(one) != {own}]
+    units = step.per.units(Inputs(run, step, part))
+    wanted, have = _recipes(step, run, part, units), _recipes_there(step, run, part)
+    missing = _missing(wanted, have)
     gone = [one for one in have if one not in wanted]
+    partition = step.partition_for(part)
     staged: list[Checked] = []
     shown: dict[str, object] = {}
     for chunk in _chunks(units, set(missing), step.per.chunk):
@@ -53,6 +51,17 @@ def make_missing(
     where = " AND ".join(f"\"{name}\" = '{value}'" for name, value in partition.items())
     rows = run.lake.read(step.table, where=where or None)
     return written, StepResult(rows, (), shown)
+
+
+def missing_prompts(step: Step, run: RunContext, part: str | None) -> list[str]:
+    """The prompts that `make_missing` would make, as the tables are now."""
+    assert step.per is not None
+    units = step.per.units(Inputs(run, step, part))
+    return _missing(_recipes(step, run, part, units), _recipes_there(step, run, part))
+
+
+def _missing(wanted: Mapping[str, str], have: Mapping[str, set[str | None]]) -> list[str]:
+    return [one for one, own in wanted.items() if have.get(one) != {own}]
 
 
 def _recipes(step: Step, run: RunContext, part: str | None, units: pl.DataFrame) -> dict[str, str]:
@@ -89,13 +98,14 @@ def _digests(need: Need, run: RunContext) -> Iterator[tuple[str, list[str]]]:
         yield prompt, [str(one) for one in digest]
 
 
-def _recipes_there(
-    table: str, run: RunContext, partition: dict[str, str], name: str
-) -> dict[str, set[str | None]]:
+def _recipes_there(step: Step, run: RunContext, part: str | None) -> dict[str, set[str | None]]:
     """Prompt -> the recipes of its rows, null among them where they are unknown.
 
-    Rejects of the step of this name say it too, of a prompt of which nothing else is left.
+    Rejects of the step say it too, of a prompt of which nothing else is left.
     """
+    from pipeline.steps.run import step_name
+
+    table, name, partition = step.table, step_name(step, part), step.partition_for(part)
     where = " AND ".join(f"\"{name}\" = '{value}'" for name, value in partition.items()) or "true"
     query = f'SELECT DISTINCT prompt_id, recipe FROM "{table}" WHERE {where}'
     have: dict[str, set[str | None]] = {}

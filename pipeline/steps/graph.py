@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+import polars as pl
+
 from pipeline import tables
 from pipeline.config import Settings
 from pipeline.errors import OrchardError
@@ -9,6 +11,7 @@ from pipeline.steps.declared import Need, Reads, Rows, Step, table_of
 from pipeline.steps.inputs import needs_of
 from pipeline.store.reader import Reader
 
+KEPT_BY_COMMITS = ("rejects", "usage")  # tables that come with the steps of others
 Made = tuple[Step, str | None]  # a step, and the part of it that is meant
 
 
@@ -55,6 +58,22 @@ class Graph:
             waiting += [s.name for s in self.steps.values() if step.table in s.made_beside]
         return {name for name in found if _has_parts(self.steps[name], settings)}
 
+    def made_for(self, step: Step, part: str | None, settings: Settings) -> list[Made]:
+        """All that has to be made for a part of a step, in order and itself last; with no part,
+        for those of the profile.
+        """
+        found: set[Made] = set()
+        waiting: list[Made] = [(step, part)]
+        while waiting:
+            made = waiting.pop()
+            for one in _each_part(*made, settings):
+                if one not in found:
+                    found.add(one)
+                    needs = _made_for_it(one[0].reads_for(settings, one[1]))
+                    waiting += [maker for need in needs for maker in self.makers(need, settings)]
+        ordered = {one.name: place for place, one in enumerate(self.in_order(settings))}
+        return sorted(found, key=lambda one: (ordered[one[0].name], one[1] or ""))
+
     def behind(self, reads: Reads, settings: Settings) -> list[Need]:
         """All that something is made from, the nearest first:
         rows of tables, and what these need.
@@ -84,6 +103,17 @@ class Graph:
             if "tokens" in tables.empty(table_of(need)).columns:
                 tables_.setdefault(table_of(need), set()).add(self._condition(need, settings))
         return sum(_tokens(lake, table, conditions) for table, conditions in tables_.items())
+
+    def brought_in(self, lake: Reader) -> dict[str, pl.DataFrame]:
+        """Table -> its rows that no step makes: imports, and what was erased."""
+        found = {}
+        for table in tables.TABLES:
+            makers = [step for step in self.steps.values() if step.table == table]
+            own = [step.partition.condition for step in makers if step.partition]
+            if table not in KEPT_BY_COMMITS and len(own) == len(makers):
+                where = " AND ".join(f"NOT ({condition})" for condition in own)
+                found[table] = lake.read(table, where=where or None)
+        return {table: rows for table, rows in found.items() if not rows.is_empty()}
 
     def in_order(self, settings: Settings) -> list[Step]:
         """All steps, each after those that come before it.
@@ -120,6 +150,13 @@ def _made_for_it(reads: Reads) -> Iterator[Need]:
     beside = {table_of(need) for need in (*reads.beside, *reads.uncounted)}
     wanted = {table_of(need) for need in reads.tables}
     return (n for n in needs_of(reads) if n in reads.tables or table_of(n) not in beside | wanted)
+
+
+def _each_part(step: Step, part: str | None, settings: Settings) -> list[Made]:
+    """A part of a step, or all of the profile's."""
+    if part is not None or step.parts is None:
+        return [(step, part)]
+    return [(step, one) for one in step.parts(settings)]
 
 
 def _reads_of_parts(step: Step, settings: Settings) -> list[Reads]:

@@ -20,6 +20,7 @@ from pipeline.store import Commit, Written
 from pipeline.verify import code as programs
 
 UP_TO_DATE = "up to date"
+LONG = 5.0  # seconds: what a step without a model cost is kept from here on; our choice
 
 
 @dataclass
@@ -118,7 +119,7 @@ def _make_all(
 ) -> tuple[Written, StepResult]:
     assert step.table is not None
     made = step.make(Inputs(run, step, part))
-    rejects = _rejects_of(made)
+    rejects = rejects_of(made)
     passing = bool(rejects["passing"].fill_null(False).any())
     commit = commit_of(step, run, part, "" if passing else fingerprint)
     partition = step.partition_for(part)
@@ -126,7 +127,8 @@ def _make_all(
     return written, made
 
 
-def _rejects_of(made: StepResult) -> pl.DataFrame:
+def rejects_of(made: StepResult) -> pl.DataFrame:
+    """What a step's function rejected, shaped as the table `rejects`."""
     found = made.rejects
     return found if isinstance(found, pl.DataFrame) else reject_rows(found)
 
@@ -146,7 +148,9 @@ def _sandbox(step: Step, run: RunContext, part: str | None) -> Iterator[None]:
 def _accounted(
     step: Step, run: RunContext, part: str | None, cost: dict[str, Any]
 ) -> Iterator[None]:
-    """Fills in what the block cost, and keeps a row in `usage` where a model was asked."""
+    """Fills in what the block cost, and keeps a row in `usage` where a model was asked, or where
+    it took long.
+    """
     start, before, finished = time.perf_counter(), run.room.usage(), False
     try:
         yield
@@ -169,7 +173,7 @@ def _accounted(
             "price": price(used.sampled_tokens, run.settings.budget),
         }
         cost |= counts
-        if used.requests or used.cache_hits:
+        if used.requests or used.cache_hits or seconds >= LONG:
             rows = pl.DataFrame([row | counts], schema=tables.empty("usage").schema)
             key = {"run_id": run.run_id, "step": name}
             run.lake.write("usage", rows, Commit(name, run.run_id), partition=key)

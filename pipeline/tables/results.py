@@ -202,7 +202,7 @@ class Leaderboard(dy.Schema):
 
 @table("usage")
 class Usage(dy.Schema):
-    """One row per step of a run that asked a model: what it cost."""
+    """One row per step of a run that asked a model, or took five seconds or more: what it cost."""
 
     run_id = col.identifier("the run", key=True)
     step = col.identifier("the step: responses, trees, evaluate outcome, ...", key=True)
