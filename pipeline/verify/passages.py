@@ -20,12 +20,18 @@ _PRIVATE = re.compile(FORMULA)
 _OPENING = re.compile(r"\\[(\[]|\\.|\$\$?", re.DOTALL)
 _CLOSING = {"\\(": "\\)", "\\[": "\\]", "$$": "$$", "$": "$"}
 _CALCULATED = re.compile(r"<<[^<>\n]{0,200}>>")  # GSM8K's marks: 3*4=<<3*4=12>>12
+_AREA = re.compile(r"\b([ckm]m|ft|in|yd)\^\{?([23])\}?(?!\w)")  # cm^2
 _PIECE = re.compile(r"[^\s\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]+")
 _COMMAND = re.compile(r"\\[A-Za-z!,;]")
 _MATHS = re.compile(r"[-+*/=^_(){}\[\]|<>!&0-9.,]+|[B-HJ-Zb-z][-+*/=^_(){}0-9.,]*")
 _WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{4,}")
 _SIGNS = str.maketrans(dict.fromkeys(DASHES, "-") | {"\u00a0": "\u202f", "\u2009": "\u202f"})
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[\n;。！？；]")
+_SENTENCE_END = re.compile(
+    r"[.!?](?=\s|$)|[\n。！？]"
+    # '5; 6' and 'x = 5; y = 6' are two values
+    r"|[;；](?![^\S\n]*(?:[A-Za-z]\s?=\s?)?"
+    rf"(?:[-+$€£]{{0,2}}[0-9][0-9.,]*|{FORMULA})[.;]?\s*(?:\n|$))"
+)
 _OTHER_RELATION = re.compile(
     r"[<>≤≥≠≈∈!]|\\(?:leq?|geq?|neq?|lt|gt|approx|in|sim|equiv|not|leqslant|geqslant)(?![a-zA-Z])"
 )
@@ -78,6 +84,7 @@ def passage(text: str, whole: bool = False) -> Passage:
         position = end
     pieces.append(_bare(text[position:], formulas))
     joined = "".join(pieces).translate(_SIGNS).replace("**", " ")
+    joined = _AREA.sub(lambda unit: f"{unit[1]}{'²' if unit[2] == '2' else '³'}", joined)
     return Passage(joined.replace("\\$", "$").replace("\\%", "%"), tuple(formulas), whole)
 
 

@@ -135,8 +135,20 @@ def test_each_languages_hedges_bounds_and_scales_are_no_answer(name: str) -> Non
     for word in words.bound:
         assert verify(way % f"{word}{gap}5", "5", "number").answer is None, word
         assert not right(way % f"{word}{gap}$x+1$", "x+1", "math"), word
-    for word in words.scale:
+    for word in words.scale + words.behind:
         assert verify(way % f"5{gap}{word}", "5", "number").answer is None, word
+        assert not right(way % f"5{gap}{word}", "5", "math"), word
+    for word in words.operation:
+        assert verify(way % f"5{gap}{word}{gap}6", "5", "number").answer is None, word
+        assert not right(way % f"5{gap}{word}{gap}6", "5", "math"), word
+    for word in words.perhaps:
+        assert verify(way % f"5, {word}{gap}6", "5", "number").answer is None, word
+        other = words.alternative[0]
+        assert not right(way % f"5{gap}{other}{gap}{word}{gap}6", "5", "math"), word
+    for word in words.negative:
+        assert right(way % f"{word}{gap}5", "-5", "number"), word
+        assert right(f"= 3. {word}{gap}5", "-5", "number"), word
+        assert not right(way % f"{word}{gap}5", "5", "math"), word
     for said, words_of in (("yes", words.yes), ("no", words.no)):
         for word in words_of:
             assert right(way % word, said, "yesno"), word
@@ -158,6 +170,54 @@ def test_what_is_denied_in_any_language_is_no_answer(
     verifier: str, text: str, reference: str
 ) -> None:
     assert verify(text, reference, verifier) == Verdict(None, False)
+
+
+NOBODY_SAYS = (  # that the answer is n
+    "Suppose the answer is {n}.", "If the answer is {n}, we are done.", "The wrong answer is {n}.",
+    "I doubt that the answer is {n}.", "I don't think that the answer is {n}.",
+    "The answer is {n}? No.", "Wenn die Antwort {n} ist", "如果答案是{n}", "答案至少是{n}",
+    "Supongamos que la respuesta es {n}.", "Supposons que la réponse est {n}.",
+    "The answer is greater than or equal to {n}.", "The answer is anything but {n}.",
+    "It is {m} rather than {n}.",
+)  # fmt: skip
+
+
+@FEW
+@given(naturals, naturals, st.sampled_from(NOBODY_SAYS))
+def test_what_is_only_supposed_asked_or_bounded_is_no_answer(n: int, m: int, said: str) -> None:
+    assume(n != m)
+    text = said.format(n=n, m=m)
+    for verifier in ("number", "math"):
+        assert not right(text, str(n), verifier), text
+        # ... and does not stand beside the answer that is said
+        assert right(f"{text}\nThe answer is {m}.", str(m), verifier), text
+
+
+@FEW
+@given(naturals, naturals)
+def test_a_value_behind_a_semicolon_is_another_answer(a: int, b: int) -> None:
+    assume(a != b)
+    for verifier in ("number", "math"):
+        assert not right(f"The answer is {a}; {b}.", str(a), verifier)
+        assert right(f"The answer is {a}; {b} was a slip.", str(a), verifier)
+
+
+@FEW
+@given(naturals, naturals)
+def test_a_unit_may_have_a_power(a: int, b: int) -> None:
+    unit = ("cm^2", "km^3", "ft^2", "in^{2}")[b % 4]
+    for verifier in ("number", "math"):
+        assert right(f"The answer is {a} {unit}.", str(a), verifier)
+        assert right(f"The area is {a} {unit}.", str(a), verifier)
+
+
+@FEW
+@given(naturals, naturals)
+def test_a_factor_of_what_nobody_worked_out_is_no_answer(a: int, b: int) -> None:
+    for verifier in ("number", "math"):
+        assert not right(f"So we get {a}({b})", str(a), verifier)
+        for sign in "*×·":
+            assert right(f"The answer is {a} {sign} {b} = {a * b}.", str(a * b), verifier), sign
 
 
 @FEW
