@@ -356,6 +356,35 @@ def test_a_letter_is_read_before_and_behind_its_marker(letter: str, other: str) 
             assert verify(text, letter, "choice") == Verdict(None, False), text
 
 
+TWO_LETTERS = (
+    r"\boxed{{{a} \text{{ or }} {b}}}", r"\boxed{{\text{{{a}}}, \text{{{b}}}}}",
+    r"\boxed{{{a} \lor {b}}}", r"\boxed{{{a} \& {b}}}", "<answer>{a} {b}</answer>",
+    "Answer: {a} | {b}", "Answer: {a} + {b}",
+    "Answer: {a} or maybe {b}", "Answer: {a} (or {b})", "{a}, {b}", "选{a}或{b}", "选{a}、{b}",
+    "I don't think {a} is correct.", "I doubt that {a} is correct.", "If {a} is correct, stop.",
+    "The answer is {a}? No.",
+)  # fmt: skip
+
+
+@FEW
+@given(st.permutations("BCDEFGHJ"), st.sampled_from(TWO_LETTERS))
+def test_of_two_letters_neither_is_the_choice(order: list[str], said: str) -> None:
+    a, b = order[:2]
+    for letter in (a, b):
+        assert not right(said.format(a=a, b=b), letter, "choice"), said
+
+
+@pytest.mark.parametrize("command", ["text", "textbf", "mathrm", "mbox"])
+def test_a_reference_of_a_choice_may_be_set_in_type(command: str) -> None:
+    assert right("The answer is B.", rf"\{command}{{(B)}}", "choice")
+    assert right(rf"\boxed{{\{command}{{(B) }} C and D}}", "B", "choice")
+
+
+@pytest.mark.parametrize(("said", "reference"), [("don’t", "don't"), ("cafe\u0301", "café")])
+def test_a_text_is_compared_as_it_is_read(said: str, reference: str) -> None:
+    assert right(f"The answer is {said}.", reference, "exact")
+
+
 @pytest.mark.parametrize(
     "text", ["A good guess would be four.", "I think it is a car.", "A dog barks."]
 )
