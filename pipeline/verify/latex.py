@@ -56,7 +56,8 @@ def equal(answer: str, reference: str) -> bool:
 def read(tail: Passage) -> tuple[str, ...]:
     """The expression that a marker names."""
     if tail.whole:
-        return distinct(_value(answer) for answer in _as_written(tail))
+        inside = stated(tail.restored(), read)  # <answer>The answer is 5</answer>
+        return inside or distinct(_value(answer) for answer in _as_written(tail))
     sentence = tail.sentence()
     whole = _value(undressed(sentence.restored()))
     if _is_one(whole):

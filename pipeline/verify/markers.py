@@ -178,7 +178,7 @@ def _phrases(read: Passage, style: Style) -> list[Passage]:
     tails = [(end, max(end, stop)) for (_, end), stop in zip(found, ends, strict=True)]
     last = len(tails) - 1
     return [
-        read.part(start, end)
+        read.part(start, end).unfenced()
         for number, (start, end) in enumerate(tails)
         # a marker that introduces another one: 'Final answer: the answer is 5'
         if number == last or not _ONLY_NAMES.fullmatch(text, start, end)

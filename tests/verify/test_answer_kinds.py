@@ -281,6 +281,29 @@ def test_rows_of_a_matrix_keep_their_order(way: str, cells: list[str]) -> None:
     assert right(way % (vector % (a, b)), vector % (b, a), "math") is (a == b)
 
 
+@pytest.mark.parametrize(
+    ("verifier", "said", "reference", "other"),
+    [
+        ("math", "The answer is:\n```\nn!\n```", "n!", "n"),
+        ("math", "**Answer:**\n```text\n42\n```\nIn 3 steps.", "42", "3"),
+        ("number", "The answer is:\n```\n42\n```", "42", "4"),
+        ("exact", "The answer is:\n```\nParis\n```", "Paris", "Par"),
+        ("math", "<answer>The answer is 7</answer>", "7", "8"),
+        ("math", "\\begin{align*}\nx &= 3 + 4 \\\\\n&= 7.\n\\end{align*}", "7", "4"),
+        ("number", "\\begin{equation}\nx = 7\n\\end{equation}", "7", "8"),
+        ("math", r"\boxed{\begin{pmatrix}1\\[2mm] 2\end{pmatrix}}",
+         r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1&2\end{pmatrix}"),
+        ("number", "So we need 2½ cups.", "2.5", "2"),
+        ("math", "The answer is ½.", "0.5", "2"),
+    ],
+)  # fmt: skip
+def test_what_a_fence_or_an_environment_delimits_is_read_whole(
+    verifier: str, said: str, reference: str, other: str
+) -> None:
+    assert right(said, reference, verifier)
+    assert not right(said, other, verifier)
+
+
 @FEW
 @given(delimited, letters, st.integers(2, 9))
 def test_nothing_cuts_into_what_is_delimited(way: str, x: str, n: int) -> None:
