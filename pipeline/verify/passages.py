@@ -24,7 +24,7 @@ _CLOSING = {"\\(": "\\)", "\\[": "\\]", "$$": "$$", "$": "$"}
 _CALCULATED = re.compile(r"<<[^<>\n]{0,200}>>")  # GSM8K's marks: 3*4=<<3*4=12>>12
 _FRACTION = re.compile(r"([0-9])?([½⅓⅔¼¾⅕⅛])")
 _AREA = re.compile(r"\b([ckm]m|ft|in|yd)\^\{?([23])\}?(?!\w)")  # cm^2
-_FENCED = re.compile(r"[\s*]*```[^\n`]{0,20}\n([^`]*?)\n?[^\S\n]*```")
+_FENCED = re.compile(r"[\s*]*```[^\n`]{0,20}\n([^`]*+)```")
 _PIECE = re.compile(r"[^\s\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]+")
 _COMMAND = re.compile(r"\\[A-Za-z!,;]")
 _MATHS = re.compile(r"[-+*/=^_(){}\[\]|<>!&0-9.,]+|[B-HJ-Zb-z][-+*/=^_(){}0-9.,]*")
@@ -68,7 +68,7 @@ class Passage:
     def unfenced(self) -> "Passage":
         """What a fence delimits, where the text begins with one."""
         fenced = _FENCED.match(self.text)
-        return replace(self, text=fenced[1], whole=True) if fenced else self
+        return replace(self, text=fenced[1].strip(), whole=True) if fenced else self
 
     def formula(self, character: str) -> str:
         """The formula that a character of the text stands for; blank where there is none."""

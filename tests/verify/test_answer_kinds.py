@@ -5,6 +5,7 @@ denied, or is one of several is no answer; and nothing is equal that only a leni
 for equal. Expected verdicts follow from how each text is made, not from the code.
 """
 
+import time
 from fractions import Fraction
 
 import pytest
@@ -302,6 +303,13 @@ def test_what_a_fence_or_an_environment_delimits_is_read_whole(
 ) -> None:
     assert right(said, reference, verifier)
     assert not right(said, other, verifier)
+
+
+@pytest.mark.parametrize("verifier", ["number", "math"])
+def test_a_fence_that_never_closes_takes_no_time(verifier: str) -> None:
+    start = time.process_time()
+    assert not right("The answer is:\n```\n" + " " * 15_000, "5", verifier)
+    assert time.process_time() - start < 0.5
 
 
 @FEW
