@@ -29,8 +29,12 @@ PIECES = (
     "答案是5。", "是", "选A", "<<", "0x", "。", "`", "$x$ ", "\\begin{", "- ", ". ", "n't ", "the ",
     "a-", "5-", "x^", "\\ ", "1 1/2 ", "5 or ", "\u202f", "[", "|", "yes ", "x = 5\n", "a b c d ",
     "\\alpha ", "(A) B, ", "$x_1$ and $y$ ", "less than 5 ", "\\$5", "5 % ", "\u00a0", "I think ",
+    "; 5", "minus ", "5, maybe ", "if the answer is 5? ",
 )  # fmt: skip
-BEGINNINGS = ("", "The answer is 5", "The answer is A", "x = 5", "\\boxed{", "$", "The answer is $")
+BEGINNINGS = (
+    "", "The answer is 5", "The answer is A", "x = 5", "\\boxed{", "$", "The answer is $",
+    "The answer is:\n```\n",
+)  # fmt: skip
 LONGEST_S = 0.2
 LEAST_PER_S = 2000
 
@@ -49,6 +53,7 @@ def rate(verifier: str, checks: int) -> float:
 def slowest(verifier: str, size: int) -> tuple[float, str]:
     """The longest time that a text of that size takes, and which one it is."""
     worst = (0.0, "")
+    verify("é", REFERENCES[verifier], verifier)  # the table of foldings is made once
     for beginning, piece in product(BEGINNINGS, PIECES):
         text = beginning + piece * (size // len(piece))
         start = time.process_time()

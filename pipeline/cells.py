@@ -36,6 +36,7 @@ MEANING = frozenset(
     {
         "prompt", "question", "query", "instruction", "instructions", "input", "inputs", "system",
         "system_prompt", "system_message", "context", "contexts", "history", "tools", "functions",
+        "image", "images", "audio", "audios", "video", "videos", "document", "documents", "passage",
     }
 )  # fmt: skip
 BROKEN = "(broken line)"  # in place of columns: why a line of a file is no row

@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from pipeline import config
 from pipeline.engine.model import Model, resolve
 
 # Files whose tests share one finished run of the whole graph: one process makes it once.
 FINISHED = ("test_export", "test_run", "test_ui")
+# Generated cases are judged by their verdicts: a busy machine takes its time.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
+
 TINY = Path(__file__).parent / "real" / "tiny.yaml"
 ORCHARD = Path(sys.executable).with_name("orchard")
 

@@ -7,8 +7,9 @@ thought without its end has no response behind it.
 
 Marks are those of the templates of these models, as generally known: `<think>` (DeepSeek-R1, Qwen3,
 SmolLM3, GLM, Phi-4-reasoning), `<thought>` (EXAONE Deep), `<seed:think>` (Seed-OSS), `[THINK]`
-(Magistral), `◁think▷` (Kimi), `<|START_THINKING|>` (Command A), and Harmony's channels (gpt-oss),
-where everything but the channel `final` is thought. `<thinking>` is asked for by many prompts.
+(Magistral), `◁think▷` (Kimi), `<|begin_of_thought|>` (OpenThinker), `<|START_THINKING|>`
+(Command A), and Harmony's channels (gpt-oss), where everything but the channel `final` is thought.
+`<thinking>` and `<reasoning>` are asked for by many prompts.
 Our choice: a mark between two equal quotation marks or backticks is spoken of, and is none.
 """
 
@@ -35,6 +36,8 @@ CHANNELS = (
     _tags("<think>", "</think>"),
     _tags("<thought>", "</thought>"),
     _tags("<thinking>", "</thinking>"),
+    _tags("<reasoning>", "</reasoning>"),
+    _tags("<|begin_of_thought|>", "<|end_of_thought|>"),
     _tags("<seed:think>", "</seed:think>"),
     _tags("[THINK]", "[/THINK]"),
     _tags("◁think▷", "◁/think▷"),
@@ -44,7 +47,8 @@ CHANNELS = (
         end="<|END_THINKING|>",
     ),
     Channel(
-        opening=r"<\|channel\|>(?:analysis|commentary)[^<]*<\|message\|>",
+        opening=r"<\|channel\|>(?:analysis|commentary)[^<]*"
+        r"(?:<\|constrain\|>[^<]*)?<\|message\|>",
         closing=r"(?:<\|end\|>)?(?:<\|start\|>assistant)?<\|channel\|>final[^<]*"
         r"(?:<\|constrain\|>[^<]*)?<\|message\|>",
         end="<|channel|>final<|message|>",
@@ -58,6 +62,7 @@ ENDS = tuple(channel.end for channel in CHANNELS)
 # leave special tokens out of a text, else the thought could not be told from the response.
 TOKENS = (
     "<think>", "</think>", "<thought>", "</thought>", "<thinking>", "</thinking>",
+    "<reasoning>", "</reasoning>", "<|begin_of_thought|>", "<|end_of_thought|>",
     "<seed:think>", "</seed:think>", "[THINK]", "[/THINK]", "◁think▷", "◁/think▷",
     "<|START_THINKING|>", "<|END_THINKING|>", "<|START_RESPONSE|>", "<|channel|>", "<|message|>",
 )  # fmt: skip

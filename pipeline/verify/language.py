@@ -21,7 +21,12 @@ class Words:
     conjunction: tuple[str, ...]  # 3 AND 4: several answers
     alternative: tuple[str, ...]  # 3 OR 4: several answers
     denial: tuple[str, ...]  # NOT 5
-    bound: tuple[str, ...]  # AT LEAST 5: no answer
+    bound: tuple[str, ...]  # AT LEAST 5, TWICE 5: no answer
+    behind: tuple[str, ...]  # 5 OR MORE, 5 SQUARED: no answer
+    operation: tuple[str, ...]  # 5 PLUS 6: nobody worked it out
+    negative: tuple[str, ...]  # MINUS 5 is -5
+    perhaps: tuple[str, ...]  # 5, MAYBE 6: several answers
+    supposing: tuple[str, ...]  # IF the answer is 5: nobody says that it is
     scale: tuple[str, ...]  # 5 MILLION: a number that is a part of another one
     yes: tuple[str, ...]
     no: tuple[str, ...]
@@ -36,9 +41,20 @@ ENGLISH = Words(
     wrong=("wrong", "incorrect", "false"),
     conjunction=("and", "to", "through"),
     alternative=("or",),
-    denial=("not", "never", "cannot", "neither", "nor", "unlikely to", "n't", "n’t"),
+    denial=("not", "never", "cannot", "neither", "nor", "unlikely to", "n't", "n’t",
+            "rather than", "instead of", "not necessarily"),
     bound=("less than", "more than", "fewer than", "greater than", "other than", "at least",
-           "at most"),
+           "at most", "greater than or equal to", "less than or equal to", "anything but", "except",
+           "twice", "half of", "square root of", "cube root of"),
+    behind=("or more", "or less", "or fewer", "or greater", "or higher", "or lower", "squared",
+            "cubed", "factorial"),
+    operation=("plus", "minus", "times", "multiplied by", "divided by", "more than", "less than",
+               "fewer than", "percent of"),
+    negative=("minus", "negative"),
+    perhaps=("maybe", "perhaps", "possibly", "probably", "might be", "could be"),
+    supposing=("if", "suppose", "supposing", "assume", "assuming", "imagine", "whether", "unless",
+               "wrong", "incorrect", "n't think", "n’t think", "not think", "n't believe",
+               "n’t believe", "doubt"),
     scale=("hundred", "hundreds", "thousand", "thousands", "million", "millions", "billion",
            "billions", "trillion", "trillions", "dozen"),
     yes=("yes", "true"),
@@ -55,7 +71,15 @@ GERMAN = Words(
     conjunction=("und", "bis"),
     alternative=("oder",),
     denial=("nicht", "kein", "keine", "keinesfalls", "niemals", "weder"),
-    bound=("weniger als", "mehr als", "kleiner als", "größer als", "mindestens", "höchstens"),
+    bound=("weniger als", "mehr als", "kleiner als", "größer als", "mindestens", "höchstens",
+           "größer oder gleich", "kleiner oder gleich", "hälfte von", "quadratwurzel von",
+           "quadratwurzel aus"),
+    behind=("oder mehr", "oder weniger", "zum quadrat", "hoch", "fakultät"),
+    operation=("plus", "minus", "mal", "geteilt durch"),
+    negative=("minus",),
+    perhaps=("vielleicht", "möglicherweise", "eventuell"),
+    supposing=("wenn", "falls", "angenommen", "ob", "falsche", "bezweifle, dass",
+               "glaube nicht, dass"),
     scale=("hundert", "tausend", "million", "millionen", "milliarde", "milliarden"),
     yes=("ja", "wahr"),
     no=("nein", "falsch"),
@@ -71,7 +95,14 @@ FRENCH = Words(
     conjunction=("et", "à"),
     alternative=("ou",),
     denial=("pas", "jamais", "ni"),
-    bound=("moins de", "plus de", "au moins", "au plus", "inférieur à", "supérieur à"),
+    bound=("moins de", "plus de", "au moins", "au plus", "inférieur à", "supérieur à",
+           "inférieure à", "supérieure à", "supérieur ou égal à", "inférieur ou égal à",
+           "moitié de", "double de", "racine carrée de"),
+    behind=("ou plus", "ou moins", "au carré", "au cube"),
+    operation=("plus", "moins", "fois", "divisé par", "multiplié par"),
+    negative=("moins",),
+    perhaps=("peut-être", "éventuellement"),
+    supposing=("si", "supposons", "supposant", "mauvaise", "fausse", "doute", "pense pas"),
     scale=("cent", "mille", "million", "millions", "milliard", "milliards"),
     yes=("oui", "vrai"),
     no=("non", "faux"),
@@ -88,7 +119,13 @@ SPANISH = Words(
     alternative=("o", "u"),
     denial=("no", "nunca", "tampoco", "ni"),
     bound=("menos de", "más de", "al menos", "a lo sumo", "como máximo", "como mínimo",
-           "menor que", "mayor que"),
+           "menor que", "mayor que", "mayor o igual a", "menor o igual a", "mayor o igual que",
+           "menor o igual que", "mitad de", "doble de", "raíz cuadrada de"),
+    behind=("o más", "o menos", "al cuadrado", "al cubo"),
+    operation=("más", "menos", "por", "dividido por", "dividido entre", "multiplicado por"),
+    negative=("menos",),
+    perhaps=("quizás", "quizá", "tal vez", "posiblemente"),
+    supposing=("si", "supongamos", "suponiendo", "dudo", "no creo"),
     scale=("cien", "mil", "millón", "millones"),
     yes=("sí", "verdadero"),
     no=("no", "falso"),
@@ -101,15 +138,21 @@ CHINESE = Words(
     option=("选项", "故选", "应选", "选择", "选"),
     right=("正确", "对的"),
     wrong=("错误", "不对", "不正确"),
-    conjunction=("和", "与", "及", "、"),
+    conjunction=("和", "与", "及", "、", "到", "至"),
     alternative=("或者", "或"),
     denial=("不是", "并非", "不为", "不等于", "不会是", "不", "非"),
-    bound=("至少", "至多", "最多", "最少", "小于", "大于", "少于", "多于", "不超过", "超过"),
+    bound=("至少", "至多", "最多", "最少", "小于", "大于", "少于", "多于", "不超过", "超过",
+           "根号"),
+    behind=("以上", "以下", "的平方", "的一半", "的阶乘"),
+    operation=("加", "减", "乘以", "乘", "除以"),
+    negative=("负",),
+    perhaps=("可能", "也许", "或许"),
+    supposing=("如果", "假设", "假如", "若", "错误", "错误的"),
     scale=("百", "千", "万", "亿"),
     yes=("是的", "是", "正确", "对"),
     no=("不是", "否", "错误", "不对", "不正确", "不"),
     article=("因此", "所以", "最终", "正确的", "该", "故", "这个", "题的"),
-)
+)  # fmt: skip
 
 LANGUAGES = {"en": ENGLISH, "de": GERMAN, "fr": FRENCH, "es": SPANISH, "zh": CHINESE}
 

@@ -56,7 +56,8 @@ def equal(answer: str, reference: str) -> bool:
 def read(tail: Passage) -> tuple[str, ...]:
     """The expression that a marker names."""
     if tail.whole:
-        return distinct(_value(answer) for answer in _as_written(tail))
+        inside = stated(tail.restored(), read)  # <answer>The answer is 5</answer>
+        return inside or distinct(_value(answer) for answer in _as_written(tail))
     sentence = tail.sentence()
     whole = _value(undressed(sentence.restored()))
     if _is_one(whole):
@@ -68,7 +69,7 @@ def read(tail: Passage) -> tuple[str, ...]:
     if found and REFUSED not in found:
         return distinct(_value(answer) for answer in found)
     refused = REFUSED in (*numbers, *found)
-    if refused and (whole == REFUSED or parse(whole) is None):
+    if refused and (whole == REFUSED or _is_words(whole)):
         return (REFUSED,)
     return (whole,) if whole and len(whole) <= _LONGEST else ()
 
@@ -77,6 +78,12 @@ def _is_one(text: str) -> bool:
     """True of what has several numbers and is one answer: an equation, a tuple, an interval."""
     node = None if text == REFUSED else parse(text)
     return node is not None and node.kind in ("rel", "seq", "set", "matrix", "setop")
+
+
+def _is_words(text: str) -> bool:
+    """True of what no rule reads, and of words, such as 'greater than or equal to 5'."""
+    node = parse(text)
+    return node is None or any(part.kind == "text" for part in (node, *node.parts))
 
 
 def last(text: Passage) -> tuple[str, ...]:

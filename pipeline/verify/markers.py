@@ -20,7 +20,7 @@ _FARTHEST = 100  # characters between 'answer' and 'is'
 
 _HASHES = re.compile(r"####[^\S\n]*([^\n]*)")
 _TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
-_AND = words("conjunction") - {"to", "through", "bis", "à", "a"}
+_AND = words("conjunction") - {"to", "through", "bis", "à", "a", "到", "至"}
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{")
 _JOINED = re.compile(  # between two boxes
     rf"(?=.*\w|.*,)(?:[\s$.,&]|\\[()\[\]]|\\(?:quad|qquad)|\\text\s*\{{|\}}|{either(_AND)})*+",
@@ -41,9 +41,21 @@ _FILLERS = tuple(
     f" {word}" for word in (*words("states"), "be", "equal to", "exactly", "about", "just")
 )
 _DENIALS = tuple(sorted(words("denial", "bound"), key=len, reverse=True))
+_SUPPOSED = re.compile(  # 'I doubt that the', before 'answer is 5'
+    rf"{pattern('supposing')}\s*(?:(?:that|dass|que)\s+)?(?:{pattern('article')}\s*)*$",
+    re.IGNORECASE,
+)
+_SUPPOSED_VALUE = re.compile(  # what says so, up to the end of its sentence
+    rf"[^\n:=.,;]{{0,60}}?(?:{pattern('states')}|\s)[^\w.,:;!?=]*+(?:[0-9]|(?-i:[A-J])\b)"
+    r"(?:[^\n.;!?。]|\.(?=\d))*+",
+    re.IGNORECASE,
+)
+_ASKED = re.compile(r"[^\w\n]{0,6}(?:[0-9][0-9.,]*+|(?-i:[A-J])\b|\W)[\w\s$*)]{0,12}[?？]")
 _MOST = 200  # markers of one kind; of more, the last ones count
 _DENIED_VALUE = re.compile(  # with its value: 'the answer cannot be negative' denies nothing
-    rf"[^\n:=.,;]{{0,60}}?{_NOT}[^\w.,:;!?=]*+(?:[0-9]|(?-i:[A-J])\b)\S*+", re.IGNORECASE
+    rf"[^\n:=.,;]{{0,60}}?(?:{_NOT}|{pattern('bound')}(?:\s*{pattern('states')})?)"
+    r"[^\w.,:;!?=]*+(?:[0-9]|(?-i:[A-J])\b)\S*+",
+    re.IGNORECASE,
 )
 _NO_ANSWER = re.compile(  # behind 'the answer is'
     rf"(?:{either((words('denial') | words('wrong')) - words('yes', 'no'))}"
@@ -129,9 +141,18 @@ def denied(text: str, start: int) -> bool:
     """True where what begins at `start` is denied by the words right before it."""
     before = " " + " ".join(text[max(0, start - 60) : start].lower().split())
     before = before.rstrip(_BESIDE)
-    while before.endswith(_FILLERS):
+    while not _ends_with_denial(before) and before.endswith(_FILLERS):
         before = before[: before.rindex(" ")].removesuffix(" equal").rstrip(_BESIDE)
-    return before.endswith(_DENIALS) and any(map(partial(_ends_with, before), _DENIALS))
+    return _ends_with_denial(before)
+
+
+def supposed(text: str, start: int) -> bool:
+    """True where the words right before say that nobody states it: 'if', 'I doubt that'."""
+    return bool(_SUPPOSED.search(text[max(0, start - 60) : start]))
+
+
+def _ends_with_denial(text: str) -> bool:
+    return text.endswith(_DENIALS) and any(map(partial(_ends_with, text), _DENIALS))
 
 
 def _ends_with(text: str, word: str) -> bool:
@@ -157,7 +178,7 @@ def _phrases(read: Passage, style: Style) -> list[Passage]:
     tails = [(end, max(end, stop)) for (_, end), stop in zip(found, ends, strict=True)]
     last = len(tails) - 1
     return [
-        read.part(start, end)
+        read.part(start, end).unfenced()
         for number, (start, end) in enumerate(tails)
         # a marker that introduces another one: 'Final answer: the answer is 5'
         if number == last or not _ONLY_NAMES.fullmatch(text, start, end)
@@ -181,9 +202,16 @@ def _introduced(text: str, style: Style) -> Iterator[tuple[int, int]]:
                 break  # 'option B: six' says what B is
             if not style.any_text and _NO_ANSWER.match(text, begun.end()):
                 continue
-            if not _SEEKING.search(text[max(0, noun.start() - 40) : noun.start()]):
+            if _is_claimed(text, noun.start(), begun.end(), style):
                 yield noun.start(), begun.end()
             break
+
+
+def _is_claimed(text: str, noun: int, begun: int, style: Style) -> bool:
+    """False for 'to find the answer: 5', 'if the answer is 5' and 'the answer is 5? No'."""
+    if _SEEKING.search(text[max(0, noun - 40) : noun]) or supposed(text, noun):
+        return False
+    return style.any_text or not _ASKED.match(text, begun)
 
 
 def _is_heading(text: str, noun: re.Match[str]) -> int:
@@ -194,10 +222,13 @@ def _is_heading(text: str, noun: re.Match[str]) -> int:
 
 
 def _after_denied(text: str, style: Style) -> str:
-    """What follows the last value that the text says is not the answer; all of it if none is."""
+    """What follows the last value that is denied or only supposed; all of it if none is."""
     for noun in reversed(_nouns(text, style.nouns)[-_MOST:]):
         if denial := _DENIED_VALUE.match(text, noun.end(), noun.end() + 2 * _FARTHEST):
             return text[denial.end() :]
+        value = _SUPPOSED_VALUE.match(text, noun.end(), noun.end() + 2 * _FARTHEST)
+        if value and (supposed(text, noun.start()) or text[value.end() :][:1] in ("?", "？")):
+            return text[value.end() + 1 :]
     return text
 
 

@@ -5,6 +5,7 @@ one character stands for each; `5 and then` between the dollars of two prices is
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -17,15 +18,24 @@ _MOST = 60_000
 _LONGEST = 4000  # characters of a formula
 FORMULA = f"[{chr(_FIRST)}-{chr(_FIRST + _MOST)}]"
 _PRIVATE = re.compile(FORMULA)
-_OPENING = re.compile(r"\\[(\[]|\\.|\$\$?", re.DOTALL)
+_ENVIRONMENT = r"\{(?:align|gather|equation|multline)\*?\}"
+_OPENING = re.compile(rf"\\begin{_ENVIRONMENT}|\\[(\[]|\\.|\$\$?", re.DOTALL)
 _CLOSING = {"\\(": "\\)", "\\[": "\\]", "$$": "$$", "$": "$"}
 _CALCULATED = re.compile(r"<<[^<>\n]{0,200}>>")  # GSM8K's marks: 3*4=<<3*4=12>>12
+_FRACTION = re.compile(r"([0-9])?([½⅓⅔¼¾⅕⅛])")
+_AREA = re.compile(r"\b([ckm]m|ft|in|yd)\^\{?([23])\}?(?!\w)")  # cm^2
+_FENCED = re.compile(r"[\s*]*```[^\n`]{0,20}\n([^`]*+)```")
 _PIECE = re.compile(r"[^\s\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]+")
 _COMMAND = re.compile(r"\\[A-Za-z!,;]")
 _MATHS = re.compile(r"[-+*/=^_(){}\[\]|<>!&0-9.,]+|[B-HJ-Zb-z][-+*/=^_(){}0-9.,]*")
 _WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{4,}")
 _SIGNS = str.maketrans(dict.fromkeys(DASHES, "-") | {"\u00a0": "\u202f", "\u2009": "\u202f"})
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[\n;。！？；]")
+_SENTENCE_END = re.compile(
+    r"[.!?](?=\s|$)|[\n。！？]"
+    # '5; 6' and 'x = 5; y = 6' are two values
+    r"|[;；](?![^\S\n]*(?:[A-Za-z]\s?=\s?)?"
+    rf"(?:[-+$€£]{{0,2}}[0-9][0-9.,]*|{FORMULA})[.;]?\s*(?:\n|$))"
+)
 _OTHER_RELATION = re.compile(
     r"[<>≤≥≠≈∈!]|\\(?:leq?|geq?|neq?|lt|gt|approx|in|sim|equiv|not|leqslant|geqslant)(?![a-zA-Z])"
 )
@@ -55,6 +65,11 @@ class Passage:
         end = _SENTENCE_END.search(text)
         return replace(self, text=text[: end.start()] if end else text)
 
+    def unfenced(self) -> "Passage":
+        """What a fence delimits, where the text begins with one."""
+        fenced = _FENCED.match(self.text)
+        return replace(self, text=fenced[1].strip(), whole=True) if fenced else self
+
     def formula(self, character: str) -> str:
         """The formula that a character of the text stands for; blank where there is none."""
         place = ord(character) - _FIRST
@@ -78,7 +93,15 @@ def passage(text: str, whole: bool = False) -> Passage:
         position = end
     pieces.append(_bare(text[position:], formulas))
     joined = "".join(pieces).translate(_SIGNS).replace("**", " ")
+    joined = _FRACTION.sub(_in_digits, joined)
+    joined = _AREA.sub(lambda unit: f"{unit[1]}{'²' if unit[2] == '2' else '³'}", joined)
     return Passage(joined.replace("\\$", "$").replace("\\%", "%"), tuple(formulas), whole)
+
+
+def _in_digits(found: re.Match[str]) -> str:
+    """2 1/2 for 2½."""
+    over, under = unicodedata.normalize("NFKC", found[2]).split("\u2044")
+    return f"{found[1]} {over}/{under}" if found[1] else f"{over}/{under}"
 
 
 def conclusion(formula: str) -> str:
@@ -121,7 +144,7 @@ def _delimited(text: str) -> Iterator[tuple[int, int, str]]:
     position, absent, found = 0, set(), 0
     while found < _MOST // 2 and (opening := _OPENING.search(text, position)):
         position = opening.end()
-        closing = _CLOSING.get(opening[0])
+        closing = _closing_of(opening[0])
         if closing is None or closing in absent:
             continue
         end = _closed(text, position, closing)
@@ -133,6 +156,12 @@ def _delimited(text: str) -> Iterator[tuple[int, int, str]]:
             found += 1
             yield opening.start(), end + len(closing), content
             position = end + len(closing)
+
+
+def _closing_of(opening: str) -> str | None:
+    if opening.startswith("\\begin"):
+        return opening.replace("\\begin", "\\end")
+    return _CLOSING.get(opening)
 
 
 def _closed(text: str, position: int, closing: str) -> int:

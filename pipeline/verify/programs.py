@@ -9,8 +9,9 @@ pieces together; else the piece or the response as the continuation of the stub.
 import ast
 import builtins
 import re
+import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 LONGEST = 100_000  # characters of a program
@@ -19,6 +20,8 @@ _MOST_CUTS = 30  # lines of prose that are cut off behind one piece
 _BUDGET = 500_000  # characters that are parsed while one response is searched
 _FENCE = re.compile(r"^(?P<before>[^\n`~]{0,200}?)(?P<fence>`{3,}|~{3,})(?P<info>[^\n`]*)$")
 _CLOSING = re.compile(r"^(?P<code>.*?)(?P<fence>`{3,}|~{3,})[ \t]*$")
+_NONE = "\ufeff\u200b\u2060"  # what nobody sees and Python refuses
+_UNSEEN = re.compile(rf"^[ \t\u00a0\u3000{_NONE}]+", re.MULTILINE)
 _QUOTED = re.compile(r"^[ \t]*>[ \t]?")
 _START = re.compile(
     r"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+\w|^[ \t]*(?:from|import)[ \t]+[\w.]+|^[ \t]*@\w"
@@ -37,14 +40,26 @@ class _Block:
 
 def find(text: str, stub: str = "", names: tuple[str, ...] = ()) -> str | None:
     """The program in a response; None where no reading parses and defines the wanted names."""
-    return _Search(stub, names).program(text.replace("\r\n", "\n").replace("\r", "\n"))
+    return _Search(stub, names).program(_plain(text))
 
 
 def has_closed_program(text: str) -> bool:
     """True where the response has a finished fenced block that is a program."""
     search = _Search("", ())
-    blocks = _blocks(text.replace("\r\n", "\n"))
+    blocks = _blocks(_plain(text))
     return any(block.closed and search.fits(block.code) for block in blocks)
+
+
+def _plain(text: str) -> str:
+    """The text with lines that end in \\n and are indented by spaces that Python knows."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    return lines if lines.isascii() else _UNSEEN.sub(_without_unseen, lines)
+
+
+def _without_unseen(found: re.Match[str]) -> str:
+    return "".join(
+        " " if sign in "\u00a0\u3000" else sign for sign in found[0] if sign not in _NONE
+    )
 
 
 def defined(source: str) -> set[str]:
@@ -73,8 +88,8 @@ class _Search:
         """The last piece that fits, with what it uses; else all pieces together."""
         for number in range(len(pieces) - 1, -1, -1):
             if self.fits(pieces[number]):
-                others = [self._stub, *pieces[:number], *pieces[number + 1 :]]
-                return self.completed(pieces[number].strip("\n"), others)
+                before = [self._stub, *pieces[:number]]
+                return self.completed(pieces[number].strip("\n"), before, pieces[number + 1 :])
         together = "\n".join(pieces)
         return self.completed(together.strip("\n"), [self._stub]) if self.fits(together) else None
 
@@ -86,21 +101,26 @@ class _Search:
         found = defined(source)
         return bool(found) and self._names <= found
 
-    def completed(self, source: str, others: list[str]) -> str:
-        """The piece behind the statements of others that bind what it uses and does not bind."""
+    def completed(self, source: str, before: list[str], behind: Sequence[str] = ()) -> str:
+        """The piece behind the statements of others that bind what it uses and does not bind.
+
+        Of the pieces before it, also those that set up what it uses: T[1] = 2, L.append(1).
+        """
         tree = _tree(source)
         assert tree is not None
         missing, taken = _free(tree), []
-        candidates = [node for other in others for node in self.statements(other)]
-        for node in reversed(candidates):
-            bound = {name for name in _bound(node, imports=True) if name in missing}
-            if bound:
+        own = defined(source)
+        earlier = [node for other in before for node in self.statements(other)]
+        later = [node for other in behind for node in self.statements(other)]
+        for number, node in reversed(list(enumerate([*earlier, *later]))):
+            uses = _free(ast.Module([node], []))
+            bound = _bound(node, imports=True) & missing
+            changed = _changed(node) & missing if number < len(earlier) and not uses & own else None
+            if bound or changed or (missing and _is_star(node)):
                 taken.append(node)
-                missing = (missing - bound) | _free(ast.Module([node], []))
-        before = "\n".join(ast.unparse(node) for node in reversed(taken))
-        return (
-            f"{before}\n\n{source}".strip("\n").rstrip() if before else source.strip("\n").rstrip()
-        )
+                missing = (missing - bound) | uses
+        helpers = "\n".join(ast.unparse(node) for node in reversed(taken))
+        return f"{helpers}\n\n{source}".strip("\n").rstrip()
 
     def statements(self, source: str) -> list[ast.stmt]:
         if len(source) > LONGEST or self._budget < len(source):
@@ -258,6 +278,33 @@ def _bound(node: ast.stmt, imports: bool = False) -> set[str]:
     if isinstance(node, ast.AnnAssign) and node.value is not None:
         return {node.target.id} if isinstance(node.target, ast.Name) else set()
     return set()
+
+
+def _changed(node: ast.stmt) -> set[str]:
+    """Names that a statement sets up in another way: try, if, a loop, L.append(1), K += 1."""
+    if isinstance(node, ast.If | ast.Try | ast.For | ast.While | ast.With):
+        inner = [part for part in ast.iter_child_nodes(node) if isinstance(part, ast.stmt)]
+        handlers = node.handlers if isinstance(node, ast.Try) else []
+        inner += [part for handler in handlers for part in handler.body]
+        return set().union(*(_bound(part, imports=True) | _changed(part) for part in inner))
+    if isinstance(node, ast.AugAssign):
+        return _roots(node.target)
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        return _roots(node.value.func) if isinstance(node.value.func, ast.Attribute) else set()
+    return set()
+
+
+def _roots(node: ast.expr) -> set[str]:
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+
+
+def _is_star(node: ast.stmt) -> bool:
+    """True of 'from math import *', which may bind anything."""
+    return (
+        isinstance(node, ast.ImportFrom)
+        and node.names[0].name == "*"
+        and node.module in sys.stdlib_module_names
+    )
 
 
 def _free(tree: ast.AST) -> set[str]:

@@ -33,6 +33,9 @@ NUMBER = re.compile(
 )
 _CANDIDATE = re.compile(rf"(?P<number>{NUMBER.pattern})|(?P<formula>{FORMULA})", re.ASCII)
 _SIGN_APART = re.compile(rf"(^|[=:(])(\s*)-\s+(?=[{_MONEY}]?[0-9.])")
+_SIGN_IN_WORDS = re.compile(  # the 'menos' of 'al menos' is none
+    rf"{pattern('bound')}|(?P<minus>{pattern('negative')}\s*)(?=[{_MONEY}]?[0-9.])", re.IGNORECASE
+)
 _BEFORE = re.compile(  # what may stand before a value, up to where it begins
     r"(?:^\s*(?:-\s+)?"  # nothing, or a list's dash
     r"|[^\W\d_]\s+|[)\]]\s+|[\u4e00-\u9fff]"  # a word or a closed bracket
@@ -56,27 +59,31 @@ _AFTER = re.compile(  # what may stand behind a value
     r"|[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef])"
 )
 _NOT_BEHIND = re.compile(  # of those, the words that make it a part of another value
-    rf"[\s-]*{pattern('scale')}|[\s-]*\*?\s*(?:pi|sqrt|sin|cos|tan|log|ln|exp|mod)(?![a-z])"
+    rf"[\s-]*{pattern('scale', 'behind')}"
+    rf"|[\s-]*(?:{pattern('operation')}|%\s+of\s)\s*[-+(]?[{_MONEY}]?[0-9]"
+    r"|[\s-]*\*?\s*(?:pi|sqrt|sin|cos|tan|log|ln|exp|mod)(?![a-z])"
     r"|\s+and\s+\w+\s+(?:half|halves|third|thirds|quarters?|tenths?)\b"
     rf"|[kKMB]\b|\s*[a-zA-Z]{{2,3}}\s*[\^_(]|\s*{pattern('states')}\s*{pattern('denial', 'wrong')}",
     re.IGNORECASE,
 )
 _LETTERS_ATTACHED = re.compile(r"[A-Za-z]+[²³]?")
 _ALTERNATIVE = re.compile(  # between two values of which neither is the answer
-    rf"[^\w(]*+(?:{pattern('alternative', 'conjunction')}|x)?[^\w(]*+", re.IGNORECASE
+    rf"[^\w(]*+(?:{pattern('alternative')}?\s*{pattern('perhaps')}"
+    rf"|{pattern('alternative', 'conjunction')}|x)?[^\w(]*+",
+    re.IGNORECASE,
 )
 _OR = re.compile(
     rf"[^\w.(]*(?:[a-zA-Z]+\s+)?{pattern('alternative')}\s*(?:[a-zA-Z]\s*=)?[^\w.(]*",
     re.IGNORECASE,
 )
 _UNIT_BETWEEN = re.compile(
-    rf"\s*[a-zA-Z%°]+\s+{pattern('alternative', 'conjunction')}\s*", re.IGNORECASE
+    rf"\s*[a-zA-Z%°]+\s+{pattern('alternative', 'conjunction', 'operation')}\s*", re.IGNORECASE
 )
 _OPENING = re.compile(r"[^\w(]*", re.ASCII)
-_CONTINUES = re.compile(r"[\s$%]*(?:[A-Za-z]+\s*)?[-+*/=)]|\s*x\b")
+_CONTINUES = re.compile(r"[\s$%]*(?:[A-Za-z]+\s*)?[-+*/=)×·⋅∙÷]|\s*x\b")
 _EQUALS = re.compile(r"(?<![<>!=~:])=(?![=>])")
 _IS = re.compile(rf"\s+{pattern('states')}\s")
-_ASIDE = re.compile(r"\([^()]*\)")
+_ASIDE = re.compile(r"(?<!\w)\([^()]*\)")  # of 5(3) the 5 is a part
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,7 @@ def last(read: Passage, formula: FormulaReader) -> tuple[str, ...]:
     for line in reversed(read.text.split("\n")):
         if not line.strip():
             continue
+        line = _with_signs(line)
         bare = _ASIDE.sub(" ", line)
         value = _last_of(bare, read, formula)
         if value is None:
@@ -139,7 +147,12 @@ def only(read: Passage, formula: FormulaReader) -> tuple[str, ...]:
 
 
 def _signed(part: str) -> str:
-    return _SIGN_APART.sub(r"\1\2-", part)
+    return _SIGN_APART.sub(r"\1\2-", _with_signs(part))
+
+
+def _with_signs(part: str) -> str:
+    """The text with -5 for 'minus 5'."""
+    return _SIGN_IN_WORDS.sub(lambda found: "-" if found["minus"] else found[0], part)
 
 
 def _begins_with_result(part: str) -> bool:

@@ -8,8 +8,9 @@ a point or nothing behind it. Of 'A' and 'I' in prose only what is no word of th
 import re
 from collections.abc import Callable, Iterable
 
+from pipeline.folding import folded
 from pipeline.verify.language import pattern, words
-from pipeline.verify.markers import REFUSED, Style, denied, distinct, final, states
+from pipeline.verify.markers import REFUSED, Style, denied, distinct, final, states, supposed
 from pipeline.verify.passages import Passage, undressed
 from pipeline.verify.registry import Verifier, verifier
 
@@ -25,14 +26,19 @@ _AFTER_LETTER = re.compile(
 )
 _MARK = pattern("option", "answer")
 _ONLY_LETTER = re.compile(
-    rf"[\W_]*+(?:{_MARK}[\W_]*+)?(?:\\(?:text\w*|math\w+)\s*\{{)?[\W_]*+([a-j])[\W_]*+",
+    rf"[\W_]*+(?:{_MARK}[\W_]*+)?([a-j])[\W_]*+",
     re.IGNORECASE | re.ASCII,
 )
 _FIRST_LETTER = re.compile(r"\s*[*(\[]*(?:([A-J])(?:[)\].:*]|,(?<!I,)|\s*$)|([a-j])[).:](?=\s|$))")
 _OWN_TEXT = re.compile(r"\s*[)\].:]\s*\S")  # (D) B, D and F: the option's own text
 _BETWEEN = re.compile(
-    rf"[\s)\]*\"'”]*+(?:[,/&，、]\s*{pattern('alternative', 'conjunction')}?"
-    rf"|{pattern('alternative', 'conjunction')}|nor)[\s(\[*\"'“]*+(?:{_MARK}\s*)?[\s(\[*\"'“]*+",
+    rf"[\s)\]*\"'”]*+(?:[,/&|+;，、；]\s*{pattern('alternative', 'conjunction')}?"
+    rf"|\(?{pattern('alternative')}|{pattern('conjunction')}|nor|(?={pattern('perhaps')}))"
+    rf"\s*{pattern('perhaps')}?[\s(\[*\"'“]*+(?:{_MARK}\s*)?[\s(\[*\"'“]*+",
+    re.IGNORECASE,
+)
+_SIGNS_BETWEEN = re.compile(  # in a box: A \lor B
+    rf"{_BETWEEN.pattern}|(?:\\[a-z]+|[^\w(]|{pattern('alternative', 'conjunction')})*+",
     re.IGNORECASE,
 )
 _BESIDE = re.compile(rf"{_BETWEEN.pattern}[A-J](?![{_WORD}])", re.IGNORECASE)
@@ -56,6 +62,7 @@ _YES_NO = re.compile(pattern("yes", "no"), re.IGNORECASE)
 _FIRST_WORD = re.compile(rf"\W*{pattern('yes', 'no')}", re.IGNORECASE)
 _SPACES = re.compile(r"\s+")
 _EDGES = " \t\n.,;:!?\"'`*()[]{}$“”‘’«»„。，；：！？（）「」"
+_LETTERING = re.compile(r"\\(?:text\w*|math\w+|mbox)\s*\{([^{}]*)\}")
 _TEXT_COMMAND = re.compile(r"\\(?:text\w*|mathrm|mbox)\s*\{([^{}]*)\}")
 _BETWEEN_WORDS = re.compile(
     rf"\W*+(?:{pattern('alternative', 'conjunction')}|nor)?\W*+", re.IGNORECASE
@@ -114,14 +121,15 @@ class ExactVerifier(Verifier):
 
 
 def _only_letter(text: str) -> str | None:
-    match = _ONLY_LETTER.fullmatch(text)
+    match = _ONLY_LETTER.fullmatch(_LETTERING.sub(r"\1", text))
     return match[1].upper() if match else None
 
 
 def _letters(tail: Passage) -> tuple[str, ...]:
     """The letter behind a marker; all where they are alternatives."""
     part = undressed(tail.text) if tail.whole else tail.sentence().text
-    line = tail.text.lstrip().partition("\n")[0]
+    part = _LETTERING.sub(r"\1", part)
+    line = _LETTERING.sub(r"\1", tail.text.lstrip().partition("\n")[0])
     if only := _only_letter(part) or _only_letter(line):
         return (only,)
     first = _FIRST_LETTER.match(line)
@@ -130,7 +138,8 @@ def _letters(tail: Passage) -> tuple[str, ...]:
         if not _BETWEEN.match(rest) and not denied(line, first.start()):
             return ((first[1] or first[2]).upper(),)
     found = [match for match in _LETTER.finditer(part) if not _is_a_word(match, part)]
-    return _alternatives(found, part, _BETWEEN, lambda m: (m["upper"] or m["lower"]).upper())
+    between = _SIGNS_BETWEEN if tail.whole else _BETWEEN
+    return _alternatives(found, part, between, lambda m: (m["upper"] or m["lower"]).upper())
 
 
 def _is_a_word(match: re.Match[str], part: str) -> bool:
@@ -148,7 +157,7 @@ def _letter_of_line(text: Passage) -> tuple[str, ...]:
     if len(lines) == 1 and (only := _only_letter(lines[0])):
         return (only,)
     found = [match for line in lines[:1] + lines[-1:] if (match := _FIRST_LETTER.match(line))]
-    if any(_BESIDE.match(match.string, match.end()) for match in found):
+    if any(_BESIDE.match(match.string, match.end(match.lastindex or 0)) for match in found):
         return (REFUSED,)
     return distinct((match[1] or match[2]).upper() for match in found)
 
@@ -156,15 +165,18 @@ def _letter_of_line(text: Passage) -> tuple[str, ...]:
 def _chosen(text: str) -> tuple[str, ...]:
     found = []
     for match in _CHOSEN.finditer(text):
-        if match["right"] and match["denied"]:
+        if match["right"] and (match["denied"] or supposed(text, match.start())):
             continue
         if match["right"] and _BEFORE.search(text[max(0, match.start() - 20) : match.start()]):
             return (REFUSED,)  # A and B are correct
         if match["right"] or (match["noun"] and not denied(text, match.start())):
             found.append(match["letter"].upper())
-    return distinct(found) or distinct(
-        match["letter"] for match in _PICKED.finditer(text) if not match[0].isascii()
-    )
+    if found:
+        return distinct(found)
+    picked = [match for match in _PICKED.finditer(text) if not match[0].isascii()]
+    if any(_BESIDE.match(text, match.end()) for match in picked):
+        return (REFUSED,)  # 选A或B
+    return distinct(match["letter"] for match in picked)
 
 
 def _yes_nos(tail: Passage) -> tuple[str, ...]:
@@ -210,5 +222,5 @@ def _last_line(text: Passage) -> tuple[str, ...]:
 
 def _normal(text: str) -> str | None:
     """In lower case, single spaces, nothing around it; None where nothing is left."""
-    plain = _TEXT_COMMAND.sub(r"\1", text)
-    return _SPACES.sub(" ", plain).casefold().strip(_EDGES) or None
+    plain = folded(_TEXT_COMMAND.sub(r"\1", text), case=False)
+    return _SPACES.sub(" ", plain).strip(_EDGES) or None

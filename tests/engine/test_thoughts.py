@@ -17,6 +17,12 @@ MARKS = [
     ("[THINK]", "[/THINK]"),
     ("◁think▷", "◁/think▷"),
     ("<|START_THINKING|>", "<|END_THINKING|><|START_RESPONSE|>"),
+    ("<reasoning>", "</reasoning>"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    (  # a tool's call
+        "<|channel|>commentary to=functions.f <|constrain|>json<|message|>",
+        "<|call|><|start|>assistant<|channel|>final<|message|>",
+    ),
     (
         "<|channel|>analysis<|message|>",
         "<|end|><|start|>assistant<|channel|>final<|message|>",

@@ -4,6 +4,7 @@ Also used by benchmarks/code_layouts.py.
 """
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 
 FENCE = "```"
@@ -63,6 +64,13 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "words behind that parse": lambda p, name: f"The code:\n{p}\n\nDone\nNote: simple\n",
     "carriage returns": lambda p, name: fenced("python")(p, name).replace("\n", "\r\n"),
+    "no-break spaces": lambda p, name: re.sub(
+        r"^ +",
+        lambda found: "\u00a0" * len(found[0]),
+        fenced("python")(p, name),
+        flags=re.MULTILINE,
+    ),
+    "a byte order mark": lambda p, name: fenced("python")("\ufeff" + p, name),
     "in a list": lambda p, name: f"1. Write it:\n\n{_indented(fenced('python')(p, name), '   ')}",
     "indented block": lambda p, name: f"Code:\n\n{_indented(p, '    ')}\n\nend of it.",
     "quoted": lambda p, name: "\n".join(

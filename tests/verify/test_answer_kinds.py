@@ -5,6 +5,7 @@ denied, or is one of several is no answer; and nothing is equal that only a leni
 for equal. Expected verdicts follow from how each text is made, not from the code.
 """
 
+import time
 from fractions import Fraction
 
 import pytest
@@ -135,8 +136,20 @@ def test_each_languages_hedges_bounds_and_scales_are_no_answer(name: str) -> Non
     for word in words.bound:
         assert verify(way % f"{word}{gap}5", "5", "number").answer is None, word
         assert not right(way % f"{word}{gap}$x+1$", "x+1", "math"), word
-    for word in words.scale:
+    for word in words.scale + words.behind:
         assert verify(way % f"5{gap}{word}", "5", "number").answer is None, word
+        assert not right(way % f"5{gap}{word}", "5", "math"), word
+    for word in words.operation:
+        assert verify(way % f"5{gap}{word}{gap}6", "5", "number").answer is None, word
+        assert not right(way % f"5{gap}{word}{gap}6", "5", "math"), word
+    for word in words.perhaps:
+        assert verify(way % f"5, {word}{gap}6", "5", "number").answer is None, word
+        other = words.alternative[0]
+        assert not right(way % f"5{gap}{other}{gap}{word}{gap}6", "5", "math"), word
+    for word in words.negative:
+        assert right(way % f"{word}{gap}5", "-5", "number"), word
+        assert right(f"= 3. {word}{gap}5", "-5", "number"), word
+        assert not right(way % f"{word}{gap}5", "5", "math"), word
     for said, words_of in (("yes", words.yes), ("no", words.no)):
         for word in words_of:
             assert right(way % word, said, "yesno"), word
@@ -158,6 +171,54 @@ def test_what_is_denied_in_any_language_is_no_answer(
     verifier: str, text: str, reference: str
 ) -> None:
     assert verify(text, reference, verifier) == Verdict(None, False)
+
+
+NOBODY_SAYS = (  # that the answer is n
+    "Suppose the answer is {n}.", "If the answer is {n}, we are done.", "The wrong answer is {n}.",
+    "I doubt that the answer is {n}.", "I don't think that the answer is {n}.",
+    "The answer is {n}? No.", "Wenn die Antwort {n} ist", "如果答案是{n}", "答案至少是{n}",
+    "Supongamos que la respuesta es {n}.", "Supposons que la réponse est {n}.",
+    "The answer is greater than or equal to {n}.", "The answer is anything but {n}.",
+    "It is {m} rather than {n}.",
+)  # fmt: skip
+
+
+@FEW
+@given(naturals, naturals, st.sampled_from(NOBODY_SAYS))
+def test_what_is_only_supposed_asked_or_bounded_is_no_answer(n: int, m: int, said: str) -> None:
+    assume(n != m)
+    text = said.format(n=n, m=m)
+    for verifier in ("number", "math"):
+        assert not right(text, str(n), verifier), text
+        # ... and does not stand beside the answer that is said
+        assert right(f"{text}\nThe answer is {m}.", str(m), verifier), text
+
+
+@FEW
+@given(naturals, naturals)
+def test_a_value_behind_a_semicolon_is_another_answer(a: int, b: int) -> None:
+    assume(a != b)
+    for verifier in ("number", "math"):
+        assert not right(f"The answer is {a}; {b}.", str(a), verifier)
+        assert right(f"The answer is {a}; {b} was a slip.", str(a), verifier)
+
+
+@FEW
+@given(naturals, naturals)
+def test_a_unit_may_have_a_power(a: int, b: int) -> None:
+    unit = ("cm^2", "km^3", "ft^2", "in^{2}")[b % 4]
+    for verifier in ("number", "math"):
+        assert right(f"The answer is {a} {unit}.", str(a), verifier)
+        assert right(f"The area is {a} {unit}.", str(a), verifier)
+
+
+@FEW
+@given(naturals, naturals)
+def test_a_factor_of_what_nobody_worked_out_is_no_answer(a: int, b: int) -> None:
+    for verifier in ("number", "math"):
+        assert not right(f"So we get {a}({b})", str(a), verifier)
+        for sign in "*×·":
+            assert right(f"The answer is {a} {sign} {b} = {a * b}.", str(a * b), verifier), sign
 
 
 @FEW
@@ -219,6 +280,36 @@ def test_rows_of_a_matrix_keep_their_order(way: str, cells: list[str]) -> None:
     vector = r"\begin{pmatrix} %s \\ %s \end{pmatrix}"
     assert right(way % (vector % (a, b)), rf"\begin{{pmatrix}}{a}\\{b}\end{{pmatrix}}", "math")
     assert right(way % (vector % (a, b)), vector % (b, a), "math") is (a == b)
+
+
+@pytest.mark.parametrize(
+    ("verifier", "said", "reference", "other"),
+    [
+        ("math", "The answer is:\n```\nn!\n```", "n!", "n"),
+        ("math", "**Answer:**\n```text\n42\n```\nIn 3 steps.", "42", "3"),
+        ("number", "The answer is:\n```\n42\n```", "42", "4"),
+        ("exact", "The answer is:\n```\nParis\n```", "Paris", "Par"),
+        ("math", "<answer>The answer is 7</answer>", "7", "8"),
+        ("math", "\\begin{align*}\nx &= 3 + 4 \\\\\n&= 7.\n\\end{align*}", "7", "4"),
+        ("number", "\\begin{equation}\nx = 7\n\\end{equation}", "7", "8"),
+        ("math", r"\boxed{\begin{pmatrix}1\\[2mm] 2\end{pmatrix}}",
+         r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1&2\end{pmatrix}"),
+        ("number", "So we need 2½ cups.", "2.5", "2"),
+        ("math", "The answer is ½.", "0.5", "2"),
+    ],
+)  # fmt: skip
+def test_what_a_fence_or_an_environment_delimits_is_read_whole(
+    verifier: str, said: str, reference: str, other: str
+) -> None:
+    assert right(said, reference, verifier)
+    assert not right(said, other, verifier)
+
+
+@pytest.mark.parametrize("verifier", ["number", "math"])
+def test_a_fence_that_never_closes_takes_no_time(verifier: str) -> None:
+    start = time.process_time()
+    assert not right("The answer is:\n```\n" + " " * 15_000, "5", verifier)
+    assert time.process_time() - start < 0.5
 
 
 @FEW
@@ -294,6 +385,35 @@ def test_a_letter_is_read_before_and_behind_its_marker(letter: str, other: str) 
                      f"Both {letter} and {other} are correct.",
                      f"({letter}) and ({other})", f"Option {letter} is not correct."):  # fmt: skip
             assert verify(text, letter, "choice") == Verdict(None, False), text
+
+
+TWO_LETTERS = (
+    r"\boxed{{{a} \text{{ or }} {b}}}", r"\boxed{{\text{{{a}}}, \text{{{b}}}}}",
+    r"\boxed{{{a} \lor {b}}}", r"\boxed{{{a} \& {b}}}", "<answer>{a} {b}</answer>",
+    "Answer: {a} | {b}", "Answer: {a} + {b}",
+    "Answer: {a} or maybe {b}", "Answer: {a} (or {b})", "{a}, {b}", "选{a}或{b}", "选{a}、{b}",
+    "I don't think {a} is correct.", "I doubt that {a} is correct.", "If {a} is correct, stop.",
+    "The answer is {a}? No.",
+)  # fmt: skip
+
+
+@FEW
+@given(st.permutations("BCDEFGHJ"), st.sampled_from(TWO_LETTERS))
+def test_of_two_letters_neither_is_the_choice(order: list[str], said: str) -> None:
+    a, b = order[:2]
+    for letter in (a, b):
+        assert not right(said.format(a=a, b=b), letter, "choice"), said
+
+
+@pytest.mark.parametrize("command", ["text", "textbf", "mathrm", "mbox"])
+def test_a_reference_of_a_choice_may_be_set_in_type(command: str) -> None:
+    assert right("The answer is B.", rf"\{command}{{(B)}}", "choice")
+    assert right(rf"\boxed{{\{command}{{(B) }} C and D}}", "B", "choice")
+
+
+@pytest.mark.parametrize(("said", "reference"), [("don’t", "don't"), ("cafe\u0301", "café")])
+def test_a_text_is_compared_as_it_is_read(said: str, reference: str) -> None:
+    assert right(f"The answer is {said}.", reference, "exact")
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,30 @@ def test_what_is_no_program(text: str) -> None:
     assert code.extract(text, names=("f",)) is None
 
 
+@pytest.mark.parametrize(
+    "setup",
+    [
+        "from math import *\nK = floor(1.5)",
+        "try:\n    from math import floor\nexcept ImportError:\n    pass\nK = floor(1)",
+        "if True:\n    K = 1",
+        "K = 0\nK += 1",
+        "L = []\nL.append(1)\nK = len(L)",
+        "T = {}\nfor i in range(3):\n    T[i] = i\nK = T[1]",
+    ],
+)
+def test_what_an_earlier_piece_sets_up_comes_with_it(setup: str) -> None:
+    text = (
+        f"{FENCE}python\n{setup}\n{FENCE}\nthen\n"
+        f"{FENCE}python\ndef f(x):\n    return x + K\n{FENCE}"
+        f"\nTry it:\n{FENCE}python\nfor K in [1]:\n    K.append(f(1))\nK += f(2)\n{FENCE}"
+    )
+    found = code.extract(text, names=("f",))
+    assert found is not None
+    names: dict[str, object] = {}
+    exec(found, names)  # of this file's own texts
+    assert names["f"](1) == 2  # type: ignore[operator]
+
+
 def test_what_a_piece_uses_is_taken_from_the_others_and_nothing_else() -> None:
     text = (
         f"{FENCE}python\nimport math\nimport os\nLIMIT = 3\nprint('no')\n\n"

@@ -12,6 +12,7 @@ _SHORT_UNITS = frozenset(
 )
 AND = words("conjunction", "alternative")
 NO_UNIT = words("scale", "denial", "bound", "wrong")
+_BEHIND = tuple(f"{word} " for word in words("behind"))
 _PHRASES = tuple(word for word in words("bound", "denial") if " " in word)
 
 
@@ -51,6 +52,8 @@ class Texts(Numerals):
             return value
         unit = " ".join(said).lower()
         if set(unit.replace("-", " ").split()) & NO_UNIT or any(map(unit.__contains__, _PHRASES)):
+            raise Refused
+        if f"{unit} ".startswith(_BEHIND):  # 5 squared, and not 5 cm squared
             raise Refused
         if any(letter.isdigit() for letter in unit):
             raise Unread

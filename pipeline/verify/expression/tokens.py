@@ -12,7 +12,7 @@ from pipeline.verify.characters import DASHES
 _TOKEN = re.compile(
     r"\\(?:operatorname\*?|mathrm|text(?:rm|bf|it|sf|normal)?|mathbf|mbox|hbox)\s*\{[^{}]*\}"
     r"|\\begin\s*\{[a-zA-Z]+\*?\}(?:\s*\{[lcr|]+\})?|\\end\s*\{[a-zA-Z]+\*?\}"
-    r"|\\[A-Za-z]+|\\.|<=|>=|==|[0-9]|[^\W\d_]+|\s+|.",
+    r"|\\[A-Za-z]+|\\\\\s*\[-?[0-9.]+\s*[a-z]{2}\]|\\.|<=|>=|==|[0-9]|[^\W\d_]+|\s+|.",
     re.DOTALL,
 )
 _TEXT = re.compile(
@@ -85,6 +85,8 @@ def normal(text: str) -> str:
 
 def _token(piece: str, spaced: bool) -> Token:
     piece = _SAME.get(piece, piece)
+    if piece.startswith("\\\\"):
+        piece = "\\\\"  # with the distance to the next row: \\[2mm]
     if piece.isdigit() and piece.isascii():
         return Token("digit", piece, spaced)
     if found := _TEXT.fullmatch(piece):
