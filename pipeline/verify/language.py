@@ -31,6 +31,7 @@ class Words:
     yes: tuple[str, ...]
     no: tuple[str, ...]
     article: tuple[str, ...]  # may stand before an answer or a marker: THE answer is THE 5
+    decimal_comma: bool = False  # 3,5 is 3.5
 
 
 ENGLISH = Words(
@@ -85,6 +86,7 @@ GERMAN = Words(
     no=("nein", "falsch"),
     article=("die", "der", "das", "ein", "eine", "meine", "unsere", "also", "endgültige",
              "richtige", "korrekte", "genau", "somit"),
+    decimal_comma=True,
 )  # fmt: skip
 FRENCH = Words(
     answer=("réponse", "réponses"),
@@ -108,6 +110,7 @@ FRENCH = Words(
     no=("non", "faux"),
     article=("la", "le", "les", "un", "une", "ma", "notre", "donc", "finale", "bonne",
              "correcte", "exactement"),
+    decimal_comma=True,
 )  # fmt: skip
 SPANISH = Words(
     answer=("respuesta", "respuestas"),
@@ -131,6 +134,7 @@ SPANISH = Words(
     no=("no", "falso"),
     article=("la", "el", "los", "las", "un", "una", "mi", "nuestra", "por lo tanto", "final",
              "correcta", "exactamente"),
+    decimal_comma=True,
 )  # fmt: skip
 CHINESE = Words(
     answer=("答案", "正确答案", "最终答案"),
@@ -168,6 +172,20 @@ def words(*kinds: str) -> frozenset[str]:
         for kind in kinds
         for word in getattr(language, kind)
     )
+
+
+@cache
+def comma_noun() -> str:
+    """A regular expression for a word that introduces one answer, of a language with a decimal
+    comma and of no other: behind a plural, 3,5 may be two answers.
+    """
+    nouns = {
+        comma: {word for own in LANGUAGES.values() if own.decimal_comma is comma
+                for word in own.answer}
+        for comma in (True, False)
+    }  # fmt: skip
+    single = {word for word in nouns[True] if not word.startswith(tuple(nouns[True] - {word}))}
+    return either(frozenset(single - nouns[False]))
 
 
 def pattern(*kinds: str) -> str:

@@ -8,10 +8,10 @@ looked for elsewhere. The words of markers are those of language.py.
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from pipeline.verify.language import either, pattern, words
+from pipeline.verify.language import comma_noun, either, pattern, words
 from pipeline.verify.passages import Passage, passage
 
 Reader = Callable[[Passage], tuple[str, ...]]
@@ -64,6 +64,12 @@ _NO_ANSWER = re.compile(  # behind 'the answer is'
 )
 _LETTER = re.compile(r"(?<![\w'’])[A-J](?![\w'’])")
 _UNDER = re.compile(r"[ \t*:：]*+\n\s*+(?=\S)")
+_DECIMAL = re.compile(  # 3,5 and 1.234,5 where no other value is beside it
+    r"(?P<before>[^\w,.()\[\]{}]*+)(?:(?P<whole>[0-9]++),(?P<part>[0-9]{1,2}+|[0-9]{4,}+)"
+    r"|(?P<grouped>[0-9]{1,3}(?:\.[0-9]{3})++),(?P<behind>[0-9]++))(?![0-9/]|[.,;:][0-9])",
+    re.ASCII,
+)
+_COMMA_NOUN = re.compile(comma_noun(), re.IGNORECASE)
 _ONLY_NAMES = re.compile(rf"(?:\s|[*#]|{pattern('article', 'answer')})*+", re.IGNORECASE)
 
 
@@ -73,6 +79,7 @@ class Style:
 
     nouns: kinds of words that introduce it; formulas: whether formulas are set aside first;
     any_text: whether 'wrong' and 'not Paris' are answers like other texts;
+    commas: whether 3,5 is 3.5 behind a marker of a language that writes it so;
     longest: characters of a response, from its end, in which an answer that nothing delimits is
     looked for, and no more are read of a delimited one.
     """
@@ -80,6 +87,7 @@ class Style:
     nouns: tuple[str, ...] = ("answer",)
     formulas: bool = True
     any_text: bool = False
+    commas: bool = False
     longest: int = 16_000
 
     def cut(self, text: str) -> str:
@@ -178,11 +186,29 @@ def _phrases(read: Passage, style: Style) -> list[Passage]:
     tails = [(end, max(end, stop)) for (_, end), stop in zip(found, ends, strict=True)]
     last = len(tails) - 1
     return [
-        read.part(start, end).unfenced()
-        for number, (start, end) in enumerate(tails)
+        _decimal(read.part(start, end).unfenced(), text[noun:start], style)
+        for number, ((noun, _), (start, end)) in enumerate(zip(found, tails, strict=True))
         # a marker that introduces another one: 'Final answer: the answer is 5'
         if number == last or not _ONLY_NAMES.fullmatch(text, start, end)
     ]
+
+
+def _decimal(tail: Passage, marker: str, style: Style) -> Passage:
+    """What follows a marker, with the number that it begins with in digits and a point.
+
+    Three digits behind one comma may be thousands: they stay as they are.
+    """
+    if not style.commas or not _COMMA_NOUN.match(marker):
+        return tail
+    found = _DECIMAL.match(tail.text)
+    if found is None:
+        return tail
+    whole, part = (
+        found["whole"] or found["grouped"].replace(".", ""),
+        found["part"] or found["behind"],
+    )
+    number = f"{whole}.{part}"
+    return replace(tail, text=f"{found['before']}{number}{tail.text[found.end() :]}")
 
 
 def _introduced(text: str, style: Style) -> Iterator[tuple[int, int]]:

@@ -9,14 +9,17 @@ equals 50 and never 0.5; an expression that nobody worked out ('the answer is 4 
 and neither is a number that is a part of something else ('5 million', '5k', 2\pi, 10^5, [1, 2]) or
 is denied ('not 5', 'less than 5'); of 'x = 3, y = 4' in prose the last counts; what stands in
 brackets behind a number explains it; a number of more than 1,000 characters is no answer; only the
-digits 0 to 9 are digits.
+digits 0 to 9 are digits. Behind a marker of a language with a decimal comma 'Antwort: 3,5' is 3.5;
+anywhere else that is no answer, and three digits behind one comma are thousands.
 """
 
 from pipeline.verify import prose
 from pipeline.verify.expression import Refused, literal, parse, written
-from pipeline.verify.markers import REFUSED, final, stated, states
+from pipeline.verify.markers import REFUSED, Style, final, stated, states
 from pipeline.verify.passages import Passage, conclusion, passage, undressed
 from pipeline.verify.registry import Verifier, verifier
+
+COMMAS = Style(commas=True)
 
 
 @verifier("number")
@@ -30,17 +33,17 @@ class NumberVerifier(Verifier):
         return canonical(answer)
 
     def states(self, text: str) -> bool:
-        return states(text, read)
+        return states(text, read, COMMAS)
 
 
 def extract(text: str) -> str | None:
     """The final number of a response, normalised; None if missing or ambiguous."""
-    return final(text, read, last)
+    return final(text, read, last, COMMAS)
 
 
 def canonical(answer: str) -> str | None:
     """A reference answer: the number after its marker (GSM8K's '#### 72'), else the only one."""
-    answers = stated(answer, read) or _alone(answer)
+    answers = stated(answer, read, COMMAS) or _alone(answer)
     return answers[0] or None if len(answers) == 1 else None
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import OrchardError
 from pipeline.verify import Verdict, canonical, has_final_answer, verify
+from pipeline.verify.number import extract
 
 EXTRACTED = [
     ("The final answer is 7.", "7"),
@@ -245,3 +246,29 @@ def test_it_is_fast() -> None:
     for text in texts:
         verify(text, "7", "number")
     assert len(texts) / (time.process_time() - start) > 5000  # 40,000/s and more on an idle machine
+
+
+@pytest.mark.parametrize("marker", ["Die Antwort ist", "Antwort:", "La réponse est", "Respuesta:"])
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("3,5.", "3.5"), ("-0,25", "-0.25"), ("**3,75**", "3.75"), ("3,50 €", "3.5"),
+        ("12,3456", "12.3456"), ("1.234,5", "1234.5"), ("1.234.567,25 km", "1234567.25"),
+        ("3,5%", "3.5"), ("1,234", "1234"),  # thousands, as everywhere
+        ("3,5,6", None), ("3,5; 6", None), ("(3,5)", None), ("[3,5]", None), ("{3,5}", None),
+        ("$3,5$", None), ("\\boxed{3,5}", None), ("3,5/2", None), ("3,5 million", None),
+    ],
+)  # fmt: skip
+def test_a_decimal_comma_is_read_behind_a_marker_of_its_language(
+    marker: str, written: str, value: str | None
+) -> None:
+    assert extract(f"{marker} {written}") == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["The answer is 3,5.", "3,5", "Also: 3,5", "答案是3,5", "Die Antworten: 3,5", "Respuestas: 3,5",
+     "Die Antwort ist nicht 3,5", "La réponse est 3,5 ou 4", "Die Antwort ist 3,5 und 6"],
+)  # fmt: skip
+def test_a_decimal_comma_is_guessed_nowhere_else(text: str) -> None:
+    assert extract(text) is None
