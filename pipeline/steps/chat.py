@@ -22,7 +22,7 @@ def check_chat(graph: Graph, settings: Settings) -> None:
 
 
 def _refuse(graph: Graph, step: Step, settings: Settings) -> None:
-    """Names the parts that are made from the step's rows."""
+    """Names the variants that are made from the step's rows."""
     wanting = [
         part
         for other in graph.steps.values()
@@ -30,7 +30,7 @@ def _refuse(graph: Graph, step: Step, settings: Settings) -> None:
         for part in other.parts(settings)
         if any(
             table_of(need) == step.table and (step, None) in graph.makers(need, settings)
-            for need in graph.behind(other.reads_for(settings, part), settings)
+            for need in other.reads_for(settings, part).tables
         )
     ]
     of = f" (of {', '.join(dict.fromkeys(wanting))})" if wanting else ""
