@@ -78,7 +78,7 @@ class Completion:
     stopped_by: str | None  # the stop string; null when the model ended its turn
     prompt_tokens: int
     opened: bool = False  # true where the template began a thought, which the text goes on with
-    counted: int = 0  # tokens where `token_ids` is empty
+    counted: int = 0  # tokens that were sampled, where `token_ids` does not hold them all
     answer_at: int | None = None  # where the response begins in the text, if a server says so
 
     @property
@@ -96,7 +96,7 @@ class Completion:
     @property
     def tokens(self) -> int:
         """How many tokens were sampled."""
-        return len(self.token_ids) or self.counted
+        return self.counted or len(self.token_ids)
 
 
 @dataclass

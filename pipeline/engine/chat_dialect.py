@@ -229,7 +229,7 @@ def completion_of(
         "stop" if stopped_by else finish,
         stopped_by,
         prompt_tokens,
-        counted=0 if renderer else sampled_tokens(reply, sampling.max_tokens, None),
+        counted=sampled_tokens(reply, sampling.max_tokens, renderer),
         answer_at=len(thought) if whole else None,
     )
 

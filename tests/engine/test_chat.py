@@ -134,7 +134,7 @@ def test_with_the_folder_of_the_model_tokens_are_counted_here(fake: FakeServer) 
     found = engine(fake)
     found.renderer.renderer = Letters()  # type: ignore[assignment]
     (one,) = draw(found)
-    assert one.token_ids == tuple(b"seven") and one.prompt_tokens == 40
+    assert one.token_ids == tuple(b"seven") and one.tokens == 6 and one.prompt_tokens == 40
     assert (found.usage.sampled_tokens, found.usage.prompt_tokens) == (6, 40)  # and the turn's end
     fake.script = lambda body, n: Answer(chat("x" * 30))
     assert "ignores max_tokens: 30 tokens where 8" in reason(found)
@@ -367,4 +367,4 @@ def test_a_folder_s_model_keeps_its_id_on_chat_servers(model: Model, fake: FakeS
     found = ChatEngine(resolve(settings, Path()), chosen, settings)
     assert found.policy_id.split("@")[1] == model.policy_id.split("@")[1]
     (one,) = draw(found)
-    assert len(one.token_ids) == one.tokens > 0 and one.prompt_tokens > 9
+    assert len(one.token_ids) + 1 == one.tokens > 1 and one.prompt_tokens > 9

@@ -19,7 +19,8 @@ import pytest
 from pipeline.config import EngineSettings, ModelSettings, ServerSettings
 from pipeline.engine.base import Completion, Engine, Prompt, Sampling
 from pipeline.engine.cache import CachedEngine
-from pipeline.engine.model import Model
+from pipeline.engine.chat import ChatEngine
+from pipeline.engine.model import Model, resolve
 from pipeline.engine.resident import Resident
 from pipeline.engine.server import ServerEngine
 from pipeline.engine.vllm import VllmEngine
@@ -137,6 +138,43 @@ def test_a_server_gives_the_same_as_vllm_in_the_process(
         engine.identity()["kind"] == "server of vllm" and engine.identity()["version"][0].isdigit()
     )
     assert engine.usage.sampled_tokens == sum(len(one.token_ids) for one in found.greedy) + 1
+
+
+def on_chat(server: Running, model: Model | None = None) -> ChatEngine:
+    """The same server by its other door; without a model one that only the server has."""
+    chat = server.settings.servers[0].model_copy(update={"api": "chat"})
+    settings = server.settings.model_copy(update={"servers": (chat,)})
+    known = MODEL if model else MODEL.model_copy(update={"name": "served:small"})
+    return ChatEngine(model or resolve(known, Path()), settings, known)
+
+
+def test_a_chat_server_replies_as_the_completion_server_does(
+    server: Running, expected: Answers, model: Model
+) -> None:
+    """The server's own template says what ours does; greedy, and cut at the line's end here."""
+    for engine in (on_chat(server, model), on_chat(server)):
+        found = [asyncio.run(engine.sample(one, GREEDY, [0]))[0] for one in QUESTIONS]
+        assert [one.text for one in found] == [one.text for one in expected.greedy]
+        assert [one.stopped_by for one in found] == [one.stopped_by for one in expected.greedy]
+        assert [one.prompt_tokens for one in found] == [
+            one.prompt_tokens for one in expected.greedy
+        ]
+        assert engine.identity()["votes"] == "1 tokens by log-probability"
+        assert all(0 < one.tokens <= GREEDY.max_tokens for one in found)
+
+
+def test_a_chat_server_votes_as_the_completion_server_does(server: Running, model: Model) -> None:
+    """The answer's beginning is gone on with, and the likeliest tokens hold both words."""
+    begun = Prompt(
+        ({"role": "user", "content": "Which is larger, A: 9, or B: 3? Answer with A or B."},),
+        "The answer is",
+    )
+    plain, chat = ServerEngine(model, server.settings, MODEL), on_chat(server)
+    told = asyncio.run(plain.verdict(begun, [" A", " B"]))
+    read = asyncio.run(chat.verdict(begun, [" A", " B"]))
+    assert read == pytest.approx(told, abs=0.02)
+    (said,) = asyncio.run(chat.sample(begun, GREEDY, [0]))
+    assert said.text == asyncio.run(plain.sample(begun, GREEDY, [0]))[0].text
 
 
 def test_a_seed_repeats_its_draw_at_a_server(server: Running, model: Model) -> None:
