@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import EngineSettings, ModelSettings, ServerSettings
-from pipeline.engine.base import Completion, Engine, Prompt, Sampling
+from pipeline.engine.base import Completion, Engine, Prompt, Sampling, Turn
 from pipeline.engine.cache import CachedEngine
 from pipeline.engine.chat import ChatEngine
 from pipeline.engine.model import Model, resolve
@@ -148,33 +148,43 @@ def on_chat(server: Running, model: Model | None = None) -> ChatEngine:
     return ChatEngine(model or resolve(known, Path()), settings, known)
 
 
-def test_a_chat_server_replies_as_the_completion_server_does(
-    server: Running, expected: Answers, model: Model
-) -> None:
-    """The server's own template says what ours does; greedy, and cut at the line's end here."""
-    for engine in (on_chat(server, model), on_chat(server)):
-        found = [asyncio.run(engine.sample(one, GREEDY, [0]))[0] for one in QUESTIONS]
-        assert [one.text for one in found] == [one.text for one in expected.greedy]
-        assert [one.stopped_by for one in found] == [one.stopped_by for one in expected.greedy]
-        assert [one.prompt_tokens for one in found] == [
-            one.prompt_tokens for one in expected.greedy
-        ]
-        assert engine.identity()["votes"] == "1 tokens by log-probability"
-        assert all(0 < one.tokens <= GREEDY.max_tokens for one in found)
+def warm(engine: Engine, prompt: Prompt) -> Completion:
+    """A greedy reply to a prompt that is in the server's prefix cache already: before it is, sums
+    in bf16 come in another order, and near ties fall otherwise.
+    """
+    asyncio.run(engine.sample(prompt, GREEDY, [0]))
+    return asyncio.run(engine.sample(prompt, GREEDY, [0]))[0]
+
+
+def test_a_chat_server_replies_as_the_completion_server_does(server: Running, model: Model) -> None:
+    """The server's own template says what ours does; of vLLM's stop string both are cut alike."""
+    plain = ServerEngine(model, server.settings, MODEL)
+    engines = (on_chat(server, model), on_chat(server))
+    for question in QUESTIONS:
+        told = warm(plain, question)
+        for engine in engines:
+            said = warm(engine, question)
+            assert (said.text, said.stopped_by, said.finish_reason, said.prompt_tokens) == (
+                told.text,
+                told.stopped_by,
+                told.finish_reason,
+                told.prompt_tokens,
+            )
+            assert told.stopped_by or said.tokens == told.tokens
+    assert engines[1].identity()["votes"] == "1 tokens by log-probability"
 
 
 def test_a_chat_server_votes_as_the_completion_server_does(server: Running, model: Model) -> None:
     """The answer's beginning is gone on with, and the likeliest tokens hold both words."""
-    begun = Prompt(
-        ({"role": "user", "content": "Which is larger, A: 9, or B: 3? Answer with A or B."},),
-        "The answer is",
-    )
+    turn: Turn = {
+        "role": "user",
+        "content": "Which is larger, A: 9, or B: 3? Answer with A or B.",
+    }
+    begun = Prompt((turn,), "The answer is")
     plain, chat = ServerEngine(model, server.settings, MODEL), on_chat(server)
-    told = asyncio.run(plain.verdict(begun, [" A", " B"]))
-    read = asyncio.run(chat.verdict(begun, [" A", " B"]))
-    assert read == pytest.approx(told, abs=0.02)
-    (said,) = asyncio.run(chat.sample(begun, GREEDY, [0]))
-    assert said.text == asyncio.run(plain.sample(begun, GREEDY, [0]))[0].text
+    assert warm(chat, begun).text == warm(plain, begun).text
+    told, read = (asyncio.run(one.verdict(begun, [" A", " B"])) for one in (plain, chat))
+    assert read == pytest.approx(told, abs=0.005) and told[0] != pytest.approx(0.5, abs=0.05)
 
 
 def test_a_seed_repeats_its_draw_at_a_server(server: Running, model: Model) -> None:
