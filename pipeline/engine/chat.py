@@ -24,6 +24,7 @@ from pipeline.engine.chat_dialect import (
     ChatDialect,
     ChatReply,
     completion_of,
+    placed,
     read,
     sampled_tokens,
 )
@@ -99,13 +100,15 @@ class ChatEngine(ServedEngine[ChatDialect]):
         """
         ids = self.renderer.tokens(prompt)
         fit, dialect = fitted(ids, sampling, self.max_model_len), self._dialect()
+        opened = self.renderer.opens_thought(prompt)
 
         async def one(seed: int) -> Completion:
             def understood(answer: bytes) -> tuple[Completion | RequestFailed, Paid]:
                 reply = read(answer)
                 paid = self._paid(reply, fit.max_tokens, len(ids))
                 try:
-                    return completion_of(reply, fit, self.renderer.renderer, paid.prompt), paid
+                    made = completion_of(reply, fit, self.renderer.renderer, paid.prompt)
+                    return placed(made, opened=opened), paid
                 except RequestFailed as error:  # it is paid for all the same
                     return error, paid
 

@@ -17,7 +17,7 @@ between marks, and `answer_at` says where the response begins.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -35,6 +35,7 @@ from pipeline.engine.dialect import (
     read_as,
 )
 from pipeline.engine.rendering import Renderer
+from pipeline.engine.thoughts import split_thought
 
 TOP = 20  # likeliest tokens: the most that OpenAI's chat allows
 ANSWER = 16  # tokens of an answer that is read as a text
@@ -232,6 +233,19 @@ def completion_of(
         counted=sampled_tokens(reply, sampling.max_tokens, renderer),
         answer_at=len(thought) if whole else None,
     )
+
+
+def placed(completion: Completion, *, opened: bool) -> Completion:
+    """A completion behind a template that opens a thought, if `opened`.
+
+    One without any mark is all response where it ended by itself: its server keeps thoughts apart,
+    and there was none. One that was cut may be the thought's beginning (our choice).
+    """
+    if not opened or completion.answer_at is not None:
+        return completion
+    if completion.finish_reason == "stop" and split_thought(completion.text).thought is None:
+        return replace(completion, answer_at=0)
+    return replace(completion, opened=True)
 
 
 def sampled_tokens(reply: ChatReply, max_tokens: int, renderer: Renderer | None) -> int:

@@ -17,6 +17,7 @@ from pipeline.engine.budget import BudgetReached, Meter
 from pipeline.engine.cache import CachedEngine
 from pipeline.engine.chat import ChatEngine
 from pipeline.engine.model import Model, resolve
+from pipeline.engine.thoughts import Parts
 from pipeline.errors import OrchardError
 from tests.fake_server import Answer, FakeServer, chat
 
@@ -138,6 +139,27 @@ def test_with_the_folder_of_the_model_tokens_are_counted_here(fake: FakeServer) 
     assert (found.usage.sampled_tokens, found.usage.prompt_tokens) == (6, 40)  # and the turn's end
     fake.script = lambda body, n: Answer(chat("x" * 30))
     assert "ignores max_tokens: 30 tokens where 8" in reason(found)
+
+
+@pytest.mark.parametrize(
+    ("said", "parts"),
+    [
+        (chat("7"), Parts(None, "7")),  # the server keeps thoughts apart, and there was none
+        (chat("3 and 4</think>7"), Parts("3 and 4</think>", "7")),
+        (chat("3 and", finish_reason="length"), Parts("3 and", None)),
+        (chat("7", message={"reasoning": "3 and 4"}), Parts("<think>\n3 and 4\n</think>\n\n", "7")),
+    ],
+)
+def test_behind_a_template_that_opens_a_thought(
+    fake: FakeServer, tmp_path: Path, said: dict[str, Any], parts: Parts
+) -> None:
+    fake.script = lambda body, n: Answer(said)
+    for _ in ("sampled", "from the cache"):
+        found = engine(fake)
+        found.renderer.opens_thought = lambda prompt: True  # type: ignore[method-assign]
+        (one,) = draw(CachedEngine(found, tmp_path / "c.sqlite"))
+        assert one.parts == parts
+    assert len(fake.bodies) == 1
 
 
 @pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])

@@ -82,6 +82,8 @@ def test_one_name_on_two_servers_is_refused_unless_a_revision_tells_them_apart()
          "servers of one model have the same api"),
         (f"engine: {{backend: server, servers: [{{url: '{URL}', answer_tokens: 3}}]}}",
          "answer_tokens is for api: chat"),
+        (f"noise: {{external: [{{name: rm, server: {{url: '{URL}', api: chat}}}}]}}",
+         "voter 'rm': its api stands beside server"),
         (f"engine: {{servers: [{{url: '{URL}', api: responses}}]}}", "completions.* or 'chat'"),
     ],
 )  # fmt: skip
