@@ -11,12 +11,14 @@ from assets.steps import GRAPH
 from assets.variants import RANGE, VARIANTS
 from pipeline import config
 from pipeline.named import check_names
+from pipeline.steps.chat import check_chat
 from pipeline.steps.room import check_room
 
 settings = config.load()
 check_names(settings)
 GRAPH.in_order(settings)  # which raises where steps stand in a circle
 check_room(GRAPH, settings)
+check_chat(GRAPH, settings)
 everything = dg.define_asset_job(
     "everything",
     selection="*",

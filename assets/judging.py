@@ -256,7 +256,7 @@ def _pairs_to_explain(inputs: Inputs) -> pl.DataFrame:
 
 
 def _rationales(inputs: Inputs) -> StepResult:
-    engine, settings = inputs.engine("policy"), inputs.settings
+    engine, settings = inputs.engine("rationale_writer"), inputs.settings
     with inputs.bar("rationales", engine) as advance:
         found = rationales.write(
             engine,
@@ -282,7 +282,7 @@ RATIONALES = Step(
     make=_rationales,
     reads=Reads(
         settings=("seed", "judge.rationales", "judge.must_answer"),
-        engines=("policy",),
+        engines=("rationale_writer",),
     ),
     reads_of=_explained_pairs,
     all_parts=_all_explained,

@@ -4,6 +4,7 @@ each judged by the prompt's verifier.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import polars as pl
@@ -13,6 +14,7 @@ from pipeline import tables
 from pipeline.config import SamplingSettings
 from pipeline.engine.base import (
     Completion,
+    DrawFailed,
     Engine,
     Prompt,
     Reject,
@@ -21,7 +23,7 @@ from pipeline.engine.base import (
     Unanswered,
 )
 from pipeline.engine.session import run_all
-from pipeline.engine.thoughts import Parts, split_thought
+from pipeline.engine.thoughts import Parts
 from pipeline.folding import folded
 from pipeline.ids import content_id, seed_for
 from pipeline.verify import registry
@@ -82,7 +84,7 @@ async def _drawn(
     """
     try:
         return list(await engine.sample(prompt, sampling, seeds))
-    except Unanswered as error:
+    except (Unanswered, DrawFailed) as error:
         if len(seeds) == 1:
             return [error]
     except RequestFailed as error:
@@ -139,7 +141,7 @@ def _row(
 ) -> Row | Reject:
     sampling = settings.model_dump_json(exclude={"n", "near_duplicate"})
     response_id = content_id(prompt["prompt_id"], engine.policy_id, sampling, number)
-    parts = split_thought(completion.text.rstrip(), opened=completion.opened)
+    parts = replace(completion, text=completion.text.rstrip()).parts
     text = (parts.response or "").strip()
     if not text:
         about: Row = {"prompt_id": prompt["prompt_id"]}
@@ -162,7 +164,7 @@ def _row(
         "text": text,
         "thought": parts.thought,
         "token_ids": None if engine.reads_back(completion) else list(completion.token_ids),
-        "tokens": len(completion.token_ids),
+        "tokens": completion.tokens,
         "prompt_tokens": completion.prompt_tokens,
         "logprob_mean": sum(completion.logprobs) / len(completion.logprobs)
         if completion.logprobs

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from pipeline.engine.chat import TRIAL
+
 
 @dataclass
 class Answer:
@@ -52,8 +54,28 @@ def listed(top: dict[str, float]) -> dict[str, Any]:
     return {"choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
 
 
+def chat(content: str | None = "seven", **more: Any) -> dict[str, Any]:
+    """A sound answer of /v1/chat/completions; `tokens` are (token, {likely token: probability})."""
+    tokens, message = more.pop("tokens", None), more.pop("message", {})
+    choice: dict[str, Any] = {
+        "message": {"role": "assistant", "content": content, **message},
+        "finish_reason": "stop",
+        **more,
+    }
+    if tokens is not None:
+        choice["logprobs"] = {"content": [_chat_token(*one) for one in tokens]}
+    usage = {"prompt_tokens": 9, "completion_tokens": 3}
+    return {"choices": [choice], "usage": usage}
+
+
+def _chat_token(token: str, top: dict[str, float]) -> dict[str, Any]:
+    listed = [{"token": one, "logprob": math.log(p), "bytes": None} for one, p in top.items()]
+    own = math.log(top.get(token, 0.5))
+    return {"token": token, "logprob": own, "bytes": list(token.encode()), "top_logprobs": listed}
+
+
 class FakeServer:
-    """Answers /v1/completions by `script(body, n)`, n counting from 0.
+    """Answers /v1/completions and /v1/chat/completions by `script(body, n)`, n counting from 0.
 
     The check's trial is answered soundly.
 
@@ -68,6 +90,10 @@ class FakeServer:
         self.version: Answer = Answer({"version": "1.2.3"})
         one = {"token_ids": [5], "logprobs": {"token_logprobs": [-0.5]}}
         self.trial: Answer = Answer(completion("1", **one))
+        # what the check of a chat server gets, by the request
+        self.chat_trial: Callable[[dict[str, Any]], Answer] = lambda body: Answer(
+            chat("2", tokens=[("2", {"2": 0.9, "3": 0.1})])
+        )
         self.bodies: list[dict[str, Any]] = []
         self.keys: set[str | None] = set()
         self.running = self.most = 0
@@ -113,7 +139,9 @@ class FakeServer:
             return self.version
         if path == "/v1/completions" and body["max_tokens"] == 1 and _asks_for_no_verdict(body):
             return self.trial
-        if path != "/v1/completions":
+        if path == "/v1/chat/completions" and body["messages"] == list(TRIAL.messages):
+            return self.chat_trial(body)
+        if path not in ("/v1/completions", "/v1/chat/completions"):
             return Answer({"detail": "Not Found"}, 404)
         with self._lock:
             number = len(self.bodies)

@@ -99,7 +99,8 @@ NO_PATHS = {
     "system", "licence", "question", "answer", "pools", "params", "licences", "kinds", "variants",
     "source", "control_of", "kind", "loss", "losses", "needs", "revision", "url", "key_env",
     "aspect", "delimiter", "criteria", "words", "model.template", "code.critic.template",
-    "judge.models.template", "judge.principles.embedding.template", "pools.name", "pools.template",
+    "judge.models.template", "judge.rationales.model.template",
+    "judge.principles.embedding.template", "pools.name", "pools.template",
     "variants.name", "variants.of", "noise.external.name", "thoughts.reward.name",
     "selection.sources", "family", "families", "sources.name", "sources.map", "phone_regions",
 }  # fmt: skip

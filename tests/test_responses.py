@@ -8,7 +8,14 @@ import polars as pl
 
 from pipeline import responses, tables
 from pipeline.config import SamplingSettings
-from pipeline.engine.base import Completion, Prompt, Sampling, Unanswered
+from pipeline.engine.base import (
+    Completion,
+    DrawFailed,
+    Prompt,
+    RequestFailed,
+    Sampling,
+    Unanswered,
+)
 from pipeline.ids import seed_for
 from pipeline.validation import evaluate
 from tests.scripted import ScriptedEngine
@@ -68,12 +75,13 @@ class LosesADraw(ScriptedEngine):
     """A server that breaks on one seed."""
 
     bad = seed_for(1, "a", "response", 1)
+    error: RequestFailed = Unanswered("2 tries failed")
 
     async def sample(
         self, prompt: Prompt, sampling: Sampling, seeds: Sequence[int]
     ) -> list[Completion]:
         if self.bad in seeds:
-            raise Unanswered("2 tries failed")
+            raise self.error
         return await super().sample(prompt, sampling, seeds)
 
 
@@ -85,6 +93,17 @@ def test_a_draw_that_fails_does_not_cost_its_prompt_the_others() -> None:
     assert [(reject.row_id, reject.reason) for reject in rejects] == [
         ("a", "2 tries failed: the next run asks again")
     ]
+
+
+def test_a_draw_that_a_filter_stopped_does_not_cost_its_prompt_the_others() -> None:
+    class IsFiltered(LosesADraw):
+        error = DrawFailed("the server's content filter stopped the reply")
+
+    engine = IsFiltered(lambda prefix, sampling, n: "7")
+    rows, rejects = responses.draw(engine, prompts("a"), SETTINGS, run_seed=1)
+    assert rows["draw"].to_list() == [0, 2]
+    (reject,) = rejects
+    assert "content filter" in reject.reason and not reject.passing  # for good
 
 
 def test_a_prompt_that_lost_a_draw_is_not_measured() -> None:

@@ -37,13 +37,14 @@ TEXTS_GO_OUT = {
     "assets/checks.py": "the web UI, by assets/shown.py",
     "pipeline/validation/report/__init__.py": "the report; below, and tests/real/test_report.py",
     "pipeline/engine/pool.py": "the log: a server's own words, in one visible line; below",
-    "pipeline/engine/server.py": "the log: the same; below",
+    "pipeline/engine/served.py": "the log: the same; below",
 }
 NO_TEXTS_FROM_OUTSIDE = {
     "assets/factory.py": "the log: names of steps, versions",
     "assets/run.py": "the log: the process that a run waits for",
     "pipeline/ending.py": "the terminal: a line of ours",
     "pipeline/engine/cachefile.py": "the log: the path of the cache",
+    "pipeline/engine/chat.py": "the log: a model of the profile, counts",
     "pipeline/progress.py": "the terminal: labels and counts",
     "pipeline/machine.py": "the terminal: names of what the machine lacks",
     "pipeline/training/worker.py": "a pipe to the run: numbers",

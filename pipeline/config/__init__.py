@@ -2,6 +2,7 @@
 
 from pipeline.config.engine import BudgetSettings, EngineSettings, ModelSettings, ServerSettings
 from pipeline.config.judge import (
+    AskedModelSettings,
     JudgeModelSettings,
     JudgeSettings,
     PrincipleSettings,
@@ -38,6 +39,7 @@ from pipeline.config.variants import UserVariant
 from pipeline.shipped import ROOT, SHIPPED
 
 __all__ = [
+    "AskedModelSettings",
     "BudgetSettings",
     "CodeSettings",
     "ContrastSettings",

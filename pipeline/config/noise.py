@@ -49,6 +49,8 @@ class VoterSettings(Section):
     def _one_place(self) -> Self:
         if (self.model is None) == (self.server is None):
             raise ValueError(f"voter {self.name!r} needs either model or server")
+        if self.server is not None and self.server.api != "completions":
+            raise ValueError(f"voter {self.name!r}: its api stands beside server, not inside it")
         return self
 
 

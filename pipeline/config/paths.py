@@ -57,6 +57,7 @@ PATHS: tuple[tuple[tuple[str, ...], Callable[[str, Path], str]], ...] = (
     (("model", "name"), _dotted),
     (("code", "critic", "name"), _dotted),
     (("judge", "models", EACH, "name"), _dotted),
+    (("judge", "rationales", "model", "name"), _dotted),
     (("judge", "principles", "embedding", "name"), _dotted),
     (("judge", "template"), _template),
     (("noise", "external", EACH, "model"), _dotted),

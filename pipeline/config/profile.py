@@ -84,6 +84,17 @@ class Settings(Section):
         return name
 
     @model_validator(mode="after")
+    def _has_the_weights_that_it_reads(self) -> Self:
+        read = {"model": self.model, "judge.principles.embedding": self.judge.principles.embedding}
+        for setting, model in read.items():
+            if model is not None and model.is_only_served:
+                raise ValueError(
+                    f"{setting}: the weights of {model.name!r} are read, for training say: "
+                    "name their folder or hub id"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _code_comes_from_known_pools(self) -> Self:
         known = [pool.name for pool in self.pools]
         if unknown := set(self.code.pools) - set(known):

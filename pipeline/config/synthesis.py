@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.config.engine import ModelSettings, ServerSettings
+from pipeline.config.engine import ModelSettings, ServerSettings, check_served
 from pipeline.config.section import Section
 
 
@@ -61,6 +61,8 @@ class CodeSettings(Section):
             raise ValueError(
                 "critic_servers needs critic: the folder or hub id of the model that they serve"
             )
+        if self.critic is not None:
+            check_served(self.critic, self.critic_servers, "critic_servers")
         return self
 
 

@@ -6,7 +6,7 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Protocol, Self, TypedDict
 
-from pipeline.engine.thoughts import response_of
+from pipeline.engine.thoughts import Parts, split_thought
 from pipeline.errors import OrchardError
 
 
@@ -42,6 +42,10 @@ class Unanswered(RequestFailed):
         super().__init__(f"{reason}: {AGAIN}")
 
 
+class DrawFailed(RequestFailed):
+    """One draw gave no text (a filter stopped it, say): others of the same prompt may."""
+
+
 Reason = str | RequestFailed
 
 
@@ -68,17 +72,31 @@ class Completion:
     """One sampled continuation."""
 
     text: str
-    token_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]  # empty where only the model's server knows them
     logprobs: tuple[float, ...]  # of the sampled tokens, nats; empty where a server gives none
     finish_reason: str  # stop: ended by itself or by a stop string; length: cut off
     stopped_by: str | None  # the stop string; null when the model ended its turn
     prompt_tokens: int
     opened: bool = False  # true where the template began a thought, which the text goes on with
+    counted: int = 0  # tokens that were sampled, where `token_ids` does not hold them all
+    answer_at: int | None = None  # where the response begins in the text, if a server says so
+
+    @property
+    def parts(self) -> Parts:
+        """Its thought and its response."""
+        if self.answer_at is None:
+            return split_thought(self.text, opened=self.opened)
+        return Parts(self.text[: self.answer_at] or None, self.text[self.answer_at :])
 
     @property
     def response(self) -> str:
         """What the model answers: its text without its thought; empty where it never answers."""
-        return response_of(self.text, opened=self.opened)
+        return self.parts.response or ""
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens were sampled."""
+        return self.counted or len(self.token_ids)
 
 
 @dataclass
@@ -152,6 +170,14 @@ class Engine(Protocol):
     def close(self) -> None:
         """Gives back the memory. The engine loads again when it is next asked."""
         ...
+
+
+def answer_tokens(engine: Engine) -> int | None:
+    """The most tokens of the answer that `verdict` itself samples and reads, in one request;
+    null for an engine whose `verdict` reads one position and samples nothing.
+    """
+    found: int | None = getattr(engine, "answer_tokens", None)
+    return found
 
 
 def is_logprob(value: float) -> bool:

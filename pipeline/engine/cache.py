@@ -22,17 +22,42 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.engine.base import Completion, Engine, Prompt, Sampling
+from pipeline.engine.base import Completion, Engine, Prompt, Sampling, answer_tokens
 from pipeline.engine.cachefile import CacheFile
-from pipeline.engine.rendering import Renderer, fitted
+from pipeline.engine.rendering import fitted
 
 KEY_VERSION = 2
+
+
+class Rendering(Protocol):
+    """How a back end puts a prompt to its model, as far as the cache has to know."""
+
+    @property
+    def sampled_as(self) -> dict[str, Any]:
+        """See Renderer.sampled_as."""
+        ...
+
+    def address(self, prompt: Prompt) -> Any:
+        """What stands for a prompt in a completion's address."""
+        ...
+
+    def tokens(self, prompt: Prompt) -> list[int]:
+        """The prompt's token ids, as far as they are known here."""
+        ...
+
+    def opens_thought(self, prompt: Prompt) -> bool:
+        """See Renderer.opens_thought."""
+        ...
 
 
 class Backend(Engine, Protocol):
     """An engine that the cache can stand in front of."""
 
-    renderer: Renderer
+    @property
+    def renderer(self) -> Rendering:
+        """How prompts are put to the model."""
+        ...
+
     max_model_len: int  # tokens of prompt and completion together
 
     def identity(self) -> dict[str, str]:
@@ -47,6 +72,7 @@ class CachedEngine:
         self.inner = inner
         self.policy_id = inner.policy_id
         self.usage = inner.usage
+        self.answer_tokens = answer_tokens(inner)
         parts = [KEY_VERSION, inner.policy_id, inner.identity(), metadata.version("tokenizers")]
         self._base = json.dumps(parts, sort_keys=True).encode()
         self._flying: dict[bytes, asyncio.Task[Any]] = {}
@@ -108,12 +134,14 @@ class CachedEngine:
         found = self._file.get(key)
         if found is None:
             return None
-        text, ids, logprobs, finish, stopped_by, prompt_tokens = found
-        self.usage.cache_hits += 1
-        self.usage.hit_tokens += len(ids)
-        return Completion(
-            text, tuple(ids), tuple(logprobs), finish, stopped_by, prompt_tokens, opened
+        text, ids, logprobs, *rest = found
+        finish, stopped_by, prompt_tokens, *of_chat = rest
+        known = Completion(
+            text, tuple(ids), tuple(logprobs), finish, stopped_by, prompt_tokens, opened, *of_chat
         )
+        self.usage.cache_hits += 1
+        self.usage.hit_tokens += known.tokens
+        return known
 
     async def _draw(self, key: bytes, prompt: Prompt, sampling: Sampling, seed: int) -> Completion:
         if key not in self._flying:  # the same request twice at once is sampled once
@@ -128,8 +156,9 @@ class CachedEngine:
         finally:
             del self._flying[key]
         # Whether the template opened a thought is not kept: the renderer says it again.
-        kept = [value for name, value in vars(completion).items() if name != "opened"]
-        self._file.put(key, kept, self.policy_id)
+        *kept, _, counted, answer_at = vars(completion).values()
+        of_chat = [] if (counted, answer_at) == (0, None) else [counted, answer_at]
+        self._file.put(key, [*kept, *of_chat], self.policy_id)
         return completion
 
     def _key(self, parts: list[Any]) -> bytes:

@@ -237,7 +237,7 @@ def is_whole(key: bytes, value: bytes, crc: object) -> bool:
 
 
 def sound(value: bytes) -> bool:
-    """A completion is a list of six, a verdict a list of numbers."""
+    """A completion is a list of six, a chat server's one of eight, a verdict a list of numbers."""
     try:
         found = json.loads(value)
     except ValueError:
@@ -245,7 +245,7 @@ def sound(value: bytes) -> bool:
     if not isinstance(found, list):
         return False
     return (
-        len(found) == 6
+        len(found) in (6, 8)
         if found and isinstance(found[0], str)
         else all(isinstance(x, float | int) for x in found)
     )

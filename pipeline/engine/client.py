@@ -35,6 +35,7 @@ LONGEST = 16 << 20  # bytes of any answer, such as the list of a server's models
 # Bytes of a completion: what surrounds it, and what one token can take in JSON with its likeliest
 # rivals. A server that ignores max_tokens is cut off there.
 AROUND, OF_A_TOKEN = 64 << 10, 4 << 10
+PATHS = {"completions": "/v1/completions", "chat": "/v1/chat/completions"}
 QUOTED = 200  # characters of a server's own message in ours
 SECRET = 16  # characters of the shortest key that nothing but an echo would repeat
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
@@ -86,11 +87,12 @@ class Description:
 class Server:
     """A server and the model it is asked for."""
 
-    path = "/v1/completions"  # what `complete` asks
+    path: str  # what `complete` asks
     section = "engine.servers"  # the settings to mend, in messages
 
     def __init__(self, settings: ServerSettings, model: str, seconds: float) -> None:
         self.url = settings.url
+        self.path = PATHS[settings.api]
         self.model = settings.model or model
         self.limit = settings.max_in_flight
         self._seconds = seconds
@@ -100,7 +102,8 @@ class Server:
 
     async def complete(self, session: aiohttp.ClientSession, body: dict[str, Any]) -> bytes:
         """The answer to one completion request, unread. Raises what the module's head lists."""
-        tokens = body.get("max_tokens")  # none where scores are asked for
+        # none where scores are asked for
+        tokens = body.get("max_tokens") or body.get("max_completion_tokens")
         longest = LONGEST if tokens is None else min(AROUND + OF_A_TOKEN * int(tokens), LONGEST)
         asked = {**body, "model": self.model}
         answer = await self._ask(session, "POST", self.path, self._seconds, asked, longest)

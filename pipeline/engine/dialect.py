@@ -13,21 +13,23 @@ are used, and this is lost:
   to its own end or to `max_tokens` and is cut here. The text is the same; the tokens behind the cut
   are paid for;
 - verdicts see the five likeliest tokens: of words that are not among them only bounds are known
-  (`_shared_rest`).
+  (`shared_rest`).
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
+from pipeline.engine.answers import shared_rest
 from pipeline.engine.base import Completion, RequestFailed, Sampling, is_logprob, shares
 from pipeline.engine.client import TryFailed
 from pipeline.engine.rendering import Renderer
 
 Body = dict[str, Any]
+M = TypeVar("M", bound=BaseModel)
 TOP = 5  # likeliest tokens: the most that OpenAI's /v1/completions allows (20 is its chat's)
 
 
@@ -48,8 +50,30 @@ class _Details(BaseModel):
     cached_tokens: int | None = None
 
 
-class _Usage(BaseModel):
+class Counts(BaseModel):
+    """What a server says that an answer cost."""
+
+    prompt_tokens: Any = None
+    completion_tokens: Any = None
     prompt_tokens_details: _Details | None = None
+
+    def prompt(self, most: int) -> int:
+        """Tokens of the prompt, at most so many; 0 where it says nothing that can be."""
+        return _count(self.prompt_tokens, most) or 0
+
+    def sampled(self, most: int) -> int | None:
+        """Tokens that were sampled, at most so many; null where it says nothing that can be."""
+        return _count(self.completion_tokens, most)
+
+    @property
+    def cached(self) -> int:
+        """Tokens of the prompt that the server says it had cached; 0 where it says nothing."""
+        details = self.prompt_tokens_details
+        return max(0, (details.cached_tokens if details else None) or 0)
+
+
+def _count(said: Any, most: int) -> int | None:
+    return min(said, most) if type(said) is int and said > 0 else None
 
 
 class Reply(BaseModel):
@@ -60,24 +84,17 @@ class Reply(BaseModel):
     """
 
     choices: list[_Choice] = Field(min_length=1)
-    usage: _Usage | None = None
+    usage: Counts | None = None
 
     @property
     def cached_tokens(self) -> int:
         """Tokens of the prompt that the server says it had cached; 0 where it says nothing."""
-        details = self.usage.prompt_tokens_details if self.usage else None
-        return max(0, (details.cached_tokens if details else None) or 0)
+        return self.usage.cached if self.usage else 0
 
 
 def read(answer: bytes) -> Reply:
     """Raises TryFailed for anything but a completion."""
-    try:
-        return Reply.model_validate_json(answer)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        raise TryFailed(
-            f"it answers rubbish: {'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}"
-        ) from None
+    return read_as(Reply, answer)
 
 
 @dataclass(frozen=True)
@@ -102,17 +119,10 @@ class OpenAIDialect:
         choice = reply.choices[0]
         self._check_characters(choice, sampling.max_tokens)
         all_ids = self.renderer.encode(choice.text)
-        # Tokenised anew a text may count a few more tokens than were sampled (our choice).
-        if len(all_ids) > sampling.max_tokens + sampling.max_tokens // 4 + 8:
-            raise _ignores(f"{len(all_ids)} tokens", sampling.max_tokens)
-        cuts = [
-            (choice.text.index(stop), -len(stop), stop)
-            for stop in sampling.stop
-            if stop in choice.text
-        ]
-        at, _, stopped_by = min(cuts, default=(len(choice.text), 0, None))
-        ids = tuple(self.renderer.encode(choice.text[:at]) if cuts else all_ids)
-        logprobs = () if cuts else tuple(_sampled(choice))
+        check_retokenised(len(all_ids), sampling.max_tokens)
+        at, stopped_by = cut(choice.text, sampling.stop)
+        ids = tuple(self.renderer.encode(choice.text[:at]) if stopped_by else all_ids)
+        logprobs = () if stopped_by else tuple(_sampled(choice))
         finish = "stop" if stopped_by is not None else choice.finish_reason
         return Completion(
             choice.text[:at],
@@ -133,8 +143,7 @@ class OpenAIDialect:
 
         Before it is tokenised: for megabytes that would stop all other requests for minutes.
         """
-        if len(choice.text) > max_tokens * self.renderer.longest_token:
-            raise _ignores(f"{len(choice.text)} characters", max_tokens)
+        check_characters(choice.text, max_tokens, self.renderer.longest_token)
 
     def verdict_body(self, ids: list[int], tokens: Sequence[int]) -> Body:
         """A request for the next token's probabilities."""
@@ -152,7 +161,7 @@ class OpenAIDialect:
                 f"no verdict word of {missing} is among the {len(found)} likeliest tokens: "
                 "no answer"
             )
-        bound = _shared_rest(found, len(missing)) if missing else -math.inf
+        bound = shared_rest([*found.values()], len(missing)) if missing else -math.inf
         return shares([found.get(word, bound) for word in words], words)
 
 
@@ -239,20 +248,47 @@ NEUTRAL: Body = {
 }
 
 
+def cut(text: str, stops: Sequence[str]) -> tuple[int, str | None]:
+    """Where the first stop string stands (of two in one place the longer), and which it is;
+    the text's end and null where there is none.
+    """
+    found = [(text.index(stop), -len(stop), stop) for stop in stops if stop in text]
+    at, _, stopped_by = min(found, default=(len(text), 0, None))
+    return at, stopped_by
+
+
+def check_characters(text: str, max_tokens: int, longest_token: int) -> None:
+    """Raises TryFailed for a text that is longer than so many tokens can be."""
+    if len(text) > max_tokens * longest_token:
+        raise _ignores(f"{len(text)} characters", max_tokens)
+
+
+def check_retokenised(tokens: int, max_tokens: int) -> None:
+    """Raises TryFailed for a text of more tokens than were asked for.
+
+    Tokenised anew a text may count a few more tokens than were sampled (our choice).
+    """
+    if tokens > max_tokens + max_tokens // 4 + 8:
+        raise _ignores(f"{tokens} tokens", max_tokens)
+
+
+def read_as(kind: type[M], answer: bytes) -> M:
+    """An answer as what it should be.
+
+    Raises:
+        TryFailed: it is something else.
+    """
+    try:
+        return kind.model_validate_json(answer)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        raise TryFailed(
+            f"it answers rubbish: {'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}"
+        ) from None
+
+
 def _ignores(got: str, max_tokens: int) -> TryFailed:
     return TryFailed(f"it ignores max_tokens: {got} where {max_tokens} tokens were asked for")
-
-
-def _shared_rest(found: dict[str, float], missing: int) -> float:
-    """Log-probability, in nats, that each of the missing words is taken to have.
-
-    None has more than the least likely token that is listed, and all have together no more than the
-    listed ones leave: they are given as much as both bounds allow (our choice), so that a listed
-    word never looks surer than it is.
-    """
-    left = max(0.0, 1 - sum(map(math.exp, found.values())))
-    bound = min(math.exp(min(found.values())), left / missing)
-    return math.log(bound) if bound > 0 else -math.inf
 
 
 def _sampled(choice: _Choice) -> list[float]:

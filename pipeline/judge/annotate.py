@@ -61,7 +61,7 @@ class Annotation:
         request = render("feedback", request=conversation(messages), response=text)
         sampling = Sampling(self.settings.feedback_tokens, self.settings.temperature)
         (said,) = await self.engine.sample(request, sampling, [self._seed("feedback")])
-        feedback, tokens = said.response.strip(), len(said.token_ids)
+        feedback, tokens = said.response.strip(), said.tokens
         if not feedback:
             return self._reject("", "empty feedback", tokens=tokens)
         self.answered = True

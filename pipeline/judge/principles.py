@@ -80,7 +80,7 @@ async def extract(
         "principles", request=conversation(messages), response=response, feedback=feedback
     )
     (said,) = await engine.sample(prompt, Sampling(max_tokens, temperature=0.0), [seed])
-    return parse(said.response, feedback), len(said.token_ids)
+    return parse(said.response, feedback), said.tokens
 
 
 def consensus(

@@ -148,7 +148,7 @@ async def _explain(
     try:
         sampling = Sampling(settings.max_tokens, settings.temperature)
         (said,) = await engine.sample(prompt, sampling, [seed_for(run_seed, pair_id, "rationale")])
-        text, paid = said.response.strip(), {"tokens": len(said.token_ids)}
+        text, paid = said.response.strip(), {"tokens": said.tokens}
         flaw = _flaw(text, pair, settings.max_copy)
         # training would teach that a reason ends in mid-sentence
         if not flaw and said.finish_reason == "length":

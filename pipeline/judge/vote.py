@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.engine.base import Engine, Prompt, RequestFailed, Sampling, Turn
+from pipeline.engine.base import (
+    Engine,
+    Prompt,
+    RequestFailed,
+    Sampling,
+    Turn,
+    answer_tokens,
+)
 from pipeline.errors import OrchardError
 from pipeline.judge.templates import conversation, render
 
@@ -48,8 +55,8 @@ class Judge:
 
     @property
     def tokens(self) -> int:
-        """Tokens sampled for one answer."""
-        return 1 + self.must_answer
+        """Tokens sampled for one answer, at most."""
+        return answer_tokens(self.engine) or 1 + self.must_answer
 
 
 async def shares(
@@ -59,12 +66,13 @@ async def shares(
 
     Of a model that would say something else they are what is left over of its answer: with
     `must_answer` its own first token has to be one of the words, whatever is asked (our choice).
+    An engine that reads its own answer (`answer_tokens`) sees to that by itself, always.
 
     Raises:
         NoVerdict: another answer than the words, or a probability that is not a number in [0, 1].
         RequestFailed: the prompt is too long.
     """
-    if must_answer:
+    if must_answer and answer_tokens(engine) is None:
         (said,) = await engine.sample(prompt, Sampling(1, temperature=0.0), [0])
         if said.text.strip() not in [word.strip() for word in words]:
             expected = " or ".join(word.strip() for word in words)

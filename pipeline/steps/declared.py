@@ -141,6 +141,7 @@ class Step:
     made_beside: tables; this step describes them and is made wherever one of them is.
     makes_pairs: it compares texts, or chooses those that are compared: responses that nearly repeat
         an earlier one are hidden from it, unless `preferences.skip_near_duplicates` is off.
+    continues: it has the policy go on with a reply that it began, which chat servers cannot do.
     """
 
     name: str
@@ -164,6 +165,7 @@ class Step:
     is_end: bool = False
     made_beside: tuple[str, ...] = ()
     makes_pairs: bool = False
+    continues: bool = False
 
     def reads_for(self, settings: Settings, part: str | None = None) -> Reads:
         """All that a part reads; with no part, all that the profile's parts read together."""

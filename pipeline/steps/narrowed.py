@@ -56,7 +56,8 @@ def meaning(
     Settings whose dotted names are in `without` are left out.
     """
     if isinstance(value, ServerSettings):
-        return {"served_as": value.model}
+        chat = {"api": value.api, "answer_tokens": value.answer_tokens}
+        return {"served_as": value.model, **(chat if value.api == "chat" else {})}
     if isinstance(value, Section):
         return _of_section(value, weights_of, without, path)
     if isinstance(value, dict):

@@ -11,7 +11,7 @@ from pipeline.steps.declared import Need, Reads, Rows, Step, table_of
 from pipeline.steps.inputs import Inputs, needs_of
 from pipeline.steps.narrowed import UNCOUNTED, meaning, narrowed
 from pipeline.steps.queries import meaning_of_query
-from pipeline.steps.roles import HOW, ROLES
+from pipeline.steps.roles import HOW, ROLES, how
 from pipeline.store.files import query_text
 
 __all__ = ["base_recipe", "code_of", "fingerprint", "table_of"]
@@ -65,7 +65,8 @@ def _settings_of(reads: Reads, run: RunContext) -> list[Any]:
     ids = {
         role: [m.policy_id for m in run.models(role)] for role in {*reads.engines, *reads.models}
     }
-    return [meaning(held, weights_of, UNCOUNTED), dict(sorted(ids.items()))]
+    said = [meaning(held, weights_of, UNCOUNTED), dict(sorted(ids.items()))]
+    return [*said, *(how(run.settings) if reads.engines else ())]
 
 
 def _inputs_now(step: Step, run: RunContext, part: str | None) -> object:

@@ -26,12 +26,23 @@ def _critic(settings: Settings) -> tuple[ModelSettings, ...]:
     return (settings.code.critic or settings.model,)
 
 
+def _writer(settings: Settings) -> tuple[ModelSettings, ...]:
+    return (settings.judge.rationales.model or settings.model,)
+
+
 ROLES: dict[str, Role] = {
     # The policy: it samples, and training starts from it.
     "policy": Role(("model",), lambda settings: (settings.model,)),
     # Those who judge; the policy itself where the profile names none.
     "judges": Role(("model", "judge.models"), _judges),
+    # Who writes rationales; the policy where the profile names nobody else.
+    "rationale_writer": Role(("model", "judge.rationales.model"), _writer),
     # CodeFavor's critic; the policy where the profile names none.
     "critic": Role(("model", "code.critic", "code.critic_servers"), _critic),
 }
 HOW = ("engine.backend",)  # with another back end, the same model and seeds give other texts
+
+
+def how(settings: Settings) -> list[str]:
+    """What else about the policy's servers gives other texts: how they are asked."""
+    return ["chat"] if settings.engine.is_chat else []

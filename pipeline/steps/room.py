@@ -16,7 +16,7 @@ REPLIES = {
     "trees.rollout_tokens": "policy",
     "thoughts.step_tokens": "policy",
     "thoughts.rollout_tokens": "policy",
-    "judge.rationales.max_tokens": "policy",
+    "judge.rationales.max_tokens": "rationale_writer",
     "judge.principles.feedback_tokens": "judges",
     "judge.principles.principle_tokens": "judges",
     "mapl.reword_tokens": "policy",

@@ -63,7 +63,7 @@ async def from_commit(
             (reply,) = await engine.sample(Prompt(tuple(turns)), sampling, [seed])
         except RequestFailed as error:
             return _reject("commit", change["change_id"], error, tokens=tokens)
-        tokens += len(reply.token_ids)
+        tokens += reply.tokens
         replies.append(reply)
         turns.append(Turn(role="assistant", content=reply.response))
         if number == 1 and (stop := _no(says_better(reply))):
@@ -109,9 +109,9 @@ async def draft(
             prompt["prompt_id"],
             "malformed: the draft holds no program",
             reply,
-            len(reply.token_ids),
+            reply.tokens,
         )
-    return code, len(reply.token_ids)
+    return code, reply.tokens
 
 
 async def revise(
@@ -141,7 +141,7 @@ async def revise(
         )
     except RequestFailed as error:
         return _reject("evol", prompt_id, error, tokens=spent)
-    spent += len(reply.token_ids)
+    spent += reply.tokens
     read = read_evol(reply, code, prompt["metadata"])
     if isinstance(read, GoodEnough):
         return _reject(

@@ -238,13 +238,13 @@ async def _said(
     except RequestFailed as error:
         return str(error), 0
     if reply.finish_reason == "length":
-        return "cut off by the token limit", len(reply.token_ids)
+        return "cut off by the token limit", reply.tokens
     said = reply.response.strip()
     sides = [said if one is both[asked] else _filled(said, both[asked], one, style) for one in both]
     known = tuple(side for side in sides if side is not None)
     return (
         known if len(known) == len(both) else "its arguments cannot be told from its words"
-    ), len(reply.token_ids)
+    ), reply.tokens
 
 
 def _filled(said: str, one: Instruction, other: Instruction, style: int) -> str | None:

@@ -44,7 +44,7 @@ async def _step(tree: Tree, parent: Node, draw: int, completion: Completion) -> 
     said, tokens = "", 0
     for piece in range(PIECES):
         said += completion.text + (completion.stopped_by or "")
-        tokens += len(completion.token_ids)
+        tokens += completion.tokens
         parts = tree.parts(parent.whole + said)
         thinking = (parts.thought or "")[len(parent.whole) :]
         if tree.settings.inside_thoughts or not thinking or (parts.response or "").strip():
@@ -92,5 +92,5 @@ def _lines(listed: Completion, k: int, delimiter: str) -> list[Thought]:
     if listed.finish_reason == "length":
         lines = lines[:-1]
     steps = [line + delimiter for line in lines if line][:k]
-    shares = share_tokens(len(listed.token_ids), steps)
+    shares = share_tokens(listed.tokens, steps)
     return [Thought(step, False, tokens) for step, tokens in zip(steps, shares, strict=True)]

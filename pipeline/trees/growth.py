@@ -189,7 +189,7 @@ class Tree:
             for draw in range(n)
         ]
         drawn = await self.engine.sample(prompt, sampling, seeds)
-        self.tokens += sum(len(completion.token_ids) for completion in drawn)
+        self.tokens += sum(completion.tokens for completion in drawn)
         return drawn
 
     async def roll_out(self, node: Node, n: int) -> list[Node]:
@@ -201,7 +201,7 @@ class Tree:
         for draw, rest in enumerate(await self.sample(node, "rollout", self.rollout_sampling, n)):
             text, thinking = self.apart(node, rest.text.rstrip())
             ends = rest.finish_reason == "stop"
-            rollout = node.child("rollout", draw, text, ends, len(rest.token_ids), thinking)
+            rollout = node.child("rollout", draw, text, ends, rest.tokens, thinking)
             self.judge(rollout)
             rollouts.append(rollout)
         node.n_rollouts, node.n_correct = n, sum(bool(rollout.correct) for rollout in rollouts)

@@ -17,9 +17,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import EngineSettings, ModelSettings, ServerSettings
-from pipeline.engine.base import Completion, Engine, Prompt, Sampling
+from pipeline.engine.base import Completion, Engine, Prompt, Sampling, Turn
 from pipeline.engine.cache import CachedEngine
-from pipeline.engine.model import Model
+from pipeline.engine.chat import ChatEngine
+from pipeline.engine.model import Model, resolve
 from pipeline.engine.resident import Resident
 from pipeline.engine.server import ServerEngine
 from pipeline.engine.vllm import VllmEngine
@@ -137,6 +138,53 @@ def test_a_server_gives_the_same_as_vllm_in_the_process(
         engine.identity()["kind"] == "server of vllm" and engine.identity()["version"][0].isdigit()
     )
     assert engine.usage.sampled_tokens == sum(len(one.token_ids) for one in found.greedy) + 1
+
+
+def on_chat(server: Running, model: Model | None = None) -> ChatEngine:
+    """The same server by its other door; without a model one that only the server has."""
+    chat = server.settings.servers[0].model_copy(update={"api": "chat"})
+    settings = server.settings.model_copy(update={"servers": (chat,)})
+    known = MODEL if model else MODEL.model_copy(update={"name": "served:small"})
+    return ChatEngine(model or resolve(known, Path()), settings, known)
+
+
+def warm(engine: Engine, prompt: Prompt) -> Completion:
+    """A greedy reply to a prompt that is in the server's prefix cache already: before it is, sums
+    in bf16 come in another order, and near ties fall otherwise.
+    """
+    asyncio.run(engine.sample(prompt, GREEDY, [0]))
+    return asyncio.run(engine.sample(prompt, GREEDY, [0]))[0]
+
+
+def test_a_chat_server_replies_as_the_completion_server_does(server: Running, model: Model) -> None:
+    """The server's own template says what ours does; of vLLM's stop string both are cut alike."""
+    plain = ServerEngine(model, server.settings, MODEL)
+    engines = (on_chat(server, model), on_chat(server))
+    for question in QUESTIONS:
+        told = warm(plain, question)
+        for engine in engines:
+            said = warm(engine, question)
+            assert (said.text, said.stopped_by, said.finish_reason, said.prompt_tokens) == (
+                told.text,
+                told.stopped_by,
+                told.finish_reason,
+                told.prompt_tokens,
+            )
+            assert told.stopped_by or said.tokens == told.tokens
+    assert engines[1].identity()["votes"] == "1 tokens by log-probability"
+
+
+def test_a_chat_server_votes_as_the_completion_server_does(server: Running, model: Model) -> None:
+    """The answer's beginning is gone on with, and the likeliest tokens hold both words."""
+    turn: Turn = {
+        "role": "user",
+        "content": "Which is larger, A: 9, or B: 3? Answer with A or B.",
+    }
+    begun = Prompt((turn,), "The answer is")
+    plain, chat = ServerEngine(model, server.settings, MODEL), on_chat(server)
+    assert warm(chat, begun).text == warm(plain, begun).text
+    told, read = (asyncio.run(one.verdict(begun, [" A", " B"])) for one in (plain, chat))
+    assert read == pytest.approx(told, abs=0.005) and told[0] != pytest.approx(0.5, abs=0.05)
 
 
 def test_a_seed_repeats_its_draw_at_a_server(server: Running, model: Model) -> None:

@@ -1,0 +1,61 @@
+"""What chat servers cannot do, and models that cannot be told apart: refused before sampling."""
+
+from pipeline.config import ModelSettings, ServerSettings, Settings
+from pipeline.errors import OrchardError
+from pipeline.steps.declared import Step, table_of
+from pipeline.steps.graph import Graph
+
+
+def check_chat(graph: Graph, settings: Settings) -> None:
+    """Refuses what a profile asks of chat servers in vain.
+
+    Raises:
+        OrchardError: a step that the profile needs has the policy go on with a reply that it
+            began, and the policy is on chat servers; or one name that only servers know stands
+            for the models of different servers.
+    """
+    needed = graph.needed(settings) if settings.engine.is_chat else set()
+    for name, step in graph.steps.items():
+        if name in needed and step.continues:
+            _refuse(graph, step, settings)
+    _check_names(settings)
+
+
+def _refuse(graph: Graph, step: Step, settings: Settings) -> None:
+    """Names the variants that are made from the step's rows."""
+    wanting = [
+        part
+        for other in graph.steps.values()
+        if other.part_column == "variant" and other.parts is not None
+        for part in other.parts(settings)
+        if any(
+            table_of(need) == step.table and (step, None) in graph.makers(need, settings)
+            for need in other.reads_for(settings, part).tables
+        )
+    ]
+    of = f" (of {', '.join(dict.fromkeys(wanting))})" if wanting else ""
+    raise OrchardError(
+        f"engine.servers: the step {step.name}{of} goes on with steps that the policy began, "
+        "which a chat server cannot do: leave it out, or use servers with api: completions"
+    )
+
+
+def _check_names(settings: Settings) -> None:
+    known: dict[str, tuple[ServerSettings, ...]] = {}
+    for model, servers in _asked(settings):
+        key = model.model_dump_json(include={"name", "revision", "template"})
+        if model.is_only_served and known.setdefault(key, servers) != servers:
+            raise OrchardError(
+                f"{model.name!r} is on different servers: where they hold different models, give "
+                "one a revision of its own, else name the same servers"
+            )
+
+
+def _asked(settings: Settings) -> list[tuple[ModelSettings, tuple[ServerSettings, ...]]]:
+    """The models that may have servers of their own, and these."""
+    own = (*settings.judge.models, settings.judge.rationales.model)
+    found: list[tuple[ModelSettings, tuple[ServerSettings, ...]]] = [
+        (model, model.servers) for model in own if model is not None
+    ]
+    critic = settings.code.critic
+    return found if critic is None else [*found, (critic, settings.code.critic_servers)]
