@@ -15,10 +15,13 @@ from. The ids that files give to calls are left out, since they differ from file
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-Turns = Sequence[Mapping[str, str]]
+from pipeline.engine.base import Turn
+from pipeline.engine.thoughts import response_of
+
+Turns = Sequence[Mapping[str, Any]]  # of which role and content are texts
 
 TOOLS, CALLS, RESULT = "tools", "tool_calls", "tool"
 NAMES = {CALLS: "Tool calls", RESULT: "Tool result"}  # of speakers, for people and judges
@@ -29,8 +32,9 @@ _SPEAKER = re.compile(
 
 def beginning_of(messages: Turns | None) -> str:
     """What the response to a prompt begins with: the text of an assistant's turn at its end."""
-    last = messages[-1] if messages else {"role": ""}
-    return last["content"] if last["role"] == "assistant" else ""
+    if not messages or messages[-1]["role"] != "assistant":
+        return ""
+    return str(messages[-1]["content"])
 
 
 def before_beginning(messages: Turns) -> Turns:
@@ -38,15 +42,35 @@ def before_beginning(messages: Turns) -> Turns:
     return messages[:-1] if messages and messages[-1]["role"] == "assistant" else messages
 
 
-def answered(messages: Turns, text: str) -> tuple[dict[str, str], ...]:
+def answered(messages: Turns, text: str) -> tuple[Turn, ...]:
     """The conversation with its response as the last turn; a beginning is part of that turn."""
-    turns = [dict(turn) for turn in before_beginning(messages)]
-    return (*turns, {"role": "assistant", "content": beginning_of(messages) + text})
+    turns = [
+        Turn(role=turn["role"], content=turn["content"]) for turn in before_beginning(messages)
+    ]
+    return (*turns, Turn(role="assistant", content=beginning_of(messages) + text))
+
+
+def said_after(messages: Turns, text: str) -> str:
+    """A response as it is kept: stripped; behind a beginning its first blank is part of it."""
+    return (text.rstrip() if beginning_of(messages) else text.strip()) if text.strip() else ""
+
+
+def whole_response(messages: Turns | None, text: str) -> str:
+    """A response with its beginning, without a thought, as judges and verifiers read it."""
+    begun = beginning_of(messages)
+    return (response_of(begun) if begun else "") + text
 
 
 def asked_last(messages: Turns) -> str:
     """What the user asked last; empty where no user spoke."""
-    return next((turn["content"] for turn in reversed(messages) if turn["role"] == "user"), "")
+    return next((str(one["content"]) for one in reversed(messages) if one["role"] == "user"), "")
+
+
+def with_asked_last(messages: Turns, content: str) -> list[dict[str, Any]]:
+    """The turns with another text in the user's last one."""
+    place = max(number for number, turn in enumerate(messages) if turn["role"] == "user")
+    turn = {**messages[place], "content": content}
+    return [*map(dict, messages[:place]), turn, *map(dict, messages[place + 1 :])]
 
 
 def shown(messages: Turns) -> str:
@@ -57,7 +81,7 @@ def shown(messages: Turns) -> str:
     """
     turns = before_beginning(messages)
     if len(turns) == 1:
-        return turns[0]["content"]
+        return str(turns[0]["content"])
     return "\n\n".join(f"{_speaker(turn)}: {_said(turn)}" for turn in turns)
 
 
@@ -88,7 +112,7 @@ def for_template(messages: Turns) -> tuple[list[dict[str, Any]], list[Any] | Non
     return turns, tools
 
 
-def uses_tools(messages: Iterable[Mapping[str, str]]) -> bool:
+def uses_tools(messages: Turns) -> bool:
     """Whether a conversation has tools, calls or results."""
     return any(turn["role"] in (TOOLS, CALLS, RESULT) for turn in messages)
 
@@ -100,9 +124,9 @@ def _numbered(calls: list[dict[str, Any]], before: int) -> list[dict[str, Any]]:
     ]
 
 
-def _speaker(turn: Mapping[str, str]) -> str:
-    return NAMES.get(turn["role"], turn["role"].capitalize())
+def _speaker(turn: Mapping[str, Any]) -> str:
+    return NAMES.get(turn["role"], str(turn["role"]).capitalize())
 
 
-def _said(turn: Mapping[str, str]) -> str:
+def _said(turn: Mapping[str, Any]) -> str:
     return _SPEAKER.sub("> ", turn["content"])

@@ -11,6 +11,7 @@ from datasketch import MinHash
 
 from pipeline import tables
 from pipeline.config import SamplingSettings
+from pipeline.conversation import said_after
 from pipeline.engine.base import (
     Completion,
     Engine,
@@ -140,7 +141,7 @@ def _row(
     sampling = settings.model_dump_json(exclude={"n", "near_duplicate"})
     response_id = content_id(prompt["prompt_id"], engine.policy_id, sampling, number)
     parts = split_thought(completion.text.rstrip(), opened=completion.opened)
-    text = (parts.response or "").strip()
+    text = said_after(prompt["messages"], parts.response or "")  # type: ignore[arg-type]
     if not text:
         about: Row = {"prompt_id": prompt["prompt_id"]}
         about |= {"thought": parts.thought} if parts.thought else {}

@@ -24,7 +24,8 @@ from typing import Any, Protocol
 
 from pipeline.engine.base import Completion, Engine, Prompt, Sampling
 from pipeline.engine.cachefile import CacheFile
-from pipeline.engine.rendering import Renderer, fitted
+from pipeline.engine.fitting import fitted
+from pipeline.engine.rendering import Renderer
 
 KEY_VERSION = 2
 

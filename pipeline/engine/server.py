@@ -27,9 +27,10 @@ from pipeline.engine.base import Completion, Prompt, RequestFailed, Sampling, Us
 from pipeline.engine.budget import Meter
 from pipeline.engine.client import Busy, Description, Server, TryFailed, Unreachable
 from pipeline.engine.dialect import Body, OpenAIDialect, Reply, VllmDialect, read
+from pipeline.engine.fitting import check_room, fitted
 from pipeline.engine.model import Model
 from pipeline.engine.pool import ServerPool, opened
-from pipeline.engine.rendering import Renderer, check_room, fitted
+from pipeline.engine.rendering import Renderer
 from pipeline.errors import OrchardError
 
 T = TypeVar("T")

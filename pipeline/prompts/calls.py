@@ -83,7 +83,9 @@ def in_order(turns: Sequence[tuple[Turn, Any]], name: str) -> list[Turn]:
     return found
 
 
-def _place(own: str | None, waiting: Sequence[str | None], results: Mapping[int, Turn]) -> int | None:
+def _place(
+    own: str | None, waiting: Sequence[str | None], results: Mapping[int, Turn]
+) -> int | None:
     """The place of the call that a result belongs to: by its id, else the next one."""
     free = [place for place in range(len(waiting)) if place not in results]
     if own is not None and any(one is not None for one in waiting):

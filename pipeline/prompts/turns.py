@@ -167,7 +167,7 @@ def _read_turn(turn: Mapping[str, Any], where: str) -> list[tuple[dict[str, str]
     if content is None and role != "assistant":
         raise BadRow(f"{where} has no content")
     result_of = cells.identifier(turn.get("tool_call_id"), f"the tool_call_id of {where}")
-    own = [(_turn(role, content), result_of)] if content or not called else []
+    own = [(_turn(role, content or ""), result_of)] if content or not called else []
     return [*own, *(calls_turn(turn[key], where) for key in called)]
 
 

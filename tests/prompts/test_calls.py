@@ -135,7 +135,9 @@ def test_calls_and_results_that_do_not_meet_are_refused(turns: Any, reason: str)
 
 
 def test_a_prompt_does_not_end_with_calls() -> None:
-    with pytest.raises(BadRow, match="^prompt ends with a turn of the tool_calls, not of the user$"):
+    with pytest.raises(
+        BadRow, match="^prompt ends with a turn of the tool_calls, not of the user$"
+    ):
         read_prompt(called(tool_calls=[{"function": {"name": "now"}}]), "prompt", begun=True)
     with pytest.raises(BadRow, match="has a turn of tools, and the row has others"):
         read_prompt(OURS, "prompt", [{"name": "now"}])

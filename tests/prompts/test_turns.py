@@ -149,7 +149,13 @@ def test_a_pool_holds_conversations_that_end_with_a_users_turn(tmp_path: Path) -
     ]
     unasked = [system, {"role": "assistant", "content": "Hi"}]
     prompts, rejects = load(
-        tmp_path, [system, *sums], sums, "2 + 2", talk, unasked, [{"role": "narrator", "content": "x"}]
+        tmp_path,
+        [system, *sums],
+        sums,
+        "2 + 2",
+        talk,
+        unasked,
+        [{"role": "narrator", "content": "x"}],
     )
     assert prompts["messages"].to_list() == [[system, *sums], sums, talk]
     assert rejects["reason"].to_list() == [
