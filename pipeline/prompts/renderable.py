@@ -26,7 +26,7 @@ def check_renderable(prompts: pl.DataFrame, chat: ChatTokenizer, model: str) -> 
     """
     faults = []
     for (pool,), own in prompts.group_by("pool", maintain_order=True):
-        reasons = _refusals(own["messages"], chat)
+        reasons = _refusals(own["messages"].to_list(), chat)
         if len(reasons) == own.height:
             others = len(set(reasons)) - 1
             more = f" (and {others} other reasons)" if others else ""
