@@ -6,6 +6,13 @@ from pipeline.engine.base import RequestFailed
 
 # The content of turns that are rendered to see what the template puts around them.
 PROBE = "Orchard's probe"
+TALK = [{"role": role, "content": PROBE} for role in ("user", "assistant", "user")]
+CALLED = [
+    {"role": "tools", "content": '[{"type": "function", "function": {"name": "probe"}}]'},
+    {"role": "user", "content": PROBE},
+    {"role": "tool_calls", "content": '[{"name": "probe", "arguments": {}}]'},
+    {"role": "tool", "content": PROBE},
+]
 
 Pieces = tuple[str, ...]  # a text, cut inside the control tokens that are contents
 

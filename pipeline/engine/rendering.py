@@ -15,7 +15,7 @@ from typing import Any
 from pipeline.conversation import before_beginning, beginning_of, for_template, uses_tools
 from pipeline.engine.base import Completion, Prompt, RequestFailed
 from pipeline.engine.control import ControlTokens, control_tokens
-from pipeline.engine.opening import PROBE, Opening, Pieces, opening_of
+from pipeline.engine.opening import CALLED, PROBE, TALK, Opening, Pieces, opening_of
 from pipeline.engine.refusals import refusals
 from pipeline.engine.structure import all_cut, check_nothing_dropped
 from pipeline.engine.thoughts import mark_spans, opens_thought, split_thought
@@ -29,14 +29,6 @@ TODAY = datetime(2024, 7, 26)
 # The last private-use characters of Unicode: no text has them, and no tokenizer joins them to
 # another character. The first one that a text does not hold marks its cuts.
 GAPS = tuple(chr(0x10FFFD - number) for number in range(64))
-
-TALK = [{"role": role, "content": PROBE} for role in ("user", "assistant", "user")]
-CALLED = [
-    {"role": "tools", "content": '[{"type": "function", "function": {"name": "probe"}}]'},
-    {"role": "user", "content": PROBE},
-    {"role": "tool_calls", "content": '[{"name": "probe", "arguments": {}}]'},
-    {"role": "tool", "content": PROBE},
-]
 
 
 class ChatTokenizer:
@@ -97,10 +89,9 @@ class ChatTokenizer:
         """What stands before a response in the whole rendered conversation, and the blank that the
         template puts at the start of every response ("" for most templates).
 
-        Where the model thought first, that is where it was asked: it was sampled there. Elsewhere a
-        response stands where the template puts one. That may be behind marks that it leaves out
-        when it asks (an empty thought, a channel), or without marks that it writes only then (an
-        opened thought).
+        Where the model thought first, that is where it was asked. Elsewhere a response stands where
+        the template puts one: perhaps behind marks that it leaves out when it asks (an empty
+        thought, a channel), or without those that it writes only then (an opened thought).
 
         Args:
             turns: of the prompt.
@@ -140,7 +131,10 @@ class ChatTokenizer:
         Raises:
             RequestFailed: the template refuses the turns, or the tokenizer the text.
         """
-        context, lead = self.context(turns, before + text, ends=ends)
+        if sampled is None:
+            context, lead = self.context(turns, before + text, ends=ends)
+        else:  # behind what stood there when it was sampled
+            context, lead = self.render(turns), ""
         if before:
             context, lead = self.continued(context, lead + before), ""
         ids = self.encode(context)

@@ -206,3 +206,11 @@ def test_a_template_that_writes_no_last_answer_refuses_to_be_learned_from() -> N
 def test_templates_that_put_an_assistants_turn_elsewhere_are_told_apart() -> None:
     assert {chat(style).context([USER], "7", ends=True)[1] for style in (LLAMA3, PHI)} == {""}
     assert chat(MISTRAL).context([USER], " 7", ends=True)[1] == ""  # it has its blank already
+
+
+def test_tokens_that_were_sampled_stand_where_they_were_sampled() -> None:
+    talk = chat(STRIPPED)
+    ids = talk.encode_said("7") * 2
+    context, text = talk.side([USER], "", "77", ends=True, sampled=ids)
+    assert list(context) == talk.encode(talk.render([USER]))
+    assert list(text) == [*ids, talk.end]
