@@ -8,10 +8,12 @@ import polars as pl
 from pipeline import responses as sampled
 from pipeline.by_hash import first_by_hash
 from pipeline.config import Settings
+from pipeline.engine.rendering import Renderer
 from pipeline.ids import content_id
 from pipeline.preferences.trees import THOUGHTS, TREES
 from pipeline.prompts import load_pools
 from pipeline.prompts.pools import verifiers_of
+from pipeline.prompts.renderable import check_renderable
 from pipeline.prompts.source import SOURCES
 from pipeline.rewards.values import rewards_of
 from pipeline.steps import Inputs, PerPrompt, Reads, Step, StepResult
@@ -42,19 +44,29 @@ def _pools(inputs: Inputs) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def _prompts(inputs: Inputs) -> StepResult:
-    return StepResult(*_pools(inputs))
+    rows, rejects = _pools(inputs)
+    model = inputs.model("policy")
+    check_renderable(rows, Renderer(model.path).chat, model.policy_id)
+    return StepResult(rows, rejects)
 
 
 def _prompts_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
     counts = rows.group_by("split").len().sort("split")
-    return {f"split_{name}": n for name, n in counts.iter_rows()}
+    last = pl.col("messages").list.last().struct.field("role")
+    begun = rows.filter(last == "assistant").height
+    shown = {f"split_{name}": n for name, n in counts.iter_rows()}
+    return {**shown, "go_on_with_an_assistants_turn": begun} if begun else shown
 
 
 PROMPTS = Step(
     name="prompts",
     table="prompts",
     make=_prompts,
-    reads=Reads(beside=("erased_ids",), settings=("pools", "splits", "sandbox", "personal_data")),
+    reads=Reads(
+        beside=("erased_ids",),
+        settings=("pools", "splits", "sandbox", "personal_data"),
+        models=("policy",),
+    ),
     reads_of=_pooled,
     # The rows themselves count: a pool's file may change while its settings stay.
     counts=lambda inputs: [content_id(frame.to_dicts()) for frame in _pools(inputs)],

@@ -12,6 +12,7 @@ from datasketch import MinHash
 
 from pipeline import tables
 from pipeline.config import SamplingSettings
+from pipeline.conversation import said_after
 from pipeline.engine.base import (
     Completion,
     DrawFailed,
@@ -142,7 +143,7 @@ def _row(
     sampling = settings.model_dump_json(exclude={"n", "near_duplicate"})
     response_id = content_id(prompt["prompt_id"], engine.policy_id, sampling, number)
     parts = replace(completion, text=completion.text.rstrip()).parts
-    text = (parts.response or "").strip()
+    text = said_after(prompt["messages"], parts.response or "")  # type: ignore[arg-type]
     if not text:
         about: Row = {"prompt_id": prompt["prompt_id"]}
         about |= {"thought": parts.thought} if parts.thought else {}

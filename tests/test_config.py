@@ -95,7 +95,7 @@ def every_text(model: type[BaseModel], place: tuple[str, ...] = ()) -> set[tuple
 
 # Texts that are no paths. A new setting that is a text has to be put here, or among the paths.
 NO_PATHS = {
-    "profile", "timezone", "task", "config", "split", "prompt_column", "answer_column", "verifier",
+    "profile", "timezone", "task", "config", "split", "prompt_column", "answer_column", "tools_column", "verifier",
     "system", "licence", "question", "answer", "pools", "params", "licences", "kinds", "variants",
     "source", "control_of", "kind", "loss", "losses", "needs", "revision", "url", "key_env",
     "aspect", "delimiter", "criteria", "words", "model.template", "code.critic.template",

@@ -207,3 +207,23 @@ def test_tokens_that_a_text_does_not_give_back_are_kept() -> None:
     )
     kept = dict(rows.select("text", "token_ids").iter_rows())
     assert kept == {"7": [0], "8": None, "9": None}
+
+
+def begun(beginning: str) -> pl.DataFrame:
+    turns = [{"role": "user", "content": "3 + 4"}, {"role": "assistant", "content": beginning}]
+    rows = prompts("3 + 4")
+    return rows.with_columns(messages=pl.Series([turns], dtype=rows.schema["messages"]))
+
+
+def test_a_response_is_what_comes_behind_the_prompts_beginning_and_is_judged_with_it() -> None:
+    engine = ScriptedEngine(lambda prefix, sampling, n: [" 7. ", " 8.\n", " "][n])
+    rows, rejects = responses.draw(engine, begun("The answer is"), SETTINGS, run_seed=1)
+    assert rows.select("text", "answer", "correct").rows() == [
+        (" 7.", "7", True),
+        (" 8.", "8", False),
+    ]
+    assert [reject.reason for reject in rejects] == ["empty generation"]
+    digit = ScriptedEngine(lambda prefix, sampling, n: "7.")
+    rows, _ = responses.draw(digit, begun("The answer is 1"), SETTINGS, run_seed=1)
+    assert set(rows["answer"]) == {"17"}
+    assert engine.calls[0][0].messages[-1] == {"role": "assistant", "content": "The answer is"}

@@ -27,6 +27,11 @@ class PoolSettings(Section):
     split: str = "train"  # datasets: which split to read, or a part of one: train[:10%]
     prompt_column: str = "question"
     answer_column: str = "answer"
+    # the tools that the model may call, beside a prompt of chat turns; any prompt where it is set
+    tools_column: str = "tools"
+    # a prompt that ends with an assistant's turn: the response goes on with it; the turn is left
+    # out, so that the response takes its place (whole conversations); or the row is a reject
+    last_answer: Literal["continue", "drop", "reject"] = "continue"
     verifier: str | None = None  # default: reasoning_gym for its pools, number for others
     template: str = "{question}"  # what the user turn says; {question} is the pool's text
     system: str | None = None

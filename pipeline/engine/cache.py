@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 from pipeline.engine.base import Completion, Engine, Prompt, Sampling, answer_tokens
 from pipeline.engine.cachefile import CacheFile
-from pipeline.engine.rendering import fitted
+from pipeline.engine.fitting import fitted
 
 KEY_VERSION = 2
 

@@ -29,8 +29,9 @@ from pipeline.engine.chat_dialect import (
     sampled_tokens,
 )
 from pipeline.engine.client import Description, Server
+from pipeline.engine.fitting import fitted
 from pipeline.engine.model import Model
-from pipeline.engine.rendering import Renderer, fitted
+from pipeline.engine.rendering import Renderer
 from pipeline.engine.served import Paid, ServedEngine
 from pipeline.errors import OrchardError
 

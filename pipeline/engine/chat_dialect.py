@@ -22,6 +22,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from pipeline.conversation import before_beginning, beginning_of, for_template
 from pipeline.engine.answers import Place
 from pipeline.engine.base import Completion, DrawFailed, Prompt, RequestFailed, Sampling, is_logprob
 from pipeline.engine.client import TryFailed
@@ -164,7 +165,7 @@ class ChatDialect:
         Raises:
             RequestFailed: the server cannot go on with the beginning of an answer.
         """
-        if prompt.prefix and not self.is_vllm:
+        if _begun(prompt) and not self.is_vllm:
             raise RequestFailed(
                 "the prompt ends in the beginning of an answer, which no chat server but vLLM "
                 "goes on with: leave it out, or use a server with api: completions"
@@ -192,16 +193,22 @@ class ChatDialect:
         return wanted or (1 if self.logprobs else ANSWER)
 
     def _turns(self, prompt: Prompt, template: dict[str, Any]) -> Body:
-        turns: list[dict[str, Any]] = [dict(turn) for turn in prompt.messages]
+        turns, tools = for_template(before_beginning(prompt.messages))
+        body: Body = {"messages": turns, **({"tools": tools} if tools else {})}
         if not self.is_vllm:
-            return {"messages": turns}
-        body: Body = {"messages": turns, **NEUTRAL}
+            return body
+        body |= NEUTRAL
         if template:
             body["chat_template_kwargs"] = template
-        if prompt.prefix:
-            turns.append({"role": "assistant", "content": prompt.prefix})
+        if begun := _begun(prompt):
+            turns.append({"role": "assistant", "content": begun})
             body |= {"continue_final_message": True, "add_generation_prompt": False}
         return body
+
+
+def _begun(prompt: Prompt) -> str:
+    """What the reply is to go on with."""
+    return beginning_of(prompt.messages) + prompt.prefix
 
 
 def completion_of(

@@ -18,8 +18,8 @@ class ControlTokens:
     """The texts of structure's tokens, with their ids.
 
     texts: what no content may spell as a token.
-    marks: the added tokens that mark a thought; only an assistant's own turn may spell them, since
-        a template looks for them there.
+    marks: the added tokens that mark a thought or a call; only an assistant's own turn may spell
+        them, since a template looks for them there.
     ids: of `texts`.
     marks_thoughts: true where a thought's marks are special tokens.
     """
@@ -68,8 +68,14 @@ class ControlTokens:
         return _pattern(self.texts | self.marks)
 
 
-def control_tokens(tokenizer: Any, rendered: str) -> ControlTokens:
-    """The control tokens of a tokenizer, by their flags and by what its template writes."""
+def control_tokens(tokenizer: Any, rendered: str, called: str = "") -> ControlTokens:
+    """The control tokens of a tokenizer, by their flags and by what its template writes.
+
+    Args:
+        tokenizer: whose tokens.
+        rendered: a conversation in its template.
+        called: one with tools, calls and results; empty where the template takes none.
+    """
     added = {token.content: token for token in tokenizer.added_tokens_decoder.values()}
     special = {text for text, token in added.items() if token.special}
     special |= set(tokenizer.all_special_tokens)
@@ -78,10 +84,11 @@ def control_tokens(tokenizer: Any, rendered: str) -> ControlTokens:
         for text in added
         if text in rendered and text not in TOKENS and _LOOKS_LIKE_A_MARK.search(text)
     }
+    calling = {text for text in added if text in called and _LOOKS_LIKE_A_MARK.search(text)}
     texts = frozenset(special | written)
     return ControlTokens(
         texts=texts,
-        marks=frozenset(text for text in added if text in TOKENS),
+        marks=frozenset(text for text in added if text in TOKENS) | (calling - texts),
         ids=frozenset(tokenizer.convert_tokens_to_ids(sorted(texts))),
         marks_thoughts=any(text in special for text in TOKENS),
     )

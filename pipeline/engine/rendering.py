@@ -6,17 +6,19 @@ before the template sees it, and the cut is taken out again when the text is tok
 without control tokens is not touched: its ids are those of `apply_chat_template`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine.base import Completion, Prompt, RequestFailed, Sampling
+from pipeline.conversation import before_beginning, beginning_of, for_template, uses_tools
+from pipeline.engine.base import Completion, Prompt, RequestFailed
 from pipeline.engine.control import ControlTokens, control_tokens
-from pipeline.engine.thoughts import mark_spans, opens_thought
+from pipeline.engine.opening import CALLED, PROBE, TALK, Opening, Pieces, opening_of
+from pipeline.engine.refusals import refusals
+from pipeline.engine.structure import all_cut, check_nothing_dropped
+from pipeline.engine.thoughts import mark_spans, opens_thought, split_thought
 from pipeline.errors import OrchardError
 
 # What a template that asks for today's date is told: with the real one, the same prompt would be
@@ -28,28 +30,20 @@ TODAY = datetime(2024, 7, 26)
 # another character. The first one that a text does not hold marks its cuts.
 GAPS = tuple(chr(0x10FFFD - number) for number in range(64))
 
-# The content of turns that are rendered to see what the template puts around them.
-PROBE = "Orchard's probe"
-TALK = [{"role": role, "content": PROBE} for role in ("user", "assistant", "user")]
-
-Pieces = tuple[str, ...]  # a text, cut inside the control tokens that are contents
-
 
 class ChatTokenizer:
     """A tokenizer with its chat template."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
+        self._last_opening: tuple[object, Opening] | None = None
 
     @cached_property
     def control(self) -> ControlTokens:
         """The tokens that are structure, those that the template writes beside special ones too."""
-        for turns in (TALK, TALK[:1]):  # a template may take one turn only
-            try:
-                return control_tokens(self.tokenizer, self._apply(turns, reply=True))
-            except RequestFailed:
-                continue
-        return control_tokens(self.tokenizer, "")
+        written = self._first_text((TALK, None), (TALK[:1], None))  # it may take one turn only
+        called = self._first_text(for_template(CALLED), for_template(CALLED[1:]))
+        return control_tokens(self.tokenizer, written, called)
 
     @cached_property
     def end(self) -> int:
@@ -73,15 +67,79 @@ class ChatTokenizer:
     def render(self, turns: Sequence[Mapping[str, Any]], *, reply: bool = True) -> Pieces:
         """Turns in the template, with the start of the assistant's turn where a reply follows.
 
+        That turn holds the beginning of the response where the turns end with one.
+
         Raises:
-            RequestFailed: the template refuses these turns; the reason has its own words.
+            RequestFailed: the template refuses these turns, and the reason has its own words; or it
+                leaves out their tools, calls or results.
         """
-        gap = _unused("".join(str(turn["content"]) for turn in turns))
-        cut = [
-            {**turn, "content": self.control.cut(turn["content"], gap, turn["role"])}
-            for turn in turns
-        ]
-        return tuple(self._apply(cut, reply=reply).split(gap))
+        if not reply:
+            return self._rendered(turns, reply=False)
+        beginning = beginning_of(turns)
+        if not beginning:
+            return self._rendered(turns, reply=True)
+        opening = self._opening(before_beginning(turns))
+        if split_thought(beginning).thought is not None:
+            return self.continued(opening.asked, beginning)
+        return self.continued(opening.answered, opening.lead + beginning)
+
+    def context(
+        self, turns: Sequence[Mapping[str, Any]], said: str, *, ends: bool
+    ) -> tuple[Pieces, str]:
+        """What stands before a response in the whole rendered conversation, and the blank that the
+        template puts at the start of every response ("" for most templates).
+
+        Where the model thought first, that is where it was asked. Elsewhere a response stands where
+        the template puts one: perhaps behind marks that it leaves out when it asks (an empty
+        thought, a channel), or without those that it writes only then (an opened thought).
+
+        Args:
+            turns: of the prompt.
+            said: all that is known to stand in the assistant's turn, thoughts included.
+            ends: whether the turn ends behind it. What does not, and has no mark of a thought, may
+                be a part of the thought that the template opened.
+
+        Raises:
+            RequestFailed: see `render`.
+        """
+        if beginning_of(turns):
+            return self.render(turns), ""
+        found = self._opening(turns)
+        thinks = split_thought(said).thought is not None
+        if thinks or (opens_thought(found.asked[-1]) and not ends):
+            return found.asked, ""
+        return found.answered, "" if said[:1].isspace() else found.lead
+
+    def side(
+        self,
+        turns: Sequence[Mapping[str, Any]],
+        before: str,
+        text: str,
+        *,
+        ends: bool,
+        sampled: Sequence[int] | None = None,
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Token ids of a context and of the text behind it, which together are those of the whole.
+
+        Args:
+            turns: of the prompt.
+            before: what the assistant's turn holds before the text.
+            text: with its thought, where that is part of it.
+            ends: whether the turn ends behind it: its end is the last token then.
+            sampled: ids of the text, where reading it again would give others.
+
+        Raises:
+            RequestFailed: the template refuses the turns, or the tokenizer the text.
+        """
+        if sampled is None:
+            context, lead = self.context(turns, before + text, ends=ends)
+        else:  # behind what stood there when it was sampled
+            context, lead = self.render(turns), ""
+        if before:
+            context, lead = self.continued(context, lead + before), ""
+        ids = self.encode(context)
+        known = self._behind(context, ids, lead + text) if sampled is None else sampled
+        return tuple(ids), tuple(self.said_ids(lead + text, ends=ends, sampled=known))
 
     def continued(self, pieces: Pieces, said: str) -> Pieces:
         """Rendered turns, and behind them what the model itself said so far.
@@ -118,26 +176,73 @@ class ChatTokenizer:
             return ids
         return [*ids, self.end]
 
+    def _behind(self, context: Pieces, ids: Sequence[int], text: str) -> list[int] | None:
+        """Token ids of a text behind its context (`ids`); null where it has the same alone.
+
+        Null, too, where the last token of the context would be another one.
+        """
+        if not self._starts_apart:
+            return None
+        whole = self.encode(self.continued(context, text))
+        return whole[len(ids) :] if whole[: len(ids)] == list(ids) else None
+
+    @cached_property
+    def _starts_apart(self) -> bool:
+        """True where a text alone gets a token more at its start, as in Llama 2's tokenizers."""
+        alone = [*self.encode(("\n",)), *self.encode(("x",))]
+        return self.encode(("\nx",)) != alone
+
     def _cut_said(self, text: str) -> Pieces:
         if not self.control.spells_any(text):
             return (text,)
         gap = _unused(text)
         return tuple(self.control.cut(text, gap, spared=mark_spans(text)).split(gap))
 
-    def _apply(self, turns: Sequence[Mapping[str, Any]], *, reply: bool) -> str:
+    def _opening(self, turns: Sequence[Mapping[str, Any]]) -> Opening:
+        """Where a response to these turns begins; the last one asked for is kept."""
+        key = [(turn["role"], turn["content"]) for turn in turns]
+        if self._last_opening is None or self._last_opening[0] != key:
+            whole = self._rendered([*turns, {"role": "assistant", "content": PROBE}], reply=False)
+            found = opening_of(self._rendered(turns, reply=True), whole)
+            self._last_opening = key, found
+        return self._last_opening[1]
+
+    def _rendered(self, messages: Sequence[Mapping[str, Any]], *, reply: bool) -> Pieces:
+        with refusals("these turns cannot be read"):
+            turns, tools = for_template(messages)
+        gap = _unused("".join(str(turn["content"]) for turn in messages))
+        turns, tools = all_cut(self.control, gap, turns, tools)
+        text = self._apply(turns, tools, reply=reply)
+        if uses_tools(messages):
+            check_nothing_dropped(partial(self._apply, reply=reply), turns, tools, text)
+        return tuple(text.split(gap))
+
+    def _apply(
+        self, turns: Sequence[Mapping[str, Any]], tools: Sequence[Any] | None, *, reply: bool
+    ) -> str:
         with refusals("the chat template refuses these turns"):
             text: str = self.tokenizer.apply_chat_template(
                 [dict(turn) for turn in turns],
+                tools=tools,
                 add_generation_prompt=reply,
                 tokenize=False,
                 strftime_now=TODAY.strftime,  # hides the function that templates get otherwise
             )
             return text
 
+    def _first_text(self, *talks: tuple[Sequence[Mapping[str, Any]], Sequence[Any] | None]) -> str:
+        """The first of these conversations that the template takes; empty where it takes none."""
+        for turns, tools in talks:
+            try:
+                return self._apply(turns, tools, reply=True)
+            except RequestFailed:
+                continue
+        return ""
+
     def _end_of(self, turns: Sequence[Mapping[str, Any]]) -> int | None:
         """The first control token behind the probe's second turn; null where there is none."""
         try:
-            text = self._apply(turns, reply=False)
+            text = self._apply(turns, None, reply=False)
         except RequestFailed:
             return None
         *_, behind = text.split(PROBE, 2)
@@ -275,48 +380,6 @@ class Renderer:
             pieces = self.chat.render(prompt.messages)
             found = self._contexts[key] = pieces, opens_thought(pieces[-1])
         return found
-
-
-@contextmanager
-def refusals(what: str) -> Iterator[None]:
-    """Makes whatever a template or tokenizer raises about one row that row's own failure.
-
-    A template is a program of the model's author, and may raise anything. Ours and a lack of memory
-    pass: they are no fault of the row.
-
-    Raises:
-        RequestFailed: with the first line of the error's own words.
-    """
-    try:
-        yield
-    except (OrchardError, MemoryError):
-        raise
-    except Exception as error:
-        words = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise RequestFailed(f"{what}: {words}") from error
-
-
-def check_room(ids: Sequence[int], wanted: int, max_model_len: int) -> None:
-    """Raises RequestFailed when prompt and completion together are longer than the model takes."""
-    room = max_model_len - len(ids)
-    if room < wanted:
-        raise RequestFailed(
-            f"prompt of {len(ids)} tokens leaves {max(room, 0)} of the {wanted} tokens asked for: "
-            f"raise model.max_model_len (now {max_model_len}) or shorten the prompt"
-        )
-
-
-def fitted(ids: Sequence[int], sampling: Sampling, max_model_len: int) -> Sampling:
-    """The sampling with its limit lowered to what a prompt leaves of the context, where that is
-    enough: half of the limit or more (our choice).
-
-    Raises:
-        RequestFailed: it leaves less.
-    """
-    room = max_model_len - len(ids)
-    if 2 * room < sampling.max_tokens:
-        check_room(ids, sampling.max_tokens, max_model_len)
-    return replace(sampling, max_tokens=min(room, sampling.max_tokens))
 
 
 def _marked(pieces: Pieces) -> tuple[str, str]:

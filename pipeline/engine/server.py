@@ -20,8 +20,9 @@ from pipeline.engine.base import Completion, Prompt, Sampling
 from pipeline.engine.budget import Meter
 from pipeline.engine.client import Description, Server
 from pipeline.engine.dialect import OpenAIDialect, Reply, VllmDialect, read
+from pipeline.engine.fitting import check_room, fitted
 from pipeline.engine.model import Model
-from pipeline.engine.rendering import Renderer, check_room, fitted
+from pipeline.engine.rendering import Renderer
 from pipeline.engine.served import Paid, ServedEngine
 from pipeline.errors import OrchardError
 

@@ -9,8 +9,9 @@ from typing import Any
 from pipeline.config import BudgetSettings, ModelSettings
 from pipeline.engine.base import Completion, Prompt, Sampling, Usage, shares
 from pipeline.engine.budget import Meter
+from pipeline.engine.fitting import check_room, fitted
 from pipeline.engine.model import Model
-from pipeline.engine.rendering import Renderer, check_room, fitted
+from pipeline.engine.rendering import Renderer
 from pipeline.engine.resident import Resident
 from pipeline.errors import OrchardError
 

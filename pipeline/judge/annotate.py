@@ -15,6 +15,7 @@ import polars as pl
 from pipeline import tables
 from pipeline.by_hash import first_by_hash
 from pipeline.config import PrincipleSettings
+from pipeline.conversation import shown, whole_response
 from pipeline.engine.base import Engine, Reason, Reject, RequestFailed, Sampling
 from pipeline.engine.session import run_all
 from pipeline.ids import content_id, seed_for
@@ -28,7 +29,7 @@ from pipeline.judge.principles import (
     groups,
     log_odds,
 )
-from pipeline.judge.templates import conversation, render
+from pipeline.judge.templates import render
 from pipeline.judge.vote import check_words
 
 Row = dict[str, Any]
@@ -58,7 +59,9 @@ class Annotation:
 
     async def _ask(self) -> None:
         messages, text = self.prompt["messages"], self.response["text"]
-        request = render("feedback", request=conversation(messages), response=text)
+        request = render(
+            "feedback", request=shown(messages), response=whole_response(messages, text)
+        )
         sampling = Sampling(self.settings.feedback_tokens, self.settings.temperature)
         (said,) = await self.engine.sample(request, sampling, [self._seed("feedback")])
         feedback, tokens = said.response.strip(), said.tokens

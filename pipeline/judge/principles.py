@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 from rapidfuzz import fuzz, utils
 
+from pipeline.conversation import shown, whole_response
 from pipeline.engine.base import Engine, Prompt, Sampling, Turn
 from pipeline.judge.likeness import Alike
-from pipeline.judge.templates import conversation, render
+from pipeline.judge.templates import render
 from pipeline.judge.vote import shares
 
 LEAST_SPAN = 60.0  # paper, second-hand: partial_ratio has to be above it
@@ -77,7 +78,10 @@ async def extract(
         RequestFailed: the prompt is too long.
     """
     prompt = render(
-        "principles", request=conversation(messages), response=response, feedback=feedback
+        "principles",
+        request=shown(messages),
+        response=whole_response(messages, response),
+        feedback=feedback,
     )
     (said,) = await engine.sample(prompt, Sampling(max_tokens, temperature=0.0), [seed])
     return parse(said.response, feedback), said.tokens
@@ -139,7 +143,10 @@ async def log_odds(
             number.
     """
     prompt: Prompt = render(
-        "satisfies", request=conversation(messages), response=response, principle=principle
+        "satisfies",
+        request=shown(messages),
+        response=whole_response(messages, response),
+        principle=principle,
     )
     yes, no = await shares(engine, prompt, WORDS, must_answer=must_answer)
     return math.log(max(yes, EDGE)) - math.log(max(no, EDGE))

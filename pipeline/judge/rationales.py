@@ -18,10 +18,11 @@ from scipy.special import expit, logit
 from pipeline import tables
 from pipeline.by_hash import first_by_hash
 from pipeline.config import RationaleSettings
+from pipeline.conversation import shown, whole_response
 from pipeline.engine.base import Engine, Prompt, Reject, RequestFailed, Sampling
 from pipeline.engine.session import run_all
 from pipeline.ids import content_id, seed_for, unit_for
-from pipeline.judge.templates import conversation, render
+from pipeline.judge.templates import render
 from pipeline.judge.vote import check_words, shares
 
 Row = dict[str, Any]
@@ -185,11 +186,12 @@ async def _explain(
 
 def question(pair: Row, kind: str, *, chosen_first: bool) -> Prompt:
     """What the model is asked; the same turns stand before the rationale in training."""
-    sides = (
-        (pair["chosen"], pair["rejected"]) if chosen_first else (pair["rejected"], pair["chosen"])
+    chosen, rejected = (
+        whole_response(pair["messages"], pair[side]) for side in ("chosen", "rejected")
     )
+    sides = (chosen, rejected) if chosen_first else (rejected, chosen)
     better, worse = SEATS if chosen_first else SEATS[::-1]
-    request = conversation(pair["messages"])
+    request = shown(pair["messages"])
     return render(
         f"rationale_{kind}",
         request=request,

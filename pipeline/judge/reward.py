@@ -8,7 +8,8 @@ import polars as pl
 
 from pipeline import tables
 from pipeline.config import JudgeSettings
-from pipeline.engine.base import Reject, Turn
+from pipeline.conversation import answered
+from pipeline.engine.base import Reject
 from pipeline.judge.collect import Row, candidates, recorded_candidates, vote_reject, vote_row
 from pipeline.rewards import RewardModel
 
@@ -40,7 +41,7 @@ def votes(
     rows: list[Row] = []
     for done, (prompt_id, messages, texts, origin) in enumerate(tables_, start=1):
         said = score(
-            {key: (*messages, Turn(role="assistant", content=text)) for key, text in texts.items()},
+            {key: answered(messages, text) for key, text in texts.items()},
             None,
         )
         who, where = (judge_id, CRITERION), (prompt_id, origin)

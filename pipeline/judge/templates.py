@@ -3,7 +3,6 @@ in sections that start with a line [system], [user] or [assistant].
 """
 
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -54,15 +53,6 @@ def text(name: str) -> str:
         raise OrchardError(
             f"judge template {name!r}: no file: use one of {known}, or the path of a file"
         ) from error
-
-
-def conversation(messages: Sequence[Turn]) -> str:
-    """A request as the judge reads it:
-    the text of a single turn, else one paragraph a turn with its speaker.
-    """
-    if len(messages) == 1:
-        return messages[0]["content"]
-    return "\n\n".join(f"{turn['role'].capitalize()}: {turn['content']}" for turn in messages)
 
 
 @lru_cache

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.conversation import shown, whole_response
 from pipeline.engine.base import (
     Engine,
     Prompt,
@@ -15,7 +16,7 @@ from pipeline.engine.base import (
     answer_tokens,
 )
 from pipeline.errors import OrchardError
-from pipeline.judge.templates import conversation, render
+from pipeline.judge.templates import render
 
 
 class NoVerdict(RequestFailed):
@@ -41,10 +42,11 @@ class Judge:
             NoVerdict: another answer than the two words, or a probability that is no number.
             RequestFailed: the prompt is too long.
         """
-        request = conversation(messages)
-        prompt = render(
-            self.template, request=request, first=first, second=second, question=self.question
-        )
+        sides = {
+            name: whole_response(messages, text)
+            for name, text in (("first", first), ("second", second))
+        }
+        prompt = render(self.template, request=shown(messages), question=self.question, **sides)
         return (await shares(self.engine, prompt, self.words, must_answer=self.must_answer))[0]
 
     async def both_orders(self, messages: Sequence[Turn], a: str, b: str) -> tuple[float, float]:
@@ -112,8 +114,8 @@ async def score(judge: Judge, messages: Sequence[Turn], response: str, scale: in
         RequestFailed: the prompt is too long.
     """
     values: Mapping[str, Any] = {
-        "request": conversation(messages),
-        "response": response,
+        "request": shown(messages),
+        "response": whole_response(messages, response),
         "question": judge.question,
     }
     prompt = render("score", scale=scale, **values)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pipeline import durable
-from pipeline.engine.base import Prompt, RequestFailed
+from pipeline.engine.base import RequestFailed
 from pipeline.engine.model import Model, check
 from pipeline.engine.rendering import Renderer
 from pipeline.errors import OrchardError
@@ -85,8 +85,7 @@ def _side(
     """(text id, token ids of context and text, tokens of the text)."""
     turns = row["messages"] if row[messages] is None else row[messages]
     start = row["prefix"] if row[prefix] is None else row[prefix]
-    context = renderer.tokens(Prompt(tuple(turns), start))
-    text = renderer.chat.said_ids(row[side], ends=row[f"{side}_ends"])
+    context, text = renderer.chat.side(turns, start, row[side], ends=row[f"{side}_ends"])
     if not text or len(text) >= max_length:
         raise RequestFailed(
             f"the {side} text of {len(text)} tokens does not fit into noise.max_length {max_length}"

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.config import Settings
+from pipeline.conversation import asked_last, with_asked_last
 from pipeline.ids import unit_for
 from pipeline.preferences.controls import shuffled
 from pipeline.preferences.variant import Variant, register
@@ -74,12 +75,9 @@ def _named(rows: list[Row], like: pl.DataFrame) -> pl.DataFrame:
 
 
 def under(messages: list[Row], principle: str) -> list[Row]:
-    """The request with its principle in the last turn."""
-    last = messages[-1]
-    return [
-        *messages[:-1],
-        {**last, "content": f"{last['content']}\n\nA good response satisfies: {principle}."},
-    ]
+    """The request with its principle behind what the user asked last."""
+    asked = f"{asked_last(messages)}\n\nA good response satisfies: {principle}."
+    return with_asked_last(messages, asked)
 
 
 READS = Reads(queries=("pairs_principles",), settings=("preferences.max_pairs_per_prompt",))

@@ -40,7 +40,8 @@ def records(pool: PoolSettings) -> Iterator[Record]:
         raise OrchardError(f"pool {pool.name!r}: {pool.path} split {pool.split!r} has no rows")
     check_columns(pool, f"{pool.path} split {pool.split!r}", data.column_names)
     if not reads_whole_rows(pool):
-        wanted = {pool.answer_column, *needed_columns(pool).values()} & set(data.column_names)
+        wanted = {pool.answer_column, pool.tools_column, *needed_columns(pool).values()}
+        wanted &= set(data.column_names)
         data = data.select_columns(sorted(wanted))
     labels = labels_of(data.features.to_dict())
     data = data.select(range(min(len(data), pool.size or len(data))))

@@ -12,13 +12,21 @@ import polars as pl
 from pipeline import cells, tables
 from pipeline.cells import BadRow
 from pipeline.config import PersonalDataSettings, PoolSettings, Settings, SplitSettings
+from pipeline.conversation import CALLS
 from pipeline.errors import OrchardError
 from pipeline.folding import turns_id
 from pipeline.ids import content_id, unit_for
 from pipeline.personal import PersonalData, refuse_personal
 from pipeline.prompts.record import Record, to_json
 from pipeline.prompts.source import SOURCES, Source
-from pipeline.prompts.turns import Messages, check_template, messages_of, read_prompt
+from pipeline.prompts.turns import (
+    Messages,
+    check_template,
+    messages_of,
+    read_prompt,
+    read_turns,
+    with_tools,
+)
 from pipeline.store.refused import reason_of
 from pipeline.verify import canonical, check
 
@@ -82,7 +90,7 @@ def _load(pool: PoolSettings, splits: SplitSettings, loaded: _Loaded) -> None:
     before, dropped = len(loaded.prompts), len(loaded.rejects)
     for record in _records(pool):
         try:
-            said = (record.question, record.answer, record.metadata)
+            said = (record.question, record.answer, record.metadata, record.tools)
             refuse_personal(said, loaded.personal)
             prompt = cells.attempt(_prompt, pool, record, verifier, splits)
             _refuse_erased(prompt, loaded.erased)
@@ -143,7 +151,7 @@ def _verifier(pool: PoolSettings) -> str | None:
 def _prompt(pool: PoolSettings, record: Record, verifier: str | None, splits: SplitSettings) -> Row:
     if record.flaw:
         raise BadRow(record.flaw)
-    messages = messages_of(pool, _question(record.question, pool.prompt_column))
+    messages = messages_of(pool, _question(record, pool))
     answer = None if verifier is None else _answer(record.answer, pool, verifier)
     return {
         "prompt_id": content_id(messages, answer, verifier),
@@ -161,11 +169,21 @@ def _prompt(pool: PoolSettings, record: Record, verifier: str | None, splits: Sp
     }
 
 
-def _question(value: Any, column: str) -> str | Messages:
-    """What a row asks: a text, or the turns of a conversation that ends with a user's."""
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        return read_prompt(value, f"column {column!r}") or []
-    return _present(cells.text(value, f"column {column!r}"), column)
+def _question(record: Record, pool: PoolSettings) -> str | Messages:
+    """What a row asks: a text, or the turns of a conversation that a response follows."""
+    value, column = record.question, pool.prompt_column
+    name = f"column {column!r}"
+    if not (isinstance(value, list) and value and isinstance(value[0], dict)):
+        question = _present(cells.text(value, name), column)
+        turns = [{"role": "user", "content": question}]
+        return question if record.tools is None else with_tools(turns, record.tools, name)
+    if pool.last_answer == "drop":
+        turns = with_tools(read_turns(value, name), record.tools, name)
+        while turns and turns[-1]["role"] in ("assistant", CALLS):
+            turns = turns[:-1]
+        return read_prompt(turns, name) or []
+    begun = pool.last_answer == "continue"
+    return read_prompt(value, name, record.tools, begun=begun) or []
 
 
 def _answer(value: Any, pool: PoolSettings, verifier: str) -> str:

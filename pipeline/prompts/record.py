@@ -25,6 +25,7 @@ class Record:
     answer: Any
     metadata: str | None = None
     flaw: str | None = None  # why the row cannot be used, where the source knows
+    tools: Any = None  # that the model may call
 
 
 def answer_is_needed(pool: PoolSettings) -> bool:
@@ -46,6 +47,8 @@ def needed_columns(pool: PoolSettings) -> dict[str, str]:
     """The columns that a pool must have, by what names them."""
     judge = _verifier(pool)
     wanted = {"prompt_column": pool.prompt_column}
+    if sets_tools(pool):
+        wanted["tools_column"] = pool.tools_column
     if answer_is_needed(pool):
         wanted["answer_column"] = pool.answer_column
     return {**wanted, **{name: name for name in (judge.needed_columns if judge else ())}}
@@ -68,7 +71,7 @@ def _answered(pool: PoolSettings, where: str, row: dict[str, Any]) -> Record:
     if cells.BROKEN in row:
         raise BadRow(row[cells.BROKEN])
     answer = row.get(pool.answer_column) if answer_is_needed(pool) else None
-    return Record(where, row.get(pool.prompt_column), answer)
+    return Record(where, row.get(pool.prompt_column), answer, tools=_tools(pool, row))
 
 
 def _record_of_task(pool: PoolSettings, where: str, row: dict[str, Any]) -> Record:
@@ -77,7 +80,18 @@ def _record_of_task(pool: PoolSettings, where: str, row: dict[str, Any]) -> Reco
     assert judge is not None
     cells.check_row(row)
     answer, metadata = judge.task_of({name: cells.plain(value) for name, value in row.items()})
-    return Record(where, row.get(pool.prompt_column), answer, metadata)
+    return Record(where, row.get(pool.prompt_column), answer, metadata, tools=_tools(pool, row))
+
+
+def _tools(pool: PoolSettings, row: dict[str, Any]) -> Any:
+    """What a row says of tools; a column of that name beside a text may be anything."""
+    meant = isinstance(row.get(pool.prompt_column), list) or sets_tools(pool)
+    return row.get(pool.tools_column) if meant else None
+
+
+def sets_tools(pool: PoolSettings) -> bool:
+    """Whether the profile itself says which column holds the tools."""
+    return "tools_column" in pool.model_fields_set
 
 
 def check_columns(pool: PoolSettings, name: str, present: list[str]) -> None:

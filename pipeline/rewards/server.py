@@ -13,6 +13,7 @@ import aiohttp
 from pydantic import BaseModel, ValidationError
 
 from pipeline.config import EngineSettings, VoterSettings
+from pipeline.conversation import for_template
 from pipeline.engine.base import RequestFailed, Turn
 from pipeline.engine.client import Busy, Server, TryFailed, Unreachable
 from pipeline.engine.pool import ServerPool, opened
@@ -94,7 +95,10 @@ async def _ask_all(
 
 
 def _body(turns: Sequence[Turn]) -> dict[str, Any]:
-    return {"messages": [dict(turn) for turn in turns], "use_activation": False}
+    messages, tools = for_template(turns)
+    if tools is not None:
+        raise RequestFailed("a pooling server takes no tools")
+    return {"messages": messages, "use_activation": False}
 
 
 def read(answer: bytes, voter: VoterSettings) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.conversation import answered
 from pipeline.engine.base import RequestFailed, Turn
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
@@ -58,10 +59,7 @@ def references(pairs: pl.DataFrame, asked: Conversations, responses: pl.DataFram
     wanted = responses.join(pairs.select("prompt_id").unique(), on="prompt_id", how="semi").sort(
         "response_id"
     )
-    turns = [
-        (*row["messages"], {"role": "assistant", "content": row["text"]})
-        for row in wanted.iter_rows(named=True)
-    ]
+    turns = [answered(row["messages"], row["text"]) for row in wanted.iter_rows(named=True)]
     ids = [known.get(key, key) for key in map(content_id, turns)]
     named = wanted.select(
         "prompt_id",
@@ -75,7 +73,7 @@ def references(pairs: pl.DataFrame, asked: Conversations, responses: pl.DataFram
 def _turns(row: Mapping[str, Any], side: str, messages: str, prefix: str) -> tuple[Turn, ...]:
     before = row["messages"] if row[messages] is None else row[messages]
     start = row["prefix"] if row[prefix] is None else row[prefix]
-    return (*before, {"role": "assistant", "content": start + row[side]})
+    return answered(before, start + row[side])
 
 
 def plain(turns: Sequence[Turn]) -> tuple[str, str]:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from pipeline.config import Settings, home
+from pipeline.conversation import answered
 from pipeline.engine.base import RequestFailed, Turn
 from pipeline.ids import content_id
 from pipeline.rewards import reward_model
@@ -36,7 +37,7 @@ class Rewards:
             RequestFailed: the reward model could not read this text.
             OrchardError: whatever ends the reward model's work.
         """
-        turns = (*problem.messages, Turn(role="assistant", content=so_far))
+        turns = answered(problem.messages, so_far)
         key = content_id([dict(turn) for turn in turns])
         if key not in self._asked:
             self._asked[key] = asyncio.get_running_loop().create_future()

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.engine.base import Prompt, Reject, RequestFailed
+from pipeline.engine.base import Reject, RequestFailed
 from pipeline.engine.rendering import Renderer
 from pipeline.ids import content_id
 from pipeline.trees.steps import split_path
@@ -65,8 +65,9 @@ def _texts(row: Mapping[str, Any], pieces: Sequence[str], renderer: Renderer) ->
     found: list[Ids] = []
     for number, piece in enumerate(pieces):
         ends = number == len(pieces) - 1 and row["finish_reason"] == "stop"
-        context = renderer.tokens(Prompt(tuple(row["messages"]), "".join(pieces[:number])))
-        found.append((*context, *renderer.chat.said_ids(piece, ends=ends)))
+        before = "".join(pieces[:number])
+        context, text = renderer.chat.side(row["messages"], before, piece, ends=ends)
+        found.append((*context, *text))
     return found
 
 

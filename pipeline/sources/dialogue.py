@@ -74,6 +74,7 @@ def last_turns(sides: dict[str, Messages]) -> Row:
         )
     if len(first) == 1:
         raise BadRow(f"{one} and {other} have no prompt before the assistant's turn")
+    read_prompt(first[:-1], "what both sides begin with")
     return {
         "prompt": first[:-1],
         "first": first[-1]["content"],

@@ -18,16 +18,18 @@ A layout may add what besides.py lists, such as a score of each side and votes o
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
 
 from pipeline import cells, tables
 from pipeline.cells import BadRow, Row
+from pipeline.conversation import TOOLS
 from pipeline.engine.base import Reject
 from pipeline.errors import OrchardError
 from pipeline.prompts.record import to_json
+from pipeline.prompts.turns import read_prompt
 from pipeline.sources.answers import Answers
 from pipeline.sources.besides import besides_of
 from pipeline.sources.labels import grade_of
@@ -214,7 +216,13 @@ class _Reading:
 def _brought(raw: Row, layout: Layout) -> Row | Answers:
     cells.check_row(raw)
     assert layout.read is not None
-    return layout.read(raw)
+    row = layout.read(raw)
+    tools = raw.get(TOOLS) if TOOLS in layout.columns else None
+    if cells.is_blank(tools):
+        return row
+    if isinstance(row, Answers):
+        return replace(row, prompt=read_prompt(row.prompt, "prompt", tools))
+    return {**row, "prompt": read_prompt(row.get("prompt"), "prompt", tools, begun=True)}
 
 
 def _read_row(row: Row, raw: Row, layout: Layout, place: From, names: Names) -> Read:

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from pipeline import cells
 from pipeline.cells import Row, Rows
+from pipeline.conversation import TOOLS
 from pipeline.engine.base import Reject
 from pipeline.errors import OrchardError
 from pipeline.extensions import registering
@@ -59,8 +60,9 @@ class Layout:
 
     @property
     def columns(self) -> frozenset[str]:
-        """All that it reads."""
-        return self.knows.union(*self.forms)
+        """All that it reads; the tools of a row's prompt are read for every layout alike."""
+        tools = {TOOLS} if self.read is not None and self.spread is None else ()
+        return self.knows.union(*self.forms, tools)
 
     @property
     def known(self) -> frozenset[str]:

@@ -5,9 +5,10 @@ from typing import Any
 
 from pipeline import cells
 from pipeline.cells import BadRow, Row
+from pipeline.conversation import beginning_of
 from pipeline.folding import folded
 from pipeline.ids import content_id
-from pipeline.prompts.turns import read_prompt
+from pipeline.prompts.turns import Messages, read_prompt
 from pipeline.sources.besides import besides_of
 from pipeline.sources.labels import grade
 from pipeline.sources.names import Names, Place
@@ -54,10 +55,11 @@ def pair_of(row: Row, place: From, names: Names) -> tuple[Row, str]:
     Raises:
         BadRow: equal sides, sides of different prompts, or a cell that cannot be read.
     """
-    messages = read_prompt(row.get("prompt"), "prompt")
-    asked = content_id(messages) if messages else None
+    messages = read_prompt(row.get("prompt"), "prompt", begun=True)
     scores = dict(zip(SIDES, besides_of(row).scores, strict=True))
-    first, second = (_side(row, side, asked, scores[side], place.origin, names) for side in SIDES)
+    first, second = (
+        _side(row, side, messages, scores[side], place.origin, names) for side in SIDES
+    )
     if first.response_id == second.response_id or _same(first.text, second.text):
         raise BadRow("identical responses")
     if first.prompt_id != second.prompt_id:
@@ -77,9 +79,14 @@ def pair_of(row: Row, place: From, names: Names) -> tuple[Row, str]:
     return pair, first.response_id
 
 
-def _side(row: Row, side: str, asked: str | None, score: Any, origin: str, names: Names) -> _Side:
-    """One side of a row; `asked`: the hash of its prompt's turns."""
+def _side(
+    row: Row, side: str, messages: Messages | None, score: Any, origin: str, names: Names
+) -> _Side:
+    """One side of a row, which answers these turns or goes on with the last of them."""
+    asked = content_id(messages) if messages else None
     text = response_text(row.get(side), side)
+    if text and beginning_of(messages):
+        text = row[side][: len(row[side]) - len(row[side].lstrip())] + text
     name = cells.identifier(row.get(f"{side}_id"), f"{side}_id")
     prompt_id, response_id = _response(side, name, asked, text, origin, names)
     policy = cells.identifier(row.get(f"{side}_policy"), f"{side}_policy")

@@ -7,6 +7,7 @@ our choice, and English only. A judge or a file's own column says more, where th
 import re
 from collections.abc import Sequence
 
+from pipeline.conversation import asked_last
 from pipeline.engine.base import Turn
 
 OTHER = "other"
@@ -45,7 +46,7 @@ TASKS = (*_SIGNS, OTHER)
 
 def task_of(messages: Sequence[Turn]) -> str:
     """The kind of task of a prompt, one of TASKS."""
-    asked = next((turn["content"] for turn in reversed(messages) if turn["role"] == "user"), "")
+    asked = asked_last(messages)
     if len(asked) > _LONGEST:
         asked = f"{asked[: _LONGEST // 2]}\n{asked[-_LONGEST // 2 :]}"
     return next((name for name, sign in _KINDS if sign.search(asked)), OTHER)

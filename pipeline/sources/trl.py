@@ -6,6 +6,7 @@ The chosen side comes first and is labelled the better one.
 from typing import Any
 
 from pipeline.cells import BadRow, Row, text
+from pipeline.conversation import beginning_of
 from pipeline.prompts.turns import Messages, read_prompt, read_turns
 from pipeline.sources.layout import layout
 
@@ -19,9 +20,15 @@ def explicit(row: Row) -> Row:
     Raises:
         BadRow: sides of two kinds, or of another prompt.
     """
-    prompt = read_prompt(row.get("prompt"), "prompt")
+    prompt = read_prompt(row.get("prompt"), "prompt", begun=True)
     if prompt is None:
         raise BadRow("prompt is empty")
+    if beginning_of(prompt):
+        if any(isinstance(row.get(name), list) for name in SIDES):
+            raise BadRow(
+                "prompt ends with the assistant: give what goes on with that turn as texts"
+            )
+        return _pair(prompt, [row.get(name) for name in SIDES])
     sides = [side(row.get(name), name) for name in SIDES]
     for name, (before, _) in zip(SIDES, sides, strict=True):
         # A side may hold more turns than the prompt, of which this is the first or the last.

@@ -12,6 +12,7 @@ import asyncio
 from typing import Any
 
 from pipeline.config import CodeSettings, SplitSettings
+from pipeline.conversation import asked_last
 from pipeline.engine.base import (
     Completion,
     Engine,
@@ -128,7 +129,7 @@ async def revise(
     A draft that passes its tests is asked for speed or safety, or skipped (`code.passing`).
     """
     code, spent = attempt
-    prompt_id, instruction = prompt["prompt_id"], prompt["messages"][-1]["content"]
+    prompt_id, instruction = prompt["prompt_id"], asked_last(prompt["messages"])
     passes = await asyncio.to_thread(_passes, code, prompt["metadata"])
     if passes and settings.passing == "skip":
         return _reject("evol", prompt_id, "skipped: the draft passes its tests", tokens=spent)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.conversation import asked_last, with_asked_last
 from pipeline.verify.instructions import Instruction
 from pipeline.verify.instructions.text import words
 
@@ -15,30 +16,25 @@ _RUN = 4  # words in a row that an instruction may not share with the response; 
 def added(
     messages: Sequence[dict[str, str]], instructions: Sequence[Instruction], style: int
 ) -> list[dict[str, Any]]:
-    """The turns with the instructions after the last turn's text, one a line."""
+    """The turns with the instructions after what the user asked last, one a line."""
     return with_lines(messages, [instruction.text(style) for instruction in instructions], style)
 
 
 def with_lines(
     messages: Sequence[dict[str, str]], lines: Sequence[str], style: int
 ) -> list[dict[str, Any]]:
-    """The turns with these lines after the last turn's text, under the style's opening."""
-    return [
-        *messages[:-1],
-        {**messages[-1], "content": messages[-1]["content"] + _tail(lines, style)},
-    ]
+    """The turns with these lines after what the user asked last, under the style's opening."""
+    return with_asked_last(messages, asked_last(messages) + _tail(lines, style))
 
 
 def without_lines(
     messages: Sequence[dict[str, str]], lines: Sequence[str], style: int
 ) -> list[dict[str, Any]] | None:
     """The turns that `with_lines` put these lines behind; None where they do not end so."""
-    content, tail = messages[-1]["content"], _tail(lines, style)
-    return (
-        [*messages[:-1], {**messages[-1], "content": content[: -len(tail)]}]
-        if content.endswith(tail)
-        else None
-    )
+    content, tail = asked_last(messages), _tail(lines, style)
+    if not content.endswith(tail):
+        return None
+    return with_asked_last(messages, content[: -len(tail)])
 
 
 def _tail(lines: Sequence[str], style: int) -> str:

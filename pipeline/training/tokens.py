@@ -200,11 +200,7 @@ class RowReader:
         kept = thought if thought and self.thoughts != "left_out" else ""
         learned = learned_thought(thought, self.thoughts, prefix)
         before = prefix if learned else kept + prefix
-        context = self.chat.render(messages)
-        if before:
-            context = self.chat.continued(context, before)
-        text_ids = self.chat.said_ids(learned + text, ends=ends, sampled=sampled)
-        return tuple(self.chat.encode(context)), tuple(text_ids)
+        return self.chat.side(messages, before, learned + text, ends=ends, sampled=sampled)
 
     def _sides_of(self, row: Row) -> Iterator[Side]:
         for side, own in (("chosen", ""), ("rejected", "rejected_")):

@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 from pipeline.engine.base import Prompt, Turn
-from pipeline.engine.rendering import ChatTokenizer, Pieces, Renderer
+from pipeline.engine.opening import Pieces
+from pipeline.engine.rendering import ChatTokenizer, Renderer
 from pipeline.trees.similarity import Embed, States
 
 

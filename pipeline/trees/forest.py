@@ -6,7 +6,8 @@ import polars as pl
 
 from pipeline import tables
 from pipeline.config import GrowthSettings
-from pipeline.engine.base import Engine, Reason, Reject, RequestFailed
+from pipeline.conversation import whole_response
+from pipeline.engine.base import Engine, Reason, Reject, RequestFailed, Turn
 from pipeline.engine.session import run_all
 from pipeline.ids import content_id
 from pipeline.trees.growth import grow
@@ -41,6 +42,7 @@ def problem(prompt: dict[str, object], policy_id: str, settings: GrowthSettings)
     Without a verifier, a response ends only where the model ends it.
     """
     verifier = prompt["verifier"]
+    messages: tuple[Turn, ...] = tuple(prompt["messages"])  # type: ignore[arg-type]
 
     def judge(response: str | None) -> tuple[str | None, bool | None]:
         verdict = check_answer(response, prompt)
@@ -48,10 +50,10 @@ def problem(prompt: dict[str, object], policy_id: str, settings: GrowthSettings)
 
     return Problem(
         prompt_id=str(prompt["prompt_id"]),
-        messages=tuple(prompt["messages"]),  # type: ignore[arg-type]
+        messages=messages,
         tree_id=content_id(prompt["prompt_id"], policy_id, _said(settings)),
         judge=judge,
-        is_final=lambda response: has_final_answer(response, verifier),  # type: ignore[arg-type]
+        is_final=lambda response: has_final_answer(whole_response(messages, response), verifier),  # type: ignore[arg-type]
     )
 
 

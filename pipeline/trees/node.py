@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.conversation import asked_last
 from pipeline.engine.base import Turn
 from pipeline.ids import content_id
 
@@ -28,8 +29,8 @@ class Problem:
 
     @property
     def question(self) -> str:
-        """The last turn, which a value or propose prompt quotes."""
-        return self.messages[-1]["content"]
+        """What the user asked last, which a value or propose prompt quotes."""
+        return asked_last(self.messages)
 
 
 @dataclass(eq=False)

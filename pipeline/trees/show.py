@@ -21,7 +21,8 @@ def find(lake: Lake, prompt: str, method: str | None = None) -> list[tuple[str, 
         OrchardError: no prompt, several prompts, or none with a tree.
     """
     query = (
-        "SELECT prompt_id, messages[-1].content AS question FROM prompts "
+        "SELECT prompt_id, list_filter(messages, lambda turn: turn.role = 'user')[-1].content "
+        "AS question FROM prompts "
         "WHERE starts_with(prompt_id, $start)"
     )
     found = lake.sql(query + " ORDER BY prompt_id", {"start": prompt})

@@ -1,7 +1,7 @@
 """Small tokenizers with chat templates in the styles of the field, written for these tests."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -30,6 +30,8 @@ class Style:
     system: bool = True  # takes a system turn
     plain: tuple[str, ...] = ()  # added tokens that are not special
     strips: bool = False  # its special tokens swallow white space behind them
+    lead: str = ""  # the blank at the start of a response
+    tools: bool = False  # it writes tools, calls and results
 
 
 def _all(token: str) -> dict[str, str]:
@@ -105,6 +107,7 @@ MISTRAL = Style(
     begins={"user": "[INST]"},
     ends={"user": "[/INST]", "assistant": "</s>"},
     system=False,
+    lead=" ",
 )
 HARMONY = Style(
     "harmony",
@@ -129,7 +132,66 @@ OPENED = Style(
     ends=CHATML.ends,
     plain=CHATML.plain,
 )
-STYLES = (CHATML, LLAMA3, GEMMA, PHI, MISTRAL, HARMONY, OPENED)
+# The system turn stands in the user's first one, and calls need ids of nine letters and digits.
+SYSTEM_INSIDE = Style(
+    "system inside",
+    "{{ bos_token }}"
+    "{% if tools %}[AVAILABLE_TOOLS] {{ tools | tojson }}[/AVAILABLE_TOOLS]{% endif %}"
+    "{% for m in messages %}"
+    "{% if m['role'] == 'user' %}[INST] "
+    "{% if loop.index0 == 1 and messages[0]['role'] == 'system' %}"
+    "{{ messages[0]['content'] }}\n\n{% endif %}{{ m['content'] }}[/INST]"
+    "{% elif m['tool_calls'] %}[TOOL_CALLS] [{% for call in m['tool_calls'] %}"
+    "{% if call['id'] | length != 9 %}{{ raise_exception('ids have 9 letters') }}{% endif %}"
+    "{{ call['function'] | tojson }}, {{ call['id'] }}{% endfor %}]</s>"
+    "{% elif m['role'] == 'tool' %}[TOOL_RESULTS] {{ m['tool_call_id'] }}: {{ m['content'] }}"
+    "[/TOOL_RESULTS]"
+    "{% elif m['role'] == 'assistant' %} {{ m['content'] }}</s>{% endif %}{% endfor %}",
+    ("<s>", "</s>", "[INST]", "[/INST]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]",
+     "[TOOL_CALLS]", "[TOOL_RESULTS]", "[/TOOL_RESULTS]"),
+    eos="</s>",
+    end="</s>",
+    begins={"user": "[INST]"},
+    ends={"user": "[/INST]", "assistant": "</s>"},
+    lead=" ",
+    tools=True,
+)  # fmt: skip
+# As Qwen3's: earlier turns lose their thoughts, and a last answer without one gets an empty one.
+STRIPPED = Style(
+    "stripped",
+    "{% if tools %}<|im_start|>system\n"
+    "{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'] }}\n{% endif %}"
+    "{% for t in tools %}{{ t | tojson }}\n{% endfor %}<|im_end|>\n{% endif %}"
+    "{% for m in messages %}{% set said = m['content'].split('</think>')[-1].lstrip('\n') %}"
+    "{% if not (tools and loop.first and m['role'] == 'system') %}"
+    "<|im_start|>{{ 'user' if m['role'] == 'tool' else m['role'] }}\n"
+    "{% if m['role'] == 'assistant' %}{% if loop.last %}<think>\n"
+    "{{ m['content'].split('</think>')[0].split('<think>')[-1].strip('\n') "
+    "if '</think>' in m['content'] else '' }}\n</think>\n\n{% endif %}{{ said }}"
+    "{% for call in m['tool_calls'] or [] %}\n<tool_call>\n{{ call['function'] | tojson }}\n"
+    "</tool_call>{% endfor %}"
+    "{% elif m['role'] == 'tool' %}<tool_response>\n{{ m['content'] }}\n</tool_response>"
+    "{% else %}{{ m['content'] }}{% endif %}<|im_end|>\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+    CHATML.special,
+    eos=CHATML.eos,
+    end=CHATML.end,
+    begins={**CHATML.begins, "tool": "<|im_start|>"},
+    ends={**CHATML.ends, "tool": "<|im_end|>"},
+    plain=("<think>", "</think>", "<tool_call>", "</tool_call>"),
+    tools=True,
+)
+# The same model asked not to think: the template itself writes the empty thought when it asks.
+UNTHINKING = replace(
+    STRIPPED,
+    name="unthinking",
+    template=STRIPPED.template.replace(
+        "<|im_start|>assistant\n{% endif", "<|im_start|>assistant\n<think>\n\n</think>\n\n{% endif"
+    ),
+)
+STYLES = (
+    CHATML, LLAMA3, GEMMA, PHI, MISTRAL, HARMONY, OPENED, SYSTEM_INSIDE, STRIPPED, UNTHINKING
+)  # fmt: skip
 
 
 def _bytes() -> Tokenizer:

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.config import BudgetSettings, EngineSettings, ModelSettings, ServerSettings
 from pipeline.engine import pool
-from pipeline.engine.base import Completion, DrawFailed, Prompt, RequestFailed, Sampling
+from pipeline.engine.base import Completion, DrawFailed, Prompt, RequestFailed, Sampling, Turn
 from pipeline.engine.budget import BudgetReached, Meter
 from pipeline.engine.cache import CachedEngine
 from pipeline.engine.chat import ChatEngine
@@ -266,6 +266,30 @@ def test_the_beginning_of_an_answer_is_gone_on_with_by_vllm_only(fake: FakeServe
     assert body["messages"][-1] == {"role": "assistant", "content": "The answer is"}
     assert body["continue_final_message"] and not body["add_generation_prompt"]
     assert body["chat_template_kwargs"] == {"enable_thinking": False} and body["top_k"] == 0
+
+
+def test_tools_calls_and_results_go_as_structure(fake: FakeServer) -> None:
+    tool = {"type": "function", "function": {"name": "weather", "parameters": {}}}
+    turns: tuple[Turn, ...] = (
+        {"role": "tools", "content": json.dumps([tool])},
+        {"role": "user", "content": "Is it cold in Bonn?"},
+        {"role": "tool_calls", "content": '[{"name": "weather", "arguments": {"city": "Bonn"}}]'},
+        {"role": "tool", "content": "6 degrees"},
+    )
+    draw(engine(fake), prompt=Prompt(turns))
+    (body,) = fake.bodies
+    assert body["tools"] == [tool]
+    asked, called, result = body["messages"]
+    assert asked == {"role": "user", "content": "Is it cold in Bonn?"}
+    (call,) = called["tool_calls"]
+    assert call["function"] == {"name": "weather", "arguments": {"city": "Bonn"}}
+    assert (result["content"], result["tool_call_id"]) == ("6 degrees", call["id"])
+
+    begun = Prompt((*turns, {"role": "assistant", "content": "It is"}), " quite")
+    with pytest.raises(RequestFailed, match="ends in the beginning of an answer"):
+        draw(engine(fake), prompt=begun)
+    draw(engine(vllm(fake)), prompt=begun)
+    assert fake.bodies[-1]["messages"][-1] == {"role": "assistant", "content": "It is quite"}
 
 
 def test_arguments_of_a_template_that_a_server_does_not_take_are_refused(fake: FakeServer) -> None:

@@ -13,7 +13,8 @@ import pytest
 from pipeline import responses
 from pipeline.config import SamplingSettings, TreeSettings
 from pipeline.engine.base import Completion, Prompt, RequestFailed, Sampling
-from pipeline.engine.rendering import Renderer, refusals
+from pipeline.engine.refusals import refusals
+from pipeline.engine.rendering import Renderer
 from pipeline.engine.session import run_all
 from pipeline.errors import OrchardError
 from pipeline.training.tokens import tokenize

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.conversation import before_beginning, beginning_of
 from pipeline.engine.base import Completion, Prompt, RequestFailed, Sampling
 from pipeline.engine.cache import CachedEngine
 from pipeline.engine.dialect import VllmDialect
@@ -88,8 +89,10 @@ def test_no_letter_of_a_content_is_lost(data: Any) -> None:
     talk = chat(CHATML)
     turns = data.draw(conversations(system=True))
     ids = talk.encode(talk.render(turns))
-    body = "".join(f"<|im_start|>{turn['role']}\n{turn['content']}<|im_end|>\n" for turn in turns)
-    assert talk.tokenizer.decode(ids) == body + "<|im_start|>assistant\n"
+    begun = beginning_of(turns)
+    whole = before_beginning(turns) if begun else turns
+    body = "".join(f"<|im_start|>{turn['role']}\n{turn['content']}<|im_end|>\n" for turn in whole)
+    assert talk.tokenizer.decode(ids) == body + "<|im_start|>assistant\n" + begun
 
 
 @each_style
@@ -105,7 +108,8 @@ def test_a_learned_text_has_one_end(style: Style, text: str, other: str) -> None
     ends = talk.tokenizer.convert_tokens_to_ids(style.end)
     assert ids[-1] == ends and list(ids).count(ends) == 1
     if not style.strips:
-        assert talk.tokenizer.decode(ids[:-1]) == own
+        lead = "" if own[0].isspace() else style.lead
+        assert talk.tokenizer.decode(ids[:-1]) == lead + own
     hostile, _ = RowReader(talk).side([{"role": "user", "content": other}], own, ends=True)
     begins = set(talk.tokenizer.convert_tokens_to_ids(list(style.begins.values())))
     assert sum(token in begins for token in hostile) == sum(token in begins for token in context)

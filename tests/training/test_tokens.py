@@ -88,3 +88,27 @@ def test_a_tokenizer_without_a_template_says_so(tiny: Path) -> None:
     tokenizer.chat_template = None
     with pytest.raises(OrchardError, match="no chat template"):
         tokenize(frame([pair("hello")]), tokenizer, 128)
+
+
+BEGUN = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "Well,"}]
+
+
+def test_the_beginning_of_a_response_is_context_and_no_end_of_turn_stands_behind_it(
+    tiny: Path,
+) -> None:
+    tokenizer = load_tokenizer(tiny)
+    pairs = frame([pair("hello", " yes", " no", messages=BEGUN, prefix=" I say")])
+    (example,) = tokenize(pairs, tokenizer, 128).examples
+    assert tokenizer.decode(example.texts[0][0]) == HELLO + "Well, I say"
+    assert [tokenizer.decode(text) for _, text in example.texts] == [
+        " yes<|im_end|>",
+        " no<|im_end|>",
+    ]
+
+
+def test_pairs_whose_tools_the_template_leaves_out_are_rejects(tiny: Path) -> None:
+    tools = {"role": "tools", "content": '[{"function": {"name": "now"}}]'}
+    rows = [pair("hello", messages=[tools, BEGUN[0]]), pair("hi")]
+    read = tokenize(frame(rows), load_tokenizer(tiny), 128)
+    assert len(read.examples) == 1
+    assert "the chat template leaves out the tools" in read.rejects["reason"][0]

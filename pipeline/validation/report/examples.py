@@ -5,6 +5,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.config import Settings
+from pipeline.conversation import asked_last, beginning_of
 from pipeline.store.reader import Reader
 from pipeline.validation.report.blocks import Section, Table
 
@@ -41,7 +42,8 @@ def _cells(pair: dict[str, Any]) -> list[str]:
         f"written by {pair['policy_id']}",
         ", ".join(known),
     ]
-    prompt = f"{pair['messages'][-1]['content']}\n{pair['prefix']}".rstrip()
+    asked, begun = asked_last(pair["messages"]), beginning_of(pair["messages"])
+    prompt = f"{asked}\n{begun}{pair['prefix']}".rstrip()
     return [
         pair["variant"],
         prompt,
