@@ -23,8 +23,9 @@ from pipeline.config.sources import (
 )
 from pipeline.config.sweep import SweepSettings
 from pipeline.config.synthesis import CodeSettings, MaplSettings, MiningSettings, OverlapSettings
-from pipeline.config.training import PreferenceSettings, TrainingSettings, ValidationSettings
+from pipeline.config.training import PreferenceSettings, TrainingSettings
 from pipeline.config.trees import ListSettings, ThoughtSettings, TreeSettings
+from pipeline.config.validation import ValidationSettings
 from pipeline.config.variants import UserVariant
 from pipeline.errors import OrchardError, one_line
 from pipeline.shipped import IN_WHEEL, ROOT
