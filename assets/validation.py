@@ -24,6 +24,9 @@ from pipeline.validation.evaluate import Candidate
 from pipeline.validation.footing import footing
 from pipeline.validation.leaderboard import rank
 from pipeline.validation.metrics import summarise
+from pipeline.validation.ranked import RankedBy
+from pipeline.validation.ranked_by import SETTINGS as RANKING
+from pipeline.validation.ranked_by import ranked_by
 from pipeline.validation.report import QUERIES, made, write_report
 from pipeline.validation.sweep import cells, divided, learn, lines, measured
 from pipeline.validation.untrained import untrained
@@ -51,7 +54,13 @@ def _reads_of_policy(settings: Settings, part: str | None) -> Reads:
     judged = settings.validation.win_prompts and part != BASE
     judges = Reads(settings=JUDGED, engines=("judges",)).plus(abilities(settings))
     judges = judges if judged else Reads()
-    return Reads(tables=policies).plus(judges, verified(settings))
+    return Reads(tables=policies).plus(judges, verified(settings), _open_prompts(settings))
+
+
+def _open_prompts(settings: Settings) -> Reads:
+    """The prompts of sources, of which those for tests are answered for judges."""
+    names = [one.name for one in settings.sources] if settings.validation.win_prompts else []
+    return Reads(tables=tuple(Rows("source_prompts", "origin", name) for name in names))
 
 
 def _policies(inputs: Inputs) -> list[tuple[Candidate, Model]]:
@@ -88,7 +97,7 @@ def _test(inputs: Inputs) -> Test:
         judges = [engine for engine, kind in pairs if kind.compares_answers]
     return Test(
         settings,
-        inputs.table("prompts", where="split = 'test'"),
+        _test_prompts(inputs),
         inputs.once("pairs", lambda: budgets.held_out_pairs(inputs.lake, settings)),
         inputs.table("reference_logps"),
         inputs.model("policy"),
@@ -96,6 +105,18 @@ def _test(inputs: Inputs) -> Test:
         judges,
         inputs.rest,
     )
+
+
+def _test_prompts(inputs: Inputs) -> pl.DataFrame:
+    """Test prompts of the pools and, where answers are judged, of the sources."""
+    prompts = inputs.table("prompts", where="split = 'test'")
+    if not (inputs.settings.validation.win_prompts and inputs.settings.sources):
+        return prompts
+    sent = inputs.table("source_prompts", where="split = 'test'")
+    new = sent.filter(~pl.col("prompt_id").is_in(prompts["prompt_id"].to_list()))
+    columns = [name for name in prompts.columns if name in sent.columns]
+    once = new.unique("prompt_id", keep="first", maintain_order=True).select(columns)
+    return pl.concat([prompts, once], how="diagonal_relaxed")
 
 
 def _what_counts(inputs: Inputs) -> object:
@@ -197,17 +218,26 @@ def _behind_variants(settings: Settings, part: str | None) -> Reads:
 
 def _board(inputs: Inputs) -> StepResult:
     settings = inputs.settings
-    tests = inputs.table("prompts", where="split = 'test' AND verifier IS NOT NULL")
+    by, tests = _ranked_by(inputs)
     board = rank(
         _measured(inputs),
         inputs.table("training_runs"),
         {name: inputs.cost_of(reads_of(name, settings)) for name in _variants(settings)},
         settings.validation,
         settings.seed,
-        tests=tests["prompt_id"].to_list(),
+        tests=tests,
         tokens_per_second=inputs.query("engine_speed").item(),
+        by=by,
     )
     return StepResult(board)
+
+
+def _ranked_by(inputs: Inputs) -> tuple[RankedBy, list[str]]:
+    """What ranks, and the ids of the test prompts that have a verifier."""
+    units = inputs.query("ranking_units")
+    prompts = dict(units.select("unit_id", "prompt_id").iter_rows())
+    tests = units.filter(pl.col("verified"))["unit_id"].to_list()
+    return RankedBy(ranked_by(inputs.settings), prompts), tests
 
 
 def _variants(settings: Settings) -> tuple[str, ...]:
@@ -230,14 +260,14 @@ LEADERBOARD = Step(
     make=_board,
     reads=Reads(
         tables=("evaluations", "training_runs"),
-        beside=("prompts",),
+        beside=("prompts", "source_prompts", "preferences"),
         uncounted=("usage", "rejects"),
-        queries=("engine_speed",),
+        queries=("engine_speed", "ranking_units"),
         settings=(
             *STATISTICS,
+            *RANKING,
             "validation.power",
             "validation.smallest_gain",
-            "variants",
             "noise.source",
         ),
     ),
@@ -247,7 +277,7 @@ LEADERBOARD = Step(
     is_end=True,
     group="validation",
     kinds=("duckdb",),
-    description="One row per variant: accuracy, gain over the base with its interval, and cost.",
+    description="One row per variant: what ranks it, its gain over the base, and cost.",
 )
 
 

@@ -44,7 +44,7 @@ class Settings(Section):
     timezone: str = "UTC"  # of the nightly schedule
     model: ModelSettings = ModelSettings()
     engine: EngineSettings = EngineSettings()
-    pools: tuple[PoolSettings, ...]
+    pools: tuple[PoolSettings, ...] = ()  # none: a profile of sources alone
     sources: tuple[SourceSettings, ...] = ()  # preference data that exist
     splits: SplitSettings = SplitSettings()
     personal_data: PersonalDataSettings = PersonalDataSettings()

@@ -1,14 +1,29 @@
 """Settings of validation: what is compared, and how."""
 
-from pydantic import Field
+from typing import Any
+
+from pydantic import Field, field_validator
 
 from pipeline.config.section import MOST_DRAWS, Section
+
+RANKED_BY = (
+    "accuracy",
+    "instructions",
+    "win_rate",
+    "length_controlled_wins",
+    "ranking_accuracy",
+    "reward_accuracy",
+)
 
 
 class ValidationSettings(Section):
     """What is compared, and how."""
 
     variants: tuple[str, ...] = Field(("outcome", "tree_plv", "tree_plv_shuffled"), min_length=1)
+    # what ranks them: a metric of RANKED_BY, or several with weights, such as
+    # {accuracy: 0.5, win_rate: 0.5}; null: the first that the profile allows (the order is ours:
+    # pipeline/validation/ranked_by.py)
+    rank_by: str | dict[str, float] | None = None
     max_pairs: int = Field(96, ge=1)  # per variant: the same number for all
     # train all again when more of one's pairs changed: our choice
     retrain_share: float = Field(0.05, ge=0, le=1)
@@ -28,3 +43,20 @@ class ValidationSettings(Section):
     power: float = Field(0.8, gt=0, lt=1)  # with which probability they show it
     bootstrap: int = Field(10_000, ge=100, le=1_000_000)  # resamples
     confidence: float = Field(0.95, gt=0, lt=1)
+
+    @field_validator("rank_by", mode="before")
+    @classmethod
+    def _ranks_by_metrics_with_weights(cls, asked: Any) -> Any:
+        """Refuses a metric that does not rank, and weights that are no positive numbers."""
+        weights = {asked: 1.0} if isinstance(asked, str) else asked
+        if weights is None:
+            return asked
+        if not isinstance(weights, dict) or not weights:
+            raise ValueError(f"name one of {', '.join(RANKED_BY)}, or some with weights")
+        for metric, weight in weights.items():
+            if metric not in RANKED_BY:
+                raise ValueError(f"{metric!r} ranks nothing: use {', '.join(RANKED_BY)}")
+            number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+            if not number or not 0 < weight < float("inf"):
+                raise ValueError(f"the weight of {metric} is {weight!r}: give a positive number")
+        return asked

@@ -127,18 +127,26 @@ class Leaderboard(dy.Schema):
         dy.String(), metadata=col.meaning("the policies that were measured, sorted")
     )
     n_seeds = col.count("training seeds")
+    metric = col.text(
+        "what ranks: accuracy, another metric, or a weighted sum; "
+        "null: an older version wrote it, by accuracy",
+        nullable=True,
+    )
+    value = col.number("the variant's mean of it; null: as for `metric`", nullable=True)
     accuracy = col.share(
-        "exact-match accuracy on held-out test prompts, mean over draws, prompts and seeds"
+        "exact-match accuracy on held-out test prompts, mean over draws, prompts and seeds; "
+        "null: no test prompt has a verifier",
+        nullable=True,
     )
     greedy = col.share("the same with one answer at temperature 0; null: not asked", nullable=True)
     n_prompts = col.count(
-        "test prompts that the base model and every seed of the variant answered: "
-        "the verdict's size"
+        "prompts on which the base model and every seed of the variant were measured, "
+        "those of held-out pairs where these rank: the verdict's size"
     )
     n_failed = col.count(
-        "test prompts left out, because a request of the base model or the variant failed"
+        "prompts left out, because a request of the base model or the variant failed"
     )
-    gain = col.number("accuracy minus the base model's, paired by prompt")
+    gain = col.number("value minus the base model's, paired by prompt")
     gain_low = col.number(
         "lower end of its interval: over prompts (bootstrap), with several seeds over both (t)"
     )
@@ -173,6 +181,16 @@ class Leaderboard(dy.Schema):
         nullable=True,
     )
     reward_pairs = col.count("held-out pairs behind it")
+    ranking_accuracy = col.share(
+        "share of held-out pairs whose chosen side is the likelier one", nullable=True
+    )
+    win_rate = col.share(
+        "share of judged comparisons won against the base model's answers; null: not asked",
+        nullable=True,
+    )
+    length_controlled_win_rate = col.share(
+        "the same for answers as long as the base model's (Dubois et al. 2024)", nullable=True
+    )
     n_pairs = col.count("training pairs")
     n_train_prompts = col.count(
         "training prompts that they are of, out of a pool that all variants share"
@@ -180,7 +198,10 @@ class Leaderboard(dy.Schema):
     n_tokens = col.count("trained tokens")
     n_steps = col.count("optimiser steps, the most of any seed")
     length_ratio = col.number("tokens of chosen over rejected in training", nullable=True)
-    response_tokens = col.number("mean tokens of a sampled answer at the test")
+    response_tokens = col.number(
+        "mean tokens of a sampled answer at the test; null: no test prompt has a verifier",
+        nullable=True,
+    )
     data_tokens = col.count(
         "tokens that the variant's data would cost alone: "
         "all sampled tokens of the tables that it is made from, "
