@@ -5,6 +5,8 @@ from typing import Any
 
 import polars as pl
 
+from assets.ranking import COMPARISONS, LEADERBOARD, STATISTICS, evaluated
+from assets.ranking import measured as measured_rows
 from assets.sampling import verified
 from pipeline import tables
 from pipeline.config import Settings
@@ -13,28 +15,23 @@ from pipeline.engine.model import Model
 from pipeline.errors import Diverged
 from pipeline.figures import curves
 from pipeline.judge.kind import abilities, kinds_of
-from pipeline.preferences.registry import reads_of, registry
+from pipeline.preferences.registry import registry
 from pipeline.steps import Inputs, Reads, Rows, Step, StepResult
-from pipeline.steps.declared import table_of
 from pipeline.training import losses
 from pipeline.training.once import FOLDER
 from pipeline.validation import budgets
 from pipeline.validation.candidates import Test, measure
 from pipeline.validation.evaluate import Candidate
-from pipeline.validation.footing import footing
-from pipeline.validation.leaderboard import rank
 from pipeline.validation.metrics import summarise
-from pipeline.validation.ranked import RankedBy
-from pipeline.validation.ranked_by import SETTINGS as RANKING
-from pipeline.validation.ranked_by import ranked_by
+from pipeline.validation.ranked import BASE
 from pipeline.validation.report import QUERIES, made, write_report
 from pipeline.validation.sweep import cells, divided, learn, lines, measured
 from pipeline.validation.untrained import untrained
 
-BASE = "base"
 JUDGED = (
     "judge.models",
     "judge.criteria",
+    "judge.method",
     "judge.template",
     "judge.words",
     "judge.must_answer",
@@ -42,10 +39,6 @@ JUDGED = (
     "judge.clip",
     "judge.seat_correction",
 )
-
-
-def _evaluated(settings: Settings) -> list[str]:
-    return [BASE, *settings.validation.variants]
 
 
 def _reads_of_policy(settings: Settings, part: str | None) -> Reads:
@@ -129,8 +122,8 @@ EVALUATIONS = Step(
     name="evaluations",
     table="evaluations",
     part_column="variant",
-    parts=_evaluated,
-    all_parts=_evaluated,
+    parts=evaluated,
+    all_parts=evaluated,
     make=_evaluate,
     counts=_what_counts,
     reads=Reads(
@@ -165,16 +158,12 @@ EVALUATIONS = Step(
 )
 
 
-def _measured(inputs: Inputs) -> pl.DataFrame:
-    """Evaluations of the base model and of the profile's variants."""
-    rows = inputs.table("evaluations")
-    return rows.filter(pl.col("variant").is_in(_evaluated(inputs.settings)))
-
-
 def _metrics(inputs: Inputs) -> StepResult:
     settings = inputs.settings
     categories = dict(inputs.query("unit_categories").iter_rows())
-    return StepResult(summarise(_measured(inputs), categories, settings.validation, settings.seed))
+    return StepResult(
+        summarise(measured_rows(inputs), categories, settings.validation, settings.seed)
+    )
 
 
 def _metrics_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
@@ -182,12 +171,6 @@ def _metrics_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
     return {"fallen_categories": worse.select("variant", "category", "change", "p_holm")}
 
 
-STATISTICS = (
-    "seed",
-    "validation.variants",
-    "validation.bootstrap",
-    "validation.confidence",
-)
 METRICS = Step(
     name="metrics",
     table="metrics",
@@ -203,81 +186,6 @@ METRICS = Step(
     group="validation",
     kinds=("duckdb",),
     description="Every metric of every variant, its change against the base, and by category.",
-)
-
-
-def _behind_variants(settings: Settings, part: str | None) -> Reads:
-    """All tables that the profile's variants are made from: their tokens are the data's cost."""
-    from assets.steps import GRAPH  # of which this step is one
-
-    needs = [GRAPH.behind(reads_of(name, settings), settings) for name in _variants(settings)]
-    behind = dict.fromkeys(table_of(need) for own in needs for need in own)
-    named = tuple(name for name in behind if "tokens" in tables.empty(name).columns)
-    return Reads(beside=named, texts=(str([[str(need) for need in own] for own in needs]),))
-
-
-def _board(inputs: Inputs) -> StepResult:
-    settings = inputs.settings
-    by, tests = _ranked_by(inputs)
-    board = rank(
-        _measured(inputs),
-        inputs.table("training_runs"),
-        {name: inputs.cost_of(reads_of(name, settings)) for name in _variants(settings)},
-        settings.validation,
-        settings.seed,
-        tests=tests,
-        tokens_per_second=inputs.query("engine_speed").item(),
-        by=by,
-    )
-    return StepResult(board)
-
-
-def _ranked_by(inputs: Inputs) -> tuple[RankedBy, list[str]]:
-    """What ranks, and the ids of the test prompts that have a verifier."""
-    units = inputs.query("ranking_units")
-    prompts = dict(units.select("unit_id", "prompt_id").iter_rows())
-    tests = units.filter(pl.col("verified"))["unit_id"].to_list()
-    return RankedBy(ranked_by(inputs.settings), prompts), tests
-
-
-def _variants(settings: Settings) -> tuple[str, ...]:
-    return settings.validation.variants
-
-
-def _board_shown(inputs: Inputs, board: pl.DataFrame) -> Mapping[str, Any]:
-    without = untrained(inputs.lake, inputs.settings, inputs.made_from)
-    return {
-        "conclusions": board["conclusion"].to_list(),
-        "equal_footing": footing(board),
-        **({"not_trained": without} if without else {}),
-        "board": board.drop("conclusion"),
-    }
-
-
-LEADERBOARD = Step(
-    name="leaderboard",
-    table="leaderboard",
-    make=_board,
-    reads=Reads(
-        tables=("evaluations", "training_runs"),
-        beside=("prompts", "source_prompts", "preferences"),
-        uncounted=("usage", "rejects"),
-        queries=("engine_speed", "ranking_units"),
-        settings=(
-            *STATISTICS,
-            *RANKING,
-            "validation.power",
-            "validation.smallest_gain",
-            "noise.source",
-        ),
-    ),
-    reads_of=_behind_variants,
-    show=_board_shown,
-    show_reads=Reads(beside=("preferences", "preference_lists", "unpaired")),
-    is_end=True,
-    group="validation",
-    kinds=("duckdb",),
-    description="One row per variant: what ranks it, its gain over the base, and cost.",
 )
 
 
@@ -379,7 +287,7 @@ REPORT = Step(
     table=None,
     make=_report,
     reads=Reads(
-        tables=("metrics", "leaderboard"),
+        tables=("metrics", "comparisons", "leaderboard"),
         beside=tuple(tables.TABLES),
         queries=QUERIES,
         settings=("seed", "model", "validation", "variants", "noise.source"),
@@ -390,4 +298,4 @@ REPORT = Step(
     description="The leaderboard and what stands behind it as one self-contained HTML file.",
 )
 
-STEPS = (EVALUATIONS, METRICS, LEADERBOARD, NOISE_SWEEP, REPORT)
+STEPS = (EVALUATIONS, METRICS, COMPARISONS, LEADERBOARD, NOISE_SWEEP, REPORT)

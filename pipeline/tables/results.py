@@ -221,6 +221,43 @@ class Leaderboard(dy.Schema):
     )
 
 
+@table("comparisons")
+class Comparisons(dy.Schema):
+    """One row per test of a variant against the base model, a control of its own, or a rival."""
+
+    variant = col.identifier("data variant; of two rivals the one that is ahead", key=True)
+    against = col.identifier("base, or another variant", key=True)
+    family = col.choice(
+        ["base", "control", "pairwise"],
+        "tests that are corrected together: against the base model, of variants against their "
+        "controls, and of variants that are no controls against each other",
+    )
+    metric = col.text("what ranks: a metric, or a weighted sum")
+    n_prompts = col.count("prompts on which both were measured")
+    gain = col.number("value of the variant minus the other's, paired by prompt")
+    gain_low = col.number("lower end of its interval, as on the leaderboard; of this test alone")
+    gain_high = col.number("upper end of that interval")
+    method = col.text("how interval and p-value were found, and what they answer for")
+    p_value = col.share("two-sided")
+    p_holm = col.share("the same, Holm-corrected within the family")
+    verdict = col.choice(["better", "worse", "not distinguishable"], "what interval and p_holm say")
+    effect_size = col.number(
+        "gain over the standard deviation of the prompts' differences (Cohen's d_z); "
+        "null: nothing varies",
+        nullable=True,
+    )
+    seed_sd = col.number("spread of the true gain from seed to seed; null: one seed", nullable=True)
+    detectable_gain = col.number(
+        "smallest true gain that so many prompts would show; null: nothing varies", nullable=True
+    )
+    prompts_needed = col.count(
+        "prompts that would show the profile's smallest gain of interest; "
+        "null: nothing varies, or seeds vary too much",
+        nullable=True,
+    )
+    conclusion = col.text("the test in a sentence")
+
+
 @table("usage")
 class Usage(dy.Schema):
     """One row per step of a run that asked a model: what it cost."""

@@ -1,17 +1,16 @@
 """From evaluations and training runs to one row per variant."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from pipeline import tables
 from pipeline.config import ValidationSettings
+from pipeline.validation.comparisons import contrast, judge, pooled_spread
 from pipeline.validation.power import Power
 from pipeline.validation.ranked import BASE, Ranked, RankedBy
-from pipeline.validation.seeds import Spread, gain
-from pipeline.validation.statistics import Interval, Numbers, holm, verdict
 
 Row = dict[str, Any]
 BASE_SAID = {
@@ -22,8 +21,6 @@ BASE_SAID = {
     "win_rate": "base is what answers are judged against: {value:.1%}, as by chance.",
     "length_controlled_wins": "base is what answers are judged against: log-odds {value:g}.",
 }
-# A change of a share near one half, in log-odds: 1 / (0.5 * 0.5).
-GAIN_UNITS = {"length_controlled_wins": 4.0}
 
 
 def rank(
@@ -56,34 +53,27 @@ def rank(
     ranked = Ranked.of(evaluations, by or RankedBy(), tests)
     names = ranked.variants
     power = Power(settings.confidence, settings.power, max(1, len(names) - 1))
-    smallest = settings.smallest_gain * gain_units(ranked.by)
-    tables_of = {name: ranked.differences(name) for name in names}
-    # How far training seeds are apart is estimated over all variants together.
-    spread = Spread.pooled([table for name, table in tables_of.items() if name != BASE])
+    spread = pooled_spread(ranked)
     rows = []
-    for name, differences in tables_of.items():
+    for name in names:
         row = {
             "variant": name,
             "metric": ranked.by.name,
             "value": ranked.value(name),
-            **_gain(name, differences, settings, seed, spread),
+            **contrast(ranked, (name, BASE), settings, seed, spread, power),
             "n_prompts": len(ranked.prompts(name)),
             "n_failed": ranked.missing(name),
-            **_reach(differences, spread, power, smallest),
             **_measured(evaluations.filter(pl.col("variant") == name)),
             **_training(runs.filter(pl.col("variant") == name)),
         }
+        row |= {"p_value": None} if name == BASE else {}
         rows.append(row | _cost(row, data_tokens.get(name, 0), tokens_per_second))
-    _judge([row for row in rows if row["variant"] != BASE], settings.confidence)
+    judge([row for row in rows if row["variant"] != BASE], settings.confidence)
     for row in rows:
         row["conclusion"] = sentence(row, settings, ranked.by)
-    frame = pl.DataFrame(rows, schema=tables.empty("leaderboard").schema)
+    schema = tables.empty("leaderboard").schema
+    frame = pl.DataFrame([{k: row[k] for k in schema if k in row} for row in rows], schema=schema)
     return frame.sort("value", "variant", descending=[True, False])
-
-
-def gain_units(by: RankedBy) -> float:
-    """What a gain of 1 in a share is in units of the metric."""
-    return sum(weight * GAIN_UNITS.get(metric, 1.0) for metric, weight in by.weights.items())
 
 
 def sentence(row: Row, settings: ValidationSettings, by: RankedBy | None = None) -> str:
@@ -108,41 +98,11 @@ def sentence(row: Row, settings: ValidationSettings, by: RankedBy | None = None)
         if row["prompts_needed"]
         else "would take more training seeds"
     )
-    smallest = settings.smallest_gain * gain_units(by)
+    smallest = settings.smallest_gain * by.unit
     return (
         f"{text}; so many show a true gain of {row['detectable_gain']:.3f} or more "
         f"with {settings.power:.0%} power, and one of {smallest:g} {enough}."
     )
-
-
-def _gain(
-    name: str, differences: Numbers, settings: ValidationSettings, seed: int, spread: Spread | None
-) -> Row:
-    found = gain(
-        differences,
-        np.zeros(differences.shape[1]),
-        resamples=settings.bootstrap,
-        confidence=settings.confidence,
-        seed=seed,
-        spread=spread,
-    )
-    return {
-        "gain": found.interval.mean,
-        "gain_low": found.interval.low,
-        "gain_high": found.interval.high,
-        "method": f"{found.method}, for {found.covers}",
-        "p_value": None if name == BASE else found.p,
-        "seed_sd": found.seed_sd,
-        "p_holm": None,
-        "verdict": "baseline",
-    }
-
-
-def _reach(differences: Numbers, spread: Spread | None, power: Power, smallest: float) -> Row:
-    return {
-        "detectable_gain": power.detectable(differences, spread),
-        "prompts_needed": power.prompts_needed(differences, smallest, spread),
-    }
 
 
 def _measured(mine: pl.DataFrame) -> Row:
@@ -184,12 +144,3 @@ def _cost(row: Row, tokens: int, tokens_per_second: float | None) -> Row:
         "gain_per_million_tokens": row["gain"] / tokens * 1e6 if tokens else None,
         "gain_per_hour": row["gain"] / seconds * 3600 if seconds else None,
     }
-
-
-def _judge(rows: list[Row], confidence: float) -> None:
-    """Fills the corrected p-values and verdicts of all variants:
-    they are one family of comparisons with the base.
-    """
-    for row, p in zip(rows, holm([cast(float, row["p_value"]) for row in rows]), strict=True):
-        interval = Interval(*(cast(float, row[name]) for name in ("gain", "gain_low", "gain_high")))
-        row |= {"p_holm": p, "verdict": verdict(interval, p, confidence)}

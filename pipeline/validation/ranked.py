@@ -17,6 +17,8 @@ from pipeline.validation.scores import Scores, paired, scores
 from pipeline.validation.statistics import Numbers
 
 BASE = "base"
+# A change of a share near one half, in log-odds: 1 / (0.5 * 0.5).
+UNITS = {"length_controlled_wins": 4.0}
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,11 @@ class RankedBy:
     def name(self) -> str:
         """The metric in words."""
         return named(self.weights)
+
+    @property
+    def unit(self) -> float:
+        """What a gain of 1 in a share is in units of the metric."""
+        return sum(weight * UNITS.get(metric, 1.0) for metric, weight in self.weights.items())
 
 
 @dataclass(frozen=True)

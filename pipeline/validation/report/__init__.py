@@ -15,6 +15,7 @@ from pipeline.config import Settings
 from pipeline.escaped import visible
 from pipeline.store.reader import Reader
 from pipeline.validation.report import (
+    comparisons,
     cost,
     data,
     examples,
@@ -46,6 +47,7 @@ QUERIES = (
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
 SECTIONS: tuple[MakeSection, ...] = (
     results.leaderboard,
+    comparisons.tests,
     metrics.answers,
     metrics.ranking,
     metrics.categories,
