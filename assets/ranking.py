@@ -43,10 +43,11 @@ def measured(inputs: Inputs) -> pl.DataFrame:
 def _compare(inputs: Inputs) -> StepResult:
     settings = inputs.settings
     by, tests = _ranked_by(inputs)
-    known = ((name, variant(name, settings).control_of) for name in _variants(settings))
-    controls = {name: source for name, source in known if source is not None}
+    known = {name: variant(name, settings) for name in _variants(settings)}
+    controls = {name: own.control_of for name, own in known.items() if own.control_of is not None}
+    parts = dict.fromkeys(name for name, own in known.items() if own.part_of is not None)
     ranked = Ranked.of(measured(inputs), by, tests)
-    return StepResult(compare(ranked, controls, settings.validation, settings.seed))
+    return StepResult(compare(ranked, {**controls, **parts}, settings.validation, settings.seed))
 
 
 def _compared_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:

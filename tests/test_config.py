@@ -48,7 +48,7 @@ def test_an_unknown_profile_lists_the_known_ones() -> None:
         ("pools: [{name: a}]\nsources: [{name: uf, path: ''}]", "sources.0.path: .*1 character"),
         ("pools: [{name: a}]\nsources: [{name: uf, path: a, limit: 0}]", "sources.0.limit: "),
         ("pools: [{name: a}", "not valid YAML"),
-        ("seed: 1", "pools: Field required"),
+        ("seed: 1", "Value error, no pools and no sources"),
     ],
 )
 def test_a_wrong_file_names_the_setting(tmp_path: Path, text: str, says: str) -> None:
@@ -100,7 +100,8 @@ NO_PATHS = {
     "source", "control_of", "kind", "loss", "losses", "needs", "revision", "url", "key_env",
     "aspect", "delimiter", "criteria", "words", "model.template", "code.critic.template",
     "judge.models.template", "judge.principles.embedding.template", "pools.name", "pools.template",
-    "variants.name", "variants.of", "noise.external.name", "thoughts.reward.name",
+    "variants.name", "variants.of", "part_of", "rank_by", "groups",
+    "noise.external.name", "thoughts.reward.name",
     "selection.sources", "family", "families", "sources.name", "sources.map", "phone_regions",
 }  # fmt: skip
 

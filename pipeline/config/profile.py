@@ -26,7 +26,7 @@ from pipeline.config.synthesis import CodeSettings, MaplSettings, MiningSettings
 from pipeline.config.training import PreferenceSettings, TrainingSettings
 from pipeline.config.trees import ListSettings, ThoughtSettings, TreeSettings
 from pipeline.config.validation import ValidationSettings
-from pipeline.config.variants import UserVariant
+from pipeline.config.variants import UserVariant, with_parts
 from pipeline.errors import OrchardError, one_line
 from pipeline.shipped import IN_WHEEL, ROOT
 from pipeline.strict import yaml_value
@@ -69,6 +69,28 @@ class Settings(Section):
     selection: SelectionSettings = SelectionSettings()
     budget: BudgetSettings = BudgetSettings()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_the_parts_of_a_curve(cls, values: Any) -> Any:
+        """With `validation.budget: curve`, parts of all compared variants are variants too."""
+        try:
+            compared = ValidationSettings.model_validate(values.get("validation") or {})
+            own = [UserVariant.model_validate(one).model_dump() for one in values["variants"] or ()]
+        except KeyError:
+            own = []
+        except (ValidationError, AttributeError, TypeError):
+            return values  # refused below, with the setting's name
+        if compared.budget != "curve":
+            return values
+        parts = with_parts(compared.variants, own)
+        names = [name for name in (part["name"] for part in parts)]
+        more = {"variants": (*compared.variants, *names)}
+        return {
+            **values,
+            "variants": [*own, *parts],
+            "validation": {**compared.model_dump(exclude_unset=True), **more},
+        }
+
     @field_validator("timezone")
     @classmethod
     def _is_a_time_zone(cls, name: str) -> str:
@@ -83,6 +105,12 @@ class Settings(Section):
                 f"no time zone is named {name!r}: use one such as Europe/Berlin or UTC"
             ) from error
         return name
+
+    @model_validator(mode="after")
+    def _starts_from_something(self) -> Self:
+        if not self.pools and not self.sources:
+            raise ValueError("no pools and no sources: name some prompts, or pairs to start from")
+        return self
 
     @model_validator(mode="after")
     def _code_comes_from_known_pools(self) -> Self:

@@ -1,8 +1,9 @@
 """Settings of validation: what is compared, and how."""
 
-from typing import Any
+from collections import Counter
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.config.section import MOST_DRAWS, Section
 
@@ -24,7 +25,14 @@ class ValidationSettings(Section):
     # {accuracy: 0.5, win_rate: 0.5}; null: the first that the profile allows (the order is ours:
     # pipeline/validation/ranked_by.py)
     rank_by: str | dict[str, float] | None = None
-    max_pairs: int = Field(96, ge=1)  # per variant: the same number for all
+    max_pairs: int = Field(96, ge=1)  # per variant, whatever the budget
+    # equal: as many pairs for all of a group as the smallest of it has. own: each recipe at what it
+    # yields. curve: equal, and an eighth, a quarter and a half of that besides, which are variants
+    # of their own (tree_plv_1of8, ...), each trained
+    budget: Literal["equal", "own", "curve"] = "equal"
+    # name: variants whose budgets are made equal; the others are one group. A control that is in
+    # none is in the group of the variant that it controls
+    groups: dict[str, tuple[str, ...]] = {}
     # train all again when more of one's pairs changed: our choice
     retrain_share: float = Field(0.05, ge=0, le=1)
     # pairs only of prompts that every variant has a training pair of: our choice
@@ -60,3 +68,12 @@ class ValidationSettings(Section):
             if not number or not 0 < weight < float("inf"):
                 raise ValueError(f"the weight of {metric} is {weight!r}: give a positive number")
         return asked
+
+    @model_validator(mode="after")
+    def _groups_hold_variants_once(self) -> Self:
+        counts = Counter(name for names in self.groups.values() for name in names)
+        if unknown := sorted(set(counts) - set(self.variants)):
+            raise ValueError(f"groups: {unknown[0]!r} is not in validation.variants")
+        if twice := [name for name, n in counts.items() if n > 1]:
+            raise ValueError(f"groups: {twice[0]!r} is in two groups: leave it in one")
+        return self

@@ -61,9 +61,6 @@ def load_pools(
     loaded = _Loaded(erased=erased or {}, personal=settings.personal_data)
     for pool in settings.pools:
         _load(pool, settings.splits, loaded)
-    if not loaded.prompts and not settings.sources:
-        what = f"profile {settings.profile!r} has no pools and no sources"
-        raise OrchardError(f"{what}: add one under pools, or under sources")
     return _frame("prompts", loaded.prompts), _frame("rejects", loaded.rejects)
 
 

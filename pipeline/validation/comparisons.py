@@ -20,17 +20,20 @@ from pipeline.validation.seeds import Spread, gain
 from pipeline.validation.statistics import Interval, Numbers, holm, verdict
 
 Row = dict[str, Any]
+Contest = tuple[str, str]  # a variant, and what it is compared with
+Controls = Mapping[str, str | None]
 WORDS = {"better": "beats", "worse": "falls behind", "not distinguishable": "is not told from"}
 
 
 def compare(
-    ranked: Ranked, controls: Mapping[str, str], settings: ValidationSettings, seed: int
+    ranked: Ranked, controls: Controls, settings: ValidationSettings, seed: int
 ) -> pl.DataFrame:
     """Rows of `comparisons`.
 
     Args:
         ranked: the variants and the base model on what they are ranked by.
-        controls: control -> the variant that it is a control of.
+        controls: control -> the variant that it is a control of; a variant that is neither a
+            control nor a rival, such as a part of another, -> null.
         settings: resamples, confidence, power, smallest gain of interest.
         seed: of the resampling.
     """
@@ -51,14 +54,14 @@ def compare(
     return pl.DataFrame(rows, schema=tables.empty("comparisons").schema)
 
 
-def families(ranked: Ranked, controls: Mapping[str, str]) -> dict[str, list[tuple[str, str]]]:
+def families(ranked: Ranked, controls: Controls) -> dict[str, list[Contest]]:
     """Family -> the (variant, against) of its tests; of two rivals the one that is ahead first."""
     names = [name for name in ranked.variants if name != BASE]
     real = sorted((n for n in names if n not in controls), key=lambda n: (-ranked.value(n), n))
-    own = [(controls[name], name) for name in names if controls.get(name) in names]
+    own = [(source, name) for name in names for source in [controls.get(name)] if source in names]
     return {
         "base": [(name, BASE) for name in names],
-        "control": sorted(own),
+        "control": sorted((str(source), name) for source, name in own),
         "pairwise": list(combinations(real, 2)),
     }
 
@@ -70,7 +73,7 @@ def pooled_spread(ranked: Ranked) -> Spread | None:
 
 def contrast(
     ranked: Ranked,
-    contest: tuple[str, str],
+    contest: Contest,
     settings: ValidationSettings,
     seed: int,
     spread: Spread | None,
@@ -164,7 +167,7 @@ def _told(row: Row) -> str:
     return f"{_named(row)} by {row['gain']:+.3f} {interval}"
 
 
-def _row(ranked: Ranked, family: str, contest: tuple[str, str], found: Row) -> Row:
+def _row(ranked: Ranked, family: str, contest: Contest, found: Row) -> Row:
     variant, against = contest
     return {
         "variant": variant,

@@ -20,6 +20,7 @@ from pipeline.validation.report import (
     data,
     examples,
     judges,
+    learning,
     metrics,
     noise,
     results,
@@ -48,6 +49,7 @@ TEMPLATE = Path(__file__).with_name("page.html.jinja")
 SECTIONS: tuple[MakeSection, ...] = (
     results.leaderboard,
     comparisons.tests,
+    learning.curves,
     metrics.answers,
     metrics.ranking,
     metrics.categories,
