@@ -36,7 +36,7 @@ def tests(lake: Reader, _: Settings) -> Section | None:
             (f"{row['variant']} - {row['against']}", *(row[f"gain{end}"] for end in ENDS))
             for row in own.iter_rows(named=True)
         ]
-        table = Table(title, [*COLUMNS.values()], own.select(COLUMNS).rows(), FORMATS)
+        table = Table(title, [*COLUMNS.values()], own.select(*COLUMNS).rows(), FORMATS)
         blocks += [
             Bullets(own["conclusion"].to_list()),
             Picture(
