@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy import optimize, stats
+from scipy import optimize
 
 from pipeline.validation.length_control import PRIOR, RIDGE, at_equal_length, length_controlled
-from pipeline.validation.seeds import gain
-from tests.validation.worlds import bound
+from tests.validation.worlds import bound, judged
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -59,13 +58,14 @@ def test_who_wins_all_or_none_and_who_wins_alone_have_finite_values() -> None:
 def test_a_length_bias_is_taken_out_and_nothing_is_called_something_rarely() -> None:
     """A judge that likes length, and answers no better but a standard deviation longer."""
     rng = np.random.default_rng(2)
-    found, raw, estimates = [], [], []
-    for world in range(2000):
+    values, raw = [], []
+    for _ in range(2000):
         won, longer = drawn(rng, 40, 0.0, 1.5, 1.0)
-        values = length_controlled(won, longer)
-        estimates.append(values.mean())
-        options = {"resamples": 199, "confidence": 0.95, "seed": world % 5}
-        found.append(gain(values, np.zeros(40), **options).p <= 0.05)
-        raw.append(stats.binomtest(int(won.sum()), 40).pvalue <= 0.05)
-    assert np.mean(raw) > 0.4  # the plain win rate takes the length for quality
-    assert abs(np.mean(estimates)) < 0.06 and bound(sum(found), 2000) < 0.065
+        values.append(length_controlled(won, longer))
+        raw.append(won - 0.5)
+    worlds = np.array(values)
+    p, low, high = judged(worlds)
+    # The plain win rate takes the length for quality.
+    assert np.mean(judged(np.array(raw))[0] <= 0.05) > 0.4
+    assert abs(worlds.mean()) < 0.06 and bound(int((p <= 0.05).sum()), 2000) < 0.065
+    assert np.mean((low <= 0) & (high >= 0)) >= 0.93
