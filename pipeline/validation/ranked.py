@@ -151,6 +151,9 @@ class Ranked:
             if metric not in CHANCE and (BASE, metric) not in self.found:
                 what = f"the base model has no evaluation by {metric}"
                 raise OrchardError(f"{what}: materialise `evaluations` first, or see `rejects`")
+            if metric in CHANCE and not self.expected[metric]:
+                what = f"no policy has an evaluation by {metric}"
+                raise OrchardError(f"{what}: see `rejects`, or rank by another")
             lacking = [v for v in self.variants if v != BASE and (v, metric) not in self.found]
             if lacking:
                 what = f"variant {lacking[0]!r} has no evaluation by {metric}"

@@ -71,9 +71,11 @@ def test_what_was_not_measured_and_units_of_another_day_are_errors() -> None:
     by = RankedBy({"ranking_accuracy": 1.0}, {"x": "p"})
     with pytest.raises(OrchardError, match="base model has no evaluation by ranking_accuracy"):
         Ranked.of(measured("uf", "ranking_accuracy", {"x": 1}), by, [])
+    with pytest.raises(OrchardError, match="no policy has an evaluation by win_rate: see"):
+        Ranked.of(measured("uf", "kl", {"x": 1}), RankedBy({"win_rate": 1.0}), [])
     both = RankedBy({"ranking_accuracy": 0.5, "win_rate": 0.5}, {"x": "p"})
     rows = pl.concat([measured(name, "ranking_accuracy", {"x": 1}) for name in ("base", "uf")])
-    with pytest.raises(OrchardError, match="'uf' has no evaluation by win_rate"):
+    with pytest.raises(OrchardError, match="no policy has an evaluation by win_rate"):
         Ranked.of(rows, both, [])
     with pytest.raises(OrchardError, match="'base' was evaluated on other prompts"):
         Ranked.of(measured("base", "ranking_accuracy", {"gone": 1}), by, [])
