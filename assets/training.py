@@ -23,7 +23,9 @@ from pipeline.training.rationales import attach
 from pipeline.validation import budgets
 from pipeline.validation.standing import basis_of, remember, remembered, stand
 
-LEARNED = Reads(beside=("preferences", "preference_lists", "unpaired"), settings=budgets.SETTINGS)
+LEARNED = Reads(
+    beside=("preferences", "preference_lists", "unpaired", "rationales"), settings=budgets.SETTINGS
+)
 
 
 def _length(inputs: Inputs) -> budgets.Length:

@@ -5,6 +5,8 @@ from typing import Any
 
 import polars as pl
 
+from assets.ranking import COMPARISONS, LEADERBOARD, STATISTICS, evaluated
+from assets.ranking import measured as measured_rows
 from assets.sampling import verified
 from pipeline import tables
 from pipeline.config import Settings
@@ -13,25 +15,23 @@ from pipeline.engine.model import Model
 from pipeline.errors import Diverged
 from pipeline.figures import curves
 from pipeline.judge.kind import abilities, kinds_of
-from pipeline.preferences.registry import reads_of, registry
+from pipeline.preferences.registry import registry
 from pipeline.steps import Inputs, Reads, Rows, Step, StepResult
-from pipeline.steps.declared import table_of
 from pipeline.training import losses
 from pipeline.training.once import FOLDER
 from pipeline.validation import budgets
 from pipeline.validation.candidates import Test, measure
 from pipeline.validation.evaluate import Candidate
-from pipeline.validation.footing import footing
-from pipeline.validation.leaderboard import rank
 from pipeline.validation.metrics import summarise
+from pipeline.validation.ranked import BASE
 from pipeline.validation.report import QUERIES, made, write_report
 from pipeline.validation.sweep import cells, divided, learn, lines, measured
 from pipeline.validation.untrained import untrained
 
-BASE = "base"
 JUDGED = (
     "judge.models",
     "judge.criteria",
+    "judge.method",
     "judge.template",
     "judge.words",
     "judge.must_answer",
@@ -41,17 +41,19 @@ JUDGED = (
 )
 
 
-def _evaluated(settings: Settings) -> list[str]:
-    return [BASE, *settings.validation.variants]
-
-
 def _reads_of_policy(settings: Settings, part: str | None) -> Reads:
     """The policies of a variant, and of judged answers their judges."""
     policies = () if part in (None, BASE) else (Rows("training_runs", "variant", part or ""),)
     judged = settings.validation.win_prompts and part != BASE
     judges = Reads(settings=JUDGED, engines=("judges",)).plus(abilities(settings))
     judges = judges if judged else Reads()
-    return Reads(tables=policies).plus(judges, verified(settings))
+    return Reads(tables=policies).plus(judges, verified(settings), _open_prompts(settings))
+
+
+def _open_prompts(settings: Settings) -> Reads:
+    """The prompts of sources, of which those for tests are answered for judges."""
+    names = [one.name for one in settings.sources] if settings.validation.win_prompts else []
+    return Reads(tables=tuple(Rows("source_prompts", "origin", name) for name in names))
 
 
 def _policies(inputs: Inputs) -> list[tuple[Candidate, Model]]:
@@ -88,7 +90,7 @@ def _test(inputs: Inputs) -> Test:
         judges = [engine for engine, kind in pairs if kind.compares_answers]
     return Test(
         settings,
-        inputs.table("prompts", where="split = 'test'"),
+        _test_prompts(inputs),
         inputs.once("pairs", lambda: budgets.held_out_pairs(inputs.lake, settings)),
         inputs.table("reference_logps"),
         inputs.model("policy"),
@@ -96,6 +98,18 @@ def _test(inputs: Inputs) -> Test:
         judges,
         inputs.rest,
     )
+
+
+def _test_prompts(inputs: Inputs) -> pl.DataFrame:
+    """Test prompts of the pools and, where answers are judged, of the sources."""
+    prompts = inputs.table("prompts", where="split = 'test'")
+    if not (inputs.settings.validation.win_prompts and inputs.settings.sources):
+        return prompts
+    sent = inputs.table("source_prompts", where="split = 'test'")
+    new = sent.filter(~pl.col("prompt_id").is_in(prompts["prompt_id"].to_list()))
+    columns = [name for name in prompts.columns if name in sent.columns]
+    once = new.unique("prompt_id", keep="first", maintain_order=True).select(columns)
+    return pl.concat([prompts, once], how="diagonal_relaxed")
 
 
 def _what_counts(inputs: Inputs) -> object:
@@ -108,8 +122,8 @@ EVALUATIONS = Step(
     name="evaluations",
     table="evaluations",
     part_column="variant",
-    parts=_evaluated,
-    all_parts=_evaluated,
+    parts=evaluated,
+    all_parts=evaluated,
     make=_evaluate,
     counts=_what_counts,
     reads=Reads(
@@ -144,16 +158,12 @@ EVALUATIONS = Step(
 )
 
 
-def _measured(inputs: Inputs) -> pl.DataFrame:
-    """Evaluations of the base model and of the profile's variants."""
-    rows = inputs.table("evaluations")
-    return rows.filter(pl.col("variant").is_in(_evaluated(inputs.settings)))
-
-
 def _metrics(inputs: Inputs) -> StepResult:
     settings = inputs.settings
     categories = dict(inputs.query("unit_categories").iter_rows())
-    return StepResult(summarise(_measured(inputs), categories, settings.validation, settings.seed))
+    return StepResult(
+        summarise(measured_rows(inputs), categories, settings.validation, settings.seed)
+    )
 
 
 def _metrics_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
@@ -161,12 +171,6 @@ def _metrics_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
     return {"fallen_categories": worse.select("variant", "category", "change", "p_holm")}
 
 
-STATISTICS = (
-    "seed",
-    "validation.variants",
-    "validation.bootstrap",
-    "validation.confidence",
-)
 METRICS = Step(
     name="metrics",
     table="metrics",
@@ -182,72 +186,6 @@ METRICS = Step(
     group="validation",
     kinds=("duckdb",),
     description="Every metric of every variant, its change against the base, and by category.",
-)
-
-
-def _behind_variants(settings: Settings, part: str | None) -> Reads:
-    """All tables that the profile's variants are made from: their tokens are the data's cost."""
-    from assets.steps import GRAPH  # of which this step is one
-
-    needs = [GRAPH.behind(reads_of(name, settings), settings) for name in _variants(settings)]
-    behind = dict.fromkeys(table_of(need) for own in needs for need in own)
-    named = tuple(name for name in behind if "tokens" in tables.empty(name).columns)
-    return Reads(beside=named, texts=(str([[str(need) for need in own] for own in needs]),))
-
-
-def _board(inputs: Inputs) -> StepResult:
-    settings = inputs.settings
-    tests = inputs.table("prompts", where="split = 'test' AND verifier IS NOT NULL")
-    board = rank(
-        _measured(inputs),
-        inputs.table("training_runs"),
-        {name: inputs.cost_of(reads_of(name, settings)) for name in _variants(settings)},
-        settings.validation,
-        settings.seed,
-        tests=tests["prompt_id"].to_list(),
-        tokens_per_second=inputs.query("engine_speed").item(),
-    )
-    return StepResult(board)
-
-
-def _variants(settings: Settings) -> tuple[str, ...]:
-    return settings.validation.variants
-
-
-def _board_shown(inputs: Inputs, board: pl.DataFrame) -> Mapping[str, Any]:
-    without = untrained(inputs.lake, inputs.settings, inputs.made_from)
-    return {
-        "conclusions": board["conclusion"].to_list(),
-        "equal_footing": footing(board),
-        **({"not_trained": without} if without else {}),
-        "board": board.drop("conclusion"),
-    }
-
-
-LEADERBOARD = Step(
-    name="leaderboard",
-    table="leaderboard",
-    make=_board,
-    reads=Reads(
-        tables=("evaluations", "training_runs"),
-        beside=("prompts",),
-        uncounted=("usage", "rejects"),
-        queries=("engine_speed",),
-        settings=(
-            *STATISTICS,
-            "validation.power",
-            "validation.smallest_gain",
-            "variants",
-            "noise.source",
-        ),
-    ),
-    reads_of=_behind_variants,
-    show=_board_shown,
-    show_reads=Reads(beside=("preferences", "preference_lists", "unpaired")),
-    is_end=True,
-    group="validation",
-    kinds=("duckdb",),
-    description="One row per variant: accuracy, gain over the base with its interval, and cost.",
 )
 
 
@@ -349,7 +287,7 @@ REPORT = Step(
     table=None,
     make=_report,
     reads=Reads(
-        tables=("metrics", "leaderboard"),
+        tables=("metrics", "comparisons", "leaderboard"),
         beside=tuple(tables.TABLES),
         queries=QUERIES,
         settings=("seed", "model", "validation", "variants", "noise.source"),
@@ -360,4 +298,4 @@ REPORT = Step(
     description="The leaderboard and what stands behind it as one self-contained HTML file.",
 )
 
-STEPS = (EVALUATIONS, METRICS, LEADERBOARD, NOISE_SWEEP, REPORT)
+STEPS = (EVALUATIONS, METRICS, COMPARISONS, LEADERBOARD, NOISE_SWEEP, REPORT)

@@ -9,6 +9,7 @@ from pipeline.judge.kind import kinds_of
 from pipeline.preferences.registry import check_sources, registry, variant
 from pipeline.prompts.pools import source_of, verifiers_of
 from pipeline.training import losses
+from pipeline.validation.ranked_by import ranked_by
 
 
 def check_names(settings: Settings) -> None:
@@ -31,6 +32,7 @@ def check_names(settings: Settings) -> None:
     _check_mixtures(settings)
     check_sources(settings)
     registry(settings)
+    ranked_by(settings)
 
 
 def _check_mixtures(settings: Settings) -> None:

@@ -28,13 +28,9 @@ from pipeline.config.sources import (
 )
 from pipeline.config.sweep import SweepSettings
 from pipeline.config.synthesis import CodeSettings, MaplSettings, MiningSettings, OverlapSettings
-from pipeline.config.training import (
-    LossSettings,
-    PreferenceSettings,
-    TrainingSettings,
-    ValidationSettings,
-)
+from pipeline.config.training import LossSettings, PreferenceSettings, TrainingSettings
 from pipeline.config.trees import GrowthSettings, ListSettings, ThoughtSettings, TreeSettings
+from pipeline.config.validation import ValidationSettings
 from pipeline.config.variants import UserVariant
 from pipeline.shipped import ROOT, SHIPPED
 

@@ -23,9 +23,10 @@ from pipeline.config.sources import (
 )
 from pipeline.config.sweep import SweepSettings
 from pipeline.config.synthesis import CodeSettings, MaplSettings, MiningSettings, OverlapSettings
-from pipeline.config.training import PreferenceSettings, TrainingSettings, ValidationSettings
+from pipeline.config.training import PreferenceSettings, TrainingSettings
 from pipeline.config.trees import ListSettings, ThoughtSettings, TreeSettings
-from pipeline.config.variants import UserVariant
+from pipeline.config.validation import ValidationSettings
+from pipeline.config.variants import UserVariant, with_parts
 from pipeline.errors import OrchardError, one_line
 from pipeline.shipped import IN_WHEEL, ROOT
 from pipeline.strict import yaml_value
@@ -43,7 +44,7 @@ class Settings(Section):
     timezone: str = "UTC"  # of the nightly schedule
     model: ModelSettings = ModelSettings()
     engine: EngineSettings = EngineSettings()
-    pools: tuple[PoolSettings, ...]
+    pools: tuple[PoolSettings, ...] = ()  # none: a profile of sources alone
     sources: tuple[SourceSettings, ...] = ()  # preference data that exist
     splits: SplitSettings = SplitSettings()
     personal_data: PersonalDataSettings = PersonalDataSettings()
@@ -67,6 +68,28 @@ class Settings(Section):
     sweep: SweepSettings = SweepSettings()
     selection: SelectionSettings = SelectionSettings()
     budget: BudgetSettings = BudgetSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_the_parts_of_a_curve(cls, values: Any) -> Any:
+        """With `validation.budget: curve`, parts of all compared variants are variants too."""
+        try:
+            compared = ValidationSettings.model_validate(values.get("validation") or {})
+            own = [UserVariant.model_validate(one).model_dump() for one in values["variants"] or ()]
+        except KeyError:
+            own = []
+        except (ValidationError, AttributeError, TypeError):
+            return values  # refused below, with the setting's name
+        if compared.budget != "curve":
+            return values
+        parts = with_parts(compared.variants, own)
+        names = [name for name in (part["name"] for part in parts)]
+        more = {"variants": (*compared.variants, *names)}
+        return {
+            **values,
+            "variants": [*own, *parts],
+            "validation": {**compared.model_dump(exclude_unset=True), **more},
+        }
 
     @field_validator("timezone")
     @classmethod
@@ -92,6 +115,12 @@ class Settings(Section):
                     f"{setting}: the weights of {model.name!r} are read, for training say: "
                     "name their folder or hub id"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _starts_from_something(self) -> Self:
+        if not self.pools and not self.sources:
+            raise ValueError("no pools and no sources: name some prompts, or pairs to start from")
         return self
 
     @model_validator(mode="after")

@@ -1,10 +1,10 @@
-"""Settings of pairs, training and validation."""
+"""Settings of pairs and of training."""
 
 from typing import Literal
 
 from pydantic import Field
 
-from pipeline.config.section import MOST_DRAWS, Section
+from pipeline.config.section import Section
 
 TooLong = Literal["truncate", "drop"]
 LearnedThoughts = Literal["learned", "read", "left_out"]
@@ -74,28 +74,3 @@ class TrainingSettings(Section):
     # full: each process holds its part of weights, gradients and moments (FSDP2), and not all of
     # them. The reference still wants the weights, in fp32, on one GPU.
     sharding: Literal["none", "full"] = "none"
-
-
-class ValidationSettings(Section):
-    """What is compared, and how."""
-
-    variants: tuple[str, ...] = Field(("outcome", "tree_plv", "tree_plv_shuffled"), min_length=1)
-    max_pairs: int = Field(96, ge=1)  # per variant: the same number for all
-    # train all again when more of one's pairs changed: our choice
-    retrain_share: float = Field(0.05, ge=0, le=1)
-    # pairs only of prompts that every variant has a training pair of: our choice
-    common_prompts: bool = False
-    # the same number of trained tokens too, where the variants' texts allow it
-    equal_tokens: bool = True
-    draws: int = Field(4, ge=1, le=MOST_DRAWS)  # sampled answers per test prompt
-    greedy: bool = True  # one more answer per test prompt, at temperature 0
-    pass_at: tuple[int, ...] = (2,)  # k of pass@k; those below `draws` are measured
-    # test prompts, by hash, whose answers measure the KL to the reference; 0: none
-    kl_prompts: int = Field(32, ge=0)
-    # test prompts, by hash, whose answers are judged against the base's; 0: none
-    win_prompts: int = Field(0, ge=0)
-    # worth finding: the report says how many prompts that takes; our choice
-    smallest_gain: float = Field(0.05, gt=0, le=1)
-    power: float = Field(0.8, gt=0, lt=1)  # with which probability they show it
-    bootstrap: int = Field(10_000, ge=100, le=1_000_000)  # resamples
-    confidence: float = Field(0.95, gt=0, lt=1)

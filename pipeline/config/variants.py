@@ -1,11 +1,14 @@
 """Settings of variants that a profile adds to the registry."""
 
 import math
-from typing import Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from pipeline.config.section import Section
+
+PARTS = {"1of8": 1 / 8, "1of4": 1 / 4, "1of2": 1 / 2}  # of a learning curve
 
 
 class UserVariant(Section):
@@ -27,15 +30,27 @@ class UserVariant(Section):
     control_of: str | None = None
     # tables that it costs besides those that the query names, such as thought_nodes
     needs: tuple[str, ...] = ()
+    # a part of another variant's training rows, in all else the same: for learning curves
+    part_of: str | None = None
+    share: float = Field(1.0, gt=0, le=1)  # of what that variant learns from, by hash
     # a mixture: variants and their shares of its pairs, each learned with its own loss
     of: dict[str, float] | None = None
 
     @model_validator(mode="after")
     def _has_pairs(self) -> Self:
+        if self.part_of is not None:
+            return self._is_part()
         if self.of is not None:
             return self._is_mixture(self.of)
         if self.sql is None and self.source is None:
             raise ValueError(f"variant {self.name!r} needs sql, source, or both; or of: a mixture")
+        return self
+
+    def _is_part(self) -> Self:
+        more = [k for k in ("sql", "source", "loss", "control_of", "of") if getattr(self, k)]
+        if more or self.needs:
+            what = f"{(more or ['needs'])[0]} is not for a part of another variant"
+            raise ValueError(f"variant {self.name!r}: {what}: leave it out")
         return self
 
     def _is_mixture(self, shares: dict[str, float]) -> Self:
@@ -47,3 +62,18 @@ class UserVariant(Section):
             what = "of needs at least two variants with shares above 0"
             raise ValueError(f"variant {self.name!r}: {what}, such as {{outcome: 0.5, osp: 0.5}}")
         return self
+
+
+def with_parts(names: Sequence[str], own: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The parts of a learning curve, as variants of one's own: those that are not declared yet.
+
+    names: the compared variants. own: the declared variants of one's own.
+    """
+    declared = {str(one["name"]): one.get("part_of") for one in own if "name" in one}
+    return [
+        {"name": f"{name}_{part}", "part_of": name, "share": share}
+        for name in names
+        if declared.get(name) is None
+        for part, share in PARTS.items()
+        if f"{name}_{part}" not in declared
+    ]

@@ -105,8 +105,11 @@ def _results(row: dict[str, Any] | None) -> list[str]:
             " which did not name the policies that it measured."
         ]
     interval = f"{row['gain_low']:+.3f} to {row['gain_high']:+.3f}"
+    metric = row["metric"] or "accuracy"
+    what = "Accuracy on held-out test prompts" if metric == "accuracy" else f"Ranked by {metric}:"
+    value = row["accuracy"] if row["value"] is None else row["value"]
     return [
-        f"Accuracy on held-out test prompts {row['accuracy']:.3f};"
+        f"{what} {value:.3f};"
         f" gain over the base model {row['gain']:+.3f} ({interval}): {row['verdict']}."
         f" The variant's figures are means over {row['n_seeds']} seeds."
     ]

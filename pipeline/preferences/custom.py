@@ -1,6 +1,7 @@
 """Variants that a profile declares: one SELECT each, and a control whose labels are shuffled."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -35,6 +36,11 @@ def variants(settings: Settings, known: Mapping[str, Variant]) -> dict[str, Vari
         before = {**known, **found}
         _check_names(own, before)
         query = _query(own)
+        if own.part_of is not None:
+            whole = before[own.part_of]
+            part = replace(whole, name=own.name, part_of=own.part_of, share=own.share)
+            _add(found, part, before)
+            continue
         if own.of is not None:
             own_mixture = mixture(own.name, own.of, before)
             _add(found, own_mixture, before)
@@ -81,7 +87,7 @@ def check(settings: Settings, lake: Reader) -> None:
 
 
 def _check_names(own: UserVariant, known: Mapping[str, Variant]) -> None:
-    for key, name in (("source", own.source), ("control_of", own.control_of)):
+    for key, name in _names(own):
         if name is not None and name not in known:
             what = f"{key} {name!r} is not a variant: declare it before this one"
             raise OrchardError(f"variant {own.name!r}: {what}")
@@ -92,6 +98,10 @@ def _check_names(own: UserVariant, known: Mapping[str, Variant]) -> None:
         if name not in PARTS and name not in _made_into_pairs(known):
             what = f"needs {name!r}, which is no table that pairs are made from"
             raise OrchardError(f"variant {own.name!r}: {what}")
+
+
+def _names(own: UserVariant) -> tuple[tuple[str, str | None], ...]:
+    return ("source", own.source), ("control_of", own.control_of), ("part_of", own.part_of)
 
 
 def _made_into_pairs(known: Mapping[str, Variant]) -> set[str]:

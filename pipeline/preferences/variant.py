@@ -48,6 +48,8 @@ class Variant:
         are read from `preferences`; its level is this one's too.
     parts: of a mixture, the variants whose pairs it mixes.
     query: the text of a profile's own query.
+    part_of: the variant of whose training rows it learns from a share, the point of a curve.
+    share: that share.
     no_control: of a variant without a control, why it needs none.
     """
 
@@ -65,6 +67,8 @@ class Variant:
     parts: tuple[Part, ...] = ()
     query: str | None = None
     no_control: str | None = None
+    part_of: str | None = None
+    share: float = 1.0
 
     def reads_for(self, settings: Settings) -> Reads:
         """All that its build reads, the pairs of its source and its own code among them."""

@@ -69,8 +69,6 @@ def load_pools(
     loaded = _Loaded(erased=erased or {}, personal=settings.personal_data)
     for pool in settings.pools:
         _load(pool, settings.splits, loaded)
-    if not loaded.prompts:
-        raise OrchardError(f"profile {settings.profile!r} has no pools: add one under pools")
     return _frame("prompts", loaded.prompts), _frame("rejects", loaded.rejects)
 
 

@@ -135,6 +135,6 @@ LINKS = {
 TEXTLESS = frozenset(
     {
         "voters", "noise_tests", "noise_sweep", "reference_logps", "training_runs", "metrics",
-        "leaderboard", "selections", "usage", "erasures", "erased_ids",
+        "leaderboard", "comparisons", "selections", "usage", "erasures", "erased_ids",
     }
 )  # fmt: skip

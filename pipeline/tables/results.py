@@ -127,18 +127,26 @@ class Leaderboard(dy.Schema):
         dy.String(), metadata=col.meaning("the policies that were measured, sorted")
     )
     n_seeds = col.count("training seeds")
+    metric = col.text(
+        "what ranks: accuracy, another metric, or a weighted sum; "
+        "null: an older version wrote it, by accuracy",
+        nullable=True,
+    )
+    value = col.number("the variant's mean of it; null: as for `metric`", nullable=True)
     accuracy = col.share(
-        "exact-match accuracy on held-out test prompts, mean over draws, prompts and seeds"
+        "exact-match accuracy on held-out test prompts, mean over draws, prompts and seeds; "
+        "null: no test prompt has a verifier",
+        nullable=True,
     )
     greedy = col.share("the same with one answer at temperature 0; null: not asked", nullable=True)
     n_prompts = col.count(
-        "test prompts that the base model and every seed of the variant answered: "
-        "the verdict's size"
+        "prompts on which the base model and every seed of the variant were measured, "
+        "those of held-out pairs where these rank: the verdict's size"
     )
     n_failed = col.count(
-        "test prompts left out, because a request of the base model or the variant failed"
+        "prompts left out, because a request of the base model or the variant failed"
     )
-    gain = col.number("accuracy minus the base model's, paired by prompt")
+    gain = col.number("value minus the base model's, paired by prompt")
     gain_low = col.number(
         "lower end of its interval: over prompts (bootstrap), with several seeds over both (t)"
     )
@@ -173,6 +181,16 @@ class Leaderboard(dy.Schema):
         nullable=True,
     )
     reward_pairs = col.count("held-out pairs behind it")
+    ranking_accuracy = col.share(
+        "share of held-out pairs whose chosen side is the likelier one", nullable=True
+    )
+    win_rate = col.share(
+        "share of judged comparisons won against the base model's answers; null: not asked",
+        nullable=True,
+    )
+    length_controlled_win_rate = col.share(
+        "the same for answers as long as the base model's (Dubois et al. 2024)", nullable=True
+    )
     n_pairs = col.count("training pairs")
     n_train_prompts = col.count(
         "training prompts that they are of, out of a pool that all variants share"
@@ -180,7 +198,10 @@ class Leaderboard(dy.Schema):
     n_tokens = col.count("trained tokens")
     n_steps = col.count("optimiser steps, the most of any seed")
     length_ratio = col.number("tokens of chosen over rejected in training", nullable=True)
-    response_tokens = col.number("mean tokens of a sampled answer at the test")
+    response_tokens = col.number(
+        "mean tokens of a sampled answer at the test; null: no test prompt has a verifier",
+        nullable=True,
+    )
     data_tokens = col.count(
         "tokens that the variant's data would cost alone: "
         "all sampled tokens of the tables that it is made from, "
@@ -198,6 +219,43 @@ class Leaderboard(dy.Schema):
         "gain per hour of data_seconds and of training one seed; null where either is unknown",
         nullable=True,
     )
+
+
+@table("comparisons")
+class Comparisons(dy.Schema):
+    """One row per test of a variant against the base model, a control of its own, or a rival."""
+
+    variant = col.identifier("data variant; of two rivals the one that is ahead", key=True)
+    against = col.identifier("base, or another variant", key=True)
+    family = col.choice(
+        ["base", "control", "pairwise"],
+        "tests that are corrected together: against the base model, of variants against their "
+        "controls, and of variants that are no controls against each other",
+    )
+    metric = col.text("what ranks: a metric, or a weighted sum")
+    n_prompts = col.count("prompts on which both were measured")
+    gain = col.number("value of the variant minus the other's, paired by prompt")
+    gain_low = col.number("lower end of its interval, as on the leaderboard; of this test alone")
+    gain_high = col.number("upper end of that interval")
+    method = col.text("how interval and p-value were found, and what they answer for")
+    p_value = col.share("two-sided")
+    p_holm = col.share("the same, Holm-corrected within the family")
+    verdict = col.choice(["better", "worse", "not distinguishable"], "what interval and p_holm say")
+    effect_size = col.number(
+        "gain over the standard deviation of the prompts' differences (Cohen's d_z); "
+        "null: nothing varies",
+        nullable=True,
+    )
+    seed_sd = col.number("spread of the true gain from seed to seed; null: one seed", nullable=True)
+    detectable_gain = col.number(
+        "smallest true gain that so many prompts would show; null: nothing varies", nullable=True
+    )
+    prompts_needed = col.count(
+        "prompts that would show the profile's smallest gain of interest; "
+        "null: nothing varies, or seeds vary too much",
+        nullable=True,
+    )
+    conclusion = col.text("the test in a sentence")
 
 
 @table("usage")

@@ -1,4 +1,4 @@
-"""What each variant learns from, stops on and is measured on: the same amount for all."""
+"""What each variant learns from, stops on and is measured on."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,8 +8,16 @@ from pipeline.config import Settings
 from pipeline.preferences.registry import variant
 from pipeline.store.reader import Reader
 from pipeline.validation.rows import training_rows
-from pipeline.validation.select import common_prompts, equal_budget, held_out, reported, stopping
+from pipeline.validation.select import (
+    common_prompts,
+    equal_budget,
+    held_out,
+    part_of,
+    reported,
+    stopping,
+)
 
+TRAIN = pl.col("split") == "train"
 Length = Callable[[str], int]  # tokens of a text
 
 # The settings that decide which rows are taken.
@@ -18,6 +26,8 @@ SETTINGS = (
     "validation.max_pairs",
     "validation.equal_tokens",
     "validation.common_prompts",
+    "validation.budget",
+    "validation.groups",
     "training.patience",
     "training.loss",
     "training.thoughts",
@@ -26,11 +36,43 @@ SETTINGS = (
 
 
 def learned_rows(lake: Reader, settings: Settings, length: Length) -> dict[str, pl.DataFrame]:
-    """Training rows of each variant of the profile, at equal budget."""
+    """Training rows of each variant of the profile, at the budget that it asks for.
+
+    Raises:
+        OrchardError: no variant has a training row.
+    """
     chosen = settings.validation
     each = {name: training_rows(lake, name, length, settings) for name in chosen.variants}
-    each = common_prompts(each) if chosen.common_prompts else each
-    return equal_budget(each, chosen.max_pairs, tokens=chosen.equal_tokens)
+    parts = {name: own for name in each if (own := variant(name, settings)).part_of is not None}
+    found: dict[str, pl.DataFrame] = {}
+    grouped = [{name: each[name] for name in names} for names in groups(settings)]
+    known = [rows for rows in grouped if any(_learns(frame) for frame in rows.values())]
+    for rows in known or grouped[:1]:  # where none has a row, the error of the first
+        common = common_prompts(rows) if chosen.common_prompts else rows
+        found |= equal_budget(common, chosen.max_pairs, tokens=chosen.equal_tokens)
+    found = {name: found.get(name, each[name].clear()) for name in each if name not in parts}
+    for name, part in parts.items():
+        found[name] = part_of(found[str(part.part_of)], each[name].filter(TRAIN), part.share)
+    return {name: found[name] for name in each}
+
+
+def groups(settings: Settings) -> list[list[str]]:
+    """The variants whose budgets are made equal, group by group; each alone at its own yield."""
+    chosen = settings.validation
+    known = {name: variant(name, settings) for name in chosen.variants}
+    whole = [name for name, own in known.items() if own.part_of is None]
+    if chosen.budget == "own":
+        return [[name] for name in whole]
+    named = {name: group for group, names in chosen.groups.items() for name in names}
+    found: dict[str | None, list[str]] = {}
+    for name in whole:
+        group = named.get(name, named.get(known[name].control_of or ""))
+        found.setdefault(group, []).append(name)
+    return list(found.values())
+
+
+def _learns(rows: pl.DataFrame) -> bool:
+    return not rows.filter(TRAIN).is_empty()
 
 
 def stopping_rows(lake: Reader, settings: Settings, length: Length) -> dict[str, pl.DataFrame]:
@@ -45,12 +87,13 @@ def stopping_rows(lake: Reader, settings: Settings, length: Length) -> dict[str,
 
 
 def held_out_pairs(lake: Reader, settings: Settings) -> pl.DataFrame:
-    """Pairs of validation prompts, equally many of each variant that is no control."""
+    """Pairs of validation prompts, of each variant that is no control and no part of another."""
     pairs = lake.read("preferences")
     if settings.training.patience:
         pairs = reported(pairs)
     names = settings.validation.variants
-    real = [name for name in names if variant(name, settings).control_of is None]
+    known = {name: variant(name, settings) for name in names}
+    real = [n for n, one in known.items() if one.control_of is None and one.part_of is None]
     own = {name: pairs.filter(pl.col("variant") == name) for name in real}
     return held_out(own, settings.validation.max_pairs)
 

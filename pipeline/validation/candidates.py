@@ -19,9 +19,9 @@ from pipeline.validation.evaluate import Candidate, Drawn
 class Test:
     """What all policies are measured on, and by whom.
 
-    prompts: the test prompts. pairs: held-out pairs. reference: log-probabilities of their texts
-    under the base model. judges: who compares answers, where that is asked. rest: gives the
-    engines' memory back.
+    prompts: the test prompts; those without a verifier are answered where judges compare answers.
+    pairs: held-out pairs. reference: log-probabilities of their texts under the base model. judges:
+    who compares answers, where that is asked. rest: gives the engines' memory back.
     """
 
     settings: Settings
@@ -39,7 +39,8 @@ def measure(
 ) -> tuple[pl.DataFrame, list[Reject]]:
     """All rows of `evaluations` of one policy, and what failed."""
     chosen, seed = test.settings.validation, test.settings.seed
-    drawn = evaluate.answers(engine, test.prompts, _sampling(test), seed, advance)
+    prompts = evaluate.checkable(test.prompts)
+    drawn = evaluate.answers(engine, prompts, _sampling(test), seed, advance)
     frames = [
         evaluate.of_draws(candidate, drawn, chosen.pass_at),
         evaluate.instructed(candidate, drawn),
@@ -47,10 +48,10 @@ def measure(
     failed = drawn.failed
     if chosen.greedy:
         single = _sampling(test).model_copy(update={"n": 1, "temperature": 0.0})
-        greedy = evaluate.answers(engine, test.prompts, single, seed)
+        greedy = evaluate.answers(engine, prompts, single, seed)
         frames.append(evaluate.accuracy(candidate, greedy, "greedy"))
         failed = failed + greedy.failed
-    values, lost = _judged(test, candidate, drawn)
+    values, lost = _judged(test, candidate, engine, drawn)
     values |= _likely(test, candidate, model, engine, drawn.prompts)
     frames += [evaluate.units(candidate, metric, frame) for metric, frame in values.items()]
     step = f"evaluations {candidate.variant}"
@@ -62,16 +63,35 @@ def _sampling(test: Test) -> SamplingSettings:
 
 
 def _judged(
-    test: Test, candidate: Candidate, drawn: Drawn
+    test: Test, candidate: Candidate, engine: Engine, drawn: Drawn
 ) -> tuple[dict[str, pl.DataFrame], list[Reject]]:
-    """Win rate of the first draws against the base model's, where the profile asks for it."""
-    limit, seed = test.settings.validation.win_prompts, test.settings.seed
+    """How its first draws do against the base model's, where the profile asks for it."""
+    limit = test.settings.validation.win_prompts
     if candidate.variant == "base" or not limit:
         return {}, []
-    asked = first_by_hash(drawn.prompts, "wins", limit)
-    base = evaluate.answers(test.base_engine, asked, _sampling(test), seed)
-    texts = (drawn.first_texts, base.first_texts)
-    return wins.win_rate(test.judges, asked, *texts, test.settings.judge)
+    asked = first_by_hash(test.prompts, "wins", limit)
+    own, failed = _first(test, engine, asked, drawn)
+    base, _ = _first(test, test.base_engine, asked, None)
+    found, lost = wins.win_rate(
+        test.judges,
+        asked,
+        {prompt: text for prompt, (text, _) in own.items()},
+        {prompt: text for prompt, (text, _) in base.items()},
+        test.settings.judge,
+    )
+    return {**found, **wins.by_length(found["win_rate"], own, base)}, [*failed, *lost]
+
+
+def _first(
+    test: Test, engine: Engine, asked: pl.DataFrame, drawn: Drawn | None
+) -> tuple[dict[str, tuple[str, int]], list[Reject]]:
+    """Prompt id -> the first draw and its tokens; one draw suffices where no verifier checks it."""
+    sampling, seed = _sampling(test), test.settings.seed
+    known = drawn or evaluate.answers(engine, evaluate.checkable(asked), sampling, seed)
+    unchecked = asked.filter(pl.col("verifier").is_null())
+    single = sampling.model_copy(update={"n": 1})
+    opened = evaluate.answers(engine, unchecked, single, seed)
+    return {**known.first, **opened.first}, opened.failed
 
 
 def _likely(

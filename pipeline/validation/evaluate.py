@@ -28,7 +28,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Sampled answers of one policy to the test prompts that have a verifier."""
+    """Sampled answers of one policy to test prompts."""
 
     prompts: pl.DataFrame  # those of whose requests none failed
     rows: pl.DataFrame  # of `responses` to these; an empty answer has no row, and counts as wrong
@@ -36,10 +36,13 @@ class Drawn:
     failed: list[Reject]  # prompts with a failed request: neither right nor wrong
 
     @property
-    def first_texts(self) -> dict[str, str]:
-        """Prompt id -> its first answer that is not empty."""
+    def first(self) -> dict[str, tuple[str, int]]:
+        """Prompt id -> its first answer that is not empty, and the tokens of that."""
         first = self.rows.sort("draw").unique("prompt_id", keep="first", maintain_order=True)
-        return dict(first.select("prompt_id", "text").iter_rows())
+        return {
+            prompt: (text, tokens)
+            for prompt, text, tokens in first.select("prompt_id", "text", "tokens").iter_rows()
+        }
 
 
 def answers(
@@ -50,15 +53,19 @@ def answers(
     progress: Progress | None = None,
 ) -> Drawn:
     """Draws answers. The seeds of the draws are the same for every policy."""
-    checkable = prompts.filter(pl.col("verifier").is_not_null())
-    drawn, rejects = responses.draw(engine, checkable, sampling, run_seed, progress)
-    ids = set(checkable["prompt_id"])
+    drawn, rejects = responses.draw(engine, prompts, sampling, run_seed, progress)
+    ids = set(prompts["prompt_id"])
     # the others name a response that is empty
     failed = [reject for reject in rejects if reject.row_id in ids]
     lost = {reject.row_id for reject in failed}
     # a prompt that lost one of its draws would count as less right
     sound = ~pl.col("prompt_id").is_in(lost)
-    return Drawn(checkable.filter(sound), drawn.filter(sound), sampling.n, failed)
+    return Drawn(prompts.filter(sound), drawn.filter(sound), sampling.n, failed)
+
+
+def checkable(prompts: pl.DataFrame) -> pl.DataFrame:
+    """The prompts whose answers a verifier checks."""
+    return prompts.filter(pl.col("verifier").is_not_null())
 
 
 def accuracy(candidate: Candidate, drawn: Drawn, metric: str = "accuracy") -> pl.DataFrame:

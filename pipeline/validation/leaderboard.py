@@ -1,20 +1,26 @@
 """From evaluations and training runs to one row per variant."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, cast
+from typing import Any
 
+import numpy as np
 import polars as pl
 
 from pipeline import tables
 from pipeline.config import ValidationSettings
-from pipeline.errors import OrchardError
+from pipeline.validation.comparisons import contrast, judge, pooled_spread
 from pipeline.validation.power import Power
-from pipeline.validation.scores import Scores, paired, scores
-from pipeline.validation.seeds import Spread, gain
-from pipeline.validation.statistics import Interval, Numbers, holm, verdict
+from pipeline.validation.ranked import BASE, Ranked, RankedBy
 
 Row = dict[str, Any]
-Found = Mapping[tuple[str, str], Scores]
+BASE_SAID = {
+    "accuracy": "base answers {value:.1%} of the draws on {n} test prompts right.",
+    "instructions": "base fulfils {value:.1%} of the instructions of {n} test prompts.",
+    "ranking_accuracy": "base ranks {value:.1%} of the held-out pairs of {n} prompts right.",
+    "reward_accuracy": "base prefers no side more than itself: {value:.1%}, as by chance.",
+    "win_rate": "base is what answers are judged against: {value:.1%}, as by chance.",
+    "length_controlled_wins": "base is what answers are judged against: log-odds {value:g}.",
+}
 
 
 def rank(
@@ -26,6 +32,7 @@ def rank(
     *,
     tests: Collection[str],
     tokens_per_second: float | None = None,
+    by: RankedBy | None = None,
 ) -> pl.DataFrame:
     """Rows of `leaderboard`, the best variant first.
 
@@ -37,51 +44,50 @@ def rank(
         seed: of the resampling.
         tests: ids of the test prompts that have a verifier.
         tokens_per_second: the engine's mean speed; null: unknown.
+        by: what ranks them; null: accuracy.
 
     Raises:
         OrchardError: the base model was not evaluated, or a variant on other prompts than it, or
             all requests failed.
     """
-    found = scores(evaluations)
-    if ("base", "accuracy") not in found:
-        raise OrchardError("the base model has no evaluation: materialise `evaluations` first")
-    names = [variant for variant, metric in found if metric == "accuracy"]
+    ranked = Ranked.of(evaluations, by or RankedBy(), tests)
+    names = ranked.variants
     power = Power(settings.confidence, settings.power, max(1, len(names) - 1))
-    pairs = {name: _pair(name, found, tests) for name in names}
-    # How far training seeds are apart is estimated over all variants together.
-    spread = Spread.pooled(
-        [own.values - base.per_unit for name, (own, base) in pairs.items() if name != "base"]
-    )
+    spread = pooled_spread(ranked)
     rows = []
-    for name, (own, base) in pairs.items():
+    for name in names:
         row = {
             "variant": name,
-            **_accuracy(name, own, base, settings, seed, spread),
-            "n_prompts": len(own.units),
-            "n_failed": len(tests) - len(own.units),
-            **_reach(own.values - base.per_unit, spread, power, settings.smallest_gain),
+            "metric": ranked.by.name,
+            "value": ranked.value(name),
+            **contrast(ranked, (name, BASE), settings, seed, spread, power),
+            "n_prompts": len(ranked.prompts(name)),
+            "n_failed": ranked.missing(name),
             **_measured(evaluations.filter(pl.col("variant") == name)),
             **_training(runs.filter(pl.col("variant") == name)),
         }
+        row |= {"p_value": None} if name == BASE else {}
         rows.append(row | _cost(row, data_tokens.get(name, 0), tokens_per_second))
-    _judge([row for row in rows if row["variant"] != "base"], settings.confidence)
+    judge([row for row in rows if row["variant"] != BASE], settings.confidence)
     for row in rows:
-        row["conclusion"] = sentence(row, settings)
-    frame = pl.DataFrame(rows, schema=tables.empty("leaderboard").schema)
-    return frame.sort("accuracy", "variant", descending=[True, False])
+        row["conclusion"] = sentence(row, settings, ranked.by)
+    schema = tables.empty("leaderboard").schema
+    frame = pl.DataFrame([{k: row[k] for k in schema if k in row} for row in rows], schema=schema)
+    return frame.sort("value", "variant", descending=[True, False])
 
 
-def sentence(row: Row, settings: ValidationSettings) -> str:
+def sentence(row: Row, settings: ValidationSettings, by: RankedBy | None = None) -> str:
     """What a reader may conclude about one variant, and how many prompts it would take."""
-    if row["variant"] == "base":
-        return (
-            f"base answers {row['accuracy']:.1%} of the draws "
-            f"on {row['n_prompts']} test prompts right."
-        )
+    by = by or RankedBy()
+    if row["variant"] == BASE:
+        if len(by.weights) > 1:
+            return f"base has {row['value']:.3f} ({by.name}) on {row['n_prompts']} prompts."
+        return BASE_SAID[by.name].format(value=row["value"], n=row["n_prompts"])
     said = {"better": "better than the base model", "worse": "worse than the base model"}
     shown = said.get(row["verdict"], "not distinguishable from the base model at this size")
+    what = "gain" if by.name == "accuracy" else f"gain in {by.name}"
     gain = (
-        f"gain {row['gain']:+.3f} [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}] "
+        f"{what} {row['gain']:+.3f} [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}] "
         f"on {row['n_prompts']} prompts"
     )
     text = f"{row['variant']} is {shown}: {gain}"
@@ -92,72 +98,27 @@ def sentence(row: Row, settings: ValidationSettings) -> str:
         if row["prompts_needed"]
         else "would take more training seeds"
     )
+    smallest = settings.smallest_gain * by.unit
     return (
         f"{text}; so many show a true gain of {row['detectable_gain']:.3f} or more "
-        f"with {settings.power:.0%} power, and one of {settings.smallest_gain:g} {enough}."
+        f"with {settings.power:.0%} power, and one of {smallest:g} {enough}."
     )
-
-
-def _pair(name: str, found: Found, tests: Collection[str]) -> tuple[Scores, Scores]:
-    whole = found[name, "accuracy"]
-    if not set(whole.units) <= set(tests):
-        raise OrchardError(
-            f"variant {name!r} was evaluated on other prompts than the test's: evaluate it again"
-        )
-    own, base = paired(whole, found["base", "accuracy"])
-    if not own.units:
-        raise OrchardError(
-            f"variant {name!r}: no test prompt was answered by it and by the base model: "
-            "see `rejects`"
-        )
-    return own, base
-
-
-def _accuracy(
-    name: str,
-    own: Scores,
-    base: Scores,
-    settings: ValidationSettings,
-    seed: int,
-    spread: Spread | None,
-) -> Row:
-    found = gain(
-        own.values,
-        base.per_unit,
-        resamples=settings.bootstrap,
-        confidence=settings.confidence,
-        seed=seed,
-        spread=spread,
-    )
-    return {
-        "accuracy": float(own.values.mean()),
-        "gain": found.interval.mean,
-        "gain_low": found.interval.low,
-        "gain_high": found.interval.high,
-        "method": f"{found.method}, for {found.covers}",
-        "p_value": None if name == "base" else found.p,
-        "seed_sd": found.seed_sd,
-        "p_holm": None,
-        "verdict": "baseline",
-    }
-
-
-def _reach(differences: Numbers, spread: Spread | None, power: Power, smallest: float) -> Row:
-    return {
-        "detectable_gain": power.detectable(differences, spread),
-        "prompts_needed": power.prompts_needed(differences, smallest, spread),
-    }
 
 
 def _measured(mine: pl.DataFrame) -> Row:
+    means = dict(mine.group_by("metric").agg(pl.col("value").mean()).iter_rows())
     rewards = mine.filter(pl.col("metric") == "reward_accuracy")
     answers = mine.filter(pl.col("metric") == "accuracy")
+    draws = int(answers["n"].sum())
+    wins = means.get("length_controlled_wins")
     return {
         "policy_ids": sorted(mine["policy_id"].unique()),
-        "greedy": mine.filter(pl.col("metric") == "greedy")["value"].mean(),
-        "reward_accuracy": rewards["value"].mean(),
+        **{name: means.get(name) for name in ("accuracy", "greedy", "win_rate")},
+        "length_controlled_win_rate": None if wins is None else 1 / (1 + float(np.exp(-wins))),
+        "ranking_accuracy": means.get("ranking_accuracy"),
+        "reward_accuracy": means.get("reward_accuracy"),
         "reward_pairs": rewards["unit_id"].n_unique(),
-        "response_tokens": int(answers["tokens"].sum()) / max(1, int(answers["n"].sum())),
+        "response_tokens": int(answers["tokens"].sum()) / draws if draws else None,
     }
 
 
@@ -183,12 +144,3 @@ def _cost(row: Row, tokens: int, tokens_per_second: float | None) -> Row:
         "gain_per_million_tokens": row["gain"] / tokens * 1e6 if tokens else None,
         "gain_per_hour": row["gain"] / seconds * 3600 if seconds else None,
     }
-
-
-def _judge(rows: list[Row], confidence: float) -> None:
-    """Fills the corrected p-values and verdicts of all variants:
-    they are one family of comparisons with the base.
-    """
-    for row, p in zip(rows, holm([cast(float, row["p_value"]) for row in rows]), strict=True):
-        interval = Interval(*(cast(float, row[name]) for name in ("gain", "gain_low", "gain_high")))
-        row |= {"p_holm": p, "verdict": verdict(interval, p, confidence)}

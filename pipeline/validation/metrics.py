@@ -37,6 +37,13 @@ PROMPTS = {
     "win_rate": (
         "share of judged comparisons won against the base model's answer; ties and flips count half"
     ),
+    "length_controlled_wins": (
+        "log-odds of such a win with answers as long as the base model's, by a logistic regression "
+        "on the difference of lengths (Dubois et al. 2024); 0: as good as the base model"
+    ),
+    "win_longer": (
+        "tokens by which the judged answer was longer than the base model's; longer is not better"
+    ),
     "win_flips": "share of those comparisons in which the judge's verdict flipped with the order",
 }
 PAIRS = {

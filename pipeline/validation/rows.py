@@ -25,9 +25,10 @@ def training_rows(
 ) -> pl.DataFrame:
     """A variant's rows of `preferences`, `preference_lists` or `unpaired`, with five columns more.
 
-    `text_tokens`: tokens of all texts of the row, null where they were not counted; `length` counts
-    those of a text. `row_id`: the row's id. `numbers`: labels that the variant's loss reads as
-    numbers. `kind`: a hash of the id and of all else that the loss reads. `mark`: a hash of both.
+    `text_tokens`: tokens of all texts of the row, its rationale's too, null where they were not
+    counted; `length` counts those of a text. `row_id`: the row's id. `numbers`: labels that the
+    variant's loss reads as numbers. `kind`: a hash of the id and of all else that the loss reads.
+    `mark`: a hash of both.
     """
     chosen = variant(name, settings)
     table = chosen.rows
@@ -42,13 +43,26 @@ def training_rows(
         list(values) for values in rows.select(c for c in read if c in rows.columns).iter_rows()
     ] or [[]] * len(rows)
     marks = [content_id(*both) for both in zip(kinds, numbers, strict=True)]
+    texts = _tokens(rows, length, settings.training.thoughts)
     return rows.with_columns(
-        text_tokens=_tokens(rows, length, settings.training.thoughts),
+        text_tokens=texts + _tokens_of_rationales(lake, rows, length),
         row_id=pl.col(IDS[table]),
         kind=pl.Series(kinds, dtype=pl.String),
         numbers=pl.Series(numbers, dtype=pl.List(pl.Float64)),
         mark=pl.Series(marks, dtype=pl.String),
     )
+
+
+def _tokens_of_rationales(
+    lake: Reader, rows: pl.DataFrame, length: Callable[[str], int]
+) -> pl.Series | int:
+    """Tokens of the rationales that are learned beside the pairs, with the token that ends each."""
+    if "rationale_id" not in rows.columns or rows["rationale_id"].null_count() == rows.height:
+        return 0
+    wanted = rows["rationale_id"].drop_nulls().unique().to_list()
+    known = lake.read("rationales").filter(pl.col("rationale_id").is_in(wanted))
+    tokens = {name: length(text) + 1 for name, text in known.select("rationale_id", "text").rows()}
+    return pl.Series([tokens.get(name, 0) for name in rows["rationale_id"]], dtype=pl.Int64)
 
 
 def _tokens(

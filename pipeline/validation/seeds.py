@@ -61,6 +61,10 @@ class Spread:
             float(prompts * by_seed.var(ddof=1)), float((rest**2).sum() / df), seeds - 1.0, df
         )
 
+    def of_two(self) -> "Spread":
+        """Of a difference of two variants, each with seeds of its own: twice one variant's."""
+        return Spread(2 * self.seeds, 2 * self.rest, self.seeds_df, self.rest_df)
+
     @classmethod
     def pooled(cls, tables: Sequence[Numbers]) -> "Spread | None":
         """Of several variants on the same prompts, as if their seeds differed equally: our choice.

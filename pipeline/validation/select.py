@@ -117,8 +117,8 @@ def _up_to(rows: pl.DataFrame, max_rows: int, budget: float) -> pl.DataFrame:
 
 
 def held_out(pairs: Mapping[str, pl.DataFrame], max_pairs: int) -> pl.DataFrame:
-    """Pairs of validation prompts, the same number of each variant that has any:
-    for reward and ranking accuracy.
+    """Pairs of validation prompts, at most so many of each variant:
+    for reward and ranking accuracy. A variant with few takes none from the others.
 
     Raises:
         OrchardError: no variant is given, that is, the profile compares controls only.
@@ -128,8 +128,16 @@ def held_out(pairs: Mapping[str, pl.DataFrame], max_pairs: int) -> pl.DataFrame:
             "only controls are compared: add the variants they belong to (validation.variants)"
         )
     frames = [by_hash(frame.filter(pl.col("split") == "validation")) for frame in pairs.values()]
-    n = min([max_pairs, *(frame.height for frame in frames if frame.height)])
-    return pl.concat([frame.head(n) for frame in frames])
+    return pl.concat([frame.head(max_pairs) for frame in frames])
+
+
+def part_of(whole: pl.DataFrame, own: pl.DataFrame, share: float) -> pl.DataFrame:
+    """The rows of a variant that are, by prompt and texts, a share of another's: the first by hash.
+
+    So a smaller part lies within a larger one.
+    """
+    wanted = _units(by_hash(whole).head(max(1, round(share * whole.height))))
+    return own.filter(_units(own).is_in(wanted.to_list()))
 
 
 def stopping(rows: pl.DataFrame, max_rows: int) -> pl.DataFrame:

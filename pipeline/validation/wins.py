@@ -13,6 +13,7 @@ from pipeline.engine.session import run_all
 from pipeline.judge.collect import Bench
 from pipeline.judge.strength import paired
 from pipeline.judge.vote import Judge, check_words
+from pipeline.validation.length_control import controlled
 
 OWN, BASE = "own ", "base "  # ids of the two answers start so, and end with the prompt's id
 
@@ -62,6 +63,23 @@ def win_rate(
     return _values(votes, equal, settings), [
         reject for bench in benches for reject in bench.rejects
     ]
+
+
+def by_length(
+    win_rate: pl.DataFrame,
+    own: Mapping[str, tuple[str, int]],
+    base: Mapping[str, tuple[str, int]],
+) -> dict[str, pl.DataFrame]:
+    """Metrics win_longer and length_controlled_wins -> (unit_id, value) of the judged prompts.
+
+    win_rate: (unit_id, value). own, base: prompt id -> the answer and its tokens.
+    """
+    units = win_rate["unit_id"]
+    longer = pl.DataFrame(
+        {"unit_id": units, "value": [float(own[unit][1] - base[unit][1]) for unit in units]},
+        schema={"unit_id": pl.String, "value": pl.Float64},
+    )
+    return {"win_longer": longer, "length_controlled_wins": controlled(win_rate, longer)}
 
 
 def _values(

@@ -4,6 +4,7 @@ seeds are trained once each, and stop on validation pairs only.
 
 import shutil
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +24,7 @@ from pipeline.training.reference import reference_logps
 from pipeline.training.result import TrainResult
 from pipeline.validation import budgets
 from pipeline.validation.report.blocks import Text
+from pipeline.validation.report.learning import points
 from pipeline.validation.report.training import curves
 from pipeline.validation.untrained import untrained
 from tests.runs import ScriptedRun, make
@@ -173,6 +175,45 @@ def test_variants_are_trained_again_together_when_the_budget_falls(
     assert [row["n_pairs"] for row in train(shop)] == [10, 10]
     shop.use({**both, "max_pairs": 9})
     assert [row["n_pairs"] for row in train(shop)] == [9, 9] and len(begun) == 5
+
+
+def test_each_recipe_learns_from_what_it_yields_where_the_budget_says_so(
+    shop: Any, quick_trainer: None
+) -> None:
+    both = {"variants": ["outcome", "tree_plv"], "max_pairs": 30}
+    shop.give(frame([*of("outcome", range(40)), *of("tree_plv", range(10))]))
+    for budget in ({"budget": "own"}, {"groups": {"few": ["tree_plv"]}}):
+        shop.use({**both, **budget})
+        assert [row["n_pairs"] for row in train(shop)] == [30, 10]
+
+
+def test_a_curve_trains_parts_of_a_variant_that_lie_within_each_other(
+    shop: Any, quick_trainer: None
+) -> None:
+    names = ["outcome", "outcome_1of2", "outcome_1of4", "outcome_1of8"]
+    shop.give(frame([row for name in names for row in of(name, range(40))]))
+    shop.use({"budget": "curve", "max_pairs": 16})
+    rows = train(shop)
+    assert {row["variant"]: row["n_pairs"] for row in rows} == dict(
+        zip(names, (16, 8, 4, 2), strict=True)
+    )
+    learned = {row["variant"]: set(row["prompt_ids"]) for row in rows}
+    assert all(learned[small] < learned[large] for large, small in pairwise(names))
+    board = pl.DataFrame(
+        [
+            {"variant": name, "n_pairs": n, "data_tokens": 4000, "gain": n / 100}
+            | {"gain_low": 0.0, "gain_high": 1.0}
+            for name, n in zip(names, (16, 8, 4, 2), strict=True)
+        ]
+    )
+    drawn = points(shop.lake, shop.settings, board)
+    # 40 pairs were yielded for 4,000 tokens: 2 of them cost 200.
+    assert drawn.select("whole", "share", "n_pairs", "tokens").rows() == [
+        ("outcome", 0.125, 2, 200),
+        ("outcome", 0.25, 4, 400),
+        ("outcome", 0.5, 8, 800),
+        ("outcome", 1.0, 16, 1600),
+    ]
 
 
 def test_a_few_new_pairs_train_nothing_and_a_prompt_that_was_taken_out_trains_all(

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from pipeline import tables
 from pipeline.config import ExampleSettings, PoolSettings, Settings, SplitSettings
@@ -195,8 +196,11 @@ def test_size_takes_rows_in_order(tmp_path: Path) -> None:
 
 
 def test_no_pools_at_all() -> None:
-    with pytest.raises(OrchardError, match="profile 'test' has no pools"):
-        load_pools(settings())
+    with pytest.raises(ValidationError, match="no pools and no sources"):
+        settings()
+    sent = Settings(profile="test", sources=({"name": "hh", "path": "hh.jsonl"},))
+    prompts, rejects = load_pools(sent)
+    assert prompts.is_empty() and prompts.schema == tables.empty("prompts").schema
 
 
 def test_an_unknown_verifier_names_the_pool(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_a_run_fills_every_table_and_prints_the_leaderboard(finished: Home) -> N
     assert "report.html" in shown and "make ui" in shown
     for table in tables.TABLES:
         # the others belong to variants that this profile lacks
-        if table in MADE | {"metrics", "leaderboard", "usage"}:
+        if table in MADE | {"metrics", "comparisons", "leaderboard", "usage"}:
             assert rows(finished, table).height > 0, table
     board = rows(finished, "leaderboard")
     assert board["n_pairs"].filter(board["variant"] != "base").n_unique() == 1  # equal budgets

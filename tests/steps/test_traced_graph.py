@@ -19,7 +19,7 @@ from tests.steps.traced import Trace, Traced
 from tests.steps.world import Room, opened, profile
 
 # Asks the graph what others cost, and so runs their declarations: what these say is in its texts.
-DECLARATIONS_RUN = {"leaderboard"}
+DECLARATIONS_RUN = {"leaderboard", "comparisons"}
 TRAINED = ("base", "tpo", "rationale", "mapl_joint")  # the others read what these do
 
 

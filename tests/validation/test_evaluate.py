@@ -15,6 +15,7 @@ from pipeline.validation.evaluate import (
     accuracy,
     answers,
     as_rejects,
+    checkable,
     instructed,
     of_draws,
     pass_at,
@@ -47,7 +48,7 @@ def test_a_failed_request_has_no_row_an_empty_answer_is_wrong_and_no_verifier_no
     )
     said = ["7", "", "the answer is 7", "8"]
     engine = ScriptedEngine(lambda prefix, sampling, n: said[n])
-    drawn = answers(engine, tests, SamplingSettings(n=4), 0)
+    drawn = answers(engine, checkable(tests), SamplingSettings(n=4), 0)
     rows = accuracy(CANDIDATE, drawn)
     assert values(rows, "accuracy") == {"a": 0.5} and rows["n"].to_list() == [4]
     assert [reject.row_id for reject in drawn.failed] == ["b"]
@@ -56,7 +57,7 @@ def test_a_failed_request_has_no_row_an_empty_answer_is_wrong_and_no_verifier_no
     assert reject.table == "evaluations" and "leaves 0 of the 8 tokens" in reject.reason
     other = as_rejects(Candidate("p@2", "good", 1), drawn.failed, "evaluate good")[0]
     assert other.row_id != reject.row_id  # so that two seeds leave two rejects
-    assert drawn.first_texts == {"a": "7"} and len(engine.calls) == 2
+    assert drawn.first == {"a": ("7", 1)} and len(engine.calls) == 2
     assert not tables.Evaluations.filter(rows)[1].counts()
 
 

@@ -14,9 +14,10 @@ from pipeline import config, figures, tables
 from pipeline.config import ValidationSettings
 from pipeline.store import Commit, Lake
 from pipeline.validation.leaderboard import rank
-from pipeline.validation.report import SECTIONS, made, page, write_report
+from pipeline.validation.report import SECTIONS, comparisons, made, page, write_report
 from pipeline.validation.report.blocks import Bullets, Picture, Section, Table, Text
 from pipeline.validation.report.results import leaderboard
+from tests.validation.test_comparisons import board
 from tests.validation.test_leaderboard import scores
 
 TABLE = Table(
@@ -165,3 +166,15 @@ def test_the_page_names_the_method_that_each_variants_interval_is_from(tmp_path:
         "(one); t over prompts and seeds (Satterthwaite), for other prompts and other" in text.text
     )
     assert "seeds (many). The p are" in text.text and "base)" not in text.text
+
+
+def test_tests_against_controls_and_rivals_have_a_section_of_their_own(tmp_path: Path) -> None:
+    _, found = board()
+    with Lake(tmp_path) as lake:
+        assert comparisons.tests(lake, config.load("quick")) is None
+        lake.write("comparisons", found, Commit("test"))
+        section = comparisons.tests(lake, config.load("quick"))
+    assert section is not None
+    drawn = [block for block in section.blocks if isinstance(block, Picture)]
+    assert [one.data.caption for one in drawn if one.data] == list(comparisons.FAMILIES.values())
+    assert "tree beats its control tree_shuffled by +0.500" in page("Report", [section])

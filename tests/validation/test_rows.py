@@ -1,6 +1,7 @@
 """The rows that a variant learns from, and the marks that say whether they changed."""
 
 from dataclasses import replace
+from typing import cast
 
 import polars as pl
 import pytest
@@ -8,9 +9,10 @@ import torch
 
 from pipeline import config
 from pipeline.config import LossSettings, Settings
+from pipeline.store.reader import Reader
 from pipeline.training import losses
 from pipeline.training.losses.columns import Columns
-from pipeline.validation.rows import training_rows
+from pipeline.validation.rows import _tokens_of_rationales, training_rows
 
 
 def columns(**changed: torch.Tensor) -> Columns:
@@ -70,3 +72,19 @@ def test_a_mark_changes_with_what_the_loss_reads_alone() -> None:
         update={"training": settings.training.model_copy(update={"loss": "soft"})}
     )
     assert mark("voted_none", soft, strength=0.8) != mark("voted_none", soft)
+
+
+def test_tokens_of_a_learned_rationale_count() -> None:
+    rows = pl.DataFrame({"rationale_id": ["r1", None, "r2"]})
+    known = pl.DataFrame({"rationale_id": ["r1", "r2"], "text": ["two words", "one"]})
+    reader = cast(Reader, Known({"rationales": known}))
+    counted = _tokens_of_rationales(reader, rows, lambda text: len(text.split()))
+    assert list(cast(pl.Series, counted)) == [3, 0, 2]  # with the token that ends a text
+    assert _tokens_of_rationales(reader, rows.clear(), len) == 0
+
+
+class Known(dict[str, pl.DataFrame]):
+    """Tables that a test gives."""
+
+    def read(self, name: str) -> pl.DataFrame:
+        return self[name]

@@ -12,6 +12,7 @@ from pipeline.validation.select import (
     common_prompts,
     equal_budget,
     held_out,
+    part_of,
 )
 
 
@@ -64,9 +65,19 @@ def test_a_variant_without_training_pairs_keeps_none_and_takes_nothing_from_the_
 
 def test_held_out_pairs_are_validation_pairs_only() -> None:
     mixed = pl.concat([pairs(3), pairs(5, "validation")])
-    assert held_out({"a": mixed, "b": pairs(2, "validation")}, 8).height == 4
+    assert held_out({"a": mixed, "b": pairs(2, "validation")}, 8).height == 7
+    assert held_out({"a": mixed, "b": pairs(2, "validation")}, 4).height == 6
     assert held_out({"a": pairs(3)}, 8).is_empty()
     assert held_out({"a": mixed, "nothing": pairs(3).clear()}, 8).height == 5
+
+
+def test_parts_lie_within_larger_parts_and_are_of_the_same_pairs() -> None:
+    whole = by_hash(pairs(40)).head(16)
+    for own in (pairs(40), pairs(40, swap=True)):  # a control's rows are of the same pairs
+        parts = [set(part_of(whole, own, share)["prompt_id"]) for share in (0.125, 0.5, 1)]
+        assert [len(part) for part in parts] == [2, 8, 16]
+        assert parts[0] < parts[1] < parts[2] == set(whole["prompt_id"])
+    assert part_of(whole.clear(), pairs(4), 0.5).is_empty()
 
 
 def test_controls_alone_are_one_clear_error() -> None:

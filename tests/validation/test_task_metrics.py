@@ -8,7 +8,7 @@ import polars as pl
 
 from pipeline.config import SamplingSettings, SandboxSettings
 from pipeline.engine.base import Prompt
-from pipeline.validation.evaluate import Candidate, accuracy, answers
+from pipeline.validation.evaluate import Candidate, accuracy, answers, checkable
 from pipeline.verify import code
 from tests.scripted import ScriptedEngine
 
@@ -40,7 +40,7 @@ def test_code_and_instructions_are_task_metrics_of_a_pool_with_their_verifier() 
             return "no, never" if n == 0 else "no comma here"  # three of four
 
     found = accuracy(
-        Candidate("m", "base", 0), answers(Engine(), prompts, SamplingSettings(n=4), 0)
+        Candidate("m", "base", 0), answers(Engine(), checkable(prompts), SamplingSettings(n=4), 0)
     )
     values = dict(found.select("unit_id", "value").iter_rows())
     assert values == {"program": 0.25, "prose": 0.75}

@@ -15,10 +15,12 @@ from pipeline.config import Settings
 from pipeline.escaped import visible
 from pipeline.store.reader import Reader
 from pipeline.validation.report import (
+    comparisons,
     cost,
     data,
     examples,
     judges,
+    learning,
     metrics,
     noise,
     results,
@@ -46,6 +48,8 @@ QUERIES = (
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
 SECTIONS: tuple[MakeSection, ...] = (
     results.leaderboard,
+    comparisons.tests,
+    learning.curves,
     metrics.answers,
     metrics.ranking,
     metrics.categories,

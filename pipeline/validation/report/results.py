@@ -12,6 +12,7 @@ from pipeline.validation.report.blocks import Bullets, Picture, Section, Table, 
 
 RESULTS = {
     "variant": ("variant", ""),
+    "value": ("value", ".3f"),
     "accuracy": ("accuracy", ".3f"),
     "greedy": ("greedy accuracy", ".3f"),
     "gain": ("gain", "+.3f"),
@@ -23,7 +24,10 @@ RESULTS = {
     "prompts_needed": ("prompts needed", ","),
     "n_seeds": ("seeds", ","),
     "reward_accuracy": ("reward accuracy", ".2f"),
+    "ranking_accuracy": ("ranking accuracy", ".2f"),
     "reward_pairs": ("of pairs", ","),
+    "win_rate": ("win rate", ".2f"),
+    "length_controlled_win_rate": ("at equal length", ".2f"),
 }
 COSTS = {
     "variant": ("variant", ""),
@@ -43,21 +47,24 @@ COSTS = {
 
 def leaderboard(lake: Reader, settings: Settings) -> Section:
     """The leaderboard in words, figures and a plot."""
-    board = lake.read("leaderboard").sort("accuracy", "variant", descending=[True, False])
+    board = lake.read("leaderboard").sort("value", "variant", descending=[True, False])
+    metric = metric_of(board)
     gains = [
         (r["variant"], r["gain"], r["gain_low"], r["gain_high"])
         for r in board.iter_rows(named=True)
     ]
-    needed = f"{settings.validation.smallest_gain:g} with {settings.validation.power:.0%} power"
+    chosen = settings.validation
+    needed = f"the profile's smallest gain ({chosen.smallest_gain:g} of a share)"
+    needed = f"{needed} with {chosen.power:.0%} power"
     return Section(
         "What was seen",
         [
             Text(_setting(settings, board)),
             Text(" ".join(footing(board))),
             Bullets(board["conclusion"].to_list()),
-            _table(f"Leaderboard; prompts needed: to show a true gain of {needed}", board, RESULTS),
+            _table(f"Leaderboard by {metric}; prompts needed: to show {needed}", board, RESULTS),
             Picture(
-                figures.intervals(gains, "gain in accuracy over the base model"),
+                figures.intervals(gains, f"gain in {metric} over the base model"),
                 "Gain of each variant over the base model with its interval; "
                 "the figures stand in the leaderboard.",
             ),
@@ -74,6 +81,12 @@ def leaderboard(lake: Reader, settings: Settings) -> Section:
     )
 
 
+def metric_of(board: pl.DataFrame) -> str:
+    """What a leaderboard ranks by; one of an older version ranks by accuracy."""
+    known = board["metric"].drop_nulls().to_list()
+    return str(known[0]) if known else "accuracy"
+
+
 def _setting(settings: Settings, board: pl.DataFrame) -> str:
     chosen = settings.validation
     compared = board.filter(pl.col("variant") != "base")
@@ -81,8 +94,9 @@ def _setting(settings: Settings, board: pl.DataFrame) -> str:
     used = "; ".join(f"{method} ({', '.join(names)})" for method, names in by_method.iter_rows())
     return (
         f"Profile {settings.profile}, run seed {settings.seed}, model {settings.model.name}. "
+        f"Ranked by {metric_of(board)}. "
         f"Accuracy is the share of right draws ({chosen.draws} per prompt) "
-        "on held-out test prompts. "
+        "on held-out test prompts; pairs of one prompt count as one. "
         f"Intervals ({chosen.confidence:.0%}) and p: {used or 'of no variant'}. "
         "The p are corrected over all variants (Holm). "
         "A prompt whose request failed is left out, on both sides. "

@@ -1,0 +1,179 @@
+"""Each variant against the base model, its controls and its rivals: paired by prompt.
+
+Three families of tests, each corrected on its own (Holm 1979): against the base model, of a variant
+against its controls, and of variants that are no controls against each other. Intervals are of one
+comparison each, not corrected.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from pipeline import tables
+from pipeline.config import ValidationSettings
+from pipeline.validation.power import Power
+from pipeline.validation.ranked import BASE, Ranked
+from pipeline.validation.seeds import Spread, gain
+from pipeline.validation.statistics import Interval, Numbers, holm, verdict
+
+Row = dict[str, Any]
+Contest = tuple[str, str]  # a variant, and what it is compared with
+Controls = Mapping[str, str | None]
+WORDS = {"better": "beats", "worse": "falls behind", "not distinguishable": "is not told from"}
+
+
+def compare(
+    ranked: Ranked, controls: Controls, settings: ValidationSettings, seed: int
+) -> pl.DataFrame:
+    """Rows of `comparisons`.
+
+    Args:
+        ranked: the variants and the base model on what they are ranked by.
+        controls: control -> the variant that it is a control of; a variant that is neither a
+            control nor a rival, such as a part of another, -> null.
+        settings: resamples, confidence, power, smallest gain of interest.
+        seed: of the resampling.
+    """
+    single = pooled_spread(ranked)
+    both = None if single is None else single.of_two()  # of a difference of two trained variants
+    rows = []
+    for family, contests in families(ranked, controls).items():
+        power = Power(settings.confidence, settings.power, max(1, len(contests)))
+        spread = single if family == "base" else both
+        found = [
+            _row(ranked, family, contest, contrast(ranked, contest, settings, seed, spread, power))
+            for contest in contests
+        ]
+        judge(found, settings.confidence)
+        rows += found
+    for row in rows:
+        row["conclusion"] = sentence(row)
+    return pl.DataFrame(rows, schema=tables.empty("comparisons").schema)
+
+
+def families(ranked: Ranked, controls: Controls) -> dict[str, list[Contest]]:
+    """Family -> the (variant, against) of its tests; of two rivals the one that is ahead first."""
+    names = [name for name in ranked.variants if name != BASE]
+    real = sorted((n for n in names if n not in controls), key=lambda n: (-ranked.value(n), n))
+    own = [(source, name) for name in names for source in [controls.get(name)] if source in names]
+    return {
+        "base": [(name, BASE) for name in names],
+        "control": sorted((str(source), name) for source, name in own),
+        "pairwise": list(combinations(real, 2)),
+    }
+
+
+def pooled_spread(ranked: Ranked) -> Spread | None:
+    """How far training seeds are apart, estimated over all variants together."""
+    return Spread.pooled([ranked.differences(name) for name in ranked.variants if name != BASE])
+
+
+def contrast(
+    ranked: Ranked,
+    contest: Contest,
+    settings: ValidationSettings,
+    seed: int,
+    spread: Spread | None,
+    power: Power,
+) -> Row:
+    """Gain, interval, p-value and power of one comparison."""
+    differences = ranked.differences(*contest)
+    found = gain(
+        differences,
+        np.zeros(differences.shape[1]),
+        resamples=settings.bootstrap,
+        confidence=settings.confidence,
+        seed=seed,
+        spread=spread,
+    )
+    smallest = settings.smallest_gain * ranked.by.unit
+    return {
+        "gain": found.interval.mean,
+        "gain_low": found.interval.low,
+        "gain_high": found.interval.high,
+        "method": f"{found.method}, for {found.covers}",
+        "p_value": found.p,
+        "p_holm": None,
+        "verdict": "baseline",
+        "seed_sd": found.seed_sd,
+        "detectable_gain": power.detectable(differences, spread),
+        "prompts_needed": power.prompts_needed(differences, smallest, spread),
+        "effect_size": effect_size(differences),
+    }
+
+
+def effect_size(differences: Numbers) -> float | None:
+    """Cohen's d for pairs (d_z): the mean difference in standard deviations of the prompts' own.
+
+    Null where nothing varies. Cohen 1988, section 2.3.5.
+    """
+    of_prompts = np.atleast_2d(differences).mean(axis=0)
+    spread = float(of_prompts.std(ddof=1)) if len(of_prompts) > 1 else 0.0
+    return float(of_prompts.mean()) / spread if spread > 0 else None
+
+
+def judge(rows: Sequence[Row], confidence: float) -> None:
+    """Fills the corrected p-values and verdicts of one family of comparisons."""
+    for row, p in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
+        interval = Interval(*(row[name] for name in ("gain", "gain_low", "gain_high")))
+        row |= {"p_holm": p, "verdict": verdict(interval, p, confidence)}
+
+
+def sentence(row: Row) -> str:
+    """One comparison in words, with its effect and how many prompts it would take."""
+    what = "its control " if row["family"] == "control" else ""
+    against = "the base model" if row["against"] == BASE else f"{what}{row['against']}"
+    size = "" if row["effect_size"] is None else f", d = {row['effect_size']:+.2f}"
+    said = (
+        f"{row['variant']} {WORDS[row['verdict']]} {against} by {row['gain']:+.3f} "
+        f"[{row['gain_low']:+.3f}, {row['gain_high']:+.3f}]{size}, p = {row['p_holm']:.3f}"
+    )
+    needed = row["prompts_needed"]
+    if row["verdict"] != "not distinguishable" or needed is None:
+        return said + "."
+    return f"{said}; the smallest gain of interest would take about {needed} prompts."
+
+
+def concluded(board: pl.DataFrame, comparisons: pl.DataFrame) -> pl.DataFrame:
+    """The leaderboard, with what its variants beat beside the base model in their conclusions."""
+    said = {name: _beaten(comparisons, name) for name in board["variant"]}
+    more = pl.col("variant").replace_strict(said, default="", return_dtype=pl.String)
+    return board.with_columns(conclusion=pl.concat_str("conclusion", more))
+
+
+def _beaten(comparisons: pl.DataFrame, name: str) -> str:
+    """'It beats its control a by ... and b by ...'; empty where it was compared with neither."""
+    own = comparisons.filter(pl.col("variant") == name, pl.col("family") != "base")
+    if own.is_empty():
+        return ""
+    parts = []
+    for word, start in (("better", "beats"), ("worse", "falls behind")):
+        told = [_told(row) for row in own.filter(verdict=word).iter_rows(named=True)]
+        parts += [f"{start} {' and '.join(told)}"] if told else []
+    unclear = [_named(row) for row in own.filter(verdict="not distinguishable").to_dicts()]
+    parts += [f"is not told from {' and '.join(unclear)}"] if unclear else []
+    return f" It {'; it '.join(parts)}."
+
+
+def _named(row: Row) -> str:
+    return f"its control {row['against']}" if row["family"] == "control" else str(row["against"])
+
+
+def _told(row: Row) -> str:
+    interval = f"[{row['gain_low']:+.3f}, {row['gain_high']:+.3f}]"
+    return f"{_named(row)} by {row['gain']:+.3f} {interval}"
+
+
+def _row(ranked: Ranked, family: str, contest: Contest, found: Row) -> Row:
+    variant, against = contest
+    return {
+        "variant": variant,
+        "against": against,
+        "family": family,
+        "metric": ranked.by.name,
+        "n_prompts": len(ranked.prompts(variant, against)),
+        **found,
+    }
