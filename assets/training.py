@@ -21,6 +21,7 @@ from pipeline.training import losses
 from pipeline.training.once import FOLDER, TRAINER, Row, Training, train_once
 from pipeline.training.rationales import attach
 from pipeline.validation import budgets
+from pipeline.validation.report.training import SIDES, has_sides
 from pipeline.validation.standing import basis_of, remember, remembered, stand
 
 LEARNED = Reads(beside=("preferences", "preference_lists", "unpaired"), settings=budgets.SETTINGS)
@@ -50,7 +51,11 @@ def _reference(inputs: Inputs) -> StepResult:
     inputs.rest()  # the engine's memory, before torch takes its own
     model, settings = inputs.model("policy"), inputs.settings
     found = inputs.rows_before().filter(pl.col("policy_id") == model.policy_id)
-    learned = _learned(inputs).values()
+    learned = [
+        rows
+        for name, rows in _learned(inputs).items()
+        if losses.get(_loss_of(name, settings)).reference
+    ]
     for rows in (*learned, budgets.held_out_pairs(inputs.lake, settings)):
         if not rows.is_empty():  # tables of three shapes: one after the other
             new = reference_logps(
@@ -75,10 +80,10 @@ REFERENCE_LOGPS = Step(
             models=("policy",),
         )
     ),
-    reads_of=_pairs_of_profile,
+    reads_of=lambda settings, part: _pairs_of_profile(settings, part).plus(_code(settings, part)),
     group="training",
     kinds=("torch",),
-    description="Log-probability of every text under the base model, once for all variants.",
+    description="Log-probabilities under the base model, once for all losses that read them.",
 )
 
 
@@ -129,12 +134,25 @@ def _with_rationales(inputs: Inputs, rows: pl.DataFrame) -> pl.DataFrame:
 def _training_shown(inputs: Inputs, runs: pl.DataFrame) -> Mapping[str, Any]:
     if runs.is_empty():
         return {"note": "no policy: no training pair, or every training diverged"}
-    known = runs.select("seed", "curve").iter_rows()
-    lines = {f"seed {seed}": [(p[0], p[1]) for p in json.loads(curve)] for seed, curve in known}
+    known = [(seed, json.loads(curve)) for seed, curve in runs.select("seed", "curve").iter_rows()]
+    lines = {f"seed {seed}": [(p[0], p[1]) for p in points] for seed, points in known}
     watched = any(json.loads(row)["patience"] for row in runs["settings"])
     unwatched = watched and set(runs["looks"]) == {"[]"}
     note = {"note": "not watched: a curriculum, or no validation rows to stop on"}
-    return {"loss": curves(lines, "step", "loss"), **(note if unwatched else {})}
+    shown = {"loss": curves(lines, "step", "loss"), **_displacement(known)}
+    return {**shown, **(note if unwatched else {})}
+
+
+def _displacement(runs: list[tuple[int, list[Any]]]) -> Mapping[str, Any]:
+    """Log-probabilities of the better texts and of the others, where the curves hold them."""
+    lines = {
+        f"{name}, seed {seed}": line
+        for seed, points in runs
+        for name, place in SIDES.items()
+        if (line := [(p[0], p[place]) for p in points if has_sides(p) and p[place] is not None])
+    }
+    what = "mean log-probability per token"
+    return {"log_probabilities": curves(lines, "step", what)} if lines else {}
 
 
 def _marks_that_count(inputs: Inputs) -> object:
@@ -174,14 +192,19 @@ def _code_of_losses(name: str, settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(losses.code_of, (_loss_of(name, settings), *parts))))
 
 
+def _code(settings: Settings, part: str | None) -> Reads:
+    """The code of the losses of a profile's variants, or of one."""
+    names = settings.validation.variants if part is None else [part]
+    return Reads(code=tuple(one for n in names for one in _code_of_losses(n, settings)))
+
+
 def _reads_of_training(settings: Settings, part: str | None) -> Reads:
     """Rows, the rationales among them, and the code of the losses."""
     names = settings.validation.variants if part is None else [part]
     needs = [variant(n, settings).reads_for(settings).tables for n in names]
     reasons = {n for own in needs for n in own if isinstance(n, Rows) and n.table == "rationales"}
-    code = tuple(one for n in names for one in _code_of_losses(n, settings))
-    own = Reads(tables=tuple(sorted(reasons, key=str)), code=code)
-    return _pairs_of_profile(settings, part).plus(own)
+    own = Reads(tables=tuple(sorted(reasons, key=str)))
+    return _pairs_of_profile(settings, part).plus(own, _code(settings, part))
 
 
 TRAINING_RUNS = Step(

@@ -34,12 +34,12 @@ def check_names(settings: Settings) -> None:
 
 
 def _check_mixtures(settings: Settings) -> None:
-    """Checks that no part of a mixture has a loss that keeps a number from step to step."""
+    """Checks that no part of a mixture has a loss that reads more than one row."""
     for own in settings.variants:
         for part in variant(own.name, settings).parts:
             name = part.loss or settings.training.loss
-            if losses.get(name).running is not None:
-                what = f"of {part.name!r} is learned with {name}, which keeps a number of its own"
+            if not losses.get(name).reads_one_row:
+                what = f"of {part.name!r} is learned with {name}, which reads more than its own row"
                 raise OrchardError(f"variant {own.name!r}: {what}: leave it out of the mixture")
 
 

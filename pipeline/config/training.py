@@ -39,6 +39,16 @@ class LossSettings(Section):
     list_weights: Literal["lambda", "uniform"] = "lambda"  # list_ranking: uniform is the control
     # rationale: weight of its mean negative log-probability per token; our choice
     gamma: float = Field(1.0, ge=0)
+    # simpo: the margin that beta times the difference of means must exceed; TRL's default. The
+    # paper takes about half of its beta, which is 2 to 2.5
+    simpo_gamma: float = Field(0.5, ge=0)
+    # cpo, dpo_nll: weight of the chosen text's mean negative log-probability per token; papers
+    nll_weight: float = Field(1.0, ge=0)
+    orpo_weight: float = Field(0.1, ge=0)  # orpo: weight of the odds ratio (lambda); paper
+    # kto: weights of good and of bad texts; paper. Its rule for unequal numbers: the products of
+    # weight and number between 1 and 4/3 of each other
+    kto_desirable: float = Field(1.0, ge=0)
+    kto_undesirable: float = Field(1.0, ge=0)
 
 
 class TrainingSettings(Section):

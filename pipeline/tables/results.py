@@ -57,7 +57,10 @@ class TrainingRuns(dy.Schema):
     accuracy_last = col.share(
         "share of pairs with a positive margin over the last tenth of the steps"
     )
-    curve = col.text("JSON list of [step, loss, accuracy, margin]")
+    curve = col.text(
+        "JSON list of [step, loss, accuracy, reward margin, mean log-probability per token of the "
+        "better texts, and of the others (null: none)]; rows of older code end with the margin"
+    )
     length_ratio = col.number("tokens of chosen texts over tokens of rejected texts")
     seconds = col.number("wall time, seconds")
 

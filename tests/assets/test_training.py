@@ -2,6 +2,7 @@
 seeds are trained once each, and stop on validation pairs only.
 """
 
+import json
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,7 +13,7 @@ import polars as pl
 import pytest
 
 from assets.steps import GRAPH
-from assets.training import TRAINING_RUNS
+from assets.training import REFERENCE_LOGPS, TRAINING_RUNS
 from pipeline import config, tables
 from pipeline.config import Settings
 from pipeline.engine.rendering import Renderer
@@ -22,7 +23,7 @@ from pipeline.training import loop
 from pipeline.training.reference import reference_logps
 from pipeline.training.result import TrainResult
 from pipeline.validation import budgets
-from pipeline.validation.report.blocks import Text
+from pipeline.validation.report.blocks import Picture, Text
 from pipeline.validation.report.training import curves
 from pipeline.validation.untrained import untrained
 from tests.runs import ScriptedRun, make
@@ -104,7 +105,7 @@ def quick_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
     ) -> TrainResult:
         shutil.copytree(model, values["out"])
         n = rows.filter(pl.col("split") == "train").height
-        curve = [(1, 0.5, 1.0, 0.1)]
+        curve = [(1, 0.5, 1.0, 0.1, -1.0, None)]
         dropped = tables.empty("rejects")
         return TrainResult(
             n, 1, n, 0.5, 0.5, 1.0, curve, 1.0, 0.0, 0, dropped, values["out"], 0, 1, []
@@ -332,3 +333,41 @@ def test_a_training_that_diverges_ends_no_others(
         said.startswith("outcome has 8 training pairs")
         and "seed 0: training stopped at step 3: loss nan" in said
     )
+
+
+def test_a_variant_whose_loss_has_no_reference_costs_no_log_probability_of_the_base_model(
+    shop: Any, begun: list[int]
+) -> None:
+    held = of("outcome", range(20, 24), split="validation")
+    shop.give(frame([*of("outcome", range(8)), *held]))
+    shop.lake.write("reference_logps", tables.empty("reference_logps"), Commit("test"))
+
+    def computed(loss: str) -> int:
+        shop.use(loss=loss)
+        make(
+            ScriptedRun(shop.lake, shop.settings, folder=shop.path, policy="tiny"), REFERENCE_LOGPS
+        )
+        return shop.lake.read("reference_logps").height
+
+    assert computed("simpo") == 2 * 4  # held-out pairs alone: they are measured
+    (row,) = train(shop)
+    assert row["loss"] == "simpo" and row["accuracy_last"] == 1.0
+    assert computed("sigmoid") == 2 * (4 + 8)
+
+
+def test_the_report_shows_the_log_probabilities_of_both_sides(shop: Any) -> None:
+    (row,) = train(shop)
+    better, others = json.loads(row["curve"])[-1][4:]
+    section = curves(shop.lake, shop.settings)
+    assert section is not None
+    (picture,) = [b for b in section.blocks if isinstance(b, Picture) and "displacement" in b.text]
+    assert [cells[2] for cells in picture.table.rows] == ["better texts", "other texts"]
+    assert [cells[-1] for cells in picture.table.rows] == [better, others]
+    shown = TRAINING_RUNS.show(None, shop.lake.read("training_runs"))  # type: ignore[misc, arg-type]
+    assert set(shown) == {"loss", "log_probabilities"}
+    # rows of older code
+    old = shop.lake.read("training_runs").with_columns(curve=pl.lit("[[1, 0.5, 1.0, 0.1]]"))
+    shop.lake.write("training_runs", old, Commit("test"))
+    section = curves(shop.lake, shop.settings)
+    assert section is not None and len(section.blocks) == 4
+    assert set(TRAINING_RUNS.show(None, old)) == {"loss"}  # type: ignore[misc, arg-type]
