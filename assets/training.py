@@ -1,7 +1,7 @@
 """Reference log-probabilities, and one trained policy per variant and seed."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -95,12 +95,11 @@ def _training(inputs: Inputs) -> StepResult:
         return StepResult(tables.empty("training_runs"), (), note)
     inputs.rest()
     reference = inputs.table("reference_logps")
-    settings = inputs.settings.training
-    loss = _loss_of(inputs.part, inputs.settings)
+    settings = variant(inputs.part, inputs.settings).settings(inputs.settings.training)
     training = Training(
         inputs.part,
         _with_rationales(inputs, rows),
-        settings.model_copy(update={"loss": loss}),
+        settings,
         inputs.model("policy"),
         code_version(TRAINER, *_code_of_losses(inputs.part, inputs.settings)),
         inputs.home,
@@ -195,7 +194,15 @@ def _code_of_losses(name: str, settings: Settings) -> tuple[str, ...]:
 def _code(settings: Settings, part: str | None) -> Reads:
     """The code of the losses of a profile's variants, or of one."""
     names = settings.validation.variants if part is None else [part]
-    return Reads(code=tuple(one for n in names for one in _code_of_losses(n, settings)))
+    code = tuple(one for n in names for one in _code_of_losses(n, settings))
+    losses_named = tuple(f"{n}: {loss}" for n in names if (loss := variant(n, settings).loss))
+    return Reads(code=code, texts=losses_named)
+
+
+def _otherwise(names: Sequence[str], settings: Settings) -> tuple[str, ...]:
+    """What variants have otherwise than the profile's `training`."""
+    changes = {name: variant(name, settings).training for name in names}
+    return tuple(json.dumps({name: own}, sort_keys=True) for name, own in changes.items() if own)
 
 
 def _reads_of_training(settings: Settings, part: str | None) -> Reads:
@@ -203,7 +210,7 @@ def _reads_of_training(settings: Settings, part: str | None) -> Reads:
     names = settings.validation.variants if part is None else [part]
     needs = [variant(n, settings).reads_for(settings).tables for n in names]
     reasons = {n for own in needs for n in own if isinstance(n, Rows) and n.table == "rationales"}
-    own = Reads(tables=tuple(sorted(reasons, key=str)))
+    own = Reads(tables=tuple(sorted(reasons, key=str)), texts=_otherwise(names, settings))
     return _pairs_of_profile(settings, part).plus(own, _code(settings, part))
 
 

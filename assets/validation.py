@@ -1,5 +1,6 @@
 """Every policy measured on the same held-out prompts and pairs, the leaderboard, the report."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,7 +61,9 @@ def _policies(inputs: Inputs) -> list[tuple[Candidate, Model]]:
         return [(Candidate(base.policy_id, BASE, 0), base)]
     return [
         (
-            Candidate(row["policy_id"], row["variant"], row["seed"]),
+            Candidate(
+                row["policy_id"], row["variant"], row["seed"], json.loads(row["settings"])["beta"]
+            ),
             Model(inputs.home / row["checkpoint"], row["policy_id"]),
         )
         for row in inputs.table("training_runs").sort("seed").iter_rows(named=True)
@@ -218,7 +221,7 @@ def _board_shown(inputs: Inputs, board: pl.DataFrame) -> Mapping[str, Any]:
     without = untrained(inputs.lake, inputs.settings, inputs.made_from)
     return {
         "conclusions": board["conclusion"].to_list(),
-        "equal_footing": footing(board),
+        "equal_footing": footing(board, inputs.table("training_runs")),
         **({"not_trained": without} if without else {}),
         "board": board.drop("conclusion"),
     }

@@ -28,6 +28,7 @@ def check_names(settings: Settings) -> None:
             losses.get(name)
         except OrchardError as error:
             raise OrchardError(f"{setting}: {error}") from error
+    _check_changed_losses(settings)
     _check_mixtures(settings)
     check_sources(settings)
     registry(settings)
@@ -43,6 +44,20 @@ def _check_mixtures(settings: Settings) -> None:
                 raise OrchardError(f"variant {own.name!r}: {what}: leave it out of the mixture")
 
 
+def _check_changed_losses(settings: Settings) -> None:
+    """Checks that a loss which a profile gives to a variant of ours can take its rows."""
+    for name in (name for name, own in settings.variant_training.items() if "loss" in own):
+        own = variant(name, settings)
+        sizes = {"preferences": 2, "unpaired": 1}  # texts of a row; of a list any number
+        fewest, most = losses.get(str(own.loss)).texts
+        n = sizes.get(own.rows, max(fewest, 3))
+        if not fewest <= n <= most:
+            what = f"compares {fewest} to {most} texts per row, and {name!r} has rows of {own.rows}"
+            raise OrchardError(
+                f"variant_training: {name}: loss {own.loss} {what}: use another loss"
+            )
+
+
 def _losses(settings: Settings) -> Iterator[tuple[str, str]]:
     """Each loss that a profile names, and where it does so."""
     yield "training.loss", settings.training.loss
@@ -50,6 +65,9 @@ def _losses(settings: Settings) -> Iterator[tuple[str, str]]:
     for own in settings.variants:
         if own.loss is not None:
             yield f"variant {own.name!r}: loss", own.loss
+    for name, changes in settings.variant_training.items():
+        if "loss" in changes:
+            yield f"variant_training: {name}: loss", changes["loss"]
     swept = (settings.sweep.source,) if settings.sweep.losses else ()
     for name in (*settings.validation.variants, *swept):
         yield f"variant {name!r}", variant(name, settings).loss or settings.training.loss

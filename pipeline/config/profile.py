@@ -23,7 +23,12 @@ from pipeline.config.sources import (
 )
 from pipeline.config.sweep import SweepSettings
 from pipeline.config.synthesis import CodeSettings, MaplSettings, MiningSettings, OverlapSettings
-from pipeline.config.training import PreferenceSettings, TrainingSettings, ValidationSettings
+from pipeline.config.training import (
+    OwnTraining,
+    PreferenceSettings,
+    TrainingSettings,
+    ValidationSettings,
+)
 from pipeline.config.trees import ListSettings, ThoughtSettings, TreeSettings
 from pipeline.config.variants import UserVariant
 from pipeline.errors import OrchardError, one_line
@@ -63,6 +68,9 @@ class Settings(Section):
     # of one's own; compared where validation.variants names them
     variants: tuple[UserVariant, ...] = ()
     training: TrainingSettings = TrainingSettings()
+    # what of `training` is otherwise for variants that the profile does not declare, by name, such
+    # as {outcome: {learning_rate: 1.0e-5}}; their controls train alike
+    variant_training: dict[str, OwnTraining] = {}
     validation: ValidationSettings = ValidationSettings()
     sweep: SweepSettings = SweepSettings()
     selection: SelectionSettings = SelectionSettings()
@@ -90,6 +98,16 @@ class Settings(Section):
             raise ValueError(
                 f"code.pools: no pool is named {min(unknown)!r}: use some of {', '.join(known)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _a_variant_has_its_training_in_one_place(self) -> Self:
+        for own in self.variants:
+            if own.name in self.variant_training:
+                raise ValueError(
+                    f"variant_training: {own.name!r} is declared in `variants`: "
+                    "say there what of its training differs (training)"
+                )
         return self
 
     @model_validator(mode="after")

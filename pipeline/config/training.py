@@ -1,10 +1,11 @@
 """Settings of pairs, training and validation."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationError
 
-from pipeline.config.section import MOST_DRAWS, Section
+from pipeline.config.section import MOST_DRAWS, Section, first_problem, section
 
 TooLong = Literal["truncate", "drop"]
 LearnedThoughts = Literal["learned", "read", "left_out"]
@@ -84,6 +85,51 @@ class TrainingSettings(Section):
     # full: each process holds its part of weights, gradients and moments (FSDP2), and not all of
     # them. The reference still wants the weights, in fp32, on one GPU.
     sharding: Literal["none", "full"] = "none"
+
+
+# What one variant may have otherwise than `training` says. All else is shared: reference
+# log-probabilities, which rows are taken, the seeds, and the machine.
+OF_ONE_VARIANT = (
+    "method",
+    "losses",
+    "beta",
+    "learning_rate",
+    "warmup",
+    "epochs",
+    "batch_pairs",
+    "weight_decay",
+    "max_grad_norm",
+    "lora_rank",
+    "lora_alpha",
+)
+
+
+def merged(settings: TrainingSettings, changes: Mapping[str, Any]) -> TrainingSettings:
+    """Training settings with some changes; single loss parameters may be among them.
+
+    Raises:
+        OrchardError: a value that is out of range.
+    """
+    losses = {**settings.losses.model_dump(), **changes.get("losses", {})}
+    return section(settings, **{**changes, "losses": losses})
+
+
+def _of_one_variant(changes: dict[str, Any]) -> dict[str, Any]:
+    """Refuses settings that do not exist, may not differ, or are out of range."""
+    for name in changes:
+        if name not in TrainingSettings.model_fields:
+            raise ValueError(f"{name}: no training setting, use {', '.join(OF_ONE_VARIANT)}")
+        if name not in ("loss", *OF_ONE_VARIANT):
+            raise ValueError(f"{name} cannot differ between variants: set it in `training`")
+    try:
+        TrainingSettings(**changes)
+    except ValidationError as error:
+        raise ValueError(first_problem(error)) from error
+    return changes
+
+
+# such as {learning_rate: 1.0e-5, losses: {simpo_gamma: 1.0}}
+OwnTraining = Annotated[dict[str, Any], AfterValidator(_of_one_variant)]
 
 
 class ValidationSettings(Section):

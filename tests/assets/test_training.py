@@ -360,9 +360,10 @@ def test_the_report_shows_the_log_probabilities_of_both_sides(shop: Any) -> None
     better, others = json.loads(row["curve"])[-1][4:]
     section = curves(shop.lake, shop.settings)
     assert section is not None
-    (picture,) = [b for b in section.blocks if isinstance(b, Picture) and "displacement" in b.text]
-    assert [cells[2] for cells in picture.table.rows] == ["better texts", "other texts"]
-    assert [cells[-1] for cells in picture.table.rows] == [better, others]
+    (picture,) = [b for b in section.blocks if isinstance(b, Picture) and "displacement" in b.alt]
+    assert picture.data is not None
+    assert [cells[2] for cells in picture.data.rows] == ["better texts", "other texts"]
+    assert [cells[-1] for cells in picture.data.rows] == [better, others]
     shown = TRAINING_RUNS.show(None, shop.lake.read("training_runs"))  # type: ignore[misc, arg-type]
     assert set(shown) == {"loss", "log_probabilities"}
     # rows of older code
@@ -371,3 +372,27 @@ def test_the_report_shows_the_log_probabilities_of_both_sides(shop: Any) -> None
     section = curves(shop.lake, shop.settings)
     assert section is not None and len(section.blocks) == 4
     assert set(TRAINING_RUNS.show(None, old)) == {"loss"}  # type: ignore[misc, arg-type]
+
+
+def test_each_variant_is_trained_with_its_own_settings_and_one_change_trains_that_one_alone(
+    shop: Any, quick_trainer: None, begun: list[int]
+) -> None:
+    shop.give(frame([*of("outcome", range(8)), *of("mine", range(8))]))
+    shop.lake.write("reference_logps", tables.empty("reference_logps"), Commit("test"))
+    validation = {"variants": ["outcome", "mine"]}
+
+    def trained(beta: float, **others: Any) -> list[tuple[str, float, str]]:
+        shop.use(validation)
+        mine = {"name": "mine", "source": "outcome", "loss": "simpo", "training": {"beta": beta}}
+        values = {**shop.settings.model_dump(), "variants": [mine], "variant_training": others}
+        shop.settings = Settings(**values)
+        return [
+            (row["variant"], json.loads(row["settings"])["beta"], row["loss"])
+            for row in train(shop)
+        ]
+
+    assert trained(2.0) == [("mine", 2.0, "simpo"), ("outcome", 0.1, "sigmoid")]
+    assert trained(2.0) == [("mine", 2.0, "simpo"), ("outcome", 0.1, "sigmoid")] and len(begun) == 2
+    assert trained(2.5)[0] == ("mine", 2.5, "simpo") and len(begun) == 3
+    assert trained(2.5, outcome={"beta": 0.3})[1] == ("outcome", 0.3, "sigmoid")
+    assert len(begun) == 4

@@ -53,7 +53,7 @@ def leaderboard(lake: Reader, settings: Settings) -> Section:
         "What was seen",
         [
             Text(_setting(settings, board)),
-            Text(" ".join(footing(board))),
+            Text(" ".join(footing(board, lake.read("training_runs")))),
             Bullets(board["conclusion"].to_list()),
             _table(f"Leaderboard; prompts needed: to show a true gain of {needed}", board, RESULTS),
             Picture(
