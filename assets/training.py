@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import polars as pl
@@ -20,6 +21,7 @@ from pipeline.steps.rejects import reject_rows
 from pipeline.training import losses
 from pipeline.training.once import FOLDER, TRAINER, Row, Training, train_once
 from pipeline.training.rationales import attach
+from pipeline.training.search import best_of
 from pipeline.validation import budgets
 from pipeline.validation.report.training import SIDES, has_sides
 from pipeline.validation.standing import basis_of, remember, remembered, stand
@@ -56,7 +58,12 @@ def _reference(inputs: Inputs) -> StepResult:
         for name, rows in _learned(inputs).items()
         if losses.get(_loss_of(name, settings)).reference
     ]
-    for rows in (*learned, budgets.held_out_pairs(inputs.lake, settings)):
+    searched = [
+        rows
+        for name, rows in budgets.searched_pairs(inputs.lake, settings).items()
+        if losses.get(_loss_of(name, settings)).reference
+    ]
+    for rows in (*learned, *searched, budgets.held_out_pairs(inputs.lake, settings)):
         if not rows.is_empty():  # tables of three shapes: one after the other
             new = reference_logps(
                 model.path, rows, settings.training, policy_id=model.policy_id, known=found
@@ -95,20 +102,43 @@ def _training(inputs: Inputs) -> StepResult:
         return StepResult(tables.empty("training_runs"), (), note)
     inputs.rest()
     reference = inputs.table("reference_logps")
-    settings = variant(inputs.part, inputs.settings).settings(inputs.settings.training)
-    training = Training(
-        inputs.part,
-        _with_rationales(inputs, rows),
-        settings,
-        inputs.model("policy"),
-        code_version(TRAINER, *_code_of_losses(inputs.part, inputs.settings)),
-        inputs.home,
-    )
-    done = [_seed(training, reference, seed) for seed in settings.seeds]
+    training = _searched(inputs, _training_of(inputs, inputs.part), reference)
+    done = [_seed(training, reference, seed) for seed in training.settings.seeds]
     runs = pl.DataFrame(
         [row for row, _ in done if row], schema=tables.empty("training_runs").schema
     )
     return StepResult(runs, pl.concat([dropped for _, dropped in done]))
+
+
+def _training_of(inputs: Inputs, name: str) -> Training:
+    """What determines a variant's policies, as the profile says it."""
+    return Training(
+        name,
+        _with_rationales(inputs, _learned(inputs)[name]),
+        variant(name, inputs.settings).settings(inputs.settings.training),
+        inputs.model("policy"),
+        code_version(TRAINER, *_code_of_losses(name, inputs.settings)),
+        inputs.home,
+    )
+
+
+def _searched(inputs: Inputs, training: Training, reference: pl.DataFrame) -> Training:
+    """The training with the settings that its search chose, where the profile asks for one.
+
+    A control takes those of the variant that it controls, whose tries are made only once.
+    """
+    if not inputs.settings.search.asked:
+        return training
+    name = budgets.trains_as(training.variant, inputs.settings)
+    own = training if name == training.variant else _training_of(inputs, name)
+    pairs = inputs.once("searched", lambda: budgets.searched_pairs(inputs.lake, inputs.settings))
+    if own.rows.is_empty() or pairs[name].is_empty():
+        return training
+    shared = own.settings.model_dump()
+    changes = inputs.settings.search.changes_of(name, shared)
+    chosen, tries = best_of(own, changes, pairs[name], reference)
+    said = json.dumps([asdict(one) for one in tries]) if own is training else None
+    return replace(training, settings=chosen.settings, tries=said)
 
 
 def _seed(
@@ -139,7 +169,16 @@ def _training_shown(inputs: Inputs, runs: pl.DataFrame) -> Mapping[str, Any]:
     unwatched = watched and set(runs["looks"]) == {"[]"}
     note = {"note": "not watched: a curriculum, or no validation rows to stop on"}
     shown = {"loss": curves(lines, "step", "loss"), **_displacement(known)}
-    return {**shown, **(note if unwatched else {})}
+    return {**shown, **_tries_shown(runs), **(note if unwatched else {})}
+
+
+def _tries_shown(runs: pl.DataFrame) -> Mapping[str, Any]:
+    """The tries that chose the settings, where there was a search."""
+    said = next((one for one in runs["tries"].to_list() if one), None)
+    if said is None:
+        return {}
+    rows = [{**one, "changes": json.dumps(one["changes"])} for one in json.loads(said)]
+    return {"search": pl.DataFrame(rows, infer_schema_length=None)}
 
 
 def _displacement(runs: list[tuple[int, list[Any]]]) -> Mapping[str, Any]:
@@ -162,7 +201,10 @@ def _marks_that_count(inputs: Inputs) -> object:
     within `retrain_share`: it is part of the settings.
     """
     decided = inputs.once("decision", lambda: _decide(inputs))
-    return decided[inputs.part or ""]
+    name = inputs.part or ""
+    if not inputs.settings.search.asked:
+        return decided[name]
+    return [decided[name], decided[budgets.trains_as(name, inputs.settings)]]
 
 
 def _decide(inputs: Inputs) -> dict[str, list[str]]:
@@ -196,13 +238,14 @@ def _code(settings: Settings, part: str | None) -> Reads:
     names = settings.validation.variants if part is None else [part]
     code = tuple(one for n in names for one in _code_of_losses(n, settings))
     losses_named = tuple(f"{n}: {loss}" for n in names if (loss := variant(n, settings).loss))
-    return Reads(code=code, texts=losses_named)
+    return Reads(code=code, texts=losses_named).plus(budgets.reads_of_search(settings))
 
 
 def _otherwise(names: Sequence[str], settings: Settings) -> tuple[str, ...]:
     """What variants have otherwise than the profile's `training`."""
     changes = {name: variant(name, settings).training for name in names}
-    return tuple(json.dumps({name: own}, sort_keys=True) for name, own in changes.items() if own)
+    said = [json.dumps({name: own}, sort_keys=True) for name, own in changes.items() if own]
+    return (*said, settings.search.model_dump_json()) if settings.search.asked else tuple(said)
 
 
 def _reads_of_training(settings: Settings, part: str | None) -> Reads:

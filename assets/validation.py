@@ -52,7 +52,8 @@ def _reads_of_policy(settings: Settings, part: str | None) -> Reads:
     judged = settings.validation.win_prompts and part != BASE
     judges = Reads(settings=JUDGED, engines=("judges",)).plus(abilities(settings))
     judges = judges if judged else Reads()
-    return Reads(tables=policies).plus(judges, verified(settings))
+    searched = budgets.reads_of_search(settings)
+    return Reads(tables=policies).plus(judges, verified(settings), searched)
 
 
 def _policies(inputs: Inputs) -> list[tuple[Candidate, Model]]:
@@ -131,6 +132,7 @@ EVALUATIONS = Step(
             "validation.kl_prompts",
             "validation.win_prompts",
             "training.patience",
+            "search",
             "training.beta",
             "training.max_length",
             "training.too_long",

@@ -1,6 +1,7 @@
 """The names that a profile gives to things of registries: checked before anything is sampled."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from pipeline import extensions
 from pipeline.config import Settings
@@ -9,6 +10,7 @@ from pipeline.judge.kind import kinds_of
 from pipeline.preferences.registry import check_sources, registry, variant
 from pipeline.prompts.pools import source_of, verifiers_of
 from pipeline.training import losses
+from pipeline.validation.budgets import searched
 
 
 def check_names(settings: Settings) -> None:
@@ -30,6 +32,7 @@ def check_names(settings: Settings) -> None:
             raise OrchardError(f"{setting}: {error}") from error
     _check_changed_losses(settings)
     _check_mixtures(settings)
+    _check_search(settings)
     check_sources(settings)
     registry(settings)
 
@@ -42,6 +45,28 @@ def _check_mixtures(settings: Settings) -> None:
             if not losses.get(name).reads_one_row:
                 what = f"of {part.name!r} is learned with {name}, which reads more than its own row"
                 raise OrchardError(f"variant {own.name!r}: {what}: leave it out of the mixture")
+
+
+def _check_search(settings: Settings) -> None:
+    """Checks that every compared variant gets equally many tries, and that each is a variant."""
+    for name in settings.search.variants:
+        variant(name, settings)
+    if not settings.search.asked:
+        return
+    tries = {
+        name: len(settings.search.changes_of(name, _shared(name, settings)))
+        for name in searched(settings)
+    }
+    if len(set(tries.values())) > 1 or 0 in tries.values():
+        each = ", ".join(f"{name} {n}" for name, n in tries.items())
+        raise OrchardError(
+            f"search: not the same number of tries for each variant ({each}): "
+            "give each as many combinations, or set search.tries to the least"
+        )
+
+
+def _shared(name: str, settings: Settings) -> dict[str, Any]:
+    return variant(name, settings).settings(settings.training).model_dump()
 
 
 def _check_changed_losses(settings: Settings) -> None:

@@ -11,6 +11,7 @@ from pipeline.config.engine import BudgetSettings, EngineSettings, ModelSettings
 from pipeline.config.judge import JudgeSettings
 from pipeline.config.noise import NoiseSettings
 from pipeline.config.paths import beside, beside_profile
+from pipeline.config.search import SearchSettings
 from pipeline.config.section import Section, first_problem
 from pipeline.config.selection import SelectionSettings
 from pipeline.config.sources import (
@@ -71,6 +72,7 @@ class Settings(Section):
     # what of `training` is otherwise for variants that the profile does not declare, by name, such
     # as {outcome: {learning_rate: 1.0e-5}}; their controls train alike
     variant_training: dict[str, OwnTraining] = {}
+    search: SearchSettings = SearchSettings()
     validation: ValidationSettings = ValidationSettings()
     sweep: SweepSettings = SweepSettings()
     selection: SelectionSettings = SelectionSettings()

@@ -114,7 +114,7 @@ def merged(settings: TrainingSettings, changes: Mapping[str, Any]) -> TrainingSe
     return section(settings, **{**changes, "losses": losses})
 
 
-def _of_one_variant(changes: dict[str, Any]) -> dict[str, Any]:
+def checked_changes(changes: dict[str, Any]) -> dict[str, Any]:
     """Refuses settings that do not exist, may not differ, or are out of range."""
     for name in changes:
         if name not in TrainingSettings.model_fields:
@@ -129,7 +129,7 @@ def _of_one_variant(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 # such as {learning_rate: 1.0e-5, losses: {simpo_gamma: 1.0}}
-OwnTraining = Annotated[dict[str, Any], AfterValidator(_of_one_variant)]
+OwnTraining = Annotated[dict[str, Any], AfterValidator(checked_changes)]
 
 
 class ValidationSettings(Section):

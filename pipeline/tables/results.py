@@ -51,6 +51,11 @@ class TrainingRuns(dy.Schema):
     looks = col.text(
         "JSON list of [step, loss on validation rows]; empty without early stopping", nullable=True
     )
+    tries = col.text(
+        "JSON list of the tries that chose its settings: changes, accuracy on validation pairs, "
+        "n_pairs, taken; null without a search, and of a control, which trains as its variant",
+        nullable=True,
+    )
     n_tokens = col.count("tokens of chosen and rejected texts seen, all epochs")
     loss_first = col.number("mean loss over the first tenth of the steps")
     loss_last = col.number("mean loss over the last tenth of the steps")

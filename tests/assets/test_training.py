@@ -23,7 +23,7 @@ from pipeline.training import loop
 from pipeline.training.reference import reference_logps
 from pipeline.training.result import TrainResult
 from pipeline.validation import budgets
-from pipeline.validation.report.blocks import Picture, Text
+from pipeline.validation.report.blocks import Picture, Table, Text
 from pipeline.validation.report.training import curves
 from pipeline.validation.untrained import untrained
 from tests.runs import ScriptedRun, make
@@ -396,3 +396,36 @@ def test_each_variant_is_trained_with_its_own_settings_and_one_change_trains_tha
     assert trained(2.5)[0] == ("mine", 2.5, "simpo") and len(begun) == 3
     assert trained(2.5, outcome={"beta": 0.3})[1] == ("outcome", 0.3, "sigmoid")
     assert len(begun) == 4
+
+
+def test_a_search_gives_a_control_its_variants_settings_and_keeps_reported_pairs_unseen(
+    shop: Any, quick_trainer: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen_on: set[str] = set()
+
+    def accuracy(path: Path, pairs: pl.DataFrame, _: Any, settings: Any) -> pl.DataFrame:
+        chosen_on.update(pairs["pair_id"])
+        assert set(pairs["variant"]) == {"outcome"}  # a control is not searched for
+        return pl.DataFrame({"value": [float(settings.beta == 0.3)]})
+
+    monkeypatch.setattr("pipeline.training.accuracy.preference_accuracy", accuracy)
+    held = of("outcome", range(20, 36), split="validation")
+    shop.give(frame([*of("outcome", range(8)), *of("outcome_shuffled", range(8)), *held]))
+    shop.use({"variants": ["outcome", "outcome_shuffled"]})
+    searching = {"beta": [0.1, 0.3], "learning_rate": [1e-3, 3e-3]}
+    shop.settings = Settings(**{**shop.settings.model_dump(), "search": searching})
+    variants, control = train(shop)
+    for row in (variants, control):
+        assert json.loads(row["settings"])["beta"] == 0.3
+        assert json.loads(row["settings"])["learning_rate"] == 3e-3  # the profile's, of two equal
+    tries = json.loads(variants["tries"])
+    assert [one["accuracy"] for one in tries] == [0.0, 0.0, 1.0, 1.0] and control["tries"] is None
+    assert [one["taken"] for one in tries] == [False, False, False, True]
+    reported = set(budgets.held_out_pairs(shop.lake, shop.settings)["pair_id"])
+    assert chosen_on and reported and not chosen_on & reported
+    assert len(chosen_on) + len(reported) == 16
+    section = curves(shop.lake, shop.settings)
+    assert section is not None
+    (table,) = [b for b in section.blocks if isinstance(b, Table) and "Search" in b.caption]
+    assert table.rows[3] == ["outcome", "learning_rate 0.003, beta 0.3", 1.0, 1, True]
+    assert "search" in TRAINING_RUNS.show(None, shop.lake.read("training_runs"))  # type: ignore[misc, arg-type]

@@ -120,3 +120,21 @@ def test_a_setting_in_the_wrong_place_is_refused_in_one_line(
     with pytest.raises((ValidationError, OrchardError)) as error:
         check_names(profile(**values))
     assert said in str(error.value)
+
+
+def test_every_variant_must_have_the_same_number_of_tries() -> None:
+    both = {"variants": [MINE], "validation": {"variants": ["outcome", "outcome_shuffled", "mine"]}}
+    more = {"beta": [0.1, 0.3], "variants": {"mine": {"beta": [1.0, 2.0, 2.5]}}}
+    with pytest.raises(OrchardError, match=r"same number of tries .*\(outcome 2, mine 3\)"):
+        check_names(profile(**both, search=more))
+    check_names(profile(**both, search={**more, "tries": 2}))
+    with pytest.raises(OrchardError, match="unknown variant 'min'"):
+        check_names(profile(**both, search={"beta": [0.1], "variants": {"min": {"beta": [1.0]}}}))
+    for values, said in (
+        ({"beta": [-1.0]}, "beta: Input should be greater than 0"),
+        ({"losses": {"simpo_gama": [1.0]}}, "losses.simpo_gama"),
+        ({"max_length": [64]}, "search.max_length: Extra inputs"),
+    ):
+        with pytest.raises(ValidationError) as error:
+            profile(search=values)
+        assert said in first_problem(error.value)

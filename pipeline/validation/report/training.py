@@ -52,10 +52,29 @@ def curves(lake: Reader, _: Settings) -> Section | None:
         [
             *_unwatched(runs),
             ends,
+            *_tries(runs),
             *(_curve(points, name, place) for name, place in MEASURES.items()),
             *_displacement(points),
         ],
     )
+
+
+def _tries(runs: pl.DataFrame) -> list[Table]:
+    """All tries of the search for training settings, and which was taken."""
+    found = runs.drop_nulls("tries").unique("variant", keep="first", maintain_order=True)
+    cells = [
+        [variant, _said(one["changes"]), one["accuracy"], one["n_pairs"], one["taken"]]
+        for variant, said in found.select("variant", "tries").iter_rows()
+        for one in json.loads(said)
+    ]
+    titles = ["variant", "settings tried", "validation pairs right", "pairs", "taken"]
+    what = "Search for training settings, on validation pairs that nothing else here reports"
+    return [Table(what, titles, cells)] if cells else []
+
+
+def _said(changes: dict[str, Any]) -> str:
+    plain = {**changes, **changes.get("losses", {})}
+    return ", ".join(f"{name} {value}" for name, value in plain.items() if name != "losses")
 
 
 def _unwatched(runs: pl.DataFrame) -> list[Text]:
