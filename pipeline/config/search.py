@@ -69,15 +69,16 @@ class SearchSettings(Grid):
         points = self.variants.get(variant, self).points()
         if self.tries is None or self.tries >= len(points):
             return points
+        whole = kept(points[0], points[0])
         drawn = sorted(
             points,
-            key=lambda point: (not same(point, shared), unit_for("search", self.seed, str(point))),
+            key=lambda one: (kept(one, shared) < whole, unit_for("search", self.seed, str(one))),
         )
         return [point for point in points if point in drawn[: self.tries]]
 
 
-def same(point: Mapping[str, Any], shared: Mapping[str, Any]) -> bool:
-    """Whether a combination is what the training settings say already."""
+def kept(point: Mapping[str, Any], shared: Mapping[str, Any]) -> int:
+    """How many values of a combination are what the training settings say already."""
     losses = point.get("losses", {})
-    plain = all(shared[name] == value for name, value in point.items() if name != "losses")
-    return plain and all(shared["losses"][name] == value for name, value in losses.items())
+    same = [shared[name] == value for name, value in point.items() if name != "losses"]
+    return sum(map(bool, (*same, *(shared["losses"][n] == value for n, value in losses.items()))))

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from pipeline import durable
-from pipeline.config.search import same
+from pipeline.config.search import kept
 from pipeline.config.training import merged
 from pipeline.errors import Diverged
 from pipeline.ids import content_id
@@ -44,8 +44,8 @@ def best_of(
 ) -> tuple[Training, list[Try]]:
     """The training with the settings of the best try, and all tries.
 
-    Of equally good ones the settings that it has already are taken, else the first. Where every
-    try diverged it stays as it is. A try that was made before is not made again.
+    Of equally good ones that with most of the values that it has already is taken, then the first.
+    Where every try diverged it stays as it is. A try that was made before is not made again.
 
     Args:
         training: of one variant, with its settings as the profile says them.
@@ -57,13 +57,10 @@ def best_of(
         label = f"try {number}/{len(changes)} {training.variant}"
         found.append(_tried(training, change, pairs, reference, label))
     shared = training.settings.model_dump()
-    known = [(one.accuracy, same(one.changes, shared)) for one in found if one.accuracy is not None]
+    known = [i for i, one in enumerate(found) if one.accuracy is not None]
     if not known:
         return training, found
-    best = max(known)
-    place = next(
-        i for i, one in enumerate(found) if (one.accuracy, same(one.changes, shared)) == best
-    )
+    place = max(known, key=lambda i: (found[i].accuracy, kept(found[i].changes, shared), -i))
     tries = [replace(one, taken=i == place) for i, one in enumerate(found)]
     settings = merged(training.settings, found[place].changes)
     return replace(training, settings=settings), tries
