@@ -102,6 +102,7 @@ NO_PATHS = {
     "judge.models.template", "judge.principles.embedding.template", "pools.name", "pools.template",
     "variants.name", "variants.of", "noise.external.name", "thoughts.reward.name",
     "selection.sources", "family", "families", "sources.name", "sources.map", "phone_regions",
+    "variant_training", "variants.training",
 }  # fmt: skip
 
 

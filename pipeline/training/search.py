@@ -79,7 +79,8 @@ def _tried(
     own = replace(training, settings=merged(training.settings, changes))
     seed = own.settings.seeds[0]
     name = content_id("try", data_ids(own)[0], seed, sorted(pairs["pair_id"]))
-    out = training.home / FOLDER / f"try-{name[:12]}"
+    # by its ending what a kill leaves of it is known as unfinished: see pipeline.erasure.remains
+    out = training.home / FOLDER / f"try-{name[:12]}.tmp"
     note = out.with_suffix(".json")
     if (known := _remembered(note, changes)) is not None:
         return known
