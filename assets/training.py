@@ -133,7 +133,7 @@ def _searched(inputs: Inputs, training: Training, reference: pl.DataFrame) -> Tr
     own = training if name == training.variant else _training_of(inputs, name)
     pairs = inputs.once("searched", lambda: budgets.searched_pairs(inputs.lake, inputs.settings))
     if own.rows.is_empty() or pairs[name].is_empty():
-        return training
+        return replace(training, tries="[]" if own is training else None)
     shared = own.settings.model_dump()
     changes = inputs.settings.search.changes_of(name, shared)
     chosen, tries = best_of(own, changes, pairs[name], reference)
@@ -177,6 +177,8 @@ def _tries_shown(runs: pl.DataFrame) -> Mapping[str, Any]:
     said = next((one for one in runs["tries"].to_list() if one), None)
     if said is None:
         return {}
+    if said == "[]":
+        return {"search": "nothing was tried: no validation pairs to choose settings on"}
     rows = [{**one, "changes": json.dumps(one["changes"])} for one in json.loads(said)]
     return {"search": pl.DataFrame(rows, infer_schema_length=None)}
 

@@ -51,12 +51,20 @@ def curves(lake: Reader, _: Settings) -> Section | None:
         "Training",
         [
             *_unwatched(runs),
+            *_unsearched(runs),
             ends,
             *_tries(runs),
             *(_curve(points, name, place) for name, place in MEASURES.items()),
             *_displacement(points),
         ],
     )
+
+
+def _unsearched(runs: pl.DataFrame) -> list[Text]:
+    """Says for which variants no settings were tried though the profile asks for it."""
+    names = runs.filter(pl.col("tries") == "[]")["variant"].unique().sort().to_list()
+    why = "no validation pairs to choose settings on: trained with the profile's"
+    return [Text(f"Not searched, {why}: {', '.join(names)}.")] if names else []
 
 
 def _tries(runs: pl.DataFrame) -> list[Table]:
