@@ -53,7 +53,8 @@ class TrainingRuns(dy.Schema):
     )
     tries = col.text(
         "JSON list of the tries that chose its settings: changes, accuracy on validation pairs, "
-        "n_pairs, taken; empty where no pair could choose; null without a search, and of a control, which trains as its variant",
+        "n_pairs, taken; empty where no pair could choose; null without a search and of controls, "
+        "which train as their variants",
         nullable=True,
     )
     n_tokens = col.count("tokens of chosen and rejected texts seen, all epochs")

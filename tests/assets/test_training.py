@@ -430,7 +430,7 @@ def test_a_search_gives_a_control_its_variants_settings_and_keeps_reported_pairs
     assert table.rows[3] == ["outcome", "learning_rate 0.003, beta 0.3", 1.0, 1, True]
     assert "search" in TRAINING_RUNS.show(None, shop.lake.read("training_runs"))  # type: ignore[misc, arg-type]
     # without a pair to choose on the profile's settings stay, and the report says so
-    shop.give(frame([*of("outcome", range(8)), *of("outcome_shuffled", range(8))]))
+    shop.give(frame([*of("outcome", range(9, 17)), *of("outcome_shuffled", range(9, 17))]))
     assert [json.loads(row["settings"])["beta"] for row in train(shop)] == [0.1, 0.1]
     section = curves(shop.lake, shop.settings)
     assert section is not None and isinstance(section.blocks[0], Text)
