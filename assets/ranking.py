@@ -110,7 +110,7 @@ def _board_shown(inputs: Inputs, board: pl.DataFrame) -> Mapping[str, Any]:
     without = untrained(inputs.lake, inputs.settings, inputs.made_from)
     return {
         "conclusions": board["conclusion"].to_list(),
-        "equal_footing": footing(board),
+        "equal_footing": footing(board, inputs.table("training_runs")),
         **({"not_trained": without} if without else {}),
         "board": board.drop("conclusion"),
     }

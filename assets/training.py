@@ -1,7 +1,8 @@
 """Reference log-probabilities, and one trained policy per variant and seed."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import polars as pl
@@ -20,7 +21,9 @@ from pipeline.steps.rejects import reject_rows
 from pipeline.training import losses
 from pipeline.training.once import FOLDER, TRAINER, Row, Training, train_once
 from pipeline.training.rationales import attach
+from pipeline.training.search import best_of
 from pipeline.validation import budgets
+from pipeline.validation.report.training import SIDES, has_sides
 from pipeline.validation.standing import basis_of, remember, remembered, stand
 
 LEARNED = Reads(
@@ -52,8 +55,17 @@ def _reference(inputs: Inputs) -> StepResult:
     inputs.rest()  # the engine's memory, before torch takes its own
     model, settings = inputs.model("policy"), inputs.settings
     found = inputs.rows_before().filter(pl.col("policy_id") == model.policy_id)
-    learned = _learned(inputs).values()
-    for rows in (*learned, budgets.held_out_pairs(inputs.lake, settings)):
+    learned = [
+        rows
+        for name, rows in _learned(inputs).items()
+        if losses.get(_loss_of(name, settings)).reference
+    ]
+    searched = [
+        rows
+        for name, rows in budgets.searched_pairs(inputs.lake, settings).items()
+        if losses.get(_loss_of(name, settings)).reference
+    ]
+    for rows in (*learned, *searched, budgets.held_out_pairs(inputs.lake, settings)):
         if not rows.is_empty():  # tables of three shapes: one after the other
             new = reference_logps(
                 model.path, rows, settings.training, policy_id=model.policy_id, known=found
@@ -77,10 +89,10 @@ REFERENCE_LOGPS = Step(
             models=("policy",),
         )
     ),
-    reads_of=_pairs_of_profile,
+    reads_of=lambda settings, part: _pairs_of_profile(settings, part).plus(_code(settings, part)),
     group="training",
     kinds=("torch",),
-    description="Log-probability of every text under the base model, once for all variants.",
+    description="Log-probabilities under the base model, once for all losses that read them.",
 )
 
 
@@ -92,21 +104,43 @@ def _training(inputs: Inputs) -> StepResult:
         return StepResult(tables.empty("training_runs"), (), note)
     inputs.rest()
     reference = inputs.table("reference_logps")
-    settings = inputs.settings.training
-    loss = _loss_of(inputs.part, inputs.settings)
-    training = Training(
-        inputs.part,
-        _with_rationales(inputs, rows),
-        settings.model_copy(update={"loss": loss}),
-        inputs.model("policy"),
-        code_version(TRAINER, *_code_of_losses(inputs.part, inputs.settings)),
-        inputs.home,
-    )
-    done = [_seed(training, reference, seed) for seed in settings.seeds]
+    training = _searched(inputs, _training_of(inputs, inputs.part), reference)
+    done = [_seed(training, reference, seed) for seed in training.settings.seeds]
     runs = pl.DataFrame(
         [row for row, _ in done if row], schema=tables.empty("training_runs").schema
     )
     return StepResult(runs, pl.concat([dropped for _, dropped in done]))
+
+
+def _training_of(inputs: Inputs, name: str) -> Training:
+    """What determines a variant's policies, as the profile says it."""
+    return Training(
+        name,
+        _with_rationales(inputs, _learned(inputs)[name]),
+        variant(name, inputs.settings).settings(inputs.settings.training),
+        inputs.model("policy"),
+        code_version(TRAINER, *_code_of_losses(name, inputs.settings)),
+        inputs.home,
+    )
+
+
+def _searched(inputs: Inputs, training: Training, reference: pl.DataFrame) -> Training:
+    """The training with the settings that its search chose, where the profile asks for one.
+
+    A control takes those of the variant that it controls, whose tries are made only once.
+    """
+    if not inputs.settings.search.asked:
+        return training
+    name = budgets.trains_as(training.variant, inputs.settings)
+    own = training if name == training.variant else _training_of(inputs, name)
+    pairs = inputs.once("searched", lambda: budgets.searched_pairs(inputs.lake, inputs.settings))
+    if own.rows.is_empty() or pairs[name].is_empty():
+        return replace(training, tries="[]" if own is training else None)
+    shared = own.settings.model_dump()
+    changes = inputs.settings.search.changes_of(name, shared)
+    chosen, tries = best_of(own, changes, pairs[name], reference)
+    said = json.dumps([asdict(one) for one in tries]) if own is training else None
+    return replace(training, settings=chosen.settings, tries=said)
 
 
 def _seed(
@@ -131,12 +165,36 @@ def _with_rationales(inputs: Inputs, rows: pl.DataFrame) -> pl.DataFrame:
 def _training_shown(inputs: Inputs, runs: pl.DataFrame) -> Mapping[str, Any]:
     if runs.is_empty():
         return {"note": "no policy: no training pair, or every training diverged"}
-    known = runs.select("seed", "curve").iter_rows()
-    lines = {f"seed {seed}": [(p[0], p[1]) for p in json.loads(curve)] for seed, curve in known}
+    known = [(seed, json.loads(curve)) for seed, curve in runs.select("seed", "curve").iter_rows()]
+    lines = {f"seed {seed}": [(p[0], p[1]) for p in points] for seed, points in known}
     watched = any(json.loads(row)["patience"] for row in runs["settings"])
     unwatched = watched and set(runs["looks"]) == {"[]"}
     note = {"note": "not watched: a curriculum, or no validation rows to stop on"}
-    return {"loss": curves(lines, "step", "loss"), **(note if unwatched else {})}
+    shown = {"loss": curves(lines, "step", "loss"), **_displacement(known)}
+    return {**shown, **_tries_shown(runs), **(note if unwatched else {})}
+
+
+def _tries_shown(runs: pl.DataFrame) -> Mapping[str, Any]:
+    """The tries that chose the settings, where there was a search."""
+    said = next((one for one in runs["tries"].to_list() if one), None)
+    if said is None:
+        return {}
+    if said == "[]":
+        return {"search": "nothing was tried: no validation pairs to choose settings on"}
+    rows = [{**one, "changes": json.dumps(one["changes"])} for one in json.loads(said)]
+    return {"search": pl.DataFrame(rows, infer_schema_length=None)}
+
+
+def _displacement(runs: list[tuple[int, list[Any]]]) -> Mapping[str, Any]:
+    """Log-probabilities of the better texts and of the others, where the curves hold them."""
+    lines = {
+        f"{name}, seed {seed}": line
+        for seed, points in runs
+        for name, place in SIDES.items()
+        if (line := [(p[0], p[place]) for p in points if has_sides(p) and p[place] is not None])
+    }
+    what = "mean log-probability per token"
+    return {"log_probabilities": curves(lines, "step", what)} if lines else {}
 
 
 def _marks_that_count(inputs: Inputs) -> object:
@@ -147,7 +205,10 @@ def _marks_that_count(inputs: Inputs) -> object:
     within `retrain_share`: it is part of the settings.
     """
     decided = inputs.once("decision", lambda: _decide(inputs))
-    return decided[inputs.part or ""]
+    name = inputs.part or ""
+    if not inputs.settings.search.asked:
+        return decided[name]
+    return [decided[name], decided[budgets.trains_as(name, inputs.settings)]]
 
 
 def _decide(inputs: Inputs) -> dict[str, list[str]]:
@@ -176,14 +237,28 @@ def _code_of_losses(name: str, settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(losses.code_of, (_loss_of(name, settings), *parts))))
 
 
+def _code(settings: Settings, part: str | None) -> Reads:
+    """The code of the losses of a profile's variants, or of one."""
+    names = settings.validation.variants if part is None else [part]
+    code = tuple(one for n in names for one in _code_of_losses(n, settings))
+    losses_named = tuple(f"{n}: {loss}" for n in names if (loss := variant(n, settings).loss))
+    return Reads(code=code, texts=losses_named).plus(budgets.reads_of_search(settings))
+
+
+def _otherwise(names: Sequence[str], settings: Settings) -> tuple[str, ...]:
+    """What variants have otherwise than the profile's `training`."""
+    changes = {name: variant(name, settings).training for name in names}
+    said = [json.dumps({name: own}, sort_keys=True) for name, own in changes.items() if own]
+    return (*said, settings.search.model_dump_json()) if settings.search.asked else tuple(said)
+
+
 def _reads_of_training(settings: Settings, part: str | None) -> Reads:
     """Rows, the rationales among them, and the code of the losses."""
     names = settings.validation.variants if part is None else [part]
     needs = [variant(n, settings).reads_for(settings).tables for n in names]
     reasons = {n for own in needs for n in own if isinstance(n, Rows) and n.table == "rationales"}
-    code = tuple(one for n in names for one in _code_of_losses(n, settings))
-    own = Reads(tables=tuple(sorted(reasons, key=str)), code=code)
-    return _pairs_of_profile(settings, part).plus(own)
+    own = Reads(tables=tuple(sorted(reasons, key=str)), texts=_otherwise(names, settings))
+    return _pairs_of_profile(settings, part).plus(own, _code(settings, part))
 
 
 TRAINING_RUNS = Step(

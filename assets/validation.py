@@ -1,5 +1,6 @@
 """Every policy measured on the same held-out prompts and pairs, the leaderboard, the report."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,7 +48,8 @@ def _reads_of_policy(settings: Settings, part: str | None) -> Reads:
     judged = settings.validation.win_prompts and part != BASE
     judges = Reads(settings=JUDGED, engines=("judges",)).plus(abilities(settings))
     judges = judges if judged else Reads()
-    return Reads(tables=policies).plus(judges, verified(settings), _open_prompts(settings))
+    more = (verified(settings), _open_prompts(settings), budgets.reads_of_search(settings))
+    return Reads(tables=policies).plus(judges, *more)
 
 
 def _open_prompts(settings: Settings) -> Reads:
@@ -62,7 +64,9 @@ def _policies(inputs: Inputs) -> list[tuple[Candidate, Model]]:
         return [(Candidate(base.policy_id, BASE, 0), base)]
     return [
         (
-            Candidate(row["policy_id"], row["variant"], row["seed"]),
+            Candidate(
+                row["policy_id"], row["variant"], row["seed"], json.loads(row["settings"])["beta"]
+            ),
             Model(inputs.home / row["checkpoint"], row["policy_id"]),
         )
         for row in inputs.table("training_runs").sort("seed").iter_rows(named=True)
@@ -142,6 +146,7 @@ EVALUATIONS = Step(
             "validation.kl_prompts",
             "validation.win_prompts",
             "training.patience",
+            "search",
             "training.beta",
             "training.max_length",
             "training.too_long",

@@ -104,6 +104,7 @@ NO_PATHS = {
     "variants.name", "variants.of", "part_of", "rank_by", "groups",
     "noise.external.name", "thoughts.reward.name", "tools_column",
     "selection.sources", "family", "families", "sources.name", "sources.map", "phone_regions",
+    "variant_training", "variants.training",
 }  # fmt: skip
 
 

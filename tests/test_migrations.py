@@ -17,7 +17,7 @@ from pipeline.ids import content_id
 from pipeline.steps.code import code_version
 from pipeline.store import Commit, Lake, migrations
 from pipeline.training import once
-from pipeline.training.older import FORMAT_1, keep_policies
+from pipeline.training.older import FORMAT_1, FORMAT_1_LOSSES, keep_policies
 
 ARCHIVE = Path(__file__).parent / "data" / "format1" / "lake.tar.xz"
 
@@ -112,6 +112,7 @@ def test_a_policy_of_the_same_rows_and_settings_is_not_trained_again(
     rows = pl.DataFrame({"mark": ["b", "a"], "split": ["train"] * 2})
     settings = TrainingSettings(seeds=(0,))
     said = {k: v for k, v in settings.model_dump(exclude={"seeds"}).items() if k in FORMAT_1}
+    said["losses"] = {k: v for k, v in said["losses"].items() if k in FORMAT_1_LOSSES}
     name = content_id("outcome", content_id(["a", "b"], said, "m@1", "0d6232325701"), 0)
     folder = home / once.FOLDER / f"outcome-s0-{name[:8]}"
     folder.mkdir(parents=True)

@@ -57,6 +57,7 @@ OUR_OWN_FILES = {
     "pipeline/training/launch.py",
     "pipeline/training/once.py",
     "pipeline/training/older.py",
+    "pipeline/training/search.py",
     "pipeline/engine/model.py",
     "pipeline/validation/standing.py",
     "pipeline/store/backup.py",

@@ -188,10 +188,11 @@ def show_leaderboard(profile: str) -> None:
     settings = config.load(profile)
     with Lake(config.home()) as lake:
         board, rows = lake.query_file("leaderboard"), lake.read("leaderboard")
+        apart = unequal(rows, lake.read("training_runs"))
         found = untrained(lake, settings, lambda reads: GRAPH.tables_behind(reads, settings))
     without = [f"Not trained: {sentence}" for sentence in found]
     show(board.columns, board.rows())
-    for sentence in (*unequal(rows), *without):
+    for sentence in (*apart, *without):
         say(sentence)
 
 

@@ -16,6 +16,7 @@ from pipeline.config.noise import (
     VoterSettings,
 )
 from pipeline.config.profile import PROFILES, Settings, home, load, path_of, profiles
+from pipeline.config.search import SearchSettings
 from pipeline.config.section import section
 from pipeline.config.sources import (
     ExampleSettings,
@@ -62,6 +63,7 @@ __all__ = [
     "SHIPPED",
     "SamplingSettings",
     "SandboxSettings",
+    "SearchSettings",
     "ServerSettings",
     "Settings",
     "SourceSettings",

@@ -11,6 +11,7 @@ from pipeline.config.engine import BudgetSettings, EngineSettings, ModelSettings
 from pipeline.config.judge import JudgeSettings
 from pipeline.config.noise import NoiseSettings
 from pipeline.config.paths import beside, beside_profile
+from pipeline.config.search import SearchSettings
 from pipeline.config.section import Section, first_problem
 from pipeline.config.selection import SelectionSettings
 from pipeline.config.sources import (
@@ -23,7 +24,7 @@ from pipeline.config.sources import (
 )
 from pipeline.config.sweep import SweepSettings
 from pipeline.config.synthesis import CodeSettings, MaplSettings, MiningSettings, OverlapSettings
-from pipeline.config.training import PreferenceSettings, TrainingSettings
+from pipeline.config.training import OwnTraining, PreferenceSettings, TrainingSettings
 from pipeline.config.trees import ListSettings, ThoughtSettings, TreeSettings
 from pipeline.config.validation import ValidationSettings
 from pipeline.config.variants import UserVariant, with_parts
@@ -64,6 +65,10 @@ class Settings(Section):
     # of one's own; compared where validation.variants names them
     variants: tuple[UserVariant, ...] = ()
     training: TrainingSettings = TrainingSettings()
+    # what of `training` is otherwise for variants that the profile does not declare, by name, such
+    # as {outcome: {learning_rate: 1.0e-5}}; their controls train alike
+    variant_training: dict[str, OwnTraining] = {}
+    search: SearchSettings = SearchSettings()
     validation: ValidationSettings = ValidationSettings()
     sweep: SweepSettings = SweepSettings()
     selection: SelectionSettings = SelectionSettings()
@@ -130,6 +135,16 @@ class Settings(Section):
             raise ValueError(
                 f"code.pools: no pool is named {min(unknown)!r}: use some of {', '.join(known)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _a_variant_has_its_training_in_one_place(self) -> Self:
+        for own in self.variants:
+            if own.name in self.variant_training:
+                raise ValueError(
+                    f"variant_training: {own.name!r} is declared in `variants`: "
+                    "say there what of its training differs (training)"
+                )
         return self
 
     @model_validator(mode="after")

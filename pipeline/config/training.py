@@ -1,10 +1,11 @@
 """Settings of pairs and of training."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationError
 
-from pipeline.config.section import Section
+from pipeline.config.section import Section, first_problem, section
 
 TooLong = Literal["truncate", "drop"]
 LearnedThoughts = Literal["learned", "read", "left_out"]
@@ -39,6 +40,16 @@ class LossSettings(Section):
     list_weights: Literal["lambda", "uniform"] = "lambda"  # list_ranking: uniform is the control
     # rationale: weight of its mean negative log-probability per token; our choice
     gamma: float = Field(1.0, ge=0)
+    # simpo: the margin that beta times the difference of means must exceed; TRL's default. The
+    # paper takes about half of its beta, which is 2 to 2.5
+    simpo_gamma: float = Field(0.5, ge=0)
+    # cpo, dpo_nll: weight of the chosen text's mean negative log-probability per token; papers
+    nll_weight: float = Field(1.0, ge=0)
+    orpo_weight: float = Field(0.1, ge=0)  # orpo: weight of the odds ratio (lambda); paper
+    # kto: weights of good and of bad texts; paper. Its rule for unequal numbers: the products of
+    # weight and number between 1 and 4/3 of each other
+    kto_desirable: float = Field(1.0, ge=0)
+    kto_undesirable: float = Field(1.0, ge=0)
 
 
 class TrainingSettings(Section):
@@ -74,3 +85,48 @@ class TrainingSettings(Section):
     # full: each process holds its part of weights, gradients and moments (FSDP2), and not all of
     # them. The reference still wants the weights, in fp32, on one GPU.
     sharding: Literal["none", "full"] = "none"
+
+
+# What one variant may have otherwise than `training` says. All else is shared: reference
+# log-probabilities, which rows are taken, the seeds, and the machine.
+OF_ONE_VARIANT = (
+    "method",
+    "losses",
+    "beta",
+    "learning_rate",
+    "warmup",
+    "epochs",
+    "batch_pairs",
+    "weight_decay",
+    "max_grad_norm",
+    "lora_rank",
+    "lora_alpha",
+)
+
+
+def merged(settings: TrainingSettings, changes: Mapping[str, Any]) -> TrainingSettings:
+    """Training settings with some changes; single loss parameters may be among them.
+
+    Raises:
+        OrchardError: a value that is out of range.
+    """
+    losses = {**settings.losses.model_dump(), **changes.get("losses", {})}
+    return section(settings, **{**changes, "losses": losses})
+
+
+def checked_changes(changes: dict[str, Any]) -> dict[str, Any]:
+    """Refuses settings that do not exist, may not differ, or are out of range."""
+    for name in changes:
+        if name not in TrainingSettings.model_fields:
+            raise ValueError(f"{name}: no training setting, use {', '.join(OF_ONE_VARIANT)}")
+        if name not in ("loss", *OF_ONE_VARIANT):
+            raise ValueError(f"{name} cannot differ between variants: set it in `training`")
+    try:
+        TrainingSettings(**changes)
+    except ValidationError as error:
+        raise ValueError(first_problem(error)) from error
+    return changes
+
+
+# such as {learning_rate: 1.0e-5, losses: {simpo_gamma: 1.0}}
+OwnTraining = Annotated[dict[str, Any], AfterValidator(checked_changes)]

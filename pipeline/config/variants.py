@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.config.section import Section
+from pipeline.config.training import OwnTraining
 
 PARTS = {"1of8": 1 / 8, "1of4": 1 / 4, "1of2": 1 / 2}  # of a learning curve
 
@@ -25,6 +26,8 @@ class UserVariant(Section):
     sql: str | None = None
     source: str | None = None  # a variant whose pairs the query reads as the table `source`
     loss: str | None = None  # null: training.loss
+    # what of `training` is otherwise for this variant and its control
+    training: OwnTraining = {}
     # what the two sides are; with a source: the source's
     level: Literal["step", "response", "prompt"] = "response"
     control_of: str | None = None
@@ -35,6 +38,15 @@ class UserVariant(Section):
     share: float = Field(1.0, gt=0, le=1)  # of what that variant learns from, by hash
     # a mixture: variants and their shares of its pairs, each learned with its own loss
     of: dict[str, float] | None = None
+
+    @model_validator(mode="after")
+    def _names_its_loss_once(self) -> Self:
+        if "loss" in self.training:
+            raise ValueError(f"variant {self.name!r}: training.loss: set the variant's own `loss`")
+        if self.training and self.control_of:
+            what = f"it is a control and trains as {self.control_of!r} does"
+            raise ValueError(f"variant {self.name!r}: training: {what}: leave it out")
+        return self
 
     @model_validator(mode="after")
     def _has_pairs(self) -> Self:

@@ -43,6 +43,7 @@ def variants(settings: Settings, known: Mapping[str, Variant]) -> dict[str, Vari
             continue
         if own.of is not None:
             own_mixture = mixture(own.name, own.of, before)
+            own_mixture = replace(own_mixture, training=own.training)
             _add(found, own_mixture, before)
             _add(found, control_of(own_mixture, before), before)
             continue
@@ -58,6 +59,7 @@ def variants(settings: Settings, known: Mapping[str, Variant]) -> dict[str, Vari
             control_of=own.control_of,
             source=None if source is None else lambda _, name=source: name,  # type: ignore[misc]
             query=query,
+            training=own.training,
         )
         control = made.control("shuffled", "labels shuffled", shuffled(build))
         for variant in (made,) if own.control_of else (made, control):

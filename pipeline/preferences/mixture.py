@@ -43,9 +43,12 @@ def mixture(name: str, shares: Mapping[str, float], known: Mapping[str, Variant]
             raise OrchardError(f"variant {name!r}: {what}")
         parts.append(Part(part, share / sum(shares.values()), own.loss))
     made = tuple(parts)
+    losses = Reads(texts=tuple(f"{one.name}: {one.loss}" for one in made))
     method = "mixture of " + ", ".join(f"{part.name} {part.share:.3g}" for part in made)
     level = known[made[0].name].level  # of the first part; each row has its own
-    return Variant(name, level, method, READS, _build(name, made), loss="mixed", parts=made)
+    return Variant(
+        name, level, method, READS.plus(losses), _build(name, made), loss="mixed", parts=made
+    )
 
 
 def control_of(made: Variant, known: Mapping[str, Variant]) -> Variant:
@@ -55,7 +58,7 @@ def control_of(made: Variant, known: Mapping[str, Variant]) -> Variant:
     """
     shares = {_control(part.name, known): part.share for part in made.parts}
     control = mixture(f"{made.name}_shuffled", shares, known)
-    return replace(control, control_of=made.name)
+    return replace(control, control_of=made.name, training=made.training)
 
 
 def _control(name: str, known: Mapping[str, Variant]) -> str:

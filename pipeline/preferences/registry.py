@@ -1,6 +1,8 @@
 """All variants by name: ours, those of extensions, a profile's sources, and its own."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from pipeline import extensions
 from pipeline.config import Settings
@@ -18,7 +20,41 @@ def registry(settings: Settings) -> Mapping[str, Variant]:
         if name in {"base", *known}:
             raise OrchardError(f"sources: the name {name!r} is taken: choose another")
         known[name] = made
+    if settings.variant_training:
+        known = _trained_otherwise(known, settings.variant_training)
     return {**known, **custom.variants(settings, known)} if settings.variants else known
+
+
+def _trained_otherwise(
+    known: Mapping[str, Variant], changes: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Variant]:
+    """The variants with what of their training a profile changes, and their controls alike.
+
+    Raises:
+        OrchardError: an unknown variant, or a control.
+    """
+    found = dict(known)
+    for name, own in changes.items():
+        if name not in known:
+            raise OrchardError(
+                f"variant_training: unknown variant {name!r}: use one of {', '.join(known)}"
+            )
+        if known[name].control_of is not None:
+            source = known[name].control_of
+            what = f"{name!r} is a control and trains as {source!r} does: change that one"
+            raise OrchardError(f"variant_training: {what}")
+        for one in known.values():
+            if name in (one.name, one.control_of):
+                found[one.name] = _changed(one, own)
+    return found
+
+
+def _changed(one: Variant, own: Mapping[str, Any]) -> Variant:
+    rest = {key: value for key, value in own.items() if key != "loss"}
+    loss = own.get("loss", one.loss)
+    # the weights of single texts are those of a loss
+    reads = one.own_reads if loss == one.loss else one.own_reads.plus(Reads(texts=(str(loss),)))
+    return replace(one, loss=loss, training=rest, own_reads=reads)
 
 
 def variant(name: str, settings: Settings) -> Variant:

@@ -1,10 +1,13 @@
-"""Texts that are good or bad on their own, by a verifier or by thumbs (BCO), and their control.
+"""Texts that are good or bad on their own, by a verifier or by thumbs, and their controls.
 
 Binary Classifier Optimisation: Jung et al. 2024, arXiv 2404.04656; second-hand. Bad texts come from
 harder prompts than good ones; each is weighted by p(prompt | good) / p(prompt | bad), held in
 [0.5, 10] (TRL's trainer), so that the loss compares texts and not prompts. Here the ratio comes
 from counts (sql/unpaired_weights.sql). Prompts that were only solved, or only failed, count too.
+KTO has no such weights: there they are 1.
 """
+
+from dataclasses import replace
 
 import polars as pl
 
@@ -28,6 +31,8 @@ def texts(lake: Reader, settings: Settings, made: Variant) -> pl.DataFrame:
     assert made.own_rows is not None
     rows = made.own_rows(lake, settings)
     rows = lake.query_file("unpaired_weights", frames={"texts": rows})
+    if made.loss == "kto":
+        rows = rows.with_columns(weight=pl.lit(1.0))
     if made.control_of is not None:
         rows = _with_labels_of_others(rows)
     ids = [content_id(made.name, name) for name in rows["response_id"]]
@@ -76,4 +81,6 @@ BCO = Variant(
     own_rows=verified,
     own_reads=Reads(queries=("unpaired_verified",)),
 )
-register(BCO, BCO.control("shuffled", "labels shuffled", outcome))
+KTO = replace(BCO, name="kto", loss="kto")
+for one in (BCO, KTO):
+    register(one, one.control("shuffled", "labels shuffled", outcome))

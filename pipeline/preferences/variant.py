@@ -1,12 +1,13 @@
 """What a data variant is: where its pairs come from, which loss learns them, what it controls."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import polars as pl
 
-from pipeline.config import Settings
+from pipeline.config import Settings, TrainingSettings
+from pipeline.config.training import merged
 from pipeline.errors import OrchardError
 from pipeline.extensions import registering
 from pipeline.registered import Registry
@@ -39,6 +40,7 @@ class Variant:
     build: gives columns of `preferences`. Those that it leaves out become null, weight 1, flipped
         false; ids, variant, level and method are filled in for it.
     loss: name of the loss that learns it; null: the profile's `training.loss`.
+    training: what of the profile's `training` is otherwise for it.
     control_of: the variant that this one is a control of.
     rows: the table whose rows of this variant's name the loss learns from.
     own_rows: where that is `unpaired`, gives its rows without ids and weights; where it is
@@ -69,6 +71,7 @@ class Variant:
     no_control: str | None = None
     part_of: str | None = None
     share: float = 1.0
+    training: Mapping[str, Any] = field(default_factory=dict)
 
     def reads_for(self, settings: Settings) -> Reads:
         """All that its build reads, the pairs of its source and its own code among them."""
@@ -84,6 +87,10 @@ class Variant:
         if self.source is not None:
             return (self.source(settings),)
         return tuple(part.name for part in self.parts)
+
+    def settings(self, shared: TrainingSettings) -> TrainingSettings:
+        """How it is trained: what all variants share, its loss, and what differs for it."""
+        return merged(shared, {**self.training, "loss": self.loss or shared.loss})
 
     def control(self, suffix: str, what: str, build: Build) -> "Variant":
         """A control of this variant: what is different in it, and how its rows are made."""

@@ -15,9 +15,12 @@ UNCOUNTED = {
     "validation.retrain_share": "when policies are trained again, not how",
     "judge.on_bias": "what a biased judge stops",
     "extensions": "the code of each counts where it is used",
+    "variants.training": "how a variant is trained counts where it is trained, as a text",
+    "variant_training": "the same",
+    "search": "the same; which pairs it keeps for itself counts by their rows",
     "sources": "what a source holds counts by its content, its variants by their names",
 }
-ALWAYS = ("extensions", "sources")  # whoever looks up a name reads them
+ALWAYS = ("extensions", "sources", "variant_training")  # whoever looks up a name reads them
 
 S = TypeVar("S", bound=Section)
 WeightsOf = Callable[[ModelSettings], str]  # the id of a model's weights

@@ -51,13 +51,22 @@ class TrainingRuns(dy.Schema):
     looks = col.text(
         "JSON list of [step, loss on validation rows]; empty without early stopping", nullable=True
     )
+    tries = col.text(
+        "JSON list of the tries that chose its settings: changes, accuracy on validation pairs, "
+        "n_pairs, taken; empty where no pair could choose; null without a search and of controls, "
+        "which train as their variants",
+        nullable=True,
+    )
     n_tokens = col.count("tokens of chosen and rejected texts seen, all epochs")
     loss_first = col.number("mean loss over the first tenth of the steps")
     loss_last = col.number("mean loss over the last tenth of the steps")
     accuracy_last = col.share(
         "share of pairs with a positive margin over the last tenth of the steps"
     )
-    curve = col.text("JSON list of [step, loss, accuracy, margin]")
+    curve = col.text(
+        "JSON list of [step, loss, accuracy, reward margin, mean log-probability per token of the "
+        "better texts, and of the others (null: none)]; rows of older code end with the margin"
+    )
     length_ratio = col.number("tokens of chosen texts over tokens of rejected texts")
     seconds = col.number("wall time, seconds")
 

@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import polars as pl
+import torch
 
 from pipeline.config import TrainingSettings
+from pipeline.training import losses
 from pipeline.training.loading import load
 from pipeline.training.losses.base import compared
+from pipeline.training.losses.columns import columns_of
 from pipeline.training.policy import Precision, halve_frozen
 from pipeline.training.reference import lookup, recompute
 from pipeline.training.tokens import tokenize
@@ -40,6 +43,30 @@ def log_ratios(
     ]
     return pl.DataFrame(
         rows, schema={"pair_id": pl.String, "chosen": pl.Float64, "rejected": pl.Float64}
+    )
+
+
+def preference_accuracy(
+    model_dir: Path, pairs: pl.DataFrame, reference: pl.DataFrame, settings: TrainingSettings
+) -> pl.DataFrame:
+    """(pair_id, value): `reward_accuracy`, or for a loss without a reference model
+    the same of the score that it learns: 1 where that of the chosen text is higher.
+    """
+    loss = losses.get(settings.loss)
+    if loss.reference:
+        return reward_accuracy(model_dir, pairs, reference, settings)
+    policy = load(model_dir)
+    halve_frozen(policy)
+    read = tokenize(
+        pairs, policy.tokenizer, settings.max_length, settings.too_long, settings.thoughts
+    )
+    examples = [compared(example) for example in read.examples]
+    logps = recompute(policy, examples, settings.micro_tokens)
+    columns = columns_of(examples, settings.beta, settings.losses, 0.0, torch.zeros_like(logps))
+    values = ((loss.margin(logps, columns).sign() + 1) / 2).tolist() if examples else []
+    return pl.DataFrame(
+        {"pair_id": [example.row_id for example in examples], "value": values},
+        schema={"pair_id": pl.String, "value": pl.Float64},
     )
 
 

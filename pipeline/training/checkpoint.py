@@ -12,7 +12,9 @@ from pipeline import durable
 from pipeline.training import parallel, sharding
 from pipeline.training.policy import Policy
 
-CurvePoint = tuple[int, float, float, float]  # step from 1, loss, accuracy, reward margin
+# step from 1, loss, accuracy, reward margin; mean log-probability per token of the better texts and
+# of the others, null where the step has none
+CurvePoint = tuple[int, float, float, float, float | None, float | None]
 
 
 @dataclass

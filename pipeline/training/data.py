@@ -9,8 +9,11 @@ from torch import Tensor
 from pipeline.config import TrainingSettings
 from pipeline.errors import OrchardError
 from pipeline.training import losses
-from pipeline.training.example import Example
+from pipeline.training.example import Example, Side
 from pipeline.training.losses import Loss
+from pipeline.training.mismatched import exchanged
+from pipeline.training.policy import Policy
+from pipeline.training.reference import all_logps
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,10 @@ class Data:
     weights: Tensor  # (n,) of mean 1
     loss: Loss
     settings: TrainingSettings
+    # of a loss that reads them: texts of each row that answer another row's prompt, and their
+    # log-probabilities under the base model, nats
+    mismatched: Sequence[tuple[Side, ...]] = ()
+    mismatched_reference: Sequence[tuple[float, ...]] = ()
 
     @classmethod
     def of(
@@ -31,9 +38,18 @@ class Data:
         weights = torch.tensor([example.weight for example in examples], dtype=torch.float32)
         if weights.sum() <= 0:
             raise OrchardError("no pairs to train on: all weights are 0")
-        return cls(
-            examples, reference, weights / weights.mean(), losses.get(settings.loss), settings
-        )
+        loss = losses.get(settings.loss)
+        other = exchanged(examples, settings.max_length) if loss.mismatched else ()
+        return cls(examples, reference, weights / weights.mean(), loss, settings, other)
+
+    def begun(self, policy: Policy) -> "Data":
+        """The same data with what a loss reads of the policy before its first step."""
+        if not self.mismatched:
+            return self
+        sides = [side for texts in self.mismatched for side in texts]
+        logps = iter(all_logps(policy, sides, self.settings.micro_tokens))
+        known = [tuple(next(logps) for _ in texts) for texts in self.mismatched]
+        return replace(self, mismatched_reference=known)
 
     def with_reference(self, rows: Sequence[int], reference: Tensor) -> "Data":
         """The same data with another reference (m, K) for some rows."""

@@ -8,11 +8,11 @@ import polars as pl
 
 from pipeline.config import TrainingSettings
 from pipeline.errors import OrchardError
-from pipeline.training import launch, parallel, schedule
+from pipeline.training import launch, losses, parallel, schedule
 from pipeline.training.data import Data, arrange
 from pipeline.training.loading import load_tokenizer
 from pipeline.training.policy import Precision
-from pipeline.training.reference import lookup
+from pipeline.training.reference import lookup_for
 from pipeline.training.result import TrainResult, result_of
 from pipeline.training.run import Run
 from pipeline.training.stopping import Watch, divide
@@ -50,7 +50,8 @@ def train(
             reads rationales), of `preference_lists` or of `unpaired`. With `settings.patience`
             those of the split validation are not learned from: training stops on them (see
             `stopping.Watch`), and goes to its end where there are none.
-        reference: rows of `reference_logps` for the texts of these rows and one model.
+        reference: rows of `reference_logps` for the texts of these rows and one model; none are
+            needed for a loss without a reference model.
         progress: called after each step with steps done, steps in all, and loss, accuracy, margin,
             learning_rate.
 
@@ -83,7 +84,7 @@ def train(
         if number % settings.checkpoint_every == 0 and number < len(steps):
             run.keep()
         if progress:
-            _, loss, accuracy, margin = run.state.curve[-1]
+            _, loss, accuracy, margin, *_ = run.state.curve[-1]
             report = {
                 "loss": loss,
                 "accuracy": accuracy,
@@ -101,7 +102,8 @@ def _inputs(
 ) -> tuple[Examples, Data, Watch]:
     learned, watched = divide(pairs, settings)
     read = _examples(model_dir, learned, settings)
-    data = Data.of(read.examples, lookup(read.examples, reference), settings)
+    known = lookup_for(losses.get(settings.loss), read.examples, reference)
+    data = Data.of(read.examples, known, settings)
     return read, data, Watch.of(model_dir, watched, reference, data)
 
 

@@ -32,6 +32,16 @@ FORMAT_1 = (
     "processes",
     "sharding",
 )
+FORMAT_1_LOSSES = (
+    "label_smoothing",
+    "margin_scale",
+    "flip_trust",
+    "flip_bound",
+    "reliability",
+    "reliability_rate",
+    "list_weights",
+    "gamma",
+)
 
 
 def older_codes(home: Path, code: str) -> list[str]:
@@ -75,5 +85,13 @@ def settings_then(said: Mapping[str, Any]) -> dict[str, Any]:
     from pipeline.config import TrainingSettings
 
     defaults = TrainingSettings().model_dump()
-    later = {k: v for k, v in said.items() if k not in FORMAT_1 and v != defaults[k]}
-    return {**{k: said[k] for k in FORMAT_1 if k in said}, **later}
+    then = {k: said[k] for k in FORMAT_1 if k in said}
+    then["losses"] = _as_known(said["losses"], FORMAT_1_LOSSES, defaults["losses"])
+    return {**then, **_as_known({k: said[k] for k in said if k not in then}, (), defaults)}
+
+
+def _as_known(
+    said: Mapping[str, Any], known: Sequence[str], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What was said of settings that were known; of later ones where it is not the default."""
+    return {k: v for k, v in said.items() if k in known or v != defaults[k]}

@@ -27,7 +27,8 @@ TRAINER = "pipeline.training.loop"  # whose code, with all that it imports, make
 class Training:
     """What determines a policy, its seed left out.
 
-    code: version of the code that trains. home: the data folder, which keeps the policies.
+    code: version of the code that trains. home: the data folder, which keeps the policies. tries:
+    how its settings were chosen, for its row; it changes no policy.
     """
 
     variant: str
@@ -36,6 +37,7 @@ class Training:
     base: Model
     code: str
     home: Path
+    tries: str | None = None
 
 
 def train_once(training: Training, reference: pl.DataFrame, seed: int) -> tuple[Row, pl.DataFrame]:
@@ -46,12 +48,12 @@ def train_once(training: Training, reference: pl.DataFrame, seed: int) -> tuple[
     """
     from pipeline.training.loop import train
 
-    names = [content_id(training.variant, data, seed) for data in _data_ids(training)]
+    names = [content_id(training.variant, data, seed) for data in data_ids(training)]
     for name in names:
         out = _folder(training, seed, name)
         known = _remembered(training.home / f"{out}.json", name)
         if known is not None and (training.home / out).is_dir():
-            return known
+            return {**known[0], "tries": training.tries}, known[1]
     name = names[0]
     out = _folder(training, seed, name)
     with bar(f"train {training.variant}") as advance:
@@ -77,7 +79,7 @@ def train_once(training: Training, reference: pl.DataFrame, seed: int) -> tuple[
     return row, result.rejects
 
 
-def _data_ids(training: Training) -> list[str]:
+def data_ids(training: Training) -> list[str]:
     """Ids of rows, settings, model and code: today's, and those of homes of an older format."""
     marks, model = sorted(training.rows["mark"]), training.base.policy_id
     said = training.settings.model_dump(exclude={"seeds"})
@@ -101,6 +103,7 @@ def _described(training: Training, result: "TrainResult") -> Row:
         "n_pairs": result.n_pairs,
         "row_ids": sorted(learned["row_id"]),
         "prompt_ids": sorted(set(learned["prompt_id"])),
+        "tries": training.tries,
         "n_steps": result.n_steps,
         "kept_step": result.kept_step,
         "looks": json.dumps(result.looks),

@@ -15,6 +15,7 @@ from pipeline.training import sharding
 from pipeline.training.example import Example, Side, text_id
 from pipeline.training.loading import load, load_tokenizer
 from pipeline.training.logps import side_logps, spread
+from pipeline.training.losses import Loss
 from pipeline.training.losses.prompt_contrast import crossed
 from pipeline.training.policy import Policy, Precision, halve_frozen
 from pipeline.training.tokens import tokenize
@@ -110,6 +111,15 @@ def lookup(examples: Sequence[Example], reference: pl.DataFrame) -> Tensor:
             f"the first {missing[0]}: compute them with the same model folder and max_length"
         )
     return table_of(examples, [known[key] for texts in keys for key in texts])
+
+
+def lookup_for(loss: Loss, examples: Sequence[Example], reference: pl.DataFrame) -> Tensor:
+    """(n, K) what a loss takes off the policy's log-probabilities: see `lookup`;
+    0 for a loss without a reference model, which needs no row of the table.
+    """
+    if loss.reference:
+        return lookup(examples, reference)
+    return table_of(examples, [0.0 for example in examples for _ in example.values])
 
 
 def recompute(policy: Policy, examples: Sequence[Example], micro_tokens: int) -> Tensor:

@@ -22,7 +22,7 @@ class TrainResult:
     loss_first: float  # mean over the first tenth of the steps
     loss_last: float  # mean over the last tenth
     accuracy_last: float  # share of rows with a positive margin over the last tenth
-    curve: list[CurvePoint]  # (step, loss, accuracy, reward margin)
+    curve: list[CurvePoint]
     length_ratio: float  # mean tokens of a row's best texts over those of its others
     seconds: float
     truncated: int  # rows whose context lost tokens on the left

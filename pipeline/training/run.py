@@ -60,6 +60,7 @@ class Run:
             policy = begin(best_device())
         optimizer = _optimizer(policy, data.settings)
         mark = _mark(model_dir, data, seed, policy, watch)
+        data, watch = data.begun(policy), watch.begun(policy)
         state = checkpoint.restore(checkpoint.path_for(out), mark, policy, optimizer) or _start(
             data
         )
@@ -123,6 +124,8 @@ class Run:
     def _next_stage(self, rows: list[int]) -> None:
         """The policy as it is now becomes the reference of the rows of the stage that begins."""
         self.optimizer.state.clear()
+        if not self.data.loss.reference:
+            return
         reference = recompute(
             self.policy, [self.data.examples[i] for i in rows], self.state.micro_tokens
         )

@@ -19,8 +19,9 @@ from pipeline.training.data import Data, arrange
 from pipeline.training.loading import load_tokenizer
 from pipeline.training.logps import text_logps
 from pipeline.training.losses.columns import columns_of
+from pipeline.training.mismatched import running_of
 from pipeline.training.policy import Policy
-from pipeline.training.reference import lookup
+from pipeline.training.reference import lookup_for
 from pipeline.training.tokens import tokenize
 from pipeline.training.tree import micro_batches
 
@@ -81,9 +82,15 @@ class Watch:
             return cls()
         try:
             examples = arrange(read.examples, train.settings.loss)
-            return cls(Data.of(examples, lookup(examples, reference), train.settings))
+            return cls(
+                Data.of(examples, lookup_for(train.loss, examples, reference), train.settings)
+            )
         except OrchardError as error:
             raise OrchardError(f"validation rows of early stopping: {error}") from error
+
+    def begun(self, policy: Policy) -> "Watch":
+        """The same watch, with what its loss reads of the policy before its first step."""
+        return self if self.data is None else Watch(self.data.begun(policy))
 
     def over(self, state: Progress) -> bool:
         """Whether the last looks were in vain."""
@@ -127,11 +134,14 @@ def validation_loss(policy: Policy, data: Data, state: Progress) -> float:
     Several processes take a part of the rows each and agree on the sum.
     """
 
+    every = range(len(data.examples))
+    running = running_of(policy, data, every, state)
+
     def total(budget: int) -> Tensor:
-        mine = parallel.share(range(len(data.examples)))
+        mine = parallel.share(every)
         micros = list(micro_batches(mine, lambda i: data.examples[i].texts, budget, policy.trees))
         make_up = sharding.idle(policy, len(micros), data.examples[0].texts[0])
-        found = sum((_loss(policy, data, rows, state.running) for rows in micros), torch.zeros(1))
+        found = sum((_loss(policy, data, rows, running) for rows in micros), torch.zeros(1))
         make_up()
         return found
 
@@ -142,8 +152,9 @@ def validation_loss(policy: Policy, data: Data, state: Progress) -> float:
 def _loss(policy: Policy, data: Data, rows: list[int], running: float) -> Tensor:
     examples = [data.examples[i] for i in rows]
     logps = text_logps(policy, examples)  # (k, K)
-    log_ratios = logps - data.reference[rows, : logps.shape[1]].to(policy.device)
-    columns = columns_of(examples, data.settings.beta, data.settings.losses, running, policy.device)
+    reference = data.reference[rows, : logps.shape[1]].to(policy.device)
+    log_ratios = logps - reference
+    columns = columns_of(examples, data.settings.beta, data.settings.losses, running, reference)
     return (
         (data.weights[rows].to(policy.device) * data.loss(log_ratios, columns))
         .sum()[None]

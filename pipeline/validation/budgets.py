@@ -6,6 +6,7 @@ import polars as pl
 
 from pipeline.config import Settings
 from pipeline.preferences.registry import variant
+from pipeline.steps.declared import Reads
 from pipeline.store.reader import Reader
 from pipeline.validation.rows import training_rows
 from pipeline.validation.select import (
@@ -28,6 +29,7 @@ SETTINGS = (
     "validation.common_prompts",
     "validation.budget",
     "validation.groups",
+    "search",
     "training.patience",
     "training.loss",
     "training.thoughts",
@@ -89,13 +91,47 @@ def stopping_rows(lake: Reader, settings: Settings, length: Length) -> dict[str,
 def held_out_pairs(lake: Reader, settings: Settings) -> pl.DataFrame:
     """Pairs of validation prompts, of each variant that is no control and no part of another."""
     pairs = lake.read("preferences")
-    if settings.training.patience:
+    if settings.training.patience or settings.search.asked:
         pairs = reported(pairs)
     names = settings.validation.variants
     known = {name: variant(name, settings) for name in names}
     real = [n for n, one in known.items() if one.control_of is None and one.part_of is None]
     own = {name: pairs.filter(pl.col("variant") == name) for name in real}
     return held_out(own, settings.validation.max_pairs)
+
+
+def searched_pairs(lake: Reader, settings: Settings) -> dict[str, pl.DataFrame]:
+    """Pairs of validation prompts that each variant's training settings are chosen on;
+    none without a search. Those of `held_out_pairs` are not among them.
+    """
+    if not settings.search.asked:
+        return {}
+    pairs, limit = lake.read("preferences"), settings.validation.max_pairs
+    return {
+        name: stopping(pairs.filter(pl.col("variant") == name), limit)
+        for name in searched(settings)
+    }
+
+
+def reads_of_search(settings: Settings) -> Reads:
+    """Says that validation pairs are divided, where a search keeps some of them for itself."""
+    return Reads(texts=("searched",)) if settings.search.asked else Reads()
+
+
+def searched(settings: Settings) -> list[str]:
+    """The variants that settings are searched for: controls and parts train as others do."""
+    return list(dict.fromkeys(trains_as(name, settings) for name in settings.validation.variants))
+
+
+def trains_as(name: str, settings: Settings) -> str:
+    """The variant whose search decides how one is trained: that which it controls, or of whose
+    rows it learns a part, if that is compared.
+    """
+    own = variant(name, settings)
+    source = own.part_of or own.control_of
+    if source is None or source not in settings.validation.variants:
+        return name
+    return trains_as(source, settings)
 
 
 def trained_rows(lake: Reader, settings: Settings, length: Length) -> Mapping[str, pl.DataFrame]:

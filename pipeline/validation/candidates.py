@@ -107,4 +107,5 @@ def _likely(
     tokens = settings.sampling.max_tokens
     own = likelihood.own_answers(engine, Renderer(model.path), asked, tokens, settings.seed)
     test.rest()
-    return likelihood.of_policy(model.path, test.base.path, *known, own, settings.training)
+    trained = settings.training.model_copy(update={"beta": candidate.beta})
+    return likelihood.of_policy(model.path, test.base.path, *known, own, trained)

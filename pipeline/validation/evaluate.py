@@ -24,6 +24,7 @@ class Candidate:
     policy_id: str
     variant: str
     seed: int
+    beta: float = 0.1  # that it was trained with: the scale of its reward margins
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 seeds are trained once each, and stop on validation pairs only.
 """
 
+import json
 import shutil
 from collections.abc import Callable, Iterable
 from itertools import pairwise
@@ -13,7 +14,7 @@ import polars as pl
 import pytest
 
 from assets.steps import GRAPH
-from assets.training import TRAINING_RUNS
+from assets.training import REFERENCE_LOGPS, TRAINING_RUNS
 from pipeline import config, tables
 from pipeline.config import Settings
 from pipeline.engine.rendering import Renderer
@@ -23,7 +24,7 @@ from pipeline.training import loop
 from pipeline.training.reference import reference_logps
 from pipeline.training.result import TrainResult
 from pipeline.validation import budgets
-from pipeline.validation.report.blocks import Text
+from pipeline.validation.report.blocks import Picture, Table, Text
 from pipeline.validation.report.learning import points
 from pipeline.validation.report.training import curves
 from pipeline.validation.untrained import untrained
@@ -106,7 +107,7 @@ def quick_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
     ) -> TrainResult:
         shutil.copytree(model, values["out"])
         n = rows.filter(pl.col("split") == "train").height
-        curve = [(1, 0.5, 1.0, 0.1)]
+        curve = [(1, 0.5, 1.0, 0.1, -1.0, None)]
         dropped = tables.empty("rejects")
         return TrainResult(
             n, 1, n, 0.5, 0.5, 1.0, curve, 1.0, 0.0, 0, dropped, values["out"], 0, 1, []
@@ -372,4 +373,108 @@ def test_a_training_that_diverges_ends_no_others(
     assert (
         said.startswith("outcome has 8 training pairs")
         and "seed 0: training stopped at step 3: loss nan" in said
+    )
+
+
+def test_a_variant_whose_loss_has_no_reference_costs_no_log_probability_of_the_base_model(
+    shop: Any, begun: list[int]
+) -> None:
+    held = of("outcome", range(20, 24), split="validation")
+    shop.give(frame([*of("outcome", range(8)), *held]))
+    shop.lake.write("reference_logps", tables.empty("reference_logps"), Commit("test"))
+
+    def computed(loss: str) -> int:
+        shop.use(loss=loss)
+        make(
+            ScriptedRun(shop.lake, shop.settings, folder=shop.path, policy="tiny"), REFERENCE_LOGPS
+        )
+        return shop.lake.read("reference_logps").height
+
+    assert computed("simpo") == 2 * 4  # held-out pairs alone: they are measured
+    (row,) = train(shop)
+    assert row["loss"] == "simpo" and row["accuracy_last"] == 1.0
+    assert computed("sigmoid") == 2 * (4 + 8)
+
+
+def test_the_report_shows_the_log_probabilities_of_both_sides(shop: Any) -> None:
+    (row,) = train(shop)
+    better, others = json.loads(row["curve"])[-1][4:]
+    section = curves(shop.lake, shop.settings)
+    assert section is not None
+    (picture,) = [b for b in section.blocks if isinstance(b, Picture) and "displacement" in b.alt]
+    assert picture.data is not None
+    assert [cells[2] for cells in picture.data.rows] == ["better texts", "other texts"]
+    assert [cells[-1] for cells in picture.data.rows] == [better, others]
+    shown = TRAINING_RUNS.show(None, shop.lake.read("training_runs"))  # type: ignore[misc, arg-type]
+    assert set(shown) == {"loss", "log_probabilities"}
+    # rows of older code
+    old = shop.lake.read("training_runs").with_columns(curve=pl.lit("[[1, 0.5, 1.0, 0.1]]"))
+    shop.lake.write("training_runs", old, Commit("test"))
+    section = curves(shop.lake, shop.settings)
+    assert section is not None and len(section.blocks) == 4
+    assert set(TRAINING_RUNS.show(None, old)) == {"loss"}  # type: ignore[misc, arg-type]
+
+
+def test_each_variant_is_trained_with_its_own_settings_and_one_change_trains_that_one_alone(
+    shop: Any, quick_trainer: None, begun: list[int]
+) -> None:
+    shop.give(frame([*of("outcome", range(8)), *of("mine", range(8))]))
+    shop.lake.write("reference_logps", tables.empty("reference_logps"), Commit("test"))
+    validation = {"variants": ["outcome", "mine"]}
+
+    def trained(beta: float, **others: Any) -> list[tuple[str, float, str]]:
+        shop.use(validation)
+        mine = {"name": "mine", "source": "outcome", "loss": "simpo", "training": {"beta": beta}}
+        values = {**shop.settings.model_dump(), "variants": [mine], "variant_training": others}
+        shop.settings = Settings(**values)
+        return [
+            (row["variant"], json.loads(row["settings"])["beta"], row["loss"])
+            for row in train(shop)
+        ]
+
+    assert trained(2.0) == [("mine", 2.0, "simpo"), ("outcome", 0.1, "sigmoid")]
+    assert trained(2.0) == [("mine", 2.0, "simpo"), ("outcome", 0.1, "sigmoid")] and len(begun) == 2
+    assert trained(2.5)[0] == ("mine", 2.5, "simpo") and len(begun) == 3
+    assert trained(2.5, outcome={"beta": 0.3})[1] == ("outcome", 0.3, "sigmoid")
+    assert len(begun) == 4
+
+
+def test_a_search_gives_a_control_its_variants_settings_and_keeps_reported_pairs_unseen(
+    shop: Any, quick_trainer: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen_on: set[str] = set()
+
+    def accuracy(path: Path, pairs: pl.DataFrame, _: Any, settings: Any) -> pl.DataFrame:
+        chosen_on.update(pairs["pair_id"])
+        assert set(pairs["variant"]) == {"outcome"}  # a control is not searched for
+        return pl.DataFrame({"value": [float(settings.beta == 0.3)]})
+
+    monkeypatch.setattr("pipeline.training.accuracy.preference_accuracy", accuracy)
+    held = of("outcome", range(20, 36), split="validation")
+    shop.give(frame([*of("outcome", range(8)), *of("outcome_shuffled", range(8)), *held]))
+    shop.use({"variants": ["outcome", "outcome_shuffled"]})
+    searching = {"beta": [0.1, 0.3], "learning_rate": [1e-3, 3e-3]}
+    shop.settings = Settings(**{**shop.settings.model_dump(), "search": searching})
+    variants, control = train(shop)
+    for row in (variants, control):
+        assert json.loads(row["settings"])["beta"] == 0.3
+        assert json.loads(row["settings"])["learning_rate"] == 3e-3  # the profile's, of two equal
+    tries = json.loads(variants["tries"])
+    assert [one["accuracy"] for one in tries] == [0.0, 1.0, 0.0, 1.0] and control["tries"] is None
+    assert [one["taken"] for one in tries] == [False, False, False, True]
+    reported = set(budgets.held_out_pairs(shop.lake, shop.settings)["pair_id"])
+    assert chosen_on and reported and not chosen_on & reported
+    assert len(chosen_on) + len(reported) == 16
+    section = curves(shop.lake, shop.settings)
+    assert section is not None
+    (table,) = [b for b in section.blocks if isinstance(b, Table) and "Search" in b.caption]
+    assert table.rows[3] == ["outcome", "learning_rate 0.003, beta 0.3", 1.0, 1, True]
+    assert "search" in TRAINING_RUNS.show(None, shop.lake.read("training_runs"))  # type: ignore[misc, arg-type]
+    # without a pair to choose on the profile's settings stay, and the report says so
+    shop.give(frame([*of("outcome", range(9, 17)), *of("outcome_shuffled", range(9, 17))]))
+    assert [json.loads(row["settings"])["beta"] for row in train(shop)] == [0.1, 0.1]
+    section = curves(shop.lake, shop.settings)
+    assert section is not None and isinstance(section.blocks[0], Text)
+    assert (
+        section.blocks[0].text.startswith("Not searched") and "outcome." in section.blocks[0].text
     )

@@ -17,7 +17,8 @@ KNOWN = {
     "margin": torch.full((25,), 0.5),
     "noise_score": torch.full((25,), 0.3),
 }
-PAIRS = ["sigmoid", "soft", "conservative", "margin", "soft_margin", "rdpo", "lcpo", "ipo", "hinge",
+PAIRS = ["simpo", "cpo", "dpo_nll", "kto", "sigmoid", "soft", "conservative", "margin",
+         "soft_margin", "rdpo", "lcpo", "ipo", "hinge",
          "bco", "list_ranking", "rationale", "prompt_contrast", "sft"]  # fmt: skip
 
 

@@ -161,3 +161,15 @@ def test_after_a_kill_the_next_process_ends_with_the_same_weights(
     )
     assert seen == [5, 6] and whole.n_steps == 6
     assert same(out, whole.path)
+
+
+def test_two_processes_agree_on_the_reference_point_of_kto(
+    tiny: Path, watched: pl.DataFrame, settings: TrainingSettings, tmp_path: Path
+) -> None:
+    settings = change(settings, loss="kto", micro_tokens=64, patience=9, evaluate_every=2)
+    alone = run(tiny, watched, settings, tmp_path / "one")
+    both = run(tiny, watched, change(settings, processes=2, sharding="full"), tmp_path / "two")
+    assert_like(both, alone, tiny)
+    assert [loss for _, loss in both.looks] == pytest.approx(
+        [loss for _, loss in alone.looks], abs=1e-4
+    )

@@ -186,7 +186,7 @@ def test_prompt_contrast_has_the_gradient_of_its_two_margins(
     )
     policy.causal.requires_grad_(True)
     data = Data.of([one], lookup([one], table), change(settings, loss="prompt_contrast"))
-    loss, _, margin, _ = backward(policy, data, [0], 1, 0.0).tolist()
+    loss, _, margin, *_ = backward(policy, data, [0], 1, 0.0).tolist()
     assert margin == pytest.approx(0.1 * ((w - x) - (z - y)), abs=1e-4)
     assert loss == pytest.approx(torch.tensor(-margin).exp().log1p().item(), abs=1e-4)
 

@@ -76,6 +76,7 @@ LOSSES = [
     ("hinge", {}, "hinge"),
     ("rdpo", {"flip_trust": 1.0, "flip_bound": 0.45}, "robust"),
     ("bco", {}, "bco_pair"),
+    ("dpo_nll", {"nll_weight": 0.7}, "sigmoid"),
 ]
 
 
@@ -86,9 +87,13 @@ def test_loss_and_gradient_are_trls(
 ) -> None:  # fmt: skip
     policy = load(other, "fp32")
     policy.causal.requires_grad_(True)
+    if ours == "dpo_nll":
+        pairs = frame([{**row, "chosen": "yes, that"} for row in pairs.to_dicts()])
     examples = tokenize(pairs, policy.tokenizer, 128).examples
     trainer = trainer_of(other, tiny, text_rows(examples, policy.tokenizer), tmp_path)
     trainer.loss_types, trainer.label_smoothing = [theirs], 0.2
+    if "nll_weight" in options:  # TRL's is the mean over the batch's tokens: texts of one length
+        trainer.loss_types, trainer.loss_weights = [theirs, "sft"], [1.0, options["nll_weight"]]
     tokenized = list(trainer.train_dataset)
     for row, example in zip(tokenized, examples, strict=True):
         assert tuple(row["prompt_ids"]) == example.texts[0][0]
@@ -102,7 +107,7 @@ def test_loss_and_gradient_are_trls(
         update={"beta": BETA, "loss": ours, "losses": LossSettings(**options)}
     )
     data = Data.of(examples, lookup(examples, reference), chosen)
-    loss, accuracy, margin, _ = backward(
+    loss, accuracy, margin, *_ = backward(
         policy, data, range(len(examples)), len(examples), 0.0
     ).tolist()
 

@@ -148,5 +148,6 @@ def columns(n: int = 1, k: int = 2, **values: Any) -> Columns:
     empty = {"beta": 0.1, "strength": unknown, "margin": unknown, "noise_score": unknown,
              "rewards": table,
              "values": torch.tensor([[1.0] + [0.0] * (k - 1)] * n),
-             "tokens": torch.full((n, k), 4.0), "options": LossSettings()}  # fmt: skip
+             "tokens": torch.full((n, k), 4.0), "reference": torch.zeros(n, k),
+             "options": LossSettings()}  # fmt: skip
     return Columns(**{**empty, **values})

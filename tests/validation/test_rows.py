@@ -18,7 +18,9 @@ from pipeline.validation.rows import _tokens_of_rationales, training_rows
 def columns(**changed: torch.Tensor) -> Columns:
     known = torch.full((1,), 0.3)
     table = torch.tensor([[2.0, 1.0]])
-    plain = Columns(0.1, known, known, known, table, table, table, LossSettings(), running=0.7)
+    plain = Columns(
+        0.1, known, known, known, table, table, table, LossSettings(), -table, running=0.7
+    )
     return replace(plain, **changed)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from pipeline.config import LossSettings
 from pipeline.extensions import registering
@@ -35,6 +35,17 @@ def compared(example: Example) -> Example:
 def difference(log_ratios: Tensor, _: Columns) -> Tensor:
     """(n,) the log-ratio of the first text minus that of the second, in nats."""
     return log_ratios[:, 0] - log_ratios[:, 1]
+
+
+def per_token(log_ratios: Tensor, columns: Columns) -> Tensor:
+    """(n, 2) of the two texts of a pair, each divided by its number of tokens."""
+    return log_ratios[:, :2] / columns.tokens[:, :2]
+
+
+def per_token_difference(log_ratios: Tensor, columns: Columns) -> Tensor:
+    """(n,) the mean per token of the first text minus that of the second, in nats."""
+    means = per_token(log_ratios, columns)
+    return means[:, 0] - means[:, 1]
 
 
 def log_sigmoid(values: Tensor) -> Tensor:
@@ -70,6 +81,10 @@ class Loss:
     margin: in nats; above 0 where the policy has moved the right way.
     needs: numbers of a row that must be known. reads: further ones, read where they are known.
     running: a number that is kept from step to step.
+    reference: it compares with the base model. Where it does not, no log-probability of that model
+        is computed, and in place of the log-ratios it gets the policy's log-probabilities.
+    mismatched: each step, `columns.running` is beta times the estimated KL of policy and base
+        model, from texts that answer another row's prompt (see pipeline.training.mismatched).
     fault: what is wrong with all rows together, in words; null: nothing.
     """
 
@@ -81,6 +96,13 @@ class Loss:
     reads: tuple[str, ...] = ()
     running: Running | None = None
     fault: Callable[[Sequence[Example]], str | None] = no_fault
+    reference: bool = True
+    mismatched: bool = False
+
+    @property
+    def reads_one_row(self) -> bool:
+        """Whether a row's loss depends on that row alone, as in a mixture it must."""
+        return self.running is None and not self.mismatched
 
     def __call__(self, log_ratios: Tensor, columns: Columns) -> Tensor:
         return self.rows(log_ratios, columns)
@@ -89,17 +111,21 @@ class Loss:
 LOSSES = Registry[Loss]("loss", "pipeline.training.losses")
 
 
-def loss_function(
-    name: str,
-    *,
-    texts: tuple[int, int] = (2, 2),
-    arrange: Callable[[Example], Example] = compared,
-    margin: RowLoss = difference,
-    needs: tuple[str, ...] = (),
-    reads: tuple[str, ...] = (),
-    running: Running | None = None,
-    fault: Callable[[Sequence[Example]], str | None] = no_fault,
-) -> Callable[[RowLoss], RowLoss]:
+class LossFields(TypedDict, total=False):
+    """What a loss may say of itself: the fields of `Loss`."""
+
+    texts: tuple[int, int]
+    arrange: Callable[[Example], Example]
+    margin: RowLoss
+    needs: tuple[str, ...]
+    reads: tuple[str, ...]
+    running: Running | None
+    fault: Callable[[Sequence[Example]], str | None]
+    reference: bool
+    mismatched: bool
+
+
+def loss_function(name: str, **fields: Unpack[LossFields]) -> Callable[[RowLoss], RowLoss]:
     """Registers a function (log_ratios, columns) -> (n,) as a loss; see Loss for the rest.
 
     Raises:
@@ -109,8 +135,7 @@ def loss_function(
     module = registering()
 
     def register(rows: RowLoss) -> RowLoss:
-        made = Loss(rows, texts, arrange, margin, needs, reads, running, fault)
-        LOSSES.add(name, made, module)
+        LOSSES.add(name, Loss(rows, **fields), module)
         return rows
 
     return register

@@ -10,7 +10,6 @@ from pipeline.config import LossSettings
 from pipeline.training.example import Example
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
 NAN = float("nan")
@@ -31,6 +30,8 @@ class Columns:
     rewards: Tensor  # (n, K) adaptive step rewards
     tokens: Tensor  # (n, K) tokens of each text; 0: no text
     options: LossSettings
+    # (n, K) log-probabilities under the base model; 0 where the loss compares with none
+    reference: Tensor
     # (n, K) place of the item that a text is a step of, -1: no text; null: each text is an item
     items: Tensor | None = None
     running: float = 0.0  # what the loss keeps from step to step, before this step
@@ -40,10 +41,18 @@ class Columns:
         """The columns of some rows, with as many texts as these have."""
         known = {
             name: getattr(self, name)[list(rows)]
-            for name in ("strength", "margin", "noise_score", "values", "rewards", "tokens")
+            for name in (
+                "strength",
+                "margin",
+                "noise_score",
+                "values",
+                "rewards",
+                "tokens",
+                "reference",
+            )
         }
         width = int((known["tokens"] > 0).sum(1).max())
-        for name in ("values", "rewards", "tokens"):
+        for name in ("values", "rewards", "tokens", "reference"):
             known[name] = known[name][:, :width]
         return replace(self, **known, losses=tuple(self.losses[i] for i in rows))
 
@@ -53,10 +62,12 @@ def columns_of(
     beta: float,
     options: LossSettings,
     running: float,
-    device: torch.device,
+    reference: Tensor,
 ) -> Columns:
-    """What a loss may read of some rows, as tensors on a device."""
+    """What a loss may read of some rows, as tensors where the reference (n, K) is."""
     import torch
+
+    device = reference.device
 
     def column(values: Sequence[float | None]) -> Tensor:
         return torch.tensor([NAN if v is None else v for v in values], device=device)
@@ -80,6 +91,7 @@ def columns_of(
         rewards=table([e.rewards for e in examples], NAN),
         tokens=table([[len(text) for _, text in e.texts] for e in examples], 0.0),
         options=options,
+        reference=reference,
         running=running,
         losses=tuple(e.loss for e in examples),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.training.losses.base import loss_function
+from pipeline.training.losses.base import loss_function, per_token_difference
 from pipeline.training.losses.columns import Columns
 
 if TYPE_CHECKING:
@@ -23,5 +23,4 @@ def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
         log_ratios: (n, 2) in nats.
         columns: reads beta (the paper's tau) and tokens (n, 2).
     """
-    means = log_ratios[:, :2] / columns.tokens[:, :2]  # (n, 2)
-    return (means[:, 0] - means[:, 1] - 1 / (2 * columns.beta)) ** 2
+    return (per_token_difference(log_ratios, columns) - 1 / (2 * columns.beta)) ** 2

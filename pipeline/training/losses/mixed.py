@@ -26,8 +26,8 @@ def unlearnable(examples: Sequence[Example]) -> str | None:
         if name is None:
             return "a row names no loss of its own: it is for mixtures of variants"
         chosen, rows = LOSSES.find(name), [one for one in examples if one.loss == name]
-        if chosen.running is not None:
-            return f"{name} keeps a number from step to step, which a mixture does not"
+        if not chosen.reads_one_row:
+            return f"{name} reads more than its own row, which a mixture does not give"
         low, high = chosen.texts
         for row in rows:
             if not low <= len(row.values) <= high:
@@ -46,7 +46,10 @@ def each(log_ratios: Tensor, columns: Columns, of: Callable[[Loss], RowLoss]) ->
     for name in dict.fromkeys(columns.losses):
         rows = [i for i, other in enumerate(columns.losses) if other == name]
         part = columns.of_rows(rows)
-        value = of(LOSSES.find(str(name)))(log_ratios[rows, : part.tokens.shape[1]], part)
+        loss, inputs = LOSSES.find(str(name)), log_ratios[rows, : part.tokens.shape[1]]
+        if not loss.reference:
+            inputs = inputs + part.reference  # the policy's log-probabilities again
+        value = of(loss)(inputs, part)
         found = found.index_put((log_ratios.new_tensor(rows).long(),), value.to(found.dtype))
     return found
 

@@ -60,7 +60,7 @@ def leaderboard(lake: Reader, settings: Settings) -> Section:
         "What was seen",
         [
             Text(_setting(settings, board)),
-            Text(" ".join(footing(board))),
+            Text(" ".join(footing(board, lake.read("training_runs")))),
             Bullets(board["conclusion"].to_list()),
             _table(f"Leaderboard by {metric}; prompts needed: to show {needed}", board, RESULTS),
             Picture(
