@@ -214,7 +214,7 @@ def test_a_loss_with_a_memory_is_refused_in_a_mixture() -> None:
         check_names(chosen.model_copy(update={"training": training}))
     row = example("r", (1,), (2,), (3,), loss="lcpo")
     assert losses.get("mixed").fault([row]) == (
-        "lcpo keeps a number from step to step, which a mixture does not"
+        "lcpo reads more than its own row, which a mixture does not give"
     )
     other = example("r", (1,), (2,), (3,), loss="soft")
     assert "soft needs the column strength" in str(losses.get("mixed").fault([other]))
