@@ -48,7 +48,7 @@ def test_an_unknown_profile_lists_the_known_ones() -> None:
         ("pools: [{name: a}]\nsources: [{name: uf, path: ''}]", "sources.0.path: .*1 character"),
         ("pools: [{name: a}]\nsources: [{name: uf, path: a, limit: 0}]", "sources.0.limit: "),
         ("pools: [{name: a}", "not valid YAML"),
-        ("seed: 1", "Value error, no pools and no sources"),
+        ("seed: 1", "no pools and no sources"),
     ],
 )
 def test_a_wrong_file_names_the_setting(tmp_path: Path, text: str, says: str) -> None:

@@ -123,12 +123,6 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
-    def _starts_from_something(self) -> Self:
-        if not self.pools and not self.sources:
-            raise ValueError("no pools and no sources: name some prompts, or pairs to start from")
-        return self
-
-    @model_validator(mode="after")
     def _code_comes_from_known_pools(self) -> Self:
         known = [pool.name for pool in self.pools]
         if unknown := set(self.code.pools) - set(known):
@@ -182,9 +176,14 @@ def load(profile: str | None = None) -> Settings:
     """
     path = path_of(profile or os.environ.get("ORCHARD_PROFILE") or "quick")
     try:
-        return Settings(**{"profile": path.stem, **_values(path)})
+        settings = Settings(**{"profile": path.stem, **_values(path)})
     except ValidationError as error:
         raise OrchardError(f"{path}: {first_problem(error)}") from error
+    if not settings.pools and not settings.sources:
+        raise OrchardError(
+            f"{path}: no pools and no sources: name some prompts, or pairs to start from"
+        )
+    return settings
 
 
 def path_of(name: str) -> Path:
