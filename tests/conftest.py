@@ -23,6 +23,7 @@ TINY = Path(__file__).parent / "real" / "tiny.yaml"
 ORCHARD = Path(sys.executable).with_name("orchard")
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """For `pytest -n 2 --dist loadgroup`: a file's tests stay in one process, for what they share;
     those of the real engine come first, so that both processes end at about the same time.
