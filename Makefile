@@ -10,7 +10,7 @@ run: $(STAMP)
 	@.venv/bin/orchard run --profile $(PROFILE)
 
 test: $(STAMP)
-	@.venv/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@.venv/bin/python -m pytest -n 2 --no-loadscope-reorder
 
 real: $(STAMP)
 	@.venv/bin/python -m pytest -m long

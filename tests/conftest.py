@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -23,15 +24,22 @@ TINY = Path(__file__).parent / "real" / "tiny.yaml"
 ORCHARD = Path(sys.executable).with_name("orchard")
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `pytest -n 2 --dist loadgroup`: a file's tests stay in one process, for what they share;
-    those of the real engine come first, so that both processes end at about the same time.
-    """
+    """Tests of the real engine come first, so that two processes end at about the same time."""
     items.sort(key=lambda item: "real" not in item.path.parts)
-    for item in items:
-        group = "finished" if item.path.stem in FINISHED else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """For `pytest -n 2`: the tests of a file stay in one process, for what they share."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return "finished" if Path(file).stem in FINISHED else file
+
+    return ByFile(config, log)
 
 
 @dataclass(frozen=True)
