@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 @loss_function("dpo_nll")
 def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
-    """DPO with the chosen text's negative log-likelihood (Pang et al. 2024, arXiv 2404.19733,
-    iterative RPO): -log sigmoid(beta * h) - nll_weight * mean log pi(chosen) per token.
+    """DPO with the chosen text's negative log-likelihood (iterative RPO, Pang et al. 2024,
+    arXiv 2404.19733, second-hand): -log sigmoid(beta * h) - nll_weight * mean log pi(chosen) per
+    token.
 
     DPO alone may lower both texts' probabilities as long as the rejected one's falls faster.
 

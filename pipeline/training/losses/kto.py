@@ -25,7 +25,7 @@ def fault(examples: Sequence[Example]) -> str | None:
 
 @loss_function("kto", texts=(1, 2), margin=margin, fault=fault, mismatched=True)
 def loss(log_ratios: Tensor, columns: Columns) -> Tensor:
-    """KTO (Ethayarajh et al. 2024, arXiv 2402.01306), equation 8: w * (1 - sigmoid(r - z)) for a
+    """KTO (Ethayarajh et al. 2024, arXiv 2402.01306, second-hand): w * (1 - sigmoid(r - z)) for a
     desirable text, w * (1 - sigmoid(z - r)) for an undesirable one, r = beta * log-ratio.
 
     z is beta times the KL of policy and base model, estimated without gradient from texts that

@@ -26,7 +26,7 @@ def log_odds(means: Tensor) -> Tensor:
 
 @loss_function("orpo", margin=per_token_difference, reference=False)
 def loss(logps: Tensor, columns: Columns) -> Tensor:
-    """ORPO (Hong et al. 2024, arXiv 2403.07691), equations 6 and 7:
+    """ORPO (Hong et al. 2024, arXiv 2403.07691, second-hand), equations 6 and 7:
     -mean log pi(chosen) per token - orpo_weight * log sigmoid(log odds ratio of the texts).
 
     A text's probability is the exponential of its mean log-probability per token. Beta is not read:

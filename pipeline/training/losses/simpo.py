@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @loss_function("simpo", margin=per_token_difference, reference=False)
 def loss(logps: Tensor, columns: Columns) -> Tensor:
-    """SimPO (Meng et al. 2024, arXiv 2405.14734), equation 6:
+    """SimPO (Meng et al. 2024, arXiv 2405.14734, second-hand), equation 6:
     -log sigmoid(beta * d - gamma), d the difference of the texts' mean log-probability per token.
 
     Means are a few nats at most, so that beta is 2 to 2.5 in the paper: DPO's 0.1 hardly teaches.
