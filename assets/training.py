@@ -205,10 +205,16 @@ def _marks_that_count(inputs: Inputs) -> object:
     within `retrain_share`: it is part of the settings.
     """
     decided = inputs.once("decision", lambda: _decide(inputs))
-    name = inputs.part or ""
-    if not inputs.settings.search.asked:
-        return decided[name]
-    return [decided[name], decided[budgets.trains_as(name, inputs.settings)]]
+    return _counted(inputs.part or "", decided, inputs.settings)
+
+
+def _counted(name: str, marks: Mapping[str, list[str]], settings: Settings) -> object:
+    """Of the marks of all variants those that decide one's policies: where settings are searched
+    for, those of the variant that chooses them too.
+    """
+    if not settings.search.asked:
+        return marks[name]
+    return [marks[name], marks[budgets.trains_as(name, settings)]]
 
 
 def _decide(inputs: Inputs) -> dict[str, list[str]]:
@@ -219,7 +225,8 @@ def _decide(inputs: Inputs) -> dict[str, list[str]]:
     prompts = set(inputs.query("training_prompts")["prompt_id"])
     share = inputs.settings.validation.retrain_share
     # A killed run left a variant otherwise than it was to be at the last decision.
-    made = all(inputs.is_made(name, basis.marks) for name, basis in old.items() if name in rows)
+    marks = {name: basis.marks for name, basis in old.items()}
+    made = all(inputs.is_made(n, _counted(n, marks, inputs.settings)) for n in marks if n in rows)
     if not (made and stand(old, new, prompts, share)):
         remember(note, new)
         old = new

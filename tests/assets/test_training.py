@@ -234,6 +234,20 @@ def test_a_few_new_pairs_train_nothing_and_a_prompt_that_was_taken_out_trains_al
     assert night(range(1, 41), [*range(1, 38), 50, 51, 52]) == [40, 40] and len(begun) == 6
 
 
+def test_a_few_new_pairs_train_nothing_where_settings_are_searched_for(
+    shop: Any, quick_trainer: None, begun: list[int]
+) -> None:
+    searching = {"beta": [0.1, 0.3]}
+    shop.settings = Settings(**{**shop.settings.model_dump(), "search": searching})
+    night = nights(shop, "outcome")
+    seen = []
+    for n in (40, 41, 44):
+        night(n)
+        seen.append(len(begun))
+    # no validation pair, and so no try: 2.4 % of 41 rows are new, then 9 % of 44
+    assert seen == [1, 1, 2]
+
+
 def nights(shop: Any, *variants: str) -> Callable[[int], None]:
     """Runs over these variants with that many pairs of each."""
 
