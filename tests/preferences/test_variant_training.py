@@ -54,6 +54,20 @@ def test_a_variant_of_ours_is_changed_by_its_name_and_its_controls_with_it() -> 
     check_names(settings)
 
 
+def test_a_declared_control_trains_as_what_it_controls_but_for_its_own_loss() -> None:
+    own = {**MINE, "training": {"beta": 2.0}}
+    controls = [
+        {"name": "mine_other", "source": "outcome", "loss": "cpo", "control_of": "mine"},
+        {"name": "outcome_other", "source": "tree_plv", "control_of": "outcome"},
+    ]
+    changes = {"outcome": {"beta": 0.3, "epochs": 4}}
+    settings = profile(variants=[own, *controls], variant_training=changes)
+    found = training_of("mine_other", settings)
+    assert (found.beta, found.loss) == (2.0, "cpo")
+    found = training_of("outcome_other", settings)
+    assert (found.beta, found.epochs, found.loss) == (0.3, 4, settings.training.loss)
+
+
 def test_a_mixture_and_its_control_have_settings_too() -> None:
     mixed = {"name": "both", "of": {"outcome": 1, "osp": 1}, "training": {"epochs": 4}}
     settings = profile(variants=[mixed])
