@@ -127,7 +127,8 @@ def _training_of(inputs: Inputs, name: str) -> Training:
 def _searched(inputs: Inputs, training: Training, reference: pl.DataFrame) -> Training:
     """The training with the settings that its search chose, where the profile asks for one.
 
-    A control takes those of the variant that it controls, whose tries are made only once.
+    A control takes those of the variant that it controls, whose tries are made only once; a loss
+    of its own it keeps.
     """
     if not inputs.settings.search.asked:
         return training
@@ -140,7 +141,8 @@ def _searched(inputs: Inputs, training: Training, reference: pl.DataFrame) -> Tr
     changes = inputs.settings.search.changes_of(name, shared)
     chosen, tries = best_of(own, changes, pairs[name], reference)
     said = json.dumps([asdict(one) for one in tries]) if own is training else None
-    return replace(training, settings=chosen.settings, tries=said)
+    settings = chosen.settings.model_copy(update={"loss": training.settings.loss})
+    return replace(training, settings=settings, tries=said)
 
 
 def _seed(

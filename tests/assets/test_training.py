@@ -5,6 +5,7 @@ seeds are trained once each, and stop on validation pairs only.
 import json
 import shutil
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,13 +15,17 @@ import polars as pl
 import pytest
 
 from assets.steps import GRAPH
-from assets.training import REFERENCE_LOGPS, TRAINING_RUNS
+from assets.training import REFERENCE_LOGPS, TRAINING_RUNS, _searched
 from pipeline import config, tables
 from pipeline.config import Settings
+from pipeline.config.training import merged
+from pipeline.engine.model import Model
 from pipeline.engine.rendering import Renderer
 from pipeline.errors import Diverged
+from pipeline.preferences.registry import variant
 from pipeline.store import Commit, Lake
 from pipeline.training import loop
+from pipeline.training.once import Training
 from pipeline.training.reference import reference_logps
 from pipeline.training.result import TrainResult
 from pipeline.validation import budgets
@@ -492,3 +497,29 @@ def test_a_search_gives_a_control_its_variants_settings_and_keeps_reported_pairs
     assert (
         section.blocks[0].text.startswith("Not searched") and "outcome." in section.blocks[0].text
     )
+
+
+def test_a_control_with_a_loss_of_its_own_keeps_it_where_settings_are_searched_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variants = [
+        {"name": "mine", "source": "outcome"},
+        {"name": "other", "source": "outcome", "loss": "cpo", "control_of": "mine"},
+    ]
+    values = {"variants": variants, "validation": {"variants": ["mine", "other"]}}
+    settings = Settings(**{**config.load("quick").model_dump(), **values, "search": {"beta": [9]}})
+    pairs = frame([pair("a")])
+    inputs: Any = SimpleNamespace(settings=settings, once=lambda *_: {"mine": pairs})
+
+    def training_of(_: Any, name: str) -> Training:
+        own = variant(name, settings).settings(settings.training)
+        return Training(name, pairs, own, Model(tmp_path, "tiny"), "code", tmp_path)
+
+    def best_of(own: Training, changes: Any, *_: Any) -> Any:
+        return replace(own, settings=merged(own.settings, changes[0])), []
+
+    monkeypatch.setattr("assets.training._training_of", training_of)
+    monkeypatch.setattr("assets.training.best_of", best_of)
+    for name, loss in (("mine", "sigmoid"), ("other", "cpo")):
+        found = _searched(inputs, training_of(None, name), pairs).settings
+        assert (found.beta, found.loss) == (9.0, loss)
