@@ -74,6 +74,35 @@ def test_a_mixture_and_its_control_have_settings_too() -> None:
     assert [training_of(n, settings).epochs for n in ("both", "both_shuffled")] == [4, 4]
 
 
+@pytest.mark.parametrize(
+    ("variants", "compared", "said"),
+    [
+        (
+            [{"name": "few", "part_of": "outcome", "training": {"beta": 1.0}}],
+            ["outcome", "few"],
+            "variant 'few': training is not for a part of another variant: leave it out",
+        ),
+        (
+            [{"name": "few", "part_of": "outcome", "share": 0.5}],
+            ["few"],
+            "variant 'few': part_of 'outcome' is not compared: add it to validation.variants",
+        ),
+        (
+            [{"name": "few", "part_of": "outcome"}, {"name": "fewer", "part_of": "few"}],
+            ["outcome", "few", "fewer"],
+            "variant 'fewer': part_of 'few' is a part itself: name the whole variant",
+        ),
+    ],
+)
+def test_a_part_that_cannot_be_drawn_is_refused_in_one_line(
+    variants: list[dict[str, Any]], compared: list[str], said: str
+) -> None:
+    with pytest.raises(ValidationError) as error:
+        profile(variants=variants, validation={"variants": compared})
+    message = first_problem(error.value)
+    assert said in message and "\n" not in message
+
+
 def test_settings_survive_being_written_and_read_again() -> None:
     settings = profile(
         variants=[{**MINE, "training": {"beta": 2.0}}], variant_training={"osp": {"epochs": 3}}
