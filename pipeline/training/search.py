@@ -27,7 +27,8 @@ from pipeline.training.once import FOLDER, Training, data_ids
 class Try:
     """One try: what was changed, and how that went.
 
-    accuracy: share of the held-out pairs that are ranked right; null: the training diverged.
+    accuracy: share of the held-out pairs that are ranked right; null: the training diverged, or
+    all pairs are too long.
     """
 
     changes: Mapping[str, Any]

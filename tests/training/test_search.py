@@ -120,3 +120,12 @@ def test_a_loss_with_a_reference_is_judged_by_its_implicit_reward(
     known = reference_logps(tiny, toy, settings, policy_id="tiny")
     expected = reward_accuracy(other, toy, known, settings)
     assert preference_accuracy(other, toy, known, settings).equals(expected)
+
+
+@pytest.mark.parametrize("loss", ["sigmoid", "simpo"])
+def test_pairs_that_are_all_too_long_choose_nothing(
+    loss: str, tiny: Path, toy: pl.DataFrame, settings: TrainingSettings
+) -> None:
+    short = settings.model_copy(update={"loss": loss, "max_length": 8, "too_long": "drop"})
+    nothing = reference_logps(tiny, toy.clear(), settings, policy_id="tiny")
+    assert preference_accuracy(tiny, toy, nothing, short).is_empty()
