@@ -49,6 +49,17 @@ def _pairs_of_profile(settings: Settings, part: str | None) -> Reads:
     return Reads(tables=tuple(dict.fromkeys(needs)))
 
 
+def _unread(settings: Settings) -> Reads:
+    """Says for which variants nothing is computed, and whether settings are searched for.
+
+    No more than that of the losses: the rows that there are stay while this stays the same.
+    """
+    names = settings.validation.variants
+    without = [n for n in names if not losses.get(_loss_of(n, settings)).reference]
+    said = Reads(texts=tuple(f"{name}: no reference" for name in without))
+    return said.plus(budgets.reads_of_search(settings))
+
+
 def _reference(inputs: Inputs) -> StepResult:
     from pipeline.training.reference import reference_logps  # torch only where a step needs it
 
@@ -89,7 +100,7 @@ REFERENCE_LOGPS = Step(
             models=("policy",),
         )
     ),
-    reads_of=lambda settings, part: _pairs_of_profile(settings, part).plus(_code(settings, part)),
+    reads_of=lambda settings, part: _pairs_of_profile(settings, part).plus(_unread(settings)),
     group="training",
     kinds=("torch",),
     description="Log-probabilities under the base model, once for all losses that read them.",

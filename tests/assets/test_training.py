@@ -23,6 +23,7 @@ from pipeline.engine.model import Model
 from pipeline.engine.rendering import Renderer
 from pipeline.errors import Diverged
 from pipeline.preferences.registry import variant
+from pipeline.steps.recipe import code_of
 from pipeline.store import Commit, Lake
 from pipeline.training import loop
 from pipeline.training.once import Training
@@ -413,6 +414,17 @@ def test_a_variant_whose_loss_has_no_reference_costs_no_log_probability_of_the_b
     (row,) = train(shop)
     assert row["loss"] == "simpo" and row["accuracy_last"] == 1.0
     assert computed("sigmoid") == 2 * (4 + 8)
+
+
+def test_the_log_probabilities_that_are_there_stay_where_another_loss_reads_them_too() -> None:
+    quick = config.load("quick").model_dump()
+
+    def code(loss: str, *variants: str) -> str:
+        own = {"training": {"loss": loss}, "validation": {"variants": variants}}
+        return code_of(REFERENCE_LOGPS, Settings(**{**quick, **own}))
+
+    assert code("sigmoid", "outcome") == code("ipo", "outcome") == code("sigmoid", "outcome", "osp")
+    assert code("sigmoid", "outcome") != code("simpo", "outcome")
 
 
 def test_the_report_shows_the_log_probabilities_of_both_sides(shop: Any) -> None:
