@@ -181,3 +181,10 @@ def test_every_variant_must_have_the_same_number_of_tries() -> None:
         with pytest.raises(ValidationError) as error:
             profile(search=values)
         assert said in first_problem(error.value)
+
+
+def test_values_for_what_is_not_searched_for_are_refused() -> None:
+    both = {"validation": {"variants": ["outcome", "outcome_shuffled"]}}
+    search = {"beta": [0.1], "variants": {"outcome_shuffled": {"beta": [1.0]}}}
+    with pytest.raises(OrchardError, match="'outcome_shuffled' trains as 'outcome' does"):
+        check_names(profile(**both, search=search))
