@@ -49,6 +49,17 @@ def _pairs_of_profile(settings: Settings, part: str | None) -> Reads:
     return Reads(tables=tuple(dict.fromkeys(needs)))
 
 
+def _unread(settings: Settings) -> Reads:
+    """Says for which variants nothing is computed, and whether settings are searched for.
+
+    No more than that of the losses: the rows that there are stay while this stays the same.
+    """
+    names = settings.validation.variants
+    without = [n for n in names if not losses.get(_loss_of(n, settings)).reference]
+    said = Reads(texts=tuple(f"{name}: no reference" for name in without))
+    return said.plus(budgets.reads_of_search(settings))
+
+
 def _reference(inputs: Inputs) -> StepResult:
     from pipeline.training.reference import reference_logps  # torch only where a step needs it
 
@@ -89,7 +100,7 @@ REFERENCE_LOGPS = Step(
             models=("policy",),
         )
     ),
-    reads_of=lambda settings, part: _pairs_of_profile(settings, part).plus(_code(settings, part)),
+    reads_of=lambda settings, part: _pairs_of_profile(settings, part).plus(_unread(settings)),
     group="training",
     kinds=("torch",),
     description="Log-probabilities under the base model, once for all losses that read them.",
@@ -127,7 +138,8 @@ def _training_of(inputs: Inputs, name: str) -> Training:
 def _searched(inputs: Inputs, training: Training, reference: pl.DataFrame) -> Training:
     """The training with the settings that its search chose, where the profile asks for one.
 
-    A control takes those of the variant that it controls, whose tries are made only once.
+    A control takes those of the variant that it controls, whose tries are made only once; a loss
+    of its own it keeps.
     """
     if not inputs.settings.search.asked:
         return training
@@ -140,7 +152,8 @@ def _searched(inputs: Inputs, training: Training, reference: pl.DataFrame) -> Tr
     changes = inputs.settings.search.changes_of(name, shared)
     chosen, tries = best_of(own, changes, pairs[name], reference)
     said = json.dumps([asdict(one) for one in tries]) if own is training else None
-    return replace(training, settings=chosen.settings, tries=said)
+    settings = chosen.settings.model_copy(update={"loss": training.settings.loss})
+    return replace(training, settings=settings, tries=said)
 
 
 def _seed(
@@ -205,10 +218,16 @@ def _marks_that_count(inputs: Inputs) -> object:
     within `retrain_share`: it is part of the settings.
     """
     decided = inputs.once("decision", lambda: _decide(inputs))
-    name = inputs.part or ""
-    if not inputs.settings.search.asked:
-        return decided[name]
-    return [decided[name], decided[budgets.trains_as(name, inputs.settings)]]
+    return _counted(inputs.part or "", decided, inputs.settings)
+
+
+def _counted(name: str, marks: Mapping[str, list[str]], settings: Settings) -> object:
+    """Of the marks of all variants those that decide one's policies: where settings are searched
+    for, those of the variant that chooses them too.
+    """
+    if not settings.search.asked:
+        return marks[name]
+    return [marks[name], marks[budgets.trains_as(name, settings)]]
 
 
 def _decide(inputs: Inputs) -> dict[str, list[str]]:
@@ -219,7 +238,8 @@ def _decide(inputs: Inputs) -> dict[str, list[str]]:
     prompts = set(inputs.query("training_prompts")["prompt_id"])
     share = inputs.settings.validation.retrain_share
     # A killed run left a variant otherwise than it was to be at the last decision.
-    made = all(inputs.is_made(name, basis.marks) for name, basis in old.items() if name in rows)
+    marks = {name: basis.marks for name, basis in old.items()}
+    made = all(inputs.is_made(n, _counted(n, marks, inputs.settings)) for n in marks if n in rows)
     if not (made and stand(old, new, prompts, share)):
         remember(note, new)
         old = new

@@ -54,8 +54,12 @@ def _reads_of_policy(settings: Settings, part: str | None) -> Reads:
 
 def _open_prompts(settings: Settings) -> Reads:
     """The prompts of sources, of which those for tests are answered for judges."""
-    names = [one.name for one in settings.sources] if settings.validation.win_prompts else []
+    names = [one.name for one in settings.sources] if _asks_open_prompts(settings) else []
     return Reads(tables=tuple(Rows("source_prompts", "origin", name) for name in names))
+
+
+def _asks_open_prompts(settings: Settings) -> bool:
+    return bool(settings.validation.win_prompts and settings.sources)
 
 
 def _policies(inputs: Inputs) -> list[tuple[Candidate, Model]]:
@@ -107,7 +111,7 @@ def _test(inputs: Inputs) -> Test:
 def _test_prompts(inputs: Inputs) -> pl.DataFrame:
     """Test prompts of the pools and, where answers are judged, of the sources."""
     prompts = inputs.table("prompts", where="split = 'test'")
-    if not (inputs.settings.validation.win_prompts and inputs.settings.sources):
+    if not _asks_open_prompts(inputs.settings):
         return prompts
     sent = inputs.table("source_prompts", where="split = 'test'")
     new = sent.filter(~pl.col("prompt_id").is_in(prompts["prompt_id"].to_list()))
@@ -118,7 +122,8 @@ def _test_prompts(inputs: Inputs) -> pl.DataFrame:
 
 def _what_counts(inputs: Inputs) -> object:
     """The policies, the test prompts and the held-out pairs: not how they came to be."""
-    versions = [inputs.lake.version(table) for table in ("prompts", "preferences")]
+    sent = ("source_prompts",) if _asks_open_prompts(inputs.settings) else ()
+    versions = [inputs.lake.version(table) for table in ("prompts", "preferences", *sent)]
     return [[[c.policy_id, c.seed] for c, _ in _policies(inputs)], versions]
 
 

@@ -10,7 +10,7 @@ from pipeline.judge.kind import kinds_of
 from pipeline.preferences.registry import check_sources, registry, variant
 from pipeline.prompts.pools import source_of, verifiers_of
 from pipeline.training import losses
-from pipeline.validation.budgets import searched
+from pipeline.validation.budgets import searched, trains_as
 from pipeline.validation.ranked_by import ranked_by
 
 
@@ -52,7 +52,10 @@ def _check_mixtures(settings: Settings) -> None:
 def _check_search(settings: Settings) -> None:
     """Checks that every compared variant gets equally many tries, and that each is a variant."""
     for name in settings.search.variants:
-        variant(name, settings)
+        source = trains_as(name, settings)
+        if source != name:
+            what = f"{name!r} trains as {source!r} does: give values for that one"
+            raise OrchardError(f"search.variants: {what}")
     if not settings.search.asked:
         return
     tries = {

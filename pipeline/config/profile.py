@@ -142,6 +142,19 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _parts_have_a_whole_to_be_drawn_from(self) -> Self:
+        """A part is drawn from what its whole learns from, which is known of compared ones."""
+        parts = {own.name: own.part_of for own in self.variants if own.part_of is not None}
+        for name, whole in parts.items():
+            if whole in parts:
+                what = "is a part itself: name the whole variant, and a smaller share"
+                raise ValueError(f"variant {name!r}: part_of {whole!r} {what}")
+            if name in self.validation.variants and whole not in self.validation.variants:
+                what = "is not compared: add it to validation.variants"
+                raise ValueError(f"variant {name!r}: part_of {whole!r} {what}")
+        return self
+
+    @model_validator(mode="after")
     def _sources_have_names_of_their_own(self) -> Self:
         taken = {variant.name: "a variant" for variant in self.variants}
         for source in self.sources:

@@ -71,6 +71,9 @@ class ValidationSettings(Section):
 
     @model_validator(mode="after")
     def _groups_hold_variants_once(self) -> Self:
+        if self.groups and self.budget == "own":
+            what = "each variant learns from its own yield, and nothing is made equal"
+            raise ValueError(f"groups: {what}: leave them out, or set budget to equal")
         counts = Counter(name for names in self.groups.values() for name in names)
         if unknown := sorted(set(counts) - set(self.variants)):
             raise ValueError(f"groups: {unknown[0]!r} is not in validation.variants")

@@ -59,7 +59,8 @@ class UserVariant(Section):
         return self
 
     def _is_part(self) -> Self:
-        more = [k for k in ("sql", "source", "loss", "control_of", "of") if getattr(self, k)]
+        own = ("sql", "source", "loss", "training", "control_of", "of")
+        more = [name for name in own if getattr(self, name)]
         if more or self.needs:
             what = f"{(more or ['needs'])[0]} is not for a part of another variant"
             raise ValueError(f"variant {self.name!r}: {what}: leave it out")

@@ -59,7 +59,7 @@ def variants(settings: Settings, known: Mapping[str, Variant]) -> dict[str, Vari
             control_of=own.control_of,
             source=None if source is None else lambda _, name=source: name,  # type: ignore[misc]
             query=query,
-            training=own.training,
+            training=before[own.control_of].training if own.control_of else own.training,
         )
         control = made.control("shuffled", "labels shuffled", shuffled(build))
         for variant in (made,) if own.control_of else (made, control):

@@ -61,9 +61,11 @@ def preference_accuracy(
         pairs, policy.tokenizer, settings.max_length, settings.too_long, settings.thoughts
     )
     examples = [compared(example) for example in read.examples]
-    logps = recompute(policy, examples, settings.micro_tokens)
-    columns = columns_of(examples, settings.beta, settings.losses, 0.0, torch.zeros_like(logps))
-    values = ((loss.margin(logps, columns).sign() + 1) / 2).tolist() if examples else []
+    values: list[float] = []
+    if examples:
+        logps = recompute(policy, examples, settings.micro_tokens)
+        columns = columns_of(examples, settings.beta, settings.losses, 0.0, torch.zeros_like(logps))
+        values = ((loss.margin(logps, columns).sign() + 1) / 2).tolist()
     return pl.DataFrame(
         {"pair_id": [example.row_id for example in examples], "value": values},
         schema={"pair_id": pl.String, "value": pl.Float64},

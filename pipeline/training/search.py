@@ -20,14 +20,18 @@ from pipeline.config.training import merged
 from pipeline.errors import Diverged
 from pipeline.ids import content_id
 from pipeline.progress import bar
+from pipeline.steps.code import code_version
 from pipeline.training.once import FOLDER, Training, data_ids
+
+MEASURE = "pipeline.training.accuracy"  # whose code says how good a try is
 
 
 @dataclass(frozen=True)
 class Try:
     """One try: what was changed, and how that went.
 
-    accuracy: share of the held-out pairs that are ranked right; null: the training diverged.
+    accuracy: share of the held-out pairs that are ranked right; null: the training diverged, or
+    all pairs are too long.
     """
 
     changes: Mapping[str, Any]
@@ -78,7 +82,8 @@ def _tried(
 
     own = replace(training, settings=merged(training.settings, changes))
     seed = own.settings.seeds[0]
-    name = content_id("try", data_ids(own)[0], seed, sorted(pairs["pair_id"]))
+    measured_by = code_version(MEASURE)
+    name = content_id("try", data_ids(own)[0], measured_by, seed, sorted(pairs["pair_id"]))
     # by its ending what a kill leaves of it is known as unfinished: see pipeline.erasure.remains
     out = training.home / FOLDER / f"try-{name[:12]}.tmp"
     note = out.with_suffix(".json")

@@ -110,13 +110,14 @@ class Ranked:
         order = {
             unit: i for i, unit in enumerate(sorted({u for g in gaps.values() for u in g.units}))
         }
-        seeds = next(iter(gaps.values())).values.shape[0]
+        seeds = min(len(gap.values) for gap in gaps.values())  # a seed may lack a metric
         table = np.zeros((seeds, len(order)))
         for metric, gap in gaps.items():
-            mean = gap.values.mean(axis=1, keepdims=True)  # (S, 1)
+            own = gap.values[:seeds]
+            mean = own.mean(axis=1, keepdims=True)  # (S, 1)
             n, weight = len(gap.units), self.by.weights[metric]
             share = len(order) / n * _few(n)
-            table[:, [order[unit] for unit in gap.units]] += weight * share * (gap.values - mean)
+            table[:, [order[unit] for unit in gap.units]] += weight * share * (own - mean)
             table += weight * mean
         return table
 

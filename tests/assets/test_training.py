@@ -5,6 +5,7 @@ seeds are trained once each, and stop on validation pairs only.
 import json
 import shutil
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,13 +15,18 @@ import polars as pl
 import pytest
 
 from assets.steps import GRAPH
-from assets.training import REFERENCE_LOGPS, TRAINING_RUNS
+from assets.training import REFERENCE_LOGPS, TRAINING_RUNS, _searched
 from pipeline import config, tables
 from pipeline.config import Settings
+from pipeline.config.training import merged
+from pipeline.engine.model import Model
 from pipeline.engine.rendering import Renderer
 from pipeline.errors import Diverged
+from pipeline.preferences.registry import variant
+from pipeline.steps.recipe import code_of
 from pipeline.store import Commit, Lake
 from pipeline.training import loop
+from pipeline.training.once import Training
 from pipeline.training.reference import reference_logps
 from pipeline.training.result import TrainResult
 from pipeline.validation import budgets
@@ -234,6 +240,20 @@ def test_a_few_new_pairs_train_nothing_and_a_prompt_that_was_taken_out_trains_al
     assert night(range(1, 41), [*range(1, 38), 50, 51, 52]) == [40, 40] and len(begun) == 6
 
 
+def test_a_few_new_pairs_train_nothing_where_settings_are_searched_for(
+    shop: Any, quick_trainer: None, begun: list[int]
+) -> None:
+    searching = {"beta": [0.1, 0.3]}
+    shop.settings = Settings(**{**shop.settings.model_dump(), "search": searching})
+    night = nights(shop, "outcome")
+    seen = []
+    for n in (40, 41, 44):
+        night(n)
+        seen.append(len(begun))
+    # no validation pair, and so no try: 2.4 % of 41 rows are new, then 9 % of 44
+    assert seen == [1, 1, 2]
+
+
 def nights(shop: Any, *variants: str) -> Callable[[int], None]:
     """Runs over these variants with that many pairs of each."""
 
@@ -396,6 +416,17 @@ def test_a_variant_whose_loss_has_no_reference_costs_no_log_probability_of_the_b
     assert computed("sigmoid") == 2 * (4 + 8)
 
 
+def test_the_log_probabilities_that_are_there_stay_where_another_loss_reads_them_too() -> None:
+    quick = config.load("quick").model_dump()
+
+    def code(loss: str, *variants: str) -> str:
+        own = {"training": {"loss": loss}, "validation": {"variants": variants}}
+        return code_of(REFERENCE_LOGPS, Settings(**{**quick, **own}))
+
+    assert code("sigmoid", "outcome") == code("ipo", "outcome") == code("sigmoid", "outcome", "osp")
+    assert code("sigmoid", "outcome") != code("simpo", "outcome")
+
+
 def test_the_report_shows_the_log_probabilities_of_both_sides(shop: Any) -> None:
     (row,) = train(shop)
     better, others = json.loads(row["curve"])[-1][4:]
@@ -478,3 +509,29 @@ def test_a_search_gives_a_control_its_variants_settings_and_keeps_reported_pairs
     assert (
         section.blocks[0].text.startswith("Not searched") and "outcome." in section.blocks[0].text
     )
+
+
+def test_a_control_with_a_loss_of_its_own_keeps_it_where_settings_are_searched_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variants = [
+        {"name": "mine", "source": "outcome"},
+        {"name": "other", "source": "outcome", "loss": "cpo", "control_of": "mine"},
+    ]
+    values = {"variants": variants, "validation": {"variants": ["mine", "other"]}}
+    settings = Settings(**{**config.load("quick").model_dump(), **values, "search": {"beta": [9]}})
+    pairs = frame([pair("a")])
+    inputs: Any = SimpleNamespace(settings=settings, once=lambda *_: {"mine": pairs})
+
+    def training_of(_: Any, name: str) -> Training:
+        own = variant(name, settings).settings(settings.training)
+        return Training(name, pairs, own, Model(tmp_path, "tiny"), "code", tmp_path)
+
+    def best_of(own: Training, changes: Any, *_: Any) -> Any:
+        return replace(own, settings=merged(own.settings, changes[0])), []
+
+    monkeypatch.setattr("assets.training._training_of", training_of)
+    monkeypatch.setattr("assets.training.best_of", best_of)
+    for name, loss in (("mine", "sigmoid"), ("other", "cpo")):
+        found = _searched(inputs, training_of(None, name), pairs).settings
+        assert (found.beta, found.loss) == (9.0, loss)

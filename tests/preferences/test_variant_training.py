@@ -54,10 +54,53 @@ def test_a_variant_of_ours_is_changed_by_its_name_and_its_controls_with_it() -> 
     check_names(settings)
 
 
+def test_a_declared_control_trains_as_what_it_controls_but_for_its_own_loss() -> None:
+    own = {**MINE, "training": {"beta": 2.0}}
+    controls = [
+        {"name": "mine_other", "source": "outcome", "loss": "cpo", "control_of": "mine"},
+        {"name": "outcome_other", "source": "tree_plv", "control_of": "outcome"},
+    ]
+    changes = {"outcome": {"beta": 0.3, "epochs": 4}}
+    settings = profile(variants=[own, *controls], variant_training=changes)
+    found = training_of("mine_other", settings)
+    assert (found.beta, found.loss) == (2.0, "cpo")
+    found = training_of("outcome_other", settings)
+    assert (found.beta, found.epochs, found.loss) == (0.3, 4, settings.training.loss)
+
+
 def test_a_mixture_and_its_control_have_settings_too() -> None:
     mixed = {"name": "both", "of": {"outcome": 1, "osp": 1}, "training": {"epochs": 4}}
     settings = profile(variants=[mixed])
     assert [training_of(n, settings).epochs for n in ("both", "both_shuffled")] == [4, 4]
+
+
+@pytest.mark.parametrize(
+    ("variants", "compared", "said"),
+    [
+        (
+            [{"name": "few", "part_of": "outcome", "training": {"beta": 1.0}}],
+            ["outcome", "few"],
+            "variant 'few': training is not for a part of another variant: leave it out",
+        ),
+        (
+            [{"name": "few", "part_of": "outcome", "share": 0.5}],
+            ["few"],
+            "variant 'few': part_of 'outcome' is not compared: add it to validation.variants",
+        ),
+        (
+            [{"name": "few", "part_of": "outcome"}, {"name": "fewer", "part_of": "few"}],
+            ["outcome", "few", "fewer"],
+            "variant 'fewer': part_of 'few' is a part itself: name the whole variant",
+        ),
+    ],
+)
+def test_a_part_that_cannot_be_drawn_is_refused_in_one_line(
+    variants: list[dict[str, Any]], compared: list[str], said: str
+) -> None:
+    with pytest.raises(ValidationError) as error:
+        profile(variants=variants, validation={"variants": compared})
+    message = first_problem(error.value)
+    assert said in message and "\n" not in message
 
 
 def test_settings_survive_being_written_and_read_again() -> None:
@@ -138,3 +181,10 @@ def test_every_variant_must_have_the_same_number_of_tries() -> None:
         with pytest.raises(ValidationError) as error:
             profile(search=values)
         assert said in first_problem(error.value)
+
+
+def test_values_for_what_is_not_searched_for_are_refused() -> None:
+    both = {"validation": {"variants": ["outcome", "outcome_shuffled"]}}
+    search = {"beta": [0.1], "variants": {"outcome_shuffled": {"beta": [1.0]}}}
+    with pytest.raises(OrchardError, match="'outcome_shuffled' trains as 'outcome' does"):
+        check_names(profile(**both, search=search))

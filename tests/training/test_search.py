@@ -70,6 +70,19 @@ def test_the_best_settings_are_found_all_tries_are_kept_and_none_is_made_twice(
     assert len(scripted) == 16
 
 
+def test_a_try_is_made_again_where_the_code_that_measures_it_changed(
+    scripted: list[tuple[float, float]],
+    settings: TrainingSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = training_of(tmp_path, tmp_path, settings, frame([pair("a")]))
+    for code, made in (("one", 2), ("one", 2), ("two", 4)):
+        monkeypatch.setattr("pipeline.training.search.code_version", lambda *_, code=code: code)
+        best_of(own, changes_of(settings, beta=[0.1, 0.3]), frame([pair("b")]), pl.DataFrame())
+        assert len(scripted) == made
+
+
 def test_of_equally_good_settings_the_profiles_are_taken(
     scripted: list[tuple[float, float]], settings: TrainingSettings, tmp_path: Path
 ) -> None:
@@ -120,3 +133,12 @@ def test_a_loss_with_a_reference_is_judged_by_its_implicit_reward(
     known = reference_logps(tiny, toy, settings, policy_id="tiny")
     expected = reward_accuracy(other, toy, known, settings)
     assert preference_accuracy(other, toy, known, settings).equals(expected)
+
+
+@pytest.mark.parametrize("loss", ["sigmoid", "simpo"])
+def test_pairs_that_are_all_too_long_choose_nothing(
+    loss: str, tiny: Path, toy: pl.DataFrame, settings: TrainingSettings
+) -> None:
+    short = settings.model_copy(update={"loss": loss, "max_length": 8, "too_long": "drop"})
+    nothing = reference_logps(tiny, toy.clear(), settings, policy_id="tiny")
+    assert preference_accuracy(tiny, toy, nothing, short).is_empty()

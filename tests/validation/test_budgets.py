@@ -54,3 +54,8 @@ def test_groups_and_budgets_that_make_no_sense_are_refused(said: Any, why: str) 
         ValidationSettings(variants=NAMES, **said)
     with pytest.raises(ValidationError, match=why):
         profile(**said)
+
+
+def test_groups_are_refused_where_nothing_is_made_equal() -> None:
+    with pytest.raises(ValidationError, match="groups: each variant learns from its own yield"):
+        ValidationSettings(variants=("outcome",), budget="own", groups={"one": ("outcome",)})

@@ -166,3 +166,16 @@ def _fair(worlds: np.ndarray, truth: float) -> None:
     print(f"nothing called something {wrong / WORLDS:.3f}, truth held {held:.3f}")
     assert truth or bound(wrong, WORLDS) < 0.065
     assert held >= 0.93
+
+
+@pytest.mark.parametrize("metrics", [("accuracy", "win_rate"), ("win_rate", "accuracy")])
+def test_a_metric_that_lacks_a_seed_leaves_the_others_as_many(metrics: tuple[str, str]) -> None:
+    values = {
+        ("base", "accuracy"): np.zeros(4),
+        ("a", "accuracy"): np.array([[1.0, 1.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0]]),
+        ("a", "win_rate"): np.array([[1.0, 0.5, 1.0]]),  # all comparisons of a seed failed
+    }
+    found = ranked(dict.fromkeys(metrics, 0.5), values).differences("a")
+    assert found.shape == (1, 4) and found.mean() == pytest.approx(
+        0.5 * 0.75 + 0.5 * (2.5 / 3 - 0.5)
+    )
