@@ -65,10 +65,10 @@ def tried(
         engines: opens what hands out engines.
 
     Raises:
-        OrchardError: the step writes no table, or what a step raises.
+        OrchardError: the step writes no table, nothing of the profile is made by it, or what a step
+            raises.
     """
-    if step.table is None:
-        raise OrchardError(f"{step.name} makes no table: it cannot be previewed")
+    _check_made(graph, step, part, settings)
     with _scratch(home) as scratch, Lake(scratch) as lake:
         bring_in(graph, home, lake)
         room = engines(settings, scratch)
@@ -87,6 +87,26 @@ def tried(
             room.close()
         rejects = lake.read("rejects")
         return Trial(_rows(lake, step, part), rejects, names, found)
+
+
+def _check_made(graph: Graph, step: Step, part: str | None, settings: Settings) -> None:
+    if step.table is None:
+        raise OrchardError(f"{step.name} makes no table: it cannot be previewed")
+    made, needed = graph.made_for(step, part, settings), graph.needed(settings)
+    # what depends on the variants reads no table where none of them needs it
+    idle = [
+        one.name
+        for one, own in made
+        if one.name not in needed
+        and one.reads_of is not None
+        and one.parts is None
+        and not one.reads_for(settings, own).tables
+    ]
+    if not made or idle:
+        raise OrchardError(
+            f"{step.name}: no variant of the profile needs {', '.join(idle) or 'it'}: "
+            "name one that does in validation.variants, or a part of it (--part)"
+        )
 
 
 def bring_in(graph: Graph, home: Path, lake: Lake) -> None:
