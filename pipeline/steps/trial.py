@@ -16,7 +16,7 @@ from pipeline.config import Settings
 from pipeline.engine.room import EngineRoom
 from pipeline.errors import OrchardError
 from pipeline.ids import unit_for
-from pipeline.live import preview_folder
+from pipeline.live import preview_folder, preview_lock
 from pipeline.lock import locked
 from pipeline.steps import rates
 from pipeline.steps.context import RunContext
@@ -156,7 +156,7 @@ def _scratch(home: Path) -> Iterator[Path]:
     with ExitStack() as stack:
         try:
             home.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(home / "preview.lock"))
+            stack.enter_context(locked(preview_lock(home)))
             shutil.rmtree(folder, ignore_errors=True)  # of a preview that was killed
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             folder.mkdir()
