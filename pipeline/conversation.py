@@ -25,8 +25,11 @@ Turns = Sequence[Mapping[str, Any]]  # of which role and content are texts
 
 TOOLS, CALLS, RESULT = "tools", "tool_calls", "tool"
 NAMES = {CALLS: "Tool calls", RESULT: "Tool result"}  # of speakers, for people and judges
+# Behind any line's end that a reader may see as one: Python's ^ knows but one of them.
 _SPEAKER = re.compile(
-    r"^(?=(?:system|user|assistant|tools|tool calls|tool result):)", re.IGNORECASE | re.MULTILINE
+    r"(?:^|(?<=[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]))"
+    r"(?=[^\S\n]*(?:system|user|assistant|tools|tool calls|tool result)\s*:)",
+    re.IGNORECASE,
 )
 
 
@@ -76,8 +79,8 @@ def with_asked_last(messages: Turns, content: str) -> list[dict[str, Any]]:
 def shown(messages: Turns) -> str:
     """The turns before the response as a text for people and judges: a paragraph a turn.
 
-    A single turn is its text alone. A line of a content that begins as a turn does gets "> " before
-    it, so that no content can forge a turn.
+    A single turn is its text alone. A line of a content that begins as a turn does, perhaps behind
+    blanks, gets "> " before it, so that no content can forge a turn.
     """
     turns = before_beginning(messages)
     if len(turns) == 1:

@@ -30,6 +30,11 @@ def preview_folder(home: Path) -> Path:
     return home / "preview"
 
 
+def preview_lock(home: Path) -> Path:
+    """The file that a live preview of a data folder holds."""
+    return home / "preview.lock"
+
+
 def ui_lock(home: Path) -> Path:
     """The file that the live web UI of a data folder holds, with its queue."""
     return home / "dagster" / "ui.lock"

@@ -155,12 +155,17 @@ def ui(profile: Profile = "quick", port: int = 3000) -> None:
 
 def prepare(profile: str) -> None:
     """Checks the profile and makes the folders that Dagster needs."""
+    from assets.steps import GRAPH
     from pipeline.named import check_names
     from pipeline.preferences.custom import check
+    from pipeline.steps.chat import check_chat
+    from pipeline.steps.room import check_room
     from pipeline.store import Lake
 
     settings = config.load(profile)
     check_names(settings)  # before anything is sampled
+    check_room(GRAPH, settings)
+    check_chat(GRAPH, settings)
     if settings.variants:
         with Lake(config.home()) as lake:
             check(settings, lake)

@@ -18,7 +18,7 @@ from pipeline.engine.control import ControlTokens, control_tokens
 from pipeline.engine.opening import CALLED, PROBE, TALK, Opening, Pieces, opening_of
 from pipeline.engine.refusals import refusals
 from pipeline.engine.structure import all_cut, check_nothing_dropped
-from pipeline.engine.thoughts import mark_spans, opens_thought, split_thought
+from pipeline.engine.thoughts import mark_spans, opens_thought, split_thought, without_opening
 from pipeline.errors import OrchardError
 
 # What a template that asks for today's date is told: with the real one, the same prompt would be
@@ -80,7 +80,7 @@ class ChatTokenizer:
             return self._rendered(turns, reply=True)
         opening = self._opening(before_beginning(turns))
         if split_thought(beginning).thought is not None:
-            return self.continued(opening.asked, beginning)
+            return self.continued(opening.asked, _opened_once(opening.asked, beginning))
         return self.continued(opening.answered, opening.lead + beginning)
 
     def context(
@@ -135,6 +135,10 @@ class ChatTokenizer:
             context, lead = self.context(turns, before + text, ends=ends)
         else:  # behind what stood there when it was sampled
             context, lead = self.render(turns), ""
+        if sampled is None and before:
+            before = _opened_once(context, before)
+        elif sampled is None:
+            text = _opened_once(context, text)
         if before:
             context, lead = self.continued(context, lead + before), ""
         ids = self.encode(context)
@@ -317,7 +321,7 @@ class Renderer:
         return pieces[0] if len(pieces) == 1 else pieces
 
     def opens_thought(self, prompt: Prompt) -> bool:
-        """True where the template itself opens a thought behind these turns."""
+        """True where a thought is open behind these turns: the template or a beginning opens it."""
         return self._context(prompt)[1]
 
     @cached_property
@@ -378,8 +382,15 @@ class Renderer:
         found = self._contexts.get(key)
         if found is None:
             pieces = self.chat.render(prompt.messages)
-            found = self._contexts[key] = pieces, opens_thought(pieces[-1])
+            # a beginning may open a thought and go on with it
+            begun = split_thought(beginning_of(prompt.messages)).response is None
+            found = self._contexts[key] = pieces, begun or opens_thought(pieces[-1])
         return found
+
+
+def _opened_once(context: Pieces, said: str) -> str:
+    """What is said behind a context, without an opening mark that ends the context already."""
+    return without_opening(said) if opens_thought(context[-1]) else said
 
 
 def _marked(pieces: Pieces) -> tuple[str, str]:

@@ -75,6 +75,7 @@ _MARK = re.compile(
 )
 _FIRST = {mark[0] for mark in TOKENS}
 _OPENS_AT_END = re.compile(rf"(?:{'|'.join(channel.opening for channel in CHANNELS)})\s*\Z")
+_OPENS_AT_START = re.compile(rf"\s*(?:{'|'.join(one.opening for one in CHANNELS)})\s*")
 _AFTER_A_RESPONSE = re.compile(r"(?:<\|END_RESPONSE\|>|<\|return\|>|<\|end\|>)\s*\Z")
 
 
@@ -109,6 +110,11 @@ def split_thought(text: str, *, opened: bool = False) -> Parts:
 def opens_thought(rendered: str) -> bool:
     """True where rendered turns end in an opening mark: what the model writes next is a thought."""
     return bool(_OPENS_AT_END.search(rendered[-200:]))
+
+
+def without_opening(text: str) -> str:
+    """A text without the opening mark that it begins with, for where that stands already."""
+    return text[found.end() :] if (found := _OPENS_AT_START.match(text)) else text
 
 
 def mark_spans(text: str) -> list[tuple[int, int]]:

@@ -29,7 +29,8 @@ from pipeline.erasure.plan import (
 from pipeline.erasure.reach import Search, held_files, unneeded
 from pipeline.erasure.request import Request, follow, search_for
 from pipeline.errors import OrchardError
-from pipeline.live import live_run, ui_lock
+from pipeline.live import live_run, preview_lock, ui_lock
+from pipeline.lock import locked
 from pipeline.store import added
 from pipeline.store.commits import Commit, Written, record
 from pipeline.store.copies import CATALOG, keep_copy
@@ -41,16 +42,17 @@ from pipeline.store.rewriting import PREFIX, take_out
 from pipeline.tables.links import LINKS
 
 STEP = "erase"
+PREVIEW_SECONDS = 600.0  # that it waits for the end of a preview, which keeps completions
 
 
 def erase(home: Path, request: Request, *, with_policies: bool = False) -> Plan:
     """Erase what is asked for from a home; what was planned, with what was found on the way.
 
     Raises:
-        OrchardError: another run is live, the web UI is open, an earlier erasure is not finished,
-            or nothing has what is asked for.
+        OrchardError: another run or a preview is live, the web UI is open, an earlier erasure is
+            not finished, or nothing has what is asked for.
     """
-    with live_run(home, "orchard erase", erases=True):
+    with live_run(home, "orchard erase", erases=True), locked(preview_lock(home), PREVIEW_SECONDS):
         _must_be_alone(home)
         if journal.read(home) is not None:
             raise OrchardError(
@@ -69,9 +71,9 @@ def resume(home: Path) -> Note | None:
     """Finish an erasure that was begun; its note, or null where there is none.
 
     Raises:
-        OrchardError: another run is live, or the web UI is open.
+        OrchardError: another run or a preview is live, or the web UI is open.
     """
-    with live_run(home, "orchard erase", erases=True):
+    with live_run(home, "orchard erase", erases=True), locked(preview_lock(home), PREVIEW_SECONDS):
         note = journal.read(home)
         if note is not None:
             _must_be_alone(home)

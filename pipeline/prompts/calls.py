@@ -45,9 +45,20 @@ def calls_turn(value: Any, where: str) -> tuple[Turn, list[str | None]]:
     """
     found = _parsed(value, where)
     calls = found if isinstance(found, list) else [found]
+    if not calls:
+        raise BadRow(f"{where} has no calls")
     read = [_call(one, f"call {n} of {where}") for n, one in enumerate(calls, start=1)]
     turn = {"role": CALLS, "content": _json([call for call, _ in read])}
     return turn, [call_id for _, call_id in read]
+
+
+def has_calls(value: Any, where: str) -> bool:
+    """Whether an assistant's key holds calls; files write none as the JSON of nothing, too.
+
+    Raises:
+        BadRow: it is no JSON.
+    """
+    return not cells.is_blank(_parsed(value, where))
 
 
 def in_order(turns: Sequence[tuple[Turn, Any]], name: str) -> list[Turn]:

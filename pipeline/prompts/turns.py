@@ -8,7 +8,7 @@ from pipeline.cells import BadRow
 from pipeline.config import PoolSettings
 from pipeline.conversation import CALLS, RESULT, TOOLS
 from pipeline.errors import OrchardError, one_line
-from pipeline.prompts.calls import calls_turn, in_order, tools_turn
+from pipeline.prompts.calls import calls_turn, has_calls, in_order, tools_turn
 
 Messages = list[dict[str, str]]
 # What files call the speakers, in small letters, and what they are here.
@@ -158,7 +158,7 @@ def _read_turn(turn: Mapping[str, Any], where: str) -> list[tuple[dict[str, str]
         return [(one, None) for one in tools_turn(turn["content"], where)]
     if role == CALLS:
         return [calls_turn(turn["content"], where)]
-    called = [key for key in CALLED if not cells.is_blank(turn.get(key))]
+    called = [key for key in CALLED if has_calls(turn.get(key), where)]
     if called and role != "assistant":
         raise BadRow(f"{where} has {called[0]}, which only an assistant makes")
     content = _content(turn["content"], where)

@@ -1,6 +1,7 @@
 """What chat servers cannot do, and models that cannot be told apart: refused before sampling."""
 
 from pipeline.config import ModelSettings, ServerSettings, Settings
+from pipeline.config.engine import speak_chat
 from pipeline.errors import OrchardError
 from pipeline.steps.declared import Step, table_of
 from pipeline.steps.graph import Graph
@@ -11,14 +12,15 @@ def check_chat(graph: Graph, settings: Settings) -> None:
 
     Raises:
         OrchardError: a step that the profile needs has the policy go on with a reply that it
-            began, and the policy is on chat servers; or one name that only servers know stands
-            for the models of different servers.
+            began, and the policy is on chat servers; one name that only servers know stands for
+            the models of different servers; or one model is asked in two ways.
     """
     needed = graph.needed(settings) if settings.engine.is_chat else set()
     for name, step in graph.steps.items():
         if name in needed and step.continues:
             _refuse(graph, step, settings)
     _check_names(settings)
+    _check_alike(settings)
 
 
 def _refuse(graph: Graph, step: Step, settings: Settings) -> None:
@@ -43,12 +45,28 @@ def _refuse(graph: Graph, step: Step, settings: Settings) -> None:
 def _check_names(settings: Settings) -> None:
     known: dict[str, tuple[ServerSettings, ...]] = {}
     for model, servers in _asked(settings):
-        key = model.model_dump_json(include={"name", "revision", "template"})
+        key = _key(model)
         if model.is_only_served and known.setdefault(key, servers) != servers:
             raise OrchardError(
                 f"{model.name!r} is on different servers: where they hold different models, give "
                 "one a revision of its own, else name the same servers"
             )
+
+
+def _check_alike(settings: Settings) -> None:
+    """One model has one engine, whoever asks it: the policy would be sampled by a judge's chat."""
+    known = {_key(settings.model): settings.engine.is_chat}
+    for model, servers in _asked(settings):
+        chat = speak_chat(servers)
+        if servers and known.setdefault(_key(model), chat) != chat:
+            raise OrchardError(
+                f"{model.name!r} is asked with api: chat in one place only: a model has one "
+                "engine, the policy too: give all its servers the same api"
+            )
+
+
+def _key(model: ModelSettings) -> str:
+    return model.model_dump_json(include={"name", "revision", "template"})
 
 
 def _asked(settings: Settings) -> list[tuple[ModelSettings, tuple[ServerSettings, ...]]]:

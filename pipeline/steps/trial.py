@@ -16,7 +16,7 @@ from pipeline.config import Settings
 from pipeline.engine.room import EngineRoom
 from pipeline.errors import OrchardError
 from pipeline.ids import unit_for
-from pipeline.live import preview_folder
+from pipeline.live import preview_folder, preview_lock
 from pipeline.lock import locked
 from pipeline.steps import rates
 from pipeline.steps.context import RunContext
@@ -65,10 +65,10 @@ def tried(
         engines: opens what hands out engines.
 
     Raises:
-        OrchardError: the step writes no table, or what a step raises.
+        OrchardError: the step writes no table, nothing of the profile is made by it, or what a step
+            raises.
     """
-    if step.table is None:
-        raise OrchardError(f"{step.name} makes no table: it cannot be previewed")
+    _check_made(graph, step, part, settings)
     with _scratch(home) as scratch, Lake(scratch) as lake:
         bring_in(graph, home, lake)
         room = engines(settings, scratch)
@@ -87,6 +87,26 @@ def tried(
             room.close()
         rejects = lake.read("rejects")
         return Trial(_rows(lake, step, part), rejects, names, found)
+
+
+def _check_made(graph: Graph, step: Step, part: str | None, settings: Settings) -> None:
+    if step.table is None:
+        raise OrchardError(f"{step.name} makes no table: it cannot be previewed")
+    made, needed = graph.made_for(step, part, settings), graph.needed(settings)
+    # what depends on the variants reads no table where none of them needs it
+    idle = [
+        one.name
+        for one, own in made
+        if one.name not in needed
+        and one.reads_of is not None
+        and one.parts is None
+        and not one.reads_for(settings, own).tables
+    ]
+    if not made or idle:
+        raise OrchardError(
+            f"{step.name}: no variant of the profile needs {', '.join(idle) or 'it'}: "
+            "name one that does in validation.variants, or a part of it (--part)"
+        )
 
 
 def bring_in(graph: Graph, home: Path, lake: Lake) -> None:
@@ -136,7 +156,7 @@ def _scratch(home: Path) -> Iterator[Path]:
     with ExitStack() as stack:
         try:
             home.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(home / "preview.lock"))
+            stack.enter_context(locked(preview_lock(home)))
             shutil.rmtree(folder, ignore_errors=True)  # of a preview that was killed
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             folder.mkdir()

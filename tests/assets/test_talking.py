@@ -81,3 +81,18 @@ def test_a_hostile_answer_is_a_text(text: str, capsys: pytest.CaptureFixture[str
     talking._show_answers(row, {"base": Answer(text, True, 3), "other": None})
     shown = capsys.readouterr().out
     assert not any(mark in shown for mark in ("\x1b", "\x07", "\x00", "\u202e", "\u2028", "\ud800"))
+
+
+@pytest.mark.parametrize("command", [["run", "--plan"], ["preview", "tree_nodes"]])
+def test_a_plan_and_a_preview_refuse_what_a_run_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    (tmp_path / "files").mkdir()
+    served = {"backend": "server", "servers": [{"url": "http://localhost:1", "api": "chat"}]}
+    own = {"variants": ["tree_plv"]}
+    path = world.profile(tmp_path / "files", engine=served, validation=own)
+    monkeypatch.setenv("ORCHARD_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ORCHARD_PROFILE", str(path))
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 1
+    assert "the step tree_nodes (of tree_plv) goes on with steps" in done.output

@@ -1,6 +1,7 @@
 """The response is found in the whole rendered conversation, by the tokens that stand there."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.conversation import answered
-from pipeline.engine.base import RequestFailed
+from pipeline.engine.base import Prompt, RequestFailed
+from pipeline.engine.rendering import Renderer
 from tests.engine.chats import (
     CHATML,
     GEMMA,
@@ -117,6 +119,15 @@ def test_a_response_with_a_thought_stands_where_the_model_was_asked(
     assert [*behind, *text] == [*context, *ids]  # learned or read, it is one conversation
 
 
+def test_a_thought_with_a_mark_of_its_own_is_opened_once() -> None:
+    """As chat servers and files give it, where the template opens it, too."""
+    talk, thought = chat(OPENED), "3 + 4\n</think>\n\n"
+    wanted = talk.side([USER], thought, "7", ends=True)
+    assert talk.side([USER], "<think>\n" + thought, "7", ends=True) == wanted
+    learned = talk.side([USER], "", thought + "7", ends=True)
+    assert talk.side([USER], "", "<think>\n" + thought + "7", ends=True) == learned
+
+
 def test_a_part_of_a_thought_that_the_template_opened_stays_inside_it() -> None:
     talk = chat(OPENED)
     context, _ = talk.side([USER], "", "First, 3", ends=False)
@@ -139,6 +150,18 @@ def test_a_response_goes_on_with_its_beginning(style: Style, begun: str, more: s
     if not style.strips:
         closed = talk.tokenizer.convert_tokens_to_ids(style.end)
         assert asked.count(closed) == talk.encode(talk.render([USER])).count(closed)
+
+
+@pytest.mark.parametrize("style", [CHATML, OPENED], ids=lambda style: style.name)
+def test_a_thought_that_a_beginning_opens_is_open_behind_it(style: Style) -> None:
+    """Else what is cut inside it would count as the response; and it is opened once."""
+    renderer = Renderer(Path("none"))
+    renderer.__dict__["chat"] = chat(style)
+    for begun, is_open in (("<think>\n3", True), ("<think>\n3\n</think>\n\nIt", False)):
+        prompt = Prompt((USER, {"role": "assistant", "content": begun}))
+        assert renderer.text(prompt) == ASKED + begun
+        assert renderer.opens_thought(prompt) is is_open
+    assert not renderer.opens_thought(Prompt((USER, {"role": "assistant", "content": "It"})))
 
 
 @pytest.mark.parametrize("style", [SYSTEM_INSIDE, STRIPPED, UNTHINKING], ids=lambda s: s.name)

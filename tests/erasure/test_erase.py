@@ -19,6 +19,8 @@ from pipeline.erasure.reach import Search
 from pipeline.erasure.request import Request, search_for
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
+from pipeline.live import preview_lock
+from pipeline.lock import locked
 from pipeline.store import Commit, Lake
 from pipeline.store.database import Database
 from pipeline.tables import TABLES
@@ -273,3 +275,16 @@ def test_what_was_a_pools_prompt_does_not_come_back_through_an_import(
     assert files_with(home) == []
     with Lake(home) as lake:
         assert lake.read("recorded_pairs").height == 1
+
+
+def test_an_erasure_waits_for_a_preview_which_would_keep_completions_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.erasure.erase.PREVIEW_SECONDS", 0.1)
+    with Lake(tmp_path):
+        pass
+    request = Request("prompt", GONE_ID)
+    with locked(preview_lock(tmp_path)), pytest.raises(OrchardError, match="preview.lock"):
+        erase(tmp_path, request)
+    with pytest.raises(OrchardError, match=GONE_ID):
+        erase(tmp_path, request)

@@ -18,7 +18,11 @@ CHAT = [{"url": URL, "api": "chat"}]
 
 
 def settings(*variants: str, **changes: Any) -> Settings:
-    base = {"profile": "test", "pools": (), "validation": {"variants": variants or ("outcome",)}}
+    base = {
+        "profile": "test",
+        "pools": [{"name": "a"}],
+        "validation": {"variants": variants or ("outcome",)},
+    }
     return Settings(**{**base, **changes})  # type: ignore[arg-type]
 
 
@@ -49,7 +53,9 @@ def test_what_samples_whole_replies_is_not_refused() -> None:
 
 
 def test_trees_beside_a_judge_on_a_chat_server_are_not_refused() -> None:
-    check_chat(GRAPH, settings("tree_plv", "osp", judge={"models": [{"servers": CHAT}]}))
+    check_chat(
+        GRAPH, settings("tree_plv", "osp", judge={"models": [{"name": "o/j", "servers": CHAT}]})
+    )
 
 
 def test_every_step_that_makes_trees_is_known_to_go_on_with_replies() -> None:
@@ -63,6 +69,23 @@ def test_one_name_on_two_servers_is_refused_unless_a_revision_tells_them_apart()
     with pytest.raises(OrchardError, match="'served:big' is on different servers"):
         check_chat(GRAPH, judged(one, other))
     check_chat(GRAPH, judged(one, {**other, "revision": "2"}))
+
+
+def test_a_model_is_asked_in_one_way_wherever_it_is_named() -> None:
+    """Else the policy itself would be sampled by the chat servers of the judge that it is."""
+    there = [{"url": "http://other:1"}]
+    served = {"engine": {"backend": "server", "servers": there}}
+    own = {"judge": {"models": [{"servers": CHAT}]}}
+    for asked in (own, {**own, **served}):
+        with pytest.raises(OrchardError, match="'package:.* is asked with api: chat in one place"):
+            check_chat(GRAPH, settings(**asked))
+    with pytest.raises(OrchardError, match="'o/j' is asked with api: chat in one place only"):
+        check_chat(
+            GRAPH, judged({"name": "o/j", "servers": there}, {"name": "o/j", "servers": CHAT})
+        )
+    check_chat(GRAPH, settings(**own, engine={"backend": "server", "servers": CHAT}))
+    check_chat(GRAPH, judged({"name": "o/j", "servers": there}, {"name": "o/k", "servers": CHAT}))
+    check_chat(GRAPH, judged({"servers": there}))  # as ever: the policy's weights answer there
 
 
 @pytest.mark.parametrize(

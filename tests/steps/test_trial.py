@@ -76,6 +76,24 @@ def test_a_preview_makes_what_the_step_needs_and_leaves_the_lake_alone(
         tried(GRAPH, GRAPH.steps["report"], None, settings, home, 8, opened)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("step", "idle"),
+    [
+        ("rationales", "rationales"),
+        ("permuted_rationales", "rationales"),
+        ("instructions", "instructions"),
+        ("unpaired", "it"),
+        ("preference_lists", "it"),
+    ],
+)
+def test_what_no_variant_needs_cannot_be_previewed(
+    settings: config.Settings, tmp_path: Path, step: str, idle: str
+) -> None:
+    says = f"^{step}: no variant of the profile needs {idle}: name one"
+    with pytest.raises(OrchardError, match=says):
+        tried(GRAPH, GRAPH.steps[step], None, settings, tmp_path / "home", 3, opened)  # type: ignore[arg-type]
+
+
 def test_what_was_erased_or_imported_is_there_in_a_preview_too(
     settings: config.Settings, tmp_path: Path
 ) -> None:
