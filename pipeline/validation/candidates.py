@@ -85,13 +85,19 @@ def _judged(
 def _first(
     test: Test, engine: Engine, asked: pl.DataFrame, drawn: Drawn | None
 ) -> tuple[dict[str, tuple[str, int]], list[Reject]]:
-    """Prompt id -> the first draw and its tokens; one draw suffices where no verifier checks it."""
+    """Prompt id -> the first draw and its tokens, an empty text where all draws were empty; one
+    draw suffices where no verifier checks it. Prompts with a failed request have none.
+    """
     sampling, seed = _sampling(test), test.settings.seed
     known = drawn or evaluate.answers(engine, evaluate.checkable(asked), sampling, seed)
     unchecked = asked.filter(pl.col("verifier").is_null())
     single = sampling.model_copy(update={"n": 1})
     opened = evaluate.answers(engine, unchecked, single, seed)
-    return {**known.first, **opened.first}, opened.failed
+    found = {**known.first, **opened.first}
+    sound = {*known.prompts["prompt_id"], *opened.prompts["prompt_id"]}
+    return {
+        one: found.get(one, ("", 0)) for one in asked["prompt_id"] if one in sound
+    }, opened.failed
 
 
 def _likely(

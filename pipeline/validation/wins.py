@@ -30,21 +30,27 @@ def win_rate(
 
     Args:
         engines: the judges; a prompt's value is the mean over judges and criteria.
-        prompts: rows of `prompts`; those with both answers are judged.
-        own: prompt id -> the policy's answer.
+        prompts: rows of `prompts`; those that both have answered are judged.
+        own: prompt id -> the policy's answer; empty where it said nothing.
         base: prompt id -> the base model's.
         settings: criteria, words, template, and how two orders become one verdict.
 
     A win counts 1, a loss 0; a tie, and a judge whose verdict flips with the order, count 0.5 each.
-    Two equal answers tie without being asked. win_flips is the share of comparisons that flipped.
+    Two equal answers tie without being asked, and nothing loses against any answer: a policy that
+    says nothing where it is hard gains nothing by it. win_flips is the share of comparisons that
+    flipped.
     """
     rows = [
         row
         for row in prompts.iter_rows(named=True)
         if row["prompt_id"] in own and row["prompt_id"] in base
     ]
-    equal = [row["prompt_id"] for row in rows if own[row["prompt_id"]] == base[row["prompt_id"]]]
-    asked = [row for row in rows if row["prompt_id"] not in equal]
+    known = {
+        one: 0.5 if own[one] == base[one] else float(not base[one])
+        for one in (row["prompt_id"] for row in rows)
+        if own[one] == base[one] or not own[one] or not base[one]
+    }
+    asked = [row for row in rows if row["prompt_id"] not in known]
     benches: list[Bench] = []
     for engine in engines if asked else ():
         check_words(engine, settings.words)
@@ -60,7 +66,7 @@ def win_rate(
     votes = pl.DataFrame(
         [row for bench in benches for row in bench.rows], schema=tables.empty("votes").schema
     )
-    return _values(votes, equal, settings), [
+    return _values(votes, known, settings), [
         reject for bench in benches for reject in bench.rejects
     ]
 
@@ -83,7 +89,7 @@ def by_length(
 
 
 def _values(
-    votes: pl.DataFrame, equal: Sequence[str], settings: JudgeSettings
+    votes: pl.DataFrame, known: Mapping[str, float], settings: JudgeSettings
 ) -> dict[str, pl.DataFrame]:
     own_is_a = pl.col("a_id").str.starts_with(OWN)
     won = (
@@ -96,8 +102,11 @@ def _values(
     judged = paired(votes, settings).select(
         "prompt_id", won=won, flipped=pl.col("flipped").cast(pl.Float64)
     )
-    ties = pl.DataFrame({"prompt_id": equal}, schema={"prompt_id": pl.String})
-    both = pl.concat([judged, ties.with_columns(won=pl.lit(0.5), flipped=pl.lit(0.0))])
+    unasked = pl.DataFrame(
+        {"prompt_id": list(known), "won": list(known.values())},
+        schema={"prompt_id": pl.String, "won": pl.Float64},
+    )
+    both = pl.concat([judged, unasked.with_columns(flipped=pl.lit(0.0))])
     means = (
         both.group_by("prompt_id")
         .agg(pl.col("won").mean(), pl.col("flipped").mean())

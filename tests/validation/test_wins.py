@@ -75,3 +75,17 @@ def test_two_judges_are_averaged_and_the_other_side_sees_the_opposite() -> None:
         "value"
     ].to_list() == [0.0]
     assert win_rate([Taste()], prompts, {}, {}, SETTINGS)[0]["win_rate"].is_empty()
+
+
+def test_who_says_nothing_loses_and_two_that_say_nothing_tie() -> None:
+    """Left out, they would flatter a policy that is silent where it is hard."""
+    own = {"silent": "", "answered": "x", "both": "", "failed here": "x"}
+    base = {"silent": "x", "answered": "", "both": ""}
+    prompts = pl.DataFrame(
+        {"prompt_id": list(own), "messages": [[{"role": "user", "content": "say"}]] * len(own)}
+    )
+    judge = Taste()
+    found, rejects = win_rate([judge], prompts, own, base, SETTINGS)
+    values = {"silent": 0.0, "answered": 1.0, "both": 0.5}
+    assert dict(found["win_rate"].iter_rows()) == values
+    assert set(found["win_flips"]["value"]) == {0.0} and not rejects and not judge.asked
