@@ -16,7 +16,7 @@ from pipeline.store.refused import texts_in
 
 _KEPT_OF_DAGSTER = ("dagster.yaml", "schedules", "ui.lock")
 _NOTHING_OF_A_TEXT = {"lake", "cache", "policies", "models", "dagster", "run.lock"}
-_NUMBERS = {"rates.json", "preview.lock"}
+_NUMBERS = {"rates.json", "rates.json.tmp", "preview.lock"}
 _OURS = {
     *_NOTHING_OF_A_TEXT,
     *_NUMBERS,

@@ -33,7 +33,7 @@ def asked_prompts(lake: Reader, count: int) -> pl.DataFrame:
     """
     found = first_by_hash(lake.read("prompts", where="split = 'test'"), "compare", count)
     if found.is_empty():
-        raise OrchardError("the lake has no test prompts yet: `orchard run` brings them in")
+        raise OrchardError("the lake has no test prompts: a run brings in those of the pools")
     return found
 
 
