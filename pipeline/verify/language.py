@@ -27,6 +27,7 @@ class Words:
     negative: tuple[str, ...]  # MINUS 5 is -5
     perhaps: tuple[str, ...]  # 5, MAYBE 6: several answers
     supposing: tuple[str, ...]  # IF the answer is 5: nobody says that it is
+    reason: tuple[str, ...]  # 5 BECAUSE 2 + 3: what follows explains it
     scale: tuple[str, ...]  # 5 MILLION: a number that is a part of another one
     yes: tuple[str, ...]
     no: tuple[str, ...]
@@ -56,6 +57,8 @@ ENGLISH = Words(
     supposing=("if", "suppose", "supposing", "assume", "assuming", "imagine", "whether", "unless",
                "wrong", "incorrect", "n't think", "n’t think", "not think", "n't believe",
                "n’t believe", "doubt"),
+    reason=("because", "since", "as", "for", "where", "when", "if", "after", "by", "which", "that",
+            "so", "given", "assuming", "with", "per", "each", "every"),
     scale=("hundred", "hundreds", "thousand", "thousands", "million", "millions", "billion",
            "billions", "trillion", "trillions", "dozen"),
     yes=("yes", "true"),
@@ -81,6 +84,7 @@ GERMAN = Words(
     perhaps=("vielleicht", "möglicherweise", "eventuell"),
     supposing=("wenn", "falls", "angenommen", "ob", "falsche", "bezweifle, dass",
                "glaube nicht, dass"),
+    reason=("weil", "da", "denn", "wenn", "für", "pro", "mit", "nachdem", "wobei", "je"),
     scale=("hundert", "tausend", "million", "millionen", "milliarde", "milliarden"),
     yes=("ja", "wahr"),
     no=("nein", "falsch"),
@@ -105,6 +109,7 @@ FRENCH = Words(
     negative=("moins",),
     perhaps=("peut-être", "éventuellement"),
     supposing=("si", "supposons", "supposant", "mauvaise", "fausse", "doute", "pense pas"),
+    reason=("parce que", "car", "puisque", "si", "pour", "par", "avec", "quand", "où"),
     scale=("cent", "mille", "million", "millions", "milliard", "milliards"),
     yes=("oui", "vrai"),
     no=("non", "faux"),
@@ -129,6 +134,7 @@ SPANISH = Words(
     negative=("menos",),
     perhaps=("quizás", "quizá", "tal vez", "posiblemente"),
     supposing=("si", "supongamos", "suponiendo", "dudo", "no creo"),
+    reason=("porque", "ya que", "pues", "si", "para", "por", "con", "cuando", "donde", "cada"),
     scale=("cien", "mil", "millón", "millones"),
     yes=("sí", "verdadero"),
     no=("no", "falso"),
@@ -152,6 +158,7 @@ CHINESE = Words(
     negative=("负",),
     perhaps=("可能", "也许", "或许"),
     supposing=("如果", "假设", "假如", "若", "错误", "错误的"),
+    reason=("因为", "由于", "因此", "如果", "当", "每"),
     scale=("百", "千", "万", "亿"),
     yes=("是的", "是", "正确", "对"),
     no=("不是", "否", "错误", "不对", "不正确", "不"),

@@ -79,6 +79,9 @@ _OR = re.compile(
 _UNIT_BETWEEN = re.compile(
     rf"\s*[a-zA-Z%°]+\s+{pattern('alternative', 'conjunction', 'operation')}\s*", re.IGNORECASE
 )
+_EXPLAINS = re.compile(  # before a second value, which is then no part of the first one
+    rf"[^\w\s%°$€£]|\n|{pattern('reason', 'states')}", re.IGNORECASE
+)
 _OPENING = re.compile(r"[^\w(]*", re.ASCII)
 _CONTINUES = re.compile(r"[\s$%]*(?:[A-Za-z]+\s*)?[-+*/=)×·⋅∙÷]|\s*x\b")
 _EQUALS = re.compile(r"(?<![<>!=~:])=(?![=>])")
@@ -106,6 +109,8 @@ def named(read: Passage, formula: FormulaReader) -> tuple[str, ...]:
     end = 0
     for found in _values(part, read, formula):
         if answers and not _are_alternatives(part, end, found.start):
+            if not _EXPLAINS.search(part, end, found.start):
+                answers.append(REFUSED)  # 5 out of 6, 5 feet 6 inches
             break
         answers.append(found.value)
         if len(answers) == _MOST:

@@ -6,11 +6,11 @@ Every expected value was worked out by hand.
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline.errors import OrchardError
-from pipeline.verify import Verdict, canonical, has_final_answer, verify
+from pipeline.verify import Verdict, canonical, has_final_answer, language, verify
 from pipeline.verify.number import extract
 
 EXTRACTED = [
@@ -272,3 +272,19 @@ def test_a_decimal_comma_is_read_behind_a_marker_of_its_language(
 )  # fmt: skip
 def test_a_decimal_comma_is_guessed_nowhere_else(text: str) -> None:
     assert extract(text) is None
+
+
+@given(
+    st.sampled_from(["The answer is", "Answer:", "Die Antwort ist", "La réponse est", "答案是"]),
+    st.integers(2, 999),
+    st.integers(2, 999),
+    st.text(st.characters(categories=["Ll"], max_codepoint=0x7A), min_size=2, max_size=9),
+)
+def test_of_a_value_that_goes_on_to_another_without_a_reason_nothing_is_read(
+    marker: str, n: int, m: int, word: str
+) -> None:
+    """'5 out of 6', '5 feet 6 inches', '5 von 6': which words there are does not matter."""
+    assume(word not in language.words("reason", "states"))
+    assert extract(f"{marker} {n} {word} {m}.") is None
+    for explained in (", ", " (", " because ", " since ", " - that is, "):
+        assert extract(f"{marker} {n} apples{explained}{m}") == str(n)
