@@ -10,7 +10,6 @@ choice. Raised and lowered digits stay apart from plain ones, since 3² is not 3
 """
 
 import re
-import sys
 import unicodedata
 from collections.abc import Iterable, Mapping
 
@@ -30,16 +29,19 @@ _RAISED = re.compile(r"[⁰¹²³⁴-⁹]+")
 _LOWERED = re.compile(r"[₀-₉]+")
 
 
-def _table() -> dict[int, str | None]:
-    table: dict[int, str | None] = {
-        code: None for low, high in _IGNORABLE for code in range(low, high + 1)
-    }
-    table |= {ord(mark): '"' for mark in _DOUBLE} | {ord(mark): "'" for mark in _SINGLE}
-    dashes = [code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) == "Pd"]
-    return table | {code: "-" for code in [*dashes, *map(ord, _MINUS)]}
+class _Table(dict[int, str | None]):
+    """What stands for a code point, null for nothing; looked up as texts bring them."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        found = "-" if unicodedata.category(character) == "Pd" else character
+        self[code] = found
+        return found
 
 
-_TABLE: dict[int, str | None] = {}
+_TABLE = _Table({code: None for low, high in _IGNORABLE for code in range(low, high + 1)})
+_TABLE.update({ord(mark): '"' for mark in _DOUBLE} | {ord(mark): "'" for mark in _SINGLE})
+_TABLE.update({ord(mark): "-" for mark in _MINUS})
 
 
 def folded(text: str, *, case: bool = True) -> str:
@@ -50,8 +52,6 @@ def folded(text: str, *, case: bool = True) -> str:
         case: whether capitals are other letters; false: "A" is "a".
     """
     if not text.isascii():
-        if not _TABLE:
-            _TABLE.update(_table())  # takes a tenth of a second: made when first needed
         text = _LOWERED.sub(r"_\g<0>", _RAISED.sub(r"^\g<0>", text.translate(_TABLE)))
         text = unicodedata.normalize("NFKC", text).translate(_TABLE)
     if case:

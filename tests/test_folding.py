@@ -110,3 +110,11 @@ def test_responses_that_look_the_same_are_judged_once() -> None:
     assert [reject.reason for reject in rejects] == [
         "identical to an earlier response: judged once"
     ]
+
+
+def test_every_dash_of_unicode_is_one_kind_and_no_other_character_is_lost() -> None:
+    for code in range(sys.maxunicode + 1):
+        if unicodedata.category(chr(code)) == "Pd":
+            assert folded(f"a{chr(code)}b") == "a-b"
+    letters = "".join(map(chr, range(0x4E00, 0x9FFF)))
+    assert folded(letters) == letters
