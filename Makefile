@@ -1,5 +1,7 @@
 # make run | test | real | ui | setup | lint; PROFILE=quick (default), gpu or cluster; PYTHON: 3.11 or later
+# make test JOBS=2: in so many processes, the tests of a file in one of them
 PROFILE ?= quick
+JOBS ?= 1
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 LOCK := requirements/$(if $(filter gpu cluster,$(PROFILE)),gpu,cpu).lock
 STAMP := .venv/.$(notdir $(LOCK)).done
@@ -10,7 +12,7 @@ run: $(STAMP)
 	@.venv/bin/orchard run --profile $(PROFILE)
 
 test: $(STAMP)
-	@.venv/bin/python -m pytest -n 2 --no-loadscope-reorder
+	@.venv/bin/python -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --no-loadscope-reorder)
 
 real: $(STAMP)
 	@.venv/bin/python -m pytest -m long
