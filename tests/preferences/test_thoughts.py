@@ -108,7 +108,9 @@ def test_single_texts_and_lists_keep_theirs(lake: Lake) -> None:
     assert plain["thoughts"].to_list() == [None]
 
 
-CONTEXT = "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n<think>\n"
+# A text without a thought stands where the template puts one: behind no open thought.
+BARE = "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n"
+CONTEXT = f"{BARE}<think>\n"
 
 
 @pytest.mark.parametrize(("thoughts", "before", "learned"), [
@@ -130,12 +132,13 @@ def test_training_reads_what_the_model_said(thoughts: Any, before: str, learned:
     for table in (pairs, with_thoughts, rows):
         (example,) = tokenize(table, tokenizer, 256, thoughts=thoughts).examples
         context, text = example.texts[0]
-        assert tokenizer.decode(context) == CONTEXT + before
+        wanted_context = BARE if thoughts == "left_out" else CONTEXT + before
+        assert tokenizer.decode(context) == wanted_context
         assert tokenizer.decode(text) == learned + "yes<|im_end|>"
         wanted = 0 if thoughts == "left_out" else 1
         assert (*context, *text).count(mark) == wanted  # a mark is the token that it was
     context, text = tokenize(pairs, tokenizer, 256, thoughts=thoughts).examples[0].texts[1]
-    assert (tokenizer.decode(context), tokenizer.decode(text)) == (CONTEXT, "no<|im_end|>")
+    assert (tokenizer.decode(context), tokenizer.decode(text)) == (BARE, "no<|im_end|>")
 
 
 def test_a_thought_before_a_shared_prefix_is_context() -> None:
