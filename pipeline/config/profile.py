@@ -88,8 +88,8 @@ class Settings(Section):
         if compared.budget != "curve":
             return values
         parts = with_parts(compared.variants, own)
-        names = [name for name in (part["name"] for part in parts)]
-        more = {"variants": (*compared.variants, *names)}
+        names = dict.fromkeys([*compared.variants, *(part["name"] for part in parts)])
+        more = {"variants": tuple(names)}
         return {
             **values,
             "variants": [*own, *parts],

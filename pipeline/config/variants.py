@@ -83,10 +83,11 @@ def with_parts(names: Sequence[str], own: Sequence[Mapping[str, Any]]) -> list[d
     names: the compared variants. own: the declared variants of one's own.
     """
     declared = {str(one["name"]): one.get("part_of") for one in own if "name" in one}
+    wholes = set(names) - {f"{name}_{part}" for name in names for part in PARTS}
     return [
         {"name": f"{name}_{part}", "part_of": name, "share": share}
         for name in names
-        if declared.get(name) is None
+        if name in wholes and declared.get(name) is None
         for part, share in PARTS.items()
         if f"{name}_{part}" not in declared
     ]

@@ -51,7 +51,9 @@ def answer_of(text: str, places: Sequence[Place], words: Sequence[str]) -> Answe
     """
     bare = [word.strip() for word in words]
     places = [] if begins_another(bare) is not None else _behind_thought(text, places)
-    place = next((one for one in places if _has_letters(one.said)), None)
+    lettered = [one for one in places if _has_letters(one.said)]
+    # A first token of several may be an article: "A good answer is B".
+    place = lettered[0] if len(lettered) == 1 else None
     if place is None or not _is_one_of(place, bare):
         word, at = _said(text, bare)
         place = _place_at(places, len(text[:at].encode()))

@@ -6,7 +6,7 @@ import polars as pl
 
 from pipeline.conversation import Turns
 from pipeline.engine.base import RequestFailed
-from pipeline.engine.rendering import ChatTokenizer
+from pipeline.engine.chat_tokenizer import ChatTokenizer
 from pipeline.errors import OrchardError
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from pipeline.config import ModelSettings, VoterSettings
 from pipeline.engine.base import RequestFailed, Turn
+from pipeline.engine.chat_tokenizer import ChatTokenizer
 from pipeline.engine.model import resolve
-from pipeline.engine.rendering import ChatTokenizer
 from pipeline.errors import OrchardError
 from pipeline.rewards.texts import Conversations, Said, class_of, plain, reward
 

@@ -10,7 +10,7 @@ import polars as pl
 from pipeline import tables
 from pipeline.config.training import LearnedThoughts, TooLong
 from pipeline.engine.base import RequestFailed
-from pipeline.engine.rendering import ChatTokenizer
+from pipeline.engine.chat_tokenizer import ChatTokenizer
 from pipeline.errors import OrchardError
 from pipeline.ids import content_id
 from pipeline.preferences.sampled import learned_ids, learned_thought

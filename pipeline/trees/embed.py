@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 
 from pipeline.engine.base import Prompt, Turn
+from pipeline.engine.chat_tokenizer import ChatTokenizer
 from pipeline.engine.opening import Pieces
-from pipeline.engine.rendering import ChatTokenizer, Renderer
+from pipeline.engine.rendering import Renderer
 from pipeline.trees.similarity import Embed, States
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from pipeline.engine.rendering import ChatTokenizer
+from pipeline.engine.chat_tokenizer import ChatTokenizer
 
 Turns = Sequence[Mapping[str, str]]
 

@@ -92,9 +92,16 @@ def test_the_place_of_the_answer_is_found_behind_marks_words_and_a_thought() -> 
     assert answer_of("A", thought, ["A", "B"]).shares == pytest.approx([0.8, 0.2])
 
 
-def test_a_first_token_that_is_a_word_is_the_answer_whatever_follows() -> None:
-    found = answer_of("A is", [place("A", {"A": 0.6, "B": 0.4}), place(" is", {" is": 1.0})], "AB")
-    assert found.shares == pytest.approx([0.6, 0.4])
+def test_a_first_token_is_the_answer_where_the_text_says_so() -> None:
+    """'A' may be an article: such a reply is read as one without log-probabilities is."""
+    likely = {"A": 0.6, "B": 0.4}
+    alone = answer_of("A.", [place("A", likely), place(".", {".": 1.0})], "AB")
+    stopped = answer_of("A\nIt", [place("A", likely), place("\nIt", {"\nIt": 1.0})], "AB")
+    assert alone.shares == stopped.shares == pytest.approx([0.6, 0.4])
+    for text in ("A is", "B is", "A good answer is B"):
+        said = [place(word, {word: 0.6, "B": 0.4}) for word in text.replace(" ", " |").split("|")]
+        with pytest.raises(RequestFailed, match="answers with none of"):
+            answer_of(text, said, "AB")
 
 
 def test_tokens_that_spell_no_word_leave_the_text() -> None:

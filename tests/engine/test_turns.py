@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from pipeline.conversation import before_beginning, beginning_of
 from pipeline.engine.base import Completion, Prompt, RequestFailed, Sampling
 from pipeline.engine.cache import CachedEngine
+from pipeline.engine.chat_tokenizer import GAPS, ChatTokenizer
 from pipeline.engine.dialect import VllmDialect
 from pipeline.engine.model import Model
-from pipeline.engine.rendering import GAPS, ChatTokenizer, Renderer
+from pipeline.engine.rendering import Renderer
 from pipeline.judge.templates import render as judge_prompt
 from pipeline.noise.features import _side
 from pipeline.training.tokens import RowReader

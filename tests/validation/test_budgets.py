@@ -37,6 +37,8 @@ def test_a_curve_has_parts_of_every_variant_as_variants_of_their_own() -> None:
     assert budgets.groups(said) == [["outcome", "outcome_shuffled"]]
     assert set(parts) <= set(wanted(said))
     check_names(said)
+    named = profile(budget="curve", variants=("outcome", "outcome_1of8", "outcome_shuffled"))
+    assert sorted(named.validation.variants) == sorted(said.validation.variants)  # none is twice
     again = Settings(**said.model_dump())  # parts have no parts
     assert again.validation.variants == said.validation.variants and again == said
 
