@@ -3,7 +3,7 @@ each judged by the prompt's verifier.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -43,8 +43,8 @@ def draw(
 ) -> tuple[pl.DataFrame, list[Reject]]:
     """`settings.n` responses per prompt as rows of `responses`, and what was rejected.
 
-    An empty draw is a reject of its own; of draws whose request failed, each reason is one reject
-    of the prompt.
+    A draw that is empty, or that the model or a filter stopped, is a reject of its own: that is
+    what was answered. Of draws whose request failed, each reason is one reject of the prompt.
     """
 
     async def one(prompt: Row) -> list[Row | Reject]:
@@ -57,11 +57,7 @@ def draw(
         good = [
             (number, found) for number, found in enumerate(drawn) if isinstance(found, Completion)
         ]
-        reasons = {str(found): found for found in drawn if isinstance(found, RequestFailed)}
-        failed = [
-            Reject("responses", "responses", str(prompt["prompt_id"]), reason)
-            for reason in reasons.values()
-        ]
+        failed = _failures(prompt, engine, settings, drawn)
         rows = [partial(_row, prompt, engine, settings, number, found) for number, found in good]
         if _runs_programs(prompt):  # it waits for a sandbox: in threads, so that the engine goes on
             return [*await asyncio.gather(*(asyncio.to_thread(row) for row in rows)), *failed]
@@ -73,6 +69,28 @@ def draw(
     mark_near_duplicates(rows, settings.near_duplicate)
     schema = tables.empty("responses").schema
     return pl.DataFrame(rows, schema=schema), [item for item in flat if isinstance(item, Reject)]
+
+
+def _failures(
+    prompt: Row,
+    engine: Engine,
+    settings: SamplingSettings,
+    drawn: Sequence[Completion | RequestFailed],
+) -> list[Reject]:
+    """A reject for each draw that was stopped, and of the prompt one for each other reason."""
+    found = []
+    for number, one in enumerate(drawn):
+        if isinstance(one, DrawFailed):
+            about: Row = {"prompt_id": prompt["prompt_id"]}
+            response_id = _response_id(prompt, engine, settings, number)
+            found.append(Reject("responses", "responses", response_id, one, about))
+    reasons = {
+        str(one): one
+        for one in drawn
+        if isinstance(one, RequestFailed) and not isinstance(one, DrawFailed)
+    }
+    name = str(prompt["prompt_id"])
+    return [*found, *(Reject("responses", "responses", name, one) for one in reasons.values())]
 
 
 async def _drawn(
@@ -137,11 +155,20 @@ def _nothing(parts: Parts, completion: Completion) -> str:
     return "unfinished thought: the model ended its turn inside it"
 
 
+def _said_of(settings: SamplingSettings) -> str:
+    """The settings that a draw depends on."""
+    return settings.model_dump_json(exclude={"n", "near_duplicate"})
+
+
+def _response_id(prompt: Row, engine: Engine, settings: SamplingSettings, number: int) -> str:
+    return content_id(prompt["prompt_id"], engine.policy_id, _said_of(settings), number)
+
+
 def _row(
     prompt: Row, engine: Engine, settings: SamplingSettings, number: int, completion: Completion
 ) -> Row | Reject:
-    sampling = settings.model_dump_json(exclude={"n", "near_duplicate"})
-    response_id = content_id(prompt["prompt_id"], engine.policy_id, sampling, number)
+    sampling = _said_of(settings)
+    response_id = _response_id(prompt, engine, settings, number)
     parts = replace(completion, text=completion.text.rstrip()).parts
     text = said_after(prompt["messages"], parts.response or "")  # type: ignore[arg-type]
     if not text:

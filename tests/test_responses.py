@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import polars as pl
+import pytest
 
 from pipeline import responses, tables
 from pipeline.config import SamplingSettings
@@ -18,6 +19,7 @@ from pipeline.engine.base import (
 )
 from pipeline.ids import seed_for
 from pipeline.validation import evaluate
+from pipeline.validation.evaluate import Candidate
 from tests.scripted import ScriptedEngine
 
 SETTINGS = SamplingSettings(n=3, max_tokens=8)
@@ -104,6 +106,9 @@ def test_a_draw_that_a_filter_stopped_does_not_cost_its_prompt_the_others() -> N
     assert rows["draw"].to_list() == [0, 2]
     (reject,) = rejects
     assert "content filter" in reject.reason and not reject.passing  # for good
+    measured = evaluate.answers(engine, prompts("a"), SETTINGS, 1)
+    accurate = evaluate.accuracy(Candidate("p", "base", 0), measured)
+    assert accurate["value"].to_list() == [pytest.approx(2 / 3)]  # to refuse is no right answer
 
 
 def test_a_prompt_that_lost_a_draw_is_not_measured() -> None:
