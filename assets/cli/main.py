@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from assets.cli.lake import app as lake_app
 from assets.cli.terminal import Profile, one_line_errors, say, show
 from pipeline import config
 from pipeline.errors import OrchardError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
@@ -196,9 +199,20 @@ def show_leaderboard(profile: str) -> None:
         apart = unequal(rows, lake.read("training_runs"))
         found = untrained(lake, settings, lambda reads: GRAPH.tables_behind(reads, settings))
     without = [f"Not trained: {sentence}" for sentence in found]
+    board = _under_its_metric(board)
     show(board.columns, board.rows())
     for sentence in (*apart, *without):
         say(sentence)
+
+
+def _under_its_metric(board: "pl.DataFrame") -> "pl.DataFrame":
+    """The board with the metric that ranks it as the heading of its values: a column less, so that
+    a line of it is a line of the terminal.
+    """
+    metrics = board["ranked by"].unique()
+    if len(metrics) != 1:
+        return board
+    return board.drop("ranked by").rename({"value": str(metrics[0])})
 
 
 # After ours: `--help` shows them in this order.

@@ -15,7 +15,7 @@ from pipeline.errors import OrchardError
 from pipeline.escaped import visible
 
 # Nothing is cut in a pipe or a log.
-console = Console(width=None if sys.stdout.isatty() else 160, soft_wrap=True)
+console = Console(width=None if sys.stdout.isatty() else 200, soft_wrap=True)
 Profile = Annotated[
     str, typer.Option(envvar="ORCHARD_PROFILE", help="A shipped profile's name, or a YAML file.")
 ]

@@ -41,4 +41,5 @@ def test_a_template_that_asks_for_the_date_gets_the_same_one_every_day(
     )
     RowReader(renderer.chat).side(TURNS, "a", ends=False)
     _encode(renderer.chat, TURNS)  # type: ignore[arg-type]
-    assert sorted(seen) == ["26 Jul 2024|q", "26 Jul 2024|q", "a"]  # all read what was sampled
+    contexts = [text for text in seen if "|" in text]
+    assert contexts == ["26 Jul 2024|q"] * 2  # both read what was sampled
