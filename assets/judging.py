@@ -13,7 +13,7 @@ from pipeline.engine.base import Engine
 from pipeline.figures import curves, histogram
 from pipeline.judge import card, collect, contexts, likeness, rationales
 from pipeline.judge.annotate import annotate, annotated_prompts
-from pipeline.judge.kind import abilities, kinds_of, reads_of_kinds
+from pipeline.judge.kind import Known, abilities, kinds_of, reads_of_kinds
 from pipeline.preferences.principles import found as principle_pairs
 from pipeline.preferences.registry import reads_of, registry, wanted
 from pipeline.steps import Inputs, PerPrompt, Reads, Rows, Step, StepResult
@@ -55,14 +55,18 @@ def _votes(inputs: Inputs) -> StepResult:
     sampled = inputs.units.filter(pl.col("pair_id").is_null())["prompt_id"].to_list()
     prompts = learnable(inputs).filter(pl.col("prompt_id").is_in(sampled))
     recorded = inputs.table("recorded_pairs").filter(pl.col("pair_id").is_in(chosen))
-    known = (prompts, inputs.table("responses"), recorded)
+    return votes_on((prompts, inputs.table("responses"), recorded), inputs)
+
+
+def votes_on(known: Known, inputs: Inputs) -> StepResult:
+    """The votes of every judge on all that is known."""
     kinds = kinds_of(inputs.settings.judge)
     found = [kind.votes(inputs, number, known) for number, kind in enumerate(kinds)]
     rejects = [one for _, dropped in found for one in dropped]
     return StepResult(pl.concat([rows for rows, _ in found]), rejects)
 
 
-def _votes_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
+def votes_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
     return {"p_first": histogram(rows["p_first"].to_list(), "P(first wins)", "votes")}
 
 
@@ -80,7 +84,7 @@ VOTES = Step(
     reads_of=reads_of_kinds,
     per=PerPrompt(_judged_prompts),
     paid="origin = 'responses'",
-    show=_votes_shown,
+    show=votes_shown,
     makes_pairs=True,
     group="judge",
     kinds=("vllm",),
@@ -197,7 +201,8 @@ JUDGE_CONTEXTS = Step(
 
 def _cards(inputs: Inputs) -> StepResult:
     items, labels = inputs.query("judge_items"), inputs.query("judge_labels")
-    votes, asked = inputs.table("votes"), inputs.table("judge_contexts")
+    votes = pl.concat([inputs.table("votes"), inputs.table("policy_votes")])
+    asked = inputs.table("judge_contexts")
     return StepResult(card.cards(votes, items, labels, inputs.settings.judge, asked))
 
 
@@ -221,7 +226,7 @@ JUDGES = Step(
     make=_cards,
     reads=Reads(
         tables=("votes", "judge_contexts"),
-        beside=("responses", "recorded_pairs"),
+        beside=("responses", "recorded_pairs", "policy_responses", "policy_votes"),
         queries=("judge_items", "judge_labels"),
         settings=(*JUDGED, *FAIR),
     ),

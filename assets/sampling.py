@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from pipeline import responses as sampled
+from pipeline import tables
 from pipeline.by_hash import first_by_hash
 from pipeline.config import Settings
 from pipeline.engine.rendering import Renderer
@@ -87,7 +88,12 @@ def _responses_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
     right = rows["correct"].mean()
     share = round(float(right), 4) if isinstance(right, float) else None
     missing = rows.filter(pl.col("correct").is_not_null())["answer"].null_count()
-    return {"share_right": share, "judged_without_an_answer": missing}
+    others = tables.empty("policy_responses")  # they show themselves
+    return {
+        "share_right": share,
+        "judged_without_an_answer": missing,
+        "length_and_style": inputs.query("policy_style", frames={"policy_responses": others}),
+    }
 
 
 RESPONSES = Step(
@@ -98,6 +104,7 @@ RESPONSES = Step(
     reads_of=verified,
     per=PerPrompt(learnable),
     show=_responses_shown,
+    show_reads=Reads(queries=("policy_style",)),
     group="sampling",
     kinds=("vllm",),
     description="Several responses of the policy to every train and validation prompt, verified.",

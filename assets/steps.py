@@ -3,6 +3,7 @@
 from assets import (
     judging,
     noise,
+    policies,
     preferences,
     sampling,
     selection,
@@ -16,6 +17,7 @@ from pipeline.steps.graph import Graph
 
 STEPS: tuple[Step, ...] = (
     *sampling.STEPS,
+    *policies.STEPS,
     *sources.STEPS,
     *judging.STEPS,
     *synthesis.STEPS,

@@ -7,7 +7,8 @@ from pipeline import extensions
 from pipeline.config import Settings
 from pipeline.errors import OrchardError
 from pipeline.judge.kind import kinds_of
-from pipeline.preferences.registry import check_sources, registry, variant
+from pipeline.preferences.policies import check_policies
+from pipeline.preferences.registry import check_sources, registry, variant, wanted
 from pipeline.prompts.pools import source_of, verifiers_of
 from pipeline.training import losses
 from pipeline.validation.budgets import searched, trains_as
@@ -34,6 +35,7 @@ def check_names(settings: Settings) -> None:
     _check_changed_losses(settings)
     _check_mixtures(settings)
     _check_search(settings)
+    check_policies([variant(name, settings) for name in wanted(settings)], settings)
     check_sources(settings)
     registry(settings)
     ranked_by(settings)

@@ -104,7 +104,8 @@ NO_PATHS = {
     "variants.name", "variants.of", "part_of", "rank_by", "groups",
     "noise.external.name", "thoughts.reward.name", "tools_column",
     "selection.sources", "family", "families", "sources.name", "sources.map", "phone_regions",
-    "variant_training", "variants.training",
+    "variant_training", "variants.training", "policies.name", "policies.model.template",
+    "better", "worse",
 }  # fmt: skip
 
 

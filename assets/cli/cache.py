@@ -11,7 +11,7 @@ from pipeline.engine.model import resolve
 from pipeline.engine.salvage import salvage
 from pipeline.engine.session import cache_path
 from pipeline.errors import OrchardError
-from pipeline.steps.roles import ROLES
+from pipeline.steps.roles import roles
 
 MODELS = ("policy_id", "reference_id", "judge_id", "draft_id")  # columns that hold a model's id
 
@@ -107,5 +107,5 @@ def _known_policies(profile: str) -> set[str]:
             "run first, or use --days"
         )
     settings = config.load(profile)
-    own = [model for role in ROLES.values() for model in role.models(settings)]
+    own = [model for role in roles(settings).values() for model in role.models(settings)]
     return found | {resolve(model, config.home()).policy_id for model in own}

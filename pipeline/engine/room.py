@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.config import Settings, section
+from pipeline.config import JudgeSettings, PolicySettings, Settings, section
 from pipeline.engine.base import Engine, Usage
 from pipeline.engine.budget import Meter
 from pipeline.engine.model import Model
@@ -26,11 +26,17 @@ class EngineRoom:
     def engine(self, model: Model, role: str = "policy") -> Engine:
         """The engine of a model in a role; its weights are loaded when something has to be sampled.
 
-        CodeFavor's critic is asked on servers of its own, where the settings name some.
+        CodeFavor's critic is asked on servers of its own, where the settings name some. A further
+        policy is loaded as its own settings say, and so has an engine of its own.
         """
-        key = model.policy_id
+        own = next((one for one in self._settings.policies if one.role == role), None)
+        key = model.policy_id if own is None else role
         if key not in self._engines:
-            settings = self._for_critic() if role == "critic" else self._settings
+            settings = self._settings
+            if own is not None:
+                settings = self._for_policy(own)
+            elif role == "critic":
+                settings = self._for_critic()
             self._engines[key] = open_engine(
                 model, settings, self._home, self._resident, self._meter
             )
@@ -42,6 +48,13 @@ class EngineRoom:
             return self._settings
         served = section(self._settings.engine, backend="server", servers=code.critic_servers)
         return self._settings.model_copy(update={"model": code.critic, "engine": served})
+
+    def _for_policy(self, own: PolicySettings) -> Settings:
+        """The settings under which a further policy is `the` policy, and nobody else is asked."""
+        backend = "server" if own.model.servers else "vllm"
+        engine = section(self._settings.engine, backend=backend, servers=own.model.servers)
+        alone = {"model": own.model, "engine": engine, "judge": JudgeSettings()}
+        return self._settings.model_copy(update=alone)
 
     def usage(self) -> Usage:
         """The counts of all engines together."""

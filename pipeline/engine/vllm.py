@@ -117,7 +117,7 @@ class VllmEngine:
 
     async def _request(self, ids: list[int], params: Any) -> Any:
         before = self._resident.seconds
-        engine = self._resident.use(self._model)
+        engine = self._resident.use(self._model, self._model_settings)
         self.usage.load_seconds += self._resident.seconds - before
         self._count += 1
         key = str(self._count)

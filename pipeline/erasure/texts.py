@@ -18,7 +18,8 @@ from pipeline.store.refused import texts_in
 
 _BATCH = 10_000  # rows that are held at once
 _TELLING = 20  # characters of a reject's text that is part of a prompt; our choice
-_THOUGHTS = ("responses", "tree_nodes")  # whose completions are thought and text together
+# whose completions are thought and text together
+_THOUGHTS = ("responses", "policy_responses", "tree_nodes")
 
 
 def places_of(held: Iterable[Held], text: str) -> Iterator[tuple[int, int]]:

@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from pipeline import tables
 from pipeline.config import JudgeSettings
 from pipeline.judge import calibration
-from pipeline.judge.collect import SAMPLED
+from pipeline.judge.collect import POLICIES, SAMPLED
 from pipeline.judge.strength import VOTER, combined, paired
 
 Card = dict[str, Any]
@@ -107,18 +107,19 @@ def silent(cards: pl.DataFrame, rejects: pl.DataFrame) -> list[str]:
 
     Args:
         cards: rows of `judges`.
-        rejects: rows of `rejects`; those of `votes` that name a judge count. Where nothing was
-            asked there is none.
+        rejects: rows of `rejects`; those of `votes` and `policy_votes` that name a judge count.
+            Where nothing was asked there is none.
     """
     told = {
         name: pl.col("row").str.json_path_match(f"$.{name}")
         for name in ("judge_id", "criterion", "origin")
     }
     voted = cards.filter(pl.col("source") == "model")
-    failed = rejects.filter(pl.col("table") == "votes", pl.col("step") == "votes").select(
-        "reason", **told
+    asked = pl.col("table").is_in(["votes", "policy_votes"]) & (pl.col("table") == pl.col("step"))
+    failed = rejects.filter(asked).select("reason", **told)
+    lost = failed.filter(pl.col("origin").is_in([SAMPLED, POLICIES])).join(
+        voted, on=list(told), how="anti"
     )
-    lost = failed.filter(pl.col("origin") == SAMPLED).join(voted, on=list(told), how="anti")
     counts = (
         lost.group_by("judge_id", "criterion")
         .agg(pl.len(), pl.col("reason").min())

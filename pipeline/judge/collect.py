@@ -18,6 +18,7 @@ from pipeline.judge.vote import Judge, above, check_words, expectation, score, s
 
 Row = dict[str, Any]
 SAMPLED = "responses"  # the origin of pairs that were sampled here
+POLICIES = "policies"  # the origin of pairs of which another policy may have written a side
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Variants whose pairs a judge made (OSP) or explained (rationales), and their controls."""
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -22,29 +23,58 @@ def osp(lake: Reader, settings: Settings) -> pl.DataFrame:
     and not only a winner. Which ranks make pairs is `judge.ranks`. The strength goes to the loss as
     a soft label.
     """
-    responses = lake.read("responses")
+    labels = lake.query_file("verified_pairs")
+    votes, responses = lake.read("votes"), lake.read("responses")
+    return judged_pairs(votes, responses, labels, lake.read("prompts"), settings).sort(
+        "chosen_id", "rejected_id"
+    )
+
+
+def judged_pairs(
+    votes: pl.DataFrame,
+    responses: pl.DataFrame,
+    labels: pl.DataFrame,
+    prompts: pl.DataFrame,
+    settings: Settings,
+    ranks: Literal["all", "adjacent"] | None = None,
+) -> pl.DataFrame:
+    """Ordered pairs with the strengths of a judge's votes, as columns of `preferences`.
+
+    Args:
+        votes: rows of `votes`; those on other than these responses are left out.
+        responses: rows of `responses`.
+        labels: rows of verified_pairs.sql over these.
+        prompts: rows of `prompts`.
+        settings: of the judge.
+        ranks: which ranks make pairs; null: `judge.ranks`.
+    """
     known = responses["response_id"].implode()  # no imported ones, no near-duplicates
     both = pl.all_horizontal(pl.col("first_id", "second_id").is_in(known))
-    votes = lake.read("votes").filter(both)
-    labels = lake.query_file("verified_pairs").filter(pl.col("split") == "train")
-    votes = on_one_scale(votes, labels)
+    labels = labels.filter(pl.col("split") == "train")
+    votes = on_one_scale(votes.filter(both), labels)
     judged = strength.per_pair(
         strength.paired(votes, settings.judge), _calibration(labels, settings, votes)
     )
-    pairs = strength.ranked(judged, settings.judge.ranks)
-    prompts = lake.read("prompts").select("prompt_id", "split", "messages")
+    pairs = strength.ranked(judged, ranks or settings.judge.ranks)
     ends = pl.col("finish_reason") == "stop"
     for side, name in (("better_id", "chosen"), ("worse_id", "rejected")):
-        own = {f"{name}_id": pl.col("response_id"), name: pl.col("text"), f"{name}_ends": ends}
         texts = responses.select(
-            **own, **({"policy_id": pl.col("policy_id")} if name == "chosen" else {})
+            pl.col("response_id").alias(f"{name}_id"),
+            pl.col("text").alias(name),
+            ends.alias(f"{name}_ends"),
+            pl.col("policy_id").alias(f"{name}_policy"),
         )
         pairs = pairs.rename({side: f"{name}_id"}).join(texts, on=f"{name}_id")
+    writer = pl.col("chosen_policy")
     return (
-        pairs.join(prompts, on="prompt_id")
-        .with_columns(depth=0, prefix=pl.lit(""), margin=2 * pl.col("strength") - 1)
-        .drop("rank_better", "rank_worse")
-        .sort("chosen_id", "rejected_id")
+        pairs.join(prompts.select("prompt_id", "split", "messages"), on="prompt_id")
+        .with_columns(
+            depth=0,
+            prefix=pl.lit(""),
+            margin=2 * pl.col("strength") - 1,
+            policy_id=pl.when(writer == pl.col("rejected_policy")).then(writer),
+        )
+        .drop("rank_better", "rank_worse", "chosen_policy", "rejected_policy")
     )
 
 

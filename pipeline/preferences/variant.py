@@ -7,11 +7,12 @@ from typing import Any, Literal
 import polars as pl
 
 from pipeline.config import Settings, TrainingSettings
+from pipeline.config.policies import BASE
 from pipeline.config.training import merged
 from pipeline.errors import OrchardError
 from pipeline.extensions import registering
 from pipeline.registered import Registry
-from pipeline.steps.declared import Reads, Rows
+from pipeline.steps.declared import Need, Reads, Rows
 from pipeline.store.reader import Reader
 
 Build = Callable[[Reader, Settings], pl.DataFrame]
@@ -48,6 +49,8 @@ class Variant:
     own_reads: what `own_rows` reads.
     source: gives the name of the variant whose pairs this one treats, where it treats any. They
         are read from `preferences`; its level is this one's too.
+    policies: gives the names of the policies whose responses it is made from, in their order, where
+        these are not the trained one's alone (`base`).
     parts: of a mixture, the variants whose pairs it mixes.
     query: the text of a profile's own query.
     part_of: the variant of whose training rows it learns from a share, the point of a curve.
@@ -66,6 +69,7 @@ class Variant:
     own_rows: Build | None = None
     own_reads: Reads = Reads()
     source: Callable[[Settings], str] | None = None
+    policies: Callable[[Settings], tuple[str, ...]] | None = None
     parts: tuple[Part, ...] = ()
     query: str | None = None
     no_control: str | None = None
@@ -76,7 +80,9 @@ class Variant:
     def reads_for(self, settings: Settings) -> Reads:
         """All that its build reads, the pairs of its source and its own code among them."""
         source = tuple(Rows("preferences", "variant", name) for name in self.sources(settings))
-        return Reads(tables=source).plus(self.reads, Reads(code=(self.build,)))
+        asked = self.policies(settings) if self.policies else ()
+        responses = Reads(tables=tuple(map(responses_of, asked)), texts=tuple(asked))
+        return Reads(tables=source).plus(responses, self.reads, Reads(code=(self.build,)))
 
     def reads_of_own_rows(self) -> Reads:
         """All that `own_rows` reads, its code among them."""
@@ -112,6 +118,11 @@ def register(*variants: Variant) -> None:
         if variant.name == "base":
             raise OrchardError(f"variants: the name {variant.name!r} is taken: choose another")
         VARIANTS.add(variant.name, variant, module)
+
+
+def responses_of(policy: str) -> Need:
+    """Where the responses of a policy stand, by its name."""
+    return "responses" if policy == BASE else Rows("policy_responses", "policy", policy)
 
 
 def pairs_of(lake: Reader, source: str) -> pl.DataFrame:

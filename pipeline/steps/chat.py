@@ -71,7 +71,8 @@ def _key(model: ModelSettings) -> str:
 
 def _asked(settings: Settings) -> list[tuple[ModelSettings, tuple[ServerSettings, ...]]]:
     """The models that may have servers of their own, and these."""
-    own = (*settings.judge.models, settings.judge.rationales.model)
+    policies = (policy.model for policy in settings.policies)
+    own = (*settings.judge.models, settings.judge.rationales.model, *policies)
     found: list[tuple[ModelSettings, tuple[ServerSettings, ...]]] = [
         (model, model.servers) for model in own if model is not None
     ]

@@ -8,7 +8,7 @@ from pipeline.config import ModelSettings, Settings
 from pipeline.engine.model import Model, resolve
 from pipeline.engine.room import EngineRoom
 from pipeline.errors import OrchardError
-from pipeline.steps.roles import ROLES
+from pipeline.steps.roles import role_of
 from pipeline.store import Lake
 
 if TYPE_CHECKING:
@@ -61,12 +61,13 @@ class RunContext:
         """
         names: dict[str, str] = {}
         found = []
-        for settings in ROLES[role].models(self.settings):
+        own = role_of(role)
+        for settings in own.models(self.settings):
             model = self.resolve(settings)
             if model.policy_id in names:
                 pair = f"{names[model.policy_id]!r} and {settings.name!r}"
                 what = f"{pair} are one model ({model.policy_id})"
-                raise OrchardError(f"{ROLES[role].settings[-1]}: {what}: leave one of them out")
+                raise OrchardError(f"{own.settings[-1]}: {what}: leave one of them out")
             names[model.policy_id] = settings.name
             found.append(model)
         return found

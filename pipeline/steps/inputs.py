@@ -24,7 +24,7 @@ from pipeline.store.files import query_text
 T = TypeVar("T")
 UNITS = "_units"  # the prompts of a chunk, as a table of a query
 # What steps that make pairs see of a table: a response stands for those that nearly repeat it.
-DISTINCT = {"responses": "near_duplicate_of IS NULL"}
+DISTINCT = dict.fromkeys(("responses", "policy_responses"), "near_duplicate_of IS NULL")
 
 
 def needs_of(reads: Reads) -> tuple[Need, ...]:

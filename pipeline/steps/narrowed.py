@@ -18,9 +18,12 @@ UNCOUNTED = {
     "variants.training": "how a variant is trained counts where it is trained, as a text",
     "variant_training": "the same",
     "search": "the same; which pairs it keeps for itself counts by their rows",
+    "policies": "each counts where it is sampled: its model by its role, the rest as a text",
+    "delta": "whose responses a variant compares counts as a text of that variant",
     "sources": "what a source holds counts by its content, its variants by their names",
 }
-ALWAYS = ("extensions", "sources", "variant_training")  # whoever looks up a name reads them
+# whoever looks up a name reads them
+ALWAYS = ("extensions", "sources", "policies", "delta", "variant_training")
 
 S = TypeVar("S", bound=Section)
 WeightsOf = Callable[[ModelSettings], str]  # the id of a model's weights

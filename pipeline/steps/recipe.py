@@ -11,7 +11,7 @@ from pipeline.steps.declared import Need, Reads, Rows, Step, table_of
 from pipeline.steps.inputs import Inputs, needs_of
 from pipeline.steps.narrowed import UNCOUNTED, meaning, narrowed
 from pipeline.steps.queries import meaning_of_query
-from pipeline.steps.roles import HOW, ROLES, how
+from pipeline.steps.roles import HOW, how, role_of
 from pipeline.store.files import query_text
 
 __all__ = ["base_recipe", "code_of", "fingerprint", "table_of"]
@@ -58,7 +58,7 @@ def _settings_of(reads: Reads, run: RunContext) -> list[Any]:
     def weights_of(settings: Any) -> str:
         return run.resolve(settings).policy_id
 
-    asked = [ROLES[role].settings for role in reads.engines]
+    asked = [role_of(role).settings for role in reads.engines]
     names = {*reads.settings, *(name for names in asked for name in names)}
     counted = sorted({*names, *(HOW if reads.engines else ())} - UNCOUNTED.keys())
     held = narrowed(run.settings, counted)

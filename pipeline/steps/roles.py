@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.config import ModelSettings, Settings
+from pipeline.config import ModelSettings, Settings, policies
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,28 @@ ROLES: dict[str, Role] = {
     # CodeFavor's critic; the policy where the profile names none.
     "critic": Role(("model", "code.critic", "code.critic_servers"), _critic),
 }
+
+
+def role_of(name: str) -> Role:
+    """The role of that name: one of ROLES, or that of a further policy, each of which has its own.
+
+    Raises:
+        KeyError: no such role.
+    """
+    if not name.startswith(policies.ROLES):
+        return ROLES[name]
+    return Role(("policies",), lambda settings: _models(name, settings))
+
+
+def _models(role: str, settings: Settings) -> tuple[ModelSettings, ...]:
+    return tuple(own.model for own in settings.policies if own.role == role)
+
+
+def roles(settings: Settings) -> dict[str, Role]:
+    """All roles that models have under a profile, by name."""
+    return {**ROLES, **{own.role: role_of(own.role) for own in settings.policies}}
+
+
 HOW = ("engine.backend",)  # with another back end, the same model and seeds give other texts
 
 

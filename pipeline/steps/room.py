@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import reduce
 
-from pipeline.config import Settings
+from pipeline.config import ModelSettings, Settings
 from pipeline.errors import OrchardError
 from pipeline.steps.declared import Reads, Step
 from pipeline.steps.graph import Graph
@@ -37,7 +37,12 @@ def check_room(graph: Graph, settings: Settings) -> None:
     for step in graph.steps.values():
         if step.name in needed:
             for setting, role in _asked(step, settings):
-                _check(step, setting, role, settings)
+                limit: int = reduce(getattr, setting.split("."), settings)  # type: ignore[assignment]
+                for model in ROLES[role].models(settings):
+                    _check(limit, model, setting, f"the {role} of the step {step.name}")
+    for own in settings.policies:
+        most = own.sampling_from(settings.sampling).max_tokens
+        _check(most, own.model, "sampling.max_tokens", f"the policy {own.name!r}")
 
 
 def _asked(step: Step, settings: Settings) -> Iterator[tuple[str, str]]:
@@ -51,12 +56,10 @@ def _reads(reads: Reads, setting: str) -> bool:
     return any(setting == one or setting.startswith(f"{one}.") for one in reads.settings)
 
 
-def _check(step: Step, setting: str, role: str, settings: Settings) -> None:
-    limit: int = reduce(getattr, setting.split("."), settings)  # type: ignore[assignment]
-    for model in ROLES[role].models(settings):
-        if limit >= model.max_model_len:
-            room = f"a context of {model.max_model_len} tokens for question and reply together"
-            raise OrchardError(
-                f"{setting} is {limit}, and the {role} of the step {step.name} has {room}: "
-                f"lower it, or raise the model's max_model_len"
-            )
+def _check(limit: int, model: ModelSettings, setting: str, who: str) -> None:
+    if limit >= model.max_model_len:
+        room = f"a context of {model.max_model_len} tokens for question and reply together"
+        raise OrchardError(
+            f"{setting} is {limit}, and {who} has {room}: "
+            f"lower it, or raise the model's max_model_len"
+        )

@@ -35,7 +35,8 @@ class Votes(dy.Schema):
     )
     source = col.choice(["model", "recorded"], "model: asked here; recorded: imported")
     origin = col.text(
-        "responses: the pair was sampled here; else the file that it was imported from"
+        "responses: the pair was sampled here; policies: across policies; "
+        "else the file that it was imported from"
     )
     tokens = col.count("tokens sampled for it; 0 for recorded votes")
     recipe = col.recipe()
@@ -43,6 +44,14 @@ class Votes(dy.Schema):
     @dy.rule()
     def sides_differ(cls) -> pl.Expr:
         return pl.col("first_id") != pl.col("second_id")
+
+
+@table("policy_votes")
+class PolicyVotes(Votes):
+    """One row per judgement of one ordered pair of responses, of whichever policies.
+
+    The same prompts' votes on the trained policy's responses alone are in `votes`.
+    """
 
 
 @table("recorded_pairs")
@@ -188,7 +197,8 @@ class Judges(dy.Schema):
         primary_key=True, metadata=col.meaning("model: asked here; recorded: imported")
     )
     origin = col.identifier(
-        "responses: pairs that were sampled here; else the file that they were imported from",
+        "responses: pairs that were sampled here; policies: pairs across policies; "
+        "else the file that they were imported from",
         key=True,
     )
     n_votes = col.count("votes")

@@ -43,10 +43,14 @@ LINKS = {
     "responses": Links(
         own=(("side", "response_id"),), made_from=(_PROMPT, ("side", "near_duplicate_of"))
     ),
+    "policy_responses": Links(
+        own=(("side", "response_id"),), made_from=(_PROMPT, ("side", "near_duplicate_of"))
+    ),
     "tree_nodes": Links(own=(("side", "node_id"),), made_from=(_PROMPT, ("side", "parent_id"))),
     "votes": Links(
         own=(("vote", "vote_id"),), made_from=(_PROMPT, _FIRST, _SECOND, _SIDES), source="origin"
     ),
+    "policy_votes": Links(own=(("vote", "vote_id"),), made_from=(_PROMPT, _FIRST, _SECOND)),
     "recorded_pairs": Links(
         own=(_PAIR, _SIDES), made_from=(_PROMPT, _FIRST, _SECOND), enters=True, source="origin"
     ),

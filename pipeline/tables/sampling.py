@@ -81,6 +81,21 @@ class Responses(dy.Schema):
         return pl.col("text").str.len_chars() > 0
 
 
+@table("policy_responses")
+class PolicyResponses(Responses):
+    """One row per response of a further policy, one that is not trained, to the same prompts."""
+
+    policy = col.text("name of the policy in the profile")
+
+    @dy.rule()
+    def is_of_another_policy(cls) -> pl.Expr:
+        return ~pl.col("on_policy")
+
+    @dy.rule()
+    def has_no_tokens_of_another_vocabulary(cls) -> pl.Expr:
+        return pl.col("token_ids").is_null()
+
+
 @table("tree_nodes")
 class TreeNodes(dy.Schema):
     """One row per tree node: steps, and the rollouts that valued them.

@@ -50,6 +50,9 @@ VARIANTS = [
     "mixed",
     "sent",
     "sent_rationale",
+    "delta",
+    "off_policy",
+    "best_of_policies",
 ]
 IMPROVED = """[BEGIN REFLECTION]
 It repeats the name.
@@ -133,7 +136,8 @@ class Room:
 
 def profile(folder: Path, **changes: object) -> Path:
     """A profile with variants of all families, and the files that it names."""
-    save_llama(folder / "model", seed=0)
+    for seed, name in enumerate(("model", "big", "small")):
+        save_llama(folder / name, seed=seed)
     row = {"prompt": "Write double(x).", "code": "def double(x):\n    return 2 * x\n",
            "test_list": ["assert double(2) == 4"]}  # fmt: skip
     (folder / "code.jsonl").write_text(
@@ -149,6 +153,15 @@ def profile(folder: Path, **changes: object) -> Path:
     grown = {"children": 3, "rollouts": 4, "max_depth": 2, "max_expansions": 2, "max_prompts": 24}
     said: dict[str, object] = {
         "model": {"name": str(folder / "model"), "dtype": "float32", "max_model_len": 512},
+        "policies": [
+            {
+                "name": "big",
+                "model": {"name": str(folder / "big"), "dtype": "float32", "max_model_len": 512},
+                "sampling": {"n": 3},
+            },
+            {"name": "small", "model": {"name": str(folder / "small")}},
+        ],
+        "delta": {"better": "big", "worse": "small"},
         "pools": [
             {
                 "name": "sums",
