@@ -61,6 +61,7 @@ class Run(dg.ConfigurableResource[Any]):
             room = EngineRoom(settings, home)
             self._context = RunContext(settings, lake, room, home, run_id, GRAPH)
             try:
+                self._context.check_policies()
                 yield self
             finally:
                 room.close()

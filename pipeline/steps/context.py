@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline.config import ModelSettings, Settings
+from pipeline.config.policies import BASE
 from pipeline.engine.model import Model, resolve
 from pipeline.engine.room import EngineRoom
 from pipeline.errors import OrchardError
@@ -71,6 +72,21 @@ class RunContext:
             names[model.policy_id] = settings.name
             found.append(model)
         return found
+
+    def check_policies(self) -> None:
+        """Refuses further policies that are one model under two names: they would say the same.
+
+        Raises:
+            OrchardError: two are, or one is not there.
+        """
+        named = {own.name: own.model for own in self.settings.policies}
+        known: dict[str, str] = {}
+        for name, model in {BASE: self.settings.model, **named}.items() if named else ():
+            own = self.resolve(model).policy_id
+            other = known.setdefault(own, name)
+            if other != name:
+                what = f"{name!r} and {other!r} are one model ({own})"
+                raise OrchardError(f"policies: {what}: leave one of them out")
 
     def once(self, key: tuple[object, ...], make: Callable[[], T]) -> T:
         """A value that is made at most once a run."""

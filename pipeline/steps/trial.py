@@ -76,6 +76,7 @@ def tried(
         names: list[str] = []
         found: dict[str, rates.Rate] = {}
         try:
+            run.check_policies()
             for one, own in graph.made_for(step, part, settings):
                 if one.table is None:
                     continue
