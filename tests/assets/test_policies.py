@@ -17,6 +17,8 @@ from pipeline.engine.base import Completion
 from pipeline.errors import OrchardError
 from pipeline.preferences.build import build
 from pipeline.steps import StepReport
+from pipeline.steps.recipe import base_recipe
+from pipeline.steps.run import step_name
 from pipeline.store import Commit, Lake
 from tests.judge.simulated import SimulatedJudge
 from tests.runs import ScriptedRun, cost_of, make
@@ -231,6 +233,21 @@ def test_what_is_declared_is_sampled_and_a_profile_without_policies_makes_nothin
     assert "policy_responses" in needed("outcome", **own)
     assert "policy_votes" not in needed("delta", **own, delta={"better": "big"})
     assert {"policy_votes", "judges", "votes"} <= needed("best_of_policies", **own)
+
+
+def test_no_recipe_of_another_step_moves_when_a_policy_is_added(made: Made) -> None:
+    """Whichever variants of ours a profile compares, votes and report cards among them."""
+
+    def recipes(*policies: dict[str, Any]) -> dict[str, str]:
+        own = Settings(**{**config.load("every").model_dump(), "policies": policies})
+        run = ScriptedRun(made[0], own, *new_engines())
+        needed = [GRAPH.steps[name] for name in sorted(GRAPH.needed(own))]
+        parts = [(s, p) for s in needed if s.table for p in (s.parts(own) if s.parts else [None])]
+        return {step_name(s, p): base_recipe(s, run, p) for s, p in parts}
+
+    before, after = recipes(), recipes(BIG)
+    assert {name: own for name, own in after.items() if name in before} == before
+    assert set(after) - set(before) == {"policy_responses big"}
 
 
 def test_one_model_under_two_names_is_refused(made: Made) -> None:
