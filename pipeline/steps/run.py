@@ -82,20 +82,23 @@ def run_step(step: Step, run: RunContext, part: str | None = None) -> StepReport
 def empty_other_parts(step: Step, run: RunContext) -> None:
     """Empties the partitions of parts that the profile no longer names.
 
-    Older versions keep them.
+    Older versions keep them. Rows that no step with such parts wrote stay: those that were
+    imported, and another step's partition of the table.
     """
     if step.parts is None or step.table is None or step.part_column is None:
         return
     column, settings = step.part_column, run.settings
     writers = run.graph.steps.values() if run.graph else (step,)
-    same = [one.parts for one in writers if one.table == step.table and one.parts]
-    kept = {part for parts in same for part in parts(settings)}
-    query = f'SELECT DISTINCT "{column}" FROM "{step.table}" ORDER BY ALL'
+    same = [one for one in writers if one.table == step.table and one.parts]
+    kept = {part for one in same if one.parts for part in one.parts(settings)}
+    own = step.partition.condition if step.partition else "true"
+    query = f'SELECT DISTINCT "{column}" FROM "{step.table}" WHERE {own} ORDER BY ALL'
+    written = set(run.lake.history(step.table)["step"])
     for (gone,) in run.lake.sql(query).iter_rows():
-        if gone not in kept:
+        if gone not in kept and written & {step_name(one, gone) for one in same}:
             commit = Commit(f"forget {gone}", run.run_id)
             empty = tables.empty(step.table)
-            run.lake.write(step.table, empty, commit, partition={column: gone})
+            run.lake.write(step.table, empty, commit, partition=step.partition_for(gone))
 
 
 def commit_of(step: Step, run: RunContext, part: str | None, fingerprint: str) -> Commit:
