@@ -7,6 +7,7 @@ import pytest
 
 from assets.preferences import PREFERENCES, TREATED_PREFERENCES
 from pipeline import config
+from pipeline.config import AskedModelSettings, DeltaSettings, PolicySettings
 from pipeline.preferences.build import build
 from pipeline.preferences.lists import LISTS
 from pipeline.preferences.registry import registry, treats
@@ -16,7 +17,13 @@ from tests.judge.simulated import responses, votes
 from tests.preferences.forest import GROWN, PROMPTS, build_lists, frame
 from tests.runs import ScriptedRun, write_pairs
 
-SETTINGS = config.load("quick").model_copy(update={"noise": config.NoiseSettings(flip_share=0.5)})
+SETTINGS = config.load("quick").model_copy(
+    update={
+        "noise": config.NoiseSettings(flip_share=0.5),
+        "policies": (PolicySettings(name="big", model=AskedModelSettings(name="/models/big")),),
+        "delta": DeltaSettings(better="big"),
+    }
+)
 VARIANTS = registry(SETTINGS)
 
 
@@ -24,6 +31,15 @@ def judged() -> pl.DataFrame:
     return pl.concat(
         votes([(f"{p}-0", f"{p}-1", 0.8), (f"{p}-1", f"{p}-0", 0.3)], prompt_id=p)
         for p in ("p1", "p2")
+    )
+
+
+def other(texts: dict[str, list[str]]) -> pl.DataFrame:
+    """Responses of another policy: the same prompts, other texts and ids."""
+    said = {prompt: [f"so {text}" for text in own] for prompt, own in texts.items()}
+    rows = responses(said, lambda text: text.endswith("7"))
+    return rows.with_columns(
+        response_id=pl.col("response_id") + "-big", policy=pl.lit("big"), on_policy=False
     )
 
 
@@ -117,7 +133,9 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     for table, rows in {
         "prompts": PROMPTS,
         "responses": responses(texts, lambda text: text.endswith("7")),
+        "policy_responses": other(texts),
         "votes": judged(),
+        "policy_votes": judged(),
         "rationales": pl.concat([explained(False), explained(True)]),
         "principles": named(),
         "pair_strengths": voted(),

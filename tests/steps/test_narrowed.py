@@ -10,13 +10,13 @@ from pipeline import config
 from pipeline.config import JudgeModelSettings, ModelSettings, ServerSettings, VoterSettings
 from pipeline.config.section import Section, UndeclaredRead
 from pipeline.errors import OrchardError
-from pipeline.steps.narrowed import UNCOUNTED, meaning, narrowed
+from pipeline.steps.narrowed import ALWAYS, UNCOUNTED, meaning, narrowed
 
 SETTINGS = config.load("quick")
 NAMES = {
     f"{outer}.{inner}"
     for outer in type(SETTINGS).model_fields
-    if isinstance(getattr(SETTINGS, outer), Section)
+    if isinstance(getattr(SETTINGS, outer), Section) and outer not in ALWAYS
     for inner in type(getattr(SETTINGS, outer)).model_fields
 }
 
