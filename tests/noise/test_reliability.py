@@ -188,7 +188,9 @@ def test_the_order_of_rows_changes_nothing() -> None:
     assert one.voters.equals(other.voters) and one.pairs.equals(other.pairs)
 
 
-@pytest.mark.parametrize("worlds", [60, pytest.param(2000, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "worlds", [60, pytest.param(2000, marks=[pytest.mark.long, pytest.mark.timeout(3600)])]
+)
 def test_intervals_hold_the_truth_about_as_often_as_they_say(worlds: int) -> None:
     inside = []
     for seed in range(worlds):

@@ -77,7 +77,9 @@ def test_accuracies_are_those_of_the_world() -> None:
     assert told["over_vote_low"] > 0.1 > 0 > found["outcome", "best"]["over_vote_high"]
 
 
-@pytest.mark.parametrize("worlds", [300, pytest.param(2000, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "worlds", [300, pytest.param(2000, marks=[pytest.mark.long, pytest.mark.timeout(3600)])]
+)
 def test_scores_that_say_nothing_are_rarely_called_better_than_another(worlds: int) -> None:
     """Two selectors without information: the 95 % interval of their difference leaves 0 out in
     about one world of twenty (bounds: three and a half standard errors about that).

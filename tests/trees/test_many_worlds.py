@@ -10,7 +10,7 @@ from tests.trees.many_worlds import strengths, tree
 from tests.trees.simulated import LAWS, world
 from tests.trees.test_chances import off
 
-WORLDS = [40, pytest.param(2000, marks=pytest.mark.long)]
+WORLDS = [40, pytest.param(2000, marks=[pytest.mark.long, pytest.mark.timeout(3600)])]
 
 
 @pytest.mark.parametrize("law", LAWS)
