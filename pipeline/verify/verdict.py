@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+from pipeline.engine.thoughts import split_thought
 from pipeline.errors import OrchardError
 from pipeline.verify import registry
 from pipeline.verify.registry import Verdict
@@ -27,7 +28,8 @@ def verify(
     """Finds the final answer of a response and judges it against the reference.
 
     Args:
-        text: the response.
+        text: what a model said. A thought before its response is not read; one that never ends has
+            no answer, and is wrong where there is a verifier.
         answer: the reference answer.
         verifier: a name out of verifiers(); None gives Verdict(None, None).
         metadata: JSON that the verifier needs.
@@ -39,8 +41,11 @@ def verify(
     if verifier is None:
         return Verdict(None, None)
     judge = registry.find(verifier)
+    response = split_thought(text).response
+    if response is None:
+        return Verdict(None, False)
     try:
-        return judge.judge(text, answer, metadata)
+        return judge.judge(response, answer, metadata)
     except OrchardError:
         raise
     except Exception as error:  # a user's verifier, on a model's text
