@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
 from pipeline.verify.language import comma_noun, either, pattern, words
 from pipeline.verify.passages import Passage, passage
@@ -38,7 +39,8 @@ _NOT = (  # directly before a value: 'the number of eggs not sold is 7' denies n
 )
 _BESIDE = " \"'“”‘’«»„*([{<>`$€£¥₹~\\-+"  # between a denial and its value
 _FILLERS = tuple(
-    f" {word}" for word in (*words("states"), "be", "equal to", "exactly", "about", "just")
+    f" {word}"
+    for word in (*words("states", "perhaps"), "be", "equal to", "exactly", "about", "just")
 )
 _DENIALS = tuple(sorted(words("denial", "bound"), key=len, reverse=True))
 _SUPPOSED = re.compile(  # 'I doubt that the', before 'answer is 5'
@@ -49,6 +51,14 @@ _SUPPOSED_VALUE = re.compile(  # what says so, up to the end of its sentence
     rf"[^\n:=.,;]{{0,60}}?(?:{pattern('states')}|\s)[^\w.,:;!?=]*+(?:[0-9]|(?-i:[A-J])\b)"
     r"(?:[^\n.;!?。]|\.(?=\d))*+",
     re.IGNORECASE,
+)
+_LEAD = r"^|\n|[^\w\s]|"  # nothing, or a sign
+_LEADS = tuple(  # one of these words; before an amount also some others, or the name of somebody
+    re.compile(rf"(?:{_LEAD}(?i:{pattern('article', 'states', 'perhaps', *more)}){names})[^\w\n]*$")
+    for more, names in (((), ""), (("leads",), r"|(?<=\w\s)[A-Z][a-z]+"))
+)
+_TAKEN_BACK = re.compile(  # 'The answer is 5. No wait, it is 6', 'the answer is 5, which is wrong'
+    rf"[^\w\s]\s*(?:(?:oh|no|but|hmm*|ah|sorry)\b\W{{0,3}})?{pattern('correcting')}", re.IGNORECASE
 )
 _ASKED = re.compile(r"[^\w\n]{0,6}(?:[0-9][0-9.,]*+|(?-i:[A-J])\b|\W)[\w\s$*)]{0,12}[?？]")
 _MOST = 200  # markers of one kind; of more, the last ones count
@@ -70,7 +80,8 @@ _DECIMAL = re.compile(  # 3,5 and 1.234,5 where no other value is beside it
     re.ASCII,
 )
 _COMMA_NOUN = re.compile(comma_noun(), re.IGNORECASE)
-_ONLY_NAMES = re.compile(rf"(?:\s|[*#]|{pattern('article', 'answer')})*+", re.IGNORECASE)
+_NAMES = either(frozenset(word for word in words("article", "answer") if word != "a"))
+_ONLY_NAMES = re.compile(rf"(?:\s|[*#]|{_NAMES})*+", re.IGNORECASE)  # A may be the answer
 
 
 @dataclass(frozen=True)
@@ -124,9 +135,18 @@ def markers(text: str, style: Style = PLAIN) -> Iterator[list[Passage]]:
 def stated(text: str, read: Reader, style: Style = PLAIN) -> tuple[str, ...]:
     """Distinct answers under the strongest explicit marker that has any; or REFUSED alone."""
     for tails in markers(text, style):
-        if answers := distinct(answer for tail in tails[-_MOST:] for answer in read(tail)):
+        known = (_read(tail, read, style) for tail in tails[-_MOST:])
+        if answers := distinct(chain.from_iterable(known)):
             return tuple(answer for answer in answers if answer != REFUSED) or answers
     return ()
+
+
+def _read(tail: Passage, read: Reader, style: Style) -> tuple[str, ...]:
+    """What a marker's tail names; REFUSED where it takes that back."""
+    answers = read(tail)
+    if answers and not (tail.whole or style.any_text) and _TAKEN_BACK.search(tail.text):
+        return (REFUSED,)
+    return answers
 
 
 def states(text: str, read: Reader, style: Style = PLAIN) -> bool:
@@ -152,6 +172,15 @@ def denied(text: str, start: int) -> bool:
     while not _ends_with_denial(before) and before.endswith(_FILLERS):
         before = before[: before.rindex(" ")].removesuffix(" equal").rstrip(_BESIDE)
     return _ends_with_denial(before)
+
+
+def introduced(text: str, start: int, *, amount: bool = False) -> bool:
+    """True where an answer may begin at `start` of what follows a marker, by the word before it.
+
+    'she has 5' names 5, and 'under 5', 'double 5', 'the cube of 5' and 'vitamin B' name other
+    things: which words may stand there is listed, since those that may not have no end.
+    """
+    return bool(_LEADS[amount].search(text[max(0, start - 40) : start]))
 
 
 def supposed(text: str, start: int) -> bool:
