@@ -37,6 +37,7 @@ _BEGUN = re.compile(r"[\s:：*]*+")
 _NOT = (  # directly before a value: 'the number of eggs not sold is 7' denies nothing
     rf"{pattern('denial')}(?:\s*+(?:be|equal\s++to|exactly|just|about|{pattern('states')})(?!\w))*+"
 )
+_AROUND = " \t\n\"'“”‘’«»„*`$€£¥₹₩₽~\\-+_#"  # between a word and what it leads to
 _BESIDE = " \"'“”‘’«»„*([{<>`$€£¥₹~\\-+"  # between a denial and its value
 _FILLERS = tuple(
     f" {word}"
@@ -52,18 +53,18 @@ _SUPPOSED_VALUE = re.compile(  # what says so, up to the end of its sentence
     r"(?:[^\n.;!?。]|\.(?=\d))*+",
     re.IGNORECASE,
 )
-_LEAD = r"^|\n|[^\w\s]|"  # nothing, or a sign
-_LEADS = tuple(  # one of these words; before an amount also some others, or the name of somebody
-    re.compile(rf"(?:{_LEAD}(?i:{pattern('article', 'states', 'perhaps', *more)}){names})[^\w\n]*$")
-    for more, names in (((), ""), (("leads",), r"|(?<=\w\s)[A-Z][a-z]+"))
+_LEADS = tuple(  # before any answer, and before an amount
+    tuple(words("article", "states", "perhaps", *more)) for more in ((), ("leads",))
 )
+_NAME = re.compile(r"\w\s+[A-Z][a-z]+$")
 _TAKEN_BACK = re.compile(  # 'The answer is 5. No wait, it is 6', 'the answer is 5, which is wrong'
     rf"[^\w\s]\s*(?:(?:oh|no|but|hmm*|ah|sorry)\b\W{{0,3}})?{pattern('correcting')}", re.IGNORECASE
 )
 _ASKED = re.compile(r"[^\w\n]{0,6}(?:[0-9][0-9.,]*+|(?-i:[A-J])\b|\W)[\w\s$*)]{0,12}[?？]")
 _MOST = 200  # markers of one kind; of more, the last ones count
 _DENIED_VALUE = re.compile(  # with its value: 'the answer cannot be negative' denies nothing
-    rf"[^\n:=.,;]{{0,60}}?(?:{_NOT}|{pattern('bound')}(?:\s*{pattern('states')})?)"
+    rf"(?:[\s*]*+[:：]|[^\n:=.,;]{{0,60}}?)[\s*]*+(?:{_NOT}(?:\s+[a-z]+){{0,3}}?|{pattern('bound')}"
+    rf"(?:\s*{pattern('states')})?)"
     r"[^\w.,:;!?=]*+(?:[0-9]|(?-i:[A-J])\b)\S*+",
     re.IGNORECASE,
 )
@@ -180,7 +181,17 @@ def introduced(text: str, start: int, *, amount: bool = False) -> bool:
     'she has 5' names 5, and 'under 5', 'double 5', 'the cube of 5' and 'vitamin B' name other
     things: which words may stand there is listed, since those that may not have no end.
     """
-    return bool(_LEADS[amount].search(text[max(0, start - 40) : start]))
+    before = text[max(0, start - 40) : start]
+    bare = before.rstrip(_AROUND)
+    if not bare or not bare[-1].isalnum() or "\n" in before[len(bare) :]:
+        return True
+    if bare[-1].isdigit() or bare[-1] in "²³":
+        return not amount  # 2/5 D
+    last = f" {' '.join(bare.lower().split())}"
+    leads = _LEADS[amount]
+    if last.endswith(leads) and any(map(partial(_ends_with, last), leads)):
+        return True
+    return amount and bool(_NAME.search(bare))  # 'Jane started Sphere 3 hours ago'
 
 
 def supposed(text: str, start: int) -> bool:

@@ -97,7 +97,8 @@ def passage(text: str, whole: bool = False) -> Passage:
         position = end
     pieces.append(_bare(text[position:], formulas))
     joined = "".join(pieces).translate(_SIGNS).replace("**", " ")
-    joined = _EMPHASIS.sub(r"\2", joined)
+    if "<" in joined or "_" in joined:
+        joined = _EMPHASIS.sub(r"\2", joined)
     joined = _FRACTION.sub(_in_digits, joined)
     joined = _AREA.sub(lambda unit: f"{unit[1]}{'²' if unit[2] == '2' else '³'}", joined)
     return Passage(joined.replace("\\$", "$").replace("\\%", "%"), tuple(formulas), whole)

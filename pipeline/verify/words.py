@@ -208,7 +208,8 @@ def _is_picked(match: re.Match[str], text: str) -> bool:
     """True for 'I choose B' and for 'Option B' on its own, false for 'we eliminate option B'."""
     if not match["noun"] or denied(text, match.start()):
         return False
-    return bool(_CHOOSING.match(match["noun"])) or introduced(text, match.start())
+    before = _MARK_BEFORE.sub("", text[: match.start()])  # Answer choice B
+    return bool(_CHOOSING.match(match["noun"])) or introduced(before, len(before))
 
 
 def _yes_nos(tail: Passage) -> tuple[str, ...]:

@@ -58,7 +58,7 @@ class Texts(Numerals):
             raise Refused
         if _BEHIND.match(unit) or _BEHIND_UNITS.search(unit):  # 5 squared, and not 5 cm squared
             raise Refused
-        if any(letter.isdigit() for letter in unit):
+        if any(letter.isdigit() or letter in "?？" for letter in unit):
             raise Unread
         return Node("unit", (value,), "text")
 
