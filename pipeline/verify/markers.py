@@ -57,6 +57,7 @@ _LEADS = tuple(  # before any answer, and before an amount
     tuple(words("article", "states", "perhaps", *more)) for more in ((), ("leads",))
 )
 _NAME = re.compile(r"\w\s+[A-Z][a-z]+$")
+_CORRECTING = words("correcting")
 _TAKEN_BACK = re.compile(  # 'The answer is 5. No wait, it is 6', 'the answer is 5, which is wrong'
     rf"[^\w\s]\s*(?:(?:oh|no|but|hmm*|ah|sorry)\b\W{{0,3}})?{pattern('correcting')}", re.IGNORECASE
 )
@@ -145,9 +146,11 @@ def stated(text: str, read: Reader, style: Style = PLAIN) -> tuple[str, ...]:
 def _read(tail: Passage, read: Reader, style: Style) -> tuple[str, ...]:
     """What a marker's tail names; REFUSED where it takes that back."""
     answers = read(tail)
-    if answers and not (tail.whole or style.any_text) and _TAKEN_BACK.search(tail.text):
-        return (REFUSED,)
-    return answers
+    if not answers or tail.whole or style.any_text:
+        return answers
+    lower = tail.text.lower()
+    taken_back = any(word in lower for word in _CORRECTING) and _TAKEN_BACK.search(tail.text)
+    return (REFUSED,) if taken_back else answers
 
 
 def states(text: str, read: Reader, style: Style = PLAIN) -> bool:

@@ -3,8 +3,9 @@
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -14,7 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.cells import BROKEN
+from pipeline.config import PoolSettings, Settings
+from pipeline.errors import OrchardError
+from pipeline.prompts import pools
 from pipeline.prompts.files import read
+from pipeline.prompts.pools import load_pools
+from pipeline.prompts.record import Record
+from pipeline.prompts.source import Source
 
 Write = Callable[[Path, list[bytes]], None]
 
@@ -95,3 +102,25 @@ def test_tables_are_read_as_polars_reads_them(
     found = [tuple(row.values()) for _, row in read(path)[0]]
     wanted = pl.read_csv(path, infer_schema=False).rows()
     assert found == [tuple(cell or None for cell in row) for row in wanted]
+
+
+def test_a_source_of_a_users_that_raises_is_one_line_and_what_is_no_record_a_reject() -> None:
+    given: list[Any] = [Record("row 1", "1 + 1", "2"), {"question": "1 + 2"}]
+
+    def records(pool: PoolSettings) -> Iterator[Record]:
+        yield from given
+        if len(given) > 2:
+            raise KeyError("question")
+
+    pool = PoolSettings(name="p", source="mine", verifier="number")
+    settings = Settings(profile="x", pools=(pool,))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pools, "source_of", lambda pool: Source(records))
+        prompts, rejects = load_pools(settings)
+        assert prompts.height == 1
+        assert rejects["reason"].to_list() == ["row 2: its source gives a struct, not a Record"]
+        given.append(Record("row 3", "1 + 3", "4"))
+        with pytest.raises(
+            OrchardError, match="^pool 'p': its source 'mine' failed: KeyError: 'question'$"
+        ):
+            load_pools(settings)
