@@ -50,6 +50,7 @@ VARIANTS = [
     "mixed",
     "sent",
     "sent_rationale",
+    "rated",
 ]
 IMPROVED = """[BEGIN REFLECTION]
 It repeats the name.
@@ -144,6 +145,9 @@ def profile(folder: Path, **changes: object) -> Path:
         "FROM responses a JOIN responses b USING (prompt_id) JOIN prompts p USING (prompt_id) "
         "WHERE a.correct AND NOT b.correct AND a.draw = 0 AND b.draw = 1 AND p.split <> 'test'"
     )
+    (folder / "rated.sql").write_text(
+        "SELECT source.* FROM source JOIN prompt_ratings USING (prompt_id) WHERE quality > 0.01"
+    )
     sent = [_sent(number) for number in range(24)]
     (folder / "sent.jsonl").write_text("\n".join(map(json.dumps, sent)))
     grown = {"children": 3, "rollouts": 4, "max_depth": 2, "max_expansions": 2, "max_prompts": 24}
@@ -188,6 +192,7 @@ def profile(folder: Path, **changes: object) -> Path:
         "variants": [
             {"name": "mine", "sql": str(folder / "mine.sql")},
             {"name": "mine_again", "source": "mine", "loss": "ipo"},
+            {"name": "rated", "sql": str(folder / "rated.sql"), "source": "sent"},
             {"name": "mixed", "of": {"outcome": 0.5, "mine": 0.5}},
         ],
         "training": {
