@@ -175,9 +175,11 @@ def _best(layouts: list[Layout], have: set[str]) -> list[Layout]:
 
 def _unknown(names: Sequence[str], origin: str) -> str:
     """What to do with a file of no known layout, and which one lacks least."""
-    told = [one for one in LAYOUTS.all().values() if one.fits is None]
     lacks = [
-        (form - set(names), one.name) for one in told for form in one.forms if form & set(names)
+        (form - set(names), one.name)
+        for one in LAYOUTS.all().values()
+        for form in one.forms
+        if form & set(names)
     ]
     lacking, name = min(lacks, key=lambda found: len(found[0]), default=(frozenset(), ""))
     missing = ", ".join(sorted(lacking))

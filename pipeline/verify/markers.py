@@ -64,7 +64,7 @@ _TAKEN_BACK = re.compile(  # 'The answer is 5. No wait, it is 6', 'the answer is
 _ASKED = re.compile(r"[^\w\n]{0,6}(?:[0-9][0-9.,]*+|(?-i:[A-J])\b|\W)[\w\s$*)]{0,12}[?？]")
 _MOST = 200  # markers of one kind; of more, the last ones count
 _DENIED_VALUE = re.compile(  # with its value: 'the answer cannot be negative' denies nothing
-    rf"(?:[\s*]*+[:：]|[^\n:=.,;]{{0,60}}?)[\s*]*+(?:{_NOT}(?:\s+[a-z]+){{0,3}}?|{pattern('bound')}"
+    rf"(?:[\s*]*+[:：][\s*]*+|[^\n:=.,;]{{0,60}}?)(?:{_NOT}(?:\s+[a-z]+){{0,3}}?|{pattern('bound')}"
     rf"(?:\s*{pattern('states')})?)"
     r"[^\w.,:;!?=]*+(?:[0-9]|(?-i:[A-J])\b)\S*+",
     re.IGNORECASE,
