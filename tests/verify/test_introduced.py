@@ -21,7 +21,7 @@ OTHER = (
 unlisted = st.text("abcdefghijklmnopqrstuvwxyz", min_size=4, max_size=12).filter(
     lambda word: (
         not language.words(
-            "article", "states", "leads", "perhaps", "negative", "answer"
+            "article", "states", "leads", "perhaps", "negative", "answer", "right", "wrong"
         ).intersection([word])
     )
 )
