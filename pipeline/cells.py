@@ -17,7 +17,8 @@ All errors that a row can cause end in `attempt`.
 import datetime
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, ParamSpec, TypeVar
 
@@ -37,8 +38,15 @@ MEANING = frozenset(
         "prompt", "question", "query", "instruction", "instructions", "input", "inputs", "system",
         "system_prompt", "system_message", "context", "contexts", "history", "tools", "functions",
         "image", "images", "audio", "audios", "video", "videos", "document", "documents", "passage",
+        "chat_history", "conversation_history", "dialogue_history", "dialog_history", "sys",
+        "previous_turns", "preamble", "persona", "background", "knowledge", "article", "premise",
+        "source_text", "few_shot", "demonstrations",
     }
 )  # fmt: skip
+# Columns that say which response is better: one that a layout does not read may contradict it.
+JUDGED = frozenset(
+    {"label", "winner", "preference", "preferred", "better", "verdict", "tie", "is_tie"}
+)
 BROKEN = "(broken line)"  # in place of columns: why a line of a file is no row
 OTHERS = "(other columns)"  # where a row made of several keeps the columns that no layout reads
 REPEAT = ": the first one counts"  # ends the reason of a row that is dropped as a repeat
@@ -49,6 +57,7 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNO
 _WHOLE = 1e15  # below it a float holds every whole number exactly
 # What an error of these kinds says is of the machine, and not of the row.
 _OF_THE_MACHINE = (MemoryError, OSError)
+_OF_A_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError)  # that the row names
 
 
 class BadRow(Exception):
@@ -63,8 +72,12 @@ def attempt(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """
     try:
         return read(*args, **kwargs)
-    except (BadRow, *_OF_THE_MACHINE):
+    except BadRow:
         raise
+    except _OF_THE_MACHINE as error:
+        if not isinstance(error, _OF_A_PATH):
+            raise
+        raise BadRow(f"it names a file that cannot be read: {one_line(error)}") from error
     except OrchardError as error:
         raise BadRow(one_line(error)) from error
     except Exception as error:
@@ -72,6 +85,21 @@ def attempt(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         message = one_line(error)
         reason = kind if message == kind else f"{kind}: {message}"
         raise BadRow(f"it cannot be read ({reason})") from error
+
+
+@contextmanager
+def of_all_rows(where: str) -> Iterator[None]:
+    """Makes one line of what an extension raises that reads a whole file, and no single row.
+
+    Raises:
+        OrchardError: with the file or pool, and the error.
+    """
+    try:
+        yield
+    except (OrchardError, *_OF_THE_MACHINE):
+        raise
+    except Exception as error:
+        raise OrchardError(f"{where}: {type(error).__name__}: {one_line(error)}") from error
 
 
 def is_repeat(reason: str) -> bool:
@@ -235,11 +263,9 @@ def other_columns(row: Mapping[str, Any], known: Iterable[str]) -> Row:
     }
 
 
-def unread_meaning(
-    rows: Rows, known: Iterable[str], more: frozenset[str] = frozenset()
-) -> list[str]:
-    """Columns with contents that say what was asked, or are in `more`, and that no layout knows."""
-    names = (MEANING | more) - set(known)
+def unread_meaning(rows: Rows, known: Iterable[str]) -> list[str]:
+    """Columns with contents that say what was asked, or what is better, and no layout knows."""
+    names = (MEANING | JUDGED) - set(known)
     return sorted(
         {name for _, row in rows for name in names & row.keys() if not is_blank(row[name])}
     )

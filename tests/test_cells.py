@@ -216,3 +216,19 @@ def test_columns_of_the_prompt_count_only_where_they_say_something() -> None:
     assert cells.unread_meaning(rows, {"prompt"}) == ["history"]
     assert cells.unread_meaning(rows, {"history"}) == []
     assert cells.other_columns(rows[0][1], {"history"}) == {"other": "x"}
+
+
+def test_a_file_that_a_row_names_and_that_is_not_there_is_the_rows_fault() -> None:
+    with pytest.raises(BadRow, match="^it names a file that cannot be read: .*none.png"):
+        cells.attempt(open, "none.png")
+
+
+def test_what_an_extension_raises_on_a_whole_file_is_one_line() -> None:
+    with (
+        pytest.raises(OrchardError, match="^f.jsonl: its layout cannot be told: KeyError: 'zz'$"),
+        cells.of_all_rows("f.jsonl: its layout cannot be told"),
+    ):
+        _ = {}["zz"]
+    for own in (OrchardError("ours"), OSError("no space left")):
+        with pytest.raises(type(own), match=f"^{own}$"), cells.of_all_rows("f"):
+            raise own

@@ -40,9 +40,12 @@ def said(path: Path) -> str:
 @pytest.mark.parametrize(
     ("name", "data", "says"),
     [
-        ("a.jsonl", '{"prompt": "é"}'.encode("latin-1"), "not a JSONL file in UTF-8"),
-        ("a.jsonl", ROW.encode("utf-16"), "not a JSONL file in UTF-8"),
-        ("a.csv", "prompt\né\n".encode("latin-1"), "is not a CSV file: 'utf-8' codec"),
+        ("a.jsonl", '{"prompt": "é"}'.encode("latin-1"), "row 1 is not UTF-8: 'utf-8' codec"),
+        ("a.jsonl", ROW.encode("utf-16"), "row 1 is not UTF-8: 'utf-8' codec"),
+        ("a.csv", "prompt\né\n".encode("latin-1"), "row 1 is not UTF-8: mend or remove it"),
+        ("a.csv", "prompté\na\n".encode("latin-1"), "its first row is not UTF-8: convert it"),
+        ("a.csv", "prompt\na\n".encode("utf-16-le"), "its first row holds zero bytes"),
+        ("a.csv", b'prompt\na\n"b\nc\n', "in line 3 a quotation mark opens and never closes"),
         ("a.csv", b"prompt,answer,prompt\n1,2,3\n", "columns twice, such as 'prompt'"),
         ("a.csv", b"prompt\na\0b\n", "zero bytes"),
         ("a.json", b"[" * DEEP * 30 + b"]" * DEEP * 30, "nested too deep"),

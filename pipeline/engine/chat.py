@@ -29,6 +29,7 @@ from pipeline.engine.chat_dialect import (
     sampled_tokens,
 )
 from pipeline.engine.client import Description, Server
+from pipeline.engine.control import check_sent, could_be_read
 from pipeline.engine.fitting import fitted
 from pipeline.engine.model import Model
 from pipeline.engine.rendering import Renderer
@@ -55,8 +56,17 @@ class Turns:
         return ["chat", [dict(turn) for turn in prompt.messages], prompt.prefix]
 
     def tokens(self, prompt: Prompt) -> list[int]:
-        """The prompt's token ids in the folder's template; none where there is no folder."""
-        return self.renderer.tokens(prompt) if self.renderer else []
+        """The prompt's token ids in the folder's template; none where there is no folder.
+
+        Raises:
+            RequestFailed: a text spells what the server's template may read as structure.
+        """
+        if self.renderer is None:
+            check_sent(prompt.messages, prompt.prefix)
+            return []
+        if len(self.renderer.pieces(prompt)) > 1:
+            raise could_be_read("a control token")
+        return self.renderer.tokens(prompt)
 
     def opens_thought(self, prompt: Prompt) -> bool:
         """True where the folder's template opens a thought behind these turns."""

@@ -6,6 +6,7 @@ before the template sees it, and the cut is taken out again when the text is tok
 without control tokens is not touched: its ids are those of `apply_chat_template`.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property, partial
@@ -151,30 +152,32 @@ class ChatTokenizer:
         """
         *before, last = pieces
         first, *rest = self._cut_said(said)
+        if self.control.joins(last, first):  # what was begun ends in '<|im_', and this in 'end|>'
+            return (*before, last, first, *rest)
         return (*before, last + first, *rest)
 
     def encode(self, pieces: Pieces) -> list[int]:
         """Token ids of a whole text, its control tokens parsed except where they are cut.
 
         Raises:
-            RequestFailed: the text cannot be encoded (a lone surrogate).
+            RequestFailed: the text cannot be encoded (a lone surrogate), or the tokenizer reads a
+                control token that it does not spell (in full-width letters).
         """
-        with refusals("the tokenizer refuses the text"):
-            if len(pieces) == 1:
-                ids: list[int] = self.tokenizer.encode(pieces[0], add_special_tokens=False)
-                return ids
-            return self._encode_cut(pieces)
+        ids = self._encode(pieces)
+        if self.control.outnumber(ids, pieces):
+            raise RequestFailed("the tokenizer reads a control token in plain text")
+        return ids
 
     def encode_said(self, text: str) -> list[int]:
         """Token ids of what a model said, on its own: plain text, but for the marks of thoughts."""
-        return self.encode(self._cut_said(text))
+        return self._encode(self._cut_said(text))
 
     def said_ids(self, text: str, *, ends: bool, sampled: Sequence[int] | None = None) -> list[int]:
         """Token ids of what a model said, with the turn's end where it ends.
 
         `sampled` are those that it sampled, where they are known.
         """
-        ids = self.encode_said(text) if sampled is None else list(sampled)
+        ids = self.encode(self._cut_said(text)) if sampled is None else list(sampled)
         if not ends or not ids or ids[-1] in (self.end, self.tokenizer.eos_token_id):
             return ids
         return [*ids, self.end]
@@ -199,7 +202,9 @@ class ChatTokenizer:
         if not self.control.spells_any(text):
             return (text,)
         gap = _unused(text)
-        return tuple(self.control.cut(text, gap, spared=mark_spans(text)).split(gap))
+        own = self.control.has_marks_of
+        spared = [span for span in mark_spans(text) if own(text[slice(*span)])]
+        return tuple(self.control.cut(text, gap, spared=spared).split(gap))
 
     def _opening(self, turns: Sequence[Mapping[str, Any]]) -> Opening:
         """Where a response to these turns begins; the last one asked for is kept."""
@@ -218,6 +223,8 @@ class ChatTokenizer:
         text = self._apply(turns, tools, reply=reply)
         if uses_tools(messages):
             check_nothing_dropped(partial(self._apply, reply=reply), turns, tools, text)
+        for escape in _escapes(gap):
+            text = text.replace(escape, gap)
         return tuple(text.split(gap))
 
     def _apply(
@@ -266,6 +273,13 @@ class ChatTokenizer:
             if marked[start:end] != gap
         ]
 
+    def _encode(self, pieces: Pieces) -> list[int]:
+        with refusals("the tokenizer refuses the text"):
+            if len(pieces) == 1:
+                ids: list[int] = self.tokenizer.encode(pieces[0], add_special_tokens=False)
+                return ids
+            return self._encode_cut(pieces)
+
     def _encode_cut(self, pieces: Pieces) -> list[int]:
         if not self.tokenizer.is_fast:  # knows no places
             return self._encode_apart(pieces)
@@ -293,9 +307,15 @@ def _marked(pieces: Pieces) -> tuple[str, str]:
     return gap, gap.join(pieces)
 
 
+def _escapes(gap: str) -> tuple[str, str]:
+    """How templates write a gap that write Python's form of a value, or JSON in ASCII."""
+    return ascii(gap)[1:-1], json.dumps(gap)[1:-1]
+
+
 def _unused(text: str) -> str:
-    """A character that the text does not hold."""
-    found = next((gap for gap in GAPS if gap not in text), None)
+    """A character that the text does not hold, escaped or not."""
+    free = (gap for gap in GAPS if not any(one in text for one in (gap, *_escapes(gap))))
+    found = next(free, None)
     if found is None:
         raise RequestFailed("the text holds all private-use characters that could mark its cuts")
     return found

@@ -111,7 +111,13 @@ def _load(pool: PoolSettings, splits: SplitSettings, loaded: _Loaded) -> None:
 
 
 def _records(pool: PoolSettings) -> Iterator[Record]:
-    return islice(source_of(pool).records(pool), pool.size)
+    """The rows of a pool, from its source, which may be a user's."""
+    with cells.of_all_rows(f"pool {pool.name!r}: its source {pool.source!r} failed"):
+        for number, record in enumerate(islice(source_of(pool).records(pool), pool.size), start=1):
+            if not isinstance(record, Record):
+                flaw = f"its source gives {cells.kind_of(record)}, not a Record"
+                record = Record(f"row {number}", None, None, flaw=flaw)
+            yield record
 
 
 def source_of(pool: PoolSettings) -> Source:

@@ -16,6 +16,7 @@ from pipeline.config import EngineSettings, VoterSettings
 from pipeline.conversation import for_template
 from pipeline.engine.base import RequestFailed, Turn
 from pipeline.engine.client import Busy, Server, TryFailed, Unreachable
+from pipeline.engine.control import check_sent
 from pipeline.engine.pool import ServerPool, opened
 from pipeline.errors import OrchardError
 from pipeline.rewards.texts import Conversations, Said, reward
@@ -95,6 +96,7 @@ async def _ask_all(
 
 
 def _body(turns: Sequence[Turn]) -> dict[str, Any]:
+    check_sent(turns)
     messages, tools = for_template(turns)
     if tools is not None:
         raise RequestFailed("a pooling server takes no tools")

@@ -3,12 +3,15 @@
 from pipeline import cells
 from pipeline.cells import BadRow, Row
 from pipeline.sources.besides import BESIDES, Besides
-from pipeline.sources.labels import side
+from pipeline.sources.labels import are_sides, side
 from pipeline.sources.layout import layout
 
 
 @layout(
-    "Alpaca pairs", "instruction output_1 output_2 label", knows="input generator_1 generator_2"
+    "Alpaca pairs",
+    "instruction output_1 output_2 label",
+    knows="input generator_1 generator_2",
+    fits=are_sides,
 )
 def pairs(row: Row) -> Row:
     """label is 1, 2, or 0 for a tie."""

@@ -11,7 +11,7 @@ def _are_dialogues(rows: Rows) -> bool:
     return most_rows(rows, SIDES, is_dialogue)
 
 
-@layout("HH-RLHF", "chosen rejected", refuses="label", fits=_are_dialogues)
+@layout("HH-RLHF", "chosen rejected", fits=_are_dialogues)
 def hh(row: Row) -> Row:
     """The turns before the last are the prompt; the chosen answer is the better one."""
     turns = {name: read_dialogue(row.get(name), name) for name in SIDES}

@@ -94,7 +94,8 @@ def read(
         OrchardError: the columns tell neither a pair nor a judgement, or no row could be used.
     """
     numbered = list(rows)
-    layout = recognise(numbered, columns, origin)
+    with cells.of_all_rows(f"{origin}: its layout cannot be told"):
+        layout = recognise(numbered, columns, origin)
     if layout.read is None:
         raise OrchardError(
             f"{origin}: it holds {layout.name}, and no pairs: import it with `orchard import`"
@@ -102,7 +103,8 @@ def read(
     made = _Reading(layout, origin, names)
     gathered: list[Gathered] = [((number,), row) for number, row in numbered]
     if layout.spread is not None:
-        gathered, made.rejects = layout.spread(numbered, origin)
+        with cells.of_all_rows(f"{origin}: its rows, as {layout.name}, cannot be parted"):
+            gathered, made.rejects = layout.spread(numbered, origin)
     for numbers, row in gathered:
         made.take(numbers, row)
     return made.result([number for number, _ in numbered])

@@ -1,7 +1,8 @@
 """What a label says of the two sides of a pair, in the words and numbers that files use."""
 
 from pipeline import cells
-from pipeline.cells import BadRow
+from pipeline.cells import BadRow, Rows
+from pipeline.errors import OrchardError
 
 # What a verdict says of the first response, as a probability. Graded ones keep their grade: "A>B"
 # lies halfway between a tie and "A>>B", our choice. Words without a grade say all that they can.
@@ -47,6 +48,23 @@ def side(value: object, name: str = "label") -> str | None:
     if found is not None and found not in SIDES:
         raise BadRow(f"{name} {value!r} is none of 1, 2 and 0")
     return None if found is None else SIDES[found]
+
+
+def are_sides(rows: Rows, name: str = "label") -> bool:
+    """True: the labels of a file are 1 and 2, and perhaps 0 for a tie.
+
+    Raises:
+        OrchardError: they are 0 and 1, and never 2, which other files write for the two sides.
+    """
+    found = {
+        str(row[name]).strip().removesuffix(".0") for _, row in rows if row.get(name) is not None
+    }
+    if {"0", "1"} <= found and "2" not in found:
+        raise OrchardError(
+            f"its {name} is 0 or 1 and never 2: 0 may be a tie or the first side: "
+            "write first, second and tie instead"
+        )
+    return True
 
 
 def one_of(value: object, name: str, words: dict[str, float]) -> float | None:

@@ -44,7 +44,6 @@ class Layout:
             null: the file holds votes, see noise/votes.py.
         knows: what it reads besides.
         keeps: what it knows and does not read: kept as metadata.
-        refuses: what says something else of the pair than the layout does.
         spread: brings rows that hold several judgements, or less than one, to one a row.
         fits: a look at the rows, where columns alone do not tell the layout from another.
     """
@@ -55,7 +54,6 @@ class Layout:
     knows: frozenset[str] = frozenset()
     spread: Spread | None = None
     keeps: frozenset[str] = frozenset()
-    refuses: frozenset[str] = frozenset()
     fits: Callable[[Rows], bool] | None = None
 
     @property
@@ -82,7 +80,6 @@ def layout(
     *forms: str,
     knows: str = "",
     keeps: str = "",
-    refuses: str = "",
     spread: Spread | None = None,
     fits: Callable[[Rows], bool] | None = None,
 ) -> Callable[[Reads], Reads]:
@@ -103,7 +100,6 @@ def layout(
             knows=columns(knows),
             spread=spread,
             keeps=columns(keeps),
-            refuses=columns(refuses),
             fits=fits,
         )
         LAYOUTS.add(name, found, module)
@@ -150,11 +146,7 @@ def _possible(rows: Rows, have: set[str]) -> list[Layout]:
 def _fitting(rows: Rows, have: set[str], origin: str) -> list[Layout]:
     """The layouts that read every column of the prompt."""
     possible = _possible(rows, have)
-    unread = {
-        one: found
-        for one in possible
-        if (found := cells.unread_meaning(rows, one.known, one.refuses))
-    }
+    unread = {one: found for one in possible if (found := cells.unread_meaning(rows, one.known))}
     fitting = [one for one in possible if one not in unread]
     if fitting:
         return fitting
@@ -183,9 +175,11 @@ def _best(layouts: list[Layout], have: set[str]) -> list[Layout]:
 
 def _unknown(names: Sequence[str], origin: str) -> str:
     """What to do with a file of no known layout, and which one lacks least."""
-    told = [one for one in LAYOUTS.all().values() if one.fits is None]
     lacks = [
-        (form - set(names), one.name) for one in told for form in one.forms if form & set(names)
+        (form - set(names), one.name)
+        for one in LAYOUTS.all().values()
+        for form in one.forms
+        if form & set(names)
     ]
     lacking, name = min(lacks, key=lambda found: len(found[0]), default=(frozenset(), ""))
     missing = ", ".join(sorted(lacking))

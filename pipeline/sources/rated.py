@@ -70,7 +70,6 @@ def _given(row: Row, names: tuple[tuple[str, str], ...]) -> tuple[str, str] | No
     "rated pairs, with a prompt (Tulu 3, Argilla)",
     *(f"prompt chosen rejected {form}" for form in _FORMS),
     knows=_EVERY,
-    refuses="label",
 )
 def explicit(row: Row) -> Row:
     """A pair with a prompt; equal ratings are a tie."""
@@ -81,7 +80,6 @@ def explicit(row: Row) -> Row:
     "rated pairs, the prompt in both sides (Argilla)",
     *(f"chosen rejected {form}" for form in _FORMS),
     knows=_EVERY,
-    refuses="label",
 )
 def implicit(row: Row) -> Row:
     """A pair of conversations; equal ratings are a tie."""
@@ -92,7 +90,6 @@ def implicit(row: Row) -> Row:
     "rated responses to an instruction (Argilla)",
     *(f"instruction chosen_response rejected_response {form}" for form in _FORMS),
     knows=_EVERY,
-    refuses="label",
 )
 def instruction(row: Row) -> Row:
     """A pair in the columns of Argilla's first UltraFeedback set."""

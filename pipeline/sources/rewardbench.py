@@ -17,7 +17,7 @@ def _are_texts(rows: Rows) -> bool:
     return most_rows(rows, SIDES, _is_texts)
 
 
-@layout("RewardBench 2", "prompt chosen rejected", refuses="label", fits=_are_texts)
+@layout("RewardBench 2", "prompt chosen rejected", fits=_are_texts)
 def rewardbench(row: Row) -> Answers:
     """Right ones have rank 1, wrong ones the rank after them: none is preferred among equals."""
     right, wrong = (_texts(row, name) for name in SIDES)

@@ -13,7 +13,7 @@ from pipeline.sources.layout import layout
 SIDES = ("chosen", "rejected")
 
 
-@layout("TRL, with a prompt", "prompt chosen rejected", refuses="label")
+@layout("TRL, with a prompt", "prompt chosen rejected")
 def explicit(row: Row) -> Row:
     """A row with a prompt. Sides are texts, an assistant's turn, or whole conversations.
 
@@ -41,7 +41,7 @@ def explicit(row: Row) -> Row:
     return _pair(longest if len(longest) > len(prompt) else prompt, [answer for _, answer in sides])
 
 
-@layout("TRL, the prompt in both sides", "chosen rejected", refuses="label")
+@layout("TRL, the prompt in both sides", "chosen rejected")
 def implicit(row: Row) -> Row:
     """A row whose sides are conversations that differ in the last turn alone.
 

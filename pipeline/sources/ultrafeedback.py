@@ -54,7 +54,6 @@ def _rating(aspect: Any, name: str) -> float | None:
     "prompt chosen rejected score_chosen score_rejected",
     knows="messages",
     keeps="prompt_id",
-    refuses="label",
 )
 def binarized(row: Row) -> Row:
     """A pair with the score of each side; equal scores are a tie."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
 from pipeline.verify.language import comma_noun, either, pattern, words
 from pipeline.verify.passages import Passage, passage
@@ -36,9 +37,11 @@ _BEGUN = re.compile(r"[\s:：*]*+")
 _NOT = (  # directly before a value: 'the number of eggs not sold is 7' denies nothing
     rf"{pattern('denial')}(?:\s*+(?:be|equal\s++to|exactly|just|about|{pattern('states')})(?!\w))*+"
 )
+_AROUND = " \t\n\"'“”‘’«»„*`$€£¥₹₩₽~\\-+_#"  # between a word and what it leads to
 _BESIDE = " \"'“”‘’«»„*([{<>`$€£¥₹~\\-+"  # between a denial and its value
 _FILLERS = tuple(
-    f" {word}" for word in (*words("states"), "be", "equal to", "exactly", "about", "just")
+    f" {word}"
+    for word in (*words("states", "perhaps"), "be", "equal to", "exactly", "about", "just")
 )
 _DENIALS = tuple(sorted(words("denial", "bound"), key=len, reverse=True))
 _SUPPOSED = re.compile(  # 'I doubt that the', before 'answer is 5'
@@ -50,10 +53,19 @@ _SUPPOSED_VALUE = re.compile(  # what says so, up to the end of its sentence
     r"(?:[^\n.;!?。]|\.(?=\d))*+",
     re.IGNORECASE,
 )
+_LEADS = tuple(  # before any answer, and before an amount
+    tuple(words("article", "states", "perhaps", *more)) for more in ((), ("leads",))
+)
+_NAME = re.compile(r"\w\s+[A-Z][a-z]+$")
+_CORRECTING = words("correcting")
+_TAKEN_BACK = re.compile(  # 'The answer is 5. No wait, it is 6', 'the answer is 5, which is wrong'
+    rf"[^\w\s]\s*(?:(?:oh|no|but|hmm*|ah|sorry)\b\W{{0,3}})?{pattern('correcting')}", re.IGNORECASE
+)
 _ASKED = re.compile(r"[^\w\n]{0,6}(?:[0-9][0-9.,]*+|(?-i:[A-J])\b|\W)[\w\s$*)]{0,12}[?？]")
 _MOST = 200  # markers of one kind; of more, the last ones count
 _DENIED_VALUE = re.compile(  # with its value: 'the answer cannot be negative' denies nothing
-    rf"[^\n:=.,;]{{0,60}}?(?:{_NOT}|{pattern('bound')}(?:\s*{pattern('states')})?)"
+    rf"(?:[\s*]*+[:：][\s*]*+|[^\n:=.,;]{{0,60}}?)(?:{_NOT}(?:\s+[a-z]+){{0,3}}?|{pattern('bound')}"
+    rf"(?:\s*{pattern('states')})?)"
     r"[^\w.,:;!?=]*+(?:[0-9]|(?-i:[A-J])\b)\S*+",
     re.IGNORECASE,
 )
@@ -70,7 +82,8 @@ _DECIMAL = re.compile(  # 3,5 and 1.234,5 where no other value is beside it
     re.ASCII,
 )
 _COMMA_NOUN = re.compile(comma_noun(), re.IGNORECASE)
-_ONLY_NAMES = re.compile(rf"(?:\s|[*#]|{pattern('article', 'answer')})*+", re.IGNORECASE)
+_NAMES = either(frozenset(word for word in words("article", "answer") if word != "a"))
+_ONLY_NAMES = re.compile(rf"(?:\s|[*#]|{_NAMES})*+", re.IGNORECASE)  # A may be the answer
 
 
 @dataclass(frozen=True)
@@ -124,9 +137,20 @@ def markers(text: str, style: Style = PLAIN) -> Iterator[list[Passage]]:
 def stated(text: str, read: Reader, style: Style = PLAIN) -> tuple[str, ...]:
     """Distinct answers under the strongest explicit marker that has any; or REFUSED alone."""
     for tails in markers(text, style):
-        if answers := distinct(answer for tail in tails[-_MOST:] for answer in read(tail)):
+        known = (_read(tail, read, style) for tail in tails[-_MOST:])
+        if answers := distinct(chain.from_iterable(known)):
             return tuple(answer for answer in answers if answer != REFUSED) or answers
     return ()
+
+
+def _read(tail: Passage, read: Reader, style: Style) -> tuple[str, ...]:
+    """What a marker's tail names; REFUSED where it takes that back."""
+    answers = read(tail)
+    if not answers or tail.whole or style.any_text:
+        return answers
+    lower = tail.text.lower()
+    taken_back = any(word in lower for word in _CORRECTING) and _TAKEN_BACK.search(tail.text)
+    return (REFUSED,) if taken_back else answers
 
 
 def states(text: str, read: Reader, style: Style = PLAIN) -> bool:
@@ -152,6 +176,25 @@ def denied(text: str, start: int) -> bool:
     while not _ends_with_denial(before) and before.endswith(_FILLERS):
         before = before[: before.rindex(" ")].removesuffix(" equal").rstrip(_BESIDE)
     return _ends_with_denial(before)
+
+
+def introduced(text: str, start: int, *, amount: bool = False) -> bool:
+    """True where an answer may begin at `start` of what follows a marker, by the word before it.
+
+    'she has 5' names 5, and 'under 5', 'double 5', 'the cube of 5' and 'vitamin B' name other
+    things: which words may stand there is listed, since those that may not have no end.
+    """
+    before = text[max(0, start - 40) : start]
+    bare = before.rstrip(_AROUND)
+    if not bare or not bare[-1].isalnum() or "\n" in before[len(bare) :]:
+        return True
+    if bare[-1].isdigit() or bare[-1] in "²³":
+        return not amount  # 2/5 D
+    last = f" {' '.join(bare.lower().split())}"
+    leads = _LEADS[amount]
+    if last.endswith(leads) and any(map(partial(_ends_with, last), leads)):
+        return True
+    return amount and bool(_NAME.search(bare))  # 'Jane started Sphere 3 hours ago'
 
 
 def supposed(text: str, start: int) -> bool:

@@ -25,6 +25,10 @@ _CALCULATED = re.compile(r"<<[^<>\n]{0,200}>>")  # GSM8K's marks: 3*4=<<3*4=12>>
 _FRACTION = re.compile(r"([0-9])?([½⅓⅔¼¾⅕⅛])")
 _AREA = re.compile(r"\b([ckm]m|ft|in|yd)\^\{?([23])\}?(?!\w)")  # cm^2
 _FENCED = re.compile(r"[\s*]*```[^\n`]{0,20}\n([^`]*+)```")
+_EMPHASIS = re.compile(  # <b>5</b>, _5_
+    r"</?(?:b|i|u|em|strong|code|mark)>|(?<!\w)(_{1,2})(?=[^\s_])([^_\n]{1,60})(?<!\s)\1(?!\w)",
+    re.I,
+)
 _PIECE = re.compile(r"[^\s\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]+")
 _COMMAND = re.compile(r"\\[A-Za-z!,;]")
 _MATHS = re.compile(r"[-+*/=^_(){}\[\]|<>!&0-9.,]+|[B-HJ-Zb-z][-+*/=^_(){}0-9.,]*")
@@ -93,6 +97,8 @@ def passage(text: str, whole: bool = False) -> Passage:
         position = end
     pieces.append(_bare(text[position:], formulas))
     joined = "".join(pieces).translate(_SIGNS).replace("**", " ")
+    if "<" in joined or "_" in joined:
+        joined = _EMPHASIS.sub(r"\2", joined)
     joined = _FRACTION.sub(_in_digits, joined)
     joined = _AREA.sub(lambda unit: f"{unit[1]}{'²' if unit[2] == '2' else '³'}", joined)
     return Passage(joined.replace("\\$", "$").replace("\\%", "%"), tuple(formulas), whole)

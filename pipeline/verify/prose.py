@@ -14,8 +14,8 @@ from functools import lru_cache
 from itertools import islice
 
 from pipeline.verify.expression import written
-from pipeline.verify.language import pattern
-from pipeline.verify.markers import REFUSED, denied, distinct
+from pipeline.verify.language import BEHIND_UNITS, either, pattern
+from pipeline.verify.markers import REFUSED, denied, distinct, introduced
 from pipeline.verify.passages import FORMULA, Passage
 
 FormulaReader = Callable[[str], str | None]  # its value, REFUSED, or None for a name such as $x$
@@ -59,8 +59,9 @@ _AFTER = re.compile(  # what may stand behind a value
     r"|[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef])"
 )
 _NOT_BEHIND = re.compile(  # of those, the words that make it a part of another value
-    rf"[\s-]*{pattern('scale', 'behind')}"
-    rf"|[\s-]*(?:{pattern('operation')}|%\s+of\s)\s*[-+(]?[{_MONEY}]?[0-9]"
+    rf"[\s-]*{pattern('scale', 'behind')}|(?:\s+[^\W\d_]+){{1,3}}?\s+{either(BEHIND_UNITS)}"
+    rf"|[\s-]*(?:{pattern('operation')}|%\s+of\s)\s*(?:[-+(]?[{_MONEY}]?[0-9]|{FORMULA}|[b-z]\b)"
+    r"|['’]s\b|[)\]]\s*(?:[\^²³¹⁰⁴-⁹×·÷/]|[*+-]\s*[0-9(])|\s+per\s+[0-9]"
     r"|[\s-]*\*?\s*(?:pi|sqrt|sin|cos|tan|log|ln|exp|mod)(?![a-z])"
     r"|\s+and\s+\w+\s+(?:half|halves|third|thirds|quarters?|tenths?)\b"
     rf"|[kKMB]\b|\s*[a-zA-Z]{{2,3}}\s*[\^_(]|\s*{pattern('states')}\s*{pattern('denial', 'wrong')}",
@@ -68,8 +69,8 @@ _NOT_BEHIND = re.compile(  # of those, the words that make it a part of another 
 )
 _LETTERS_ATTACHED = re.compile(r"[A-Za-z]+[²³]?")
 _ALTERNATIVE = re.compile(  # between two values of which neither is the answer
-    rf"[^\w(]*+(?:{pattern('alternative')}?\s*{pattern('perhaps')}"
-    rf"|{pattern('alternative', 'conjunction')}|x)?[^\w(]*+",
+    rf"[^\w(]*+(?:\(?\s*{pattern('alternative')}?\s*{pattern('perhaps')}"
+    rf"|\(?\s*{pattern('alternative', 'conjunction')}|x)?[^\w(]*+",
     re.IGNORECASE,
 )
 _OR = re.compile(
@@ -108,6 +109,8 @@ def named(read: Passage, formula: FormulaReader) -> tuple[str, ...]:
     answers: list[str] = []
     end = 0
     for found in _values(part, read, formula):
+        if not answers and not introduced(part, found.start, amount=True):
+            return (REFUSED,)  # under 5, double 5, the cube of 5
         if answers and not _are_alternatives(part, end, found.start):
             if not _EXPLAINS.search(part, end, found.start):
                 answers.append(REFUSED)  # 5 out of 6, 5 feet 6 inches

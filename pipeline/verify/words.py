@@ -10,7 +10,16 @@ from collections.abc import Callable, Iterable
 
 from pipeline.folding import folded
 from pipeline.verify.language import pattern, words
-from pipeline.verify.markers import REFUSED, Style, denied, distinct, final, states, supposed
+from pipeline.verify.markers import (
+    REFUSED,
+    Style,
+    denied,
+    distinct,
+    final,
+    introduced,
+    states,
+    supposed,
+)
 from pipeline.verify.passages import Passage, undressed
 from pipeline.verify.registry import Verifier, verifier
 
@@ -25,10 +34,15 @@ _AFTER_LETTER = re.compile(
     re.IGNORECASE,
 )
 _MARK = pattern("option", "answer")
-_ONLY_LETTER = re.compile(
-    rf"[\W_]*+(?:{_MARK}[\W_]*+)?([a-j])[\W_]*+",
-    re.IGNORECASE | re.ASCII,
+_MARK_BEFORE = re.compile(rf"{_MARK}[\W_]*$", re.IGNORECASE)
+_FORMULA = re.compile(  # B', \neg B: a letter that is a part of something else
+    r"[¬~^′=<>+]|\\[a-z]|!\s*[A-J]\b|^[^'‘’]*\b[A-Ja-j]['’]"
 )
+_LIMITED = re.compile(  # Yes? No. Yes, if so; no otherwise
+    rf"[^\w\s]\s*(?P<word>{pattern('yes', 'no')})\s*(?=[^\w\s]|$|(?:otherwise|if|when)\b)",
+    re.IGNORECASE,
+)
+_ONLY_LETTER = re.compile(rf"[\W_]*+(?:(?i:{_MARK})[\W_]*+)?([A-Ja-j])[\W_]*+")
 _FIRST_LETTER = re.compile(r"\s*[*(\[]*(?:([A-J])(?:[)\].:*]|,(?<!I,)|\s*$)|([a-j])[).:](?=\s|$))")
 _OWN_TEXT = re.compile(r"\s*[)\].:]\s*\S")  # (D) B, D and F: the option's own text
 _BETWEEN = re.compile(
@@ -47,13 +61,14 @@ _BEFORE = re.compile(
 )
 _RIGHT = rf"(?:{pattern('article')}\s*)*(?:{pattern('right')}|{pattern('answer')})"
 _CHOSEN = re.compile(  # Option B is correct; B is the right answer; 选B
-    rf"(?<![{_WORD}])(?:(?P<noun>{_MARK})[\s.:–-]{{0,3}})?"
+    rf"(?<![{_WORD}])(?:(?P<noun>{_MARK}|{pattern('choosing')})[\s.:–-]{{0,3}})?"
     rf"[(\[\"*“]{{0,4}}(?P<letter>(?-i:[A-J]))[)\]\"*”]{{0,4}}"
     rf"(?:\s*{pattern('states')}\s*(?:{pattern('article')}\s*)*"
     rf"(?P<denied>{pattern('denial')}\s*)?(?P<right>{_RIGHT})"
     r"|(?P<end>\s*[.。!]?\s*(?:\n|$)))",
     re.IGNORECASE,
 )
+_CHOOSING = re.compile(pattern("choosing"), re.IGNORECASE)
 _PICKED = re.compile(
     rf"{pattern('option')}\s*[:：]?\s*[(（]?(?P<letter>[A-J])(?![A-Za-z])", re.ASCII
 )
@@ -121,7 +136,8 @@ class ExactVerifier(Verifier):
 
 
 def _only_letter(text: str) -> str | None:
-    match = _ONLY_LETTER.fullmatch(_LETTERING.sub(r"\1", text))
+    plain = _LETTERING.sub(r"\1", text)
+    match = None if _FORMULA.search(plain) else _ONLY_LETTER.fullmatch(plain)
     return match[1].upper() if match else None
 
 
@@ -138,6 +154,11 @@ def _letters(tail: Passage) -> tuple[str, ...]:
         if not _BETWEEN.match(rest) and not denied(line, first.start()):
             return ((first[1] or first[2]).upper(),)
     found = [match for match in _LETTER.finditer(part) if not _is_a_word(match, part)]
+    if tail.whole and _FORMULA.search(part):
+        return (REFUSED,)
+    before = _MARK_BEFORE.sub("", part[: found[0].start()]) if found else ""
+    if not introduced(before, len(before)):
+        return (REFUSED,)
     between = _SIGNS_BETWEEN if tail.whole else _BETWEEN
     return _alternatives(found, part, between, lambda m: (m["upper"] or m["lower"]).upper())
 
@@ -169,23 +190,52 @@ def _chosen(text: str) -> tuple[str, ...]:
             continue
         if match["right"] and _BEFORE.search(text[max(0, match.start() - 20) : match.start()]):
             return (REFUSED,)  # A and B are correct
-        if match["right"] or (match["noun"] and not denied(text, match.start())):
+        if match["right"] or _is_picked(match, text):
             found.append(match["letter"].upper())
     if found:
         return distinct(found)
-    picked = [match for match in _PICKED.finditer(text) if not match[0].isascii()]
+    picked = [
+        match
+        for match in _PICKED.finditer(text)
+        if not match[0].isascii() and not denied(text, match.start())
+    ]
     if any(_BESIDE.match(text, match.end()) for match in picked):
         return (REFUSED,)  # 选A或B
     return distinct(match["letter"] for match in picked)
 
 
+def _is_picked(match: re.Match[str], text: str) -> bool:
+    """True for 'I choose B' and for 'Option B' on its own, false for 'we eliminate option B'."""
+    if not match["noun"] or denied(text, match.start()):
+        return False
+    before = _MARK_BEFORE.sub("", text[: match.start()])  # Answer choice B
+    return bool(_CHOOSING.match(match["noun"])) or introduced(before, len(before))
+
+
 def _yes_nos(tail: Passage) -> tuple[str, ...]:
     part = tail.sentence().text
+    first = _YES_NO.search(part)
+    if first is None:
+        return ()
+    place = tail.text.index(part) + first.end()
+    if not introduced(part, first.start()) or _is_limited(first, tail.text[place : place + 200]):
+        return (REFUSED,)
     return _alternatives(_YES_NO.finditer(part), part, _BETWEEN_WORDS, _said)
 
 
+def _is_limited(said: re.Match[str], after: str) -> bool:
+    """True where 'yes' is asked, or 'no' stands behind it as well."""
+    asked = re.match(r"\s*[?？]", after)
+    words = (match["word"] for match in _LIMITED.finditer(after))
+    return bool(asked) or any(_of(word) != _of(said[0]) for word in words)
+
+
 def _said(match: re.Match[str]) -> str:
-    return "yes" if match[0].lower() in _YES else "no"
+    return _of(match[0])
+
+
+def _of(word: str) -> str:
+    return "yes" if word.lower() in _YES else "no"
 
 
 def _first_yes_no(text: Passage) -> tuple[str, ...]:

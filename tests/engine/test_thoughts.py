@@ -121,6 +121,7 @@ CASES = [
 def test_verifiers_read_the_response(verifier: str, said: str, reference: str, right: bool) -> None:
     prompt = {"answer": canonical(reference, verifier), "verifier": verifier, "metadata": None}
     assert check_answer(split_thought(said).response, prompt).correct is right
+    assert check_answer(said, prompt).correct is right  # what came in with its thought
 
 
 def test_without_a_verifier_nothing_is_right_or_wrong() -> None:

@@ -120,7 +120,7 @@ def test_bad_rows_are_rejected_with_file_row_and_column(tmp_path: Path) -> None:
             b"[1]\n",
             r"a\.jsonl row 1 is not a JSON object with columns: mend or remove that line$",
         ),
-        ("a.jsonl", b"\xff\xfe\x00", r"a\.jsonl is not a JSONL file in UTF-8: "),
+        ("a.jsonl", b"\xff\xfe\x00", r"a\.jsonl row 1 is not UTF-8: "),
         ("a.jsonl.gz", b"plain", r"a\.jsonl\.gz row 1 is not JSON: "),  # its content tells
         (
             "a.parquet",
@@ -135,7 +135,7 @@ def test_bad_rows_are_rejected_with_file_row_and_column(tmp_path: Path) -> None:
         (
             "a.csv",
             b"question,answer\n\xff\xfe,1\n",
-            r"a\.csv is not a CSV file: .*: convert it, or mend its name$",
+            r"a\.csv row 1 is not UTF-8: mend or remove it$",
         ),
         (
             "a.txt",

@@ -362,3 +362,33 @@ def test_a_row_of_several_judgements_that_cannot_be_read_is_one_rejected_row() -
     assert rows_left_out((reject.row_id, reject.reason) for reject in rejects) == (1, 0)
     twice = take(*[ROWS["our own columns"]] * 3).rejects
     assert rows_left_out((reject.row_id, reject.reason) for reject in twice) == (0, 2)
+
+
+@pytest.mark.parametrize("column", ["winner", "preference", "tie", "verdict", "label"])
+def test_another_column_that_says_what_is_better_is_an_error(column: str) -> None:
+    row = {"prompt": "Q?", "chosen": "good", "rejected": "bad", column: "rejected"}
+    with pytest.raises(OrchardError, match=f"which does not read {column}, and that changes"):
+        imported.read([(1, row)], list(row), "f.jsonl", Names())
+
+
+@pytest.mark.parametrize("column", ["chat_history", "sys", "preamble", "article", "persona"])
+def test_another_column_that_says_what_was_asked_is_an_error(column: str) -> None:
+    row = {"prompt": "Q?", "chosen": "good", "rejected": "bad", column: "and this"}
+    with pytest.raises(OrchardError, match=f"which does not read {column}, and that changes"):
+        imported.read([(1, row)], list(row), "f.jsonl", Names())
+
+
+@pytest.mark.parametrize("prompt", ["instruction", "input"])
+@pytest.mark.parametrize("labels", [[0, 1], ["1", "0", "1"], [1.0, 0.0]])
+def test_labels_of_0_and_1_may_be_sides_or_ties_and_are_an_error(
+    prompt: str, labels: list[object]
+) -> None:
+    rows = [
+        (number, {prompt: f"q{number}", "output_1": "a", "output_2": "b", "label": label})
+        for number, label in enumerate(labels, 1)
+    ]
+    with pytest.raises(OrchardError, match="its label is 0 or 1 and never 2"):
+        imported.read(rows, list(rows[0][1]), "f.jsonl", Names())
+    more = [*rows, (9, {**rows[0][1], prompt: "q9", "label": 2})]
+    found = imported.read(more, list(rows[0][1]), "f.jsonl", Names())
+    assert found.ties == [str(label)[0] for label in labels].count("0")

@@ -7,9 +7,17 @@ import pytest
 
 from pipeline import config, extensions
 from pipeline.config import PoolSettings
+from pipeline.engine.base import RequestFailed
 from pipeline.errors import OrchardError
 from pipeline.prompts import load_pools
-from pipeline.verify import Verdict, canonical, verifiers, verify, worker
+from pipeline.verify import (
+    Verdict,
+    canonical,
+    has_final_answer,
+    verifiers,
+    verify,
+    worker,
+)
 from pipeline.verify.verdict import VerifierFailed
 
 FILE = """
@@ -80,6 +88,25 @@ def test_a_pool_is_read_as_the_verifier_says(extension: Path, tmp_path: Path) ->
 def test_what_a_verifier_raises_names_it(extension: Path) -> None:
     with pytest.raises(VerifierFailed, match=r"'palindrome' failed .*: RuntimeError: no such text"):
         verify("raise", "yes", "palindrome")
+
+
+@pytest.mark.parametrize("error", ["OrchardError", "KeyError", "RequestFailed", "OSError"])
+def test_whatever_a_users_verifier_raises_is_the_responses_own_failure(
+    tmp_path: Path, error: str
+) -> None:
+    """Also of its look at an unfinished response: trees and responses make a reject of it."""
+    path = tmp_path / "raising.py"
+    path.write_text(
+        "from pipeline.engine.base import RequestFailed\nfrom pipeline.errors import OrchardError\n"
+        "from pipeline.verify import Verifier, verifier\n@verifier('raising')\n"
+        f"class Raising(Verifier):\n    def extract(self, text):\n        raise {error}('no')\n"
+        "    states = extract\n"
+    )
+    extensions.load_file(path)
+    assert issubclass(VerifierFailed, RequestFailed)
+    for ask in (lambda: verify("x", "y", "raising"), lambda: has_final_answer("x", "raising")):
+        with pytest.raises(VerifierFailed, match=f"'raising' failed .*: {error}: '?no"):
+            ask()
 
 
 def test_two_verifiers_of_one_name_are_an_error(extension: Path, tmp_path: Path) -> None:

@@ -1,18 +1,21 @@
 """Words in formulas: units, answers in words, letters that are multiplied."""
 
+import re
+
 from pipeline.verify.characters import CURRENCIES
 from pipeline.verify.expression.node import Node, has_kind
 from pipeline.verify.expression.numerals import Numerals
 from pipeline.verify.expression.reader import Refused, Unread
 from pipeline.verify.expression.tokens import Token
-from pipeline.verify.language import words
+from pipeline.verify.language import BEHIND_UNITS, either, pattern, words
 
 _SHORT_UNITS = frozenset(
     "cm mm km nm kg mg ml kl ft yd mi hr hrs min sec lb lbs oz mph kph kmh gal rad deg".split()
 )
 AND = words("conjunction", "alternative")
 NO_UNIT = words("scale", "denial", "bound", "wrong")
-_BEHIND = tuple(f"{word} " for word in words("behind"))
+_BEHIND = re.compile(pattern("behind"))
+_BEHIND_UNITS = re.compile(either(BEHIND_UNITS))
 _PHRASES = tuple(word for word in words("bound", "denial") if " " in word)
 
 
@@ -53,9 +56,9 @@ class Texts(Numerals):
         unit = " ".join(said).lower()
         if set(unit.replace("-", " ").split()) & NO_UNIT or any(map(unit.__contains__, _PHRASES)):
             raise Refused
-        if f"{unit} ".startswith(_BEHIND):  # 5 squared, and not 5 cm squared
+        if _BEHIND.match(unit) or _BEHIND_UNITS.search(unit):  # 5 squared, and not 5 cm squared
             raise Refused
-        if any(letter.isdigit() for letter in unit):
+        if any(letter.isdigit() or letter in "?？" for letter in unit):
             raise Unread
         return Node("unit", (value,), "text")
 
