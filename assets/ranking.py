@@ -10,16 +10,18 @@ from pipeline.config import Settings
 from pipeline.preferences.registry import reads_of, variant
 from pipeline.steps import Inputs, Reads, Step, StepResult
 from pipeline.steps.declared import table_of
-from pipeline.validation.comparisons import compare, concluded
+from pipeline.validation.comparisons import compare, compare_on_sets, concluded
 from pipeline.validation.footing import footing
 from pipeline.validation.leaderboard import rank
 from pipeline.validation.ranked import BASE, Ranked, RankedBy
 from pipeline.validation.ranked_by import SETTINGS as RANKING
 from pipeline.validation.ranked_by import ranked_by
+from pipeline.validation.sets import by_set, evaluation_sets
 from pipeline.validation.untrained import untrained
 
 STATISTICS = (
     "seed",
+    "pools",
     "validation.variants",
     "validation.bootstrap",
     "validation.confidence",
@@ -34,20 +36,32 @@ def evaluated(settings: Settings) -> list[str]:
     return [BASE, *settings.validation.variants]
 
 
-def measured(inputs: Inputs) -> pl.DataFrame:
-    """Evaluations of the base model and of the profile's variants."""
+def measured(inputs: Inputs, sets: Mapping[str, str]) -> pl.DataFrame:
+    """Evaluations of the base model and of the profile's variants, the metrics of evaluation sets
+    with their names; sets: those of the units (`sets_of`).
+    """
     rows = inputs.table("evaluations")
-    return rows.filter(pl.col("variant").is_in(evaluated(inputs.settings)))
+    return by_set(rows.filter(pl.col("variant").is_in(evaluated(inputs.settings))), sets)
+
+
+def sets_of(units: pl.DataFrame, settings: Settings) -> dict[str, str]:
+    """Unit -> its evaluation set; units: rows of the query `ranking_units`."""
+    own = units.filter(pl.col("pool").is_in(evaluation_sets(settings)))
+    return dict(own.select("unit_id", "pool").iter_rows())
 
 
 def _compare(inputs: Inputs) -> StepResult:
     settings = inputs.settings
     by, tests = _ranked_by(inputs)
+    rows = measured(inputs, by.sets)
     known = {name: variant(name, settings) for name in _variants(settings)}
     controls = {name: own.control_of for name, own in known.items() if own.control_of is not None}
     parts = dict.fromkeys(name for name, own in known.items() if own.part_of is not None)
-    ranked = Ranked.of(measured(inputs), by, tests)
-    return StepResult(compare(ranked, {**controls, **parts}, settings.validation, settings.seed))
+    ranked = Ranked.of(rows, by, tests)
+    options = (settings.validation, settings.seed)
+    found = compare(ranked, {**controls, **parts}, *options)
+    sets = [None, *evaluation_sets(settings)] if by.sets else []
+    return StepResult(pl.concat([found, compare_on_sets(rows, by, tests, sets, *options)]))
 
 
 def _compared_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
@@ -82,7 +96,7 @@ def _board(inputs: Inputs) -> StepResult:
     settings = inputs.settings
     by, tests = _ranked_by(inputs)
     board = rank(
-        measured(inputs),
+        measured(inputs, by.sets),
         inputs.table("training_runs"),
         {name: inputs.cost_of(reads_of(name, settings)) for name in _variants(settings)},
         settings.validation,
@@ -99,7 +113,7 @@ def _ranked_by(inputs: Inputs) -> tuple[RankedBy, list[str]]:
     units = inputs.query("ranking_units")
     prompts = dict(units.select("unit_id", "prompt_id").iter_rows())
     tests = units.filter(pl.col("verified"))["unit_id"].to_list()
-    return RankedBy(ranked_by(inputs.settings), prompts), tests
+    return RankedBy(ranked_by(inputs.settings), prompts, sets_of(units, inputs.settings)), tests
 
 
 def _variants(settings: Settings) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pipeline.engine.rendering import Renderer
 from pipeline.ids import content_id
 from pipeline.preferences.trees import THOUGHTS, TREES
 from pipeline.prompts import load_pools
-from pipeline.prompts.pools import verifiers_of
+from pipeline.prompts.pools import KEPT_FOR_TESTS, evaluation_pools, verifiers_of
 from pipeline.prompts.renderable import check_renderable
 from pipeline.prompts.source import SOURCES
 from pipeline.rewards.values import rewards_of
@@ -47,14 +47,17 @@ def _prompts(inputs: Inputs) -> StepResult:
     rows, rejects = _pools(inputs)
     model = inputs.model("policy")
     check_renderable(rows, Renderer(model.path).chat, model.policy_id)
-    return StepResult(rows, rejects)
+    kept = rejects.filter(pl.col("reason").str.contains(KEPT_FOR_TESTS, literal=True)).height
+    return StepResult(rows, rejects, {"left_out_for_evaluation_sets": kept} if kept else {})
 
 
 def _prompts_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
-    counts = rows.group_by("split").len().sort("split")
+    sets = pl.col("pool").is_in(evaluation_pools(inputs.settings))
+    kind = pl.when(sets).then(pl.format("set_{}", "pool")).otherwise(pl.format("split_{}", "split"))
+    counts = rows.group_by(kind=kind).len().sort("kind")
     last = pl.col("messages").list.last().struct.field("role")
     begun = rows.filter(last == "assistant").height
-    shown = {f"split_{name}": n for name, n in counts.iter_rows()}
+    shown = dict(counts.iter_rows())
     return {**shown, "go_on_with_an_assistants_turn": begun} if begun else shown
 
 

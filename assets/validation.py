@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from assets.ranking import COMPARISONS, LEADERBOARD, STATISTICS, evaluated
+from assets.ranking import COMPARISONS, LEADERBOARD, STATISTICS, UNITS, evaluated, sets_of
 from assets.ranking import measured as measured_rows
 from assets.sampling import verified
 from pipeline import tables
@@ -26,6 +26,7 @@ from pipeline.validation.evaluate import Candidate
 from pipeline.validation.metrics import summarise
 from pipeline.validation.ranked import BASE
 from pipeline.validation.report import QUERIES, made, write_report
+from pipeline.validation.sets import evaluation_sets
 from pipeline.validation.sweep import cells, divided, learn, lines, measured
 from pipeline.validation.untrained import untrained
 
@@ -96,9 +97,12 @@ def _test(inputs: Inputs) -> Test:
     if settings.validation.win_prompts and inputs.part != BASE:
         pairs = zip(inputs.engines("judges"), kinds_of(settings.judge), strict=True)
         judges = [engine for engine, kind in pairs if kind.compares_answers]
+    prompts = _test_prompts(inputs)
+    of_sets = prompts.filter(pl.col("pool").is_in(evaluation_sets(settings)))
     return Test(
         settings,
-        _test_prompts(inputs),
+        prompts,
+        dict(of_sets.select("prompt_id", "pool").iter_rows()),
         inputs.once("pairs", lambda: budgets.held_out_pairs(inputs.lake, settings)),
         inputs.table("reference_logps"),
         inputs.model("policy"),
@@ -140,6 +144,7 @@ EVALUATIONS = Step(
         beside=("preferences",),
         settings=(
             "seed",
+            "pools",
             "sampling",
             "sandbox",
             "variants",
@@ -171,9 +176,8 @@ EVALUATIONS = Step(
 def _metrics(inputs: Inputs) -> StepResult:
     settings = inputs.settings
     categories = dict(inputs.query("unit_categories").iter_rows())
-    return StepResult(
-        summarise(measured_rows(inputs), categories, settings.validation, settings.seed)
-    )
+    rows = measured_rows(inputs, sets_of(inputs.query("ranking_units"), settings))
+    return StepResult(summarise(rows, categories, settings.validation, settings.seed))
 
 
 def _metrics_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
@@ -187,8 +191,8 @@ METRICS = Step(
     make=_metrics,
     reads=Reads(
         tables=("evaluations",),
-        beside=("prompts", "preferences"),
-        queries=("unit_categories",),
+        beside=UNITS,
+        queries=("unit_categories", "ranking_units"),
         settings=STATISTICS,
     ),
     show=_metrics_shown,

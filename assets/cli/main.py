@@ -196,11 +196,14 @@ def show_leaderboard(profile: str) -> None:
     settings = config.load(profile)
     with Lake(config.home()) as lake:
         board, rows = lake.query_file("leaderboard"), lake.read("leaderboard")
+        sets = lake.query_file("evaluation_sets")
         apart = unequal(rows, lake.read("training_runs"))
         found = untrained(lake, settings, lambda reads: GRAPH.tables_behind(reads, settings))
     without = [f"Not trained: {sentence}" for sentence in found]
     board = _under_its_metric(board)
     show(board.columns, board.rows())
+    if not sets.is_empty():
+        show(sets.columns, sets.rows())
     for sentence in (*apart, *without):
         say(sentence)
 

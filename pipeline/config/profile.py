@@ -123,11 +123,30 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _evaluation_sets_stand_apart(self) -> Self:
+        """Something is left to learn from, and the name of a set is the name of nothing else."""
+        sets = [pool.name for pool in self.pools if pool.role == "evaluation"]
+        learned = [pool.name for pool in self.pools if pool.role == "training"]
+        names = [*sets, *learned, *(source.name for source in self.sources)]
+        if twice := [name for name in sets if names.count(name) > 1]:
+            raise ValueError(
+                f"pools: the evaluation set {twice[0]!r} shares its name with another pool or "
+                "source: rename one"
+            )
+        if sets and not learned and not self.sources:
+            raise ValueError(
+                f"pools: {', '.join(sets)} has the role evaluation, and nothing is left to learn "
+                "from: add a pool of the role training, or a source"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _code_comes_from_known_pools(self) -> Self:
-        known = [pool.name for pool in self.pools]
+        known = [pool.name for pool in self.pools if pool.role == "training"]
         if unknown := set(self.code.pools) - set(known):
             raise ValueError(
-                f"code.pools: no pool is named {min(unknown)!r}: use some of {', '.join(known)}"
+                f"code.pools: no pool of the role training is named {min(unknown)!r}: "
+                f"use some of {', '.join(known)}"
             )
         return self
 

@@ -14,10 +14,17 @@ class ExampleSettings(Section):
     answer: str
 
 
+# training: to learn from, with a share for tests. evaluation: all of it is for tests, and nothing
+# is learned from it
+DataRole = Literal["training", "evaluation"]
+
+
 class PoolSettings(Section):
     """One prompt pool."""
 
     name: str
+    # evaluation: a test set of this name (accuracy@NAME), whatever `splits` says
+    role: DataRole = "training"
     source: str = "reasoning_gym"  # one of pipeline/prompts, or of an extension
     task: str = "chain_sum"  # reasoning_gym: data set name; else a label
     params: dict[str, Any] = {}  # reasoning_gym: its configuration

@@ -232,16 +232,22 @@ class Leaderboard(dy.Schema):
 
 @table("comparisons")
 class Comparisons(dy.Schema):
-    """One row per test of a variant against the base model, a control of its own, or a rival."""
+    """One row per test of a variant against the base model, a control of its own, or a rival,
+    and per evaluation set against the base model.
+    """
 
     variant = col.identifier("data variant; of two rivals the one that is ahead", key=True)
     against = col.identifier("base, or another variant", key=True)
     family = col.choice(
-        ["base", "control", "pairwise"],
+        ["base", "control", "pairwise", "sets"],
         "tests that are corrected together: against the base model, of variants against their "
-        "controls, and of variants that are no controls against each other",
+        "controls, of variants that are no controls against each other, and against the base model "
+        "on each evaluation set",
     )
-    metric = col.text("what ranks: a metric, or a weighted sum")
+    metric = col.identifier(
+        "what ranks: a metric, or a weighted sum; of a set with its name: accuracy@gsm8k_test",
+        key=True,
+    )
     n_prompts = col.count("prompts on which both were measured")
     gain = col.number("value of the variant minus the other's, paired by prompt")
     gain_low = col.number("lower end of its interval, as on the leaderboard; of this test alone")

@@ -1,11 +1,13 @@
 """Each variant against the base model, its controls and its rivals: paired by prompt.
 
-Three families of tests, each corrected on its own (Holm 1979): against the base model, of a variant
-against its controls, and of variants that are no controls against each other. Intervals are of one
-comparison each, not corrected.
+Families of tests, each corrected on its own (Holm 1979): against the base model, of a variant
+against its controls, and of variants that are no controls against each other. Where there are
+evaluation sets, a further family: each variant against the base model on each set. Intervals are of
+one comparison each, not corrected.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -15,8 +17,10 @@ import polars as pl
 from pipeline import tables
 from pipeline.config import ValidationSettings
 from pipeline.validation.power import Power
-from pipeline.validation.ranked import BASE, Ranked
+from pipeline.validation.ranked import BASE, Ranked, RankedBy
+from pipeline.validation.ranked_by import NEEDS
 from pipeline.validation.seeds import Spread, gain
+from pipeline.validation.sets import on_set
 from pipeline.validation.statistics import Interval, Numbers, holm, verdict
 
 Row = dict[str, Any]
@@ -52,6 +56,54 @@ def compare(
     for row in rows:
         row["conclusion"] = sentence(row)
     return pl.DataFrame(rows, schema=tables.empty("comparisons").schema)
+
+
+def compare_on_sets(
+    evaluations: pl.DataFrame,
+    by: RankedBy,
+    tests: Collection[str],
+    sets: Sequence[str | None],
+    settings: ValidationSettings,
+    seed: int,
+) -> pl.DataFrame:
+    """Rows of `comparisons` of the family `sets`: each variant against the base model on each
+    evaluation set, all corrected together.
+
+    A set is compared by the first metric of `ranked_by.NEEDS` that was measured on it; what alone
+    ranks the variants is compared as the family `base` already.
+
+    Args:
+        evaluations: of the base model and of the variants, metrics with the names of their sets.
+        by: what ranks them, and what the units are.
+        tests: ids of the test prompts that have a verifier.
+        sets: names of sets; null: the profile's own held-out prompts or pairs.
+        settings: resamples, confidence, power, smallest gain of interest.
+        seed: of the resampling.
+    """
+    metrics = [one for one in _metrics_of_sets(evaluations, sets) if one != by.name]
+    found = [
+        Ranked.of(evaluations.filter(metric=one), replace(by, weights={one: 1.0}), tests)
+        for one in metrics
+    ]
+    contests = [(one, (name, BASE)) for one in found for name in one.variants if name != BASE]
+    power = Power(settings.confidence, settings.power, max(1, len(contests)))
+    spreads = {one.by.name: pooled_spread(one) for one in found}
+    rows = [
+        _row(one, "sets", contest, contrast(one, contest, settings, seed, spread, power))
+        for one, contest in contests
+        for spread in [spreads[one.by.name]]
+    ]
+    judge(rows, settings.confidence)
+    for row in rows:
+        row["conclusion"] = sentence(row)
+    return pl.DataFrame(rows, schema=tables.empty("comparisons").schema)
+
+
+def _metrics_of_sets(evaluations: pl.DataFrame, sets: Sequence[str | None]) -> list[str]:
+    """What each set is compared by; nothing for one on which no variant was measured."""
+    known = set(evaluations.filter(pl.col("variant") != BASE)["metric"])
+    possible = ([on_set(metric, name) for metric in NEEDS] for name in sets)
+    return [own[0] for each in possible if (own := [one for one in each if one in known])]
 
 
 def families(ranked: Ranked, controls: Controls) -> dict[str, list[Contest]]:
@@ -126,6 +178,7 @@ def sentence(row: Row) -> str:
     """One comparison in words, with its effect and how many prompts it would take."""
     what = "its control " if row["family"] == "control" else ""
     against = "the base model" if row["against"] == BASE else f"{what}{row['against']}"
+    against += f" in {row['metric']}" if row["family"] == "sets" else ""
     size = "" if row["effect_size"] is None else f", d = {row['effect_size']:+.2f}"
     said = (
         f"{row['variant']} {WORDS[row['verdict']]} {against} by {row['gain']:+.3f} "
@@ -146,7 +199,9 @@ def concluded(board: pl.DataFrame, comparisons: pl.DataFrame) -> pl.DataFrame:
 
 def _beaten(comparisons: pl.DataFrame, name: str) -> str:
     """'It beats its control a by ... and b by ...'; empty where it was compared with neither."""
-    own = comparisons.filter(pl.col("variant") == name, pl.col("family") != "base")
+    own = comparisons.filter(
+        pl.col("variant") == name, pl.col("family").is_in(["control", "pairwise"])
+    )
     if own.is_empty():
         return ""
     parts = []

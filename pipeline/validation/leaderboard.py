@@ -11,6 +11,7 @@ from pipeline.config import ValidationSettings
 from pipeline.validation.comparisons import contrast, judge, pooled_spread
 from pipeline.validation.power import Power
 from pipeline.validation.ranked import BASE, Ranked, RankedBy
+from pipeline.validation.sets import split_name
 
 Row = dict[str, Any]
 BASE_SAID = {
@@ -82,16 +83,18 @@ def sentence(row: Row, settings: ValidationSettings, by: RankedBy | None = None)
     if row["variant"] == BASE:
         if len(by.weights) > 1:
             return f"base has {row['value']:.3f} ({by.name}) on {row['n_prompts']} prompts."
-        return BASE_SAID[by.name].format(value=row["value"], n=row["n_prompts"])
-    said = {"better": "better than the base model", "worse": "worse than the base model"}
-    shown = said.get(row["verdict"], "not distinguishable from the base model at this size")
+        metric, name = split_name(by.name)
+        said = BASE_SAID[metric].format(value=row["value"], n=row["n_prompts"])
+        return said if name is None else f"On {name} {said}"
+    words = {"better": "better than the base model", "worse": "worse than the base model"}
+    shown = words.get(row["verdict"], "not distinguishable from the base model at this size")
     what = "gain" if by.name == "accuracy" else f"gain in {by.name}"
     gain = (
         f"{what} {row['gain']:+.3f} [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}] "
         f"on {row['n_prompts']} prompts"
     )
     text = f"{row['variant']} is {shown}: {gain}"
-    if row["verdict"] in said or row["detectable_gain"] is None:
+    if row["verdict"] in words or row["detectable_gain"] is None:
         return text + "."
     enough = (
         f"would take about {row['prompts_needed']}"

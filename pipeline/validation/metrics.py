@@ -11,6 +11,7 @@ from pipeline import tables
 from pipeline.config import ValidationSettings
 from pipeline.validation.ranking import IDEAL_BETAS
 from pipeline.validation.scores import Scores, paired, scores
+from pipeline.validation.sets import bare, split_name
 from pipeline.validation.statistics import Interval, bootstrap, holm, sign_flip_p, verdict
 
 Row = dict[str, Any]
@@ -80,6 +81,11 @@ PAIRS = {
 
 def meaning(metric: str) -> str:
     """What a metric is."""
+    metric, name = split_name(metric)
+    return _meaning(metric) + ("" if name is None else f"; on the evaluation set {name}")
+
+
+def _meaning(metric: str) -> str:
     if metric.startswith("pass_at_"):
         return (
             f"P(at least one of {metric.removeprefix('pass_at_')} draws is right), "
@@ -144,7 +150,7 @@ def _row(
         "variant": variant,
         "metric": metric,
         "category": category,
-        "split": "validation" if metric in PAIRS else "test",
+        "split": "validation" if metric in PAIRS else "test",  # pairs of a set are for tests
         "meaning": meaning(metric),
         "value": float(own.values.mean()),
         "low": interval and interval.low,
@@ -152,7 +158,7 @@ def _row(
         **_change(own, base if variant != "base" else None, options),
         **_test(
             own,
-            base if variant != "base" and metric == "accuracy" and category != ALL else None,
+            base if variant != "base" and bare(metric) == "accuracy" and category != ALL else None,
             settings,
             seed,
         ),

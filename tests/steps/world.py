@@ -144,6 +144,8 @@ def profile(folder: Path, **changes: object) -> Path:
         "FROM responses a JOIN responses b USING (prompt_id) JOIN prompts p USING (prompt_id) "
         "WHERE a.correct AND NOT b.correct AND a.draw = 0 AND b.draw = 1 AND p.split <> 'test'"
     )
+    exam = [{"question": f"{n} + {n + 1} =", "answer": 2 * n + 1} for n in range(20, 26)]
+    (folder / "exam.jsonl").write_text("\n".join(map(json.dumps, exam)))
     sent = [_sent(number) for number in range(24)]
     (folder / "sent.jsonl").write_text("\n".join(map(json.dumps, sent)))
     grown = {"children": 3, "rollouts": 4, "max_depth": 2, "max_expansions": 2, "max_prompts": 24}
@@ -164,6 +166,13 @@ def profile(folder: Path, **changes: object) -> Path:
                 "path": str(folder / "code.jsonl"),
                 "prompt_column": "prompt",
                 "verifier": "code",
+                "licence": "CC0-1.0",
+            },
+            {
+                "name": "exam",
+                "role": "evaluation",
+                "source": "file",
+                "path": str(folder / "exam.jsonl"),
                 "licence": "CC0-1.0",
             },
         ],
