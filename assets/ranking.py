@@ -28,7 +28,8 @@ STATISTICS = (
 )
 # What the tests read: the metric that ranks, and how sure they are to be.
 TESTS = (*STATISTICS, *RANKING, "validation.power", "validation.smallest_gain")
-UNITS = ("prompts", "source_prompts", "preferences")  # of which `ranking_units` tells the prompts
+# Of which `ranking_units` tells the prompts, and the policies that were trained elsewhere.
+UNITS = ("prompts", "source_prompts", "preferences", "brought_policies")
 
 
 def evaluated(settings: Settings) -> list[str]:
@@ -37,11 +38,21 @@ def evaluated(settings: Settings) -> list[str]:
 
 
 def measured(inputs: Inputs, sets: Mapping[str, str]) -> pl.DataFrame:
-    """Evaluations of the base model and of the profile's variants, the metrics of evaluation sets
-    with their names; sets: those of the units (`sets_of`).
+    """Evaluations of the base model, the profile's variants and policies trained elsewhere, the
+    metrics of evaluation sets with their names; sets: those of the units (`sets_of`).
     """
-    rows = inputs.table("evaluations")
-    return by_set(rows.filter(pl.col("variant").is_in(evaluated(inputs.settings))), sets)
+    own = pl.col("variant").is_in(evaluated(inputs.settings))
+    rows = [inputs.table("evaluations").filter(own), inputs.table("brought_evaluations")]
+    return by_set(pl.concat(rows), sets)
+
+
+def _ranked_rows(inputs: Inputs, by: RankedBy) -> pl.DataFrame:
+    """The same without policies trained elsewhere that lack a metric that ranks."""
+    rows = measured(inputs, by.sets)
+    had = rows.filter(pl.col("metric").is_in([*by.weights])).group_by("variant")
+    lacking = had.agg(pl.col("metric").n_unique() < len(by.weights)).filter("metric")["variant"]
+    whole = set(had.agg()["variant"]) - set(lacking)
+    return rows.filter(pl.col("variant").is_in([*whole]) | ~pl.col("variant").is_in([*by.brought]))
 
 
 def sets_of(units: pl.DataFrame, settings: Settings) -> dict[str, str]:
@@ -53,7 +64,7 @@ def sets_of(units: pl.DataFrame, settings: Settings) -> dict[str, str]:
 def _compare(inputs: Inputs) -> StepResult:
     settings = inputs.settings
     by, tests = _ranked_by(inputs)
-    rows = measured(inputs, by.sets)
+    rows = _ranked_rows(inputs, by)
     known = {name: variant(name, settings) for name in _variants(settings)}
     controls = {name: own.control_of for name, own in known.items() if own.control_of is not None}
     parts = dict.fromkeys(name for name, own in known.items() if own.part_of is not None)
@@ -73,7 +84,12 @@ COMPARISONS = Step(
     name="comparisons",
     table="comparisons",
     make=_compare,
-    reads=Reads(tables=("evaluations",), beside=UNITS, queries=("ranking_units",), settings=TESTS),
+    reads=Reads(
+        tables=("evaluations", "brought_evaluations"),
+        beside=UNITS,
+        queries=("ranking_units",),
+        settings=TESTS,
+    ),
     show=_compared_shown,
     is_end=True,
     group="validation",
@@ -96,7 +112,7 @@ def _board(inputs: Inputs) -> StepResult:
     settings = inputs.settings
     by, tests = _ranked_by(inputs)
     board = rank(
-        measured(inputs, by.sets),
+        _ranked_rows(inputs, by),
         inputs.table("training_runs"),
         {name: inputs.cost_of(reads_of(name, settings)) for name in _variants(settings)},
         settings.validation,
@@ -113,7 +129,9 @@ def _ranked_by(inputs: Inputs) -> tuple[RankedBy, list[str]]:
     units = inputs.query("ranking_units")
     prompts = dict(units.select("unit_id", "prompt_id").iter_rows())
     tests = units.filter(pl.col("verified"))["unit_id"].to_list()
-    return RankedBy(ranked_by(inputs.settings), prompts, sets_of(units, inputs.settings)), tests
+    sets = sets_of(units, inputs.settings)
+    brought = dict(inputs.table("brought_policies").select("name", "place").iter_rows())
+    return RankedBy(ranked_by(inputs.settings), prompts, sets, brought), tests
 
 
 def _variants(settings: Settings) -> tuple[str, ...]:
@@ -135,7 +153,7 @@ LEADERBOARD = Step(
     table="leaderboard",
     make=_board,
     reads=Reads(
-        tables=("evaluations", "training_runs", "comparisons"),
+        tables=("evaluations", "brought_evaluations", "training_runs", "comparisons"),
         beside=UNITS,
         uncounted=("usage", "rejects"),
         queries=("engine_speed", "ranking_units"),

@@ -43,7 +43,7 @@ JUDGED = (
 )
 
 
-def _reads_of_policy(settings: Settings, part: str | None) -> Reads:
+def reads_of_policy(settings: Settings, part: str | None) -> Reads:
     """The policies of a variant, and of judged answers their judges."""
     policies = () if part in (None, BASE) else (Rows("training_runs", "variant", part or ""),)
     judged = settings.validation.win_prompts and part != BASE
@@ -80,7 +80,7 @@ def _policies(inputs: Inputs) -> list[tuple[Candidate, Model]]:
 
 
 def _evaluate(inputs: Inputs) -> StepResult:
-    test = _test(inputs)
+    test = measured_on(inputs)
     frames, rejects = [tables.empty("evaluations")], list[Reject]()
     for candidate, model in _policies(inputs):  # a variant without a pair has none
         engine = inputs.engine_of(model)
@@ -91,7 +91,8 @@ def _evaluate(inputs: Inputs) -> StepResult:
     return StepResult(pl.concat(frames), rejects)
 
 
-def _test(inputs: Inputs) -> Test:
+def measured_on(inputs: Inputs) -> Test:
+    """What a policy is measured on, and by whom."""
     settings = inputs.settings
     judges = []
     if settings.validation.win_prompts and inputs.part != BASE:
@@ -126,9 +127,13 @@ def _test_prompts(inputs: Inputs) -> pl.DataFrame:
 
 def _what_counts(inputs: Inputs) -> object:
     """The policies, the test prompts and the held-out pairs: not how they came to be."""
+    return [[[c.policy_id, c.seed] for c, _ in _policies(inputs)], versions_of_tests(inputs)]
+
+
+def versions_of_tests(inputs: Inputs) -> list[int]:
+    """Versions of the tables that test prompts and held-out pairs are of."""
     sent = ("source_prompts",) if _asks_open_prompts(inputs.settings) else ()
-    versions = [inputs.lake.version(table) for table in ("prompts", "preferences", *sent)]
-    return [[[c.policy_id, c.seed] for c, _ in _policies(inputs)], versions]
+    return [inputs.lake.version(table) for table in ("prompts", "preferences", *sent)]
 
 
 EVALUATIONS = Step(
@@ -165,7 +170,7 @@ EVALUATIONS = Step(
         ),
         engines=("policy",),
     ),
-    reads_of=_reads_of_policy,
+    reads_of=reads_of_policy,
     is_end=True,
     group="validation",
     kinds=("vllm",),
@@ -177,7 +182,9 @@ def _metrics(inputs: Inputs) -> StepResult:
     settings = inputs.settings
     categories = dict(inputs.query("unit_categories").iter_rows())
     rows = measured_rows(inputs, sets_of(inputs.query("ranking_units"), settings))
-    return StepResult(summarise(rows, categories, settings.validation, settings.seed))
+    brought = inputs.table("brought_policies")["name"].to_list()
+    found = summarise(rows, categories, settings.validation, settings.seed, brought)
+    return StepResult(found)
 
 
 def _metrics_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
@@ -190,7 +197,7 @@ METRICS = Step(
     table="metrics",
     make=_metrics,
     reads=Reads(
-        tables=("evaluations",),
+        tables=("evaluations", "brought_evaluations"),
         beside=UNITS,
         queries=("unit_categories", "ranking_units"),
         settings=STATISTICS,

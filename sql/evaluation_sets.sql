@@ -3,4 +3,4 @@ SELECT c.metric, c.variant, round(m.value, 3) AS value, round(m.base, 3) AS base
        printf('%+.3f [%+.3f, %+.3f]', c.gain, c.gain_low, c.gain_high) AS gain, round(c.p_holm, 4) AS "p, corrected", c.verdict, c.n_prompts AS prompts
 FROM comparisons c
 LEFT JOIN metrics m ON m.variant = c.variant AND m.metric = c.metric AND m.category = 'all'
-WHERE c.family = 'sets' ORDER BY c.metric, value DESC, c.variant
+WHERE c.family IN ('sets', 'brought_sets') ORDER BY c.metric, value DESC, c.variant

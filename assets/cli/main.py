@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assets.cli import cache, erasing, looking, talking, tools
+from assets.cli import cache, erasing, evaluating, looking, talking, tools
 from assets.cli.lake import app as lake_app
 from assets.cli.terminal import Profile, one_line_errors, say, show
 from pipeline import config
@@ -223,6 +223,7 @@ app.registered_commands += [
     *erasing.app.registered_commands,
     *tools.app.registered_commands,
     *looking.app.registered_commands,
+    *evaluating.app.registered_commands,
     *talking.app.registered_commands,
 ]
 

@@ -131,6 +131,8 @@ def _likely(
     from pipeline.validation import likelihood  # torch only where a step needs it
 
     settings, known = test.settings, (test.pairs, test.reference)
+    if model.folder is None:  # only its server has the weights
+        return {}
     if candidate.variant == "base":
         return likelihood.of_base(model.path, *known, settings.training)
     mine, *of_sets = test.by_set(answered)
@@ -139,5 +141,11 @@ def _likely(
     tokens = settings.sampling.max_tokens
     own = likelihood.own_answers(engine, Renderer(model.path), asked, tokens, settings.seed)
     test.rest()
+    paths = (model.path, test.base.path)
+    same = not candidate.elsewhere or likelihood.has_tokens_of(
+        *paths, test.pairs, settings.training
+    )
+    if not same:
+        return likelihood.of_foreign(model.path, test.pairs, settings.training)
     trained = settings.training.model_copy(update={"beta": candidate.beta})
     return likelihood.of_policy(model.path, test.base.path, *known, own, trained)

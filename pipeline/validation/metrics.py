@@ -2,7 +2,7 @@
 means with intervals, changes against the base, and by category.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 import polars as pl
@@ -99,11 +99,13 @@ def summarise(
     categories: Mapping[str, str],
     settings: ValidationSettings,
     seed: int,
+    brought: Collection[str] = (),
 ) -> pl.DataFrame:
     """Rows of `metrics`.
 
     categories: unit (prompt or pair) -> its category. A metric whose units are all of one gets no
-    row for it: that would say the same as "all".
+    row for it: that would say the same as "all". brought: policies that were trained elsewhere,
+    whose p-values are corrected apart.
     """
     found = scores(evaluations)
     rows = [
@@ -114,7 +116,10 @@ def summarise(
             _row(variant, metric, category, part, found.get(("base", metric)), settings, seed)
         ]
     ]
-    _judge([row for row in rows if row["p_value"] is not None], settings.confidence)
+    tested = [row for row in rows if row["p_value"] is not None]
+    for elsewhere in (False, True):
+        family = [row for row in tested if (row["variant"] in brought) == elsewhere]
+        _judge(family, settings.confidence)
     return pl.DataFrame(rows, schema=tables.empty("metrics").schema)
 
 

@@ -27,12 +27,14 @@ class RankedBy:
     """What ranks, and what the units are that it is measured on.
 
     weights: metric -> weight, summing to 1. prompts: the prompt of each unit that is no verified
-    prompt. sets: unit -> the evaluation set that it is of.
+    prompt. sets: unit -> the evaluation set that it is of. brought: policies that were trained
+    elsewhere, by name, and where they are from.
     """
 
     weights: Mapping[str, float] = field(default_factory=lambda: {"accuracy": 1.0})
     prompts: Mapping[str, str] = field(default_factory=dict)
     sets: Mapping[str, str] = field(default_factory=dict)
+    brought: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -84,6 +86,10 @@ class Ranked:
         """The base model, and whoever has a score, in the order of the evaluations."""
         return list(dict.fromkeys([BASE, *(variant for variant, _ in self.found)]))
 
+    def is_fixed(self, name: str) -> bool:
+        """Whether a policy has no training seed: the base model, and what was trained elsewhere."""
+        return name == BASE or name in self.by.brought
+
     def value(self, variant: str, against: str = BASE) -> float:
         """The weighted mean of a variant, on the prompts that the other has too."""
         return sum(
@@ -130,8 +136,10 @@ class Ranked:
 
     def _gap(self, metric: str, variant: str, against: str) -> Scores:
         own, other = self._both(metric, variant, against)
-        if against == BASE:  # has no training seed: the same for all
+        if self.is_fixed(against):  # has no training seed: the same for all
             return Scores(own.units, own.values - other.per_unit)
+        if self.is_fixed(variant):
+            return Scores(own.units, own.per_unit - other.values)
         seeds = min(len(own.values), len(other.values))
         return Scores(own.units, own.values[:seeds] - other.values[:seeds])
 

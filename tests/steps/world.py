@@ -8,15 +8,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import polars as pl
 import yaml
 
 from assets.steps import GRAPH
-from pipeline import config
+from pipeline import config, tables
+from pipeline.brought import brought_row
 from pipeline.engine.base import Completion, Prompt, Sampling
 from pipeline.engine.model import Model
 from pipeline.ids import unit_for
 from pipeline.steps import RunContext, run_step
-from pipeline.store import Lake
+from pipeline.store import Commit, Lake
 from tests.scripted import ScriptedEngine
 from tests.training.toy import save_llama
 
@@ -134,6 +136,7 @@ class Room:
 def profile(folder: Path, **changes: object) -> Path:
     """A profile with variants of all families, and the files that it names."""
     save_llama(folder / "model", seed=0)
+    save_llama(folder / "elsewhere", seed=1)
     row = {"prompt": "Write double(x).", "code": "def double(x):\n    return 2 * x\n",
            "test_list": ["assert double(2) == 4"]}  # fmt: skip
     (folder / "code.jsonl").write_text(
@@ -235,8 +238,12 @@ def _sent(number: int) -> dict[str, object]:
 
 @contextmanager
 def opened(home: Path, path: Path) -> Iterator[RunContext]:
-    """A run over a home, with scripted engines."""
+    """A run over a home, with scripted engines, and a policy that was trained elsewhere."""
     with Lake(home) as lake:
+        if (path.parent / "elsewhere").is_dir():
+            row = brought_row("elsewhere", str(path.parent / "elsewhere"), None, None, home)
+            rows = pl.DataFrame([row], schema=tables.empty("brought_policies").schema)
+            lake.write("brought_policies", rows, Commit("test"))
         yield RunContext(config.load(str(path)), lake, Room(), home, "run", GRAPH)  # type: ignore[arg-type]
 
 

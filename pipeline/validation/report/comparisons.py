@@ -12,6 +12,9 @@ FAMILIES = {
     "control": "Variants against their controls",
     "pairwise": "Variants against each other",
     "sets": "Evaluation sets, against the base model",
+    "brought": "Policies trained elsewhere, against the base model",
+    "brought_pairwise": "Policies trained elsewhere and variants, against each other",
+    "brought_sets": "Policies trained elsewhere on evaluation sets, against the base model",
 }
 COLUMNS = {
     "variant": "variant",
@@ -63,6 +66,6 @@ def tests(lake: Reader, _: Settings) -> Section | None:
 
 
 def _label(row: Mapping[str, Any]) -> str:
-    if row["family"] == "sets":
+    if row["family"].endswith("sets"):
         return f"{row['variant']}, {row['metric']}"
     return f"{row['variant']} - {row['against']}"
