@@ -29,7 +29,7 @@ STATISTICS = (
 # What the tests read: the metric that ranks, and how sure they are to be.
 TESTS = (*STATISTICS, *RANKING, "validation.power", "validation.smallest_gain")
 # Of which `ranking_units` tells the prompts, and the policies that were trained elsewhere.
-UNITS = ("prompts", "source_prompts", "preferences", "brought_policies")
+UNITS = ("prompts", "source_prompts", "recorded_pairs", "preferences", "brought_policies")
 
 
 def evaluated(settings: Settings) -> list[str]:

@@ -16,7 +16,8 @@ from pipeline.prompts.pools import KEPT_FOR_TESTS, evaluation_pools, verifiers_o
 from pipeline.prompts.renderable import check_renderable
 from pipeline.prompts.source import SOURCES
 from pipeline.rewards.values import rewards_of
-from pipeline.steps import Inputs, PerPrompt, Reads, Step, StepResult
+from pipeline.sources.pair_sets import asked_by, pair_sets
+from pipeline.steps import Inputs, PerPrompt, Reads, Rows, Step, StepResult
 from pipeline.trees.forest import plant
 from pipeline.trees.views import views
 from pipeline.verify import registry
@@ -28,9 +29,12 @@ def verified(settings: Settings, part: str | None = None) -> Reads:
 
 
 def _pooled(settings: Settings, part: str | None = None) -> Reads:
-    """The code of a profile's pool sources, and of the verifiers of its pools."""
+    """The code of a profile's pool sources, and of the verifiers of its pools; the conversations of
+    sources that are evaluation sets, which are left out of what is learned from.
+    """
     sources = dict.fromkeys(SOURCES.source_of(pool.source) for pool in settings.pools)
-    return verified(settings).plus(Reads(code=tuple(sources)))
+    sets = tuple(Rows("recorded_pairs", "origin", name) for name in pair_sets(settings))
+    return verified(settings).plus(Reads(code=tuple(sources), tables=sets))
 
 
 def learnable(inputs: Inputs) -> pl.DataFrame:
@@ -39,8 +43,14 @@ def learnable(inputs: Inputs) -> pl.DataFrame:
 
 
 def _pools(inputs: Inputs) -> tuple[pl.DataFrame, pl.DataFrame]:
+    return inputs.once("pools", lambda: _read_pools(inputs))
+
+
+def _read_pools(inputs: Inputs) -> tuple[pl.DataFrame, pl.DataFrame]:
     erased = inputs.table("erased_ids").select("id", "erased_on")
-    return inputs.once("pools", lambda: load_pools(inputs.settings, dict(erased.iter_rows())))
+    names = pair_sets(inputs.settings)
+    asked = asked_by(inputs.table("recorded_pairs"), names) if names else {}
+    return load_pools(inputs.settings, dict(erased.iter_rows()), asked)
 
 
 def _prompts(inputs: Inputs) -> StepResult:

@@ -24,6 +24,7 @@ from pipeline.validation import budgets
 from pipeline.validation.candidates import Test, measure
 from pipeline.validation.evaluate import Candidate
 from pipeline.validation.metrics import summarise
+from pipeline.validation.pair_sets import reads_of_pair_sets, rows_of_pair_sets
 from pipeline.validation.ranked import BASE
 from pipeline.validation.report import QUERIES, made, write_report
 from pipeline.validation.sets import evaluation_sets
@@ -50,17 +51,21 @@ def reads_of_policy(settings: Settings, part: str | None) -> Reads:
     judges = Reads(settings=JUDGED, engines=("judges",)).plus(abilities(settings))
     judges = judges if judged else Reads()
     more = (verified(settings), _open_prompts(settings), budgets.reads_of_search(settings))
-    return Reads(tables=policies).plus(judges, *more)
+    return Reads(tables=policies).plus(judges, *more, reads_of_pair_sets(settings))
 
 
 def _open_prompts(settings: Settings) -> Reads:
     """The prompts of sources, of which those for tests are answered for judges."""
-    names = [one.name for one in settings.sources] if _asks_open_prompts(settings) else []
+    names = _open_sources(settings)
     return Reads(tables=tuple(Rows("source_prompts", "origin", name) for name in names))
 
 
-def _asks_open_prompts(settings: Settings) -> bool:
-    return bool(settings.validation.win_prompts and settings.sources)
+def _open_sources(settings: Settings) -> list[str]:
+    """Sources whose test prompts are answered: where answers are judged, those that are learned
+    from.
+    """
+    sources = settings.sources if settings.validation.win_prompts else ()
+    return [one.name for one in sources if one.role == "training"]
 
 
 def _policies(inputs: Inputs) -> list[tuple[Candidate, Model]]:
@@ -104,7 +109,7 @@ def measured_on(inputs: Inputs) -> Test:
         settings,
         prompts,
         dict(of_sets.select("prompt_id", "pool").iter_rows()),
-        inputs.once("pairs", lambda: budgets.held_out_pairs(inputs.lake, settings)),
+        inputs.once("pairs", lambda: budgets.ranked_pairs(inputs.lake, settings)),
         inputs.table("reference_logps"),
         inputs.model("policy"),
         inputs.engine("policy"),
@@ -116,9 +121,11 @@ def measured_on(inputs: Inputs) -> Test:
 def _test_prompts(inputs: Inputs) -> pl.DataFrame:
     """Test prompts of the pools and, where answers are judged, of the sources."""
     prompts = inputs.table("prompts", where="split = 'test'")
-    if not _asks_open_prompts(inputs.settings):
+    names = _open_sources(inputs.settings)
+    if not names:
         return prompts
     sent = inputs.table("source_prompts", where="split = 'test'")
+    sent = sent.filter(pl.col("origin").is_in(names))
     new = sent.filter(~pl.col("prompt_id").is_in(prompts["prompt_id"].to_list()))
     columns = [name for name in prompts.columns if name in sent.columns]
     once = new.unique("prompt_id", keep="first", maintain_order=True).select(columns)
@@ -132,8 +139,11 @@ def _what_counts(inputs: Inputs) -> object:
 
 def versions_of_tests(inputs: Inputs) -> list[int]:
     """Versions of the tables that test prompts and held-out pairs are of."""
-    sent = ("source_prompts",) if _asks_open_prompts(inputs.settings) else ()
-    return [inputs.lake.version(table) for table in ("prompts", "preferences", *sent)]
+    settings, lake = inputs.settings, inputs.lake
+    sent = ("source_prompts",) if _open_sources(settings) else ()
+    found = [lake.version(table) for table in ("prompts", "preferences", *sent)]
+    sets = rows_of_pair_sets(settings)
+    return [*found, *(lake.version(rows.table, rows.partition) for rows in sets)]
 
 
 EVALUATIONS = Step(

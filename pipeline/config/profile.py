@@ -125,18 +125,19 @@ class Settings(Section):
     @model_validator(mode="after")
     def _evaluation_sets_stand_apart(self) -> Self:
         """Something is left to learn from, and the name of a set is the name of nothing else."""
-        sets = [pool.name for pool in self.pools if pool.role == "evaluation"]
-        learned = [pool.name for pool in self.pools if pool.role == "training"]
-        names = [*sets, *learned, *(source.name for source in self.sources)]
+        both = [(one.name, one.role) for one in self.pools]
+        both += [(one.name, one.role) for one in self.sources]
+        names = [name for name, _ in both]
+        sets = [name for name, role in both if role == "evaluation"]
         if twice := [name for name in sets if names.count(name) > 1]:
             raise ValueError(
-                f"pools: the evaluation set {twice[0]!r} shares its name with another pool or "
-                "source: rename one"
+                f"the evaluation set {twice[0]!r} shares its name with another pool or source: "
+                "rename one"
             )
-        if sets and not learned and not self.sources:
+        if sets and len(sets) == len(both):
             raise ValueError(
-                f"pools: {', '.join(sets)} has the role evaluation, and nothing is left to learn "
-                "from: add a pool of the role training, or a source"
+                f"role evaluation: {', '.join(sets)}: nothing is left to learn from: "
+                "add a pool or a source of the role training"
             )
         return self
 

@@ -52,6 +52,8 @@ class SourceSettings(Section):
     """Preference data from elsewhere: what `orchard import` reads, as a setting."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")  # what its rows carry as origin
+    # evaluation: no variant; its pairs are a test set of this name (ranking_accuracy@NAME)
+    role: DataRole = "training"
     # a file, a folder of files or a saved data set, relative to the profile; or hf:ID of the hub
     # null: what `orchard import --as` brought under that name
     path: str | None = Field(None, min_length=1)

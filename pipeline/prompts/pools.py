@@ -42,6 +42,7 @@ class _Loaded:
     seen: dict[str, tuple[str, Row]] = field(default_factory=dict)
     erased: Mapping[str, str] = field(default_factory=dict)
     sets: Collection[str] = ()  # pools of the role evaluation
+    asked: Mapping[str, str] = field(default_factory=dict)  # what sets of pairs ask -> the set
     personal: PersonalDataSettings = PersonalDataSettings()
 
 
@@ -50,7 +51,9 @@ class Erased(BadRow):
 
 
 def load_pools(
-    settings: Settings, erased: Mapping[str, str] | None = None
+    settings: Settings,
+    erased: Mapping[str, str] | None = None,
+    asked: Mapping[str, str] | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """All pools of the settings as rows of the tables prompts and rejects, in order, those of the
     role evaluation before the others.
@@ -61,6 +64,7 @@ def load_pools(
     Args:
         settings: of the profile.
         erased: the day of its erasure by id, of prompts and of their turns (`turns_id`).
+        asked: conversations (`turns_id`) of sets of pairs for evaluation, and the set of each.
 
     Raises:
         OrchardError: a pool that cannot be read, or without a usable row; splits that leave no
@@ -71,7 +75,8 @@ def load_pools(
             "splits: validation and test together must stay below 1: they leave no train prompts"
         )
     sets = evaluation_pools(settings)
-    loaded = _Loaded(erased=erased or {}, sets=sets, personal=settings.personal_data)
+    personal = settings.personal_data
+    loaded = _Loaded(erased=erased or {}, sets=sets, asked=asked or {}, personal=personal)
     for pool in sorted(settings.pools, key=lambda pool: pool.role != "evaluation"):
         _load(pool, settings.splits, loaded)
     return _frame("prompts", loaded.prompts), _frame("rejects", loaded.rejects)
@@ -220,6 +225,8 @@ def _refuse_erased(prompt: Row, erased: Mapping[str, str]) -> None:
 def _refuse_repeats(prompt: Row, pool: PoolSettings, record: Record, loaded: _Loaded) -> None:
     """Refuse a prompt that an earlier row has too, folded; capitals and white space count."""
     turns = turns_id(prompt["messages"])
+    if pool.name not in loaded.sets and turns in loaded.asked:
+        raise BadRow(f"{KEPT_FOR_TESTS} {loaded.asked[turns]!r} asks the same")
     where, first = loaded.seen.setdefault(turns, (record.where, prompt))
     if first is prompt:
         return

@@ -91,10 +91,10 @@ class DeclaredLake:
             raise UndeclaredRead(f"{self._who} asks sql/{name}.sql, which it does not declare")
         return self.sql(query_text(name), parameters or None, frames=frames)
 
-    def version(self, table: str) -> int:
-        """The last version that changed a declared table."""
+    def version(self, table: str, partition: Mapping[str, str] | None = None) -> int:
+        """The last version that changed a declared table, or a partition of it."""
         self._must_be_declared({table})
-        return self._lake.version(table)
+        return self._lake.version(table, partition)
 
     def history(self, table: str) -> pl.DataFrame:
         """A declared table's commits, oldest first."""

@@ -55,6 +55,7 @@ PAIRS = {
     "reward_margin": "beta times that difference of gains, nats",
     "ranking_accuracy": "share of pairs whose chosen text is the likelier one; higher is better",
     "ranking_accuracy_per_token": "the same with log-probabilities per token",
+    "longer_right": "share of pairs whose chosen text has more tokens, ties half: length alone",
     "flipped_right": (
         "of the pairs that the base model ranks wrongly, the share that is now ranked right"
     ),

@@ -7,6 +7,7 @@ from pipeline.errors import OrchardError
 from pipeline.judge.kind import kinds_of
 from pipeline.preferences.registry import variant
 from pipeline.prompts.pools import verifier_of
+from pipeline.sources.pair_sets import pair_sets
 from pipeline.validation.sets import evaluation_sets, on_set, split_name
 from pipeline.verify.instructed import InstructionsVerifier
 
@@ -94,13 +95,23 @@ def _verifiers(settings: Settings, name: str | None) -> list[str | None]:
     return [verifier_of(pool) for pool in pools]
 
 
+def _no_prompts(settings: Settings, name: str | None) -> Reason:
+    if name in pair_sets(settings):
+        return f"the set {name!r} holds pairs, and no prompts to answer"
+    return None
+
+
 def _accuracy(settings: Settings, name: str | None) -> Reason:
+    if reason := _no_prompts(settings, name):
+        return reason
     if not any(_verifiers(settings, name)):
         return "no pool has a verifier" if name is None else f"the set {name!r} has no verifier"
     return _test_prompts(settings, name)
 
 
 def _instructions(settings: Settings, name: str | None) -> Reason:
+    if reason := _no_prompts(settings, name):
+        return reason
     own = InstructionsVerifier.name
     if own not in _verifiers(settings, name):
         who = "no pool has" if name is None else f"the set {name!r} lacks"
@@ -109,6 +120,8 @@ def _instructions(settings: Settings, name: str | None) -> Reason:
 
 
 def _wins(settings: Settings, name: str | None) -> Reason:
+    if reason := _no_prompts(settings, name):
+        return reason
     if not settings.validation.win_prompts:
         return "validation.win_prompts is 0, so that no answers are judged"
     if not any(kind.compares_answers for kind in kinds_of(settings.judge)):
@@ -118,7 +131,8 @@ def _wins(settings: Settings, name: str | None) -> Reason:
 
 def _held_out(settings: Settings, name: str | None) -> Reason:
     if name is not None:
-        return f"the set {name!r} holds prompts, and no pairs"
+        held = name in pair_sets(settings)
+        return None if held else f"the set {name!r} holds prompts, and no pairs"
     if settings.splits.validation == 0:
         return "splits.validation is 0, so that no pair is held out"
     names = settings.validation.variants

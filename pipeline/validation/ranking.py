@@ -47,8 +47,10 @@ def of_reference(logps: pl.DataFrame, beta: float) -> dict[str, pl.DataFrame]:
     push = (odds / (1 - odds)).log()
     gap = pl.col("ref_rejected") - pl.col("ref_chosen")  # above 0: ranked wrongly
     wrong = own.filter(gap > 0)
+    longer = ((pl.col("chosen_tokens") - pl.col("rejected_tokens")).sign() + 1) / 2
     return {
         **ranked_right(own),
+        "longer_right": _values(own, longer),
         "ideal_ranking": _values(own, push / beta > gap),
         **{f"ideal_ranking_beta_{b:g}": _values(own, push / b > gap) for b in IDEAL_BETAS},
         "unflippable": _values(wrong, push / beta <= gap),

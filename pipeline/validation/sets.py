@@ -10,14 +10,14 @@ import polars as pl
 
 from pipeline.config import Settings
 from pipeline.prompts.pools import evaluation_pools
+from pipeline.sources.pair_sets import pair_sets
 
 MARK = "@"
-SETTINGS = ("pools", "sources")  # which name the sets
 
 
 def evaluation_sets(settings: Settings) -> list[str]:
-    """Names of the profile's evaluation sets."""
-    return evaluation_pools(settings)
+    """Names of the profile's evaluation sets: pools of prompts, and sets of pairs."""
+    return [*evaluation_pools(settings), *pair_sets(settings)]
 
 
 def on_set(metric: str, name: str | None) -> str:

@@ -151,6 +151,8 @@ def profile(folder: Path, **changes: object) -> Path:
     (folder / "exam.jsonl").write_text("\n".join(map(json.dumps, exam)))
     sent = [_sent(number) for number in range(24)]
     (folder / "sent.jsonl").write_text("\n".join(map(json.dumps, sent)))
+    ranked = [{**_sent(number), "subset": f"half {number % 2}"} for number in range(30, 36)]
+    (folder / "ranked.jsonl").write_text("\n".join(map(json.dumps, ranked)))
     grown = {"children": 3, "rollouts": 4, "max_depth": 2, "max_expansions": 2, "max_prompts": 24}
     said: dict[str, object] = {
         "model": {"name": str(folder / "model"), "dtype": "float32", "max_model_len": 512},
@@ -179,7 +181,10 @@ def profile(folder: Path, **changes: object) -> Path:
                 "licence": "CC0-1.0",
             },
         ],
-        "sources": [{"name": "sent", "path": str(folder / "sent.jsonl")}],
+        "sources": [
+            {"name": "sent", "path": str(folder / "sent.jsonl")},
+            {"name": "ranked", "role": "evaluation", "path": str(folder / "ranked.jsonl")},
+        ],
         "splits": {"validation": 0.2, "test": 0.2},
         "sampling": {"n": 4, "max_tokens": 60},
         "trees": grown,

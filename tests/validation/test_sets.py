@@ -9,13 +9,25 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline import tables
-from pipeline.config import PoolSettings, Settings, SourceSettings, ValidationSettings
+from pipeline.config import (
+    PoolSettings,
+    Settings,
+    SourceSettings,
+    SplitSettings,
+    ValidationSettings,
+)
 from pipeline.errors import OrchardError
+from pipeline.ids import content_id
+from pipeline.preferences import sourced
 from pipeline.prompts import load_pools
+from pipeline.sources.pair_sets import asked_by
+from pipeline.sources.prompts import source_prompts
+from pipeline.store import Commit, Lake
 from pipeline.validation.comparisons import compare_on_sets
 from pipeline.validation.evaluate import Candidate, units
 from pipeline.validation.leaderboard import rank
 from pipeline.validation.metrics import summarise
+from pipeline.validation.pair_sets import evaluation_pairs
 from pipeline.validation.ranked import Ranked, RankedBy
 from pipeline.validation.ranked_by import ranked_by
 from pipeline.validation.sets import by_set, on_set, split_name
@@ -59,7 +71,7 @@ def test_an_evaluation_set_is_all_test_and_takes_its_prompts_from_the_training_p
 @pytest.mark.parametrize(
     ("pools", "why"),
     [
-        ([{"name": "a", "role": "evaluation"}], "a has the role evaluation, and nothing is left"),
+        ([{"name": "a", "role": "evaluation"}], "role evaluation: a: nothing is left to learn"),
         ([{"name": "a", "role": "evaluation"}, {"name": "a"}], "'a' shares its name with another"),
         ([{"name": "a", "role": "test"}], "Input should be 'training' or 'evaluation'"),
     ],
@@ -75,7 +87,8 @@ def test_what_ranks_may_be_of_a_set(tmp_path: Path) -> None:
     learned = {"name": "learned", "verifier": "none", "source": "file", "path": "x.jsonl"}
     exam = {**learned, "name": "exam", "role": "evaluation", "verifier": "number"}
     chat = {**learned, "name": "chat", "role": "evaluation"}
-    sent = (SourceSettings(name="hh", path="hh.jsonl"),)
+    bar = SourceSettings(name="bar", path="bar.jsonl", role="evaluation")
+    sent = (SourceSettings(name="hh", path="hh.jsonl"), bar)
 
     def by(**said: Any) -> dict[str, float]:
         chosen = ValidationSettings(variants=("hh",), **said)
@@ -85,8 +98,11 @@ def test_what_ranks_may_be_of_a_set(tmp_path: Path) -> None:
     assert by(rank_by="ranking_accuracy") == {"ranking_accuracy": 1.0}
     both = {"accuracy@exam": 1, "win_rate@chat": 3}
     assert by(rank_by=both, win_prompts=4) == {"accuracy@exam": 0.25, "win_rate@chat": 0.75}
+    assert by(rank_by="ranking_accuracy@bar") == {"ranking_accuracy@bar": 1.0}
     refused = {
-        "accuracy@gsm": "no evaluation set is named 'gsm': the sets are exam, chat",
+        "accuracy@bar": "the set 'bar' holds pairs, and no prompts to answer",
+        "win_rate@bar": "the set 'bar' holds pairs",
+        "accuracy@gsm": "no evaluation set is named 'gsm': the sets are exam, chat, bar",
         "accuracy@chat": "the set 'chat' has no verifier",
         "win_rate@chat": "validation.win_prompts is 0",
         "ranking_accuracy@exam": "the set 'exam' holds prompts, and no pairs",
@@ -166,3 +182,55 @@ def test_without_sets_nothing_changes() -> None:
     assert by_set(rows, {}) is rows
     by = RankedBy()
     assert compare_on_sets(rows, by, ["a"], [], OPTIONS, 0).is_empty()
+
+
+def recorded(name: str, *rows: tuple[str, float]) -> pl.DataFrame:
+    """Rows of `recorded_pairs`: what is asked, and the label of the first side."""
+    asked = [[{"role": "user", "content": question}] for question, _ in rows]
+    found = [
+        {
+            "pair_id": f"{name}{i}", "prompt_id": content_id(messages), "messages": messages,
+            "first_id": f"f{i}", "second_id": f"s{i}", "first": "yes", "second": f"no {i}",
+            "label": label, "origin": name, "metadata": '{"subset": "hard"}',
+        }
+        for i, (messages, (_, label)) in enumerate(zip(asked, rows, strict=True))
+    ]  # fmt: skip
+    schema = tables.empty("recorded_pairs").schema
+    return pl.DataFrame(found, schema=schema)
+
+
+def test_a_set_of_pairs_is_all_test_and_takes_its_prompts_from_all_others(tmp_path: Path) -> None:
+    learned = pool(tmp_path, "learned", *(f"What is {n}?" for n in range(5)), template="{question}")
+    bar = recorded("bar", ("What is 3?", 1.0), ("Why?", 0.0), ("When?", 0.5))
+    asked = asked_by(pl.concat([bar, recorded("hh", ("How?", 1.0))]), ["bar"])
+    prompts, rejects = load_pools(profile(learned, splits={"test": 0.0}), None, asked)
+    assert prompts.height == 4 and rejects["reason"].to_list() == [
+        "learned.jsonl row 4: left out of what is learned from: the evaluation set 'bar' asks the "
+        "same"
+    ]
+    splits = SplitSettings(validation=0.0, test=0.0)
+    none = tables.empty("recorded_responses")
+    own = source_prompts(bar, none, prompts, splits, asked)
+    assert set(own["split"]) == {"test"}
+    other = source_prompts(
+        recorded("hh", ("Why?", 1.0), ("Who?", 1.0)), none, prompts, splits, asked
+    )
+    assert sorted(other["split"]) == ["test", "train"]
+    settings = Settings(
+        profile="test",
+        sources=[{"name": "bar", "role": "evaluation"}, {"name": "hh"}],
+    )
+    names = sourced.variants(settings)
+    assert {"hh", "hh_shuffled"} <= names.keys() and not [n for n in names if n.startswith("bar")]
+    with Lake(tmp_path / "home") as lake:
+        lake.write("recorded_pairs", bar, Commit("test"))
+        lake.write("source_prompts", own, Commit("test"))
+        pairs = evaluation_pairs(lake, settings)
+        units_ = lake.query_file("ranking_units")
+        categories = dict(lake.query_file("unit_categories").iter_rows())
+    tables.TABLES["preferences"].validate(pairs)
+    shown = pairs.sort("pair_id").select("variant", "split", "chosen", "rejected").rows()
+    assert shown == [("bar", "test", "yes", "no 0"), ("bar", "test", "no 1", "yes")]
+    (unit,) = units_.filter(unit_id="bar1").select("verified", "pool").rows()
+    assert unit == (False, "bar")
+    assert categories["bar1"] == "pairs of bar / hard"
