@@ -32,7 +32,7 @@ class PoolSettings(Section):
     path: str | None = None
     config: str | None = None  # datasets: configuration name
     split: str = "train"  # datasets: which split to read, or a part of one: train[:10%]
-    prompt_column: str = "question"
+    prompt_column: str = "question"  # or a place inside of a column, such as turns.0
     answer_column: str = "answer"
     # the tools that the model may call, beside a prompt of chat turns; any prompt where it is set
     tools_column: str = "tools"

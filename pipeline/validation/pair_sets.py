@@ -44,5 +44,5 @@ def evaluation_pairs(lake: Reader, settings: Settings) -> pl.DataFrame:
             "flipped": pl.lit(False),
         }
         whole = differing(pairs).with_columns(**given)
-        frames.append(pl.concat([frames[0], whole], how="diagonal_relaxed").cast(dict(schema)))
+        frames.append(pl.concat([frames[0], whole], how="diagonal_relaxed").cast(schema))
     return pl.concat(frames)
