@@ -93,7 +93,8 @@ def _record_of_task(pool: PoolSettings, where: str, row: dict[str, Any]) -> Reco
     assert judge is not None
     cells.check_row(row)
     answer, metadata = judge.task_of({name: cells.plain(value) for name, value in row.items()})
-    return Record(where, cell_at(row, pool.prompt_column), answer, metadata, tools=_tools(pool, row))
+    asked = cell_at(row, pool.prompt_column)
+    return Record(where, asked, answer, metadata, tools=_tools(pool, row))
 
 
 def _tools(pool: PoolSettings, row: dict[str, Any]) -> Any:

@@ -174,3 +174,17 @@ def test_a_policy_without_seeds_meets_all_seeds_of_a_variant() -> None:
     found = compare(ranked, {"good_shuffled": "good"}, OPTIONS, 0)
     methods = dict(found.filter(against="base").select("variant", "method").iter_rows())
     assert "training seeds" in methods["good"] and "one policy" in methods["mine"]
+
+
+def test_prompts_are_judged_set_by_set() -> None:
+    """Own ones first, also where there are none; each set apart, however many it has."""
+    prompts = pl.DataFrame({"prompt_id": ["a", "b", "c", "d"]})
+    sets = {"b": "mt", "d": "mt", "c": "exam"}
+    test = candidates.Test(*[None] * 2, sets, *[None] * 6)  # type: ignore[arg-type, misc]
+    assert [one["prompt_id"].to_list() for one in test.by_set(prompts)] == [
+        ["a"],
+        ["c"],
+        ["b", "d"],
+    ]
+    (own, *others) = test.by_set(prompts.filter(pl.col("prompt_id") != "a"))
+    assert own.is_empty() and len(others) == 2
