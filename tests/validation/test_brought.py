@@ -1,5 +1,6 @@
 """Policies that were trained elsewhere: measured as the profile's own, tested apart from them."""
 
+import asyncio
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 
 from pipeline import config, tables
 from pipeline.brought import brought_row, check_name, settings_of
-from pipeline.config import Settings, ValidationSettings
+from pipeline.config import AskedModelSettings, Settings, ValidationSettings
+from pipeline.engine.base import Prompt, Sampling
 from pipeline.engine.model import Model, resolve
+from pipeline.engine.room import EngineRoom
 from pipeline.errors import OrchardError
 from pipeline.training.reference import reference_logps
 from pipeline.validation import candidates
@@ -21,6 +24,7 @@ from pipeline.validation.evaluate import Candidate, units
 from pipeline.validation.footing import footing
 from pipeline.validation.leaderboard import rank
 from pipeline.validation.ranked import Ranked, RankedBy
+from tests.fake_server import Answer, FakeServer, chat
 from tests.scripted import ScriptedEngine
 from tests.training.toy import pair, save_llama
 
@@ -188,3 +192,24 @@ def test_prompts_are_judged_set_by_set() -> None:
     ]
     (own, *others) = test.by_set(prompts.filter(pl.col("prompt_id") != "a"))
     assert own.is_empty() and len(others) == 2
+
+
+def test_a_servers_policy_is_asked_at_its_own_address(tmp_path: Path) -> None:
+    """Whatever the profile's engine is; one that lacks the model is refused with what it has."""
+    with FakeServer().up() as fake:
+        fake.models = Answer({"data": [{"id": "big"}]})
+        fake.version = Answer({"detail": "Not Found"}, 404)
+        fake.script = lambda body, n: Answer(chat("It is 7."))
+        room = EngineRoom(config.load("quick"), tmp_path)
+        big, small = (
+            settings_of(brought_row("mine", fake.url, model, None, tmp_path), 256)
+            for model in ("big", "small")
+        )
+        assert isinstance(big, AskedModelSettings) and isinstance(small, AskedModelSettings)
+        engine = room.engine_on_servers(big)
+        asked = engine.sample(Prompt(({"role": "user", "content": "3 + 4"},)), Sampling(8), [1])
+        assert asyncio.run(asked)[0].response == "It is 7."
+        assert engine is room.engine_on_servers(big)
+        with pytest.raises(OrchardError, match="serves 'big' and not 'small'"):
+            room.engine_on_servers(small)
+        room.close()
