@@ -11,7 +11,7 @@ from pipeline import tables
 from pipeline.config import Settings
 from pipeline.engine.base import Engine
 from pipeline.figures import curves, histogram
-from pipeline.judge import card, collect, contexts, likeness, rationales
+from pipeline.judge import card, collect, contexts, likeness, ratings, rationales
 from pipeline.judge.annotate import annotate, annotated_prompts
 from pipeline.judge.kind import abilities, kinds_of, reads_of_kinds
 from pipeline.preferences.principles import found as principle_pairs
@@ -232,6 +232,55 @@ JUDGES = Step(
 )
 
 
+def _rated_prompts(inputs: Inputs) -> pl.DataFrame:
+    """The prompts to learn from, of pools and of sources, each once."""
+    sent = inputs.table("source_prompts", where="split <> 'test'")
+    both = [rows.select("prompt_id", "messages") for rows in (learnable(inputs), sent)]
+    return pl.concat(both).unique("prompt_id", keep="first", maintain_order=True)
+
+
+def _ratings(inputs: Inputs) -> StepResult:
+    settings, found = inputs.settings.judge, []
+    for engine in _answering(inputs):
+        with inputs.bar("prompt ratings", engine) as advance:
+            rated = ratings.rate(
+                engine,
+                inputs.units,
+                settings.scale,
+                must_answer=settings.must_answer,
+                progress=advance,
+            )
+        found.append(rated)
+    rows = [tables.empty("prompt_ratings"), *(rows for rows, _ in found)]
+    return StepResult(pl.concat(rows), [one for _, dropped in found for one in dropped])
+
+
+def _ratings_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
+    return {
+        name: histogram(rows[name].to_list(), f"{name}, 0 to 1", "prompts")
+        for name in ratings.QUESTIONS
+    }
+
+
+PROMPT_RATINGS = Step(
+    name="prompt_ratings",
+    table="prompt_ratings",
+    make=_ratings,
+    reads=Reads(
+        tables=("prompts",),
+        beside=("source_prompts",),
+        settings=("judge.models", "judge.scale", "judge.must_answer"),
+        engines=("judges",),
+    ),
+    reads_of=abilities,
+    per=PerPrompt(_rated_prompts),
+    show=_ratings_shown,
+    group="judge",
+    kinds=("vllm",),
+    description="How good and how hard prompts are, as judges rate them: what data are mixed by.",
+)
+
+
 def _sources_explained(names: Sequence[str], settings: Settings) -> list[str]:
     """Of some variants, those whose pairs are explained for them."""
     needs = [reads_of(name, settings).tables for name in names]
@@ -318,6 +367,7 @@ STEPS = (
     PRINCIPLES,
     JUDGE_CONTEXTS,
     JUDGES,
+    PROMPT_RATINGS,
     RATIONALES,
     PERMUTED_RATIONALES,
 )

@@ -99,7 +99,8 @@ def _with_prompts(own: UserVariant, rows: pl.DataFrame, lake: Reader) -> pl.Data
     """Rows with their prompt's split and, where the query gave none, its messages."""
     prompts = lake.sql(
         "SELECT prompt_id, split, messages FROM prompts "
-        "UNION ALL SELECT prompt_id, split, messages FROM code_pairs"
+        "UNION ALL SELECT prompt_id, split, messages FROM code_pairs "
+        "UNION ALL SELECT prompt_id, split, messages FROM source_prompts"
     ).unique("prompt_id", keep="first", maintain_order=True)
     joined = rows.join(
         prompts, on="prompt_id", how="left", suffix="_of_prompt", maintain_order="left"

@@ -21,7 +21,7 @@ from pipeline.store.reader import Reader
 
 SOURCE = "source"  # the name under which a query reads the pairs of its source
 PARTS: dict[str, Need] = {"thought_nodes": THOUGHTS, "best_first_nodes": TREES}  # parts of a table
-PROMPTS = ("prompts", "code_pairs")  # where the prompt of a query's row may stand
+PROMPTS = ("prompts", "code_pairs", "source_prompts")  # where the prompt of a query's row may stand
 
 
 def variants(settings: Settings, known: Mapping[str, Variant]) -> dict[str, Variant]:

@@ -1,4 +1,4 @@
-"""Tables of judges: votes, imported pairs, principles, reversed contexts and report cards."""
+"""Tables of judges: votes, imported pairs, principles, reversed contexts, report cards, ratings."""
 
 import dataframely as dy
 import polars as pl
@@ -248,3 +248,15 @@ class Judges(dy.Schema):
     )
     tokens = col.count("tokens sampled for its votes")
     verdict = col.text("what the numbers say, in words")
+
+
+@table("prompt_ratings")
+class PromptRatings(dy.Schema):
+    """One row per prompt to learn from and judge that rated it."""
+
+    prompt_id = col.identifier("the prompt", key=True)
+    judge_id = col.identifier("the model that rated it", key=True)
+    quality = col.share("how clear and complete the prompt is: 0 least, 1 most")
+    difficulty = col.share("how much knowledge and skill a right answer needs: 0 least, 1 most")
+    tokens = col.count("tokens sampled for it")
+    recipe = col.recipe()

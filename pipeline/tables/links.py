@@ -65,6 +65,7 @@ LINKS = {
         own=(("context", "context_id"),), made_from=(_PROMPT, ("side", "a_id"), ("side", "b_id"))
     ),
     "judges": Links(source="origin"),
+    "prompt_ratings": Links(made_from=(_PROMPT,)),
     "scores": Links(own=(("score", "score_id"),), made_from=(_PROMPT, ("side", "response_id"))),
     "pair_votes": Links(made_from=(_PROMPT, _PAIR, _CHOSEN, _REJECTED)),
     "pair_strengths": Links(made_from=(_PROMPT, _PAIR, _CHOSEN, _REJECTED)),

@@ -10,6 +10,7 @@ what the draws say of a step does not depend on how it was picked.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -106,11 +107,10 @@ def fit(groups: Iterable[Mapping[str, Draws]]) -> Chances:
     for number, group in enumerate(kept):
         for draws in group.values():
             counts[number, place[draws]] += 1
-    likelihoods = np.array(
-        [[_log_likelihood(*shape, draws) for draws in kinds] for shape in SHAPES]
-    )
-    densities = np.array([[_density(*shape, draws) for draws in kinds] for shape in SHAPES])
-    densities = densities.reshape(len(SHAPES), len(kinds), len(POINTS))
+    likelihoods = np.empty((len(SHAPES), len(kinds)))
+    densities = np.empty((len(SHAPES), len(kinds), len(POINTS)))
+    for number, draws in enumerate(kinds):
+        likelihoods[:, number], densities[:, number] = _given(draws)
     return Chances(
         {step: number for number, group in enumerate(kept) for step in group},
         {step: place[draws] for group in kept for step, draws in group.items()},
@@ -151,6 +151,13 @@ def _odds() -> Numbers:
     both = one + one.T
     found: Numbers = np.divide(one, both, out=np.full(one.shape, 0.5), where=both > 0)
     return found
+
+
+@lru_cache(maxsize=512)
+def _given(draws: Draws) -> tuple[Numbers, Numbers]:
+    """(components,) the log-likelihood of a step's draws, (components, points) of its chance."""
+    likelihoods = [_log_likelihood(*shape, draws) for shape in SHAPES]
+    return np.array(likelihoods), np.array([_density(*shape, draws) for shape in SHAPES])
 
 
 def _log_likelihood(mean: float, sure: float, draws: Draws) -> float:

@@ -122,18 +122,37 @@ def test_moments_by_hand() -> None:
 
 
 @cache
-def many_worlds(clean: float) -> tuple[Coded, frozenset[str]]:
-    """2,000 worlds of 150 pairs and three independent voters: each world has its own voters, so
-    that one fit is 2,000 fits.
+def many_votes(clean: float) -> tuple[pl.DataFrame, np.ndarray]:
+    """Votes of 2,000 worlds of 150 pairs and three independent voters, and which labels are wrong:
+    each world has its own voters, so that one fit is 2,000 fits.
     """
     rng = np.random.default_rng(3)
-    frames = []
+    frames, wrong = [], []
     for world in range(2000):
         label = rng.random(150) < clean
         right = {f"v{eta}": rng.random(150) < eta for eta in (0.85, 0.75, 0.65)}
         frames.append(votes_of(right, label, f"{world:04d} "))
-    coded = code(pl.concat(frames), None)
+        wrong.append(~label)
+    return pl.concat(frames), np.concatenate(wrong)
+
+
+@cache
+def many_worlds(clean: float) -> tuple[Coded, frozenset[str]]:
+    """The same, coded, and the voters that are the labels' sources."""
+    coded = code(many_votes(clean)[0], None)
     return coded, frozenset(name for name in coded.voter_ids if name.endswith("label"))
+
+
+def test_noise_scores_are_calibrated_over_2000_worlds() -> None:
+    """Of the labels that are said to be wrong by so much, about as many are."""
+    votes, wrong = many_votes(0.8)
+    said = lcpo(votes).pairs.sort("pair_id")["noise_score"].to_numpy()
+    place = np.clip((said * 10).astype(int), 0, 9)
+    parts = [(said[place == n], wrong[place == n]) for n in range(10)]
+    apart = [abs(one.mean() - other.mean()) for one, other in parts if len(one)]
+    size = [len(one) for one, _ in parts if len(one)]
+    assert said.mean() == pytest.approx(wrong.mean(), abs=0.02)
+    assert len(apart) == 10 and np.average(apart, weights=size) < 0.05
 
 
 def test_the_rate_of_wrong_labels_is_calibrated_by_both_over_2000_worlds() -> None:

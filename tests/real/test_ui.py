@@ -86,7 +86,7 @@ def test_the_daemon_loads_every_asset_the_schedule_and_the_run_of_the_command_li
     assert set(nodes) == {
         "prompts", "source_pairs", "source_responses", "source_votes", "source_prompts",
         "responses", "tree_nodes", "thought_nodes", "preference_lists", "votes",
-        "judges", "judge_contexts",
+        "judges", "judge_contexts", "prompt_ratings",
             "principles", "rationales", "permuted_rationales",
         "scores", "pair_votes", "pair_strengths", "voters", "voter_checks", "noise_tests",
         "instructions",

@@ -52,6 +52,7 @@ VARIANTS = [
     "mixed",
     "sent",
     "sent_rationale",
+    "rated",
 ]
 IMPROVED = """[BEGIN REFLECTION]
 It repeats the name.
@@ -149,6 +150,9 @@ def profile(folder: Path, **changes: object) -> Path:
     )
     exam = [{"question": f"{n} + {n + 1} =", "answer": 2 * n + 1} for n in range(20, 26)]
     (folder / "exam.jsonl").write_text("\n".join(map(json.dumps, exam)))
+    (folder / "rated.sql").write_text(
+        "SELECT source.* FROM source JOIN prompt_ratings USING (prompt_id) WHERE quality > 0.01"
+    )
     sent = [_sent(number) for number in range(24)]
     (folder / "sent.jsonl").write_text("\n".join(map(json.dumps, sent)))
     ranked = [{**_sent(number), "subset": f"half {number % 2}"} for number in range(30, 36)]
@@ -205,6 +209,7 @@ def profile(folder: Path, **changes: object) -> Path:
         "variants": [
             {"name": "mine", "sql": str(folder / "mine.sql")},
             {"name": "mine_again", "source": "mine", "loss": "ipo"},
+            {"name": "rated", "sql": str(folder / "rated.sql"), "source": "sent"},
             {"name": "mixed", "of": {"outcome": 0.5, "mine": 0.5}},
         ],
         "training": {
