@@ -70,9 +70,7 @@ def test_a_servers_model_is_known_by_its_name_and_address(tmp_path: Path) -> Non
     assert asked.max_model_len == 512 and resolve(asked, tmp_path).policy_id == one["policy_id"]
 
 
-def on_sums(
-    folder: Path, pairs: pl.DataFrame, reference: pl.DataFrame, base: Model
-) -> candidates.Test:
+def on_sums(pairs: pl.DataFrame, reference: pl.DataFrame, base: Model) -> candidates.Test:
     quick = config.load("quick").model_dump()
     training = {**quick["training"], "max_length": 400, "micro_tokens": 2048}
     settings = Settings(**{**quick, "training": training})
