@@ -13,11 +13,12 @@ from pipeline.engine.rendering import Renderer
 from pipeline.ids import content_id
 from pipeline.preferences.trees import THOUGHTS, TREES
 from pipeline.prompts import load_pools
-from pipeline.prompts.pools import verifiers_of
+from pipeline.prompts.pools import KEPT_FOR_TESTS, evaluation_pools, verifiers_of
 from pipeline.prompts.renderable import check_renderable
 from pipeline.prompts.source import SOURCES
 from pipeline.rewards.values import rewards_of
-from pipeline.steps import Inputs, PerPrompt, Reads, Step, StepResult
+from pipeline.sources.pair_sets import asked_by, pair_sets
+from pipeline.steps import Inputs, PerPrompt, Reads, Rows, Step, StepResult
 from pipeline.trees.forest import plant
 from pipeline.trees.views import views
 from pipeline.verify import registry
@@ -29,9 +30,12 @@ def verified(settings: Settings, part: str | None = None) -> Reads:
 
 
 def _pooled(settings: Settings, part: str | None = None) -> Reads:
-    """The code of a profile's pool sources, and of the verifiers of its pools."""
+    """The code of a profile's pool sources, and of the verifiers of its pools; the conversations of
+    sources that are evaluation sets, which are left out of what is learned from.
+    """
     sources = dict.fromkeys(SOURCES.source_of(pool.source) for pool in settings.pools)
-    return verified(settings).plus(Reads(code=tuple(sources)))
+    sets = tuple(Rows("recorded_pairs", "origin", name) for name in pair_sets(settings))
+    return verified(settings).plus(Reads(code=tuple(sources), tables=sets))
 
 
 def learnable(inputs: Inputs) -> pl.DataFrame:
@@ -40,22 +44,31 @@ def learnable(inputs: Inputs) -> pl.DataFrame:
 
 
 def _pools(inputs: Inputs) -> tuple[pl.DataFrame, pl.DataFrame]:
+    return inputs.once("pools", lambda: _read_pools(inputs))
+
+
+def _read_pools(inputs: Inputs) -> tuple[pl.DataFrame, pl.DataFrame]:
     erased = inputs.table("erased_ids").select("id", "erased_on")
-    return inputs.once("pools", lambda: load_pools(inputs.settings, dict(erased.iter_rows())))
+    names = pair_sets(inputs.settings)
+    asked = asked_by(inputs.table("recorded_pairs"), names) if names else {}
+    return load_pools(inputs.settings, dict(erased.iter_rows()), asked)
 
 
 def _prompts(inputs: Inputs) -> StepResult:
     rows, rejects = _pools(inputs)
     model = inputs.model("policy")
     check_renderable(rows, Renderer(model.path).chat, model.policy_id)
-    return StepResult(rows, rejects)
+    kept = rejects.filter(pl.col("reason").str.contains(KEPT_FOR_TESTS, literal=True)).height
+    return StepResult(rows, rejects, {"left_out_for_evaluation_sets": kept} if kept else {})
 
 
 def _prompts_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
-    counts = rows.group_by("split").len().sort("split")
+    sets = pl.col("pool").is_in(evaluation_pools(inputs.settings))
+    kind = pl.when(sets).then(pl.format("set_{}", "pool")).otherwise(pl.format("split_{}", "split"))
+    counts = rows.group_by(kind=kind).len().sort("kind")
     last = pl.col("messages").list.last().struct.field("role")
     begun = rows.filter(last == "assistant").height
-    shown = {f"split_{name}": n for name, n in counts.iter_rows()}
+    shown = dict(counts.iter_rows())
     return {**shown, "go_on_with_an_assistants_turn": begun} if begun else shown
 
 

@@ -12,6 +12,7 @@ from pipeline.sources.imported import Imported
 from pipeline.sources.layout import LAYOUTS
 from pipeline.sources.names import Names
 from pipeline.sources.opened import Asked, Opened, open_source
+from pipeline.sources.pair_sets import asked_by, pair_sets
 from pipeline.sources.prompts import source_prompts
 from pipeline.steps import Inputs, Reads, Rows, Step, StepResult
 
@@ -57,8 +58,11 @@ def _pairs(inputs: Inputs) -> StepResult:
 
 
 def _recorded_rows(settings: Settings, part: str | None) -> Reads:
+    """What the source holds, and the conversations of the sources that are evaluation sets."""
     recorded = ("recorded_pairs", "recorded_responses") if part else ()
-    return Reads(tables=tuple(Rows(table, "origin", str(part)) for table in recorded))
+    own = Reads(tables=tuple(Rows(table, "origin", str(part)) for table in recorded))
+    sets = tuple(Rows("recorded_pairs", "origin", name) for name in pair_sets(settings))
+    return own.plus(Reads(tables=sets, texts=tuple(f"set {rows.value}" for rows in sets)))
 
 
 def _pairs_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
@@ -119,10 +123,11 @@ SOURCE_PROMPTS = Step(
     all_parts=_named,
     make=lambda inputs: StepResult(
         source_prompts(
-            inputs.table("recorded_pairs"),
+            inputs.table("recorded_pairs", where=f"origin = '{inputs.part}'"),
             inputs.table("recorded_responses"),
             inputs.table("prompts"),
             inputs.settings.splits,
+            asked_by(inputs.table("recorded_pairs"), pair_sets(inputs.settings)),
         )
     ),
     reads=Reads(tables=("prompts",), settings=("splits",)),

@@ -1,6 +1,7 @@
 """All steps, and their graph."""
 
 from assets import (
+    brought,
     judging,
     noise,
     policies,
@@ -25,6 +26,7 @@ STEPS: tuple[Step, ...] = (
     *noise.STEPS,
     *training.STEPS,
     *selection.STEPS,
+    *brought.STEPS,
     *validation.STEPS,
 )
 GRAPH = Graph(STEPS)

@@ -23,6 +23,7 @@ from pipeline.training.once import FOLDER, TRAINER, Row, Training, train_once
 from pipeline.training.rationales import attach
 from pipeline.training.search import best_of
 from pipeline.validation import budgets
+from pipeline.validation.pair_sets import reads_of_pair_sets
 from pipeline.validation.report.training import SIDES, has_sides
 from pipeline.validation.standing import basis_of, remember, remembered, stand
 
@@ -76,7 +77,7 @@ def _reference(inputs: Inputs) -> StepResult:
         for name, rows in budgets.searched_pairs(inputs.lake, settings).items()
         if losses.get(_loss_of(name, settings)).reference
     ]
-    for rows in (*learned, *searched, budgets.held_out_pairs(inputs.lake, settings)):
+    for rows in (*learned, *searched, budgets.ranked_pairs(inputs.lake, settings)):
         if not rows.is_empty():  # tables of three shapes: one after the other
             new = reference_logps(
                 model.path, rows, settings.training, policy_id=model.policy_id, known=found
@@ -100,7 +101,9 @@ REFERENCE_LOGPS = Step(
             models=("policy",),
         )
     ),
-    reads_of=lambda settings, part: _pairs_of_profile(settings, part).plus(_unread(settings)),
+    reads_of=lambda settings, part: _pairs_of_profile(settings, part).plus(
+        _unread(settings), reads_of_pair_sets(settings)
+    ),
     group="training",
     kinds=("torch",),
     description="Log-probabilities under the base model, once for all losses that read them.",

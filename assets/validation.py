@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from assets.ranking import COMPARISONS, LEADERBOARD, STATISTICS, evaluated
+from assets.ranking import COMPARISONS, LEADERBOARD, STATISTICS, UNITS, evaluated, sets_of
 from assets.ranking import measured as measured_rows
 from assets.sampling import verified
 from pipeline import tables
@@ -24,8 +24,10 @@ from pipeline.validation import budgets
 from pipeline.validation.candidates import Test, measure
 from pipeline.validation.evaluate import Candidate
 from pipeline.validation.metrics import summarise
+from pipeline.validation.pair_sets import reads_of_pair_sets, rows_of_pair_sets
 from pipeline.validation.ranked import BASE
 from pipeline.validation.report import QUERIES, made, write_report
+from pipeline.validation.sets import evaluation_sets
 from pipeline.validation.sweep import cells, divided, learn, lines, measured
 from pipeline.validation.untrained import untrained
 
@@ -42,24 +44,28 @@ JUDGED = (
 )
 
 
-def _reads_of_policy(settings: Settings, part: str | None) -> Reads:
+def reads_of_policy(settings: Settings, part: str | None) -> Reads:
     """The policies of a variant, and of judged answers their judges."""
     policies = () if part in (None, BASE) else (Rows("training_runs", "variant", part or ""),)
     judged = settings.validation.win_prompts and part != BASE
     judges = Reads(settings=JUDGED, engines=("judges",)).plus(abilities(settings))
     judges = judges if judged else Reads()
     more = (verified(settings), _open_prompts(settings), budgets.reads_of_search(settings))
-    return Reads(tables=policies).plus(judges, *more)
+    return Reads(tables=policies).plus(judges, *more, reads_of_pair_sets(settings))
 
 
 def _open_prompts(settings: Settings) -> Reads:
     """The prompts of sources, of which those for tests are answered for judges."""
-    names = [one.name for one in settings.sources] if _asks_open_prompts(settings) else []
+    names = _open_sources(settings)
     return Reads(tables=tuple(Rows("source_prompts", "origin", name) for name in names))
 
 
-def _asks_open_prompts(settings: Settings) -> bool:
-    return bool(settings.validation.win_prompts and settings.sources)
+def _open_sources(settings: Settings) -> list[str]:
+    """Sources whose test prompts are answered: where answers are judged, those that are learned
+    from.
+    """
+    sources = settings.sources if settings.validation.win_prompts else ()
+    return [one.name for one in sources if one.role == "training"]
 
 
 def _policies(inputs: Inputs) -> list[tuple[Candidate, Model]]:
@@ -79,7 +85,7 @@ def _policies(inputs: Inputs) -> list[tuple[Candidate, Model]]:
 
 
 def _evaluate(inputs: Inputs) -> StepResult:
-    test = _test(inputs)
+    test = measured_on(inputs)
     frames, rejects = [tables.empty("evaluations")], list[Reject]()
     for candidate, model in _policies(inputs):  # a variant without a pair has none
         engine = inputs.engine_of(model)
@@ -90,16 +96,20 @@ def _evaluate(inputs: Inputs) -> StepResult:
     return StepResult(pl.concat(frames), rejects)
 
 
-def _test(inputs: Inputs) -> Test:
+def measured_on(inputs: Inputs) -> Test:
+    """What a policy is measured on, and by whom."""
     settings = inputs.settings
     judges = []
     if settings.validation.win_prompts and inputs.part != BASE:
         pairs = zip(inputs.engines("judges"), kinds_of(settings.judge), strict=True)
         judges = [engine for engine, kind in pairs if kind.compares_answers]
+    prompts = _test_prompts(inputs)
+    of_sets = prompts.filter(pl.col("pool").is_in(evaluation_sets(settings)))
     return Test(
         settings,
-        _test_prompts(inputs),
-        inputs.once("pairs", lambda: budgets.held_out_pairs(inputs.lake, settings)),
+        prompts,
+        dict(of_sets.select("prompt_id", "pool").iter_rows()),
+        inputs.once("pairs", lambda: budgets.ranked_pairs(inputs.lake, settings)),
         inputs.table("reference_logps"),
         inputs.model("policy"),
         inputs.engine("policy"),
@@ -111,9 +121,11 @@ def _test(inputs: Inputs) -> Test:
 def _test_prompts(inputs: Inputs) -> pl.DataFrame:
     """Test prompts of the pools and, where answers are judged, of the sources."""
     prompts = inputs.table("prompts", where="split = 'test'")
-    if not _asks_open_prompts(inputs.settings):
+    names = _open_sources(inputs.settings)
+    if not names:
         return prompts
     sent = inputs.table("source_prompts", where="split = 'test'")
+    sent = sent.filter(pl.col("origin").is_in(names))
     new = sent.filter(~pl.col("prompt_id").is_in(prompts["prompt_id"].to_list()))
     columns = [name for name in prompts.columns if name in sent.columns]
     once = new.unique("prompt_id", keep="first", maintain_order=True).select(columns)
@@ -122,9 +134,16 @@ def _test_prompts(inputs: Inputs) -> pl.DataFrame:
 
 def _what_counts(inputs: Inputs) -> object:
     """The policies, the test prompts and the held-out pairs: not how they came to be."""
-    sent = ("source_prompts",) if _asks_open_prompts(inputs.settings) else ()
-    versions = [inputs.lake.version(table) for table in ("prompts", "preferences", *sent)]
-    return [[[c.policy_id, c.seed] for c, _ in _policies(inputs)], versions]
+    return [[[c.policy_id, c.seed] for c, _ in _policies(inputs)], versions_of_tests(inputs)]
+
+
+def versions_of_tests(inputs: Inputs) -> list[int]:
+    """Versions of the tables that test prompts and held-out pairs are of."""
+    settings, lake = inputs.settings, inputs.lake
+    sent = ("source_prompts",) if _open_sources(settings) else ()
+    found = [lake.version(table) for table in ("prompts", "preferences", *sent)]
+    sets = rows_of_pair_sets(settings)
+    return [*found, *(lake.version(rows.table, rows.partition) for rows in sets)]
 
 
 EVALUATIONS = Step(
@@ -140,6 +159,7 @@ EVALUATIONS = Step(
         beside=("preferences",),
         settings=(
             "seed",
+            "pools",
             "sampling",
             "sandbox",
             "variants",
@@ -160,7 +180,7 @@ EVALUATIONS = Step(
         ),
         engines=("policy",),
     ),
-    reads_of=_reads_of_policy,
+    reads_of=reads_of_policy,
     is_end=True,
     group="validation",
     kinds=("vllm",),
@@ -171,9 +191,10 @@ EVALUATIONS = Step(
 def _metrics(inputs: Inputs) -> StepResult:
     settings = inputs.settings
     categories = dict(inputs.query("unit_categories").iter_rows())
-    return StepResult(
-        summarise(measured_rows(inputs), categories, settings.validation, settings.seed)
-    )
+    rows = measured_rows(inputs, sets_of(inputs.query("ranking_units"), settings))
+    brought = inputs.table("brought_policies")["name"].to_list()
+    found = summarise(rows, categories, settings.validation, settings.seed, brought)
+    return StepResult(found)
 
 
 def _metrics_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:
@@ -186,9 +207,9 @@ METRICS = Step(
     table="metrics",
     make=_metrics,
     reads=Reads(
-        tables=("evaluations",),
-        beside=("prompts", "preferences"),
-        queries=("unit_categories",),
+        tables=("evaluations", "brought_evaluations"),
+        beside=UNITS,
+        queries=("unit_categories", "ranking_units"),
         settings=STATISTICS,
     ),
     show=_metrics_shown,

@@ -33,7 +33,7 @@ def test_an_unknown_profile_lists_the_known_ones() -> None:
         ),
         (
             "pools: [{name: a}]\ncode: {pools: [b]}",
-            "Value error, code.pools: no pool is named 'b': use some of a",
+            "Value error, code.pools: no pool of the role training is named 'b': use some of a",
         ),
         (
             "pools: [{name: a}]\nsources: [{name: uf, path: a.csv}, {name: uf, path: b.csv}]",

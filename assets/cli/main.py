@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assets.cli import cache, erasing, looking, talking, tools
+from assets.cli import cache, erasing, evaluating, looking, talking, tools
 from assets.cli.lake import app as lake_app
 from assets.cli.terminal import Profile, one_line_errors, say, show
 from pipeline import config
@@ -196,11 +196,14 @@ def show_leaderboard(profile: str) -> None:
     settings = config.load(profile)
     with Lake(config.home()) as lake:
         board, rows = lake.query_file("leaderboard"), lake.read("leaderboard")
+        sets = lake.query_file("evaluation_sets")
         apart = unequal(rows, lake.read("training_runs"))
         found = untrained(lake, settings, lambda reads: GRAPH.tables_behind(reads, settings))
     without = [f"Not trained: {sentence}" for sentence in found]
     board = _under_its_metric(board)
     show(board.columns, board.rows())
+    if not sets.is_empty():
+        show(sets.columns, sets.rows())
     for sentence in (*apart, *without):
         say(sentence)
 
@@ -220,6 +223,7 @@ app.registered_commands += [
     *erasing.app.registered_commands,
     *tools.app.registered_commands,
     *looking.app.registered_commands,
+    *evaluating.app.registered_commands,
     *talking.app.registered_commands,
 ]
 

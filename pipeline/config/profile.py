@@ -131,11 +131,31 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _evaluation_sets_stand_apart(self) -> Self:
+        """Something is left to learn from, and the name of a set is the name of nothing else."""
+        both = [(one.name, one.role) for one in self.pools]
+        both += [(one.name, one.role) for one in self.sources]
+        names = [name for name, _ in both]
+        sets = [name for name, role in both if role == "evaluation"]
+        if twice := [name for name in sets if names.count(name) > 1]:
+            raise ValueError(
+                f"the evaluation set {twice[0]!r} shares its name with another pool or source: "
+                "rename one"
+            )
+        if sets and len(sets) == len(both):
+            raise ValueError(
+                f"role evaluation: {', '.join(sets)}: nothing is left to learn from: "
+                "add a pool or a source of the role training"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _code_comes_from_known_pools(self) -> Self:
-        known = [pool.name for pool in self.pools]
+        known = [pool.name for pool in self.pools if pool.role == "training"]
         if unknown := set(self.code.pools) - set(known):
             raise ValueError(
-                f"code.pools: no pool is named {min(unknown)!r}: use some of {', '.join(known)}"
+                f"code.pools: no pool of the role training is named {min(unknown)!r}: "
+                f"use some of {', '.join(known)}"
             )
         return self
 

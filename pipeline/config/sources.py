@@ -14,10 +14,17 @@ class ExampleSettings(Section):
     answer: str
 
 
+# training: to learn from, with a share for tests. evaluation: all of it is for tests, and nothing
+# is learned from it
+DataRole = Literal["training", "evaluation"]
+
+
 class PoolSettings(Section):
     """One prompt pool."""
 
     name: str
+    # evaluation: a test set of this name (accuracy@NAME), whatever `splits` says
+    role: DataRole = "training"
     source: str = "reasoning_gym"  # one of pipeline/prompts, or of an extension
     task: str = "chain_sum"  # reasoning_gym: data set name; else a label
     params: dict[str, Any] = {}  # reasoning_gym: its configuration
@@ -25,7 +32,7 @@ class PoolSettings(Section):
     path: str | None = None
     config: str | None = None  # datasets: configuration name
     split: str = "train"  # datasets: which split to read, or a part of one: train[:10%]
-    prompt_column: str = "question"
+    prompt_column: str = "question"  # or a place inside of a column, such as turns.0
     answer_column: str = "answer"
     # the tools that the model may call, beside a prompt of chat turns; any prompt where it is set
     tools_column: str = "tools"
@@ -45,6 +52,8 @@ class SourceSettings(Section):
     """Preference data from elsewhere: what `orchard import` reads, as a setting."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")  # what its rows carry as origin
+    # evaluation: no variant; its pairs are a test set of this name (ranking_accuracy@NAME)
+    role: DataRole = "training"
     # a file, a folder of files or a saved data set, relative to the profile; or hf:ID of the hub
     # null: what `orchard import --as` brought under that name
     path: str | None = Field(None, min_length=1)

@@ -22,7 +22,8 @@ class ValidationSettings(Section):
 
     variants: tuple[str, ...] = Field(("outcome", "tree_plv", "tree_plv_shuffled"), min_length=1)
     # what ranks them: a metric of RANKED_BY, or several with weights, such as
-    # {accuracy: 0.5, win_rate: 0.5}; null: the first that the profile allows (the order is ours:
+    # {accuracy: 0.5, win_rate: 0.5}; of an evaluation set with its name, such as
+    # accuracy@gsm8k_test; null: the first that the profile allows (the order is ours:
     # pipeline/validation/ranked_by.py)
     rank_by: str | dict[str, float] | None = None
     max_pairs: int = Field(96, ge=1)  # per variant, whatever the budget
@@ -44,7 +45,8 @@ class ValidationSettings(Section):
     pass_at: tuple[int, ...] = (2,)  # k of pass@k; those below `draws` are measured
     # test prompts, by hash, whose answers measure the KL to the reference; 0: none
     kl_prompts: int = Field(32, ge=0)
-    # test prompts, by hash, whose answers are judged against the base's; 0: none
+    # test prompts, by hash, whose answers are judged against the base's, so many of each evaluation
+    # set besides; 0: none
     win_prompts: int = Field(0, ge=0)
     # worth finding: the report says how many prompts that takes; our choice
     smallest_gain: float = Field(0.05, gt=0, le=1)
@@ -62,7 +64,7 @@ class ValidationSettings(Section):
         if not isinstance(weights, dict) or not weights:
             raise ValueError(f"name one of {', '.join(RANKED_BY)}, or some with weights")
         for metric, weight in weights.items():
-            if metric not in RANKED_BY:
+            if str(metric).partition("@")[0] not in RANKED_BY:
                 raise ValueError(f"{metric!r} ranks nothing: use {', '.join(RANKED_BY)}")
             number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
             if not number or not 0 < weight < float("inf"):

@@ -2,10 +2,16 @@
 
 from pathlib import Path
 
-from pipeline.config import JudgeSettings, PolicySettings, Settings, section
+from pipeline.config import (
+    AskedModelSettings,
+    JudgeSettings,
+    PolicySettings,
+    Settings,
+    section,
+)
 from pipeline.engine.base import Engine, Usage
 from pipeline.engine.budget import Meter
-from pipeline.engine.model import Model
+from pipeline.engine.model import Model, resolve
 from pipeline.engine.resident import Resident
 from pipeline.engine.session import open_engine
 
@@ -40,6 +46,16 @@ class EngineRoom:
             self._engines[key] = open_engine(
                 model, settings, self._home, self._resident, self._meter
             )
+        return self._engines[key]
+
+    def engine_on_servers(self, asked: AskedModelSettings) -> Engine:
+        """The engine of a model on servers of its own, whatever the profile's engine is."""
+        key = resolve(asked, self._home).policy_id
+        if key not in self._engines:
+            served = section(self._settings.engine, backend="server", servers=asked.servers)
+            own = self._settings.model_copy(update={"model": asked, "engine": served})
+            model = resolve(asked, self._home)
+            self._engines[key] = open_engine(model, own, self._home, self._resident, self._meter)
         return self._engines[key]
 
     def _for_critic(self) -> Settings:

@@ -28,6 +28,8 @@ def variants(settings: Settings) -> dict[str, Variant]:
     """The variants of the profile's sources, and their controls, by name."""
     found: list[Variant] = []
     for source in settings.sources:
+        if source.role == "evaluation":
+            continue
         name = source.name
         build = _build(name)
         paired, single = (
@@ -72,8 +74,8 @@ def _with_prompts(lake: Reader, name: str, table: str) -> pl.DataFrame:
 def _build(name: str) -> Build:
     def build(lake: Reader, settings: Settings) -> pl.DataFrame:
         pairs = _with_prompts(lake, name, "recorded_pairs").drop_nulls(["first", "second"])
-        rows = _oriented(pairs.filter(pl.col("label") != 0.5))
-        ordered = _differing(rows.sort("prompt_id", "chosen_id", "rejected_id"))
+        rows = oriented(pairs.filter(pl.col("label") != 0.5))
+        ordered = differing(rows.sort("prompt_id", "chosen_id", "rejected_id"))
         limit = settings.preferences.max_pairs_per_prompt
         return ordered.group_by("prompt_id", maintain_order=True).head(limit)
 
@@ -154,8 +156,10 @@ def _list(responses: list[dict[str, Any]], size: int) -> dict[str, Any]:
     }
 
 
-def _oriented(pairs: pl.DataFrame) -> pl.DataFrame:
-    """The pairs as columns of `preferences`, the better side as the chosen one."""
+def oriented(pairs: pl.DataFrame, *more: str) -> pl.DataFrame:
+    """The pairs as columns of `preferences`, the better side as the chosen one; more: columns that
+    are kept as they are.
+    """
     first = pl.col("label") > 0.5
 
     def side(name: str, *, better: bool) -> pl.Expr:
@@ -164,6 +168,7 @@ def _oriented(pairs: pl.DataFrame) -> pl.DataFrame:
 
     policy = pl.col("first_policy")
     return pairs.select(
+        *more,
         "prompt_id",
         "split",
         "messages",
@@ -181,7 +186,7 @@ def _oriented(pairs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _differing(pairs: pl.DataFrame) -> pl.DataFrame:
+def differing(pairs: pl.DataFrame) -> pl.DataFrame:
     """Those whose sides look different, each once: two rows of a file may hold one pair."""
     looks = [
         (folded(chosen), folded(rejected))

@@ -2,7 +2,7 @@
 templates, normalised answers, splits, and a reason for every row left out.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -31,6 +31,7 @@ from pipeline.store.refused import reason_of
 from pipeline.verify import canonical, check
 
 Row = dict[str, Any]
+KEPT_FOR_TESTS = "left out of what is learned from: the evaluation set"
 
 
 @dataclass
@@ -40,6 +41,8 @@ class _Loaded:
     # What a conversation looks like -> (where, prompt).
     seen: dict[str, tuple[str, Row]] = field(default_factory=dict)
     erased: Mapping[str, str] = field(default_factory=dict)
+    sets: Collection[str] = ()  # pools of the role evaluation
+    asked: Mapping[str, str] = field(default_factory=dict)  # what sets of pairs ask -> the set
     personal: PersonalDataSettings = PersonalDataSettings()
 
 
@@ -48,15 +51,20 @@ class Erased(BadRow):
 
 
 def load_pools(
-    settings: Settings, erased: Mapping[str, str] | None = None
+    settings: Settings,
+    erased: Mapping[str, str] | None = None,
+    asked: Mapping[str, str] | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """All pools of the settings as rows of the tables prompts and rejects, in order.
+    """All pools of the settings as rows of the tables prompts and rejects, in order, those of the
+    role evaluation before the others.
 
-    Of equal prompts the first stays.
+    Of equal prompts the first stays: what an evaluation set asks is left out of what is learned
+    from.
 
     Args:
         settings: of the profile.
         erased: the day of its erasure by id, of prompts and of their turns (`turns_id`).
+        asked: conversations (`turns_id`) of sets of pairs for evaluation, and the set of each.
 
     Raises:
         OrchardError: a pool that cannot be read, or without a usable row; splits that leave no
@@ -66,8 +74,10 @@ def load_pools(
         raise OrchardError(
             "splits: validation and test together must stay below 1: they leave no train prompts"
         )
-    loaded = _Loaded(erased=erased or {}, personal=settings.personal_data)
-    for pool in settings.pools:
+    sets = evaluation_pools(settings)
+    personal = settings.personal_data
+    loaded = _Loaded(erased=erased or {}, sets=sets, asked=asked or {}, personal=personal)
+    for pool in sorted(settings.pools, key=lambda pool: pool.role != "evaluation"):
         _load(pool, settings.splits, loaded)
     return _frame("prompts", loaded.prompts), _frame("rejects", loaded.rejects)
 
@@ -83,7 +93,7 @@ def split_of(messages: list[dict[str, str]], splits: SplitSettings) -> tables.Sp
 
 
 def _load(pool: PoolSettings, splits: SplitSettings, loaded: _Loaded) -> None:
-    verifier = _verifier(pool)
+    verifier = verifier_of(pool)
     check_template(pool)
     before, dropped = len(loaded.prompts), len(loaded.rejects)
     for record in _records(pool):
@@ -92,7 +102,7 @@ def _load(pool: PoolSettings, splits: SplitSettings, loaded: _Loaded) -> None:
             refuse_personal(said, loaded.personal)
             prompt = cells.attempt(_prompt, pool, record, verifier, splits)
             _refuse_erased(prompt, loaded.erased)
-            _refuse_repeats(prompt, record, loaded)
+            _refuse_repeats(prompt, pool, record, loaded)
         except (Erased, PersonalData) as bad:  # a reject without a text of the row
             nothing = Record(record.where, None, None)
             loaded.rejects.append(_reject(pool, nothing, str(bad)))
@@ -132,13 +142,18 @@ def source_of(pool: PoolSettings) -> Source:
         raise OrchardError(f"pool {pool.name!r}: {error}") from error
 
 
+def evaluation_pools(settings: Settings) -> list[str]:
+    """Names of the pools that are evaluation sets."""
+    return [pool.name for pool in settings.pools if pool.role == "evaluation"]
+
+
 def verifiers_of(settings: Settings) -> list[str]:
     """Names of the verifiers of a profile's pools, each once."""
-    names = [_verifier(pool) for pool in settings.pools]
+    names = [verifier_of(pool) for pool in settings.pools]
     return list(dict.fromkeys(name for name in names if name is not None))
 
 
-def _verifier(pool: PoolSettings) -> str | None:
+def verifier_of(pool: PoolSettings) -> str | None:
     """The pool's verifier; the setting 'none' stands for prompts that nothing checks."""
     if pool.verifier == "none":
         return None
@@ -163,7 +178,7 @@ def _prompt(pool: PoolSettings, record: Record, verifier: str | None, splits: Sp
         "task": pool.task
         if source_of(pool).has_tasks or "task" in pool.model_fields_set
         else pool.name,
-        "split": split_of(messages, splits),
+        "split": "test" if pool.role == "evaluation" else split_of(messages, splits),
         "messages": messages,
         "answer": answer,
         "verifier": verifier,
@@ -213,12 +228,16 @@ def _refuse_erased(prompt: Row, erased: Mapping[str, str]) -> None:
             raise Erased(reason_of(erased[name]))
 
 
-def _refuse_repeats(prompt: Row, record: Record, loaded: _Loaded) -> None:
+def _refuse_repeats(prompt: Row, pool: PoolSettings, record: Record, loaded: _Loaded) -> None:
     """Refuse a prompt that an earlier row has too, folded; capitals and white space count."""
     turns = turns_id(prompt["messages"])
+    if pool.name not in loaded.sets and turns in loaded.asked:
+        raise BadRow(f"{KEPT_FOR_TESTS} {loaded.asked[turns]!r} asks the same")
     where, first = loaded.seen.setdefault(turns, (record.where, prompt))
     if first is prompt:
         return
+    if first["pool"] in loaded.sets and pool.name not in loaded.sets:
+        raise BadRow(f"{KEPT_FOR_TESTS} {first['pool']!r} asks the same ({where})")
     same = (first["answer"], first["verifier"]) == (prompt["answer"], prompt["verifier"])
     other = (
         ""

@@ -54,6 +54,19 @@ def needed_columns(pool: PoolSettings) -> dict[str, str]:
     return {**wanted, **{name: name for name in (judge.needed_columns if judge else ())}}
 
 
+def cell_at(row: dict[str, Any], column: str) -> Any:
+    """What a row has in a column, or inside of one: `turns.0` is the first of the list `turns`."""
+    if column in row:
+        return row[column]
+    value: Any = row
+    for key in column.split("."):
+        if isinstance(value, list) and key.isdigit():
+            value = value[int(key)] if int(key) < len(value) else None
+        else:
+            value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
 def from_rows(
     pool: PoolSettings, name: str, rows: Iterator[tuple[int, dict[str, Any]]]
 ) -> Iterator[Record]:
@@ -64,14 +77,14 @@ def from_rows(
         try:
             yield cells.attempt(read, pool, where, row)
         except BadRow as bad:
-            yield Record(where, row.get(pool.prompt_column), None, flaw=str(bad))
+            yield Record(where, cell_at(row, pool.prompt_column), None, flaw=str(bad))
 
 
 def _answered(pool: PoolSettings, where: str, row: dict[str, Any]) -> Record:
     if cells.BROKEN in row:
         raise BadRow(row[cells.BROKEN])
     answer = row.get(pool.answer_column) if answer_is_needed(pool) else None
-    return Record(where, row.get(pool.prompt_column), answer, tools=_tools(pool, row))
+    return Record(where, cell_at(row, pool.prompt_column), answer, tools=_tools(pool, row))
 
 
 def _record_of_task(pool: PoolSettings, where: str, row: dict[str, Any]) -> Record:
@@ -80,12 +93,13 @@ def _record_of_task(pool: PoolSettings, where: str, row: dict[str, Any]) -> Reco
     assert judge is not None
     cells.check_row(row)
     answer, metadata = judge.task_of({name: cells.plain(value) for name, value in row.items()})
-    return Record(where, row.get(pool.prompt_column), answer, metadata, tools=_tools(pool, row))
+    asked = cell_at(row, pool.prompt_column)
+    return Record(where, asked, answer, metadata, tools=_tools(pool, row))
 
 
 def _tools(pool: PoolSettings, row: dict[str, Any]) -> Any:
     """What a row says of tools; a column of that name beside a text may be anything."""
-    meant = isinstance(row.get(pool.prompt_column), list) or sets_tools(pool)
+    meant = isinstance(cell_at(row, pool.prompt_column), list) or sets_tools(pool)
     return row.get(pool.tools_column) if meant else None
 
 
@@ -97,7 +111,7 @@ def sets_tools(pool: PoolSettings) -> bool:
 def check_columns(pool: PoolSettings, name: str, present: list[str]) -> None:
     """Raises OrchardError where the prompt's or the answer's column is missing."""
     for setting, column in needed_columns(pool).items():
-        if column not in present:
+        if column not in present and column.partition(".")[0] not in present:
             has = ", ".join(present) or "none"
             mend = (
                 f"the verifier {pool.verifier!r} reads it"

@@ -1,5 +1,7 @@
 """Prompts of imported pairs: one id for one conversation, whatever pool or file it came from."""
 
+from collections.abc import Collection
+
 import polars as pl
 
 from pipeline import tables
@@ -10,7 +12,11 @@ from pipeline.sources.tasks import task_of
 
 
 def source_prompts(
-    pairs: pl.DataFrame, responses: pl.DataFrame, prompts: pl.DataFrame, splits: SplitSettings
+    pairs: pl.DataFrame,
+    responses: pl.DataFrame,
+    prompts: pl.DataFrame,
+    splits: SplitSettings,
+    tests: Collection[str] = (),
 ) -> pl.DataFrame:
     """Rows of `source_prompts`.
 
@@ -20,6 +26,7 @@ def source_prompts(
         prompts: rows of `prompts`. A conversation that a pool or an earlier row has too, folded,
             takes its id and its split, so that nothing is trained on that is a test prompt there.
         splits: shares of the splits.
+        tests: conversations (`turns_id`) of evaluation sets: they are test prompts.
     """
     known = {turns_id(row["messages"]): row for row in prompts.iter_rows(named=True)}
     asked = ["origin", "prompt_id", "messages"]
@@ -35,8 +42,9 @@ def source_prompts(
     rows = []
     for row in grouped.iter_rows(named=True):
         messages = row["messages"]
-        own = {"prompt_id": row["prompt_id"], "split": split_of(messages, splits)}
-        same = known.setdefault(turns_id(messages), own)
+        turns = turns_id(messages)
+        split = "test" if turns in tests else split_of(messages, splits)
+        same = known.setdefault(turns, {"prompt_id": row["prompt_id"], "split": split})
         rows.append(
             {
                 "origin": row["origin"],

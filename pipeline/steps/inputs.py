@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import polars as pl
 
 from pipeline import tables
-from pipeline.config import ModelSettings, Settings
+from pipeline.config import AskedModelSettings, ModelSettings, Settings
 from pipeline.config.section import UndeclaredRead
 from pipeline.engine.base import Engine
 from pipeline.engine.model import Model
@@ -91,10 +91,10 @@ class DeclaredLake:
             raise UndeclaredRead(f"{self._who} asks sql/{name}.sql, which it does not declare")
         return self.sql(query_text(name), parameters or None, frames=frames)
 
-    def version(self, table: str) -> int:
-        """The last version that changed a declared table."""
+    def version(self, table: str, partition: Mapping[str, str] | None = None) -> int:
+        """The last version that changed a declared table, or a partition of it."""
         self._must_be_declared({table})
-        return self._lake.version(table)
+        return self._lake.version(table, partition)
 
     def history(self, table: str) -> pl.DataFrame:
         """A declared table's commits, oldest first."""
@@ -173,6 +173,11 @@ class Inputs:
         """The engine of a model that was trained here from the policy, loaded like the policy."""
         self._must_be_declared("policy", self._reads.engines, "asks")
         return self._run.room.engine(model)
+
+    def engine_on_servers(self, asked: AskedModelSettings) -> Engine:
+        """The engine of a policy that its own servers have."""
+        self._must_be_declared("policy", self._reads.engines, "asks")
+        return self._run.room.engine_on_servers(asked)
 
     def model(self, role: str) -> Model:
         """The model of a declared role that has one: its folder and its id."""

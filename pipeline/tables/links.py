@@ -125,6 +125,7 @@ LINKS = {
         made_from=(_PROMPT, ("from", "source"), _CODES),
     ),
     "evaluations": Links(made_from=(("prompt", "unit_id"), ("pair", "unit_id"))),
+    "brought_evaluations": Links(made_from=(("prompt", "unit_id"), ("pair", "unit_id"))),
     "rejects": Links(
         own=(("reject", "reject_id"),),
         made_from=(
@@ -141,5 +142,6 @@ TEXTLESS = frozenset(
     {
         "voters", "noise_tests", "noise_sweep", "reference_logps", "training_runs", "metrics",
         "leaderboard", "comparisons", "selections", "usage", "erasures", "erased_ids",
+        "brought_policies",
     }
 )  # fmt: skip

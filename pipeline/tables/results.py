@@ -129,9 +129,13 @@ class Metrics(dy.Schema):
 
 @table("leaderboard")
 class Leaderboard(dy.Schema):
-    """One row per variant."""
+    """One row per variant, and per policy that was trained elsewhere."""
 
-    variant = col.identifier("data variant", key=True)
+    variant = col.identifier("data variant, or the name of a policy trained elsewhere", key=True)
+    brought_from = col.text(
+        "where a policy that was trained elsewhere came from; null: it was trained here",
+        nullable=True,
+    )
     policy_ids = dy.List(
         dy.String(), metadata=col.meaning("the policies that were measured, sorted")
     )
@@ -211,6 +215,10 @@ class Leaderboard(dy.Schema):
         "mean tokens of a sampled answer at the test; null: no test prompt has a verifier",
         nullable=True,
     )
+    answer_length_ratio = col.number(
+        "the same over the base model's, each in tokens of its own tokenizer; null: as for it",
+        nullable=True,
+    )
     data_tokens = col.count(
         "tokens that the variant's data would cost alone: "
         "all sampled tokens of the tables that it is made from, "
@@ -230,18 +238,29 @@ class Leaderboard(dy.Schema):
     )
 
 
+FAMILIES = (
+    "base", "control", "pairwise", "sets", "brought", "brought_pairwise", "brought_sets",
+)  # fmt: skip
+
+
 @table("comparisons")
 class Comparisons(dy.Schema):
-    """One row per test of a variant against the base model, a control of its own, or a rival."""
+    """One row per test of a variant against the base model, a control of its own, or a rival,
+    and per evaluation set against the base model.
+    """
 
     variant = col.identifier("data variant; of two rivals the one that is ahead", key=True)
     against = col.identifier("base, or another variant", key=True)
     family = col.choice(
-        ["base", "control", "pairwise"],
+        FAMILIES,
         "tests that are corrected together: against the base model, of variants against their "
-        "controls, and of variants that are no controls against each other",
+        "controls, of variants that are no controls against each other, and against the base model "
+        "on each evaluation set; those of policies trained elsewhere are families of their own",
     )
-    metric = col.text("what ranks: a metric, or a weighted sum")
+    metric = col.identifier(
+        "what ranks: a metric, or a weighted sum; of a set with its name: accuracy@gsm8k_test",
+        key=True,
+    )
     n_prompts = col.count("prompts on which both were measured")
     gain = col.number("value of the variant minus the other's, paired by prompt")
     gain_low = col.number("lower end of its interval, as on the leaderboard; of this test alone")

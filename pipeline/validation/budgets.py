@@ -8,6 +8,7 @@ from pipeline.config import Settings
 from pipeline.preferences.registry import variant
 from pipeline.steps.declared import Reads
 from pipeline.store.reader import Reader
+from pipeline.validation.pair_sets import evaluation_pairs
 from pipeline.validation.rows import training_rows
 from pipeline.validation.select import (
     common_prompts,
@@ -98,6 +99,13 @@ def held_out_pairs(lake: Reader, settings: Settings) -> pl.DataFrame:
     real = [n for n, one in known.items() if one.control_of is None and one.part_of is None]
     own = {name: pairs.filter(pl.col("variant") == name) for name in real}
     return held_out(own, settings.validation.max_pairs)
+
+
+def ranked_pairs(lake: Reader, settings: Settings) -> pl.DataFrame:
+    """All pairs that policies are measured on: held-out ones, and those of evaluation sets."""
+    held = held_out_pairs(lake, settings)
+    sets = evaluation_pairs(lake, settings)
+    return pl.concat([held, sets], how="diagonal_relaxed") if sets.height else held
 
 
 def searched_pairs(lake: Reader, settings: Settings) -> dict[str, pl.DataFrame]:

@@ -1,6 +1,6 @@
 """One policy under test: its answers, what a judge says of them, and what its weights say."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -20,18 +20,27 @@ class Test:
     """What all policies are measured on, and by whom.
 
     prompts: the test prompts; those without a verifier are answered where judges compare answers.
+    sets: prompt -> the evaluation set that it is of; the others are the profile's own.
     pairs: held-out pairs. reference: log-probabilities of their texts under the base model. judges:
     who compares answers, where that is asked. rest: gives the engines' memory back.
     """
 
     settings: Settings
     prompts: pl.DataFrame
+    sets: Mapping[str, str]
     pairs: pl.DataFrame
     reference: pl.DataFrame
     base: Model
     base_engine: Engine
     judges: Sequence[Engine]
     rest: Callable[[], None]
+
+    def by_set(self, prompts: pl.DataFrame) -> list[pl.DataFrame]:
+        """Prompts of the profile's own, and those of each evaluation set, in this order."""
+        own = [self.sets.get(one, "") for one in prompts["prompt_id"]]
+        found = prompts.with_columns(_set=pl.Series(own, dtype=pl.String))
+        names = sorted({*found["_set"], ""})
+        return [found.filter(_set=name).drop("_set") for name in names]
 
 
 def measure(
@@ -65,11 +74,26 @@ def _sampling(test: Test) -> SamplingSettings:
 def _judged(
     test: Test, candidate: Candidate, engine: Engine, drawn: Drawn
 ) -> tuple[dict[str, pl.DataFrame], list[Reject]]:
-    """How its first draws do against the base model's, where the profile asks for it."""
+    """How its first draws do against the base model's, where the profile asks for it: so many of
+    its own prompts, and of each evaluation set.
+    """
     limit = test.settings.validation.win_prompts
     if candidate.variant == "base" or not limit:
         return {}, []
-    asked = first_by_hash(test.prompts, "wins", limit)
+    found: dict[str, list[pl.DataFrame]] = {}
+    failed: list[Reject] = []
+    for prompts in test.by_set(test.prompts):
+        values, lost = _compared(test, engine, drawn, first_by_hash(prompts, "wins", limit))
+        failed += lost
+        for metric, frame in values.items():
+            found.setdefault(metric, []).append(frame)
+    return {metric: pl.concat(frames) for metric, frames in found.items()}, failed
+
+
+def _compared(
+    test: Test, engine: Engine, drawn: Drawn, asked: pl.DataFrame
+) -> tuple[dict[str, pl.DataFrame], list[Reject]]:
+    """Judged wins on some prompts of one set: at equal length, it is one regression a set."""
     own, failed = _first(test, engine, asked, drawn)
     base, _ = _first(test, test.base_engine, asked, None)
     found, lost = wins.win_rate(
@@ -107,11 +131,21 @@ def _likely(
     from pipeline.validation import likelihood  # torch only where a step needs it
 
     settings, known = test.settings, (test.pairs, test.reference)
+    if model.folder is None:  # only its server has the weights
+        return {}
     if candidate.variant == "base":
         return likelihood.of_base(model.path, *known, settings.training)
-    asked = first_by_hash(answered, "divergence", settings.validation.kl_prompts)
+    mine, *of_sets = test.by_set(answered)
+    few = of_sets if mine.is_empty() else [mine]  # of sets only where there are no others
+    asked = first_by_hash(pl.concat(few or [mine]), "divergence", settings.validation.kl_prompts)
     tokens = settings.sampling.max_tokens
     own = likelihood.own_answers(engine, Renderer(model.path), asked, tokens, settings.seed)
     test.rest()
+    paths = (model.path, test.base.path)
+    same = not candidate.elsewhere or likelihood.has_tokens_of(
+        *paths, test.pairs, settings.training
+    )
+    if not same:
+        return likelihood.of_foreign(model.path, test.pairs, settings.training)
     trained = settings.training.model_copy(update={"beta": candidate.beta})
     return likelihood.of_policy(model.path, test.base.path, *known, own, trained)

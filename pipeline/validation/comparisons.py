@@ -1,11 +1,14 @@
 """Each variant against the base model, its controls and its rivals: paired by prompt.
 
-Three families of tests, each corrected on its own (Holm 1979): against the base model, of a variant
-against its controls, and of variants that are no controls against each other. Intervals are of one
-comparison each, not corrected.
+Families of tests, each corrected on its own (Holm 1979): against the base model, of a variant
+against its controls, and of variants that are no controls against each other. Where there are
+evaluation sets, a further family: each variant against the base model on each set. Policies that
+were trained elsewhere are in families of their own, so that they change nothing about the variants:
+our choice. Intervals are of one comparison each, not corrected.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -15,8 +18,10 @@ import polars as pl
 from pipeline import tables
 from pipeline.config import ValidationSettings
 from pipeline.validation.power import Power
-from pipeline.validation.ranked import BASE, Ranked
+from pipeline.validation.ranked import BASE, Ranked, RankedBy
+from pipeline.validation.ranked_by import NEEDS
 from pipeline.validation.seeds import Spread, gain
+from pipeline.validation.sets import on_set
 from pipeline.validation.statistics import Interval, Numbers, holm, verdict
 
 Row = dict[str, Any]
@@ -38,14 +43,13 @@ def compare(
         seed: of the resampling.
     """
     single = pooled_spread(ranked)
-    both = None if single is None else single.of_two()  # of a difference of two trained variants
     rows = []
     for family, contests in families(ranked, controls).items():
         power = Power(settings.confidence, settings.power, max(1, len(contests)))
-        spread = single if family == "base" else both
         found = [
             _row(ranked, family, contest, contrast(ranked, contest, settings, seed, spread, power))
             for contest in contests
+            for spread in [_spread_of(ranked, contest, single)]
         ]
         judge(found, settings.confidence)
         rows += found
@@ -54,21 +58,89 @@ def compare(
     return pl.DataFrame(rows, schema=tables.empty("comparisons").schema)
 
 
+def compare_on_sets(
+    evaluations: pl.DataFrame,
+    by: RankedBy,
+    tests: Collection[str],
+    sets: Sequence[str | None],
+    settings: ValidationSettings,
+    seed: int,
+) -> pl.DataFrame:
+    """Rows of `comparisons` of the family `sets`: each variant against the base model on each
+    evaluation set, all corrected together; and of policies trained elsewhere (`brought_sets`).
+
+    A set is compared by the first metric of `ranked_by.NEEDS` that was measured on it; what alone
+    ranks the variants is compared as the family `base` already.
+
+    Args:
+        evaluations: of the base model and of the variants, metrics with the names of their sets.
+        by: what ranks them, and what the units are.
+        tests: ids of the test prompts that have a verifier.
+        sets: names of sets; null: the profile's own held-out prompts or pairs.
+        settings: resamples, confidence, power, smallest gain of interest.
+        seed: of the resampling.
+    """
+    metrics = [one for one in _metrics_of_sets(evaluations, sets) if one != by.name]
+    found = [
+        Ranked.of(evaluations.filter(metric=one), replace(by, weights={one: 1.0}), tests)
+        for one in metrics
+    ]
+    spreads = {one.by.name: pooled_spread(one) for one in found}
+    both = [(one, (name, BASE)) for one in found for name in one.variants if name != BASE]
+    rows: list[Row] = []
+    for family in ("sets", "brought_sets"):
+        of = [(one, c) for one, c in both if (c[0] in by.brought) == (family == "brought_sets")]
+        power = Power(settings.confidence, settings.power, max(1, len(of)))
+        made = [
+            _row(one, family, contest, contrast(one, contest, settings, seed, spread, power))
+            for one, contest in of
+            for spread in [_spread_of(one, contest, spreads[one.by.name])]
+        ]
+        judge(made, settings.confidence)
+        rows += made
+    for row in rows:
+        row["conclusion"] = sentence(row)
+    return pl.DataFrame(rows, schema=tables.empty("comparisons").schema)
+
+
+def _metrics_of_sets(evaluations: pl.DataFrame, sets: Sequence[str | None]) -> list[str]:
+    """What each set is compared by; nothing for one on which no variant was measured."""
+    known = set(evaluations.filter(pl.col("variant") != BASE)["metric"])
+    possible = ([on_set(metric, name) for metric in NEEDS] for name in sets)
+    return [own[0] for each in possible if (own := [one for one in each if one in known])]
+
+
 def families(ranked: Ranked, controls: Controls) -> dict[str, list[Contest]]:
     """Family -> the (variant, against) of its tests; of two rivals the one that is ahead first."""
-    names = [name for name in ranked.variants if name != BASE]
-    real = sorted((n for n in names if n not in controls), key=lambda n: (-ranked.value(n), n))
+    brought = [name for name in ranked.variants if name in ranked.by.brought]
+    names = [name for name in ranked.variants if name != BASE and name not in brought]
+    rivals = [*(name for name in names if name not in controls), *brought]
+    rivals.sort(key=lambda name: (-ranked.value(name), name))
+    pairs = list(combinations(rivals, 2))
     own = [(source, name) for name in names for source in [controls.get(name)] if source in names]
     return {
         "base": [(name, BASE) for name in names],
         "control": sorted((str(source), name) for source, name in own),
-        "pairwise": list(combinations(real, 2)),
+        "pairwise": [pair for pair in pairs if not {*pair} & {*brought}],
+        "brought": [(name, BASE) for name in brought],
+        "brought_pairwise": [pair for pair in pairs if {*pair} & {*brought}],
     }
 
 
 def pooled_spread(ranked: Ranked) -> Spread | None:
     """How far training seeds are apart, estimated over all variants together."""
-    return Spread.pooled([ranked.differences(name) for name in ranked.variants if name != BASE])
+    trained = [name for name in ranked.variants if not ranked.is_fixed(name)]
+    return Spread.pooled([ranked.differences(name) for name in trained])
+
+
+def _spread_of(ranked: Ranked, contest: Contest, single: Spread | None) -> Spread | None:
+    """How far seeds are apart in a contest, from that of one variant: of two that were trained here
+    twice that; of two that were not, nothing.
+    """
+    trained = sum(not ranked.is_fixed(name) for name in contest)
+    if single is None or not trained:
+        return None
+    return single.of_two() if trained > 1 else single
 
 
 def contrast(
@@ -126,6 +198,7 @@ def sentence(row: Row) -> str:
     """One comparison in words, with its effect and how many prompts it would take."""
     what = "its control " if row["family"] == "control" else ""
     against = "the base model" if row["against"] == BASE else f"{what}{row['against']}"
+    against += f" in {row['metric']}" if row["family"].endswith("sets") else ""
     size = "" if row["effect_size"] is None else f", d = {row['effect_size']:+.2f}"
     said = (
         f"{row['variant']} {WORDS[row['verdict']]} {against} by {row['gain']:+.3f} "
@@ -146,7 +219,10 @@ def concluded(board: pl.DataFrame, comparisons: pl.DataFrame) -> pl.DataFrame:
 
 def _beaten(comparisons: pl.DataFrame, name: str) -> str:
     """'It beats its control a by ... and b by ...'; empty where it was compared with neither."""
-    own = comparisons.filter(pl.col("variant") == name, pl.col("family") != "base")
+    own = comparisons.filter(
+        pl.col("variant") == name,
+        pl.col("family").is_in(["control", "pairwise", "brought_pairwise"]),
+    )
     if own.is_empty():
         return ""
     parts = []

@@ -25,6 +25,7 @@ class Candidate:
     variant: str
     seed: int
     beta: float = 0.1  # that it was trained with: the scale of its reward margins
+    elsewhere: bool = False  # trained elsewhere, perhaps with another tokenizer
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ def footing(board: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
     A column that the leaderboard lacks, because an older version wrote it, is left out.
     """
     trained = board.filter(pl.col("variant") != "base")
+    if "brought_from" in board.columns:
+        trained = trained.filter(pl.col("brought_from").is_null())
     if trained.is_empty():
         return ["No variant was trained."]
     known = {column: name for column, name in COLUMNS.items() if not trained[column].has_nulls()}

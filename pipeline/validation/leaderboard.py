@@ -11,6 +11,7 @@ from pipeline.config import ValidationSettings
 from pipeline.validation.comparisons import contrast, judge, pooled_spread
 from pipeline.validation.power import Power
 from pipeline.validation.ranked import BASE, Ranked, RankedBy
+from pipeline.validation.sets import split_name
 
 Row = dict[str, Any]
 BASE_SAID = {
@@ -51,24 +52,32 @@ def rank(
             all requests failed.
     """
     ranked = Ranked.of(evaluations, by or RankedBy(), tests)
-    names = ranked.variants
-    power = Power(settings.confidence, settings.power, max(1, len(names) - 1))
-    spread = pooled_spread(ranked)
+    names, brought = ranked.variants, ranked.by.brought
+    pooled = pooled_spread(ranked)
+    of_base = _measured(evaluations.filter(pl.col("variant") == BASE))
     rows = []
     for name in names:
+        family = [one for one in names if one != BASE and (one in brought) == (name in brought)]
+        power = Power(settings.confidence, settings.power, max(1, len(family)))
+        spread = None if name in brought else pooled
+        own = _measured(evaluations.filter(pl.col("variant") == name))
         row = {
             "variant": name,
+            "brought_from": brought.get(name),
             "metric": ranked.by.name,
             "value": ranked.value(name),
             **contrast(ranked, (name, BASE), settings, seed, spread, power),
             "n_prompts": len(ranked.prompts(name)),
             "n_failed": ranked.missing(name),
-            **_measured(evaluations.filter(pl.col("variant") == name)),
+            **own,
+            "answer_length_ratio": _ratio(own["response_tokens"], of_base["response_tokens"]),
             **_training(runs.filter(pl.col("variant") == name)),
         }
         row |= {"p_value": None} if name == BASE else {}
         rows.append(row | _cost(row, data_tokens.get(name, 0), tokens_per_second))
-    judge([row for row in rows if row["variant"] != BASE], settings.confidence)
+    for elsewhere in (False, True):  # families of their own, as in `comparisons`
+        own_rows = [row for row in rows if (row["variant"] in brought) == elsewhere]
+        judge([row for row in own_rows if row["variant"] != BASE], settings.confidence)
     for row in rows:
         row["conclusion"] = sentence(row, settings, ranked.by)
     schema = tables.empty("leaderboard").schema
@@ -82,16 +91,18 @@ def sentence(row: Row, settings: ValidationSettings, by: RankedBy | None = None)
     if row["variant"] == BASE:
         if len(by.weights) > 1:
             return f"base has {row['value']:.3f} ({by.name}) on {row['n_prompts']} prompts."
-        return BASE_SAID[by.name].format(value=row["value"], n=row["n_prompts"])
-    said = {"better": "better than the base model", "worse": "worse than the base model"}
-    shown = said.get(row["verdict"], "not distinguishable from the base model at this size")
+        metric, name = split_name(by.name)
+        said = BASE_SAID[metric].format(value=row["value"], n=row["n_prompts"])
+        return said if name is None else f"On {name} {said}"
+    words = {"better": "better than the base model", "worse": "worse than the base model"}
+    shown = words.get(row["verdict"], "not distinguishable from the base model at this size")
     what = "gain" if by.name == "accuracy" else f"gain in {by.name}"
     gain = (
         f"{what} {row['gain']:+.3f} [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}] "
         f"on {row['n_prompts']} prompts"
     )
     text = f"{row['variant']} is {shown}: {gain}"
-    if row["verdict"] in said or row["detectable_gain"] is None:
+    if row["verdict"] in words or row["detectable_gain"] is None:
         return text + "."
     enough = (
         f"would take about {row['prompts_needed']}"
@@ -103,6 +114,10 @@ def sentence(row: Row, settings: ValidationSettings, by: RankedBy | None = None)
         f"{text}; so many show a true gain of {row['detectable_gain']:.3f} or more "
         f"with {settings.power:.0%} power, and one of {smallest:g} {enough}."
     )
+
+
+def _ratio(own: float | None, base: float | None) -> float | None:
+    return own / base if own is not None and base else None
 
 
 def _measured(mine: pl.DataFrame) -> Row:

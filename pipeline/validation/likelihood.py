@@ -19,7 +19,7 @@ from pipeline.training.losses.base import compared
 from pipeline.training.policy import Policy
 from pipeline.training.reference import all_logps, lookup
 from pipeline.training.tokens import tokenize
-from pipeline.validation.ranking import measured, of_reference
+from pipeline.validation.ranking import measured, of_reference, ranked_right
 
 COLUMNS = ("chosen", "rejected", "ref_chosen", "ref_rejected")
 
@@ -27,26 +27,27 @@ COLUMNS = ("chosen", "rejected", "ref_chosen", "ref_rejected")
 def pair_logps(
     model_dir: Path,
     pairs: pl.DataFrame,
-    reference: pl.DataFrame,
+    reference: pl.DataFrame | None,
     settings: TrainingSettings,
     policy: Policy | None,
 ) -> pl.DataFrame:
     """Per pair: log-probabilities in nats of both texts under the policy and its reference,
     their tokens, strength.
 
-    Without a policy the reference takes its place. A pair with a text that is too long is left out,
-    as in training.
+    Without a policy the reference takes its place, and without a reference the policy its. A pair
+    with a text that is too long is left out, as in training.
     """
     tokenizer = load_tokenizer(model_dir) if policy is None else policy.tokenizer
     read = tokenize(pairs, tokenizer, settings.max_length, settings.too_long, settings.thoughts)
     examples = [compared(example) for example in read.examples]
-    base = lookup(examples, reference).tolist()
+    base = [] if reference is None else lookup(examples, reference).tolist()
     own = base
     if policy is not None:
         logps = all_logps(
             policy, [side for example in examples for side in example.texts], settings.micro_tokens
         )
         own = [logps[i : i + 2] for i in range(0, len(logps), 2)]
+        base = base or own
     rows = [
         {
             "pair_id": example.row_id,
@@ -117,6 +118,32 @@ def of_policy(
         **found,
         **divergence(answers, own, all_logps(load(base_dir), sides, settings.micro_tokens)),
     }
+
+
+def of_foreign(
+    model_dir: Path, pairs: pl.DataFrame, settings: TrainingSettings
+) -> dict[str, pl.DataFrame]:
+    """Metric -> (unit_id, value) of a policy whose tokens are not those of the base model: how it
+    ranks held-out pairs. Rewards and KL, which compare the same tokens under both, have no value.
+    """
+    if pairs.is_empty():
+        return {}
+    return ranked_right(pair_logps(model_dir, pairs, None, settings, load(model_dir)))
+
+
+def has_tokens_of(
+    model_dir: Path, base_dir: Path, pairs: pl.DataFrame, settings: TrainingSettings
+) -> bool:
+    """Whether a policy reads texts as the same tokens as another model: by its vocabulary, its chat
+    template, and the pairs themselves.
+    """
+    own, base = load_tokenizer(model_dir), load_tokenizer(base_dir)
+    if own.get_vocab() != base.get_vocab() or own.chat_template != base.chat_template:
+        return False
+    if pairs.is_empty():
+        return True
+    options = (settings.max_length, settings.too_long, settings.thoughts)
+    return tokenize(pairs, own, *options).examples == tokenize(pairs, base, *options).examples
 
 
 def of_base(

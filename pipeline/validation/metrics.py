@@ -2,7 +2,7 @@
 means with intervals, changes against the base, and by category.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 import polars as pl
@@ -11,6 +11,7 @@ from pipeline import tables
 from pipeline.config import ValidationSettings
 from pipeline.validation.ranking import IDEAL_BETAS
 from pipeline.validation.scores import Scores, paired, scores
+from pipeline.validation.sets import bare, split_name
 from pipeline.validation.statistics import Interval, bootstrap, holm, sign_flip_p, verdict
 
 Row = dict[str, Any]
@@ -54,6 +55,7 @@ PAIRS = {
     "reward_margin": "beta times that difference of gains, nats",
     "ranking_accuracy": "share of pairs whose chosen text is the likelier one; higher is better",
     "ranking_accuracy_per_token": "the same with log-probabilities per token",
+    "longer_right": "share of pairs whose chosen text has more tokens, ties half: length alone",
     "flipped_right": (
         "of the pairs that the base model ranks wrongly, the share that is now ranked right"
     ),
@@ -80,6 +82,11 @@ PAIRS = {
 
 def meaning(metric: str) -> str:
     """What a metric is."""
+    metric, name = split_name(metric)
+    return _meaning(metric) + ("" if name is None else f"; on the evaluation set {name}")
+
+
+def _meaning(metric: str) -> str:
     if metric.startswith("pass_at_"):
         return (
             f"P(at least one of {metric.removeprefix('pass_at_')} draws is right), "
@@ -93,11 +100,13 @@ def summarise(
     categories: Mapping[str, str],
     settings: ValidationSettings,
     seed: int,
+    brought: Collection[str] = (),
 ) -> pl.DataFrame:
     """Rows of `metrics`.
 
     categories: unit (prompt or pair) -> its category. A metric whose units are all of one gets no
-    row for it: that would say the same as "all".
+    row for it: that would say the same as "all". brought: policies that were trained elsewhere,
+    whose p-values are corrected apart.
     """
     found = scores(evaluations)
     rows = [
@@ -108,7 +117,10 @@ def summarise(
             _row(variant, metric, category, part, found.get(("base", metric)), settings, seed)
         ]
     ]
-    _judge([row for row in rows if row["p_value"] is not None], settings.confidence)
+    tested = [row for row in rows if row["p_value"] is not None]
+    for elsewhere in (False, True):
+        family = [row for row in tested if (row["variant"] in brought) == elsewhere]
+        _judge(family, settings.confidence)
     return pl.DataFrame(rows, schema=tables.empty("metrics").schema)
 
 
@@ -144,7 +156,7 @@ def _row(
         "variant": variant,
         "metric": metric,
         "category": category,
-        "split": "validation" if metric in PAIRS else "test",
+        "split": "validation" if metric in PAIRS else "test",  # pairs of a set are for tests
         "meaning": meaning(metric),
         "value": float(own.values.mean()),
         "low": interval and interval.low,
@@ -152,7 +164,7 @@ def _row(
         **_change(own, base if variant != "base" else None, options),
         **_test(
             own,
-            base if variant != "base" and metric == "accuracy" and category != ALL else None,
+            base if variant != "base" and bare(metric) == "accuracy" and category != ALL else None,
             settings,
             seed,
         ),

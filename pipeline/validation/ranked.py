@@ -14,6 +14,7 @@ from scipy import stats
 from pipeline.errors import OrchardError
 from pipeline.validation.ranked_by import CHANCE, named
 from pipeline.validation.scores import Scores, paired, scores
+from pipeline.validation.sets import MARK, bare, split_name
 from pipeline.validation.statistics import Numbers
 
 BASE = "base"
@@ -23,10 +24,17 @@ UNITS = {"length_controlled_wins": 4.0}
 
 @dataclass(frozen=True)
 class RankedBy:
-    """metric -> weight, summing to 1; and the prompt of each unit that is no verified prompt."""
+    """What ranks, and what the units are that it is measured on.
+
+    weights: metric -> weight, summing to 1. prompts: the prompt of each unit that is no verified
+    prompt. sets: unit -> the evaluation set that it is of. brought: policies that were trained
+    elsewhere, by name, and where they are from.
+    """
 
     weights: Mapping[str, float] = field(default_factory=lambda: {"accuracy": 1.0})
     prompts: Mapping[str, str] = field(default_factory=dict)
+    sets: Mapping[str, str] = field(default_factory=dict)
+    brought: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -36,7 +44,7 @@ class RankedBy:
     @property
     def unit(self) -> float:
         """What a gain of 1 in a share is in units of the metric."""
-        return sum(weight * UNITS.get(metric, 1.0) for metric, weight in self.weights.items())
+        return sum(weight * UNITS.get(bare(one), 1.0) for one, weight in self.weights.items())
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,8 @@ class Ranked:
 
     @classmethod
     def of(cls, evaluations: pl.DataFrame, by: RankedBy, tests: Collection[str]) -> "Ranked":
-        """From rows of `evaluations`; tests: ids of the test prompts that have a verifier.
+        """From rows of `evaluations`, the metrics of sets with their names (`sets.by_set`); tests:
+        ids of the test prompts that have a verifier.
 
         Raises:
             OrchardError: nothing was measured that could rank, or units that are none of today's.
@@ -63,8 +72,8 @@ class Ranked:
         keys = ["variant", "metric", "seed", "unit_id"]
         means = prompts.group_by(keys, maintain_order=True).agg(pl.col("value").mean())
         expected = {
-            metric: frozenset(tests)
-            if metric == "accuracy"
+            metric: frozenset(t for t in tests if by.sets.get(t) == split_name(metric)[1])
+            if bare(metric) == "accuracy"
             else frozenset(means.filter(pl.col("metric") == metric)["unit_id"])
             for metric in by.weights
         }
@@ -76,6 +85,10 @@ class Ranked:
     def variants(self) -> list[str]:
         """The base model, and whoever has a score, in the order of the evaluations."""
         return list(dict.fromkeys([BASE, *(variant for variant, _ in self.found)]))
+
+    def is_fixed(self, name: str) -> bool:
+        """Whether a policy has no training seed: the base model, and what was trained elsewhere."""
+        return name == BASE or name in self.by.brought
 
     def value(self, variant: str, against: str = BASE) -> float:
         """The weighted mean of a variant, on the prompts that the other has too."""
@@ -123,8 +136,10 @@ class Ranked:
 
     def _gap(self, metric: str, variant: str, against: str) -> Scores:
         own, other = self._both(metric, variant, against)
-        if against == BASE:  # has no training seed: the same for all
+        if self.is_fixed(against):  # has no training seed: the same for all
             return Scores(own.units, own.values - other.per_unit)
+        if self.is_fixed(variant):
+            return Scores(own.units, own.per_unit - other.values)
         seeds = min(len(own.values), len(other.values))
         return Scores(own.units, own.values[:seeds] - other.values[:seeds])
 
@@ -139,20 +154,22 @@ class Ranked:
 
     def _scores(self, metric: str, variant: str, beside: str) -> Scores:
         """Those of a variant; the base model's where it has none by definition: chance."""
-        if (variant, metric) in self.found or metric not in CHANCE or variant != BASE:
+        chance = CHANCE.get(bare(metric))
+        if (variant, metric) in self.found or chance is None or variant != BASE:
             return self.found[variant, metric]
         if beside == BASE:
             units = tuple(sorted(self.expected[metric]))
         else:
             units = self.found[beside, metric].units
-        return Scores(units, np.full((1, len(units)), CHANCE[metric]))
+        return Scores(units, np.full((1, len(units)), chance))
 
     def _refuse_incomplete(self) -> None:
         for metric in self.by.weights:
-            if metric not in CHANCE and (BASE, metric) not in self.found:
+            by_chance = bare(metric) in CHANCE
+            if not by_chance and (BASE, metric) not in self.found:
                 what = f"the base model has no evaluation by {metric}"
                 raise OrchardError(f"{what}: materialise `evaluations` first, or see `rejects`")
-            if metric in CHANCE and not self.expected[metric]:
+            if by_chance and not self.expected[metric]:
                 what = f"no policy has an evaluation by {metric}"
                 raise OrchardError(f"{what}: see `rejects`, or rank by another")
             lacking = [v for v in self.variants if v != BASE and (v, metric) not in self.found]
@@ -168,7 +185,8 @@ def _few(n: int) -> float:
 
 
 def _refuse_unknown(own: pl.DataFrame, known: Mapping[str, str], tests: set[str]) -> None:
-    verified = own["metric"].is_in(["accuracy", "instructions"])
+    bare_names = own["metric"].str.split(MARK).list.first()
+    verified = bare_names.is_in(["accuracy", "instructions"])
     stale = ~own["unit_id"].is_in(list(known)) | (verified & ~own["unit_id"].is_in(list(tests)))
     if stale.any():
         name = own.filter(stale)["variant"][0]

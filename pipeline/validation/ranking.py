@@ -26,7 +26,7 @@ def measured(logps: pl.DataFrame, beta: float) -> dict[str, pl.DataFrame]:
     return {
         "reward_accuracy": _values(logps, (margin.sign() + 1) / 2),
         "reward_margin": _values(logps, beta * margin),
-        **_ranked(logps),
+        **ranked_right(logps),
         "flipped_right": _values(logps.filter(~before), after),
         "flipped_wrong": _values(logps.filter(before), ~after),
     }
@@ -47,8 +47,10 @@ def of_reference(logps: pl.DataFrame, beta: float) -> dict[str, pl.DataFrame]:
     push = (odds / (1 - odds)).log()
     gap = pl.col("ref_rejected") - pl.col("ref_chosen")  # above 0: ranked wrongly
     wrong = own.filter(gap > 0)
+    longer = ((pl.col("chosen_tokens") - pl.col("rejected_tokens")).sign() + 1) / 2
     return {
-        **_ranked(own),
+        **ranked_right(own),
+        "longer_right": _values(own, longer),
         "ideal_ranking": _values(own, push / beta > gap),
         **{f"ideal_ranking_beta_{b:g}": _values(own, push / b > gap) for b in IDEAL_BETAS},
         "unflippable": _values(wrong, push / beta <= gap),
@@ -56,7 +58,10 @@ def of_reference(logps: pl.DataFrame, beta: float) -> dict[str, pl.DataFrame]:
     }
 
 
-def _ranked(logps: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def ranked_right(logps: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Metric -> (unit_id, value) per held-out pair: whether the chosen text is the likelier one;
+    no reference is read.
+    """
     per_token = pl.col("chosen") / pl.col("chosen_tokens") >= pl.col("rejected") / pl.col(
         "rejected_tokens"
     )

@@ -58,7 +58,7 @@ def row(table: str, who: str, version: int, *, quiet: bool = False) -> dict[str,
     if table == "rejects":
         found |= {"row": json.dumps({"prompt_id": id_of("prompt", who), "text": word(who)})}
         found |= {"row_id": None, "prompt_id": None}
-    if table in ("evaluations", "tree_nodes"):
+    if table in ("evaluations", "brought_evaluations", "tree_nodes"):
         found |= {name: id_of("prompt", who) for name in ("unit_id",) if name in found}
     return found
 

@@ -284,3 +284,19 @@ def test_a_hub_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
         match=r"^pool 'p': cannot load 'who/what': Couldn't .*\): check the id, .* network$",
     ):
         load(source="datasets", path="who/what")
+
+
+def test_a_prompt_may_stand_inside_of_a_column(tmp_path: Path) -> None:
+    """MT-Bench's questions: the first of a list is asked; what is not there is a reject."""
+    rows = [{"turns": ["Why?", "And then?"]}, {"turns": []}, {"turns": {"0": "Who?"}}, {"turns": 3}]
+    path = tmp_path / "bench.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = {"name": "bench", "source": "file", "path": str(path), "verifier": "none"}
+    pool = PoolSettings(**asked, prompt_column="turns.0")
+    prompts, rejects = load_pools(Settings(profile="test", pools=(pool,)))
+    assert [row[0]["content"] for row in prompts["messages"]] == ["Why?", "Who?"]
+    assert rejects.height == 2
+    assert rejects["reason"].str.contains("column 'turns.0' is missing").all()
+    other = PoolSettings(**asked, prompt_column="questions.0")
+    with pytest.raises(OrchardError, match="has no column 'questions.0'; it has turns"):
+        load_pools(Settings(profile="test", pools=(other,)))

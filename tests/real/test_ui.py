@@ -92,7 +92,8 @@ def test_the_daemon_loads_every_asset_the_schedule_and_the_run_of_the_command_li
         "scores", "pair_votes", "pair_strengths", "voters", "voter_checks", "noise_tests",
         "instructions",
         "code_pairs", "unpaired", "preferences", "treated_preferences", "reference_logps",
-        "training_runs", "evaluations", "metrics", "noise_sweep", "step_scores",
+        "training_runs", "evaluations", "brought_evaluations", "metrics", "noise_sweep",
+        "step_scores",
         "selections", "comparisons", "leaderboard", "report",
     }  # fmt: skip
     assert all(node["description"] and node["groupName"] != "default" for node in nodes.values())

@@ -8,15 +8,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import polars as pl
 import yaml
 
 from assets.steps import GRAPH
-from pipeline import config
+from pipeline import config, tables
+from pipeline.brought import brought_row
 from pipeline.engine.base import Completion, Prompt, Sampling
 from pipeline.engine.model import Model
 from pipeline.ids import unit_for
 from pipeline.steps import RunContext, run_step
-from pipeline.store import Lake
+from pipeline.store import Commit, Lake
 from tests.scripted import ScriptedEngine
 from tests.training.toy import save_llama
 
@@ -137,7 +139,7 @@ class Room:
 
 def profile(folder: Path, **changes: object) -> Path:
     """A profile with variants of all families, and the files that it names."""
-    for seed, name in enumerate(("model", "big", "small")):
+    for seed, name in enumerate(("model", "big", "small", "elsewhere")):
         save_llama(folder / name, seed=seed)
     row = {"prompt": "Write double(x).", "code": "def double(x):\n    return 2 * x\n",
            "test_list": ["assert double(2) == 4"]}  # fmt: skip
@@ -149,11 +151,15 @@ def profile(folder: Path, **changes: object) -> Path:
         "FROM responses a JOIN responses b USING (prompt_id) JOIN prompts p USING (prompt_id) "
         "WHERE a.correct AND NOT b.correct AND a.draw = 0 AND b.draw = 1 AND p.split <> 'test'"
     )
+    exam = [{"question": f"{n} + {n + 1} =", "answer": 2 * n + 1} for n in range(20, 26)]
+    (folder / "exam.jsonl").write_text("\n".join(map(json.dumps, exam)))
     (folder / "rated.sql").write_text(
         "SELECT source.* FROM source JOIN prompt_ratings USING (prompt_id) WHERE quality > 0.01"
     )
     sent = [_sent(number) for number in range(24)]
     (folder / "sent.jsonl").write_text("\n".join(map(json.dumps, sent)))
+    ranked = [{**_sent(number), "subset": f"half {number % 2}"} for number in range(30, 36)]
+    (folder / "ranked.jsonl").write_text("\n".join(map(json.dumps, ranked)))
     grown = {"children": 3, "rollouts": 4, "max_depth": 2, "max_expansions": 2, "max_prompts": 24}
     said: dict[str, object] = {
         "model": {"name": str(folder / "model"), "dtype": "float32", "max_model_len": 512},
@@ -183,8 +189,18 @@ def profile(folder: Path, **changes: object) -> Path:
                 "verifier": "code",
                 "licence": "CC0-1.0",
             },
+            {
+                "name": "exam",
+                "role": "evaluation",
+                "source": "file",
+                "path": str(folder / "exam.jsonl"),
+                "licence": "CC0-1.0",
+            },
         ],
-        "sources": [{"name": "sent", "path": str(folder / "sent.jsonl")}],
+        "sources": [
+            {"name": "sent", "path": str(folder / "sent.jsonl")},
+            {"name": "ranked", "role": "evaluation", "path": str(folder / "ranked.jsonl")},
+        ],
         "splits": {"validation": 0.2, "test": 0.2},
         "sampling": {"n": 4, "max_tokens": 60},
         "trees": grown,
@@ -244,8 +260,12 @@ def _sent(number: int) -> dict[str, object]:
 
 @contextmanager
 def opened(home: Path, path: Path) -> Iterator[RunContext]:
-    """A run over a home, with scripted engines."""
+    """A run over a home, with scripted engines, and a policy that was trained elsewhere."""
     with Lake(home) as lake:
+        if (path.parent / "elsewhere").is_dir():
+            row = brought_row("elsewhere", str(path.parent / "elsewhere"), None, None, home)
+            rows = pl.DataFrame([row], schema=tables.empty("brought_policies").schema)
+            lake.write("brought_policies", rows, Commit("test"))
         yield RunContext(config.load(str(path)), lake, Room(), home, "run", GRAPH)  # type: ignore[arg-type]
 
 

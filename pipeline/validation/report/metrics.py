@@ -11,13 +11,15 @@ from pipeline.config import Settings
 from pipeline.store.reader import Reader
 from pipeline.validation.metrics import ALL, PAIRS
 from pipeline.validation.report.blocks import UNKNOWN, Block, Bullets, Section, Table, Text
+from pipeline.validation.sets import MARK
 
+OWN = ~pl.col("metric").str.contains(MARK, literal=True)  # not of an evaluation set
 HIDDEN = ("accuracy", "reward_accuracy")  # the leaderboard has them
 
 
 def answers(lake: Reader, _: Settings) -> Section | None:
-    """Metrics on test prompts, a row per variant."""
-    rows = lake.read("metrics").filter(pl.col("category") == ALL, pl.col("split") == "test")
+    """Metrics on the profile's own test prompts, a row per variant."""
+    rows = lake.read("metrics").filter(pl.col("category") == ALL, pl.col("split") == "test", OWN)
     return _section("Answers on test prompts", "Answers: value and interval", rows)
 
 
@@ -25,7 +27,7 @@ def ranking(lake: Reader, _: Settings) -> Section | None:
     """Metrics on held-out pairs, a row per variant,
     and the reference's limits by the pairs' variant.
     """
-    found = lake.read("metrics").filter(pl.col("split") == "validation")
+    found = lake.read("metrics").filter(pl.col("split") == "validation", OWN)
     limits = ["ideal_ranking", "unflippable", "flip_loss"]
     own = found.filter(
         pl.col("category") == ALL, ~pl.col("metric").str.contains("ideal_|unflippable|flip_loss")
@@ -68,7 +70,8 @@ def ranking(lake: Reader, _: Settings) -> Section | None:
 
 def categories(lake: Reader, _: Settings) -> Section | None:
     """Accuracy by pool and task against the base model, and which categories fell."""
-    rows = lake.read("metrics").filter(pl.col("metric") == "accuracy", pl.col("category") != ALL)
+    accurate = pl.col("metric").str.contains(f"^accuracy({MARK}|$)")
+    rows = lake.read("metrics").filter(accurate, pl.col("category") != ALL)
     compared = rows.filter(pl.col("variant") != "base").sort("category", "variant")
     if compared.is_empty():
         return None

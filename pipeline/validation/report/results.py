@@ -12,6 +12,7 @@ from pipeline.validation.report.blocks import Bullets, Picture, Section, Table, 
 
 RESULTS = {
     "variant": ("variant", ""),
+    "brought_from": ("trained elsewhere", ""),
     "value": ("value", ".3f"),
     "accuracy": ("accuracy", ".3f"),
     "greedy": ("greedy accuracy", ".3f"),
@@ -23,6 +24,7 @@ RESULTS = {
     "n_failed": ("failed prompts", ","),
     "prompts_needed": ("prompts needed", ","),
     "n_seeds": ("seeds", ","),
+    "answer_length_ratio": ("answers' length over the base's", ".2f"),
     "reward_accuracy": ("reward accuracy", ".2f"),
     "ranking_accuracy": ("ranking accuracy", ".2f"),
     "reward_pairs": ("of pairs", ","),
@@ -68,7 +70,7 @@ def leaderboard(lake: Reader, settings: Settings) -> Section:
                 "Gain of each variant over the base model with its interval; "
                 "the figures stand in the leaderboard.",
             ),
-            _table("What the gains cost", board.filter(pl.col("variant") != "base"), COSTS),
+            _table("What the gains cost", _trained_here(board), COSTS),
             Text(
                 "Data tokens are what the variant's data would cost alone: "
                 "all sampled tokens of its tables, "
@@ -79,6 +81,10 @@ def leaderboard(lake: Reader, settings: Settings) -> Section:
             ),
         ],
     )
+
+
+def _trained_here(board: pl.DataFrame) -> pl.DataFrame:
+    return board.filter(pl.col("variant") != "base", pl.col("brought_from").is_null())
 
 
 def metric_of(board: pl.DataFrame) -> str:
