@@ -1,6 +1,6 @@
 -- Which pairs of several sets are worth learning from? One a prompt, of good prompts, on whose order reward models agree with the label; of each
 -- kind of task the harder ones, at most a quarter of all. (UltraMix-like, second-hand; all thresholds are our choice: copy the file and set yours.)
--- For a profile's `variants: [{name: ultramix, sql: .../ultramix.sql, source: VOTED}]`, VOTED being `noise.source`, which may be a mixture of sets.
+-- For a profile's `variants: [{name: ultramix, sql: .../ultramix.sql, source: sets}]`, with `noise: {source: sets}`: see all_sources.sql.
 WITH tasks AS (
     SELECT prompt_id, any_value(task) AS task
     FROM (SELECT prompt_id, task FROM source_prompts UNION ALL SELECT prompt_id, task FROM prompts)

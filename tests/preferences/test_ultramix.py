@@ -98,3 +98,41 @@ def test_what_pairs_are_mixed_by_stands_beside_each(lake: Lake) -> None:
     assert row["task"] == "code" and row["chosen_chars"] == 6 and row["rejected_chars"] == 3
     assert (row["quality"], row["difficulty"]) == (pytest.approx(0.9), pytest.approx(0.9))
     assert (row["margin"], row["reward_margin"], row["noise_score"]) == (0.5, 3.0, 0.1)
+
+
+def test_the_pairs_of_all_sources_are_taken_once_and_only_where_sets_agree(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    sent = [
+        {"origin": origin, "recorded_id": f"{origin}-{prompt}", "prompt_id": prompt,
+         "messages": [{"role": "user", "content": prompt}],
+         "split": "test" if prompt == "t" else "train"}
+        for origin in ("one", "other")
+        for prompt in ("a", "b", "t")
+    ]  # fmt: skip
+    lake.write(
+        "source_prompts",
+        frame("source_prompts", sent, task="code", n_turns=1, chars=1, n_pairs=1),
+        Commit("test"),
+    )
+    known = [  # origin, prompt, label: P(the first is better), scores
+        ("one", "a", "x", "y", 1.0, (3.0, 1.0)),
+        ("other", "a", "y", "x", 0.2, (None, None)),  # the same pair again
+        ("one", "a", "x", "z", 0.5, (None, None)),  # a tie
+        ("one", "b", "x", "y", 0.0, (1.0, 2.5)),
+        ("one", "b", "p", "q", 1.0, (None, None)),
+        ("other", "b", "p", "q", 0.0, (None, None)),  # the sets order it differently
+        ("one", "t", "x", "y", 1.0, (None, None)),  # of a test prompt
+        ("one", "b", "same", " same", 1.0, (None, None)),
+    ]
+    rows = [
+        {"pair_id": f"{n}", "origin": origin, "prompt_id": f"{origin}-{prompt}",
+         "messages": [{"role": "user", "content": prompt}], "first": first, "second": second,
+         "first_id": f"{n}f", "second_id": f"{n}s", "label": label,
+         "first_score": scores[0], "second_score": scores[1]}
+        for n, (origin, prompt, first, second, label, scores) in enumerate(known)
+    ]  # fmt: skip
+    lake.write("recorded_pairs", frame("recorded_pairs", rows), Commit("test"))
+    found = lake.query_file("all_sources")
+    sides = [(row["prompt_id"], row["chosen"], row["rejected"], row["margin"])
+             for row in found.iter_rows(named=True)]  # fmt: skip
+    assert sides == [("a", "x", "y", 2.0), ("b", "y", "x", 1.5)]
