@@ -120,7 +120,13 @@ def test_the_loss_is_the_exponential_and_a_process_of_a_training_learns_with_it(
 
 
 MAKES = {  # what an extension's code counts in, of the steps that the profile needs
-    "palindrome": {"prompts", "responses", "evaluations base", "evaluations *"},
+    "palindrome": {
+        "prompts",
+        "responses",
+        "evaluations base",
+        "evaluations *",
+        "brought_evaluations",
+    },
     "countdown": {"prompts"},
     "brevity": {"votes"},
     "exponential": {"training_runs shortest", "training_runs shortest_shuffled"},

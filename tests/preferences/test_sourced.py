@@ -37,6 +37,8 @@ ALL_TRAIN = {"validation": 0.0, "test": 0.0}
 def _profile(folder: Path, rows: list[dict[str, Any]], **changes: object) -> Path:
     (folder / "mine.jsonl").write_text("\n".join(map(json.dumps, rows)))
     said = {"sources": [{"name": "mine_own", "path": str(folder / "mine.jsonl")}], **changes}
+    said.setdefault("variants", [])  # one of the world's starts from a source of its own
+    said.setdefault("validation", {"variants": ["outcome"]})
     return world.profile(folder, **{"splits": ALL_TRAIN, "selection": {}, **said})
 
 

@@ -63,7 +63,8 @@ def test_a_preview_makes_what_the_step_needs_and_leaves_the_lake_alone(
         before = lake.sql("SELECT count(*) AS n FROM commits").item()
     step = GRAPH.steps["preferences"]
     found = tried(GRAPH, step, "outcome", settings, home, 8, opened)  # type: ignore[arg-type]
-    assert found.made == ["prompts", "responses", "preferences outcome"]
+    # Pairs to rank are read first: none of their conversations is learned from.
+    assert found.made == ["source_pairs ranked", "prompts", "responses", "preferences outcome"]
     assert found.rows["variant"].unique().to_list() == ["outcome"]
     assert found.rows["prompt_id"].n_unique() <= 8 + 2
     with Lake(home) as lake:
@@ -141,8 +142,8 @@ def test_a_plan_after_a_run_is_empty_and_new_prompts_cost_what_is_new(
     done = said(settings, home)
     assert done.to_make == [] and "leaderboard" in done.up_to_date
 
-    (pool, programs) = settings.pools
-    more = settings.model_copy(update={"pools": (pool.model_copy(update={"size": 70}), programs)})
+    (pool, *others) = settings.pools
+    more = settings.model_copy(update={"pools": (pool.model_copy(update={"size": 70}), *others)})
     found = {one.name: one for one in said(more, home).to_make}
     assert 0 < found["prompts"].prompts <= 10  # repeats are none
     assert 0 < found["responses"].prompts <= found["prompts"].prompts
