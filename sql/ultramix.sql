@@ -1,4 +1,4 @@
--- Which pairs of several sets are worth learning from? One a prompt, of good prompts, on whose order reward models agree with the label; of each
+-- Which pairs of several sets are worth learning from? One a prompt, of the better rated half of prompts, on whose order reward models agree with the label; of each
 -- kind of task the harder ones, at most a quarter of all. (UltraMix-like, second-hand; all thresholds are our choice: copy the file and set yours.)
 -- For a profile's `variants: [{name: ultramix, sql: .../ultramix.sql, source: sets}]`, with `noise: {source: sets}`: see all_sources.sql.
 WITH tasks AS (
@@ -15,7 +15,8 @@ best AS (
     JOIN pair_strengths AS voted USING (pair_id)
     JOIN rated ON rated.prompt_id = source.prompt_id
     LEFT JOIN tasks ON tasks.prompt_id = source.prompt_id
-    WHERE voted.mean > 0 AND rated.quality >= 0.5
+    -- ratings of a judge order prompts, and say nothing by themselves
+    WHERE voted.mean > 0 AND rated.quality >= (SELECT median(quality) FROM rated WHERE prompt_id IN (SELECT prompt_id FROM source))
     QUALIFY row_number() OVER (PARTITION BY source.prompt_id ORDER BY voted.mean DESC, pair_id) = 1
 ),
 placed AS (

@@ -18,9 +18,9 @@ KNOWN = {
     "c": ("code", 0.9, 0.1, [2.0]),  # an easy one of a kind that has enough
     "d": ("maths", 0.9, 0.3, [1.0]),
     "e": ("maths", 0.2, 0.9, [5.0]),  # a poor prompt
-    "f": ("writing", 0.8, 0.5, [-1.0, 0.5]),  # the first label is not what rewards say
-    "g": ("other", 0.8, 0.5, [-2.0]),
-    "h": ("other", 0.8, 0.6, [0.1]),
+    "f": ("writing", 0.9, 0.5, [-1.0, 0.5]),  # the first label is not what rewards say
+    "g": ("other", 0.2, 0.5, [-2.0]),
+    "h": ("other", 0.9, 0.6, [0.1]),
 }
 
 
