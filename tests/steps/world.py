@@ -57,6 +57,52 @@ VARIANTS = [
     "best_of_policies",
     "rated",
 ]
+SUMS = {
+    "name": "sums",
+    "source": "reasoning_gym",
+    "task": "chain_sum",
+    "params": {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1},
+    "size": 60,
+    "licence": "Apache-2.0",
+}
+GROWN = {"children": 3, "rollouts": 4, "max_depth": 2, "max_expansions": 2, "max_prompts": 24}
+SETTINGS = {  # those that name no file
+    "delta": {"better": "big", "worse": "small"},
+    "splits": {"validation": 0.2, "test": 0.2},
+    "sampling": {"n": 4, "max_tokens": 60},
+    "trees": GROWN,
+    "thoughts": GROWN,
+    "preferences": {"margin": 0.25},
+    "judge": {
+        "must_answer": False,
+        "on_bias": "warn",
+        "max_prompts": 8,
+        "contexts": 2,
+        "rationales": {"check_polarity": False},
+        "max_responses": 3,
+        "calibration": "temperature",
+        "principles": {"max_prompts": 4},
+    },
+    "noise": {"models": 2, "folds": 2, "min_steps": 5, "test_shares": [0.2]},
+    "mapl": {},
+    "training": {
+        "method": "full",
+        "epochs": 1,
+        "batch_pairs": 4,
+        "max_length": 400,
+        "micro_tokens": 2048,
+    },
+    "validation": {
+        "variants": VARIANTS,
+        "max_pairs": 4,
+        "draws": 2,
+        "bootstrap": 200,
+        "win_prompts": 2,
+        "kl_prompts": 2,
+    },
+    "sweep": {"losses": ["sigmoid"], "shares": [0.0], "max_pairs": 4},
+    "selection": {"sources": ["tree_plv", "outcome"], "draws": 3},
+}
 IMPROVED = """[BEGIN REFLECTION]
 It repeats the name.
 [END REFLECTION]
@@ -139,113 +185,63 @@ class Room:
 
 def profile(folder: Path, **changes: object) -> Path:
     """A profile with variants of all families, and the files that it names."""
+    _write_files(folder)
+    path = folder / "world.yaml"
+    path.write_text(yaml.safe_dump({**SETTINGS, **_settings_of_files(folder), **changes}))
+    return path
+
+
+def _write_files(folder: Path) -> None:
+    """Models, pools, sources and queries."""
     for seed, name in enumerate(("model", "big", "small", "elsewhere")):
         save_llama(folder / name, seed=seed)
-    row = {"prompt": "Write double(x).", "code": "def double(x):\n    return 2 * x\n",
-           "test_list": ["assert double(2) == 4"]}  # fmt: skip
-    (folder / "code.jsonl").write_text(
-        "\n".join(json.dumps({**row, "prompt": f"Write double(x), {i}."}) for i in range(3))
-    )
+    code = {"code": "def double(x):\n    return 2 * x\n", "test_list": ["assert double(2) == 4"]}
+    rows: dict[str, list[dict[str, object]]] = {
+        "code": [{"prompt": f"Write double(x), {n}.", **code} for n in range(3)],
+        "exam": [{"question": f"{n} + {n + 1} =", "answer": 2 * n + 1} for n in range(20, 26)],
+        "sent": [_sent(n) for n in range(24)],
+        "ranked": [{**_sent(n), "subset": f"half {n % 2}"} for n in range(30, 36)],
+    }
+    for name, own in rows.items():
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, own)))
     (folder / "mine.sql").write_text(
         "SELECT a.prompt_id, a.text AS chosen, b.text AS rejected "
         "FROM responses a JOIN responses b USING (prompt_id) JOIN prompts p USING (prompt_id) "
         "WHERE a.correct AND NOT b.correct AND a.draw = 0 AND b.draw = 1 AND p.split <> 'test'"
     )
-    exam = [{"question": f"{n} + {n + 1} =", "answer": 2 * n + 1} for n in range(20, 26)]
-    (folder / "exam.jsonl").write_text("\n".join(map(json.dumps, exam)))
     (folder / "rated.sql").write_text(
         "SELECT source.* FROM source JOIN prompt_ratings USING (prompt_id) WHERE quality > 0.01"
     )
-    sent = [_sent(number) for number in range(24)]
-    (folder / "sent.jsonl").write_text("\n".join(map(json.dumps, sent)))
-    ranked = [{**_sent(number), "subset": f"half {number % 2}"} for number in range(30, 36)]
-    (folder / "ranked.jsonl").write_text("\n".join(map(json.dumps, ranked)))
-    grown = {"children": 3, "rollouts": 4, "max_depth": 2, "max_expansions": 2, "max_prompts": 24}
-    said: dict[str, object] = {
-        "model": {"name": str(folder / "model"), "dtype": "float32", "max_model_len": 512},
+
+
+def _settings_of_files(folder: Path) -> dict[str, object]:
+    """The settings that name these files."""
+    toy = {"dtype": "float32", "max_model_len": 512}
+    file = {"source": "file", "licence": "CC0-1.0"}
+    code, exam = str(folder / "code.jsonl"), str(folder / "exam.jsonl")
+    return {
+        "model": {"name": str(folder / "model"), **toy},
         "policies": [
-            {
-                "name": "big",
-                "model": {"name": str(folder / "big"), "dtype": "float32", "max_model_len": 512},
-                "sampling": {"n": 3},
-            },
+            {"name": "big", "model": {"name": str(folder / "big"), **toy}, "sampling": {"n": 3}},
             {"name": "small", "model": {"name": str(folder / "small")}},
         ],
-        "delta": {"better": "big", "worse": "small"},
         "pools": [
-            {
-                "name": "sums",
-                "source": "reasoning_gym",
-                "task": "chain_sum",
-                "params": {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1},
-                "size": 60,
-                "licence": "Apache-2.0",
-            },
-            {
-                "name": "programs",
-                "source": "file",
-                "path": str(folder / "code.jsonl"),
-                "prompt_column": "prompt",
-                "verifier": "code",
-                "licence": "CC0-1.0",
-            },
-            {
-                "name": "exam",
-                "role": "evaluation",
-                "source": "file",
-                "path": str(folder / "exam.jsonl"),
-                "licence": "CC0-1.0",
-            },
+            SUMS,
+            {"name": "programs", **file, "path": code, "prompt_column": "prompt",
+             "verifier": "code"},
+            {"name": "exam", **file, "path": exam, "role": "evaluation"},
         ],
         "sources": [
             {"name": "sent", "path": str(folder / "sent.jsonl")},
             {"name": "ranked", "role": "evaluation", "path": str(folder / "ranked.jsonl")},
         ],
-        "splits": {"validation": 0.2, "test": 0.2},
-        "sampling": {"n": 4, "max_tokens": 60},
-        "trees": grown,
-        "thoughts": grown,
-        "preferences": {"margin": 0.25},
-        "judge": {
-            "must_answer": False,
-            "on_bias": "warn",
-            "max_prompts": 8,
-            "contexts": 2,
-            "rationales": {"check_polarity": False},
-            "max_responses": 3,
-            "calibration": "temperature",
-            "principles": {"max_prompts": 4},
-        },  # fmt: skip
-        "noise": {"models": 2, "folds": 2, "min_steps": 5, "test_shares": [0.2]},
-        "mapl": {},
         "variants": [
             {"name": "mine", "sql": str(folder / "mine.sql")},
             {"name": "mine_again", "source": "mine", "loss": "ipo"},
             {"name": "rated", "sql": str(folder / "rated.sql"), "source": "sent"},
             {"name": "mixed", "of": {"outcome": 0.5, "mine": 0.5}},
         ],
-        "training": {
-            "method": "full",
-            "epochs": 1,
-            "batch_pairs": 4,
-            "max_length": 400,
-            "micro_tokens": 2048,
-        },  # fmt: skip
-        "validation": {
-            "variants": VARIANTS,
-            "max_pairs": 4,
-            "draws": 2,
-            "bootstrap": 200,
-            "win_prompts": 2,
-            "kl_prompts": 2,
-        },  # fmt: skip
-        "sweep": {"losses": ["sigmoid"], "shares": [0.0], "max_pairs": 4},
-        "selection": {"sources": ["tree_plv", "outcome"], "draws": 3},
-        **changes,
-    }
-    path = folder / "world.yaml"
-    path.write_text(yaml.safe_dump(said))
-    return path
+    }  # fmt: skip
 
 
 def _sent(number: int) -> dict[str, object]:
