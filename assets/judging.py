@@ -10,6 +10,7 @@ from assets.sampling import learnable
 from pipeline import tables
 from pipeline.config import Settings
 from pipeline.engine.base import Engine
+from pipeline.errors import OrchardError
 from pipeline.figures import curves, histogram
 from pipeline.judge import card, collect, contexts, likeness, ratings, rationales
 from pipeline.judge.annotate import annotate, annotated_prompts
@@ -245,8 +246,13 @@ def _rated_prompts(inputs: Inputs) -> pl.DataFrame:
 
 
 def _ratings(inputs: Inputs) -> StepResult:
-    settings, found = inputs.settings.judge, []
-    for engine in _answering(inputs):
+    settings, found, engines = inputs.settings.judge, [], _answering(inputs)
+    if not engines:
+        raise OrchardError(
+            "prompt_ratings: no judge of the profile answers questions: name one that does in "
+            "judge.models, or leave out the query that reads this table"
+        )
+    for engine in engines:
         with inputs.bar("prompt ratings", engine) as advance:
             rated = ratings.rate(
                 engine,
@@ -256,8 +262,8 @@ def _ratings(inputs: Inputs) -> StepResult:
                 progress=advance,
             )
         found.append(rated)
-    rows = [tables.empty("prompt_ratings"), *(rows for rows, _ in found)]
-    return StepResult(pl.concat(rows), [one for _, dropped in found for one in dropped])
+    rows = pl.concat([rows for rows, _ in found])
+    return StepResult(rows, [one for _, dropped in found for one in dropped])
 
 
 def _ratings_shown(inputs: Inputs, rows: pl.DataFrame) -> Mapping[str, Any]:

@@ -1,10 +1,12 @@
 """Ratings of prompts: the numbers by hand, and judges that give none."""
 
 import json
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
+from assets import judging
 from pipeline.engine.base import Reject
 from pipeline.errors import OrchardError
 from pipeline.judge.ratings import rate
@@ -62,3 +64,12 @@ def test_a_number_of_two_tokens_is_refused_in_one_line() -> None:
 
     with pytest.raises(OrchardError, match="'10' is 2 tokens: set judge.words or judge.scale"):
         rate(Strict(lambda prefix, sampling, n: "5"), PROMPTS, 10, must_answer=True)
+
+
+def test_judges_that_answer_no_question_are_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(judging, "_answering", lambda inputs: [])
+    inputs = SimpleNamespace(settings=SimpleNamespace(judge=None))
+    with pytest.raises(OrchardError, match="prompt_ratings: no judge of the profile answers"):
+        judging.PROMPT_RATINGS.make(inputs)  # type: ignore[arg-type]
